@@ -1,0 +1,49 @@
+# make demo     from nothing to a picture of a volume: environment, Orthanc, upload, select, read
+# make test     everything that must be right; with CI set, against three versions of Orthanc
+# make servers  (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
+# make format   puts the code in shape
+# make clean    removes what the other targets made in this folder
+
+PYTHON ?= python3
+SIMPLE_ORTHANC_SERVERS ?= /opt/simple-orthanc
+export SIMPLE_ORTHANC_SERVERS
+
+ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test servers format clean orthanc
+.DEFAULT_GOAL := test
+
+$(INSTALLED): setup.cfg setup.py
+	@tools/make-environment "$(PYTHON)"
+	@touch $@
+
+# Not asked for where the user names a program, or has one that apt did not bring.
+orthanc:
+	@if [ -z "$$ORTHANC_PROGRAM" ]; then \
+		if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v Orthanc >/dev/null; \
+		then tools/install-packages --optional $(ORTHANC_PACKAGES); \
+		else tools/install-packages $(ORTHANC_PACKAGES); fi; \
+	fi
+
+demo: $(INSTALLED) orthanc
+	@$(BIN)/python -m simple_orthanc.demo
+
+test: $(INSTALLED) orthanc $(if $(CI),servers)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+servers:
+	@tools/make-servers "$(SIMPLE_ORTHANC_SERVERS)"
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build demo dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find simple_orthanc tests -name __pycache__ -prune -exec rm -rf {} +

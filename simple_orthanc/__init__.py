@@ -1,0 +1,3 @@
+"""simple_orthanc."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,217 @@
+"""What tells images at the same position from each other: time, echo, b-value, cardiac phase, kernel and the like.
+
+Each :class:`Discriminator` knows where its value stands in a plain header, in functional groups and in the vendors' own
+tags; nothing here decides when images are split by it, which is the business of ``stacks``.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import DT, TM
+
+Value = float | str | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """A property that can tell images at the same position from each other.
+
+    Attributes
+    ----------
+    word : str
+        What labels and messages call it.
+    dims : str
+        The axis of a 4D volume that it can be: "time", "echo", "b", "phase" or "".
+    sources : tuple
+        Where it stands: pairs of a sequence keyword, a functional group or "" for the top level, and a keyword.
+    ranked : bool
+        A value that differs from slice to slice, as a trigger time does, still orders the images at each position.
+    by_value : bool
+        Labels show the value; otherwise its number in the order of the values.
+    """
+
+    word: str
+    dims: str
+    sources: tuple[tuple[str, str], ...]
+    ranked: bool = False
+    by_value: bool = False
+
+    @property
+    def keyword(self) -> str:
+        """The DICOM keyword to be named in messages."""
+        return self.sources[0][1]
+
+
+def _top(*keywords: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("", keyword) for keyword in keywords)
+
+
+def _in(sequence: str, *keywords: str) -> tuple[tuple[str, str], ...]:
+    return tuple((sequence, keyword) for keyword in keywords)
+
+
+_FRAME = "FrameContentSequence"
+_HEART = "CardiacSynchronizationSequence"
+_LUNG = "RespiratorySynchronizationSequence"
+_IMAGE_TYPE = (
+    *_top("ImageType"),
+    *_in("MRImageFrameTypeSequence", "FrameType"),
+    *_in("CTImageFrameTypeSequence", "FrameType"),
+    *_in("PETFrameTypeSequence", "FrameType"),
+)
+_COMPONENT = (*_top("ComplexImageComponent"), *_in("MRImageFrameTypeSequence", "ComplexImageComponent"))
+_PERCENT_OF_HEART = "NominalPercentageOfCardiacPhase"
+_PERCENT_OF_LUNG = "NominalPercentageOfRespiratoryPhase"
+_ACQUIRED = (
+    *_top("AcquisitionDateTime", "AcquisitionTime"),
+    *_in(_FRAME, "FrameReferenceDateTime", "FrameAcquisitionDateTime"),
+)
+
+
+def _tag(word: str, dims: str, *sources: tuple[str, str]) -> Discriminator:
+    return Discriminator(word, dims, sources, by_value=True)
+
+
+def _series(word: str, dims: str, *sources: tuple[str, str], ranked: bool = False) -> Discriminator:
+    return Discriminator(word, dims, sources, ranked=ranked)
+
+
+# In the order of preference where several would separate the same images.
+DISCRIMINATORS = (
+    _tag("time", "time", *_top("TemporalPositionIdentifier"), *_in(_FRAME, "TemporalPositionIndex")),
+    _tag("echo", "echo", *_top("EchoNumbers")),
+    _tag("echo time", "echo", *_top("EchoTime"), *_in("MREchoSequence", "EffectiveEchoTime")),
+    _tag("b", "b", *_top("DiffusionBValue"), *_in("MRDiffusionSequence", "DiffusionBValue")),
+    _series("gradient", "b", *_top("DiffusionGradientOrientation")),
+    _series("phase", "phase", *_top("TriggerTime"), *_in(_HEART, "NominalCardiacTriggerDelayTime"), ranked=True),
+    _series("cardiac phase", "phase", *_top(_PERCENT_OF_HEART), *_in(_HEART, _PERCENT_OF_HEART)),
+    _series("respiratory phase", "phase", *_top(_PERCENT_OF_LUNG), *_in(_LUNG, _PERCENT_OF_LUNG)),
+    _tag("inversion time", "", *_top("InversionTime"), *_in("MRModifierSequence", "InversionTimes")),
+    _series("frame time", "time", *_top("FrameReferenceTime"), ranked=True),
+    _tag("image type", "", *_IMAGE_TYPE),
+    _tag("component", "", *_COMPONENT),
+    _tag("kernel", "", *_top("ConvolutionKernel"), *_in("CTReconstructionSequence", "ConvolutionKernel")),
+    _tag("acquisition", "time", *_top("AcquisitionNumber"), *_in(_FRAME, "FrameAcquisitionNumber")),
+    _tag("flip angle", "", *_top("FlipAngle"), *_in("MRTimingAndRelatedParametersSequence", "FlipAngle")),
+    _tag("kV", "", *_top("KVP"), *_in("CTXRayDetailsSequence", "KVP")),
+    _tag("thickness", "", *_top("SliceThickness"), *_in("PixelMeasuresSequence", "SliceThickness")),
+    _series("acquisition time", "time", *_ACQUIRED, ranked=True),
+    _tag("sequence", "", *_top("SequenceName")),
+    _tag("stack", "", *_in(_FRAME, "StackID")),
+    _tag("energy window", "", *_top("EnergyWindowVector")),
+    _tag("time slot", "phase", *_top("TimeSlotVector")),
+    _series("dimension", "", *_in(_FRAME, "DimensionIndexValues")),
+    _series("content time", "time", *_top("ContentTime"), ranked=True),
+)
+BY_WORD = {discriminator.word: discriminator for discriminator in DISCRIMINATORS}
+
+# Vendors' own places for the b-value, and for the gradient direction, from before the standard had them:
+# private creator, group, element.
+_PRIVATE_B = (
+    ("SIEMENS MR HEADER", 0x0019, 0x0C),
+    ("Philips Imaging DD 001", 0x2001, 0x03),
+    ("GEMS_PARM_01", 0x0043, 0x39),
+)
+_PRIVATE_GRADIENT = (("SIEMENS MR HEADER", 0x0019, 0x0E),)
+# The b-value of GE has this added as a flag.
+_GE_B_FLAG = 1_000_000_000
+
+
+def of_header(header: Dataset) -> dict[str, Value]:
+    """Give the values at the top level of a header, vendors' own tags for diffusion included.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.EchoTime = "4.6"
+    >>> of_header(header)
+    {'echo time': 4.6}
+    """
+    result: dict[str, Value] = {}
+    for discriminator in DISCRIMINATORS:
+        for sequence, keyword in discriminator.sources:
+            if sequence or keyword.endswith("Vector"):
+                continue
+            value = _plain(header.get(keyword), keyword)
+            if value is not None:
+                result[discriminator.word] = value
+                break
+    if header.get("Modality") == "MR":
+        _add_private(header, result)
+    return result
+
+
+def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
+    """Give the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
+    result: dict[str, Value] = {}
+    for discriminator in DISCRIMINATORS:
+        for sequence, keyword in discriminator.sources:
+            value = _plain(group_item(groups, sequence).get(keyword), keyword) if sequence else None
+            if value is not None:
+                result[discriminator.word] = value
+                break
+    directions = group_item(groups, "MRDiffusionSequence").get("DiffusionGradientDirectionSequence")
+    gradient = _plain((directions or [Dataset()])[0].get("DiffusionGradientOrientation"), "")
+    if gradient is not None:
+        result["gradient"] = gradient
+    return result
+
+
+def _add_private(header: Dataset, result: dict[str, Value]) -> None:
+    for word, places in (("b", _PRIVATE_B), ("gradient", _PRIVATE_GRADIENT)):
+        for creator, group, element in places:
+            if word in result:
+                break
+            try:
+                value = _plain(header.private_block(group, creator)[element].value, "")
+            except KeyError:
+                continue
+            if creator.startswith("GEMS"):
+                first = value[0] if isinstance(value, tuple) else value
+                value = float(first) % _GE_B_FLAG if first is not None else None
+            if value is not None:
+                result[word] = value
+
+
+def group_item(groups: tuple[Dataset, ...], sequence: str) -> Dataset:
+    """Give the item of a functional group, the frame's own before the shared one; empty where there is none."""
+    for group in groups:
+        items = group.get(sequence)
+        if items:
+            return items[0]  # type: ignore[no-any-return]
+    return Dataset()
+
+
+def _plain(value: Any, keyword: str) -> Value | None:
+    """Give numbers as floats, times as seconds, everything else as text; None for what is missing or empty."""
+    if value is None or (isinstance(value, str | bytes | MultiValue | list) and len(value) == 0):
+        return None
+    if isinstance(value, MultiValue | list | tuple):
+        items = [_plain(item, keyword) for item in value]
+        return tuple("" if item is None else item for item in items)
+    if isinstance(value, bytes):
+        return value.decode("latin-1").strip("\0 ") or None
+    if keyword.endswith("Time") and dictionary_VR(keyword) in ("TM", "DT"):
+        return _seconds(str(value), dictionary_VR(keyword))
+    try:
+        return round(float(value), 6)
+    except (TypeError, ValueError):
+        return str(value).strip() or None
+
+
+def _seconds(text: str, vr: str) -> Value | None:
+    try:
+        moment: datetime.time | datetime.datetime | None = TM(text) if vr == "TM" else DT(text)
+    except ValueError:
+        return text.strip() or None
+    if moment is None:
+        return None
+    day = moment.toordinal() if isinstance(moment, datetime.datetime) else 0
+    # The zone does not matter: such times are only compared within one series.
+    return day * 86400.0 + moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6

@@ -1,0 +1,304 @@
+"""Every frame of every object as one :class:`Plane`: where it lies and what tells it from others at the same place.
+
+Single-frame images have their geometry at the top level (PS3.3 C.7.6.2), enhanced multi-frame images in the shared or
+per-frame functional groups (C.7.6.16.2), nuclear medicine in its detectors and the spacing between slices (C.8.4.15),
+dose grids in their frame offsets (C.8.8.3.2). This module knows these differences so that no other needs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from . import geometry
+from .discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header
+from .errors import InconsistentSlicesError, NoPixelDataError
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One frame of one object.
+
+    Attributes
+    ----------
+    instance : int
+        Index of the object among the headers given.
+    frame : int
+        Number of the frame in the object, from 0.
+    size : tuple of int
+        Rows, columns.
+    samples : int
+        1, or 3 for colour.
+    bits : int
+        BitsAllocated.
+    position, orientation, spacing
+        ImagePositionPatient (mm, LPS), unit cosines, PixelSpacing (between rows, between columns, mm); None if absent.
+    between : float or None
+        SpacingBetweenSlices in mm, only for a single slice and for segmentations.
+    thickness : float or None
+        SliceThickness in mm, only for a single slice.
+    discriminators : mapping
+        Word of each discriminator that is present to its value.
+    segment : int or None
+        ReferencedSegmentNumber of a binary or fractional segmentation.
+    """
+
+    instance: int
+    frame: int
+    uid: str
+    number: int | None
+    series: str
+    modality: str
+    size: tuple[int, int]
+    samples: int
+    bits: int
+    position: geometry.Vector | None = None
+    orientation: tuple[float, ...] | None = None
+    spacing: tuple[float, float] | None = None
+    between: float | None = None
+    thickness: float | None = None
+    frame_of_reference: str = ""
+    discriminators: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    segment: int | None = None
+    segment_name: str = ""
+    frames: int = 1
+
+    def __str__(self) -> str:
+        number = "" if self.number is None else f"InstanceNumber {self.number}, "
+        frame = f", frame {self.frame + 1}" if self.frames > 1 else ""
+        return f"{number}SOPInstanceUID {self.uid}{frame}"
+
+
+def planes(headers: Sequence[Dataset]) -> list[Plane]:
+    """Give every frame of every object that holds an image, in the order of the headers.
+
+    Parameters
+    ----------
+    headers : sequence of pydicom.Dataset
+        Pixels are not looked at.
+
+    Returns
+    -------
+    list of Plane
+
+    Raises
+    ------
+    NoPixelDataError
+        If no object holds an image.
+    InconsistentSlicesError
+        If the orientation of an image is none, or an object's geometry contradicts itself.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> [plane.position for plane in planes(make_series((2, 4, 4), spacing=(2.5, 1, 1)))]
+    [(0.0, 0.0, 0.0), (0.0, 0.0, 2.5)]
+    """
+    result = [plane for index, header in enumerate(headers) if has_image(header) for plane in _planes(index, header)]
+    if not result:
+        kinds = sorted({describe(header) for header in headers})
+        raise NoPixelDataError(
+            f"An image was asked of {len(headers)} object(s) without pixels: {', '.join(kinds) or 'nothing given'}. "
+            "Read them with get_headers(), or select a series of images."
+        )
+    return result
+
+
+def has_image(header: Dataset) -> bool:
+    """Whether an object is an image, judged without its pixels: it says how many rows and columns it has."""
+    return bool(header.get("Rows")) and bool(header.get("Columns"))
+
+
+def describe(header: Dataset) -> str:
+    """Name the kind of an object: its SOP class, or else its modality."""
+    uid = header.get("SOPClassUID")
+    name = getattr(uid, "name", "") or ""
+    if not name or name == str(uid):
+        return f"Modality {header.get('Modality') or 'unknown'}"
+    return str(name).removesuffix(" Storage")
+
+
+def is_mosaic(header: Dataset) -> bool:
+    """Whether an image is a Siemens mosaic: many slices side by side in one frame."""
+    return "MOSAIC" in [str(value).upper() for value in _listed(header.get("ImageType"))]
+
+
+def _planes(index: int, header: Dataset) -> Iterator[Plane]:
+    frames = int(header.get("NumberOfFrames") or 1)
+    common: dict[str, Any] = {
+        "instance": index,
+        "uid": str(header.get("SOPInstanceUID", "")),
+        "number": _integer(header.get("InstanceNumber")),
+        "series": str(header.get("SeriesInstanceUID", "")),
+        "modality": str(header.get("Modality", "")),
+        "size": (int(header.Rows), int(header.Columns)),
+        "samples": int(header.get("SamplesPerPixel") or 1),
+        "bits": int(header.get("BitsAllocated") or 8),
+        "frame_of_reference": str(header.get("FrameOfReferenceUID") or ""),
+        "frames": frames,
+    }
+    if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
+        return _from_groups(header, frames, common)
+    if header.get("Modality") == "NM" and "DetectorInformationSequence" in header:
+        return _from_detectors(header, frames, common)
+    if "GridFrameOffsetVector" in header and frames > 1:
+        return _from_offsets(header, frames, common)
+    return _plain(header, frames, common)
+
+
+def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
+    # Outside of functional groups one position cannot be the position of many frames.
+    place = _place(header, header, header, common["uid"]) if frames == 1 else {}
+    discriminators = of_header(header)
+    for frame in range(frames):
+        yield Plane(frame=frame, **common, **place, discriminators=discriminators)
+
+
+def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
+    """Read the functional groups: what is shared by all frames, then what each frame has for itself."""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    each = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
+    if len(each) != frames:
+        raise InconsistentSlicesError(
+            f"NumberOfFrames is {frames}, but there are {len(each)} per-frame functional groups in SOPInstanceUID "
+            f"{common['uid']}, so the places of its frames are unknown. Read it with get_instances()."
+        )
+    segments = header.get("SegmentSequence") or ()
+    names = {int(item.get("SegmentNumber", 0)): str(item.get("SegmentLabel", "")) for item in segments}
+    labelled = header.get("SegmentationType") == "LABELMAP"
+    top = of_header(header)
+    for frame, own in enumerate(each):
+        groups = (own, shared)
+        place = _place(
+            group_item(groups, "PlanePositionSequence"),
+            group_item(groups, "PlaneOrientationSequence"),
+            group_item(groups, "PixelMeasuresSequence"),
+            common["uid"],
+        )
+        segment = group_item(groups, "SegmentIdentificationSequence").get("ReferencedSegmentNumber")
+        number = None if labelled else _integer(segment)
+        yield Plane(
+            frame=frame,
+            **common,
+            **place,
+            discriminators={**top, **of_groups(groups)},
+            segment=number,
+            segment_name=names.get(number or 0, ""),
+        )
+
+
+def _from_detectors(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
+    """Read the geometry of nuclear medicine (PS3.3 C.8.4.15): the first slice, and a signed spacing."""
+    detector = (header.get("DetectorInformationSequence") or [Dataset()])[0]
+    place_of_first = _place(
+        detector if "ImagePositionPatient" in detector else header,
+        detector if "ImageOrientationPatient" in detector else header,
+        header,
+        common["uid"],
+    )
+    between = _number(header.get("SpacingBetweenSlices"))
+    numbers = _vector(header, "SliceVector", frames)
+    position, orientation = place_of_first.get("position"), place_of_first.get("orientation")
+    tomographic = frames == 1 or (numbers is not None and between)
+    top = of_header(header)
+    for frame in range(frames):
+        own = {
+            discriminator.word: float(vector[frame])
+            for discriminator in DISCRIMINATORS
+            if discriminator.keyword.endswith("Vector")
+            and (vector := _vector(header, discriminator.keyword, frames)) is not None
+        }
+        place = dict(place_of_first) if tomographic else {}
+        if tomographic and position and orientation and numbers is not None and between:
+            shifted = np.asarray(position) + (numbers[frame] - 1) * between * geometry.normal(orientation)
+            place["position"] = tuple(float(value) for value in shifted)
+        yield Plane(frame=frame, **common, **place, discriminators={**top, **own})
+
+
+def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
+    """Read the places of the planes of a dose grid (PS3.3 C.8.8.3.2), in either of the two ways they are written."""
+    offsets = np.asarray(_listed(header.GridFrameOffsetVector), np.float64)
+    place = _place(header, header, header, common["uid"])
+    position, orientation = place.get("position"), place.get("orientation")
+    if len(offsets) != frames:
+        raise InconsistentSlicesError(
+            f"NumberOfFrames is {frames}, but GridFrameOffsetVector has {len(offsets)} values in SOPInstanceUID "
+            f"{common['uid']}, so the places of its planes are unknown. Read it with get_instances()."
+        )
+    if position is None or orientation is None:
+        for frame in range(frames):
+            yield Plane(frame=frame, **common)
+        return
+    along = geometry.normal(orientation)
+    if offsets[0] != 0:
+        if np.abs(np.abs(along) - (0, 0, 1)).max() > geometry.COSINE_TOLERANCE:
+            raise InconsistentSlicesError(
+                f"GridFrameOffsetVector begins with {offsets[0]:g} mm, so its values are patient z coordinates, but "
+                f"the planes of SOPInstanceUID {common['uid']} are not axial. Read it with get_instances()."
+            )
+        # Absolute values are z coordinates; along the normal they count upwards only where it points to the head.
+        offsets = (offsets - position[2]) * np.sign(along[2])
+    for frame in range(frames):
+        shifted = np.asarray(position) + offsets[frame] * along
+        place["position"] = tuple(float(value) for value in shifted)
+        yield Plane(frame=frame, **common, **place)
+
+
+def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[str, Any]:
+    position = _numbers(at.get("ImagePositionPatient"), 3)
+    orientation = _numbers(turned.get("ImageOrientationPatient"), 6)
+    spacing = _numbers(measures.get("PixelSpacing"), 2)
+    if spacing is not None and min(spacing) <= 0:
+        spacing = None
+    if orientation is not None:
+        try:
+            orientation = geometry.unit_cosines(orientation)
+        except ValueError as error:
+            raise InconsistentSlicesError(
+                f"The ImageOrientationPatient of SOPInstanceUID {uid} is not usable: {error}. "
+                "Leave the image out with exclude(SOPInstanceUID=...), or read it with get_instances()."
+            ) from error
+    return {
+        "position": position,
+        "orientation": orientation if position is not None else None,
+        "spacing": spacing,
+        "between": _number(measures.get("SpacingBetweenSlices")),
+        "thickness": _number(measures.get("SliceThickness")),
+    }
+
+
+def _vector(header: Dataset, keyword: str, frames: int) -> list[int] | None:
+    values = [int(value) for value in _listed(header.get(keyword))]
+    return values if len(values) == frames else None
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+
+
+def _numbers(value: Any, count: int) -> tuple[Any, ...] | None:
+    values = _listed(value)
+    if len(values) != count:
+        return None
+    try:
+        numbers = tuple(float(item) for item in values)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _number(value: Any) -> float | None:
+    found = _numbers(value, 1)
+    return None if found is None else float(found[0])
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

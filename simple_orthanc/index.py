@@ -1,0 +1,254 @@
+"""What is known of an archive so far: one table per level, filled as it is asked for, and kept.
+
+An archive of a million instances is browsed at study and series level and expanded to instances only for what is
+selected, so nothing here is read before somebody needs it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from simple_orthanc.levels import LEVELS, Level, depth
+from simple_orthanc.sources.base import Row, Source
+from simple_orthanc.tags import Tag, parse_tag
+from simple_orthanc.values import Value, comparable
+
+# Rows are kept for these; a patient is the parent of studies, and has no row of its own.
+ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
+
+# Reading a tag that the source does not index opens every file.
+FILES_BEFORE_WARNING = 5000
+
+
+class NotKnownError(Exception):
+    """An answer would need a request, and none may be sent now; never leaves the package."""
+
+
+class Index:
+    """The rows of an archive, and the columns read from its files.
+
+    Parameters
+    ----------
+    source : Source
+        Where to ask.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._rows: dict[Level, dict[str, Row]] = {level: {} for level in ROW_LEVELS}
+        self._complete: set[Level] = set()
+        self._columns: dict[str, dict[str, Value]] = {}
+        self._expanded: set[str] = set()
+        self._counts: dict[Level, int] | None = None
+        self._offline = False
+        self._attached: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
+
+    @contextmanager
+    def offline(self) -> Iterator[None]:
+        """Answer from what is known; what would need a request raises `NotKnownError`."""
+        before, self._offline = self._offline, True
+        try:
+            yield
+        finally:
+            self._offline = before
+
+    def _ask(self) -> Source:
+        if self._offline:
+            raise NotKnownError
+        return self.source
+
+    def counts(self) -> dict[Level, int]:
+        """Count everything, at each level."""
+        if self._counts is None:
+            self._counts = dict(self._ask().counts())
+        return self._counts
+
+    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        """Give the objects that carry a label, or the values of an entry of metadata, at each level."""
+        if (kind, name) not in self._attached:
+            self._attached[kind, name] = self._ask().attached(kind, name)
+        return self._attached[kind, name]
+
+    def row(self, level: Level, key: str) -> Row:
+        """Give a row that has been loaded."""
+        return self._rows[level][key]
+
+    def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
+        """Keep rows, and give their keys."""
+        keys = []
+        for row in rows:
+            self._rows[level].setdefault(row.key, row)
+            keys.append(row.key)
+        return keys
+
+    def is_listed(self, level: Level) -> bool:
+        """Say whether the whole level is known."""
+        return level in self._complete
+
+    def everything(self, level: Level) -> list[str]:
+        """List a whole level."""
+        if level not in self._complete:
+            rows = {row.key: row for row in self._ask().listing(level)}
+            self._rows[level] = rows
+            self._complete.add(level)
+        return list(self._rows[level])
+
+    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> list[str]:
+        """Find at least the rows of which a value matches one of the patterns."""
+        if level in self._complete:
+            return list(self._rows[level])
+        return self.add(level, self._ask().search(level, tag, patterns))
+
+    def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
+        """Go down from a level to a deeper one: every key below the given ones."""
+        while level != target:
+            if level == "patient":
+                raise ValueError("patients have no rows: start from studies")
+            self.load(level, keys)
+            keys = [child for key in keys for child in self._rows[level][key].children]
+            level = LEVELS[depth(level) + 1]
+        return list(keys)
+
+    def up(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
+        """Go up from a level: for each key the key of what holds it, one for one."""
+        result = list(keys)
+        while level != target:
+            self.load(level, result)
+            rows = self._rows[level]
+            result = [rows[key].parent for key in result]
+            level = LEVELS[depth(level) - 1]
+        return result
+
+    def load(self, level: Level, keys: Sequence[str]) -> None:
+        """Make sure that the rows with these keys are there."""
+        missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
+        if not missing or level in self._complete:
+            return
+        if level != "study":
+            self._load_below(level, missing)
+            missing = [key for key in missing if key not in self._rows[level]]
+        if 2 * len(missing) > self.counts()[level] and missing:
+            self.everything(level)
+        elif missing:
+            self.add(level, self._ask().rows(level, missing))
+
+    def _load_below(self, level: Level, missing: Sequence[str]) -> None:
+        """Fetch rows through the parents that are known to have them: few requests, whatever their number."""
+        above: Level = LEVELS[depth(level) - 1]
+        wanted = set(missing)
+        parents = [
+            row for row in self._rows[above].values() if row.key not in self._expanded and not wanted.isdisjoint(row.children)
+        ]
+        if 2 * len(missing) > self.counts()[level] and level != "instance":
+            self.everything(level)
+        elif parents:
+            self.add(level, self._ask().below(level, parents))
+            self._expanded.update(row.key for row in parents)
+
+    def column(self, tag: Tag, level: Level, keys: Sequence[str]) -> list[Value]:
+        """Give the value of a tag for each row of a level, from the level itself or from above.
+
+        The tag must be indexed at this level or above it, or the level be the instance's.
+        """
+        home = self.source.indexed(tag)
+        if home is None:
+            return self._file_column(tag, keys)
+        owners = self.up(level, keys, home)
+        self.load(home, owners)
+        rows = self._rows[home]
+        return [rows[key].values.get(tag.name) for key in owners]
+
+    def read_files(self, tags: Sequence[Tag], keys: Sequence[str]) -> None:
+        """Read several tags from the files of instances in one pass."""
+        lacking: list[Tag] = []
+        wanted: set[str] = set()
+        for tag in tags:
+            known = self._columns.setdefault(tag.name, {})
+            missing = [key for key in keys if key not in known]
+            if missing and self.source.indexed(tag) is None:
+                lacking.append(tag)
+                wanted.update(missing)
+        if not lacking:
+            return
+        if len(wanted) > FILES_BEFORE_WARNING:
+            names = ", ".join(tag.name for tag in lacking)
+            warnings.warn(
+                f"{names}: the index does not hold this, so {len(wanted):,} files are read. Narrow the selection first "
+                f"by what the index holds; Ctrl-C leaves the selection as it was.",
+                stacklevel=2,
+            )
+        ordered = [key for key in dict.fromkeys(keys) if key in wanted]
+        series = list(dict.fromkeys(self._series_of(ordered)))
+        self.load("series", series)
+        rows = [self._rows["series"][key] for key in series]
+        for name, column in self._ask().columns(lacking, rows, frozenset(wanted)).items():
+            self._columns[name].update(column)
+
+    def _series_of(self, keys: Sequence[str]) -> list[str]:
+        """Give the series of instances; from the rows of series, which list their instances, where these are there."""
+        owners = {child: row.key for row in self._rows["series"].values() for child in row.children}
+        if all(key in owners for key in keys):
+            return [owners[key] for key in keys]
+        return self.up("instance", keys, "series")
+
+    def _file_column(self, tag: Tag, keys: Sequence[str]) -> list[Value]:
+        self.read_files([tag], keys)
+        column = self._columns[tag.name]
+        return [column.get(key) for key in keys]
+
+    def ordered(self, level: Level, keys: Sequence[str]) -> list[str]:
+        """Put rows in the order that holds everywhere.
+
+        PatientID, StudyDate, StudyTime, StudyInstanceUID, SeriesNumber, SeriesInstanceUID, slice position or else
+        InstanceNumber, SOPInstanceUID.
+        """
+        keys = list(keys)
+        orders = _ORDER[: {"study": 4, "series": 6, "instance": 8}[level]]
+        columns = [[_sortable(value, tag) for value in self.column(tag, level, keys)] for tag in orders]
+        if level == "instance":
+            columns.insert(6, self._positions(keys))
+        ranked = sorted(range(len(keys)), key=lambda place: [column[place] for column in columns])
+        return [keys[place] for place in ranked]
+
+    def _positions(self, keys: Sequence[str]) -> list[tuple[bool, float]]:
+        positions = self.column(_POSITION, "instance", keys)
+        orientations = self.column(_ORIENTATION, "instance", keys)
+        return [_along_normal(*pair) for pair in zip(positions, orientations, strict=True)]
+
+
+_ORDER = tuple(
+    parse_tag(keyword)
+    for keyword in (
+        "PatientID",
+        "StudyDate",
+        "StudyTime",
+        "StudyInstanceUID",
+        "SeriesNumber",
+        "SeriesInstanceUID",
+        "InstanceNumber",
+        "SOPInstanceUID",
+    )
+)
+_POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOrientationPatient")
+
+
+def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
+    """Order by number where the tag holds numbers, else as text; what is missing comes last."""
+    text = str(value[0]) if value else ""
+    number = comparable(text, tag.vr) if tag.vr == "IS" and text else None
+    return (value is None, float(number) if isinstance(number, (int, float)) else 0.0, text)
+
+
+def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
+    """Give the distance of a slice along its normal; (True, 0) where it has no position.
+
+    Rounded to a micrometre, so that slices of one position told apart by InstanceNumber stay together.
+    """
+    try:
+        x, y, z = (float(part) for part in position or ())
+        a, b, c, d, e, f = (float(part) for part in orientation or ())
+    except ValueError:
+        return (True, 0.0)
+    return (False, round(x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d), 3))

@@ -1,0 +1,155 @@
+"""Orthanc's own REST API: any route by its path, and what this server version can do."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from simple_orthanc.errors import TransportError
+from simple_orthanc.levels import LEVELS, Level
+from simple_orthanc.transport import Transport
+
+__all__ = ["Capabilities", "Rest"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What one Orthanc server can do, as its answer to ``/system`` says.
+
+    Attributes
+    ----------
+    version : tuple of int
+        (1, 12, 7); a build from the development line counts as newest.
+    extended_find : bool
+        ``/tools/find`` knows ResponseContent and ParentStudy (Orthanc 1.12.5, on SQLite and PostgreSQL).
+    labels : bool
+        The server keeps labels (Orthanc 1.12.0).
+    ranges : bool
+        Attachments can be read in part (Orthanc 1.12.5).
+    transcodes : bool
+        The server may change the transfer syntax of what it stores.
+    tags_by_level : dict
+        Numbers of the tags that this server keeps in its database, by level; empty before Orthanc 1.11.0.
+    """
+
+    version: tuple[int, ...]
+    extended_find: bool
+    labels: bool
+    ranges: bool
+    transcodes: bool
+    tags_by_level: dict[Level, tuple[str, ...]]
+
+    @classmethod
+    def from_system(cls, system: dict[str, Any]) -> Capabilities:
+        """Read the answer to ``/system``."""
+        version = parse_version(str(system.get("Version", "")))
+        listed = system.get("MainDicomTags") or {}
+        return cls(
+            version=version,
+            extended_find=bool((system.get("Capabilities") or {}).get("HasExtendedFind", False)),
+            labels=bool(system.get("HasLabels", False)),
+            ranges=version >= (1, 12, 5),
+            transcodes=bool(system.get("IngestTranscoding")),
+            tags_by_level={
+                level: tuple(number for number in str(listed.get(level.capitalize(), "")).lower().split(";") if number)
+                for level in (LEVELS if listed else ())
+            },
+        )
+
+    @property
+    def main_tags(self) -> frozenset[str]:
+        """Numbers of all tags that the server keeps in its database, at whatever level."""
+        return frozenset(number for numbers in self.tags_by_level.values() for number in numbers)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Read a version as integers.
+
+    Examples
+    --------
+    >>> parse_version("1.12.7"), parse_version("1.12.5rc1"), parse_version("mainline-a1b2") > (1, 99)
+    ((1, 12, 7), (1, 12, 5), True)
+    """
+    if text.startswith("mainline"):
+        return (10**6,)
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+class Rest:
+    """Any route of the server by its path.
+
+    Examples
+    --------
+    >>> orthanc.rest.get("/system")["Version"]        # doctest: +SKIP
+    '1.12.7'
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._capabilities: Capabilities | None = None
+
+    def connect(self) -> dict[str, Any]:
+        """Ask ``/system`` and remember what the server can do.
+
+        Raises
+        ------
+        TransportError
+            Nothing answers there, or what answers is not Orthanc.
+        """
+        system = self.get("/system")
+        if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
+            raise TransportError(
+                f"{self._transport.url} answered, but it is not Orthanc: its /system says {str(system)[:80]!r}. Check the "
+                f"address and the port; Orthanc's is 8042 unless its configuration says otherwise."
+            )
+        self._capabilities = Capabilities.from_system(system)
+        return system
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do; asked once."""
+        if self._capabilities is None:
+            self.connect()
+        assert self._capabilities is not None
+        return self._capabilities
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET a route; JSON is parsed, text and bytes come as they are."""
+        return self._send("GET", path, params, None)
+
+    def post(self, path: str, body: Any = None, *, idempotent: bool = False, **params: Any) -> Any:
+        """POST to a route: bytes and text as they are, anything else as JSON.
+
+        ``idempotent=True`` says that the request only reads, so that it may be sent again after a lost connection.
+        """
+        return self._send("POST", path, params, body, idempotent)
+
+    def put(self, path: str, body: Any = None, **params: Any) -> Any:
+        """PUT to a route: bytes and text as they are, anything else as JSON."""
+        return self._send("PUT", path, params, body)
+
+    def delete(self, path: str, **params: Any) -> Any:
+        """DELETE a route."""
+        return self._send("DELETE", path, params, None)
+
+    def _send(self, method: str, path: str, params: dict[str, Any], body: Any, idempotent: bool | None = None) -> Any:
+        headers = {}
+        if body is not None and not isinstance(body, (bytes, str)):
+            body, headers = json.dumps(body), {"Content-Type": "application/json"}
+        answer = self._transport.request(
+            method, path, params=params or None, data=body, headers=headers, idempotent=idempotent
+        )
+        content_type = answer.headers.get("Content-Type", "").partition(";")[0]
+        if content_type == "application/json":
+            try:
+                return json.loads(answer.content)
+            except ValueError:
+                raise TransportError(
+                    f"{self._transport.url}{path} answered {answer.content[:80]!r}, which is not the JSON it claims to be."
+                ) from None
+        return answer.content.decode("utf-8", "replace") if content_type.startswith("text/") else answer.content
+
+    def __repr__(self) -> str:
+        return f"<REST API of {self._transport.url}>"

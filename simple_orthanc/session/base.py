@@ -1,0 +1,805 @@
+"""The session: one attribute of state, and the verbs that change it or read what it selects."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pydicom.datadict
+from pydicom.dataset import Dataset
+
+from simple_orthanc import display, tables
+from simple_orthanc.conditions import condition_for
+from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, SelectionError, UnknownTagError
+from simple_orthanc.index import Index, NotKnownError
+from simple_orthanc.levels import LEVELS, Level, deepest
+from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
+from simple_orthanc.selection import Criterion, Selection
+from simple_orthanc.session.downloads import file_paths
+from simple_orthanc.session.reading import Reader, Units
+from simple_orthanc.session.sequences import Children, LazyVolumes
+from simple_orthanc.sources.base import Found, Source
+from simple_orthanc.tables import Columns, Varying
+from simple_orthanc.tags import NUMBER_VRS, Tag, TagLike, parse_attribute, parse_tag
+from simple_orthanc.values import Value, comparable, shown
+from simple_orthanc.workers import map_ordered
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import SimpleITK
+
+    from simple_orthanc.volume import Volume
+
+Self = TypeVar("Self", bound="Session")
+
+_FIRST_ROWS = 5
+_UID_TAGS: dict[Level, str] = {
+    "patient": "PatientID",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
+}
+
+
+class Session:
+    """A view of an archive that is narrowed step by step, looked at as tables, and read as headers and volumes.
+
+    `Orthanc`, `DicomWeb` and `Folder` are sessions; they differ in where the images are, and in nothing else.
+    """
+
+    def __init__(self, source: Source, *, selection: Mapping[str, Any] | None = None) -> None:
+        self._source = source
+        self._index = Index(source)
+        self._selection = Selection()
+        self._history: tuple[Selection, ...] = ()
+        self._order: tuple[Tag, bool] | None = None
+        if selection:
+            self.selection = dict(selection)
+
+    # Narrow
+
+    def select(self: Self, *conditions: Condition | str, **tags: Any) -> Self:
+        """Narrow the selection: keep what satisfies everything that is given here, and was selected before.
+
+        Parameters
+        ----------
+        *conditions : Condition or str
+            Conditions made with `tag`, `label` and `metadata`; or a text that is a UID, AccessionNumber, PatientID or
+            the source's own identifier.
+        **tags
+            A DICOM keyword and its value: a text with wildcards ``*`` and ``?`` (case does not matter, identifiers
+            aside), a list for any of several, a tuple ``(low, high)`` for a range of dates, times or numbers, a date,
+            time or number, a compiled regular expression, a function, or None for missing. Other spellings of a tag:
+            ``**{"0018,0050": 3}``.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain. Without arguments nothing changes.
+
+        Warns
+        -----
+        UserWarning
+            Nothing is left; the message names the criterion that left nothing.
+
+        Raises
+        ------
+        UnknownTagError
+            No such tag; close matches are named, and no request was sent.
+        SelectionError
+            A value that cannot be meant for its tag; no request was sent.
+        AmbiguousSelectionError
+            A text names two different things.
+
+        Examples
+        --------
+        >>> orthanc.select(PatientName="JaneDoe", SeriesDescription="ct_scan").series_count   # doctest: +SKIP
+        1
+        """
+        return self._narrow(self._criteria(conditions, tags))
+
+    def exclude(self: Self, *conditions: Condition | str, **tags: Any) -> Self:
+        """Narrow the selection to exactly what `select` with the same arguments would leave out.
+
+        What lacks a tag stays in, since `select` would not have kept it.
+        """
+        criteria = self._criteria(conditions, tags)
+        if not criteria:
+            return self
+        joined = criteria[0].condition
+        for criterion in criteria[1:]:
+            joined = Both(joined, criterion.condition)
+        names = {criterion.tag for criterion in criteria}
+        name = names.pop() if len(names) == 1 else ""
+        return self._narrow([Criterion(Not(joined), name, Not(joined))])
+
+    def reset(self: Self, tag: TagLike | None = None) -> Self:
+        """Take back the whole selection, or what was asked of one tag.
+
+        Parameters
+        ----------
+        tag : str, optional
+            ``"PatientName"``; None for everything, the order of `sort_by` included.
+        """
+        if tag is None:
+            self._history = (*self._history, self._selection)
+            self._selection, self._order = Selection(), None
+            return self
+        name = parse_tag(tag).name
+        kept = [criterion for criterion in self._selection.criteria if criterion.tag != name]
+        if len(kept) == len(self._selection.criteria):
+            return self
+        return self._assign(self._resolve(Selection(), kept))
+
+    def undo(self: Self, steps: int = 1) -> Self:
+        """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them."""
+        if not 0 < steps <= len(self._history):
+            raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
+        self._selection = self._history[-steps]
+        self._history = self._history[:-steps]
+        return self
+
+    @contextmanager
+    def selecting(self: Self, *conditions: Condition | str, **tags: Any) -> Iterator[Self]:
+        """Narrow the selection inside a ``with`` block only; arguments as for `select`."""
+        before, history = self._selection, self._history
+        try:
+            yield self.select(*conditions, **tags)
+        finally:
+            self._selection, self._history = before, history
+
+    def copy(self: Self) -> Self:
+        """Give an independent session with the same selection."""
+        twin = copy.copy(self)
+        twin._history = ()
+        return twin
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What is selected: tag to value as it was given, or to a condition; what spans tags stands under "conditions".
+
+        It can be assigned, also a dictionary taken from here; None resets.
+
+        Examples
+        --------
+        >>> orthanc.select(Modality="CT").selection                       # doctest: +SKIP
+        {'Modality': 'CT'}
+        """
+        result: dict[str, Any] = {}
+        spanning: list[Condition] = []
+        by_tag: dict[str, list[Criterion]] = {}
+        for criterion in self._selection.criteria:
+            if criterion.tag:
+                by_tag.setdefault(criterion.tag, []).append(criterion)
+            else:
+                spanning.append(criterion.condition)
+        for name, criteria in by_tag.items():
+            joined: Condition = criteria[0].condition
+            for criterion in criteria[1:]:
+                joined = Both(joined, criterion.condition)
+            result[name] = criteria[0].given if len(criteria) == 1 else joined
+        if spanning:
+            result["conditions"] = spanning
+        return result
+
+    @selection.setter
+    def selection(self, wanted: Mapping[str, Any] | None) -> None:
+        wanted = dict(wanted or {})
+        conditions = wanted.pop("conditions", ())
+        conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
+        tags = {}
+        for name, value in wanted.items():
+            if isinstance(value, Condition):
+                conditions.append(value)
+            else:
+                tags[name] = value
+        self._assign(self._resolve(Selection(), self._criteria(conditions, tags)))
+
+    def sort_by(self: Self, tag: TagLike, order: str = "ascending") -> Self:
+        """Sort the instances by a tag, for headers, instances and values of tags of the instance.
+
+        Parameters
+        ----------
+        tag : str
+            Sorted as numbers, dates or times where the tag holds these, else as text; what lacks it comes last.
+        order : {"ascending", "descending"}
+            Instances with equal values keep their order in both.
+
+        Notes
+        -----
+        Volumes are not affected: their slices are ordered in space.
+        """
+        if order not in ("ascending", "descending"):
+            raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
+        self._order = (parse_tag(tag), order == "descending")
+        return self
+
+    def explain(self) -> pd.DataFrame:
+        """Say criterion by criterion where it was decided, with how many requests, and how many were left.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns criterion, decided, requests, and patients, studies, series, instances; NA where counting would need
+            a further request.
+        """
+        import pandas as pd
+
+        names = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
+        steps = self._selection.steps
+        frame = pd.DataFrame({"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]})
+        frame = frame.astype("string").assign(requests=pd.Series([step.requests for step in steps], dtype="Int64"))
+        for level, name in names.items():
+            frame[name] = pd.Series([step.counts.get(level, pd.NA) for step in steps], dtype="Int64")
+        return frame
+
+    def _criteria(self, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:
+        """Read what was given; everything that can be wrong is found before the first request."""
+        parsed = {name: parse_tag(name) for name in tags}
+        criteria = [
+            Criterion(condition_for(parsed[name], value), parsed[name].name, value) for name, value in tags.items()
+        ]
+        texts = []
+        for condition in conditions:
+            if isinstance(condition, str):
+                texts.append(condition)
+            elif isinstance(condition, Condition):
+                fields = {str(leaf.field) for leaf in condition.leaves() if isinstance(leaf.field, Tag)}
+                own = all(isinstance(leaf.field, Tag) for leaf in condition.leaves()) and len(fields) == 1
+                criteria.append(Criterion(condition, fields.pop() if own else "", condition))
+            else:
+                raise SelectionError(
+                    f"{condition!r} is neither a condition nor an identifier: write select(Modality='CT') or "
+                    f'select(tag("Modality") == "CT").'
+                )
+        return [criterion for text in texts for criterion in self._address(text)] + criteria
+
+    def _address(self, text: str) -> list[Criterion]:
+        """Find what an identifier means, and say it in DICOM tags."""
+        found = self._source.resolve(text.strip())
+        if not found:
+            raise SelectionError(
+                f"{text!r} is no UID, AccessionNumber, PatientID or identifier of {self._source.description}. To search "
+                f'by a tag, name it: select(PatientName="{text}").'
+            )
+        tags = {each.tag for each in found}
+        if len(tags) > 1:
+            meanings = tuple(f"{each.tag} of a {each.level}" for each in found)
+            raise AmbiguousSelectionError(
+                f"{text!r} has {len(tags)} meanings here: {', '.join(dict.fromkeys(meanings))}. Say which: "
+                f'select({found[0].tag}="{text}").',
+                candidates=meanings,
+            )
+        if found[0].tag in _UID_TAGS.values() and len(found) > 1:
+            warnings.warn(
+                f"{text} stands {len(found)} times in the archive, under different patients or studies: they are "
+                f"{len(found)} different {found[0].level} objects, and all are selected.",
+                stacklevel=4,
+            )
+        if pydicom.datadict.tag_for_keyword(found[0].tag) is None:
+            return self._identified(found[0])
+        tag = parse_tag(found[0].tag)
+        return [Criterion(Leaf(tag, TextIs(text.strip(), "exact", True)), tag.name, text.strip())]
+
+    def _identified(self, found: Found) -> list[Criterion]:
+        """Say in DICOM tags which object a source's own identifier names."""
+        level: Level = "study" if found.level == "patient" else found.level
+        keys = [found.key]
+        if found.level == "patient":
+            studies = self._index.everything("study")
+            keys = [key for key in studies if self._index.row("study", key).parent == found.key][:1]
+        criteria = []
+        for each in ("patient", "study", "series", "instance")[: LEVELS.index(found.level) + 1]:
+            tag = parse_tag(_UID_TAGS[each])  # type: ignore[index]
+            value = self._index.column(tag, deepest(level, "study"), keys)[0]
+            given = str(value[0]) if value else None
+            criteria.append(Criterion(_exactly(tag, given), tag.name, given))
+        return criteria
+
+    def _narrow(self: Self, criteria: Sequence[Criterion]) -> Self:
+        if not criteria:
+            return self
+        return self._assign(self._resolve(self._selection, criteria))
+
+    def _assign(self: Self, selection: Selection) -> Self:
+        """Take a selection that is complete: whatever went wrong or was interrupted before has changed nothing."""
+        self._history = (*self._history, self._selection)
+        self._selection = selection
+        return self
+
+    def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
+        for criterion in sorted(criteria, key=lambda criterion: self._depth(criterion.condition)):
+            was_empty = selection.level is not None and not selection.keys
+            selection = selection.narrowed(self._index, criterion)
+            if selection.level is not None and not selection.keys and not was_empty:
+                warnings.warn(
+                    f"Nothing is selected any more: no object satisfies {criterion.condition}"
+                    + (" among those selected before it." if len(selection.criteria) > 1 else "."),
+                    stacklevel=5,
+                )
+        return selection
+
+    def _depth(self, condition: Condition) -> int:
+        fields = [leaf.field for leaf in condition.leaves()]
+        levels = [(self._source.indexed(field) or "instance") if isinstance(field, Tag) else "instance" for field in fields]
+        return LEVELS.index(deepest(*levels))
+
+    # Look
+
+    @property
+    def patient_count(self) -> int:
+        """How many patients are selected."""
+        return self._selection.count(self._index, "patient")
+
+    @property
+    def study_count(self) -> int:
+        """How many studies are selected."""
+        return self._selection.count(self._index, "study")
+
+    @property
+    def series_count(self) -> int:
+        """How many series are selected: those with a selected instance."""
+        return self._selection.count(self._index, "series")
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances are selected."""
+        return self._selection.count(self._index, "instance")
+
+    def __len__(self) -> int:
+        return self.series_count
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> list[Any]:
+        # Only names that are nothing else come here: a DICOM keyword, singular or plural.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.get_dicom_tag(parse_attribute(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
+        raise UnknownTagError(
+            f"A session has no attribute {name!r} to assign to. To narrow it, write select({name}={value!r}) or "
+            f'selection = {{"{name}": {value!r}}}.'
+        )
+
+    def __dir__(self) -> list[str]:
+        keywords = {keyword for keyword in pydicom.datadict.keyword_dict if keyword}
+        return sorted(set(super().__dir__()) | keywords)
+
+    def get_dicom_tag(self, tag: TagLike, unique: bool = True, level: Level | None = None) -> list[Any]:
+        """List the values of a tag in the selection.
+
+        Parameters
+        ----------
+        tag : str
+            Any spelling of a tag.
+        unique : bool
+            True: each value once, missing ones left out. False: one value per row of the level, None where it is
+            missing or differs within the row, so that lists asked at the same level align.
+        level : {"patient", "study", "series", "instance"}, optional
+            Default: the level where DICOM puts the tag.
+
+        Returns
+        -------
+        list
+            Numbers as numbers, everything else as text as it stands in the file; a tuple for a tag that may have
+            several values. In the order of rows that holds everywhere, or of `sort_by`.
+
+        Examples
+        --------
+        >>> orthanc.get_dicom_tag("PatientName", unique=False)            # doctest: +SKIP
+        ['JaneDoe', 'JohnDoe']
+        """
+        parsed = parse_tag(tag)
+        wanted = tables.check_level(level) if level is not None else parsed.level
+        columns = self._columns(wanted)
+        columns.read([parsed])
+        found = columns.values(parsed)
+        if unique:
+            # A patient's rows may be spelt in several ways; each spelling is a value.
+            listed = [shown(value, parsed) for values in found for value in values]
+            return list(dict.fromkeys(value for value in listed if value is not None))
+        differing = sum(len(values) > 1 for values in found)
+        if differing:
+            warnings.warn(
+                f"{parsed} differs within {differing} of {len(found)} rows of level {wanted!r}, which give None: ask at "
+                f"a deeper level.",
+                stacklevel=2,
+            )
+        return [shown(values[0], parsed) if len(values) == 1 else None for values in found]
+
+    def get_all_dicom_tags(self, include_private: bool = True) -> list[str]:
+        """List the tags that there are in the selection.
+
+        Of a single series, every tag in the header of its first instance; of several, the tags that the index holds,
+        since finding out more would mean reading every file.
+
+        Parameters
+        ----------
+        include_private : bool
+            Whether to list private tags too, written as ``(0009,"CREATOR",0D)``.
+        """
+        if self.series_count != 1:
+            return [name for name in tables.default_columns("instance") if name not in tables.COUNTS]
+        header = self._source.header(self._instances()[0])
+        names = []
+        for number in header.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
+            if number.is_private:
+                if include_private and not number.is_private_creator:
+                    names.append(_private_name(header, number))
+            else:
+                names.append(parse_tag(int(number)).name)
+        return names
+
+    def table(self, *tags: TagLike, level: Level = "series", varying: Varying = "na") -> pd.DataFrame:
+        """Make a table of tags: one row per selected object of a level.
+
+        Parameters
+        ----------
+        *tags : str
+            Any tags, and ``study_count``, ``series_count``, ``instance_count``; none: identifiers, main tags, counts.
+        level : {"patient", "study", "series", "instance"}
+            What a row is.
+        varying : {"na", "list"}
+            What stands where a tag differs below the row's level: NA with one warning, or the sorted distinct values.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns exactly as asked, typed: DA datetime64, TM timedelta64, DT datetime64 (in UTC where an offset is
+            given), DS/FL/FD Float64, integers Int64, else string; tuples for tags that may have several values; NA
+            where missing. Rows in the order that holds everywhere, with a RangeIndex.
+
+        Examples
+        --------
+        >>> orthanc.table("PatientName", "SeriesDescription", "KVP")      # doctest: +SKIP
+          PatientName SeriesDescription    KVP
+        0     JaneDoe           ct_scan  120.0
+        """
+        checked = tables.check_level(level)
+        for tag in tags:
+            tables.parse_column(tag)
+        return tables.table(self._columns(checked), tags, varying)
+
+    def value_counts(self, tag: TagLike, level: Level | None = None) -> pd.Series[int]:
+        """Count how often each value of a tag occurs, most frequent first, missing ones under NA.
+
+        Parameters
+        ----------
+        tag : str
+            Any spelling of a tag.
+        level : {"patient", "study", "series", "instance"}, optional
+            What is counted; default: the level where DICOM puts the tag.
+        """
+        parsed = parse_tag(tag)
+        wanted = tables.check_level(level) if level is not None else parsed.level
+        frame = tables.table(self._columns(wanted), [parsed.name], "na")
+        return frame[parsed.name].value_counts(dropna=False)
+
+    @property
+    def patients(self) -> Children[Session]:
+        """The selected patients, each an independent session."""
+        return self._children("patient")
+
+    @property
+    def studies(self) -> Children[Session]:
+        """The selected studies, each an independent session."""
+        return self._children("study")
+
+    @property
+    def series(self) -> Children[Session]:
+        """The selected series, each an independent session."""
+        return self._children("series")
+
+    @property
+    def instances(self) -> Children[Session]:
+        """The selected instances, each an independent session."""
+        return self._children("instance")
+
+    def _children(self, level: Level) -> Children[Session]:
+        index, selection = self._index, self._selection
+        keys = self._instances() if level == "instance" else tables.row_keys(index, selection, level)
+        deepest_level = deepest(selection.level or "study", level, "study")
+        inner = selection.at(index, deepest_level)
+        owned: dict[str, list[str]] = {key: [] for key in keys}
+        for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
+            owned[owner].append(key)
+        return Children(keys, lambda key: self._child(level, deepest_level, owned[key]))
+
+    def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Session:
+        tag = parse_tag(_UID_TAGS[level])
+        home: Level = "study" if level == "patient" else level
+        owner = self._index.up(inner_level, inner[:1], home)
+        value = self._index.column(tag, home, owner)[0]
+        given = str(value[0]) if value else None
+        child = self.copy()
+        criterion = Criterion(_exactly(tag, given), tag.name, given)
+        criteria = (*self._selection.criteria, criterion)
+        child._selection = Selection(inner_level, tuple(inner), criteria, self._selection.steps)
+        return child
+
+    def _columns(self, level: Level) -> Columns:
+        keys = self._instances() if level == "instance" and self._order else None
+        return Columns(self._index, self._selection, level, keys)
+
+    # Read
+
+    def _instances(self) -> list[str]:
+        """Keys of the selected instances, in the order of `sort_by`, or else the order that holds everywhere."""
+        keys = self._index.ordered("instance", self._selection.at(self._index, "instance"))
+        if self._order is None:
+            return keys
+        tag, descending = self._order
+        ranks = [_rank(value, tag) for value in self._index.column(tag, "instance", keys)]
+        present = [place for place in range(len(keys)) if ranks[place] is not None]
+        present.sort(key=lambda place: ranks[place] or (), reverse=descending)
+        return [keys[place] for place in present] + [key for key, rank in zip(keys, ranks, strict=True) if rank is None]
+
+    def _nonempty(self) -> list[str]:
+        keys = self._instances()
+        if not keys:
+            criteria = " & ".join(str(criterion.condition) for criterion in self._selection.criteria)
+            raise EmptySelectionError(
+                f"Nothing is selected{f' by {criteria}' if criteria else ': the archive is empty'}. "
+                f"explain() shows where the selection became empty; undo() and reset() take criteria back."
+            )
+        return keys
+
+    def get_header(self, index: int | None = None) -> Dataset:
+        """Read one instance's header: exact, from the DICOM bytes, without pixels.
+
+        Parameters
+        ----------
+        index : int, optional
+            Which of the selected instances; may be left out where only one is selected.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several instances are selected and no index is given.
+        """
+        keys = self._nonempty()
+        if index is None and len(keys) > 1:
+            raise AmbiguousSelectionError(
+                f"{len(keys)} instances are selected, and get_header() gives one: get_header(0) reads the first, "
+                f"get_headers() all.",
+                candidates=tuple(keys),
+            )
+        return self._source.header(_item(keys, index or 0))
+
+    def get_headers(self, index: int | None = None, silent: bool = True) -> list[Dataset]:
+        """Read the headers of all selected instances, in slice order or the order of `sort_by`.
+
+        Parameters
+        ----------
+        index : int, optional
+            Read this one only; the result is still a list.
+        silent : bool
+            Has no effect: headers come from the DICOM bytes, so no tag is left out that there were to report.
+        """
+        keys = self._nonempty()
+        if index is not None:
+            keys = [_item(keys, index)]
+        return list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
+
+    def get_instances(self) -> list[Dataset]:
+        """Read all selected instances with their pixels, in slice order or the order of `sort_by`."""
+        keys = self._nonempty()
+        return list(map_ordered(self._source.instance, keys, total=len(keys), label="reading instances"))
+
+    def get_volume(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
+        """Read the selected images as one regular volume, or say why that cannot be.
+
+        Parameters
+        ----------
+        units : str
+            "modality" (HU, BQML, ... as the headers say, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
+            "SUVbsa", "SUVibw", "real world", "philips".
+        gaps : {"raise", "nan"}
+            What becomes of missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
+        dims : {"time", "echo", "b", "phase"}, optional
+            Stack equal groups along this dimension, which comes first.
+
+        Returns
+        -------
+        Volume
+            ``array`` is (slice, row, column), colour (slice, row, column, 3); geometry in LPS millimetres.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several series are selected; both are named, and the `select` that separates them.
+        VolumeError
+            The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
+        """
+        return self._reader().volume(units, gaps, dims)
+
+    def get_array(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> np.ndarray[Any, Any]:
+        """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``."""
+        return self.get_volume(units, gaps, dims).array
+
+    def get_image(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> SimpleITK.Image:
+        """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``."""
+        return self.get_volume(units, gaps, dims).to_sitk()
+
+    def get_volumes(self, units: Units = "modality", gaps: str = "raise") -> Mapping[str, Volume]:
+        """Read the selected images as volumes, split where they must be.
+
+        Returns
+        -------
+        Mapping
+            Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
+        """
+        reader = self._reader(many=True)
+        return LazyVolumes(reader.labels(gaps), lambda label: reader.labelled(label, units, gaps))
+
+    def volume_table(self) -> pd.DataFrame:
+        """Report on the volumes of the selection from headers alone: one row per volume.
+
+        Returns
+        -------
+        pandas.DataFrame
+            SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes.
+        """
+        return self._reader(many=True).report()
+
+    def _reader(self, many: bool = False) -> Reader:
+        keys = self._nonempty()
+        series = self._index.up("instance", keys, "series")
+        described = {key: self._describe(key) for key in dict.fromkeys(series)}
+        if len(described) > 1 and not many:
+            listed = list(described.values())
+            raise AmbiguousSelectionError(
+                f"{len(listed)} series are selected, and one volume is asked for: {'; '.join(listed[:6])}"
+                + (f"; and {len(listed) - 6} more" if len(listed) > 6 else "")
+                + f". Narrow to one of them, as in {self._separating(list(described))}, or read each with get_volumes().",
+                candidates=tuple(listed),
+            )
+        return Reader(self._source, keys, series, described)
+
+    def _describe(self, series: str) -> str:
+        tags = [parse_tag(keyword) for keyword in ("Modality", "SeriesNumber", "SeriesDescription", "SeriesInstanceUID")]
+        values = [shown(self._index.column(tag, "series", [series])[0], tag) for tag in tags]
+        modality, number, description, uid = values
+        return f"{modality or 'series'} {'' if number is None else f'{number} '}{description or '(no description)'!r} {uid}"
+
+    def _separating(self, series: Sequence[str]) -> str:
+        """Write the call that tells the first of several series from the others."""
+        for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID", "PatientID", "StudyInstanceUID"):
+            tag = parse_tag(keyword)
+            values = [shown(value, tag) for value in self._index.column(tag, "series", series)]
+            if values[0] is not None and values.count(values[0]) == 1:
+                return f"select({keyword}={values[0]!r})"
+        return f"select({series[0]!r})"
+
+    def download(self, folder: str | Path | None = None) -> list[Path]:
+        """Write the DICOM files of the selection, bit for bit as the archive holds them.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            Where to; made where it is missing. None: a new folder among the system's temporary ones.
+
+        Returns
+        -------
+        list of Path
+            One per instance: ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with
+            characters that could lead elsewhere replaced. A file appears when it is complete.
+        """
+        keys = self._nonempty()
+        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else Path(folder).expanduser()
+        chain = [[shown(value, tag) for value in self._index.column(tag, "instance", keys)] for tag in map(parse_tag, _UID_TAGS.values())]
+        paths = file_paths(target, list(zip(*chain, strict=True)), keys)
+        jobs = list(zip(keys, paths, strict=True))
+        for folder_needed in {path.parent for path in paths}:
+            folder_needed.mkdir(parents=True, exist_ok=True)
+        save: Callable[[tuple[str, Path]], None] = lambda job: self._source.save(*job)  # noqa: E731
+        for _ in map_ordered(save, jobs, total=len(jobs), label="downloading"):
+            pass
+        return paths
+
+    # Keep house
+
+    def refresh(self: Self) -> Self:
+        """Read the archive anew, and keep the selection: its criteria are applied again."""
+        index, selection = self._index, self._selection
+        try:
+            self._index = Index(self._source)
+            self._selection = self._resolve(Selection(), selection.criteria)
+        except BaseException:
+            self._index, self._selection = index, selection
+            raise
+        # What was selected before was said about an archive that may have changed.
+        self._history = ()
+        return self
+
+    def close(self) -> None:
+        """Let go of the connections; the session connects again if it is used again."""
+        self._source.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        counts = self._selection.known_counts(self._index)
+        criteria = [str(criterion.condition) for criterion in self._selection.criteria]
+        return display.session_text(type(self).__name__, self._source.description, counts, criteria)
+
+    def _repr_html_(self) -> str:
+        counts = self._selection.known_counts(self._index)
+        criteria = [str(criterion.condition) for criterion in self._selection.criteria]
+        header, rows, more = self._first_rows()
+        return display.session_html(
+            type(self).__name__, self._source.description, counts, criteria, header, rows, more
+        )
+
+    def _first_rows(self) -> tuple[list[str], list[list[str]], int]:
+        """Give the first selected rows as far as they are known without a request."""
+        level: Level = deepest(self._selection.level or "study", "study")
+        names = {
+            "study": ["PatientID", "PatientName", "StudyDate", "StudyDescription"],
+            "series": ["PatientID", "PatientName", "Modality", "SeriesNumber", "SeriesDescription"],
+            "instance": ["SeriesInstanceUID", "InstanceNumber", "SOPInstanceUID"],
+        }[level]
+        keys = list(self._selection.keys)
+        if not keys:
+            return [], [], 0
+        rows: list[list[str]] = [[] for _ in keys[:_FIRST_ROWS]]
+        known = []
+        with self._index.offline():
+            for name in names:
+                tag = parse_tag(name)
+                try:
+                    values = self._index.column(tag, level, keys[:_FIRST_ROWS])
+                except NotKnownError:
+                    continue
+                known.append(name)
+                for row, value in zip(rows, values, strict=True):
+                    row.append("" if value is None else str(shown(value, tag)))
+        return known, rows, len(keys) - len(rows)
+
+
+def _exactly(tag: Tag, text: str | None) -> Condition:
+    return condition_for(tag, None) if text is None else Leaf(tag, TextIs(text, "exact", True))
+
+
+def _item(keys: Sequence[str], index: int) -> str:
+    try:
+        return keys[index]
+    except IndexError:
+        raise SelectionError(f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}.") from None
+
+
+def _rank(value: Value, tag: Tag) -> tuple[Any, ...] | None:
+    """Give what to sort a value by; None: it is missing, or cannot be read as what the tag holds."""
+    if value is None:
+        return None
+    if tag.vr in NUMBER_VRS | {"DA", "TM", "DT", "AS"}:
+        parts = tuple(comparable(part, tag.vr) for part in value)
+        return None if any(part is None for part in parts) else parts
+    return tuple(str(part) for part in value)
+
+
+def _private_name(header: Dataset, number: pydicom.tag.BaseTag) -> str:
+    creator = header.get((number.group, number.element >> 8))
+    if creator is None:
+        return f"{number.group:04X},{number.element:04X}"
+    return f'({number.group:04X},"{str(creator.value).strip()}",{number.element & 0xFF:02X})'

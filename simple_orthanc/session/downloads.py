@@ -1,0 +1,47 @@
+"""Where downloaded files go: below the folder that was given, whatever the archive's identifiers say."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+# What can stand in a file name everywhere; a name of dots alone would be a folder above.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST = 64
+# Names that Windows keeps for devices.
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z")
+
+
+def safe_name(text: str | None) -> str:
+    """Turn an identifier into the name of one file or folder.
+
+    A name that had to change gets a few letters of a checksum, so that two identifiers never share one.
+
+    Examples
+    --------
+    >>> safe_name("1.2.840"), safe_name("../../etc"), safe_name(None)
+    ('1.2.840', '.._.._etc-8f7df0e1', 'missing-e3b0c442')
+    """
+    original = text or ""
+    name = _UNSAFE.sub("_", original)[:_LONGEST] or "missing"
+    if name == original and name.strip(".") and not name.endswith(".") and not _RESERVED.match(name):
+        return name
+    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name}-{digest}"
+
+
+def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Sequence[str]) -> list[Path]:
+    """Give each instance its path: PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, made safe."""
+    paths: list[Path] = []
+    # Some file systems fold case, so two paths must not differ in case alone.
+    taken: set[str] = set()
+    for chain, key in zip(chains, keys, strict=True):
+        *folders, name = (safe_name(part) for part in chain)
+        path = folder.joinpath(*folders, f"{name}.dcm")
+        if str(path).lower() in taken:
+            path = path.with_name(f"{name}-{safe_name(key)}.dcm")
+        taken.add(str(path).lower())
+        paths.append(path)
+    return paths

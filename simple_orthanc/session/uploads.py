@@ -1,0 +1,349 @@
+"""Uploading: what is DICOM in a pile of files, and what became of each."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
+from simple_orthanc.workers import map_ordered
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status: TypeAlias = Literal["stored", "already stored", "conflict", "not DICOM", "filtered", "failed", "skipped"]
+
+_DICOMDIR = "1.2.840.10008.1.3.10"
+# Uploading is bounded by the server's writing; more threads than this only make it wait for its database.
+_WORKERS = 4
+# Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
+_BEGINNING = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one file."""
+
+    path: str | None
+    member: str | None = None
+    status: Status = "failed"
+    uid: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file, or member of a zip, to be looked at and sent; ``read`` gives its bytes."""
+
+    path: str | None
+    member: str | None
+    read: Callable[[], bytes]
+
+
+Pending: TypeAlias = "Job | Report"
+
+
+def report_table(reports: Iterable[Report]) -> pd.DataFrame:
+    """Make the table that uploads give: path, member, status, SOPInstanceUID, message."""
+    import pandas as pd
+
+    rows = [(each.path, each.member, each.status, each.uid, each.message) for each in reports]
+    return pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"]).astype("string")
+
+
+def jobs_for(what: Any) -> Iterator[Pending]:
+    """Give the jobs of what a user handed over: a path, a list of paths, a zip, or the bytes of a file."""
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        content = bytes(what)
+        yield from _jobs_in_bytes(None, content)
+    elif isinstance(what, (str, os.PathLike)):
+        path = Path(os.fspath(what)).expanduser()
+        if path.is_dir():
+            yield Report(str(path), status="skipped", message="a folder: upload_folder uploads what is in it")
+        else:
+            yield from _jobs_in_file(path)
+    elif isinstance(what, Dataset):
+        raise SelectionError("upload_file takes files; upload_dataset takes a pydicom Dataset.")
+    elif isinstance(what, Iterable):
+        for item in what:
+            yield from jobs_for(item)
+    else:
+        raise SelectionError(f"upload_file takes a path, a list of paths, or bytes, not a {type(what).__name__}.")
+
+
+def jobs_in_folder(folder: str | os.PathLike[str], recursive: bool) -> Iterator[Pending]:
+    """Give the jobs of a folder, in the order of names; folders that are not entered are reported."""
+    top = Path(os.fspath(folder)).expanduser()
+    if not top.is_dir():
+        raise SelectionError(f"{top} is not a folder. upload_file uploads a single file.")
+    yield from _walk(top, recursive, {top.resolve()})
+
+
+def _walk(folder: Path, recursive: bool, entered: set[Path]) -> Iterator[Pending]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        yield Report(str(folder), status="skipped", message=f"the folder cannot be read: {error.strerror}")
+        return
+    for path in entries:
+        if not path.is_dir():
+            yield from _jobs_in_file(path)
+        elif not recursive:
+            yield Report(str(path), status="skipped", message="a folder: recursive=True enters it")
+        elif path.resolve() in entered:
+            yield Report(str(path), status="skipped", message="a link to a folder that was entered already")
+        else:
+            entered.add(path.resolve())
+            yield from _walk(path, recursive, entered)
+
+
+def _jobs_in_file(path: Path) -> Iterator[Pending]:
+    if not path.is_file():
+        kind = "not a regular file" if path.exists() else "no such file"
+        yield Report(str(path), status="failed", message=kind)
+        return
+    try:
+        with path.open("rb") as stream:
+            beginning = stream.read(4)
+    except OSError as error:
+        yield Report(str(path), status="failed", message=f"the file cannot be read: {error.strerror}")
+        return
+    if beginning == b"PK\x03\x04" or beginning == b"PK\x05\x06":
+        yield from _jobs_in_zip(str(path), path)
+    else:
+        yield Job(str(path), None, path.read_bytes)
+
+
+def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:
+    if content[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        yield from _jobs_in_zip(path, io.BytesIO(content))
+    else:
+        yield Job(path, None, lambda: content)
+
+
+def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]:
+    """Give the members of a zip; each is read when its turn comes, so that the whole is never in memory."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        yield Report(path, status="failed", message=f"a broken zip: {error}")
+        return
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if not members:
+        yield Report(path, status="skipped", message="a zip without files")
+    for member in members:
+        yield Job(path, member.filename, lambda member=member: archive.read(member))  # type: ignore[misc]
+
+
+def dataset_bytes(dataset: Dataset) -> bytes:
+    """Write a dataset as a DICOM file, without changing it; file meta information is made where it is missing.
+
+    Raises
+    ------
+    SelectionError
+        The dataset lacks what a DICOM file must have.
+    """
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if not dataset.get(keyword):
+            raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
+    written = Dataset(dataset)
+    meta = FileMetaDataset()
+    meta.update(getattr(dataset, "file_meta", None) or {})
+    if "TransferSyntaxUID" not in meta:
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    written.file_meta = meta
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, written, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
+    """Give the jobs of datasets in memory."""
+    for dataset in datasets:
+        if not isinstance(dataset, Dataset):
+            raise SelectionError(f"upload_dataset takes a pydicom Dataset or a list of them, not a {type(dataset).__name__}.")
+        name = getattr(dataset, "filename", None)
+        path = str(name) if isinstance(name, (str, os.PathLike)) and name else None
+        yield Job(path, None, lambda dataset=dataset: dataset_bytes(dataset))  # type: ignore[misc]
+
+
+class Uploader:
+    """Looks at files, sends what is DICOM, and reports on each.
+
+    Parameters
+    ----------
+    store : callable
+        Sends bytes; gives the server's word ("Success", "AlreadyStored", "FilteredOut") and its key for the instance.
+    checksum : callable
+        Gives the MD5 of the file that the server holds under a key, or None where it cannot be compared.
+    alive : callable
+        Says whether the server still answers.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[bytes], tuple[str, str]],
+        checksum: Callable[[str], str | None],
+        alive: Callable[[], bool],
+    ) -> None:
+        self._store, self._checksum, self._alive = store, checksum, alive
+
+    def run(self, pending: Iterable[Pending], test_dicom: bool) -> list[Report]:
+        """Upload, four files at a time.
+
+        Raises
+        ------
+        TransportError
+            The server is gone; ``.table`` says what became of each file so far.
+        """
+        jobs = list(pending)
+        reports: list[Report] = []
+        try:
+            for report in map_ordered(
+                lambda job: self._one(job, test_dicom), jobs, workers=_WORKERS, total=len(jobs), label="uploading"
+            ):
+                if isinstance(report, _Gone):
+                    raise report.error
+                reports.append(report)
+        except TransportError as error:
+            raise self._interrupted(error, jobs, reports) from None
+        return reports
+
+    def _interrupted(self, error: TransportError, jobs: Sequence[Pending], reports: list[Report]) -> TransportError:
+        sent = len(reports)
+        for job in jobs[sent:]:
+            message = "the server was gone when this was sent, so it may or may not be stored" if job is jobs[sent] else ""
+            reports.append(
+                job
+                if isinstance(job, Report)
+                else Report(job.path, job.member, "failed", None, message or "not sent, or sent while the server went away")
+            )
+        stored = sum(report.status in ("stored", "already stored") for report in reports)
+        return TransportError(
+            f"The server went away during the upload: {stored} of {len(jobs)} files are known to be stored; .table says "
+            f"which. Running the upload again sends the rest. {error.message}",
+            table=report_table(reports),
+        )
+
+    def _one(self, job: Pending, test_dicom: bool) -> Report | _Gone:
+        if isinstance(job, Report):
+            return job
+        report = Report(job.path, job.member)
+        try:
+            content = job.read()
+        except OrthancError as error:
+            return replace(report, message=error.message)
+        except Exception as error:  # a member of a zip, or a dataset, can fail in as many ways as there are libraries
+            return replace(report, message=f"cannot be read: {error}")
+        refused = _refusal(content, test_dicom, in_zip=job.member is not None)
+        if refused is not None:
+            return replace(report, status=refused[0], message=refused[1])
+        return self._send(replace(report, uid=_uid(content)), content)
+
+    def _send(self, report: Report, content: bytes) -> Report | _Gone:
+        try:
+            word, key = self._store(content)
+        except ServerError as error:
+            # Orthanc answers 400 to what it cannot parse.
+            status: Status = "not DICOM" if error.status == 400 and report.uid is None else "failed"
+            return replace(report, status=status, message=error.details or error.message)
+        except TransportError as error:
+            return self._after_loss(report, content, error)
+        return self._judged(report, content, word, key)
+
+    def _after_loss(self, report: Report, content: bytes, error: TransportError) -> Report | _Gone:
+        """Send once more if the server is still there: storing the same file twice does no harm."""
+        if not self._alive():
+            return _Gone(error)
+        try:
+            word, key = self._store(content)
+        except ServerError as refused:
+            return replace(report, message=refused.details or refused.message)
+        except TransportError as again:
+            return _Gone(again) if not self._alive() else replace(report, message=again.message)
+        return self._judged(report, content, word, key)
+
+    def _judged(self, report: Report, content: bytes, word: str, key: str) -> Report:
+        if word == "Success":
+            return replace(report, status="stored")
+        if word == "FilteredOut":
+            return replace(report, status="filtered", message="the server's filter refused it")
+        if word != "AlreadyStored":
+            return replace(report, message=f"the server answered {word!r}")
+        held = self._checksum(key)
+        if held is None or held == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return replace(report, status="already stored")
+        return replace(
+            report,
+            status="conflict",
+            message="not stored: the server holds another file under this SOPInstanceUID, and keeps it",
+        )
+
+
+@dataclass(frozen=True)
+class _Gone:
+    """The server no longer answers."""
+
+    error: TransportError
+
+
+def _refusal(content: bytes, test_dicom: bool, *, in_zip: bool) -> tuple[Status, str] | None:
+    """Say why a file is not sent; None: it is."""
+    if not content:
+        return "not DICOM", "the file is empty"
+    if in_zip and content[:4] == b"PK\x03\x04":
+        return "skipped", "a zip inside a zip"
+    if content[128:132] == b"DICM":
+        if _media_class(content) == _DICOMDIR:
+            return "skipped", "a DICOMDIR: a list of files, not an object"
+        return None
+    if test_dicom and not looks_like_dicom(content):
+        return "not DICOM", "neither the DICM prefix nor a DICOM dataset without it"
+    return None
+
+
+def looks_like_dicom(content: bytes) -> bool:
+    """Say whether bytes are a DICOM file: with the prefix of PS3.10, section 7.1, or a dataset without it.
+
+    Such a dataset begins with an element of group 0002 or 0008, in one of the two byte orders.
+
+    Examples
+    --------
+    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"%PDF-1.4")
+    (True, False)
+    """
+    if content[128:132] == b"DICM":
+        return True
+    if len(content) < 8 or content[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02"):
+        return False
+    try:
+        header = pydicom.dcmread(io.BytesIO(content[:_BEGINNING]), force=True, specific_tags=["SOPClassUID"])
+    except Exception:  # whatever pydicom stumbles over, this is not a dataset
+        return False
+    return bool(header.get("SOPClassUID"))
+
+
+def _media_class(content: bytes) -> str:
+    try:
+        meta = pydicom.filereader.read_file_meta_info(io.BytesIO(content[:_BEGINNING]))  # type: ignore[arg-type]
+        return str(meta.get("MediaStorageSOPClassUID", ""))
+    except Exception:  # a broken file meta group is the server's to judge
+        return ""
+
+
+def _uid(content: bytes) -> str | None:
+    try:
+        header = pydicom.dcmread(io.BytesIO(content), force=True, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        return str(header.SOPInstanceUID) or None
+    except Exception:  # what has no SOPInstanceUID that can be read is still sent, and reported without it
+        return None

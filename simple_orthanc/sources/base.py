@@ -1,0 +1,122 @@
+"""What a source of images must be able to do: the seam between a session and the place where its images are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.levels import Level
+from simple_orthanc.tags import Tag
+from simple_orthanc.values import Value
+
+
+@dataclass(slots=True)
+class Row:
+    """One patient, study, series or instance.
+
+    Attributes
+    ----------
+    key : str
+        The source's own name for it, unique in its level; nothing but the source knows what it says.
+    parent : str
+        Key of the object one level up; "" for a patient.
+    children : tuple of str
+        Keys of the objects one level down.
+    values : dict
+        Name of tag to value, for the tags that the source indexes at this level; a missing one has no entry.
+    """
+
+    key: str
+    parent: str
+    children: tuple[str, ...] = ()
+    values: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One meaning of an identifier: the tag that holds it, and the object it names."""
+
+    tag: str
+    level: Level
+    key: str
+
+
+class Source(Protocol):
+    """A place that holds DICOM objects.
+
+    Contract:
+
+    - rows are given for study, series and instance; a study's row also holds the patient tags of that study, and its
+      parent is the patient, since one patient's name may be spelt differently in two studies;
+    - `search` and `below` never leave out a row that belongs to the answer, but may give more;
+    - values are canonical (see `simple_orthanc.values`), so that equal files give equal values from every source;
+    - every method may be called from several threads at once.
+    """
+
+    @property
+    def description(self) -> str:
+        """A short name for people: never with a password in it."""
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far."""
+
+    def counts(self) -> Mapping[Level, int]:
+        """Count everything, at each level."""
+
+    def indexed(self, tag: Tag) -> Level | None:
+        """Say at which level rows carry this tag; None: only the files know it."""
+
+    def searchable(self, tag: Tag) -> bool:
+        """Say whether `search` can find rows by this tag."""
+
+    def listing(self, level: Level) -> Iterable[Row]:
+        """Give every row of a level."""
+
+    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
+        """Give at least the rows of which a value matches one of the wildcard patterns, whatever the case."""
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
+        """Give at least the rows of a level whose parents are these rows of the level above."""
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
+        """Give the rows with these keys."""
+
+    def columns(
+        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
+    ) -> Mapping[str, Mapping[str, Value]]:
+        """Read tags from the files of some series: name of tag, to key of instance, to value.
+
+        ``keys`` narrows to these instances; a source that can only read whole series gives more.
+        """
+
+    def resolve(self, text: str) -> Sequence[Found]:
+        """Find what an identifier names: a UID, AccessionNumber, PatientID or the source's own key."""
+
+    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        """Give the objects that carry a label, or the values of an entry of metadata."""
+
+    def header(self, key: str) -> Dataset:
+        """Read an instance's header: exact, from the DICOM bytes, without pixels."""
+
+    def instance(self, key: str) -> Dataset:
+        """Read an instance with its pixels."""
+
+    def save(self, key: str, path: Path) -> None:
+        """Write an instance's DICOM file; the path appears only when the file is complete."""
+
+    def revision(self) -> object:
+        """Give a token that changes whenever the archive does."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Cut a sequence into pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

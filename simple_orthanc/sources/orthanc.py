@@ -1,0 +1,439 @@
+"""An Orthanc server as a source: what it is asked, and how its answers become rows and values.
+
+What the server is trusted with, and why
+----------------------------------------
+- The tags in `_INDEX` are in the database of every Orthanc since 1.4.2, at the level where DICOM puts them. Orthanc keeps
+  further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName, ContrastBolusAgent
+  ...): there the first instance speaks for all, so they are read from every file.
+- The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments, OtherPatientIDs)
+  are read from the files too.
+- ``/tools/find`` is used to bring fewer rows, never to decide. Its wildcards are sent only where the answer is sure to
+  hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
+- ``LimitFindResults`` cuts answers silently and is nowhere reported, so every find is paged, and a page counts as the
+  last only if it is empty or smaller than a page this server has already given.
+- Orthanc cannot decode every combination of character sets (ISO 2022 IR 13 with IR 87, for one, in 1.10.1 to 1.13.0):
+  what looks like the remains of an escape sequence is read again from a DICOM file.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset
+
+from simple_orthanc.errors import NotFoundError, UnsupportedError
+from simple_orthanc.levels import Level
+from simple_orthanc.rest import Rest
+from simple_orthanc.sources.base import Found, Row, batches
+from simple_orthanc.sources.parts import read_header
+from simple_orthanc.tags import BINARY_VRS, Tag, parse_tag
+from simple_orthanc.transport import Transport
+from simple_orthanc.values import Value, from_text, read_value
+from simple_orthanc.workers import map_ordered
+
+# A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
+PAGE = 5000
+# How many UIDs one find may list: SQLite takes a bounded number of parameters.
+_UIDS = 400
+# Up to so many rows are asked for by their ids; for more, the whole level is listed, which costs less.
+_BY_ID = 200
+_HEADER_BYTES = 16 * 1024
+
+_INDEX: dict[Level, str] = {
+    "study": """
+        0010,0010 0010,0020 0010,0030 0010,0040 0008,0020 0008,0030 0008,0050 0008,0080 0008,0090 0008,1030 0020,000d
+        0020,0010 0032,1032 0032,1060
+    """,
+    "series": """
+        0008,0021 0008,0031 0008,0060 0008,0070 0008,1010 0008,103e 0008,1070 0018,0015 0018,1030 0020,000e 0020,0011
+        0040,0254 0054,1000
+    """,
+    "instance": "0008,0012 0008,0013 0008,0018 0020,0012 0020,0013 0020,0032 0020,0037 0020,0100 0028,0008 0054,1330",
+}
+_PATIENT_INDEX = "0010,0010 0010,0020 0010,0030 0010,0040"
+_BY_NUMBER: dict[str, tuple[Level, Tag]] = {
+    number: (level, parse_tag(number)) for level, numbers in _INDEX.items() for number in numbers.split()
+}
+_LEVEL_OF: dict[str, Level] = {tag.name: level for level, tag in _BY_NUMBER.values()}
+
+_ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
+_ROUTE: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
+_PARENT = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
+_CHILDREN = {"study": "Series", "series": "Instances"}
+_UID_OF_PARENT = {"series": ("StudyInstanceUID", "study"), "instance": ("SeriesInstanceUID", "series")}
+_PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
+
+_ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
+_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+# Remains of ISO 2022 escape sequences, shift-JIS rows written as ASCII, and what cannot stand in a text.
+_MANGLED = re.compile(r"\$\)?[A-D@]|\([BIJT]|[\x00-\x08\x0e-\x1f\x7f\ufffd]|\$[!-~]")
+_SAFE = re.compile(r"[^A-Za-z0-9 .^*?,:;()+/-]+")
+
+
+class OrthancSource:
+    """An Orthanc server, through its REST API; see `simple_orthanc.sources.base.Source` for the methods."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.rest = Rest(transport)
+        self._largest_page: dict[bool, int] = {}
+        self._sizes: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def description(self) -> str:
+        return self.transport.url
+
+    @property
+    def requests(self) -> int:
+        return self.transport.requests
+
+    def counts(self) -> Mapping[Level, int]:
+        statistics = self.rest.get("/statistics")
+        return {
+            "patient": int(statistics["CountPatients"]),
+            "study": int(statistics["CountStudies"]),
+            "series": int(statistics["CountSeries"]),
+            "instance": int(statistics["CountInstances"]),
+        }
+
+    def revision(self) -> object:
+        changes = self.transport.json("GET", "/changes", params={"limit": 1, "last": ""})
+        return (changes.get("Last"), tuple(self.counts().values()))
+
+    def indexed(self, tag: Tag) -> Level | None:
+        return _LEVEL_OF.get(tag.name)
+
+    def searchable(self, tag: Tag) -> bool:
+        # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
+        return self.indexed(tag) in ("study", "series") and tag.vr in _TEXT_VRS | {"CS", "UI"} or tag.name == "SOPInstanceUID"
+
+    def listing(self, level: Level) -> Iterator[Row]:
+        since = 0
+        while True:
+            params = {"expand": "", "short": "", "since": since, "limit": PAGE}
+            page = self.transport.json("GET", f"/{_ROUTE[level]}", params=params)
+            yield from self._to_rows(level, page)
+            if len(page) < PAGE:
+                return
+            since += len(page)
+
+    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
+        seen: set[str] = set()
+        for query in _queries(tag, patterns):
+            for row in self._to_rows(level, self._find(level, {tag.keyword: query})):
+                if row.key not in seen:
+                    seen.add(row.key)
+                    yield row
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
+        keyword, above = _UID_OF_PARENT[level]
+        uids = [(row.values.get(keyword) or ("",))[0] for row in parents]
+        wanted = {row.key for row in parents}
+        for batch in batches(list(dict.fromkeys(str(uid) for uid in uids if uid)), _UIDS):
+            for row in self._to_rows(level, self._find(level, {keyword: "\\".join(batch)})):
+                if row.parent in wanted:
+                    yield row
+        for row, uid in zip(parents, uids, strict=True):
+            if not uid:
+                path = f"/{_ROUTE[_PARENT_LEVEL[level]]}/{row.key}/{_ROUTE[level]}"
+                yield from self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
+        if len(keys) > _BY_ID:
+            wanted = set(keys)
+            yield from (row for row in self.listing(level) if row.key in wanted)
+            return
+        for batch in batches(list(keys), _BY_ID):
+            body = {"Resources": list(batch), "Level": _ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
+            answers = self.transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
+            yield from self._to_rows(level, answers)
+
+    def _find(self, level: Level, query: dict[str, str], **more: Any) -> list[dict[str, Any]]:
+        answers: dict[str, dict[str, Any]] = {}
+        since = 0
+        is_instance = level == "instance"
+        while True:
+            body = {"Level": _ORTHANC_LEVEL[level], "Query": query, "Expand": True, "Short": True}
+            body |= {"Since": since, "Limit": PAGE, **more}
+            page = self.transport.json("POST", "/tools/find", body=body, idempotent=True)
+            answers.update((answer["ID"], answer) for answer in page)
+            with self._lock:
+                largest = self._largest_page.get(is_instance, 0)
+                self._largest_page[is_instance] = max(largest, len(page))
+            if not page or len(page) < largest:
+                return list(answers.values())
+            since += len(page)
+
+    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> Iterator[Row]:
+        for answer in answers:
+            if not answer:
+                continue
+            if level == "instance" and "FileSize" in answer:
+                self._sizes[answer["ID"]] = int(answer["FileSize"])
+            texts = {**answer.get("PatientMainDicomTags", {}), **answer.get("MainDicomTags", {})}
+            values: dict[str, Value] = {}
+            mangled: list[Tag] = []
+            for number, text in texts.items():
+                known = _BY_NUMBER.get(number)
+                if known is None or known[0] != level or not isinstance(text, str):
+                    continue
+                tag = known[1]
+                if tag.vr in _TEXT_VRS and _MANGLED.search(text):
+                    mangled.append(tag)
+                value = from_text(text, tag.vr)
+                if value is not None:
+                    values[tag.name] = value
+            row = Row(answer["ID"], answer.get(_PARENT[level], ""), tuple(answer.get(_CHILDREN.get(level, ""), ())), values)
+            if mangled:
+                self._read_again(level, row, mangled)
+            yield row
+
+    def _read_again(self, level: Level, row: Row, tags: Sequence[Tag]) -> None:
+        """Replace values that the server could not decode by what a file of the row says."""
+        key = row.key
+        if level == "study":
+            key = row.children[0]
+        if level != "instance":
+            key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
+        header = self.header(key)
+        for tag in tags:
+            row.values[tag.name] = read_value(header, tag)
+
+    def columns(
+        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
+    ) -> Mapping[str, Mapping[str, Value]]:
+        columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
+        ways: dict[str, list[Tag]] = {"find": [], "json": [], "header": []}
+        for tag in tags:
+            ways[self._way(tag)].append(tag)
+        if ways["find"]:
+            self._fill_by_find(columns, ways["find"], series)
+        if ways["json"]:
+            self._fill_by_json(columns, ways["json"], series)
+        if ways["header"]:
+            wanted = [key for row in series for key in row.children if keys is None or key in keys]
+            self._fill_by_header(columns, ways["header"], wanted)
+        return columns
+
+    def _way(self, tag: Tag) -> str:
+        """Choose the cheapest way that gives the same value as reading the file would."""
+        outermost, vr = tag.steps[0], tag.vr
+        ambiguous = not tag.is_private and " or " in _dictionary_vr(tag)
+        if tag.is_private or ambiguous or vr in BINARY_VRS | {"SQ", "AT"} or outermost.group in (2, 0x7FE0):
+            return "header"
+        number = f"{outermost.group:04x},{outermost.element:04x}"
+        capabilities = self.rest.capabilities
+        # A tag that the server keeps at another level would be answered from the database, for one instance.
+        return "find" if capabilities.extended_find and number not in capabilities.main_tags else "json"
+
+    def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
+        # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
+        numbers = sorted({tag.steps[0].name if tag.steps[0].keyword == "" else _number(tag) for tag in tags})
+        more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
+        uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
+        pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
+        if len(pieces) > 1 and sum(self.counts()[level] for level in ("series",)) <= 2 * len(uids):
+            pieces = [{}]
+        doubtful: dict[str, list[Tag]] = {}
+        for query in pieces:
+            for answer in self._find("instance", query, **more):
+                found = answer.get("RequestedTags", {})
+                for tag in tags:
+                    value, sure = _value_in_json(found, tag)
+                    columns[tag.name][answer["ID"]] = value
+                    if not sure:
+                        doubtful.setdefault(answer["ID"], []).append(tag)
+        self._read_doubtful(columns, doubtful)
+
+    def _fill_by_json(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
+        doubtful: dict[str, list[Tag]] = {}
+
+        def ask(row: Row) -> dict[str, Any]:
+            found = self.transport.json("GET", f"/series/{row.key}/instances-tags")
+            assert isinstance(found, dict)
+            return found
+
+        for answer in map_ordered(ask, series, total=len(series), label="reading tags"):
+            for key, found in answer.items():
+                for tag in tags:
+                    value, sure = _value_in_json(found, tag)
+                    columns[tag.name][key] = value
+                    if not sure:
+                        doubtful.setdefault(key, []).append(tag)
+        self._read_doubtful(columns, doubtful)
+
+    def _read_doubtful(self, columns: dict[str, dict[str, Value]], doubtful: dict[str, list[Tag]]) -> None:
+        tags = list({tag.name: tag for found in doubtful.values() for tag in found}.values())
+        if tags:
+            self._fill_by_header(columns, tags, list(doubtful))
+
+    def _fill_by_header(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], keys: Sequence[str]) -> None:
+        headers = map_ordered(self.header, keys, total=len(keys), label="reading headers")
+        for key, header in zip(keys, headers, strict=True):
+            for tag in tags:
+                columns[tag.name][key] = read_value(header, tag)
+
+    def resolve(self, text: str) -> list[Found]:
+        found: list[Found] = []
+        if _ORTHANC_ID.match(text):
+            for level, route in _ROUTE.items():
+                try:
+                    self.transport.json("GET", f"/{route}/{text}")
+                except NotFoundError:
+                    continue
+                found.append(Found("Orthanc id", level, text))
+        answers = self.transport.json("POST", "/tools/lookup", data=text.encode(), idempotent=True)
+        levels = {name: level for level, name in _ORTHANC_LEVEL.items()}
+        for answer in answers:
+            level = levels[answer["Type"]]
+            tags = self.transport.json("GET", f"/{_ROUTE[level]}/{answer['ID']}", params={"short": ""})["MainDicomTags"]
+            for keyword in ("PatientID", "StudyInstanceUID", "AccessionNumber", "SeriesInstanceUID", "SOPInstanceUID"):
+                # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
+                if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
+                    found.append(Found(keyword, level, answer["ID"]))
+        return list(dict.fromkeys(found))
+
+    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        capabilities = self.rest.capabilities
+        if kind == "label" and not capabilities.labels:
+            version = ".".join(map(str, capabilities.version))
+            raise UnsupportedError(f"Labels came with Orthanc 1.12.0; {self.description} is Orthanc {version}.")
+        found: dict[Level, dict[str, Value]] = {}
+        for level in _ROUTE:
+            if kind == "label":
+                answers = self._find(level, {}, Labels=[name], LabelsConstraint="All")
+                found[level] = {answer["ID"]: (name,) for answer in answers if name in answer.get("Labels", ())}
+            else:
+                found[level] = self._metadata(level, name)
+        return found
+
+    def _metadata(self, level: Level, name: str) -> dict[str, Value]:
+        def ask(key: str) -> tuple[str, Value]:
+            try:
+                text = self.transport.content("GET", f"/{_ROUTE[level]}/{key}/metadata/{quote(name, safe='')}").decode(errors="replace")
+            except NotFoundError:
+                return key, None
+            return key, from_text(text, "LT")
+
+        keys = self.transport.json("GET", f"/{_ROUTE[level]}")
+        answers = map_ordered(ask, keys, total=len(keys), label="reading metadata")
+        return {key: value for key, value in answers if value is not None}
+
+    def header(self, key: str) -> Dataset:
+        return read_header(self._part_of_file(key), _HEADER_BYTES)
+
+    def _part_of_file(self, key: str) -> Any:
+        def read(start: int, stop: int) -> tuple[bytes, bool]:
+            """Read bytes of the file; True says that the file ends there."""
+            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
+            size = self._sizes.get(key)
+            if not self.rest.capabilities.ranges or size is None or size <= stop:
+                return self._file(key), True
+            answer = self.transport.request(
+                "GET",
+                f"/instances/{key}/attachments/dicom/data",
+                headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
+            )
+            # Where the server does not honour the range this is the whole file.
+            return answer.content, answer.status != 206
+
+        return read
+
+    def _file(self, key: str) -> bytes:
+        return self.transport.content("GET", f"/instances/{key}/file")
+
+    def instance(self, key: str) -> Dataset:
+        return pydicom.dcmread(io.BytesIO(self._file(key)), force=True)
+
+    def save(self, key: str, path: Path) -> None:
+        self.transport.download(f"/instances/{key}/file", path)
+
+    def store(self, content: bytes) -> tuple[str, str]:
+        """Store a DICOM file: Orthanc's word for what became of it, and the key of the instance."""
+        answer = self.rest.post("/instances", content)
+        answer = answer[0] if isinstance(answer, list) else answer
+        return str(answer.get("Status", "")), str(answer.get("ID", ""))
+
+    def checksum(self, key: str) -> str | None:
+        """Give the MD5 of the file as it is stored; None where the server may have transcoded it on arrival."""
+        if self.rest.capabilities.transcodes:
+            return None
+        return self.transport.content("GET", f"/instances/{key}/attachments/dicom/md5").decode("ascii").strip()
+
+    @property
+    def main_dicom_tags(self) -> dict[Level, list[str]]:
+        """The keywords that the server keeps in its database, level by level."""
+        listed = self.rest.capabilities.tags_by_level
+        if not listed:  # before Orthanc 1.11.0, which cannot be told to keep others
+            listed = {"patient": tuple(_PATIENT_INDEX.split()), **{k: tuple(v.split()) for k, v in _INDEX.items()}}
+        return {level: [parse_tag(number).name for number in numbers] for level, numbers in listed.items()}
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Orthanc at {self.description}>"
+
+
+def _dictionary_vr(tag: Tag) -> str:
+    try:
+        return dictionary_VR(tag.leaf.number)
+    except KeyError:
+        return ""
+
+
+def _number(tag: Tag) -> str:
+    return f"{tag.steps[0].group:04x},{tag.steps[0].element:04x}"
+
+
+def _queries(tag: Tag, patterns: Sequence[str]) -> list[str]:
+    """Write wildcard patterns as Orthanc's find can take them without losing a match."""
+    if tag.vr == "UI" and not any("*" in pattern or "?" in pattern for pattern in patterns):
+        return ["\\".join(batch) for batch in batches(list(patterns), _UIDS)]
+    if tag.vr == "UI" or len(patterns) > 8:
+        return ["" if tag.vr == "UI" else "*"]
+    safe = [re.sub(r"\*+", "*", _SAFE.sub("*", pattern)) for pattern in patterns]
+    return list(dict.fromkeys(safe))
+
+
+def _value_in_json(dataset: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
+    """Read a tag from Orthanc's JSON, in its short form or its full one; False: the file must be asked."""
+    texts: list[str | bytes] = []
+    sure = True
+    for content in _walk_json(dataset, tag, 0):
+        if content is _TOO_LONG or (isinstance(content, str) and tag.vr in _TEXT_VRS and _MANGLED.search(content)):
+            sure = False
+        elif isinstance(content, str):
+            texts.extend(from_text(content, tag.vr) or ())
+    return (tuple(texts) if texts else None), sure
+
+
+_TOO_LONG = object()
+
+
+def _walk_json(dataset: Mapping[str, Any], tag: Tag, place: int) -> Iterator[Any]:
+    step = tag.steps[place]
+    content = dataset.get(f"{step.group:04x},{step.element:04x}")
+    if isinstance(content, dict):
+        content = _TOO_LONG if content.get("Type") == "TooLong" else content.get("Value")
+    if place == len(tag.steps) - 1 or content is _TOO_LONG:
+        yield content
+    elif isinstance(content, list):
+        for item in content if step.item is None else content[step.item : step.item + 1]:
+            yield from _walk_json(item, tag, place + 1)

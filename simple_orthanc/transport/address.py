@@ -1,0 +1,265 @@
+"""Where a server is, as one normalised URL, and who we are there.
+
+A URL may hold a password. It is taken out here, once, so that the URL that travels on through errors, logs and
+representations never holds one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import ipaddress
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from simple_orthanc.errors import TransportError
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Parts of header names that say that the value is a secret.
+_SECRET_NAMES = ("auth", "token", "key", "cookie", "secret", "session")
+
+_warned_hosts: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+class Address(NamedTuple):
+    """A server's URL without user information, and the user and password that the given URL held."""
+
+    url: str
+    host: str
+    user: str | None
+    password: str | None
+
+    def __repr__(self) -> str:
+        return f"Address({self.url!r})"
+
+
+def parse_address(url: str) -> Address:
+    """Split a server's URL into its normalised form and the credentials inside it.
+
+    Parameters
+    ----------
+    url : str
+        ``"https://pacs.example.org/orthanc"``, or without a scheme (then ``http``) as in ``"localhost:8042"``. IPv6
+        addresses stand in brackets; a bare one without a port is understood too.
+
+    Returns
+    -------
+    Address
+        ``url`` has the scheme and host in lower case, the port only where it is not the scheme's own, the path
+        without a trailing slash, and no user information.
+
+    Raises
+    ------
+    TransportError
+        If that is no URL of a server. The message never repeats a URL that may hold a password.
+
+    Examples
+    --------
+    >>> parse_address("HTTP://alice:secret@[::1]:8042/orthanc/").url
+    'http://[::1]:8042/orthanc'
+    """
+    text = str(url).strip()
+    shown = "the given address (not shown, since it may hold a password)" if "@" in text else repr(text)
+    text = text if "://" in text else f"http://{_bracketed(text)}"
+    try:
+        parts = urlsplit(text)
+        host, port = (parts.hostname or "").lower(), parts.port
+        fault = _fault(parts, host, port, text)
+    except ValueError:
+        fault = "host or port is malformed; a password inside it must be percent-encoded"
+    if fault:
+        raise TransportError(
+            f"Cannot connect to {shown}: {fault}. Give the root of the server, such as 'http://127.0.0.1:8042' or "
+            "'https://pacs.example.org/orthanc'."
+        )
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port is None or port == DEFAULT_PORTS[parts.scheme] else f":{port}"
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    return Address(
+        f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}",
+        host,
+        unquote(user) or None,
+        unquote(password) if user else None,
+    )
+
+
+def _fault(parts: SplitResult, host: str, port: int | None, text: str) -> str:
+    if parts.scheme not in DEFAULT_PORTS:
+        return "only http and https are spoken"
+    if not host or port == 0:
+        return "it names no host or port"
+    if "@" in parts.path + parts.query + parts.fragment:
+        return "a slash, question mark or number sign inside a password must be percent-encoded"
+    if parts.query or parts.fragment:
+        return "it has a query or a fragment"
+    if "\\" in text or any(not character.isprintable() or character.isspace() for character in text):
+        return "it holds a space, a backslash or a control character"
+    return ""
+
+
+def _bracketed(text: str) -> str:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return text
+    return f"[{text}]"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this very machine, without asking any name server.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("pacs.example.org")
+    (True, True, False)
+    """
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback or bool(mapped and mapped.is_loopback)
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Nothing(AuthBase):
+    """Sends no credentials. Requests would look into ``~/.netrc`` where it is given no authentication at all."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class Credentials:
+    """Who we are on one server. The representation shows nothing of it; the pickle holds all of it.
+
+    Parameters
+    ----------
+    auth : (str, str), requests authentication or callable, optional
+        A user and a password, anything that requests takes as authentication, or a function without arguments that
+        gives a bearer token; it is called for every request, so that an expired token is never sent.
+    token : str or callable, optional
+        A bearer token, or a function without arguments that gives one.
+    headers : mapping, optional
+        Sent with every request.
+
+    Raises
+    ------
+    TransportError
+        If both `auth` and `token` are given, or something of a kind that cannot be sent.
+    """
+
+    def __init__(self, auth: Any = None, token: Any = None, headers: Mapping[str, str] | None = None) -> None:
+        if auth is not None and token is not None:
+            raise TransportError("Two ways to log in were given; give a user and password (or auth), or a token.")
+        self._provider: Callable[[], Any] | None = None
+        self._fixed: Any = None
+        self._password = ""
+        if isinstance(auth, (tuple, list)):
+            self._fixed = self._basic(auth)
+        elif callable(auth) and not isinstance(auth, AuthBase) and _takes_no_arguments(auth):
+            self._provider = auth
+        elif auth is not None:
+            if not callable(auth):
+                raise TransportError(
+                    f"auth is of type {type(auth).__name__}; give (user, password), a requests authentication object, "
+                    "or a function without arguments that returns a bearer token."
+                )
+            self._fixed = auth
+        elif callable(token):
+            self._provider = token
+        elif token is not None:
+            self._fixed = _bearer(token)
+        self.headers = _Headers(_checked(headers or {}))
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
+
+    def _basic(self, auth: Any) -> HTTPBasicAuth:
+        if len(auth) != 2 or not all(isinstance(part, str) for part in auth):
+            raise TransportError("auth must hold two strings, the user and the password.")
+        self._password = auth[1]
+        # Requests encodes strings in Latin-1; RFC 7617 leaves the charset open and Orthanc compares UTF-8 bytes.
+        return HTTPBasicAuth(auth[0].encode(), auth[1].encode())
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a way to log in, other than by headers."""
+        return self._fixed is not None or self._provider is not None
+
+    @property
+    def secret(self) -> bool:
+        """Whether anything is sent that a listener on the network must not read."""
+        return self.given or any(part in name.lower() for name in self.headers for part in _SECRET_NAMES)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be repeated: the password and the values of the headers."""
+        return [self._password, *self.headers.values()]
+
+    def auth(self) -> Any:
+        """Authentication for one request; asks the token function, whose own errors come through as they are."""
+        if self._provider is not None:
+            return _bearer(self._provider())
+        return self._fixed if self._fixed is not None else _Nothing()
+
+
+class _Headers(dict[str, str]):
+    """Headers whose representation shows names only, because a header can be a password."""
+
+    def __repr__(self) -> str:
+        return f"headers({', '.join(self)})"
+
+
+def _checked(headers: Mapping[Any, Any]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TransportError(f"The header {name!r} has a value of type {type(value).__name__}; give strings.")
+        if not value.isprintable() or any(ord(character) > 255 for character in value):
+            raise TransportError(f"The value of the header {name!r} holds characters that HTTP cannot carry.")
+    return dict(headers)
+
+
+def _bearer(token: Any) -> _Bearer:
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+        raise TransportError("The token is not a string of printable ASCII characters; nothing was sent.")
+    return _Bearer(token)
+
+
+def _takes_no_arguments(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def warn_if_readable(address: str, host: str) -> None:
+    """Warn, once per host, that credentials travel unencrypted over the network."""
+    if not address.startswith("http://") or is_loopback(host):
+        return
+    with _warned_lock:
+        if host in _warned_hosts:
+            return
+        _warned_hosts.add(host)
+    warnings.warn(
+        f"Credentials go to {host} unencrypted, because its address begins with http://. Use https:// if it can.",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,365 @@
+"""`Transport`: sends requests to one server, again where that is safe, and hands over complete answers or errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from requests import Response, Session
+
+from simple_orthanc.errors import TransportError
+from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
+from simple_orthanc.transport.failures import not_json
+from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all
+from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
+
+Timeout = float | tuple[float | None, float | None]
+
+_CHUNK = 1 << 16
+_DOWNLOAD_CHUNK = 1 << 20
+
+
+class Transport:
+    """A connection to one server, safe to use from many threads at once, and picklable.
+
+    Parameters
+    ----------
+    url : str
+        The root of the server, such as ``"http://127.0.0.1:8042"`` or ``"https://pacs.example.org/orthanc"``. A user
+        and password inside it are taken out, and used where `auth` and `token` are not given.
+    auth : (str, str), requests authentication or callable, optional
+        User and password, anything that requests takes as authentication, or a function without arguments that gives a
+        bearer token and is asked for every request.
+    token : str or callable, optional
+        A bearer token, or such a function.
+    headers : mapping, optional
+        Sent with every request, and treated as secret.
+    verify : bool, str or Path, default True
+        Whether to check the server's certificate, or the file or folder of the authorities to trust.
+    cert : str, Path or pair of them, optional
+        The client's certificate, or certificate and key.
+    timeout : number or (number, number), default (5, 300)
+        Seconds allowed for connecting, and for each read or write of a block. One number means the second.
+    http : requests.Session, optional
+        Used as it is, with its own authentication, proxies, adapters, certificates and cookies. It is not closed.
+    pool_size : int, default 16
+        Connections that are kept for use again.
+
+    Attributes
+    ----------
+    url : str
+        Scheme, host, port and path, normalised, without any password.
+
+    Raises
+    ------
+    TransportError
+        If the address, the credentials or the certificate files cannot be used.
+
+    Warns
+    -----
+    UserWarning
+        Once per host, where credentials would travel over the network unencrypted.
+
+    Notes
+    -----
+    GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, where the connection
+    breaks or the server answers 502, 503 or 504. Anything else is sent again only where no connection came about.
+    What timed out is not sent again, since the server may still be working on it.
+
+    The environment is trusted for proxies and ``REQUESTS_CA_BUNDLE``; this machine is never reached through a proxy.
+    ``~/.netrc`` is never read: credentials are those given. Cookies are not kept. Redirects are followed for GET and
+    HEAD on the same server only, or from ``http`` to ``https`` on the default ports of the same host.
+
+    Examples
+    --------
+    >>> transport = Transport("http://alice:wonderland@127.0.0.1:8042/")
+    >>> transport
+    Transport('http://127.0.0.1:8042')
+    >>> transport.json("GET", "/system")["ApiVersion"]  # doctest: +SKIP
+    24
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: Any = None,
+        token: str | Callable[[], str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | os.PathLike[str] = True,
+        cert: Any = None,
+        timeout: Timeout = (5, 300),
+        http: Session | None = None,
+        pool_size: int = 16,
+    ) -> None:
+        address = parse_address(url)
+        if address.user is not None and auth is None and token is None:
+            auth = (address.user, address.password or "")
+        credentials = Credentials(auth, token, headers)
+        checked = verify if isinstance(verify, bool) else _existing(verify, "verify")
+        self.url = address.url
+        self._timeout: tuple[float | None, float | None] = (5, 300)
+        self._timeout = self._times(timeout)
+        self._sender = Sender(
+            address._replace(user=None, password=None), credentials, checked, _certificate(cert), http, pool_size
+        )
+        if credentials.secret or (http is not None and http.auth):
+            warn_if_readable(self.url, address.host)
+
+    def __repr__(self) -> str:
+        return f"Transport({self.url!r})"
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent, with repetitions, since this object was made or unpickled."""
+        return self._sender.sent
+
+    def close(self) -> None:
+        """Close the connections; a later request opens new ones. A session given as `http` is left alone."""
+        self._sender.close()
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
+    ) -> Any:
+        """Send a request, and parse the JSON that comes back.
+
+        Parameters
+        ----------
+        method, path : str
+            As in ``"POST", "/tools/find"``. The path is below `url`; what it holds of identifiers must be
+            percent-encoded by the caller.
+        params : mapping, optional
+            The query. ``True`` and ``False`` become ``true`` and ``false``; what is None is left out.
+        body : object, optional
+            Sent as JSON.
+        data : bytes, str or binary file, optional
+            Sent as it is, instead of `body`.
+        headers, timeout : optional
+            For this request only.
+        idempotent : bool, optional
+            Whether sending it twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
+
+        Returns
+        -------
+        object
+            What the JSON says; None where another request than GET was answered with nothing.
+
+        Raises
+        ------
+        TransportError
+            If no complete answer came, or one that is not JSON.
+        ServerError
+            If the server refused.
+        """
+        extra = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        if body is not None:
+            data = json.dumps(body).encode()
+            extra["Content-Type"] = "application/json"
+        request = self._request(method, path, params, data, {**extra, **(headers or {})}, timeout, idempotent)
+        return self._sender.exchange(request, partial(self._parse, request))
+
+    def _parse(self, request: Request, response: Response) -> Any:
+        content = read_all(response)
+        if not content and request.method != "GET":
+            return None
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            # Raised below, so that the foreign error, which repeats the answer, does not become its context.
+            content_type = response.headers.get("Content-Type", "")
+        context, hidden = self._sender.context(request), self._sender.secrets(response)
+        raise not_json(context, response.status_code, content_type, content, hidden)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
+    ) -> Answer:
+        """Send a request, and give back status, headers and body, uncompressed on its way. Parameters as for `json`."""
+        extra = {"Accept-Encoding": "identity", **(headers or {})}
+        request = self._request(method, path, params, data, extra, timeout, idempotent)
+        return self._sender.exchange(request, lambda got: Answer(got.status_code, got.headers, read_all(got)))
+
+    def content(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
+    ) -> bytes:
+        """Send a request, and give back the whole body. Parameters and errors as for `json`.
+
+        Examples
+        --------
+        >>> transport.content("GET", "/instances/0d1c.../file")[128:132]  # doctest: +SKIP
+        b'DICM'
+        """
+        return self.request(
+            method, path, params=params, data=data, headers=headers, timeout=timeout, idempotent=idempotent
+        ).content
+
+    @contextmanager
+    def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        data: Any = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
+        chunk_size: int = _CHUNK,
+    ) -> Iterator[Stream]:
+        """Read a body while it arrives, and as much of it as is wanted.
+
+        Leaving the block before the end closes the connection, so that the rest is not transferred. The request is sent
+        again as for `json`, but not once chunks were handed over: then iterating raises `TransportError`.
+
+        Parameters
+        ----------
+        chunk_size : int, default 65536
+            The largest chunk in bytes. The other parameters are those of `json`.
+
+        Yields
+        ------
+        Stream
+            Iterator of bytes, with `status` and `headers`.
+
+        Examples
+        --------
+        >>> with transport.stream("/instances/0d1c.../file") as body:  # doctest: +SKIP
+        ...     beginning = next(body)
+        """
+        extra = {"Accept-Encoding": "identity", **(headers or {})}
+        request = self._request(method, path, params, data, extra, timeout, idempotent)
+        fail = partial(self._sender.failed, request)
+        stream, response = self._sender.exchange(request, lambda got: (Stream(got, chunk_size, fail), got))
+        try:
+            yield stream
+        finally:
+            response.close()
+
+    def download(
+        self,
+        path: str,
+        target: str | os.PathLike[str],
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        data: Any = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
+    ) -> None:
+        """Write a body to a file, which appears under its name only when it is complete.
+
+        It grows under a temporary name in the same folder, which is removed whatever happens. An existing file is
+        replaced at the end, or left as it is on failure. Parameters and errors as for `json`; errors of the disk come
+        through as the ``OSError`` they are.
+        """
+        target = Path(target)
+        part = target.with_name(f".{secrets.token_hex(8)}.part")
+        extra = {"Accept-Encoding": "identity", **(headers or {})}
+        request = self._request(method, path, params, data, extra, timeout, idempotent)
+        try:
+            self._sender.exchange(request, partial(_save, part))
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        data: Any,
+        headers: Mapping[str, str],
+        timeout: Timeout | None,
+        idempotent: bool | None,
+    ) -> Request:
+        if isinstance(data, (bytearray, memoryview)):
+            data = bytes(data)
+        elif isinstance(data, str):
+            data = data.encode()
+        start = data.tell() if hasattr(data, "seekable") and data.seekable() else None
+        replayable = data is None or isinstance(data, bytes) or start is not None
+        method = method.upper()
+        idempotent = method in IDEMPOTENT if idempotent is None else idempotent
+        if params:
+            params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
+        times = self._timeout if timeout is None else self._times(timeout)
+        return Request(method, _checked_path(path), params, data, headers, times, idempotent and replayable, start)
+
+    def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
+        times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
+        if len(times) != 2 or any(time is not None and not time > 0 for time in times):
+            raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(5, 300) or timeout=60.")
+        return (times[0], times[1])
+
+
+def _save(part: Path, response: Response) -> None:
+    with part.open("wb") as file:
+        for chunk in chunks(response, _DOWNLOAD_CHUNK):
+            file.write(chunk)
+
+
+def _checked_path(path: str) -> str:
+    """Make a path relative to the server's root, and refuse one that would lead elsewhere."""
+    relative = path.lstrip("/").replace("#", "%23")
+    # Encoded dots too: they are equivalent, and are decoded before the request is sent.
+    if any(segment in (".", "..") for segment in unquote(relative.partition("?")[0]).split("/")):
+        raise TransportError(f"The path {path!r} has a segment of dots, which would reach another resource.")
+    return relative
+
+
+def _existing(path: Any, parameter: str) -> str:
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise TransportError(f"{parameter} is of type {type(path).__name__}; give the path of a file.") from None
+    if not os.path.exists(text):
+        raise TransportError(f"The file {text!r} given as {parameter} does not exist.")
+    return str(text)
+
+
+def _certificate(cert: Any) -> Any:
+    if cert is None:
+        return None
+    if isinstance(cert, (tuple, list)):
+        if len(cert) != 2:
+            raise TransportError("cert must be one file, or a pair of certificate and key.")
+        return (_existing(cert[0], "cert"), _existing(cert[1], "cert"))
+    return _existing(cert, "cert")

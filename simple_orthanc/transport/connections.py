@@ -1,0 +1,119 @@
+"""Connections that are kept, and when they are not.
+
+Orthanc closes a connection that was idle for one second. A request that is sent into that moment is lost, and whether
+it was carried out cannot be known. So a connection that was idle for longer than `MAX_IDLE` is closed here and opened
+anew.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from contextvars import ContextVar
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+MAX_IDLE = 0.8
+"""Seconds that a connection may have been idle and still be used."""
+
+_SEND_BLOCK = 1 << 20
+
+_send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=None)
+
+
+class _SteadySend:
+    """Sends a large body in blocks, each under the read timeout.
+
+    Otherwise the connect timeout would govern the sending, and for the whole body at once, so that an upload of some
+    seconds would fail on a healthy connection.
+    """
+
+    sock: Any
+
+    def send(self, data: Any) -> None:
+        """Send bytes, or anything else as ``http.client`` does."""
+        if self.sock is not None:
+            self.sock.settimeout(_send_timeout.get())
+        if isinstance(data, bytes) and len(data) > _SEND_BLOCK:
+            view = memoryview(data)
+            for start in range(0, len(data), _SEND_BLOCK):
+                super().send(view[start : start + _SEND_BLOCK])  # type: ignore[misc]
+        else:
+            super().send(data)  # type: ignore[misc]
+
+
+class _PlainConnection(_SteadySend, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_SteadySend, HTTPSConnection):
+    pass
+
+
+class _FreshQueue(queue.LifoQueue[Any]):
+    """The connections of a pool that are not in use, each with the time since when."""
+
+    def _put(self, item: Any) -> None:
+        super()._put((item, time.monotonic()))
+
+    def _get(self) -> Any:
+        connection, since = super()._get()
+        if connection is not None and time.monotonic() - since > MAX_IDLE:
+            # A closed connection object opens itself again on its next request.
+            connection.close()
+        return connection
+
+
+class _PlainPool(HTTPConnectionPool):
+    QueueCls = _FreshQueue
+    ConnectionCls = _PlainConnection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    QueueCls = _FreshQueue
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _SecurePool}
+
+
+class FreshAdapter(HTTPAdapter):
+    """The adapter of requests, with pools that drop connections which the server may be about to close."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool manager, with our pools."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Make or find the manager of a proxy; a SOCKS proxy keeps its own kind of pool, which it cannot do without."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        if not str(args[0]).lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Send one request; the read timeout also governs each block that is sent."""
+        mark = _send_timeout.set(timeout[1] if isinstance(timeout, tuple) else timeout)
+        try:
+            return super().send(request, stream, timeout, *args, **kwargs)
+        finally:
+            _send_timeout.reset(mark)
+
+
+def new_session(pool_size: int) -> requests.Session:
+    """Make a session that keeps up to `pool_size` connections and no cookies.
+
+    The environment is trusted for proxies and for ``REQUESTS_CA_BUNDLE``; ``~/.netrc`` is not read, because
+    `Credentials` always brings an authentication of its own.
+    """
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, FreshAdapter(pool_maxsize=pool_size))
+    return session

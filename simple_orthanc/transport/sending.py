@@ -1,0 +1,276 @@
+"""`Sender`: carries requests out against one server, again where that is safe, and says why where it cannot."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from requests import Response, Session
+
+from simple_orthanc.errors import ServerError, TransportError
+from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
+from simple_orthanc.transport.connections import new_session
+from simple_orthanc.transport.failures import Context, Kind, NetworkError, network, public_error, server_error
+from simple_orthanc.transport.reading import read_beginning
+
+T = TypeVar("T")
+
+# Seconds before the second, third and fourth attempt, each shortened at random by up to a half, so that the threads
+# of one pool do not come back all at once. The first only has to outlast a connection that was just closed.
+RETRY_PAUSES = (0.05, 0.4, 1.2)
+
+MAX_WAITING = 8.0
+"""Seconds that one request may wait in total between attempts, also where the server asks for more by Retry-After."""
+
+IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_BUSY = (502, 503, 504)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 5
+_ERROR_BODY = 1 << 16
+
+# Headers whose values are no secrets; every other header that was sent is blotted out of what the server says.
+_HARMLESS = {
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "range",
+    "transfer-encoding",
+    "user-agent",
+}
+
+
+class RefusalError(Exception):
+    """A status of 400 or more, on its way to the decision whether to try again."""
+
+    def __init__(self, error: ServerError, retry_after: float | None) -> None:
+        super().__init__()
+        self.error = error
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, which may take several attempts."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] | None
+    data: Any = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    timeout: tuple[float | None, float | None]
+    repeatable: bool
+    start: int | None
+
+    @property
+    def shown(self) -> str:
+        """The path without the query, which may hold names of patients."""
+        return "/" + self.path.partition("?")[0]
+
+    def rewind(self) -> None:
+        """Go back to where the body began, for another attempt."""
+        if self.start is not None:
+            self.data.seek(self.start)
+
+
+class Sender:
+    """Everything about one server that a request needs: where, as whom, over which connections."""
+
+    def __init__(
+        self, address: Address, credentials: Credentials, verify: bool | str, cert: Any, http: Session | None, size: int
+    ) -> None:
+        self.url = address.url
+        self._host = address.host
+        self._credentials = credentials
+        self._verify = verify
+        self._cert = cert
+        self._given = http
+        self._pool_size = size
+        self._open()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_http", "_lock", "_process")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self.sent = 0
+        self._http = new_session(self._pool_size) if self._given is None else self._given
+
+    @property
+    def _session(self) -> Session:
+        if self._process != os.getpid():
+            # A forked child must not share sockets with its parent: each would read the other's answers.
+            if self._given is not None:
+                self._given = pickle.loads(pickle.dumps(self._given))
+            self._open()
+        return self._http
+
+    def close(self) -> None:
+        """Close the connections that are ours."""
+        if self._given is None and self._process == os.getpid():
+            self._http.close()
+
+    def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
+        """Send a request, up to four times where that is safe, and read the answer."""
+        waited = 0.0
+        lost = False
+        for attempt, pause in enumerate((*RETRY_PAUSES, None)):
+            if attempt:
+                request.rewind()
+            error: Exception
+            try:
+                return self._attempt(request, read, lost)
+            except RefusalError as refusal:
+                error = refusal.error
+                again = request.repeatable and refusal.error.status in _BUSY
+                asked = refusal.retry_after or 0.0
+            except NetworkError as failure:
+                lost = lost or failure.dropped
+                error = self.failed(request, failure, attempt > 0, lost)
+                # Where nothing listens, a server that is just starting gets one more chance, and no more.
+                again = (failure.dropped and request.repeatable) or (failure.kind is Kind.REFUSED and attempt == 0)
+                asked = 0.0
+            if pause is None or not again:
+                break
+            wait = max(asked, pause * random.uniform(0.5, 1.0))
+            waited += wait
+            if waited > MAX_WAITING:
+                break
+            time.sleep(wait)
+        # Raised here, where no foreign error is being handled that would become the context of ours.
+        raise error
+
+    def _attempt(self, request: Request, read: Callable[[Response], T], lost: bool) -> T:
+        response = self._send(request)
+        try:
+            if response.status_code >= 400:
+                raise RefusalError(self._refused(request, response, lost), _retry_after(response))
+            return read(response)
+        except BaseException:
+            response.close()
+            raise
+
+    def _send(self, request: Request) -> Response:
+        """Send a request once, following redirects within the server."""
+        session, url, params = self._session, f"{self.url}/{request.path}", request.params
+        # Requests adds the environment's proxies to this mapping, except where it already has an entry.
+        schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
+        own_auth = self._credentials.given or not session.auth
+        for _ in range(_MAX_REDIRECTS + 1):
+            auth = self._credentials.auth() if own_auth else None
+            with self._lock:
+                self.sent += 1
+            proxies: Any = {key: None for scheme in schemes for key in (scheme, f"{scheme}://{self._host}")}
+            with network():
+                response = session.request(
+                    request.method,
+                    url,
+                    params=params,
+                    data=request.data,
+                    headers={**self._credentials.headers, **request.headers},
+                    auth=auth,
+                    timeout=request.timeout,
+                    allow_redirects=False,
+                    proxies=proxies,
+                    stream=True,
+                    verify=session.verify if self._given is not None and self._verify is True else self._verify,
+                    cert=self._cert,
+                )
+            if response.status_code not in _REDIRECTS:
+                return response
+            response.close()
+            url, params = self._redirected(request, url, response), None
+        raise TransportError(f"{self.url} redirected {request.method} {request.shown} too often, in a circle.")
+
+    def _redirected(self, request: Request, url: str, response: Response) -> str:
+        """Say where a redirect leads, if it may be followed."""
+        try:
+            target = urljoin(url, response.headers.get("Location", ""))
+            old, new = urlsplit(url), urlsplit(target)
+            old_port, new_port = old.port or DEFAULT_PORTS[old.scheme], new.port or DEFAULT_PORTS.get(new.scheme)
+            same = (old.scheme, old.hostname, old_port) == (new.scheme, new.hostname, new_port)
+            safer = old.hostname == new.hostname and (old_port, new_port) == (80, 443) and new.scheme == "https"
+            where = f"{new.scheme}://{new.netloc.rpartition('@')[2]}"
+        except ValueError:
+            same, safer, where, target = False, False, "an address that cannot be read", url
+        if (same or safer) and target != url and "@" not in new.netloc and request.method in ("GET", "HEAD"):
+            return target
+        raise TransportError(
+            f"{self.url} answered {response.status_code} to {request.method} {request.shown}: a redirect to "
+            f"{where}, which is not followed, since credentials go to one server only and only GET and HEAD may be "
+            "redirected. If that is your server, give its address; if it is a login page, log in there or give a token."
+        )
+
+    def _refused(self, request: Request, response: Response, lost: bool) -> ServerError:
+        note = ""
+        if lost and request.method not in _SAFE:
+            note = "An earlier attempt of this request lost its answer, and may have been carried out."
+        return server_error(
+            self.context(request),
+            response.status_code,
+            response.headers.get("Content-Type", "").partition(";")[0],
+            read_beginning(response, _ERROR_BODY),
+            self.secrets(response),
+            note,
+        )
+
+    def failed(
+        self, request: Request, failure: NetworkError, retried: bool = False, lost: bool = False
+    ) -> TransportError:
+        """Make the user's error of a failure; `lost` says that an earlier attempt got through but not its answer."""
+        reached = lost or failure.dropped or failure.kind in (Kind.READ_TIMEOUT, Kind.GARBLED)
+        return public_error(failure, self.context(request), retried, reached and request.method not in _SAFE)
+
+    def context(self, request: Request) -> Context:
+        """What a message may tell of a request."""
+        return Context(self.url, request.method, request.shown, request.timeout[1], self._credentials.given)
+
+    def secrets(self, response: Response) -> list[str]:
+        """What was sent and must not be repeated, should the server have echoed it."""
+        found = list(self._credentials.secrets)
+        sent: Mapping[str, Any] = response.request.headers
+        for name, value in sent.items():
+            if name.lower() in _HARMLESS:
+                continue
+            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            scheme, _, last = text.rpartition(" ")
+            found += [text, last]
+            if scheme.lower() == "basic":
+                found.append(_password_in(last))
+        return found
+
+
+def _password_in(basic: str) -> str:
+    try:
+        return base64.b64decode(basic).decode("utf-8", "replace").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _retry_after(response: Response) -> float | None:
+    """Seconds to wait by the header Retry-After, which holds seconds or a date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None

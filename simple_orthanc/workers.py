@@ -1,0 +1,100 @@
+"""One place that runs things side by side: ordered, bounded in memory, ended by Ctrl-C and by the first error."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Orthanc serves fifty requests at once by default; eight keep two cores of a client busy and leave room for others.
+WORKERS = 8
+_SECONDS_BEFORE_PROGRESS = 1.0
+
+
+def map_ordered(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int = WORKERS,
+    total: int | None = None,
+    label: str = "",
+) -> Iterator[Result]:
+    """Call a function for each item in several threads and yield the results in the order of the items.
+
+    At most twice as many results as there are workers wait to be taken. The first error, or Ctrl-C, cancels what has not
+    begun and is raised once what has begun is over.
+
+    Parameters
+    ----------
+    function : callable
+        Called with one item, in any thread.
+    items : iterable
+        Taken as they are needed.
+    workers : int
+        How many threads; with 1 everything runs in the caller's own.
+    total : int, optional
+        How many items there are, for the progress bar; None shows none.
+    label : str
+        What the progress bar says.
+    """
+    meter = Progress(total, label)
+    try:
+        if workers <= 1:
+            for item in items:
+                yield meter.step(function(item))
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="simple_orthanc")
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 2 * workers:
+                    yield meter.step(waiting.popleft().result())
+            while waiting:
+                yield meter.step(waiting.popleft().result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        meter.close()
+
+
+class Progress:
+    """A progress bar that appears after a second, in a terminal or a notebook, and nowhere else."""
+
+    enabled = True
+
+    def __init__(self, total: int | None, label: str) -> None:
+        self._total, self._label = total, label
+        self._done = 0
+        self._began = time.monotonic()
+        self._bar: Any = None
+        self._lock = threading.Lock()
+
+    def step(self, result: Result) -> Result:
+        """Count one more, and hand its result on."""
+        with self._lock:
+            self._done += 1
+            if self._bar is None and self._wanted():
+                from tqdm.auto import tqdm
+
+                self._bar = tqdm(total=self._total, initial=self._done, desc=self._label, leave=False)
+            elif self._bar is not None:
+                self._bar.update(1)
+        return result
+
+    def _wanted(self) -> bool:
+        late = self._total is not None and time.monotonic() - self._began > _SECONDS_BEFORE_PROGRESS
+        return late and Progress.enabled and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,194 @@
+"""The Orthanc servers that live tests run against, and what all tests share.
+
+Every Orthanc found is used: this system's own, or the one that ``ORTHANC_PROGRAM`` names, and those that
+``make servers`` put beside it. One process of each version serves the whole run; a live test takes the fixture
+`orthanc`, and thereby runs once per version, each time on an empty server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.local import LocalOrthanc, find_program
+
+if TYPE_CHECKING:
+    from simple_orthanc import Orthanc
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+VERSIONS_IN_CI = 3
+NO_SERVER = "no-orthanc"
+HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb orthanc-gdcm), or run: sudo make servers"
+
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    max_examples=60,
+    # The machine decides how slow, not the test.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+hypothesis.settings.load_profile("house")
+
+MakeServer = Callable[..., LocalOrthanc]
+
+
+class Servers:
+    """One running server per version found; started once, when first asked for."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, LocalOrthanc] = {}
+        self.recipes: dict[str, dict[str, Any]] = {}
+        self.complaints: list[str] = []
+        for recipe in self._recipes():
+            server = LocalOrthanc(**recipe)
+            try:
+                server.start()
+            except OrthancError as error:
+                self.complaints.append(str(error))
+                continue
+            name = f"orthanc-{server.version}"
+            if name in self.running:
+                server.stop()
+                continue
+            self.running[name] = server
+            self.recipes[name] = recipe
+
+    def _recipes(self) -> Iterator[dict[str, Any]]:
+        try:
+            yield {"program": find_program()}
+        except OrthancError as error:
+            self.complaints.append(str(error))
+        for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
+            # The paths are those inside the server's own system.
+            inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
+            found = inside.glob("usr/share/orthanc/plugins/libOrthanc*.so")
+            plugins = ["/" + str(plugin.relative_to(inside)) for plugin in sorted(found)]
+            yield {"program": program, "config": {"Plugins": plugins}}
+
+    def make(self, name: str, config: Mapping[str, Any], **options: Any) -> LocalOrthanc:
+        """Give another server of the same version, not started yet, with `config` over its own."""
+        recipe = self.recipes[name]
+        return LocalOrthanc(**{**recipe, **options, "config": {**recipe.get("config", {}), **config}})
+
+    def stop(self) -> None:
+        for server in self.running.values():
+            server.stop()
+
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def servers_of(config: pytest.Config) -> Servers:
+    if SERVERS not in config.stash:
+        config.stash[SERVERS] = Servers()
+    return config.stash[SERVERS]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    servers = servers_of(config)
+    lines = [f"live tests: {', '.join(servers.running) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
+    return lines + [f"not used: {complaint}" for complaint in servers.complaints]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not os.environ.get("CI") or session.config.option.collectonly:
+        return
+    found = servers_of(session.config).running
+    if len(found) < VERSIONS_IN_CI:
+        raise pytest.UsageError(
+            f"CI is set, so {VERSIONS_IN_CI} versions of Orthanc are needed; found: {', '.join(found) or 'none'}. "
+            f"Run: sudo make servers. {' '.join(servers_of(session.config).complaints)}"
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVERS in config.stash:
+        config.stash[SERVERS].stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        # Without a server a live test fails; an empty list of parameters would skip it.
+        names = list(servers_of(metafunc.config).running) or [NO_SERVER]
+        metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> LocalOrthanc:
+    """The running server of one version; tests of that version share it, so it may hold anything."""
+    if request.param == NO_SERVER:
+        pytest.fail(f"No Orthanc server was found: {HOW_TO_GET_ONE}.")
+    return servers_of(request.config).running[request.param]
+
+
+@pytest.fixture
+def empty_server(server: LocalOrthanc) -> LocalOrthanc:
+    """The running server of one version, with nothing in it."""
+    # A test may have ended it.
+    server.start()
+    empty(server)
+    return server
+
+
+@pytest.fixture
+def orthanc(empty_server: LocalOrthanc) -> Iterator[Orthanc]:
+    """A fresh session on an empty server."""
+    with empty_server.connect() as session:
+        yield session
+
+
+@pytest.fixture
+def make_server(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterator[MakeServer]:
+    """A function, ``make_server(config={}, **options of LocalOrthanc)``, that starts another server of the version.
+
+    ``make_server({"LimitFindResults": 4}).connect()``. It ends with the test.
+    """
+    name = f"orthanc-{server.version}"
+    with contextlib.ExitStack() as stack:
+
+        def make(config: Mapping[str, Any] | None = None, **options: Any) -> LocalOrthanc:
+            return stack.enter_context(servers_of(request.config).make(name, config or {}, **options))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real studies beside the project; what needs it is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"{SHARED_DATA} is not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _no_server_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORTHANC_URL", "ORTHANC_USERNAME", "ORTHANC_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def ask(server: LocalOrthanc, path: str, method: str = "GET", body: bytes | None = None) -> Any:
+    """One request to a server without authentication, past the library under test; the JSON it answers."""
+    request = urllib.request.Request(server.url + path, data=body, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=60) as answer:
+        content = answer.read()
+    return json.loads(content) if content else None
+
+
+def empty(server: LocalOrthanc) -> None:
+    """Delete every patient."""
+    for identifier in ask(server, "/patients"):
+        ask(server, f"/patients/{identifier}", "DELETE")
