@@ -100,9 +100,17 @@ def _from_element(element: DataElement) -> Value:
         numbers = content if isinstance(content, (list, tuple)) or hasattr(content, "type_constructor") else [content]
         return tuple(f"{int(number) >> 16:04x},{int(number) & 0xFFFF:04x}" for number in numbers) or None
     if isinstance(content, bytes):
-        return (content,)
+        return _from_unknown(content) if element.VR == "UN" else (content,)
     parts = content if element.VM > 1 or isinstance(content, list) else [content]
     return from_texts((_text(part) for part in parts), element.VR)
+
+
+def _from_unknown(content: bytes) -> Value:
+    """Read a private element that a file with implicit VR leaves unexplained: as text where it can be nothing else."""
+    text = content.rstrip(b"\0 ")
+    if text and all(32 <= letter < 127 for letter in text):
+        return from_text(text.decode("ascii"), "UN")
+    return (content,)
 
 
 def _text(part: Any) -> str:

@@ -203,15 +203,17 @@ class Sender:
     def _redirected(self, request: Request, url: str, response: Response) -> str:
         """Say where a redirect leads, if it may be followed."""
         try:
-            target = urljoin(url, response.headers.get("Location", ""))
+            location = response.headers.get("Location", "")
+            target = urljoin(url, location)
             old, new = urlsplit(url), urlsplit(target)
             old_port, new_port = old.port or DEFAULT_PORTS[old.scheme], new.port or DEFAULT_PORTS.get(new.scheme)
             same = (old.scheme, old.hostname, old_port) == (new.scheme, new.hostname, new_port)
             safer = old.hostname == new.hostname and (old_port, new_port) == (80, 443) and new.scheme == "https"
-            where = f"{new.scheme}://{new.netloc.rpartition('@')[2]}"
+            where = f"{new.scheme}://{new.netloc.rpartition('@')[2]}" if location else "nowhere"
+            allowed = bool(location) and (same or safer) and "@" not in new.netloc
         except ValueError:
-            same, safer, where, target = False, False, "an address that cannot be read", url
-        if (same or safer) and target != url and "@" not in new.netloc and request.method in ("GET", "HEAD"):
+            allowed, where, target = False, "an address that cannot be read", url
+        if allowed and request.method in ("GET", "HEAD"):
             return target
         raise TransportError(
             f"{self.url} answered {response.status_code} to {request.method} {request.shown}: a redirect to "
