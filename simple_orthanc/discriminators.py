@@ -34,6 +34,8 @@ class Discriminator:
         A value that differs from slice to slice, as a trigger time does, still orders the images at each position.
     by_value : bool
         Labels show the value; otherwise its number in the order of the values.
+    unit : str
+        Of the values, where they have one.
     """
 
     word: str
@@ -41,6 +43,7 @@ class Discriminator:
     sources: tuple[tuple[str, str], ...]
     ranked: bool = False
     by_value: bool = False
+    unit: str = ""
 
     @property
     def keyword(self) -> str:
@@ -66,6 +69,7 @@ _IMAGE_TYPE = (
     *_in("PETFrameTypeSequence", "FrameType"),
 )
 _COMPONENT = (*_top("ComplexImageComponent"), *_in("MRImageFrameTypeSequence", "ComplexImageComponent"))
+_TRIGGER = (*_top("TriggerTime"), *_in(_HEART, "NominalCardiacTriggerDelayTime"))
 _PERCENT_OF_HEART = "NominalPercentageOfCardiacPhase"
 _PERCENT_OF_LUNG = "NominalPercentageOfRespiratoryPhase"
 _ACQUIRED = (
@@ -74,26 +78,26 @@ _ACQUIRED = (
 )
 
 
-def _tag(word: str, dims: str, *sources: tuple[str, str]) -> Discriminator:
-    return Discriminator(word, dims, sources, by_value=True)
+def _tag(word: str, dims: str, *sources: tuple[str, str], unit: str = "") -> Discriminator:
+    return Discriminator(word, dims, sources, by_value=True, unit=unit)
 
 
-def _series(word: str, dims: str, *sources: tuple[str, str], ranked: bool = False) -> Discriminator:
-    return Discriminator(word, dims, sources, ranked=ranked)
+def _series(word: str, dims: str, *sources: tuple[str, str], ranked: bool = False, unit: str = "") -> Discriminator:
+    return Discriminator(word, dims, sources, ranked=ranked, unit=unit)
 
 
 # In the order of preference where several would separate the same images.
 DISCRIMINATORS = (
     _tag("time", "time", *_top("TemporalPositionIdentifier"), *_in(_FRAME, "TemporalPositionIndex")),
     _tag("echo", "echo", *_top("EchoNumbers")),
-    _tag("echo time", "echo", *_top("EchoTime"), *_in("MREchoSequence", "EffectiveEchoTime")),
-    _tag("b", "b", *_top("DiffusionBValue"), *_in("MRDiffusionSequence", "DiffusionBValue")),
+    _tag("echo time", "echo", *_top("EchoTime"), *_in("MREchoSequence", "EffectiveEchoTime"), unit="ms"),
+    _tag("b", "b", *_top("DiffusionBValue"), *_in("MRDiffusionSequence", "DiffusionBValue"), unit="s/mm2"),
     _series("gradient", "b", *_top("DiffusionGradientOrientation")),
-    _series("phase", "phase", *_top("TriggerTime"), *_in(_HEART, "NominalCardiacTriggerDelayTime"), ranked=True),
-    _series("cardiac phase", "phase", *_top(_PERCENT_OF_HEART), *_in(_HEART, _PERCENT_OF_HEART)),
-    _series("respiratory phase", "phase", *_top(_PERCENT_OF_LUNG), *_in(_LUNG, _PERCENT_OF_LUNG)),
-    _tag("inversion time", "", *_top("InversionTime"), *_in("MRModifierSequence", "InversionTimes")),
-    _series("frame time", "time", *_top("FrameReferenceTime"), ranked=True),
+    _series("phase", "phase", *_TRIGGER, ranked=True, unit="ms"),
+    _series("cardiac phase", "phase", *_top(_PERCENT_OF_HEART), *_in(_HEART, _PERCENT_OF_HEART), unit="%"),
+    _series("respiratory phase", "phase", *_top(_PERCENT_OF_LUNG), *_in(_LUNG, _PERCENT_OF_LUNG), unit="%"),
+    _tag("inversion time", "", *_top("InversionTime"), *_in("MRModifierSequence", "InversionTimes"), unit="ms"),
+    _series("frame time", "time", *_top("FrameReferenceTime"), ranked=True, unit="ms"),
     _tag("image type", "", *_IMAGE_TYPE),
     _tag("component", "", *_COMPONENT),
     _tag("kernel", "", *_top("ConvolutionKernel"), *_in("CTReconstructionSequence", "ConvolutionKernel")),
@@ -101,13 +105,13 @@ DISCRIMINATORS = (
     _tag("flip angle", "", *_top("FlipAngle"), *_in("MRTimingAndRelatedParametersSequence", "FlipAngle")),
     _tag("kV", "", *_top("KVP"), *_in("CTXRayDetailsSequence", "KVP")),
     _tag("thickness", "", *_top("SliceThickness"), *_in("PixelMeasuresSequence", "SliceThickness")),
-    _series("acquisition time", "time", *_ACQUIRED, ranked=True),
+    _series("acquisition time", "time", *_ACQUIRED, ranked=True, unit="s"),
     _tag("sequence", "", *_top("SequenceName")),
     _tag("stack", "", *_in(_FRAME, "StackID")),
     _tag("energy window", "", *_top("EnergyWindowVector")),
     _tag("time slot", "phase", *_top("TimeSlotVector")),
     _series("dimension", "", *_in(_FRAME, "DimensionIndexValues")),
-    _series("content time", "time", *_top("ContentTime"), ranked=True),
+    _series("content time", "time", *_top("ContentTime"), ranked=True, unit="s"),
 )
 BY_WORD = {discriminator.word: discriminator for discriminator in DISCRIMINATORS}
 

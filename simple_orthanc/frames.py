@@ -123,9 +123,10 @@ def describe(header: Dataset) -> str:
     return str(name).removesuffix(" Storage")
 
 
-def is_mosaic(header: Dataset) -> bool:
-    """Whether an image is a Siemens mosaic: many slices side by side in one frame."""
-    return "MOSAIC" in [str(value).upper() for value in _listed(header.get("ImageType"))]
+def has_image_type(plane: Plane, value: str) -> bool:
+    """Whether `value` is one of the values of ImageType: LOCALIZER (PS3.3 C.8.2.1.1.1), Siemens' MOSAIC."""
+    found = plane.discriminators.get("image type", ())
+    return value in (found if isinstance(found, tuple) else (found,))
 
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:

@@ -15,12 +15,12 @@ import numpy as np
 
 from . import geometry
 from .discriminators import DISCRIMINATORS, Discriminator, Value
-from .frames import Plane
+from .frames import Plane, has_image_type
 
 T = TypeVar("T")
 
 # Pixel spacings are taken as equal within this share of them.
-SPACING_TOLERANCE = 1e-3
+SPACING_TOLERANCE = 1e-4
 # The last resort: several multi-frame objects are told apart by what object they are.
 OBJECT = Discriminator("object", "", (("", "SOPInstanceUID"),))
 
@@ -95,13 +95,7 @@ def _kind(plane: Plane) -> Hashable:
     # a thing of its own; both keep to their object.
     alone = plane.segment is not None or (plane.position is None and plane.frames > 1)
     own = plane.instance if alone else -1
-    return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, is_localizer(plane)
-
-
-def is_localizer(plane: Plane) -> bool:
-    """Whether ImageType calls the frame a localizer (PS3.3 C.8.2.1.1.1)."""
-    image_type = plane.discriminators.get("image type", ())
-    return "LOCALIZER" in (image_type if isinstance(image_type, tuple) else (image_type,))
+    return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, has_image_type(plane, "LOCALIZER")
 
 
 def _same_orientation(one: Plane, other: Plane) -> bool:
@@ -146,16 +140,23 @@ def separate(planes: Sequence[Plane]) -> list[Part]:
     ]
 
 
+def arranged(frames: Sequence[Plane], spacing: float | None = None) -> geometry.Arrangement:
+    """Arrange frames that all have a position and an orientation."""
+    first = frames[0]
+    return geometry.arrange(
+        [plane.position for plane in frames if plane.position is not None],
+        geometry.normal(first.orientation or ()),
+        in_plane=min(first.spacing) if first.spacing else 0.0,
+        spacing=spacing,
+    )
+
+
 def repeated_slots(planes: Sequence[Plane]) -> list[int] | None:
     """Give for each frame the number of its position, or None if no position repeats or there are none."""
     first = planes[0]
     if first.position is None or first.orientation is None or len(planes) < 2:
         return None
-    found = geometry.arrange(
-        [plane.position for plane in planes],
-        geometry.normal(first.orientation),
-        in_plane=min(first.spacing) if first.spacing else 0.0,
-    )
+    found = arranged(planes)
     if not found.shared:
         return None
     slots = [0] * len(planes)

@@ -321,7 +321,7 @@ class LocalOrthanc:
             "Plugins": find_plugins(),
         }
         if not self._config.get("RemoteAccessAllowed"):
-            # 1.12.7 does not know it yet (1.13.0 does): it hears on every interface, and refuses what comes from elsewhere.
+            # 1.13.0 knows it. 1.12.7 does not: it hears on every interface, and refuses what comes from elsewhere.
             configuration["HttpBindAddresses"] = ["127.0.0.1"]
         if self._config.get("DicomServerEnabled"):
             configuration["DicomPort"] = free_port()
@@ -337,7 +337,7 @@ class LocalOrthanc:
         name = f"simple-orthanc-{secrets.token_hex(8)}"
         configuration = self._configuration(folder, name, free_port())
         file = folder / f"{name}.json"
-        # It may hold passwords, so nobody else may read it. It stays while the server runs: POST /tools/reset rereads it.
+        # It may hold passwords, so nobody else may read it. It stays while the server runs: /tools/reset rereads it.
         self._config_file = file
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             json.dump(configuration, stream, default=os.fspath)
@@ -431,7 +431,10 @@ class LocalOrthanc:
             if started:
                 # It answers nobody without a client's certificate, which is the session's to show.
                 return {"Name": name, "Version": started[1]}
-            with contextlib.suppress(OSError, ValueError, http.client.HTTPException), opener.open(request, timeout=2) as answer:
+            with (
+                contextlib.suppress(OSError, ValueError, http.client.HTTPException),
+                opener.open(request, timeout=2) as answer,
+            ):
                 system = json.load(answer)
                 if isinstance(system, dict) and system.get("Name") == name:
                     return system

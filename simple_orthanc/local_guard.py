@@ -75,9 +75,7 @@ def tell(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
             os.killpg(server.pid, signal.SIGKILL if forcibly else signal.SIGTERM)
 
 
-def end_when_told(
-    server: subprocess.Popen[bytes], grace: float, orphan: list[str], told: threading.Event
-) -> None:
+def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[str], told: threading.Event) -> None:
     """Wait for the parent's word or death, then end the server; remove `orphan` if nobody is left to do it."""
     # os.read, because a buffered standard input blocked in a thread cannot be closed when the interpreter ends.
     word = os.read(0, 1)
@@ -127,7 +125,9 @@ def main(argument: str) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: tell(server))
     say("started")
     told = threading.Event()
-    listener = threading.Thread(target=end_when_told, args=(server, request["grace"], request["orphan"], told), daemon=True)
+    listener = threading.Thread(
+        target=end_when_told, args=(server, request["grace"], request["orphan"], told), daemon=True
+    )
     listener.start()
     server.wait()
     if told.is_set():

@@ -52,6 +52,7 @@ def make_series(
     slope: float | Sequence[float] | None = 1.0,
     intercept: float | Sequence[float] | None = 0.0,
     seed: int | None = None,
+    like: Dataset | None = None,
     **keywords: Any,
 ) -> list[Dataset]:
     """Make a series of single-frame images, one per slice, in the order of their positions.
@@ -81,6 +82,8 @@ def make_series(
         RescaleSlope and RescaleIntercept, one for all or one per slice; None leaves the tag out.
     seed : int, optional
         The same seed gives the same UIDs; without it they are fresh.
+    like : pydicom.Dataset, optional
+        An image whose study, series and frame of reference the new ones belong to.
     **keywords
         Any DICOM keyword. A list is one value per slice; anything else, a tuple too, is the value of every slice. None
         leaves the tag out.
@@ -104,7 +107,7 @@ def make_series(
     values = _pattern(shape, dtype) if array is None else np.asarray(array)
     count = len(values)
     normal = _normal(orientation)
-    uids = _identifiers(seed, count, keywords)
+    uids = _identifiers(seed, count, keywords, like)
     result = []
     for number in range(count):
         dataset = _image(values[number], bits_stored, colour=values.ndim == 4)
@@ -140,6 +143,7 @@ def make_enhanced(
     intercept: float | Sequence[float] = 0.0,
     groups: dict[str, dict[str, Any]] | None = None,
     seed: int | None = None,
+    like: Dataset | None = None,
     **keywords: Any,
 ) -> Dataset:
     """Make one enhanced multi-frame image, its geometry and rescaling in functional groups.
@@ -171,7 +175,7 @@ def make_enhanced(
     """
     values = _pattern(shape, dtype) if array is None else np.asarray(array)
     count = len(values)
-    uids = _identifiers(seed, 1, keywords)
+    uids = _identifiers(seed, 1, keywords, like)
     dataset = _image(values, None, colour=values.ndim == 4)
     if positions is None:
         steps = np.arange(count)[:, None] * spacing[0] * _normal(orientation)
@@ -345,15 +349,15 @@ def _of_slice(name: str, value: Any, number: int, count: int) -> Any:
     return value[number]
 
 
-def _identifiers(seed: int | None, count: int, keywords: dict[str, Any]) -> dict[str, Any]:
+def _identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Dataset | None) -> dict[str, Any]:
     def uid(name: str) -> str:
         return str(generate_uid(entropy_srcs=None if seed is None else ["simple_orthanc", str(seed), name]))
 
     given = keywords.get("SOPInstanceUID")
     return {
-        "study": uid("study"),
-        "series": uid("series"),
-        "frame of reference": uid("frame of reference"),
+        "study": like.StudyInstanceUID if like else uid("study"),
+        "series": like.SeriesInstanceUID if like else uid("series"),
+        "frame of reference": like.get("FrameOfReferenceUID") if like else uid("frame of reference"),
         "instances": [given] * count if isinstance(given, str) else [uid(f"instance {n}") for n in range(count)],
     }
 

@@ -156,3 +156,18 @@ class StandIn:
             return False
         connection.sendall(answer)
         return b"X-Close: yes" not in answer
+
+
+def always(answer: bytes | None) -> Script:
+    return lambda asked, count: answer
+
+
+def in_turn(*answers: bytes | None) -> Script:
+    """One answer after the other, the last for ever."""
+    return lambda asked, count: answers[min(count, len(answers) - 1)]
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

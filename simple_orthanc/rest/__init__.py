@@ -30,6 +30,8 @@ class Capabilities:
         Attachments can be read in part (Orthanc 1.12.5).
     transcodes : bool
         The server may change the transfer syntax of what it stores.
+    user_metadata : dict
+        Name to number of the metadata that its configuration adds; empty before Orthanc 1.12.0, which does not say.
     tags_by_level : dict
         Numbers of the tags that this server keeps in its database, by level; empty before Orthanc 1.11.0.
     """
@@ -39,6 +41,7 @@ class Capabilities:
     labels: bool
     ranges: bool
     transcodes: bool
+    user_metadata: dict[str, int]
     tags_by_level: dict[Level, tuple[str, ...]]
 
     @classmethod
@@ -52,6 +55,7 @@ class Capabilities:
             labels=bool(system.get("HasLabels", False)),
             ranges=version >= (1, 12, 5),
             transcodes=bool(system.get("IngestTranscoding")),
+            user_metadata={str(name): int(number) for name, number in (system.get("UserMetadata") or {}).items()},
             tags_by_level={
                 level: tuple(number for number in str(listed.get(level.capitalize(), "")).lower().split(";") if number)
                 for level in (LEVELS if listed else ())

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from simple_orthanc import pixels, stacks
+from simple_orthanc import pixels, stacks, volume
+from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
+from simple_orthanc.stacks import Stack
+from simple_orthanc.volume import Volume
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simple_orthanc.volume import Volume
-
 Units: TypeAlias = str
+
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One group of images that can be read as a volume, regular or not."""
+
+    series: str
+    keys: tuple[str, ...]
+    stack: Stack
 
 
 class Reader:
@@ -30,28 +44,118 @@ class Reader:
     keys, series : sequence of str
         Keys of the selected instances, and of the series of each.
     described : mapping
-        Key of series to how it is named in messages.
+        Key of series to its name in labels.
     """
 
     def __init__(self, source: Source, keys: Sequence[str], series: Sequence[str], described: Mapping[str, str]) -> None:
-        self._source, self._keys, self._series, self._described = source, list(keys), list(series), dict(described)
+        self._source, self._described = source, dict(described)
+        self._keys: dict[str, list[str]] = {}
+        for key, owner in zip(keys, series, strict=True):
+            self._keys.setdefault(owner, []).append(key)
+        self._planned: dict[str, Labelled] | None = None
 
     def volume(self, units: Units, gaps: str, dims: str | None) -> Volume:
-        """Read everything as one volume."""
-        from simple_orthanc.volume import assemble
+        """Read all instances, which are of one series, as one volume.
 
+        Everything is fetched once: what is read decides whether it was one volume.
+        """
+        (keys,) = self._keys.values()
+        stacks.check_gaps(gaps)
+        self._check_memory(keys, units)
         headers: list[Dataset] = []
-        stored: list[np.ndarray[Any, Any]] = []
-        for header, array in map_ordered(self._fetch, self._keys, total=len(self._keys), label="reading images"):
+        arrays: list[NDArray[Any] | None] = []
+        for header, array in map_ordered(self._fetch, keys, total=len(keys), label="reading images"):
             headers.append(header)
-            stored.append(array)
+            arrays.append(array)
         chosen = stacks.one(stacks.plan(headers), dims=dims, gaps=gaps)
-        return assemble(chosen, headers, stored.__getitem__, units=units, gaps=gaps)
+        return volume.assemble(chosen, headers, _once(arrays, chosen), units=units, gaps=gaps)
 
-    def _fetch(self, key: str) -> tuple[Dataset, np.ndarray[Any, Any]]:
+    def _fetch(self, key: str) -> tuple[Dataset, NDArray[Any]]:
         dataset = self._source.instance(key)
         array = pixels.stored(dataset)
-        for number in (0x7FE00008, 0x7FE00009, 0x7FE00010):
+        for number in _PIXELS:
             if number in dataset:
                 del dataset[number]
         return dataset, array
+
+    def _check_memory(self, keys: Sequence[str], units: Units) -> None:
+        """Refuse what cannot fit, before it is downloaded."""
+        free = _free_memory()
+        if free is None:
+            return
+        header = self._source.header(keys[0])
+        needed = len(keys) * pixels.volume_bytes(header, units)
+        if needed > free:
+            raise VolumeError(
+                f"{len(keys)} instances like the first need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} GB of "
+                f"memory are free. Select fewer, or read the volumes of get_volumes() one by one."
+            )
+
+    def labels(self, gaps: str) -> list[str]:
+        """Name every volume, from headers alone."""
+        return list(self._plan(gaps))
+
+    def _plan(self, gaps: str) -> dict[str, Labelled]:
+        if self._planned is None:
+            self._planned = {}
+            for series, keys in self._keys.items():
+                headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
+                prefix = f"{self._described[series]}: " if len(self._keys) > 1 else ""
+                for stack in stacks.several(stacks.plan(headers), gaps):
+                    self._planned[prefix + stack.label] = Labelled(series, tuple(keys), stack)
+        return self._planned
+
+    def labelled(self, label: str, units: Units, gaps: str) -> Volume:
+        """Read one volume by its label."""
+        found = self._plan(gaps)[label]
+        if found.stack.problem is not None:
+            raise found.stack.problem
+        needed = sorted({plane.instance for plane in found.stack.planes})
+        headers = [Dataset() for _ in found.keys]
+        arrays: list[NDArray[Any] | None] = [None for _ in found.keys]
+        fetched = map_ordered(self._fetch, [found.keys[place] for place in needed], total=len(needed), label="reading images")
+        for place, (header, array) in zip(needed, fetched, strict=True):
+            headers[place], arrays[place] = header, array
+        return volume.assemble([found.stack], headers, _once(arrays, [found.stack]), units=units, gaps=gaps)
+
+    def report(self) -> pd.DataFrame:
+        """Describe every volume: one row each, from headers alone."""
+        import pandas as pd
+
+        rows = [
+            {"series": self._described[found.series], **stacks.summary(found.stack)} for found in self._plan("raise").values()
+        ]
+        return pd.DataFrame(rows)
+
+
+def _once(arrays: list[NDArray[Any] | None], chosen: Sequence[Stack]) -> Callable[[int], NDArray[Any]]:
+    """Hand over each array, and forget it after its last frame: the volume grows while the files' pixels go."""
+    left: dict[int, int] = {}
+    for stack in chosen:
+        for plane in stack.planes:
+            left[plane.instance] = left.get(plane.instance, 0) + 1
+
+    def take(instance: int) -> NDArray[Any]:
+        array = arrays[instance]
+        assert array is not None
+        left[instance] -= 1
+        if left[instance] <= 0:
+            arrays[instance] = None
+        return array
+
+    return take
+
+
+def _free_memory() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return None

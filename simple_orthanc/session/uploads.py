@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_partial
 from pydicom.uid import ExplicitVRLittleEndian
 
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
@@ -254,8 +255,8 @@ class Uploader:
         try:
             word, key = self._store(content)
         except ServerError as error:
-            # Orthanc answers 400 to what it cannot parse.
-            status: Status = "not DICOM" if error.status == 400 and report.uid is None else "failed"
+            # Orthanc answers 400 to what it cannot parse, also to DICOM that is cut off or damaged.
+            status: Status = "failed" if error.status != 400 or looks_like_dicom(content) else "not DICOM"
             return replace(report, status=status, message=error.details or error.message)
         except TransportError as error:
             return self._after_loss(report, content, error)
@@ -335,8 +336,8 @@ def looks_like_dicom(content: bytes) -> bool:
 
 def _media_class(content: bytes) -> str:
     try:
-        meta = pydicom.filereader.read_file_meta_info(io.BytesIO(content[:_BEGINNING]))  # type: ignore[arg-type]
-        return str(meta.get("MediaStorageSOPClassUID", ""))
+        header = read_partial(io.BytesIO(content[:_BEGINNING]), lambda tag, vr, length: tag.group > 2)
+        return str(header.file_meta.get("MediaStorageSOPClassUID", ""))
     except Exception:  # a broken file meta group is the server's to judge
         return ""
 

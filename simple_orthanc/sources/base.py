@@ -45,6 +45,41 @@ class Found:
     key: str
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A state of an archive.
+
+    Attributes
+    ----------
+    token : object
+        What the source needs to find out later what has changed since.
+    counts : mapping or None
+        How much there was at each level, where the source found that out on its way.
+    """
+
+    token: object
+    counts: Mapping[Level, int] | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What became of an archive since a revision.
+
+    Attributes
+    ----------
+    revision : Revision
+        The state now.
+    added : frozenset of str or None
+        Keys of the instances added or replaced since; None: nobody can say, so nothing that is known may be kept.
+    removed : bool
+        Whether something is gone, or was replaced, since.
+    """
+
+    revision: Revision
+    added: frozenset[str] | None
+    removed: bool
+
+
 class Source(Protocol):
     """A place that holds DICOM objects.
 
@@ -109,8 +144,11 @@ class Source(Protocol):
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
 
-    def revision(self) -> object:
-        """Give a token that changes whenever the archive does."""
+    def revision(self) -> Revision:
+        """Say in which state the archive is."""
+
+    def changes(self, since: Revision) -> Changes:
+        """Find out what became of the archive since a revision."""
 
     def close(self) -> None:
         """Let go of connections."""

@@ -23,16 +23,17 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pydicom
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import NotFoundError, UnsupportedError
+from simple_orthanc.errors import NotFoundError
 from simple_orthanc.levels import Level
 from simple_orthanc.rest import Rest
-from simple_orthanc.sources.base import Found, Row, batches
+from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
+from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
+from simple_orthanc.sources.feed import count_all, read_changes, read_revision
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.tags import BINARY_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -64,8 +65,6 @@ _BY_NUMBER: dict[str, tuple[Level, Tag]] = {
 }
 _LEVEL_OF: dict[str, Level] = {tag.name: level for level, tag in _BY_NUMBER.values()}
 
-_ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
-_ROUTE: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 _PARENT = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN = {"study": "Series", "series": "Instances"}
 _UID_OF_PARENT = {"series": ("StudyInstanceUID", "study"), "instance": ("SeriesInstanceUID", "series")}
@@ -97,17 +96,13 @@ class OrthancSource:
         return self.transport.requests
 
     def counts(self) -> Mapping[Level, int]:
-        statistics = self.rest.get("/statistics")
-        return {
-            "patient": int(statistics["CountPatients"]),
-            "study": int(statistics["CountStudies"]),
-            "series": int(statistics["CountSeries"]),
-            "instance": int(statistics["CountInstances"]),
-        }
+        return count_all(self.transport)
 
-    def revision(self) -> object:
-        changes = self.transport.json("GET", "/changes", params={"limit": 1, "last": ""})
-        return (changes.get("Last"), tuple(self.counts().values()))
+    def revision(self) -> Revision:
+        return read_revision(self.transport)
+
+    def changes(self, since: Revision) -> Changes:
+        return read_changes(self.transport, since)
 
     def indexed(self, tag: Tag) -> Level | None:
         return _LEVEL_OF.get(tag.name)
@@ -120,7 +115,7 @@ class OrthancSource:
         since = 0
         while True:
             params = {"expand": "", "short": "", "since": since, "limit": PAGE}
-            page = self.transport.json("GET", f"/{_ROUTE[level]}", params=params)
+            page = self.transport.json("GET", f"/{ROUTE[level]}", params=params)
             yield from self._to_rows(level, page)
             if len(page) < PAGE:
                 return
@@ -144,7 +139,7 @@ class OrthancSource:
                     yield row
         for row, uid in zip(parents, uids, strict=True):
             if not uid:
-                path = f"/{_ROUTE[_PARENT_LEVEL[level]]}/{row.key}/{_ROUTE[level]}"
+                path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{row.key}/{ROUTE[level]}"
                 yield from self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
@@ -153,7 +148,7 @@ class OrthancSource:
             yield from (row for row in self.listing(level) if row.key in wanted)
             return
         for batch in batches(list(keys), _BY_ID):
-            body = {"Resources": list(batch), "Level": _ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
+            body = {"Resources": list(batch), "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
             answers = self.transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
             yield from self._to_rows(level, answers)
 
@@ -162,7 +157,7 @@ class OrthancSource:
         since = 0
         is_instance = level == "instance"
         while True:
-            body = {"Level": _ORTHANC_LEVEL[level], "Query": query, "Expand": True, "Short": True}
+            body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Expand": True, "Short": True}
             body |= {"Since": since, "Limit": PAGE, **more}
             page = self.transport.json("POST", "/tools/find", body=body, idempotent=True)
             answers.update((answer["ID"], answer) for answer in page)
@@ -285,17 +280,17 @@ class OrthancSource:
     def resolve(self, text: str) -> list[Found]:
         found: list[Found] = []
         if _ORTHANC_ID.match(text):
-            for level, route in _ROUTE.items():
+            for level, route in ROUTE.items():
                 try:
                     self.transport.json("GET", f"/{route}/{text}")
                 except NotFoundError:
                     continue
                 found.append(Found("Orthanc id", level, text))
         answers = self.transport.json("POST", "/tools/lookup", data=text.encode(), idempotent=True)
-        levels = {name: level for level, name in _ORTHANC_LEVEL.items()}
+        levels = {name: level for level, name in ORTHANC_LEVEL.items()}
         for answer in answers:
             level = levels[answer["Type"]]
-            tags = self.transport.json("GET", f"/{_ROUTE[level]}/{answer['ID']}", params={"short": ""})["MainDicomTags"]
+            tags = self.transport.json("GET", f"/{ROUTE[level]}/{answer['ID']}", params={"short": ""})["MainDicomTags"]
             for keyword in ("PatientID", "StudyInstanceUID", "AccessionNumber", "SeriesInstanceUID", "SOPInstanceUID"):
                 # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
@@ -303,30 +298,9 @@ class OrthancSource:
         return list(dict.fromkeys(found))
 
     def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
-        capabilities = self.rest.capabilities
-        if kind == "label" and not capabilities.labels:
-            version = ".".join(map(str, capabilities.version))
-            raise UnsupportedError(f"Labels came with Orthanc 1.12.0; {self.description} is Orthanc {version}.")
-        found: dict[Level, dict[str, Value]] = {}
-        for level in _ROUTE:
-            if kind == "label":
-                answers = self._find(level, {}, Labels=[name], LabelsConstraint="All")
-                found[level] = {answer["ID"]: (name,) for answer in answers if name in answer.get("Labels", ())}
-            else:
-                found[level] = self._metadata(level, name)
-        return found
-
-    def _metadata(self, level: Level, name: str) -> dict[str, Value]:
-        def ask(key: str) -> tuple[str, Value]:
-            try:
-                text = self.transport.content("GET", f"/{_ROUTE[level]}/{key}/metadata/{quote(name, safe='')}").decode(errors="replace")
-            except NotFoundError:
-                return key, None
-            return key, from_text(text, "LT")
-
-        keys = self.transport.json("GET", f"/{_ROUTE[level]}")
-        answers = map_ordered(ask, keys, total=len(keys), label="reading metadata")
-        return {key: value for key, value in answers if value is not None}
+        if kind == "label":
+            return read_label(self.rest.capabilities, self.description, self._find, name)
+        return read_metadata(self.transport, self.rest.capabilities, self._find, name)
 
     def header(self, key: str) -> Dataset:
         return read_header(self._part_of_file(key), _HEADER_BYTES)

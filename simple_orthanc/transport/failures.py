@@ -195,10 +195,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _reason(chain: Iterable[BaseException]) -> str:
     """Say why in words of the operating system or of OpenSSL, which repeat nothing of the request."""
     for link in chain:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return str(link.verify_message)
         if isinstance(link, ssl.SSLError):
-            return str(link.reason or "the other side closed the connection").lower().replace("_", " ")
+            # OpenSSL sets these attributes; an error that Python itself makes has neither.
+            said = getattr(link, "verify_message", None) or getattr(link, "reason", None)
+            return str(said or "the other side closed the connection").replace("_", " ")
         if isinstance(link, OSError) and isinstance(link.errno, int) and link.errno in errno.errorcode:
             return str(link.strerror)
         if isinstance(link, socket.gaierror):

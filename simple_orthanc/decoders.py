@@ -1,0 +1,411 @@
+"""Compressed frames: from an encapsulated buffer to samples, with one decoder for each transfer syntax.
+
+=============================================  =====================================
+Transfer syntax                                decoder (package)
+=============================================  =====================================
+RLE Lossless                                   pylibjpeg-rle
+JPEG Baseline, JPEG Extended of 8 bits         pillow
+JPEG Extended of 12 bits, JPEG Lossless        gdcm (python-gdcm)
+JPEG-LS, lossless and near-lossless            CharLS (pyjpegls)
+JPEG 2000, High-Throughput JPEG 2000           OpenJPEG (pylibjpeg-openjpeg)
+Deflated Image Frame Compression               zlib
+=============================================  =====================================
+
+They are called directly, not through pydicom's decoders: those warn, which in threads cannot be caught, fall back from
+one decoder to another that may give other values, and convert colour by the header alone. A decoder is imported when
+it is first needed. What comes out here are the samples of the codestream, colour not yet converted.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import UID
+
+from simple_orthanc.errors import PixelDecodeError
+
+_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the header says that pixels are stored; the Image Pixel Module, PS3.3 section C.7.6.3."""
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    photometric: str
+    planar: int
+    syntax: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of one stored sample, in this machine's byte order."""
+        if self.allocated == 1:
+            return np.dtype(np.uint8)
+        return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one frame: rows, columns, and the samples where there are several."""
+        return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One decoded frame.
+
+    Attributes
+    ----------
+    array : ndarray
+        Shape (rows, columns) or (rows, columns, samples), of the layout's type.
+    photometric : str
+        The colour space these samples are in.
+    packed : bool
+        Whether the array still holds whole allocated words, of which the stored bits are to be taken out, as native
+        pixel data does.
+    """
+
+    array: NDArray[Any]
+    photometric: str
+    packed: bool
+
+
+@dataclass(frozen=True)
+class JpegHeader:
+    """What the markers before the first scan of a JPEG or JPEG-LS stream say.
+
+    Attributes
+    ----------
+    precision, rows, columns : int
+    components : tuple of int
+        The identifiers of the components.
+    adobe : int or None
+        The colour transform of an Adobe APP14 marker: 0 none, 1 YCbCr.
+    jfif : bool
+        Whether there is a JFIF marker, which promises YCbCr.
+    """
+
+    precision: int
+    rows: int
+    columns: int
+    components: tuple[int, ...]
+    adobe: int | None
+    jfif: bool
+
+    def colour(self, photometric: str) -> str:
+        """Give the colour space of the samples: what the stream says of itself, or else what the header says.
+
+        Examples
+        --------
+        >>> JpegHeader(8, 1, 1, (1, 2, 3), adobe=1, jfif=False).colour("RGB")
+        'YBR_FULL'
+        """
+        if len(self.components) != 3:
+            return photometric
+        if bytes(self.components) in (b"RGB", b"rgb"):
+            return "RGB"
+        if self.adobe is not None:
+            return "YBR_FULL" if self.adobe else "RGB"
+        return "YBR_FULL" if self.jfif or photometric.startswith("YBR") else photometric
+
+
+def supported(syntax: str) -> bool:
+    """Whether there is a decoder for an encapsulated transfer syntax."""
+    return syntax in _DECODERS
+
+
+def decode(stream: bytes, layout: Layout) -> Decoded:
+    """Decode one frame.
+
+    Parameters
+    ----------
+    stream : bytes
+        The codestream of one frame.
+    layout : Layout
+
+    Raises
+    ------
+    PixelDecodeError
+        The package that decodes this transfer syntax is not installed.
+    Exception
+        Whatever the decoder raises at a corrupt stream.
+    """
+    package, function = _DECODERS[layout.syntax]
+    try:
+        return function(stream, layout)
+    except ImportError as error:
+        raise PixelDecodeError(
+            f"The pixels are compressed as {UID(layout.syntax).name} ({layout.syntax}), and its decoder is not "
+            f"installed. Run: pip install {package}"
+        ) from error
+
+
+def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | None = None) -> list[bytes]:
+    """Split encapsulated pixel data into the codestreams of its frames (PS3.5 section A.4).
+
+    Parameters
+    ----------
+    buffer : bytes
+        The value of Pixel Data: the Basic Offset Table item and the fragments.
+    frames : int
+        How many frames the header promises.
+    extended : (bytes, bytes), optional
+        Extended Offset Table and Extended Offset Table Lengths.
+
+    Raises
+    ------
+    ValueError
+        The buffer is cut off, or the fragments do not make that many frames.
+    """
+    table, fragments = _fragments(buffer)
+    if extended is not None and len(extended[0]) >= 8 * frames <= len(extended[1]):
+        by_offset = dict(fragments)
+        offsets = struct.unpack_from(f"<{frames}Q", extended[0])
+        lengths = struct.unpack_from(f"<{frames}Q", extended[1])
+        if all(offset in by_offset for offset in offsets):
+            return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
+    if len(table) >= frames > 1 and set(table) <= {offset for offset, _ in fragments}:
+        ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
+        return [
+            b"".join(fragment for offset, fragment in fragments if start <= offset < end)
+            for start, end in zip(table[:frames], ends, strict=True)
+        ]
+    parts = [fragment for _, fragment in fragments]
+    if frames == 1 and parts:
+        return [b"".join(parts)]
+    if len(parts) > frames:
+        parts = _joined_by_marker(parts)
+    if len(parts) != frames:
+        raise ValueError(f"{frames} frames are promised, and the pixel data hold {len(parts)}")
+    return parts
+
+
+def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
+    """Give the Basic Offset Table, and each fragment with its offset from the first one's item tag."""
+    found: list[tuple[int, bytes]] = []
+    table: tuple[int, ...] | None = None
+    position = start = 0
+    while position + 8 <= len(buffer):
+        group, element, length = struct.unpack_from("<HHI", buffer, position)
+        if (group, element) == (0xFFFE, 0xE0DD):
+            break
+        if (group, element) != (0xFFFE, 0xE000):
+            raise ValueError(f"no fragment begins at byte {position} of the encapsulated pixel data")
+        value = buffer[position + 8 : position + 8 + length]
+        if len(value) < length:
+            raise ValueError(f"a fragment of {length} bytes is cut off after {len(value)}")
+        if table is None:
+            table = struct.unpack(f"<{length // 4}I", value[: length // 4 * 4])
+            start = position + 8 + length
+        else:
+            found.append((position - start, value))
+        position += 8 + length
+    return table or (), found
+
+
+def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
+    """Join fragments into frames where nothing says which belong together: a JPEG frame ends with its end marker."""
+    joined: list[bytes] = []
+    current: list[bytes] = []
+    for part in parts:
+        current.append(part)
+        if _END_OF_IMAGE in part[-10:]:
+            joined.append(b"".join(current))
+            current = []
+    return [*joined, b"".join(current)] if current else joined
+
+
+def jpeg_header(stream: bytes) -> JpegHeader:
+    """Read the markers of a JPEG or JPEG-LS stream up to the start of its frame.
+
+    Raises
+    ------
+    ValueError
+        The stream has no such marker.
+    """
+    adobe: int | None = None
+    jfif = False
+    position = 2 if stream[:2] == b"\xff\xd8" else len(stream)
+    while position + 4 <= len(stream):
+        if stream[position] != 0xFF:
+            break
+        marker = stream[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        length = int.from_bytes(stream[position + 2 : position + 4], "big")
+        content = stream[position + 4 : position + 2 + length]
+        if marker == 0xE0 and content.startswith(b"JFIF"):
+            jfif = True
+        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            adobe = content[11]
+        elif marker in _START_OF_FRAME and len(content) >= 6:
+            precision, rows, columns, count = struct.unpack_from(">BHHB", content)
+            return JpegHeader(precision, rows, columns, tuple(content[6 : 6 + 3 * count : 3]), adobe, jfif)
+        position += 2 + length
+    raise ValueError("the stream has no JPEG frame header")
+
+
+def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
+    header = jpeg_header(stream)
+    # A stream may leave its number of lines to a later marker, and says 0 then.
+    if header.columns != layout.columns or header.rows not in (0, layout.rows):
+        raise ValueError(
+            f"the stream has {header.rows} x {header.columns} pixels, the header {layout.rows} x {layout.columns}"
+        )
+    if len(header.components) != layout.samples:
+        raise ValueError(f"the stream has {len(header.components)} components, the header {layout.samples}")
+    return header
+
+
+def _shaped(buffer: bytes | bytearray, layout: Layout, precision: int, *, planes: bool = False) -> NDArray[Any]:
+    """View a decoder's bytes as unsigned samples, in the smallest word that holds the precision."""
+    size = 1 if precision <= 8 else 2 if precision <= 16 else 4
+    array = np.frombuffer(buffer, dtype=f"<u{size}")
+    expected = layout.rows * layout.columns * layout.samples
+    if array.size != expected:
+        raise ValueError(f"the decoder gave {array.size} samples instead of {expected}")
+    if planes and layout.samples > 1:
+        return np.ascontiguousarray(np.moveaxis(array.reshape(layout.samples, layout.rows, layout.columns), 0, -1))
+    return array.reshape(layout.shape)
+
+
+def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Extend the sign of samples of so many bits, which a codestream without a sign carries as unsigned."""
+    shift = 8 * dtype.itemsize - precision
+    wide = array.astype(dtype, copy=False)
+    return (wide << shift) >> shift if shift > 0 else wide
+
+
+def _rle(stream: bytes, layout: Layout) -> Decoded:
+    from rle.rle import decode_frame
+
+    buffer = decode_frame(stream, layout.rows * layout.columns, layout.allocated, "<")
+    array = _shaped(buffer, layout, layout.allocated, planes=True)
+    return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
+
+
+def _deflated(stream: bytes, layout: Layout) -> Decoded:
+    buffer = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream)
+    if layout.allocated == 1:
+        count = layout.rows * layout.columns
+        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
+        return Decoded(bits.reshape(layout.shape), layout.photometric, packed=False)
+    size = layout.rows * layout.columns * layout.samples * layout.allocated // 8
+    array = _shaped(buffer[:size], layout, layout.allocated, planes=layout.planar == 1)
+    return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
+
+
+def _jpeg(stream: bytes, layout: Layout) -> Decoded:
+    header = _checked_jpeg_header(stream, layout)
+    if header.precision != 8:
+        return _jpeg_gdcm(stream, layout)
+    from PIL import Image
+
+    with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
+        if layout.samples == 3:
+            # Pillow converts colour by markers alone; naming the same space twice leaves the samples as they are.
+            image.draft("YCbCr", image.size)
+            image.tile = [tile._replace(args=("YCbCr", "YCbCr")) for tile in image.tile]
+        array = np.asarray(image).reshape(layout.shape)
+    return Decoded(array.astype(layout.dtype, copy=False), header.colour(layout.photometric), packed=True)
+
+
+def _jpeg_gdcm(stream: bytes, layout: Layout) -> Decoded:
+    header = _checked_jpeg_header(stream, layout)
+    import gdcm
+
+    # GDCM reports on the standard error stream each codec it tries first.
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(stream)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    allocated = 8 if header.precision <= 8 else 16
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((layout.columns, layout.rows, 1))
+    image.SetDataElement(element)
+    kind = gdcm.PhotometricInterpretation.RGB if layout.samples == 3 else gdcm.PhotometricInterpretation.MONOCHROME2
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(layout.syntax)))
+    image.SetPixelFormat(
+        gdcm.PixelFormat(layout.samples, allocated, header.precision, header.precision - 1, int(layout.signed))
+    )
+    buffer = image.GetBuffer()
+    if buffer is None:
+        raise ValueError("GDCM cannot decode the stream")
+    # GDCM's wrapper takes the bytes for text.
+    array = _shaped(buffer.encode("utf-8", "surrogateescape"), layout, header.precision)
+    # Without loss there is no reason for YCbCr, and writers put the JFIF marker into streams of RGB; so the header decides.
+    photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
+    return Decoded(array.astype(layout.dtype), photometric, packed=True)
+
+
+def _jpeg_ls(stream: bytes, layout: Layout) -> Decoded:
+    header = _checked_jpeg_header(stream, layout)
+    import jpeg_ls
+
+    buffer, information = jpeg_ls.decode_pixel_data(stream)
+    array = _shaped(buffer, layout, header.precision, planes=information["interleave_mode"] == 0)
+    if layout.signed:
+        return Decoded(_signed(array, header.precision, layout.dtype), layout.photometric, packed=False)
+    return Decoded(array.astype(layout.dtype, copy=False), layout.photometric, packed=False)
+
+
+def _jpeg_2000(stream: bytes, layout: Layout) -> Decoded:
+    from openjpeg.utils import decode_pixel_data, get_parameters
+
+    information = get_parameters(stream)
+    found = (information["rows"], information["columns"], information["samples_per_pixel"])
+    if found != (layout.rows, layout.columns, layout.samples):
+        raise ValueError(
+            f"the stream has rows, columns, components {found}, the header "
+            f"{(layout.rows, layout.columns, layout.samples)}"
+        )
+    precision = int(information["precision"])
+    array = _shaped(decode_pixel_data(stream, version=2), layout, precision)
+    if information["is_signed"] and layout.signed:
+        array = array.view(f"i{array.itemsize}").astype(layout.dtype, copy=False)
+    elif layout.signed:
+        array = _signed(array, precision, layout.dtype)
+    else:
+        array = (array & ((1 << precision) - 1)).astype(layout.dtype, copy=False)
+    # The decoder undoes the multiple component transformation, so that these are RGB already.
+    photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
+    return Decoded(array, photometric, packed=False)
+
+
+_DECODERS: dict[str, tuple[str, Callable[[bytes, Layout], Decoded]]] = {
+    "1.2.840.10008.1.2.5": ("pylibjpeg-rle", _rle),
+    "1.2.840.10008.1.2.8.1": ("", _deflated),
+    _JPEG_BASELINE: ("pillow", _jpeg),
+    _JPEG_EXTENDED: ("pillow python-gdcm", _jpeg),
+    "1.2.840.10008.1.2.4.57": ("python-gdcm", _jpeg_gdcm),
+    "1.2.840.10008.1.2.4.70": ("python-gdcm", _jpeg_gdcm),
+    "1.2.840.10008.1.2.4.80": ("pyjpegls", _jpeg_ls),
+    "1.2.840.10008.1.2.4.81": ("pyjpegls", _jpeg_ls),
+    **{
+        f"1.2.840.10008.1.2.4.{number}": ("pylibjpeg-openjpeg", _jpeg_2000)
+        for number in ("90", "91", "201", "202", "203")
+    },
+}

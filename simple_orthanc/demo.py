@@ -1,0 +1,94 @@
+"""A tour in one program: ``python -m simple_orthanc.demo``.
+
+It starts an Orthanc server of its own, uploads a synthetic CT and the real DICOM files that pydicom ships, narrows the
+archive to one series, and reads that as a volume. Nothing else on this machine is touched; ``volume.png`` and
+``volume.nii.gz`` in the folder ``demo`` are what is left.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydicom.data import get_testdata_file
+
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.phantom import ct_phantom
+
+if TYPE_CHECKING:
+    from simple_orthanc.session import Orthanc
+    from simple_orthanc.volume import Volume
+
+HEADINGS = ("PatientName", "StudyDate", "Modality", "SeriesDescription", "instance_count")
+WIDTH = 120
+
+
+def shipped_files() -> Path:
+    """Give the folder of the DICOM files that come with pydicom itself, without downloading others."""
+    return Path(str(get_testdata_file("CT_small.dcm", download=False))).parent
+
+
+def upload(orthanc: Orthanc) -> None:
+    """Upload the phantom and pydicom's own files, and print what became of them."""
+    print("Uploading a synthetic CT and the DICOM files that pydicom ships:")
+    tables = [orthanc.upload_dataset(ct_phantom()), orthanc.upload_folder(shipped_files(), recursive=True)]
+    counts = Counter(status for table in tables for status in table["status"])
+    print("  " + ", ".join(f"{count} {status}" for status, count in counts.most_common()))
+
+
+def show(orthanc: Orthanc) -> Volume:
+    """Print the archive, the selection and the volume that is selected; give the volume."""
+    import pandas as pd
+
+    print(f"\n{orthanc!r}\n\nThe first rows of orthanc.table{HEADINGS}:")
+    with pd.option_context("display.width", WIDTH, "display.max_columns", None):
+        print(orthanc.table(*HEADINGS).head(8).to_string(index=False))
+    print("\n>>> array = orthanc.select(PatientName='Phantom^Water', SeriesDescription='ct_scan').get_array()")
+    array = orthanc.select(PatientName="Phantom^Water", SeriesDescription="ct_scan").get_array()
+    print(f"{array.dtype} {array.shape}, from {array.min()} to {array.max()}\n\n>>> orthanc\n{orthanc!r}")
+    volume = orthanc.get_volume()
+    print(f"\n>>> orthanc.get_volume()\n{volume!r}")
+    return volume
+
+
+def save(volume: Volume, folder: Path) -> None:
+    """Write the picture and the NIfTI file."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    volume.plot().savefig(folder / "volume.png", dpi=120)
+    volume.save(folder / "volume.nii.gz")
+    print(f"\nWritten: {folder / 'volume.png'}, {folder / 'volume.nii.gz'}")
+
+
+def main(folder: Path | None = None) -> int:
+    """Run the tour, and give the exit status of the program: 0, or 1 with a sentence on the standard error stream.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where the two files go; ``demo`` in the current folder by default.
+    """
+    began = time.monotonic()
+    try:
+        with LocalOrthanc() as server:
+            print(f"Started Orthanc {server.version} at {server.url}")
+            with server.connect() as orthanc:
+                upload(orthanc)
+                orthanc.refresh()
+                volume = show(orthanc)
+        save(volume, folder or Path("demo"))
+    except OrthancError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Done in {time.monotonic() - began:.1f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Single values of a header, read without pydicom's conversion.
+
+pydicom converts an element when it is first looked at, and warns about what is malformed: a decimal string of 17
+characters, a date with dots. Pixels are read in several threads, where a warning cannot be caught reliably, and the number
+in a malformed element is often plain to see. So these functions look at the bytes where pydicom has not converted them
+yet. They neither warn nor change the header.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from simple_orthanc.errors import VolumeError
+
+_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+_AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
+_PADDING = " \0\t\r\n"
+
+
+@lru_cache(maxsize=512)
+def tag_of(keyword: str) -> int:
+    """Give the tag of a DICOM keyword.
+
+    Examples
+    --------
+    >>> hex(tag_of("RescaleSlope"))
+    '0x281053'
+    """
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is not a DICOM keyword")
+    return tag
+
+
+def name_of(tag: int | str) -> str:
+    """Name a tag in an error message: keyword and number.
+
+    Examples
+    --------
+    >>> name_of("PatientWeight"), name_of(0x0009100D)
+    ('PatientWeight (0010,1030)', '(0009,100D)')
+    """
+    number_ = tag_of(tag) if isinstance(tag, str) else int(tag)
+    return f"{keyword_for_tag(number_)} ({number_ >> 16:04X},{number_ & 0xFFFF:04X})".strip()
+
+
+def instance_of(header: Dataset) -> str:
+    """Name an object in an error message: its SOP class and SOPInstanceUID."""
+    kind = text(header, "SOPClassUID")
+    return f"{UID(kind).name if kind else 'object'} {text(header, 'SOPInstanceUID') or 'without SOPInstanceUID'}"
+
+
+def texts(header: Dataset, tag: int | str) -> list[str]:
+    """Read the values of an element as texts, stripped of padding; missing or empty gives an empty list.
+
+    Parameters
+    ----------
+    header : Dataset
+    tag : int or str
+        A tag or a keyword.
+    """
+    value, vr, little = _raw(header, tag)
+    if isinstance(value, (bytes, bytearray)):
+        if vr in _BINARY:
+            return [repr(one) for one in _unpack(bytes(value), vr, little)]
+        value = value.decode("latin-1").split("\\")
+    elif isinstance(value, str) or not hasattr(value, "__iter__"):
+        value = [] if value is None else [value]
+    return [stripped for one in value if (stripped := str(one).strip(_PADDING))]
+
+
+def text(header: Dataset, tag: int | str) -> str:
+    """Read the first value of an element as text, or an empty text."""
+    return next(iter(texts(header, tag)), "")
+
+
+def numbers(header: Dataset, tag: int | str) -> list[float]:
+    """Read the values of an element as numbers, whatever its VR; missing or empty gives an empty list.
+
+    Raises
+    ------
+    VolumeError
+        A value is not a finite number.
+    """
+    value, vr, little = _raw(header, tag)
+    if isinstance(value, (bytes, bytearray)) and vr == "UN":
+        value = _unknown_numbers(bytes(value), little)
+    found = value if isinstance(value, list) else texts(header, tag)
+    result = []
+    for one in found:
+        try:
+            result.append(float(str(one).replace(",", ".")))
+        except ValueError:
+            result.append(math.nan)
+        if not math.isfinite(result[-1]):
+            raise VolumeError(f"{name_of(tag)} of {instance_of(header)} is {one!r}, which is not a number.")
+    return result
+
+
+def number(header: Dataset, tag: int | str) -> float | None:
+    """Read the first value of an element as a number; None where it is missing or empty."""
+    return next(iter(numbers(header, tag)), None)
+
+
+def items(header: Dataset, tag: int | str) -> list[Dataset]:
+    """Read the items of a sequence; missing or empty gives an empty list."""
+    number_ = tag_of(tag) if isinstance(tag, str) else tag
+    if number_ not in header:
+        return []
+    value = header[number_].value
+    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else []
+
+
+def private(header: Dataset, group: int, element: int, creator: str, makers: tuple[str, ...]) -> Iterator[int]:
+    """Find a private element, with or without its private creator.
+
+    Anonymisers and synthetic data lose private creators, and keep the elements. So where no creator reserves the block
+    xx10, the element is taken there, unless ``Manufacturer`` names another maker.
+
+    Parameters
+    ----------
+    header : Dataset
+    group, element : int
+        For (0009,xx0D): 0x0009 and 0x0D.
+    creator : str
+        The private creator, compared without regard to case and spaces at its ends.
+    makers : tuple of str
+        Lower-case parts of the manufacturer's name, ``("ge ",)``.
+
+    Yields
+    ------
+    int
+        The tags at which it is, best first.
+    """
+    blocks = {block: text(header, (group << 16) + block) for block in range(0x10, 0x100) if (group << 16) + block in header}
+    for block, name in blocks.items():
+        if name.casefold() == creator.casefold():
+            tag = (group << 16) + (block << 8) + element
+            if tag in header:
+                yield tag
+    tag = (group << 16) + 0x1000 + element
+    if 0x10 not in blocks and tag in header and not _made_by_another(header, makers):
+        yield tag
+
+
+_MAKERS = ("ge ", "general electric", "siemens", "cps", "cti", "philips", "adac", "toshiba", "canon", "hitachi", "united", "uih")
+
+
+def made_by(header: Dataset, makers: tuple[str, ...]) -> bool:
+    """Whether ``Manufacturer`` names one of these makers."""
+    manufacturer = text(header, "Manufacturer").casefold() + " "
+    return any(manufacturer.startswith(maker) or f" {maker}" in manufacturer for maker in makers)
+
+
+def _made_by_another(header: Dataset, makers: tuple[str, ...]) -> bool:
+    return made_by(header, tuple(maker for maker in _MAKERS if maker not in makers)) and not made_by(header, makers)
+
+
+def _raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
+    """Give the value of an element, its VR, and whether its bytes are little endian."""
+    number_ = tag_of(tag) if isinstance(tag, str) else int(tag)
+    if number_ not in header:
+        return None, "", True
+    element = header.get_item(number_)
+    if not isinstance(element, RawDataElement):
+        return element.value, str(element.VR), True
+    vr = element.VR or "UN"
+    if vr == "UN" and not number_ >> 16 & 1:
+        try:
+            vr = dictionary_VR(number_)
+        except KeyError:
+            vr = "UN"
+    return element.value, _AMBIGUOUS.get(vr, vr), element.is_little_endian
+
+
+def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:
+    code = _BINARY[vr]
+    count = len(value) // struct.calcsize(code)
+    return struct.unpack_from(f"{'<' if little else '>'}{count}{code}", value)
+
+
+def _unknown_numbers(value: bytes, little: bool) -> list[str]:
+    """Read numbers from a private element whose VR nobody knows: text if it looks like text, else a float."""
+    plain = value.decode("latin-1").strip(_PADDING)
+    if plain and all(character in "0123456789+-.,eE\\ " for character in plain):
+        return [part.strip(_PADDING) for part in plain.split("\\")]
+    if len(value) in (4, 8):
+        return [repr(one) for one in _unpack(value, "FL" if len(value) == 4 else "FD", little)]
+    return [plain] if plain else []
