@@ -31,6 +31,7 @@ demo: $(INSTALLED) orthanc
 	@$(BIN)/python -m simple_orthanc.demo
 
 test: $(INSTALLED) orthanc $(if $(CI),servers)
+	@command -v openssl >/dev/null || tools/install-packages --optional openssl
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

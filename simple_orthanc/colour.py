@@ -134,7 +134,9 @@ def _words(header: Dataset, keyword: str, entries: int | None, bits: int, little
         return np.array(value, dtype=np.uint16)
     wide = bits > 8 if entries is None else len(value) >= 2 * entries
     if wide:
-        return np.frombuffer(bytes(value[: len(value) // 2 * 2]), "<u2" if little else ">u2")[:entries].astype(np.uint16)
+        return np.frombuffer(bytes(value[: len(value) // 2 * 2]), "<u2" if little else ">u2")[:entries].astype(
+            np.uint16
+        )
     if entries is not None and len(value) < entries:
         raise ValueError(f"{elements.name_of(keyword)} has {len(value)} bytes for {entries} entries")
     octets = np.frombuffer(bytes(value), np.uint8)
@@ -175,11 +177,11 @@ def _expand(words: list[int], bits: int, *, limit: int | None = None, last: int 
             steps = np.around(before + (after - before) * np.arange(1, length + 1) / length)
             result += [int(step) for step in steps]
         elif kind == 2 and limit is None:
-            # The offset is a 32-bit count, low part first, in words of the table.
+            # The offset counts bytes, and is stored low part first (PS3.3 section C.7.9.2.3).
             parts = words[position : position + 32 // bits]
             position += 32 // bits
             offset = sum(part << bits * index for index, part in enumerate(parts))
-            result += _expand(words[offset:], bits, limit=length, last=result[-1] if result else last)
+            result += _expand(words[offset * 8 // bits :], bits, limit=length, last=result[-1] if result else last)
         else:
             raise ValueError(f"a segmented palette cannot have a segment of type {kind} here")
         taken += 1

@@ -37,7 +37,7 @@ from simple_orthanc.query import (
     is_identifier,
 )
 from simple_orthanc.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, Tag, TagLike, parse_tag
-from simple_orthanc.values import Comparable, comparable, utc
+from simple_orthanc.values import PADDING, Comparable, comparable, utc
 
 _DATE_FORMS = {
     "DA": 'a date is written "20200131", "2020-01-31" or datetime.date(2020, 1, 31)',
@@ -248,7 +248,7 @@ def _test(field: Field, value: Any) -> Test:
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and not value.strip(PADDING)):
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
@@ -283,7 +283,7 @@ def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
 
 def _whole_part(field: Field, part: Any) -> Test:
     if isinstance(part, str):
-        if not part.strip():
+        if not part.strip(PADDING):
             return Missing()
         return _text_test(field, part) if field.vr not in NUMBER_VRS else _single(field, part)
     return _test(field, part)
@@ -332,11 +332,11 @@ def _single(field: Field, value: Any) -> Test:
     vr = field.vr
     if vr in NUMBER_VRS | DATE_VRS:
         return Compare("==", _operand(field, value))
-    if isinstance(value, numbers.Number) and not isinstance(value, bool):
+    if isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool):
         if vr == "UN":
             return Compare("==", _operand(field, value))
-        if float(value).is_integer():  # type: ignore[arg-type]
-            return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))  # type: ignore[call-overload]
+        if float(value).is_integer():
+            return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
     raise SelectionError(
         f"{field} is text ({vr}), and {value!r} is a {type(value).__name__}: give a text or a list of texts."
     )

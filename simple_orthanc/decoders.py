@@ -274,7 +274,7 @@ def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
     return header
 
 
-def _shaped(buffer: bytes | bytearray, layout: Layout, precision: int, *, planes: bool = False) -> NDArray[Any]:
+def _shaped(buffer: Any, layout: Layout, precision: int, *, planes: bool = False) -> NDArray[Any]:
     """View a decoder's bytes as unsigned samples, in the smallest word that holds the precision."""
     size = 1 if precision <= 8 else 2 if precision <= 16 else 4
     array = np.frombuffer(buffer, dtype=f"<u{size}")
@@ -294,9 +294,11 @@ def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArra
 
 
 def _rle(stream: bytes, layout: Layout) -> Decoded:
-    from rle.rle import decode_frame
+    from rle.utils import decode_pixel_data
 
-    buffer = decode_frame(stream, layout.rows * layout.columns, layout.allocated, "<")
+    buffer = decode_pixel_data(
+        stream, version=2, rows=layout.rows, columns=layout.columns, bits_allocated=layout.allocated
+    )
     array = _shaped(buffer, layout, layout.allocated, planes=True)
     return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
 
@@ -329,7 +331,7 @@ def _jpeg(stream: bytes, layout: Layout) -> Decoded:
 
 def _jpeg_gdcm(stream: bytes, layout: Layout) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
-    import gdcm
+    import gdcm  # type: ignore[import-untyped]
 
     # GDCM reports on the standard error stream each codec it tries first.
     gdcm.Trace.WarningOff()
@@ -356,14 +358,14 @@ def _jpeg_gdcm(stream: bytes, layout: Layout) -> Decoded:
         raise ValueError("GDCM cannot decode the stream")
     # GDCM's wrapper takes the bytes for text.
     array = _shaped(buffer.encode("utf-8", "surrogateescape"), layout, header.precision)
-    # Without loss there is no reason for YCbCr, and writers put the JFIF marker into streams of RGB; so the header decides.
+    # Without loss there is no reason for YCbCr, and writers put a JFIF marker even before RGB; so the header decides.
     photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
     return Decoded(array.astype(layout.dtype), photometric, packed=True)
 
 
 def _jpeg_ls(stream: bytes, layout: Layout) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
-    import jpeg_ls
+    import jpeg_ls  # type: ignore[import-untyped]
 
     buffer, information = jpeg_ls.decode_pixel_data(stream)
     array = _shaped(buffer, layout, header.precision, planes=information["interleave_mode"] == 0)

@@ -1,9 +1,9 @@
 """Single values of a header, read without pydicom's conversion.
 
 pydicom converts an element when it is first looked at, and warns about what is malformed: a decimal string of 17
-characters, a date with dots. Pixels are read in several threads, where a warning cannot be caught reliably, and the number
-in a malformed element is often plain to see. So these functions look at the bytes where pydicom has not converted them
-yet. They neither warn nor change the header.
+characters, a date with dots. Pixels are read in several threads, where a warning cannot be caught reliably, and the
+number in a malformed element is often plain to see. So these functions look at the bytes where pydicom has not
+converted them yet. They neither warn nor change the header.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from simple_orthanc.errors import VolumeError
@@ -117,7 +118,7 @@ def items(header: Dataset, tag: int | str) -> list[Dataset]:
     if number_ not in header:
         return []
     value = header[number_].value
-    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else []
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def private(header: Dataset, group: int, element: int, creator: str, makers: tuple[str, ...]) -> Iterator[int]:
@@ -141,7 +142,9 @@ def private(header: Dataset, group: int, element: int, creator: str, makers: tup
     int
         The tags at which it is, best first.
     """
-    blocks = {block: text(header, (group << 16) + block) for block in range(0x10, 0x100) if (group << 16) + block in header}
+    blocks = {
+        block: text(header, (group << 16) + block) for block in range(0x10, 0x100) if (group << 16) + block in header
+    }
     for block, name in blocks.items():
         if name.casefold() == creator.casefold():
             tag = (group << 16) + (block << 8) + element
@@ -152,7 +155,20 @@ def private(header: Dataset, group: int, element: int, creator: str, makers: tup
         yield tag
 
 
-_MAKERS = ("ge ", "general electric", "siemens", "cps", "cti", "philips", "adac", "toshiba", "canon", "hitachi", "united", "uih")
+_MAKERS = (
+    "ge ",
+    "general electric",
+    "siemens",
+    "cps",
+    "cti",
+    "philips",
+    "adac",
+    "toshiba",
+    "canon",
+    "hitachi",
+    "united",
+    "uih",
+)
 
 
 def made_by(header: Dataset, makers: tuple[str, ...]) -> bool:
@@ -170,7 +186,7 @@ def _raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
     number_ = tag_of(tag) if isinstance(tag, str) else int(tag)
     if number_ not in header:
         return None, "", True
-    element = header.get_item(number_)
+    element: Any = header.get_item(number_)
     if not isinstance(element, RawDataElement):
         return element.value, str(element.VR), True
     vr = element.VR or "UN"

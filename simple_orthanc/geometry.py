@@ -118,7 +118,7 @@ class Geometry:
         ndarray
             Shape (..., 3).
         """
-        shifted = np.asarray(points, np.float64) - self.affine[:3, 3]
+        shifted = _in_order(points, "xyz") - self.affine[:3, 3]
         return _in_order(shifted @ np.linalg.inv(self.affine[:3, :3]).T, order)
 
     def isclose(self, other: Geometry, tolerance: float = 1e-3) -> bool:

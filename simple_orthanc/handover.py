@@ -163,7 +163,9 @@ def to_nibabel(array: NDArray[Any], geometry: Geometry, *, is_colour: bool) -> n
 
     if is_colour:
         if array.dtype != np.uint8:
-            raise VolumeError(f"NIfTI holds colour as uint8 only, but the volume is {array.dtype}: use .window or .array.")
+            raise VolumeError(
+                f"NIfTI holds colour as uint8 only, but the volume is {array.dtype}: use .window or .array."
+            )
         data = np.ascontiguousarray(array).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0].T
     else:
         plain = array.astype(np.uint8) if array.dtype == bool else array

@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.levels import LEVELS, Level, depth
-from simple_orthanc.sources.base import Row, Source
+from simple_orthanc.sources.base import Revision, Row, Source
 from simple_orthanc.tags import Tag, parse_tag
 from simple_orthanc.values import Value, comparable
 
@@ -20,6 +21,9 @@ ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
 
 # Reading a tag that the source does not index opens every file.
 FILES_BEFORE_WARNING = 5000
+
+# Up to so many new instances are asked for by name at a refresh; for more, listing the levels anew costs less.
+_FEW = 200
 
 
 class NotKnownError(Exception):
@@ -40,7 +44,8 @@ class Index:
         self._rows: dict[Level, dict[str, Row]] = {level: {} for level in ROW_LEVELS}
         self._complete: set[Level] = set()
         self._columns: dict[str, dict[str, Value]] = {}
-        self._expanded: set[str] = set()
+        self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
+        self._revision: Revision | None = None
         self._counts: dict[Level, int] | None = None
         self._offline = False
         self._attached: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
@@ -57,7 +62,55 @@ class Index:
     def _ask(self) -> Source:
         if self._offline:
             raise NotKnownError
+        self.begin()
         return self.source
+
+    def begin(self) -> None:
+        """Note in which state the archive is, before anything is read from it; only once."""
+        if self._revision is None:
+            self._note(self.source.revision())
+
+    def _note(self, revision: Revision) -> None:
+        self._revision = revision
+        if revision.counts is not None:
+            self._counts = dict(revision.counts)
+
+    def updated(self) -> Index:
+        """Give an index that is up to date, with all that is still true of this one; this one stays as it is.
+
+        Nothing new: everything is kept. Only additions: their rows are added. Something is gone or replaced: studies and
+        series are listed again when they are asked for, and what was read from the files of other instances is kept.
+        """
+        fresh = Index(self.source)
+        if self._revision is None:
+            return fresh
+        changes = self.source.changes(self._revision)
+        fresh._note(changes.revision)
+        if changes.added is None:
+            return fresh
+        for name, column in self._columns.items():
+            fresh._columns[name] = {key: value for key, value in column.items() if key not in changes.added}
+        instances = self._rows["instance"]
+        fresh._rows["instance"] = {key: row for key, row in instances.items() if key not in changes.added}
+        if changes.removed or len(changes.added) > _FEW:
+            return fresh
+        for level in ("study", "series"):
+            fresh._rows[level] = dict(self._rows[level])
+        fresh._complete = set(self._complete)
+        if changes.added:
+            fresh._include(sorted(changes.added))
+        else:
+            fresh._searches = dict(self._searches)
+        return fresh
+
+    def _include(self, keys: Sequence[str]) -> None:
+        """Read the rows of new instances, and anew those of the series and studies that they belong to."""
+        level: Level = "instance"
+        while level != "patient":
+            rows = list(self._ask().rows(level, keys))
+            self._rows[level].update((row.key, row) for row in rows)
+            keys = list(dict.fromkeys(row.parent for row in rows))
+            level = LEVELS[depth(level) - 1]
 
     def counts(self) -> dict[Level, int]:
         """Count everything, at each level."""
@@ -99,7 +152,10 @@ class Index:
         """Find at least the rows of which a value matches one of the patterns."""
         if level in self._complete:
             return list(self._rows[level])
-        return self.add(level, self._ask().search(level, tag, patterns))
+        asked = (level, tag.name, tuple(patterns))
+        if asked not in self._searches:
+            self._searches[asked] = self.add(level, self._ask().search(level, tag, patterns))
+        return list(self._searches[asked])
 
     def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Go down from a level to a deeper one: every key below the given ones."""
@@ -124,8 +180,16 @@ class Index:
     def load(self, level: Level, keys: Sequence[str]) -> None:
         """Make sure that the rows with these keys are there."""
         missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
-        if not missing or level in self._complete:
-            return
+        if missing and level not in self._complete:
+            self._fetch(level, missing)
+        gone = [key for key in missing if key not in self._rows[level]]
+        if gone:
+            raise SelectionError(
+                f"{len(gone)} of {len(keys)} objects of level {level} that were selected are no longer in the archive. "
+                f"refresh() reads it anew and keeps the selection."
+            )
+
+    def _fetch(self, level: Level, missing: Sequence[str]) -> None:
         if level != "study":
             self._load_below(level, missing)
             missing = [key for key in missing if key not in self._rows[level]]
@@ -138,14 +202,11 @@ class Index:
         """Fetch rows through the parents that are known to have them: few requests, whatever their number."""
         above: Level = LEVELS[depth(level) - 1]
         wanted = set(missing)
-        parents = [
-            row for row in self._rows[above].values() if row.key not in self._expanded and not wanted.isdisjoint(row.children)
-        ]
+        parents = [row for row in self._rows[above].values() if not wanted.isdisjoint(row.children)]
         if 2 * len(missing) > self.counts()[level] and level != "instance":
             self.everything(level)
         elif parents:
             self.add(level, self._ask().below(level, parents))
-            self._expanded.update(row.key for row in parents)
 
     def column(self, tag: Tag, level: Level, keys: Sequence[str]) -> list[Value]:
         """Give the value of a tag for each row of a level, from the level itself or from above.

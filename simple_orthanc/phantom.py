@@ -350,8 +350,10 @@ def _of_slice(name: str, value: Any, number: int, count: int) -> Any:
 
 
 def _identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Dataset | None) -> dict[str, Any]:
+    after = str(like.SOPInstanceUID) if like else ""
+
     def uid(name: str) -> str:
-        return str(generate_uid(entropy_srcs=None if seed is None else ["simple_orthanc", str(seed), name]))
+        return str(generate_uid(entropy_srcs=None if seed is None else ["simple_orthanc", str(seed), after, name]))
 
     given = keywords.get("SOPInstanceUID")
     return {

@@ -92,7 +92,8 @@ def _regular_parts(planes: Sequence[Plane]) -> str:
             continue
         fits = [arranged(part) for part in parts.values()]
         if all(fit.regular and not fit.gaps and not fit.shared for fit in fits):
-            return f"Each value of {discriminator.keyword} is regular by itself: select({example(discriminator.keyword, parts)})."
+            keyword = discriminator.keyword
+            return f"Each value of {keyword} is regular by itself: select({example(keyword, parts)})."
     return ""
 
 

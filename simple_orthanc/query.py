@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.tags import Tag
+from simple_orthanc.tags import NUMBER_VRS, Tag
 from simple_orthanc.values import Comparable, Value, comparable, typed
 
 Operator: TypeAlias = Literal["==", "<", "<=", ">", ">="]
@@ -179,12 +179,17 @@ class Whole:
     def holds(self, value: Value, vr: str) -> bool:
         parts = value or ()
         return len(parts) == len(self.tests) and all(
-            isinstance(test, Missing) and part == "" or test.holds((part,), vr)
+            _is_gap(part, vr) if isinstance(test, Missing) else test.holds((part,), vr)
             for test, part in zip(self.tests, parts, strict=True)
         )
 
     def __str__(self) -> str:
         return "== (" + ", ".join(str(test).removeprefix("== ") for test in self.tests) + ")"
+
+
+def _is_gap(part: str | bytes, vr: str) -> bool:
+    """Say whether lists of values show None for this one of several values: it is empty, or a number that is none."""
+    return not part or (vr in NUMBER_VRS and comparable(part, vr) is None)
 
 
 @dataclass(frozen=True)
@@ -234,7 +239,8 @@ class Attached:
     kind: Literal["label", "metadata"]
     name: str
 
-    vr = "LO"
+    # Text that may be a number, as in a private element of which nothing else is known.
+    vr = "UN"
 
     def __str__(self) -> str:
         return f"{self.kind}({self.name!r})"
@@ -412,6 +418,11 @@ def settle(test: Test, present: Callable[[str], bool]) -> Test:
     return test
 
 
+def _name_pattern(text: str) -> str:
+    # Between the groups of a name what carries no meaning may stand: spaces, and trailing ^.
+    return re.sub("[=?]+", "*", text if has_wildcard(text) else name_forms(text)[0])
+
+
 def wildcard_patterns(test: Test, vr: str) -> tuple[str, ...] | None:
     """Give wildcard patterns, compared without regard to case, of which a value matches one wherever the test holds.
 
@@ -420,8 +431,7 @@ def wildcard_patterns(test: Test, vr: str) -> tuple[str, ...] | None:
     person name may be meant by one of its groups, so each pattern is open at both ends, identifiers aside.
     """
     if isinstance(test, TextIs):
-        # Between the groups of a name what carries no meaning may stand: spaces, and trailing ^.
-        text = test.text if vr != "PN" or test.mode == "exact" else test.text.rstrip("^= ").replace("=", "*")
+        text = test.text if vr != "PN" or test.mode == "exact" else _name_pattern(test.text)
         return (text if vr == "UI" and test.mode != "like" and not has_wildcard(text) else f"*{text}*",)
     if isinstance(test, AnyOf):
         inner = [wildcard_patterns(each, vr) for each in test.tests]

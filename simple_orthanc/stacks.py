@@ -1,8 +1,8 @@
 """Which stacks are asked for: all, exactly one, or several of the same grid along a fourth axis. No pixels, no I/O.
 
 :func:`plan` (from ``stacking``) gives one :class:`Stack` for each group of frames that can be a volume, regular or
-not. :func:`one` demands exactly one regular volume and otherwise raises the error that names what was found and the next
-call; :func:`several` takes them all; :func:`summary` is one row of a quality report.
+not. :func:`one` demands exactly one regular volume and otherwise raises the error that names what was found and the
+next call; :func:`several` takes them all; :func:`summary` is one row of a quality report.
 """
 
 from __future__ import annotations

@@ -157,7 +157,14 @@ def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
     """Give the distinct values of one row, typed and sorted, without what is missing."""
     present = [value for value in values if value is not None]
     series = typed_column(present, tag, stacklevel=6).dropna()
-    return sorted(dict.fromkeys(series.tolist()))
+    return sorted(dict.fromkeys(series.tolist()), key=_order)
+
+
+def _order(value: Any) -> Any:
+    """Give what to sort a value by: in a tuple some may be None, or bytes."""
+    if not isinstance(value, tuple):
+        return value
+    return [(part is None, isinstance(part, bytes), 0 if part is None else part) for part in value]
 
 
 def typed_column(values: Sequence[Value], tag: Tag, stacklevel: int = 3) -> pd.Series[Any]:

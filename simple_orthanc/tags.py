@@ -38,7 +38,8 @@ BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 _COUNT = re.compile(r"(study|series|instance)_count\Z")
 _NUMBER = re.compile(r"\(?(?:0x)?([0-9A-Fa-f]{4}),?\s*([0-9A-Fa-f]{4})\)?\Z")
-_PRIVATE_DCMTK = re.compile(r"\(?([0-9A-Fa-f]{4}),\s*\"([^\"]+)\",\s*([0-9A-Fa-f]{2})\)?\Z")
+# A creator may hold quotes, brackets and dots itself; what follows says where it ends.
+_PRIVATE_DCMTK = re.compile(r'\(?([0-9A-Fa-f]{4}),\s*"(.+?)",\s*([0-9A-Fa-f]{2})\)?(?=\[\d+\]\.|\.|\Z)', re.DOTALL)
 _PRIVATE_XX = re.compile(r"\(?([0-9A-Fa-f]{4}),\s*[xX]{2}([0-9A-Fa-f]{2}),\s*(.+?)\)?\Z")
 _ITEM = re.compile(r"(.*)\[(\d+)\]\Z", re.DOTALL)
 _AMBIGUOUS = {"US or SS": "SS", "US or SS or OW": "SS", "US or OW": "US", "OB or OW": "OW", "NONE": "UN"}
@@ -64,7 +65,9 @@ class Step:
 
     @property
     def keyword(self) -> str:
-        return "" if self.is_private else dictionary.keyword_for_tag(self.number)
+        keyword = "" if self.is_private else dictionary.keyword_for_tag(self.number)
+        # One keyword stands for a whole range of repeating groups (60xx,3000), and so names none of its members.
+        return keyword if dictionary.tag_for_keyword(keyword) == self.number else ""
 
     @property
     def name(self) -> str:
@@ -208,27 +211,32 @@ def _parse_steps(text: str) -> Iterator[Step]:
 
 def _split_path(text: str) -> list[str]:
     """Split at the dots that separate steps: not those inside the creator of a private block."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == "." and depth == 0 and not re.match(r"\(?[0-9A-Fa-f]{4},\s*[xX]{2}", parts[-1]):
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts
+    parts, start = [], 0
+    while True:
+        private = _PRIVATE_DCMTK.match(text, start)
+        dot = -1 if _PRIVATE_XX.match(text, start) else text.find(".", private.end() if private else start)
+        if dot < 0:
+            return [*parts, text[start:]]
+        parts.append(text[start:dot])
+        start = dot + 1
 
 
 def _parse_step(text: str, whole: str) -> Step:
-    if found := _PRIVATE_DCMTK.match(text):
+    if found := _PRIVATE_DCMTK.fullmatch(text):
         return Step(int(found[1], 16), int(found[3], 16), found[2].strip())
     if found := _PRIVATE_XX.match(text):
         return Step(int(found[1], 16), int(found[2], 16), found[3].strip().strip('"'))
     if found := _NUMBER.match(text):
         return Step(int(found[1], 16), int(found[2], 16))
-    number = dictionary.tag_for_keyword(text)
+    number = _number_for(text)
     if number is None:
         raise _unknown(text, whole)
     return Step(number >> 16, number & 0xFFFF)
+
+
+def _number_for(keyword: str) -> int | None:
+    # The dictionary has retired elements whose keyword is empty.
+    return dictionary.tag_for_keyword(keyword) if keyword else None
 
 
 def _unknown(text: str, whole: str) -> UnknownTagError:
@@ -282,10 +290,12 @@ def parse_tag(tag: TagLike) -> Tag:
     if isinstance(tag, int) and not isinstance(tag, bool) and 0 <= tag <= 0xFFFFFFFF:
         return Tag((Step(tag >> 16, tag & 0xFFFF),))
     if isinstance(tag, tuple):
-        if len(tag) == 2 and all(isinstance(part, int) for part in tag):
-            return Tag((Step(int(tag[0]), int(tag[1])),))
-        if len(tag) == 3 and isinstance(tag[1], str):
-            return Tag((Step(int(tag[0]), int(tag[2]) & 0xFF, tag[1].strip()),))
+        *creator, element = tag[1:] or (None,)
+        if all(isinstance(part, int) and 0 <= part <= 0xFFFF for part in (tag[0], element)):
+            if not creator:
+                return Tag((Step(int(tag[0]), int(element)),))
+            if len(creator) == 1 and isinstance(creator[0], str) and creator[0].strip():
+                return Tag((Step(int(tag[0]), int(element) & 0xFF, creator[0].strip()),))
     raise UnknownTagError(f"{tag!r} is not a DICOM tag. {close_matches('')}")
 
 
@@ -305,6 +315,6 @@ def parse_attribute(name: str) -> Tag:
     endings = (("", ""), ("s", ""), ("ies", "y"), ("es", ""))
     for ending, singular in endings:
         keyword = name[: len(name) - len(ending)] + singular
-        if name.endswith(ending) and dictionary.tag_for_keyword(keyword) is not None:
+        if name.endswith(ending) and _number_for(keyword) is not None:
             return _parse_text(keyword)
     raise _unknown(name, name)

@@ -28,12 +28,13 @@ _UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
 # These hold plain characters of the default repertoire, so the bytes say it all and pydicom's conversion, which refuses
 # what is malformed, is not needed.
 _PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
-_PADDING = " \0\t\r\n"
+PADDING = " \0\t\r\n"
 
-_DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})\Z")
-_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d{1,6}))?)?)?\Z")
-_DATETIME = re.compile(r"(\d{4})(?:-?(\d{2})(?:-?(\d{2})(?:[T ]?(.*?))?)?)?([+-]\d{2}:?\d{2}|Z)?\Z")
-_AGE = re.compile(r"(\d{1,3})([DWMY])\Z")
+_DATE = re.compile(r"(\d{4})([.\-]?)(\d{2})\2(\d{2})\Z", re.ASCII)
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d{1,6}))?)?)?\Z", re.ASCII)
+# With the separator the same throughout, 202001-0500 is a month with an offset, and not the fifth of January.
+_DATETIME = re.compile(r"(\d{4})(?:(-?)(\d{2})(?:\2(\d{2})(?:[T ]?(.*?))?)?)?([+-]\d{2}:?\d{2}|Z)?\Z", re.ASCII)
+_AGE = re.compile(r"(\d{1,3})([DWMY])\Z", re.ASCII)
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.2425 / 12, "Y": 365.2425}
 
 
@@ -56,7 +57,7 @@ def from_texts(texts: Iterable[str], vr: str) -> Value:
     >>> from_texts(["Doe^Jane="], "PN"), from_texts(["", ""], "LO")
     (('Doe^Jane',), None)
     """
-    cleaned = tuple(text.strip(_PADDING) for text in texts)
+    cleaned = tuple(text.strip(PADDING) for text in texts)
     if vr == "PN":
         cleaned = tuple(text.rstrip("= ") for text in cleaned)
     return cleaned if any(cleaned) else None
@@ -117,7 +118,9 @@ def _text(part: Any) -> str:
     if part is None:
         return ""
     if isinstance(part, (int, float, Decimal)):
-        return str(getattr(part, "original_string", None) or repr(part))
+        # pydicom's own classes of numbers write themselves with quotation marks.
+        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
+        return str(getattr(part, "original_string", None) or plain)
     return str(part)
 
 
@@ -129,7 +132,9 @@ def parse_number(text: str, vr: str) -> int | float | None:
     >>> parse_number("1.50", "DS"), parse_number("+007", "IS"), parse_number("abc", "DS")
     (1.5, 7, None)
     """
-    text = text.strip(_PADDING)
+    text = text.strip(PADDING)
+    if not text.isascii() or "_" in text:  # which Python would read, and DICOM does not allow
+        return None
     try:
         if vr not in REAL_VRS and re.fullmatch(r"[+-]?\d+", text):
             return int(text)
@@ -137,7 +142,8 @@ def parse_number(text: str, vr: str) -> int | float | None:
     except ValueError:
         return None
     if vr in REAL_VRS or vr == "UN":
-        return number if not math.isnan(number) and "_" not in text else None
+        # Only the binary kinds have a value for infinity.
+        return number if math.isfinite(number) or (math.isinf(number) and vr in ("FL", "FD")) else None
     return int(number) if number.is_integer() else None
 
 
@@ -149,9 +155,9 @@ def parse_date(text: str) -> date | None:
     >>> parse_date("20200131"), parse_date("20200231")
     (datetime.date(2020, 1, 31), None)
     """
-    found = _DATE.match(text.strip(_PADDING))
+    found = _DATE.match(text.strip(PADDING))
     try:
-        return date(int(found[1]), int(found[2]), int(found[3])) if found else None
+        return date(int(found[1]), int(found[3]), int(found[4])) if found else None
     except ValueError:
         return None
 
@@ -164,7 +170,7 @@ def parse_time(text: str) -> timedelta | None:
     >>> parse_time("1030"), parse_time("10:30:15.5"), parse_time("99")
     (datetime.timedelta(seconds=37800), datetime.timedelta(seconds=37815, microseconds=500000), None)
     """
-    found = _TIME.match(text.strip(_PADDING))
+    found = _TIME.match(text.strip(PADDING))
     if not found:
         return None
     hours, minutes, seconds = (int(part or 0) for part in found.group(1, 2, 3))
@@ -183,24 +189,27 @@ def parse_datetime(text: str) -> datetime | None:
     >>> parse_datetime("20200131103000+0100"), parse_datetime("2020")
     (datetime.datetime(2020, 1, 31, 9, 30), datetime.datetime(2020, 1, 1, 0, 0))
     """
-    found = _DATETIME.match(text.strip(_PADDING))
+    found = _DATETIME.match(text.strip(PADDING))
     if not found:
         return None
-    time = parse_time(found[4]) if found[4] else timedelta()
-    if time is None:
+    time = parse_time(found[5]) if found[5] else timedelta()
+    offset = _offset(found[6])
+    if time is None or offset is None:
         return None
     try:
-        moment = datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1)) + time
-        return moment - _offset(found[5])
+        return datetime(int(found[1]), int(found[3] or 1), int(found[4] or 1)) + time - offset
     except (ValueError, OverflowError):
         return None
 
 
-def _offset(text: str | None) -> timedelta:
+def _offset(text: str | None) -> timedelta | None:
     if text is None or text == "Z":
         return timedelta()
-    digits = text[1:].replace(":", "")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    # No place on Earth is further ahead of UTC, or behind it (PS3.5, section 6.2).
+    if minutes > 59 or 60 * hours + minutes > (12 if text[0] == "-" else 14) * 60:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
     return -offset if text[0] == "-" else offset
 
 
@@ -212,7 +221,7 @@ def parse_age(text: str) -> float | None:
     >>> parse_age("002W"), parse_age("45")
     (14.0, None)
     """
-    found = _AGE.match(text.strip(_PADDING))
+    found = _AGE.match(text.strip(PADDING))
     return int(found[1]) * _DAYS[found[2]] if found else None
 
 

@@ -226,6 +226,52 @@ def test_connect_logs_in(make_server: MakeServer) -> None:
         assert "wonder" not in repr(session)
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that has signed itself, with its key in the same file, as Orthanc wants them."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
+    return both
+
+
+# Debian's Orthanc ends with a segmentation fault at the first TLS connection (its civetweb does), in all versions, so
+# that a stand-in has to show what LocalOrthanc does with a server that speaks TLS.
+TLS = """
+import http.server, json, ssl, sys
+configuration = json.load(open(sys.argv[-1]))
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"Name": configuration["Name"], "Version": "1.12.7"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", configuration["HttpPort"]), Server)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(configuration["SslCertificate"])
+if configuration.get("SslVerifyPeers"):
+    context.verify_mode = ssl.CERT_REQUIRED
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("W1121 MAIN main.cpp:1] Orthanc version: 1.12.7")
+print("W1121 MAIN main.cpp:2] Orthanc has started", flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize("peers", [False, True])
+def test_tls(fake: Callable[[str], str], certificate: Path, peers: bool) -> None:
+    config = {"SslEnabled": True, "SslCertificate": certificate, "SslVerifyPeers": peers}
+    with LocalOrthanc(program=fake(TLS), config=config, timeout=10) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}"
+        assert server.version == "1.12.7"
+
+
 def test_connect_starts_it(make_server: MakeServer) -> None:
     server = make_server()
     server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydicom.datadict
 from pydicom.dataset import Dataset
 
-from simple_orthanc import display, tables
+from simple_orthanc import display, tables, verification
 from simple_orthanc.conditions import condition_for
 from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, SelectionError, UnknownTagError
 from simple_orthanc.index import Index, NotKnownError
@@ -487,6 +488,34 @@ class Session:
         frame = tables.table(self._columns(wanted), [parsed.name], "na")
         return frame[parsed.name].value_counts(dropna=False)
 
+    def verify_index(self) -> pd.DataFrame:
+        """Read the headers of all selected instances, and list what the archive's index does not hold as they say.
+
+        An index keeps one value of a tag for a whole study or series, that of the first instance stored, so a tag that
+        contradicts itself inside one is selected, and shown in tables, by that value alone. Orthanc's index also leaves
+        out values of more than 256 characters.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each wrong tag of a study, series or instance: PatientID, StudyInstanceUID, SeriesInstanceUID and
+            SOPInstanceUID as far as they apply; tag; level; problem ("differs inside the study", "differs inside the
+            series", "not what the files say"); indexed, the index's value, NA if it holds none; found, a tuple of the
+            distinct values in the files, None for missing; files, how many were read. No rows: all is well.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+
+        Examples
+        --------
+        >>> orthanc.verify_index()[["level", "tag", "problem", "found"]]   # doctest: +SKIP
+            level              tag                    problem         found
+        0  series  SeriesDescription  differs inside the series  (head, neck)
+        """
+        return verification.verify_index(self._source, self._index, self._nonempty())
+
     @property
     def patients(self) -> Children[Session]:
         """The selected patients, each an independent session."""
@@ -598,7 +627,10 @@ class Session:
     def get_instances(self) -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`."""
         keys = self._nonempty()
-        return list(map_ordered(self._source.instance, keys, total=len(keys), label="reading instances"))
+        return list(map_ordered(self._instance, keys, total=len(keys), label="reading instances"))
+
+    def _instance(self, key: str) -> Dataset:
+        return pydicom.dcmread(io.BytesIO(self._source.content(key)), force=True)
 
     def get_volume(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
         """Read the selected images as one regular volume, or say why that cannot be.
@@ -633,9 +665,19 @@ class Session:
         """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``."""
         return self.get_volume(units, gaps, dims).array
 
-    def get_image(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> SimpleITK.Image:
-        """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``."""
-        return self.get_volume(units, gaps, dims).to_sitk()
+    def get_image(
+        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None, *, assume_geometry: bool = False
+    ) -> SimpleITK.Image:
+        """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
+
+        Parameters
+        ----------
+        units, gaps, dims
+            As for `get_volume`.
+        assume_geometry : bool
+            Give images without a position in the patient unit spacing at the origin, where otherwise an error is raised.
+        """
+        return self.get_volume(units, gaps, dims).to_sitk(assume_geometry=assume_geometry)
 
     def get_volumes(self, units: Units = "modality", gaps: str = "raise") -> Mapping[str, Volume]:
         """Read the selected images as volumes, split where they must be.
@@ -661,16 +703,27 @@ class Session:
     def _reader(self, many: bool = False) -> Reader:
         keys = self._nonempty()
         series = self._index.up("instance", keys, "series")
-        described = {key: self._describe(key) for key in dict.fromkeys(series)}
-        if len(described) > 1 and not many:
-            listed = list(described.values())
+        owners = list(dict.fromkeys(series))
+        if len(owners) > 1 and not many:
+            listed = [self._describe(key) for key in owners]
             raise AmbiguousSelectionError(
                 f"{len(listed)} series are selected, and one volume is asked for: {'; '.join(listed[:6])}"
                 + (f"; and {len(listed) - 6} more" if len(listed) > 6 else "")
-                + f". Narrow to one of them, as in {self._separating(list(described))}, or read each with get_volumes().",
+                + f". Narrow to one of them, as in {self._separating(owners)}, or read each with get_volumes().",
                 candidates=tuple(listed),
             )
-        return Reader(self._source, keys, series, described)
+        return Reader(self._source, keys, series, self._short_names(owners))
+
+    def _short_names(self, series: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Give each series its SeriesInstanceUID and a name for labels: as short as it can be and still be its own."""
+        tags = [parse_tag(keyword) for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID")]
+        columns = [[shown(value, tag) for value in self._index.column(tag, "series", series)] for tag in tags]
+        names = [str(description or modality or "series") for description, modality, *_ in zip(*columns, strict=True)]
+        for more in columns[2:]:
+            taken = {name for name in names if names.count(name) > 1}
+            names = [f"{name} {extra}" if name in taken else name for name, extra in zip(names, more, strict=True)]
+        uids = [str(uid or "") for uid in columns[3]]
+        return {key: pair for key, *pair in zip(series, uids, names, strict=True)}  # type: ignore[misc]
 
     def _describe(self, series: str) -> str:
         tags = [parse_tag(keyword) for keyword in ("Modality", "SeriesNumber", "SeriesDescription", "SeriesInstanceUID")]
@@ -716,10 +769,14 @@ class Session:
     # Keep house
 
     def refresh(self: Self) -> Self:
-        """Read the archive anew, and keep the selection: its criteria are applied again."""
+        """Bring what is known of the archive up to date, and keep the selection: its criteria are applied again.
+
+        What has not changed is not read again. Where the source can tell what was added, only that is read; where
+        something was deleted or replaced, the studies and series are listed again.
+        """
         index, selection = self._index, self._selection
         try:
-            self._index = Index(self._source)
+            self._index = index.updated()
             self._selection = self._resolve(Selection(), selection.criteria)
         except BaseException:
             self._index, self._selection = index, selection

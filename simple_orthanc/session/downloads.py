@@ -40,8 +40,8 @@ def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Seq
     for chain, key in zip(chains, keys, strict=True):
         *folders, name = (safe_name(part) for part in chain)
         path = folder.joinpath(*folders, f"{name}.dcm")
-        if str(path).lower() in taken:
-            path = path.with_name(f"{name}-{safe_name(key)}.dcm")
+        while str(path).lower() in taken:
+            path = path.with_name(f"{path.stem}-{safe_name(key)}.dcm")
         taken.add(str(path).lower())
         paths.append(path)
     return paths

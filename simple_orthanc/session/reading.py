@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import pixels, stacks, volume
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
+from simple_orthanc.sources.parts import PIXELS, read_image
 from simple_orthanc.stacks import Stack
 from simple_orthanc.volume import Volume
 from simple_orthanc.workers import map_ordered
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Units: TypeAlias = str
-
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,14 @@ class Reader:
         Where from.
     keys, series : sequence of str
         Keys of the selected instances, and of the series of each.
-    described : mapping
-        Key of series to its name in labels.
+    names : mapping
+        Key of series to its SeriesInstanceUID, and to its name in labels.
     """
 
-    def __init__(self, source: Source, keys: Sequence[str], series: Sequence[str], described: Mapping[str, str]) -> None:
-        self._source, self._described = source, dict(described)
+    def __init__(
+        self, source: Source, keys: Sequence[str], series: Sequence[str], names: Mapping[str, tuple[str, str]]
+    ) -> None:
+        self._source, self._names = source, dict(names)
         self._keys: dict[str, list[str]] = {}
         for key, owner in zip(keys, series, strict=True):
             self._keys.setdefault(owner, []).append(key)
@@ -60,7 +61,6 @@ class Reader:
         Everything is fetched once: what is read decides whether it was one volume.
         """
         (keys,) = self._keys.values()
-        stacks.check_gaps(gaps)
         self._check_memory(keys, units)
         headers: list[Dataset] = []
         arrays: list[NDArray[Any] | None] = []
@@ -68,12 +68,12 @@ class Reader:
             headers.append(header)
             arrays.append(array)
         chosen = stacks.one(stacks.plan(headers), dims=dims, gaps=gaps)
-        return volume.assemble(chosen, headers, _once(arrays, chosen), units=units, gaps=gaps)
+        return volume.assemble(chosen, headers, _once(arrays), units=units, gaps=gaps)
 
     def _fetch(self, key: str) -> tuple[Dataset, NDArray[Any]]:
-        dataset = self._source.instance(key)
+        dataset = read_image(self._source.content(key))
         array = pixels.stored(dataset)
-        for number in _PIXELS:
+        for number in PIXELS:
             if number in dataset:
                 del dataset[number]
         return dataset, array
@@ -100,7 +100,7 @@ class Reader:
             self._planned = {}
             for series, keys in self._keys.items():
                 headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
-                prefix = f"{self._described[series]}: " if len(self._keys) > 1 else ""
+                prefix = f"{self._names[series][1]}: " if len(self._keys) > 1 else ""
                 for stack in stacks.several(stacks.plan(headers), gaps):
                     self._planned[prefix + stack.label] = Labelled(series, tuple(keys), stack)
         return self._planned
@@ -116,31 +116,25 @@ class Reader:
         fetched = map_ordered(self._fetch, [found.keys[place] for place in needed], total=len(needed), label="reading images")
         for place, (header, array) in zip(needed, fetched, strict=True):
             headers[place], arrays[place] = header, array
-        return volume.assemble([found.stack], headers, _once(arrays, [found.stack]), units=units, gaps=gaps)
+        return volume.assemble([found.stack], headers, _once(arrays), units=units, gaps=gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
         import pandas as pd
 
         rows = [
-            {"series": self._described[found.series], **stacks.summary(found.stack)} for found in self._plan("raise").values()
+            {"SeriesInstanceUID": self._names[found.series][0], **stacks.summary(found.stack), "label": label}
+            for label, found in self._plan("raise").items()
         ]
         return pd.DataFrame(rows)
 
 
-def _once(arrays: list[NDArray[Any] | None], chosen: Sequence[Stack]) -> Callable[[int], NDArray[Any]]:
-    """Hand over each array, and forget it after its last frame: the volume grows while the files' pixels go."""
-    left: dict[int, int] = {}
-    for stack in chosen:
-        for plane in stack.planes:
-            left[plane.instance] = left.get(plane.instance, 0) + 1
+def _once(arrays: list[NDArray[Any] | None]) -> Callable[[int], NDArray[Any]]:
+    """Hand over each array once, and forget it: the volume grows while the files' pixels go."""
 
     def take(instance: int) -> NDArray[Any]:
-        array = arrays[instance]
+        array, arrays[instance] = arrays[instance], None
         assert array is not None
-        left[instance] -= 1
-        if left[instance] <= 0:
-            arrays[instance] = None
         return array
 
     return take

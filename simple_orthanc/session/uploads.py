@@ -136,7 +136,7 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
     """Give the members of a zip; each is read when its turn comes, so that the whole is never in memory."""
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # a damaged zip can fail in as many ways as it has fields
         yield Report(path, status="failed", message=f"a broken zip: {error}")
         return
     members = [member for member in archive.infolist() if not member.is_dir()]
@@ -281,7 +281,12 @@ class Uploader:
             return replace(report, status="filtered", message="the server's filter refused it")
         if word != "AlreadyStored":
             return replace(report, message=f"the server answered {word!r}")
-        held = self._checksum(key)
+        try:
+            held = self._checksum(key)
+        except ServerError as error:
+            # A server may be told to keep no checksums.
+            message = f"not compared with what the server holds: {error.details or error.message}"
+            return replace(report, status="already stored", message=message)
         if held is None or held == hashlib.md5(content, usedforsecurity=False).hexdigest():
             return replace(report, status="already stored")
         return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, UnsupportedError
+from simple_orthanc.errors import NotFoundError, SelectionError, UnsupportedError
 from simple_orthanc.levels import LEVELS, Level
 from simple_orthanc.rest import Capabilities
 from simple_orthanc.sources.base import batches
@@ -47,7 +47,7 @@ def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, 
     Raises
     ------
     SelectionError
-        The server has no metadata of that name.
+        The server has no metadata of that name. Before Orthanc 1.12.5 a server does not say so, and nothing is found.
     """
     found: Attached = {}
     # An entry asked for by its number is listed by its name where the server's configuration gives it one.
@@ -66,9 +66,7 @@ def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, 
 def _search(find: Find, level: Level, name: str) -> list[dict[str, Any]]:
     try:
         return find(level, {}, MetadataQuery={name: "*"}, ResponseContent=["Metadata"])
-    except (NotFoundError, ServerError) as error:
-        if getattr(error, "status", 0) not in (400, 404):
-            raise
+    except NotFoundError:
         raise SelectionError(
             f"metadata({name!r}): the server has no metadata of that name. There are its own, such as RemoteAET or "
             f"LastUpdate, those that its configuration names under UserMetadata, and numbers from 1024 on."

@@ -138,8 +138,8 @@ class Source(Protocol):
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""
 
-    def instance(self, key: str) -> Dataset:
-        """Read an instance with its pixels."""
+    def content(self, key: str) -> bytes:
+        """Read an instance's DICOM file."""
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""

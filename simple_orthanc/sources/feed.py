@@ -8,7 +8,6 @@ short of has been deleted, or was overwritten, for which Orthanc deletes and sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from simple_orthanc.errors import ServerError
@@ -56,15 +55,10 @@ def read_changes(transport: Transport, since: Revision) -> Changes:
     entries = _entries(transport, last)
     if entries is None:
         return Changes(read_revision(transport), None, True)
-    added = frozenset(str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance")
-    stored = sum(entry["ChangeType"] == "NewInstance" and entry["Seq"] > last for entry in entries)
+    stored = [str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance" and entry["Seq"] > last]
     counts = count_all(transport)
-    removed = _expected(before, stored) != counts["instance"]
-    return Changes(Revision(max(entry["Seq"] for entry in entries), counts), added, removed)
-
-
-def _expected(before: Mapping[Level, int], stored: int) -> int:
-    return before.get("instance", 0) + stored
+    removed = before.get("instance", 0) + len(stored) != counts["instance"]
+    return Changes(Revision(entries[-1]["Seq"], counts), frozenset(stored), removed)
 
 
 def _entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:

@@ -17,14 +17,12 @@ What the server is trusted with, and why
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pydicom
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
@@ -109,7 +107,11 @@ class OrthancSource:
 
     def searchable(self, tag: Tag) -> bool:
         # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
-        return self.indexed(tag) in ("study", "series") and tag.vr in _TEXT_VRS | {"CS", "UI"} or tag.name == "SOPInstanceUID"
+        return (
+            self.indexed(tag) in ("study", "series")
+            and tag.vr in _TEXT_VRS | {"CS", "UI"}
+            or tag.name == "SOPInstanceUID"
+        )
 
     def listing(self, level: Level) -> Iterator[Row]:
         since = 0
@@ -187,7 +189,9 @@ class OrthancSource:
                 value = from_text(text, tag.vr)
                 if value is not None:
                     values[tag.name] = value
-            row = Row(answer["ID"], answer.get(_PARENT[level], ""), tuple(answer.get(_CHILDREN.get(level, ""), ())), values)
+            row = Row(
+                answer["ID"], answer.get(_PARENT[level], ""), tuple(answer.get(_CHILDREN.get(level, ""), ())), values
+            )
             if mangled:
                 self._read_again(level, row, mangled)
             yield row
@@ -311,7 +315,7 @@ class OrthancSource:
             # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
             size = self._sizes.get(key)
             if not self.rest.capabilities.ranges or size is None or size <= stop:
-                return self._file(key), True
+                return self.content(key), True
             answer = self.transport.request(
                 "GET",
                 f"/instances/{key}/attachments/dicom/data",
@@ -322,11 +326,8 @@ class OrthancSource:
 
         return read
 
-    def _file(self, key: str) -> bytes:
+    def content(self, key: str) -> bytes:
         return self.transport.content("GET", f"/instances/{key}/file")
-
-    def instance(self, key: str) -> Dataset:
-        return pydicom.dcmread(io.BytesIO(self._file(key)), force=True)
 
     def save(self, key: str, path: Path) -> None:
         self.transport.download(f"/instances/{key}/file", path)

@@ -1,20 +1,23 @@
-"""Reading a DICOM header from a part of its file."""
+"""Reading a DICOM header from a part of its file, and an image without copying its pixels."""
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
 # Reads bytes start to stop of a file; or, and then it says True, the whole file.
 PartReader: TypeAlias = Callable[[int, int], "tuple[bytes, bool]"]
 
 # Float Pixel Data, Double Float Pixel Data, Pixel Data Provider URL, Pixel Data (PS3.6).
-_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 
 def read_header(read: PartReader, first: int) -> Dataset:
@@ -42,6 +45,50 @@ def read_header(read: PartReader, first: int) -> Dataset:
     return read_partial(io.BytesIO(content), _Stop(), force=True)
 
 
+def read_image(content: bytes) -> Dataset:
+    """Read a DICOM file for its pixels.
+
+    The pixel data of an uncompressed image are not copied: the element holds a view of the file, which stays in memory as
+    long as the view. Elements behind the pixel data are left out.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    """
+    stream = io.BytesIO(content)
+    stop = _Stop()
+    dataset = read_partial(stream, stop, force=True)
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
+    found = _pixel_element(content, stream.tell(), syntax) if stop.reached and syntax in _PLAIN_SYNTAXES else None
+    if found is None:
+        return dcmread(io.BytesIO(content), force=True)
+    dataset._dict[found.tag] = found
+    return dataset
+
+
+# Little endian, uncompressed: implicit VR or not.
+_PLAIN_SYNTAXES = {"1.2.840.10008.1.2": True, "1.2.840.10008.1.2.1": False}
+
+
+def _pixel_element(content: bytes, start: int, syntax: str) -> RawDataElement | None:
+    """Read the element at a place in a file as a view of it (PS3.5, section 7.1); None: it is not a plain one."""
+    implicit = _PLAIN_SYNTAXES[syntax]
+    if implicit:
+        group, element, length = struct.unpack_from("<HHL", content, start)
+        vr, first = "OW", start + 8
+    else:
+        group, element, letters, length = struct.unpack_from("<HH2s2xL", content, start)
+        vr, first = letters.decode("latin-1"), start + 12
+    tag = Tag(group, element)
+    if tag not in PIXELS or vr not in ("OW", "OB", "OF", "OD") or first + length > len(content):
+        return None
+    if implicit and tag != 0x7FE00010:
+        vr = "OF" if tag == 0x7FE00008 else "OD"
+    view: Any = memoryview(content)[first : first + length]
+    return RawDataElement(tag, vr, length, view, first, implicit, True)
+
+
 class _Stop:
     """Stops pydicom at the pixel data, and remembers that it came so far."""
 
@@ -49,7 +96,7 @@ class _Stop:
         self.reached = False
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        self.reached = tag in _PIXELS
+        self.reached = tag in PIXELS
         return self.reached
 
 

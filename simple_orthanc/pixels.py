@@ -1,0 +1,340 @@
+"""Stored pixel values of an object, and the way from them to meaningful ones.
+
+Two steps, kept apart. `stored` gives what the pixel data hold: decoded, stripped of bits that are not pixels, colour
+as RGB. `rescale`, `result_dtype` and `apply` turn a frame of them into HU, Bq/ml or Gy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from simple_orthanc import elements
+from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
+from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
+from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
+from simple_orthanc.rescale import Rescale, apply, rescale, result_dtype, volume_bytes
+
+__all__ = ["Rescale", "apply", "padding", "rescale", "result_dtype", "stored", "volume_bytes"]
+
+_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
+_NATIVE = {
+    "1.2.840.10008.1.2": True,
+    "1.2.840.10008.1.2.1": True,
+    "1.2.840.10008.1.2.1.99": True,
+    "1.2.840.10008.1.2.2": False,
+}
+# These keep the words of native pixels, with whatever is in the bits that are not stored.
+_WORDS = ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1")
+_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+def stored(dataset: Dataset) -> NDArray[Any]:
+    """Decode the pixel data of an object.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As read from a file, with its ``file_meta``. It may be read in any thread.
+
+    Returns
+    -------
+    ndarray
+        Shape (frames, rows, columns), or (frames, rows, columns, 3) for colour, with as many frames as the header
+        promises. Of the type that BitsAllocated and PixelRepresentation name: uint8, int8, uint16, int16, uint32,
+        int32, float32 or float64. It may be a read-only view of the pixel data.
+
+        Bits beyond BitsStored below HighBit (overlays) are cleared, or carry the sign. Colour is RGB, interleaved: YBR
+        is converted and a palette applied. MONOCHROME1 is not inverted, since that is a matter of display. Single bits
+        come as 0 and 1.
+
+    Raises
+    ------
+    NoPixelDataError
+        The object holds no image; the message says what it is.
+    PixelDecodeError
+        The pixel data is cut off or corrupt, the header contradicts it, or there is no decoder for its transfer syntax.
+
+    Notes
+    -----
+    Encoding of pixels: PS3.5 section 8.1.1. Image Pixel Module: PS3.3 section C.7.6.3.
+
+    Examples
+    --------
+    >>> from pydicom import dcmread
+    >>> from pydicom.data import get_testdata_file
+    >>> array = stored(dcmread(get_testdata_file("CT_small.dcm")))
+    >>> array.shape, array.dtype.name, int(array[0, 0, 0])
+    ((1, 128, 128), 'int16', 175)
+    """
+    keyword = next((name for name in _KEYWORDS if name in dataset), None)
+    if keyword is None:
+        kind = elements.text(dataset, "SOPClassUID")
+        raise NoPixelDataError(
+            f"Pixels were asked of {elements.text(dataset, 'SOPInstanceUID') or 'an object'}, which has none: it is "
+            f"{UID(kind).name if kind else 'of no stated SOP class'}. Select images only, for example by Modality."
+        )
+    try:
+        return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset)
+    except (PixelDecodeError, MemoryError) as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise PixelDecodeError(f"{elements.instance_of(dataset)}: {error.message}") from error
+    except Exception as error:
+        raise PixelDecodeError(
+            f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({_syntax_name(dataset)}): "
+            f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
+            "store it again, or leave it out."
+        ) from error
+
+
+def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Say which pixels of a frame are padding, outside of what the scanner measured.
+
+    Parameters
+    ----------
+    header : Dataset
+    stored_frame : ndarray
+        Shape (rows, columns), stored values, before any rescaling.
+
+    Returns
+    -------
+    ndarray of bool, or None
+        True where the value is Pixel Padding Value (0028,0120), or lies between that and Pixel Padding Range Limit
+        (0028,0121), whichever is larger. None where the header names no padding, or the frame is colour.
+
+    Notes
+    -----
+    PS3.3 section C.7.5.1.1.2. Float pixels have elements of their own, (0028,0122) to (0028,0125).
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PixelRepresentation, header.BitsStored, header.PixelPaddingValue = 1, 16, 63536
+    >>> padding(header, np.array([[-2000, 5]], dtype=np.int16)).tolist()
+    [[True, False]]
+    """
+    if stored_frame.ndim != 2:
+        return None
+    if stored_frame.dtype.kind == "f":
+        prefix = "Double" if stored_frame.dtype.itemsize == 8 else ""
+        first, limit = (elements.number(header, f"{prefix}FloatPixelPadding{name}") for name in ("Value", "RangeLimit"))
+        if prefix == "" and first is not None:
+            # The element has the pixels' precision, and comparing it as anything wider would miss them.
+            first, limit = (None if value is None else float(np.float32(value)) for value in (first, limit))
+    else:
+        first, limit = (_stored_value(header, f"PixelPadding{name}") for name in ("Value", "RangeLimit"))
+    if first is None:
+        return None
+    if limit is None or limit == first:
+        return np.asarray(stored_frame == first)
+    low, high = min(first, limit), max(first, limit)
+    return np.asarray((stored_frame >= low) & (stored_frame <= high))
+
+
+def _stored_value(header: Dataset, keyword: str) -> int | None:
+    """Read a stored value as pixels hold it: of BitsStored bits, with the sign of PixelRepresentation.
+
+    Its VR, US or SS, is often the wrong one of the two, and its upper bits are often filled.
+    """
+    value = elements.number(header, keyword)
+    if value is None:
+        return None
+    bits = int(elements.number(header, "BitsStored") or 16)
+    whole = int(value) & ((1 << bits) - 1)
+    if elements.number(header, "PixelRepresentation") == 1 and whole >> (bits - 1):
+        return whole - (1 << bits)
+    return whole
+
+
+def _syntax(dataset: Dataset) -> str:
+    meta = getattr(dataset, "file_meta", None)
+    syntax = elements.text(meta, "TransferSyntaxUID") if meta is not None else ""
+    if not syntax:
+        raise PixelDecodeError(
+            "The object does not say how its pixels are encoded: TransferSyntaxUID (0002,0010) is missing from its "
+            "file_meta. Set dataset.file_meta.TransferSyntaxUID."
+        )
+    return syntax
+
+
+def _syntax_name(dataset: Dataset) -> str:
+    meta = getattr(dataset, "file_meta", None)
+    return UID(elements.text(meta, "TransferSyntaxUID")).name if meta is not None else "no transfer syntax"
+
+
+def _required(dataset: Dataset, keyword: str) -> int:
+    value = elements.number(dataset, keyword)
+    if value is None:
+        raise ValueError(f"{elements.name_of(keyword)} is missing")
+    return int(value)
+
+
+def _layout(dataset: Dataset) -> Layout:
+    syntax = _syntax(dataset)
+    allocated, bits = _required(dataset, "BitsAllocated"), _required(dataset, "BitsStored")
+    high = int(elements.number(dataset, "HighBit") or 0)
+    photometric = elements.text(dataset, "PhotometricInterpretation")
+    samples = int(elements.number(dataset, "SamplesPerPixel") or (1 if photometric in _GREY else 3))
+    if allocated not in (1, 8, 16, 32, 64) or not 1 <= bits <= allocated:
+        raise ValueError(f"BitsAllocated {allocated} with BitsStored {bits} cannot be read")
+    expected = {1: _GREY, 3: _COLOUR}.get(samples, ())
+    if photometric not in expected:
+        raise ValueError(f"PhotometricInterpretation {photometric!r} with {samples} samples per pixel cannot be read")
+    layout = Layout(
+        rows=_required(dataset, "Rows"),
+        columns=_required(dataset, "Columns"),
+        frames=max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        samples=samples,
+        allocated=allocated,
+        stored=bits,
+        # Below BitsStored - 1 there is no room for the bits, so the value is an error.
+        high=high if bits - 1 <= high < allocated else bits - 1,
+        signed=_required(dataset, "PixelRepresentation") == 1,
+        photometric=photometric,
+        planar=int(elements.number(dataset, "PlanarConfiguration") or 0),
+        syntax=syntax,
+    )
+    if layout.rows < 1 or layout.columns < 1:
+        raise ValueError(f"the image has {layout.rows} rows and {layout.columns} columns")
+    return layout
+
+
+def _buffer(dataset: Dataset, keyword: str) -> bytes | memoryview:
+    element: Any = dataset.get_item(elements.tag_of(keyword))
+    value = element.value
+    if hasattr(value, "read"):
+        position = value.tell()
+        content = bytes(value.read())
+        value.seek(position)
+        return content
+    return value if isinstance(value, (bytes, memoryview)) else bytes(value or b"")
+
+
+def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
+    size = _FLOATS[keyword]
+    shape = (
+        max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        _required(dataset, "Rows"),
+        _required(dataset, "Columns"),
+    )
+    syntax = _syntax(dataset)
+    if syntax not in _NATIVE:
+        raise ValueError(f"{keyword} cannot be compressed")
+    buffer = _checked(_buffer(dataset, keyword), int(np.prod(shape)) * size)
+    dtype = np.dtype(f"{'<' if _NATIVE[syntax] else '>'}f{size}")
+    return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
+
+
+def _integers(dataset: Dataset) -> NDArray[Any]:
+    layout = _layout(dataset)
+    if layout.syntax in _NATIVE:
+        array = _native(dataset, layout)
+        return _finished(dataset, layout, array, layout.photometric)
+    if not supported(layout.syntax):
+        raise PixelDecodeError(
+            f"The pixels are encoded as {UID(layout.syntax).name} ({layout.syntax}), for which there is no decoder "
+            "here. Ask the server to transcode the object to Explicit VR Little Endian."
+        )
+    offsets, lengths = (
+        bytes(_buffer(dataset, keyword)) if keyword in dataset else b""
+        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+    )
+    streams = frame_streams(bytes(_buffer(dataset, "PixelData")), layout.frames, (offsets, lengths))
+    result: NDArray[Any] | None = None
+    for index, stream in enumerate(streams):
+        frame = _decoded_frame(dataset, layout, decode(stream, layout))
+        if len(streams) == 1:
+            return frame
+        if result is None:
+            result = np.empty((layout.frames, *frame.shape[1:]), frame.dtype)
+        result[index] = frame[0]
+    if result is None:
+        raise ValueError("the pixel data hold no frame")
+    return result
+
+
+def _decoded_frame(dataset: Dataset, layout: Layout, decoded: Decoded) -> NDArray[Any]:
+    array = decoded.array[np.newaxis]
+    if decoded.packed:
+        high = layout.high if layout.syntax in _WORDS else layout.stored - 1
+        array = _extracted(array, layout, high)
+    return _finished(dataset, layout, array, decoded.photometric)
+
+
+def _checked(buffer: bytes | memoryview, expected: int) -> bytes | memoryview:
+    """Refuse a buffer that is too short; one that is longer is padded, and the header says what counts."""
+    if len(buffer) < expected:
+        raise ValueError(f"{expected} bytes of pixel data are promised, and there are {len(buffer)}")
+    return buffer
+
+
+def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
+    """View uncompressed pixels as (frames, rows, columns) or (frames, rows, columns, 3)."""
+    buffer = _buffer(dataset, "PixelData")
+    little = _NATIVE[layout.syntax]
+    count = layout.frames * layout.rows * layout.columns * layout.samples
+    if layout.allocated == 1:
+        _checked(buffer, -(-count // 8))
+        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
+        return bits.reshape(layout.frames, *layout.shape)
+    subsampled = layout.photometric == "YBR_FULL_422"
+    size = layout.allocated // 8
+    if subsampled:
+        if len(buffer) >= count * size:
+            raise ValueError(
+                "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
+            )
+        count = count // 3 * 2
+    swapped = not little and size == 1 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW"
+    padded = count * size + (count * size % 2 if swapped else 0)
+    # A last odd byte that a writer forgot to pad is no loss.
+    if swapped and len(buffer) == padded - 1:
+        buffer = bytes(buffer) + b"\0"
+    _checked(buffer, padded)
+    if swapped:
+        array = np.frombuffer(buffer, "u2", count=padded // 2).byteswap().view(layout.dtype)[:count]
+    else:
+        array = np.frombuffer(buffer, layout.dtype.newbyteorder("<" if little else ">"), count=count)
+        array = array.astype(layout.dtype, copy=False)
+    if subsampled:
+        array = _upsampled(array)
+    elif layout.samples > 1 and layout.planar == 1:
+        planes = array.reshape(layout.frames, layout.samples, layout.rows, layout.columns)
+        array = np.ascontiguousarray(np.moveaxis(planes, 1, -1))
+    return _extracted(array.reshape(layout.frames, *layout.shape), layout, layout.high)
+
+
+def _upsampled(array: NDArray[Any]) -> NDArray[Any]:
+    """Repeat the colour that two neighbours share: Y1 Y2 Cb Cr becomes Y1 Cb Cr Y2 Cb Cr."""
+    groups = array.reshape(-1, 4)
+    return groups[:, [0, 2, 3, 1, 2, 3]].reshape(-1)
+
+
+def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
+    """Take the stored bits out of their words, and extend the sign."""
+    if layout.stored == layout.allocated or layout.allocated == 1:
+        return array
+    if layout.signed:
+        return (array << (layout.allocated - 1 - high)) >> (layout.allocated - layout.stored)
+    below = high + 1 - layout.stored
+    return (array >> below if below else array) & layout.dtype.type((1 << layout.stored) - 1)
+
+
+def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric: str) -> NDArray[Any]:
+    """Convert colour to RGB."""
+    if photometric in ("YBR_FULL", "YBR_FULL_422"):
+        result = np.empty(array.shape, array.dtype)
+        for index, frame in enumerate(array):
+            result[index] = ybr_to_rgb(frame, layout.stored)
+        return result
+    if photometric == "PALETTE COLOR":
+        first, table = palette(dataset, little=_NATIVE.get(layout.syntax, True))
+        return apply_palette(array, first, table)
+    return array

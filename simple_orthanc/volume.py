@@ -1,0 +1,471 @@
+"""A volume: an array with its geometry, its unit, the header it came with, and a record of how it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from pydicom.dataset import Dataset
+
+from . import handover, picture, pixels, suv
+from .errors import InconsistentSlicesError, PixelDecodeError, VolumeError
+from .frames import Plane
+from .geometry import Geometry, Vector
+from .stacks import Stack, several
+
+if TYPE_CHECKING:
+    import nibabel
+    import pandas as pd
+    import SimpleITK
+    from matplotlib.figure import Figure
+
+AXES = ("slice", "row", "column")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Volume:
+    """Voxels and what is known of them.
+
+    Attributes
+    ----------
+    array : ndarray
+        (slice, row, column); colour (slice, row, column, 3); a 4D volume has its step first: ``dims`` names the axes.
+    geometry : Geometry or None
+        Where the voxels are, LPS, mm; None if the objects have no position.
+    header : pydicom.Dataset
+        That of the first slice, without pixels.
+    units : str
+        Of the values: "HU", "BQML", "GY", "stored", "label", ...; "" if the objects do not say.
+    padding_mask : ndarray of bool or None
+        True where the objects say that there is no image (PS3.3 C.7.5.1.1.2); the values there are left as they are.
+    slices : pandas.DataFrame
+        One row per frame: SOPInstanceUID, frame (from 1, as DICOM counts), position (x, y, z in mm), slope; the index
+        is the number of the slice in the array.
+    log : tuple of str
+        What was found, assumed and done.
+    suv : SuvRecord or None
+        How a standardized uptake value was computed.
+    dims : tuple of str
+        The names of the axes.
+    coordinates : mapping
+        For the first axis of a 4D volume its name to the coordinate of each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = Geometry((5, 4, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    >>> volume = Volume(np.zeros((3, 4, 5), np.int16), grid, Dataset(), units="HU")
+    >>> volume
+    <Volume 3 x 4 x 5 (slice, row, column) int16 HU, voxels of 2 x 1 x 1 mm>
+    >>> volume.to_sitk().GetSpacing()
+    (1.0, 1.0, 2.0)
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry | None
+    header: Dataset
+    units: str = ""
+    padding_mask: NDArray[np.bool_] | None = None
+    slices: pd.DataFrame | None = None
+    log: tuple[str, ...] = ()
+    suv: Any = None
+    dims: tuple[str, ...] = AXES
+    coordinates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def spacing(self) -> Vector | None:
+        """Between columns, rows and slices, mm, in SimpleITK's order; None without geometry."""
+        return None if self.geometry is None else self.geometry.spacing
+
+    @property
+    def origin(self) -> Vector | None:
+        """The centre of the first voxel, mm, LPS; None without geometry."""
+        return None if self.geometry is None else self.geometry.origin
+
+    @property
+    def direction(self) -> tuple[float, ...] | None:
+        """The nine numbers of SimpleITK's ``GetDirection``; None without geometry."""
+        return None if self.geometry is None else self.geometry.direction
+
+    @property
+    def affine(self) -> NDArray[np.float64] | None:
+        """From (column, row, slice, 1) to (x, y, z, 1), mm, LPS; None without geometry."""
+        return None if self.geometry is None else self.geometry.affine
+
+    @property
+    def affine_ras(self) -> NDArray[np.float64] | None:
+        """The same for NIfTI's coordinates, RAS; None without geometry."""
+        return None if self.geometry is None else self.geometry.affine_ras
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the slices are not perpendicular to the axis along which they follow each other (gantry tilt)."""
+        return self.geometry is not None and self.geometry.is_sheared
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the last axis holds red, green and blue."""
+        return self.array.ndim > len(self.dims)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return tuple(self.array.shape)
+
+    def to_sitk(self, resample: bool = False, assume_geometry: bool = False) -> SimpleITK.Image:
+        """Give a SimpleITK image: the same voxels at the same millimetres.
+
+        Parameters
+        ----------
+        resample : bool
+            Resample a sheared volume onto perpendicular axes: within the slices, linearly, on a grid that holds all of
+            it. An unsheared volume is never resampled.
+        assume_geometry : bool
+            Give objects without position voxels of 1 mm from 0, 0, 0; otherwise they raise.
+
+        Returns
+        -------
+        SimpleITK.Image
+            Of vector pixels for colour, of four dimensions for a 4D volume.
+
+        Raises
+        ------
+        VolumeError
+            If there is no geometry, or it is sheared, and nothing was said about it.
+        """
+        geometry = self.geometry
+        if geometry is None:
+            if not assume_geometry:
+                raise VolumeError(
+                    "An image with geometry was asked, but the objects have no position in the patient. Use .array, or "
+                    "to_sitk(assume_geometry=True), get_image's way to voxels of 1 mm from 0, 0, 0."
+                )
+            slices, rows, columns = self.shape[len(self.dims) - 3 : len(self.dims)]
+            identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+            geometry = Geometry((columns, rows, slices), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), identity)
+        array = self.array
+        if geometry.is_sheared:
+            if not resample:
+                raise VolumeError(
+                    "An image was asked of a sheared volume (gantry tilt), which SimpleITK's filters and most formats "
+                    "would show in the wrong place. Use to_sitk(resample=True), or .array with .affine."
+                )
+            if array.ndim != 3:
+                raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
+            array, geometry = handover.unsheared(array, geometry)
+        return handover.to_sitk(array, geometry, is_colour=self.is_colour, steps=self._steps())
+
+    def _steps(self) -> tuple[float, ...] | None:
+        return self.coordinates[self.dims[0]] if len(self.dims) == 4 else None
+
+    @classmethod
+    def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None) -> Volume:
+        """Make a volume of a 3D SimpleITK image, for example of a result computed from :meth:`to_sitk`.
+
+        Parameters
+        ----------
+        image : SimpleITK.Image
+        like : Volume, optional
+            Where the header and the unit are taken from.
+        """
+        array, geometry = handover.from_sitk(image)
+        header, units = (Dataset(), "") if like is None else (like.header, like.units)
+        return cls(array, geometry, header, units=units, log=("from a SimpleITK image",))
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """Give a nibabel image, axes (column, row, slice), RAS affine; a shear is kept. Needs nibabel.
+
+        Raises
+        ------
+        VolumeError
+            If there is no geometry, or colour is not uint8.
+        """
+        if self.geometry is None:
+            raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
+        return handover.to_nibabel(self.array, self.geometry, is_colour=self.is_colour)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write .nii.gz, .nrrd or .mha, whole or not at all.
+
+        Raises
+        ------
+        VolumeError
+            For another suffix, and where :meth:`to_sitk` raises: save a sheared volume with
+            ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``.
+        """
+        handover.check_suffix(Path(path))
+        return handover.save(self.to_sitk(), path)
+
+    def window(self, center: float, width: float) -> NDArray[np.uint8]:
+        """Map values to grey levels from 0 to 255 for display; MONOCHROME1 is inverted, so that it looks as meant.
+
+        Parameters
+        ----------
+        center, width : float
+            In the unit of the volume: ``window(40, 400)`` for soft tissue in HU.
+        """
+        return picture.windowed(self.array, center, width, invert=self._is_inverted())
+
+    def _is_inverted(self) -> bool:
+        return bool(self.header.get("PhotometricInterpretation") == "MONOCHROME1")
+
+    def plot(self) -> Figure:
+        """Draw the three planes through the middle, each pixel in its true shape. Needs matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of a 4D volume the first step.
+        """
+        array = self.array[0] if len(self.dims) == 4 else self.array
+        return picture.three_planes(
+            array,
+            self.spacing or (1.0, 1.0, 1.0),
+            picture.sensible_window(array, self.header, self.units),
+            invert=self._is_inverted(),
+            title=self._describe(),
+        )
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
+            raise ValueError(f"the values are {self.array.dtype}; as {np.dtype(dtype)} they have to be copied")
+        if copy:
+            return np.array(self.array, dtype=dtype)
+        return np.asarray(self.array, dtype=dtype)
+
+    def _describe(self) -> str:
+        size = " x ".join(str(number) for number in self.shape)
+        axes = ", ".join((*self.dims, "colour") if self.is_colour else self.dims)
+        text = " ".join(part for part in (f"{size} ({axes})", str(self.array.dtype), self.units) if part)
+        if self.spacing is None:
+            return f"{text}, no geometry"
+        voxel = " x ".join(f"{value:.4g}" for value in self.spacing[::-1])
+        return f"{text}, voxels of {voxel} mm{', sheared' if self.is_sheared else ''}"
+
+    def __repr__(self) -> str:
+        return f"<Volume {self._describe()}>"
+
+    def _repr_html_(self) -> str:
+        origin = None if self.origin is None else ", ".join(f"{value:.6g}" for value in self.origin)
+        rows = [("", self._describe()), ("origin (LPS, mm)", origin or "none")]
+        rows += [(str(self.header.get("Modality", "")), str(self.header.get("SeriesDescription", "")))]
+        rows += [("log", note) for note in self.log]
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>Volume</caption>{cells}</table>"
+
+
+def assemble(
+    stacks: Stack | Sequence[Stack],
+    headers: Sequence[Dataset],
+    stored: Callable[[int], NDArray[Any]],
+    units: str = "modality",
+    gaps: str = "raise",
+) -> Volume:
+    """Put the pixels of planned stacks into one array.
+
+    The array is allocated once. Objects are asked for one after the other, each once, and no two are held at a time.
+
+    Parameters
+    ----------
+    stacks : Stack or sequence of Stack
+        One, or several of the same grid with their ``step``, as ``stacks.one`` gives.
+    headers : sequence of pydicom.Dataset
+        Those that the stacks were planned from.
+    stored : callable
+        Gives for the index of a header its stored values, (frame, row, column), or with 3 last, as ``pixels.stored``.
+    units : str
+        "stored", "modality", "real world", "philips", "SUVbw", "SUVlbm", "SUVbsa" or "SUVibw".
+    gaps : {"raise", "nan"}
+        What to do about missing slices.
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    VolumeError
+        The problem of a stack, pixels that cannot be decoded, a standardized uptake value that cannot be computed.
+    """
+    chosen = several([stacks] if isinstance(stacks, Stack) else list(stacks), gaps)
+    for stack in chosen:
+        if stack.problem is not None:
+            raise stack.problem
+    if chosen[0].is_label_map:
+        return _label_map(chosen[0], headers, stored)
+    values = _Values(chosen, headers, units)
+    first = chosen[0]
+    shape = (len(chosen), *first.shape)
+    array = np.empty(shape, values.dtype) if not first.is_segment else np.zeros(shape, values.dtype)
+    for step, stack in enumerate(chosen):
+        for place in sorted(set(range(stack.slices)) - set(stack.places)) if not stack.is_segment else ():
+            array[step, place] = np.nan
+    mask: NDArray[np.bool_] | None = None
+    for (step, place, plane), frame in _frames(chosen, stored):
+        array[step, place] = values.of(plane, frame)
+        padded = pixels.padding(headers[plane.instance], frame)
+        if padded is not None:
+            mask = np.zeros(shape[:4], bool) if mask is None else mask
+            mask[step, place] = padded
+    return _volume(chosen, headers, array, mask, values)
+
+
+def _volume(
+    chosen: Sequence[Stack],
+    headers: Sequence[Dataset],
+    array: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    values: _Values,
+) -> Volume:
+    first = chosen[0]
+    steps = [stack.step for stack in chosen if stack.step is not None]
+    log = list(dict.fromkeys(note for stack in chosen for note in stack.log)) + values.log
+    if not steps:
+        array, mask = array[0], None if mask is None else mask[0]
+    return Volume(
+        array=array,
+        geometry=first.geometry,
+        header=headers[first.planes[0].instance],
+        units=values.unit,
+        padding_mask=mask,
+        slices=_table(chosen, [values.slope(plane) for stack in chosen for plane in stack.planes]),
+        log=tuple(log),
+        suv=values.suv,
+        dims=(steps[0][0], *AXES) if steps else AXES,
+        coordinates={steps[0][0]: tuple(value for _, value in steps)} if steps else {},
+    )
+
+
+Slot = tuple[int, int, Plane]
+
+
+def _frames(chosen: Sequence[Stack], stored: Callable[[int], NDArray[Any]]) -> Iterator[tuple[Slot, NDArray[Any]]]:
+    """Give each frame with the step and the slice it fills, object by object."""
+    by_instance: dict[int, list[Slot]] = {}
+    for step, stack in enumerate(chosen):
+        for place, plane in zip(stack.places, stack.planes, strict=True):
+            by_instance.setdefault(plane.instance, []).append((step, place, plane))
+    for instance, slots in by_instance.items():
+        array = stored(instance)
+        expected = (slots[0][2].frames, *slots[0][2].size)
+        if array.shape[:3] != expected:
+            raise PixelDecodeError(
+                f"{expected[0]} frame(s) of {expected[1]} rows and {expected[2]} columns were expected of "
+                f"SOPInstanceUID {slots[0][2].uid}, but its pixels decode to the shape {array.shape}. Store the object "
+                "again from its origin."
+            )
+        for slot in slots:
+            yield slot, array[slot[2].frame]
+
+
+class _Values:
+    """The values of frames in the unit that was asked: decided from all headers before the first pixel is read."""
+
+    def __init__(self, chosen: Sequence[Stack], headers: Sequence[Dataset], units: str) -> None:
+        planes = [plane for stack in chosen for plane in stack.planes]
+        kind = units if units.startswith("SUV") else None
+        self._headers, self._factors, self.suv = headers, None, None
+        self.log: list[str] = []
+        self._rescales = {
+            (plane.instance, plane.frame): pixels.rescale(
+                headers[plane.instance], plane.frame, "modality" if kind else units
+            )
+            for plane in planes
+        }
+        self.unit = self._one_unit(planes)
+        if kind is not None:
+            instances = list(dict.fromkeys(plane.instance for plane in planes))
+            factors, self.suv = suv.suv_scale([headers[instance] for instance in instances], kind)
+            self._factors = dict(zip(instances, factors, strict=True))
+            self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")
+            self.dtype = np.dtype(np.float32)
+            return
+        self.dtype = np.dtype(
+            pixels.result_dtype(
+                [headers[plane.instance] for plane in planes], [self._rescale(plane) for plane in planes], units
+            )
+        )
+        missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_segment for stack in chosen)
+        if missing:
+            self.dtype = np.result_type(self.dtype, np.float32)
+
+    def _one_unit(self, planes: Sequence[Plane]) -> str:
+        found: dict[str, int] = {}
+        for plane in planes:
+            unit = self._rescale(plane).unit
+            found[unit] = found.get(unit, 0) + 1
+        if len(found) > 1:
+            named = ", ".join(f"{unit or 'none'} ({count} slices)" for unit, count in found.items())
+            raise InconsistentSlicesError(
+                f"One volume was asked, but the slices are in different units: {named}. Separate them with "
+                'select(...), or read them with get_volume(units="stored").',
+                groups=found,
+            )
+        return next(iter(found))
+
+    def _rescale(self, plane: Plane) -> pixels.Rescale:
+        return self._rescales[plane.instance, plane.frame]
+
+    def slope(self, plane: Plane) -> float:
+        """The slope of a frame, the factor of a standardized uptake value included."""
+        factor = 1.0 if self._factors is None else self._factors[plane.instance]
+        return float(self._rescale(plane).slope) * factor
+
+    def of(self, plane: Plane, frame: NDArray[Any]) -> NDArray[Any]:
+        """Give the values of one frame."""
+        rescale = self._rescale(plane)
+        if self._factors is None:
+            return pixels.apply(frame, rescale, self.dtype)
+        values = pixels.apply(frame, rescale, np.dtype(np.float64)) * self._factors[plane.instance]
+        return values.astype(self.dtype)
+
+
+def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
+    import pandas as pd
+
+    pairs = [pair for stack in chosen for pair in zip(stack.places, stack.planes, strict=True)]
+    columns: dict[str, Any] = {
+        "SOPInstanceUID": [plane.uid for _, plane in pairs],
+        "frame": [plane.frame + 1 for _, plane in pairs],
+        "position": [plane.position for _, plane in pairs],
+        "slope": list(slopes),
+    }
+    if chosen[0].step is not None:
+        columns[chosen[0].step[0]] = [stack.step[1] if stack.step else None for stack in chosen for _ in stack.planes]
+    return pd.DataFrame(columns, index=pd.Index([place for place, _ in pairs], name="slice"))
+
+
+def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]]) -> Volume:
+    """Draw the segments of a segmentation (PS3.3 C.8.20) into one array by their numbers."""
+    header = headers[stack.planes[0].instance]
+    if header.get("SegmentationType") == "FRACTIONAL":
+        raise InconsistentSlicesError(
+            "One volume was asked of a segmentation with several fractional segments, which one array of labels cannot "
+            "hold. Read each segment by itself with get_volumes()."
+        )
+    largest = max(plane.segment or 0 for plane in stack.planes)
+    array = np.zeros(stack.shape, np.uint8 if largest < 256 else np.uint16)
+    for (_, place, plane), frame in _frames([stack], stored):
+        inside = frame > 0
+        others = np.unique(array[place][inside])
+        if others.any():
+            names = ", ".join(str(number) for number in (*others[others > 0].tolist(), plane.segment))
+            raise InconsistentSlicesError(
+                f"One volume was asked of a segmentation, but the segments {names} overlap in slice {place}, so that "
+                "one array of labels cannot hold them. Read each segment by itself with get_volumes()."
+            )
+        array[place][inside] = plane.segment
+    return Volume(
+        array=array,
+        geometry=stack.geometry,
+        header=header,
+        units="label",
+        slices=_table([stack], [1.0] * len(stack.planes)),
+        log=stack.log,
+    )

@@ -1,0 +1,240 @@
+"""On every server a selection is what filtering the headers of all files in plain Python gives, at all four levels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
+from conftest import MakeServer, empty
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from simple_orthanc import LocalOrthanc, Orthanc, exact, like, tag
+
+Narrow = Callable[[Orthanc], object]
+Holds = Callable[[Dataset], bool]
+
+
+def assert_selected(session: Orthanc, kept: Sequence[Dataset]) -> None:
+    for level, identifiers in LEVELS.items():
+        columns = [session.get_dicom_tag(name, unique=False, level=level) for name in identifiers]
+        rows = [tuple(value or "" for value in row) for row in zip(*columns, strict=True)]
+        assert len(rows) == len(set(rows))
+        assert set(rows) == keys_of(kept, level), level
+        assert getattr(session, f"{level}_count") == len(rows)
+
+
+@st.composite
+def asked(draw: st.DrawFn, headers: Sequence[Dataset]) -> tuple[str, Narrow, Holds]:
+    """Some questions at once, one after the other, joined to one condition, or excluded; and what is to be left."""
+    way = draw(st.sampled_from(["select", "chain", "exclude", "and", "or", "not", "copy", "undo"]))
+    count = draw(st.integers(1, 3))
+    found: list[Question] = [draw(questions(headers, alone=count == 1 and way != "undo")) for _ in range(count)]
+    # A keyword can be given once only.
+    found = list({question.name or f"condition {place}": question for place, question in enumerate(found)}.values())
+    tags = {question.name: question.value for question in found if question.name}
+    conditions = [question.value for question in found if not question.name]
+
+    def all_hold(header: Dataset) -> bool:
+        return all(question.holds(header) for question in found)
+
+    def chain(session: Orthanc) -> None:
+        for question in found:
+            session.select(**{question.name: question.value}) if question.name else session.select(question.value)
+
+    if way in ("and", "or", "not"):
+        trees = [
+            tag(question.name).where(question.value)
+            if callable(question.value)
+            else tag(question.name) == question.value
+            if question.name
+            else question.value
+            for question in found
+        ]
+        tree = trees[0]
+        for other in trees[1:]:
+            tree = tree | other if way == "or" else tree & other
+        if way == "not":
+            return f"~({found})", lambda session: session.select(~tree), lambda header: not all_hold(header)
+        holds = all_hold if way == "and" else lambda header: any(question.holds(header) for question in found)
+        return f"{way} {found}", lambda session: session.select(tree), holds
+    if way == "exclude":
+        return (
+            f"exclude {found}",
+            lambda session: session.exclude(*conditions, **tags),
+            lambda header: not all_hold(header),
+        )
+    if way == "chain":
+        return f"chain {found}", chain, all_hold
+    if way == "undo":
+        last = found[-1]
+
+        def undone(session: Orthanc) -> None:
+            session.select(Modality="CT")
+            session.select(**{last.name: last.value}) if last.name else session.select(last.value)
+            session.undo()
+
+        return f"undo {last}", undone, lambda header: header.Modality == "CT"
+    if way == "copy":
+
+        def put_back(session: Orthanc) -> None:
+            other = session.copy().select(*conditions, **tags)
+            session.selection = other.selection
+
+        return f"copy {found}", put_back, all_hold
+    return f"select {found}", lambda session: session.select(*conditions, **tags), all_hold
+
+
+def ask_all(server: LocalOrthanc, data: st.DataObject, questions_asked: int) -> None:
+    files = data.draw(archives())
+    empty(server)
+    store(server, *files)
+    headers = [header_of(content) for content in files]
+    with server.connect() as session:
+        for _ in range(questions_asked):
+            what, narrow, holds = data.draw(asked(headers))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Nothing is selected any more")
+                narrow(session)
+            kept = [header for header in headers if holds(header)]
+            try:
+                assert_selected(session, kept)
+            except AssertionError as error:
+                raise AssertionError(f"{what} on {server.version}: {error}") from error
+            session.reset()
+
+
+@given(data=st.data())
+@settings(max_examples=12)
+def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
+    server.start()
+    ask_all(server, data, 15)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"LimitFindResults": 4, "LimitFindInstances": 4},
+        {"StorageAccessOnFind": "Never"},
+        {"StorageAccessOnFind": "Answers"},
+    ],
+    ids=["four results", "no files", "answers only"],
+)
+def test_selects_the_same_where_the_server_is_told_to_find_less(
+    make_server: MakeServer, config: dict[str, Any]
+) -> None:
+    limited = make_server(config)
+
+    @given(data=st.data())
+    @settings(max_examples=4, suppress_health_check=list(HealthCheck))
+    def run(data: st.DataObject) -> None:
+        ask_all(limited, data, 15)
+
+    run()
+
+
+def two_spellings() -> list[bytes]:
+    first = [
+        simple_file(number, PatientName="Meier^Anna", StudyInstanceUID="1.2.1", SeriesInstanceUID="1.2.1.1")
+        for number in (1, 2)
+    ]
+    second = simple_file(3, PatientName="Mayer^Anna", StudyInstanceUID="1.2.2", SeriesInstanceUID="1.2.2.1")
+    return [*first, second]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("Meier^Anna", (1, 1, 1, 2)),
+        ("Mayer^Anna", (1, 1, 1, 1)),
+        ("m*er^anna", (1, 2, 2, 3)),
+        ("Meyer^Anna", (0, 0, 0, 0)),
+    ],
+)
+def test_finds_one_patient_by_either_spelling(
+    empty_server: LocalOrthanc, orthanc: Orthanc, name: str, counts: tuple[int, ...]
+) -> None:
+    files = two_spellings()
+    store(empty_server, *files)
+    if any(counts):
+        orthanc.select(PatientName=name)
+    else:
+        with pytest.warns(UserWarning, match="Nothing is selected"):
+            orthanc.select(PatientName=name)
+    assert (orthanc.patient_count, orthanc.study_count, orthanc.series_count, orthanc.instance_count) == counts
+    kept = [header for header in map(header_of, files) if name == "m*er^anna" or header.PatientName == name]
+    assert_selected(orthanc, kept)
+    if any(counts):
+        assert set(orthanc.PatientNames) == {str(header.PatientName) for header in kept}
+        assert set(orthanc.table("PatientName", level="series").PatientName) == set(orthanc.PatientNames)
+
+
+def test_tells_patients_apart_that_differ_in_case_only(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(empty_server, *(simple_file(number, PatientID=name) for number, name in enumerate(["abc", "ABC", "aBc"])))
+    assert sorted(orthanc.PatientIDs) == ["ABC", "aBc", "abc"]
+    for name in ("abc", "ABC", "aBc"):
+        orthanc.reset().select(PatientID=name)
+        assert (orthanc.patient_count, orthanc.instance_count, orthanc.PatientIDs) == (1, 1, [name])
+    assert orthanc.reset().select(PatientID="?BC").PatientIDs == ["ABC"]
+
+
+SPECIAL = ["T2*_GRE", "T2x_GRE", "t2*_gre", "[x]?", "[x]y", "100%", "1000", "a_b", "axb", "*", "?"]
+
+
+def test_a_text_that_the_archive_holds_means_itself(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(
+        empty_server,
+        *(
+            simple_file(number, SeriesInstanceUID=f"1.2.3.{number}", SeriesDescription=text)
+            for number, text in enumerate(SPECIAL)
+        ),
+    )
+    assert set(orthanc.SeriesDescriptions) == set(SPECIAL)
+    for text in SPECIAL:
+        assert orthanc.reset().select(SeriesDescription=text).SeriesDescriptions == [text]
+        assert orthanc.reset().select(Modality="CT").select(SeriesDescription=text).SeriesDescriptions == [text]
+        assert orthanc.reset().select(SeriesDescription=exact(text)).SeriesDescriptions == [text]
+    assert "it alone is meant" in orthanc.reset().select(SeriesDescription="T2*_GRE").explain().decided[0]
+    assert set(orthanc.reset().select(SeriesDescription=like("T2*_GRE")).SeriesDescriptions) == {
+        "T2*_GRE",
+        "T2x_GRE",
+        "t2*_gre",
+    }
+    assert set(orthanc.reset().select(SeriesDescription="[x]*").SeriesDescriptions) == {"[x]?", "[x]y"}
+    assert orthanc.reset().select(SeriesDescription=SPECIAL).series_count == len(SPECIAL)
+
+
+def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    @given(data=st.data())
+    @settings(max_examples=4, suppress_health_check=list(HealthCheck))
+    def run(data: st.DataObject) -> None:
+        empty(empty_server)
+        store(empty_server, *data.draw(archives()))
+        session = empty_server.connect()
+        whole = session.copy()
+        names = [
+            "PatientName",
+            "PatientID",
+            "StudyDescription",
+            "StudyDate",
+            "SeriesDescription",
+            "SeriesNumber",
+            "OperatorsName",
+        ]
+        names += ["KVP", "ImageType", "SliceThickness", "ImageComments", "SequenceName"]
+        for name in names:
+            values = whole.get_dicom_tag(name, unique=False, level="instance")
+            uids = whole.get_dicom_tag("SOPInstanceUID", unique=False, level="instance")
+            for value in whole.get_dicom_tag(name):
+                session.reset().select(**{name: value})
+                selected = session.get_dicom_tag("SOPInstanceUID", unique=False, level="instance")
+                assert sorted(selected) == sorted(
+                    uid for uid, found in zip(uids, values, strict=True) if found == value
+                ), (name, value)
+        session.close()
+
+    run()
