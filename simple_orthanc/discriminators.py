@@ -6,16 +6,20 @@ tags; nothing here decides when images are split by it, which is the business of
 
 from __future__ import annotations
 
-import datetime
+import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.valuerep import DT, TM
+
+from . import elements
+from .errors import VolumeError
 
 Value = float | str | tuple[Any, ...]
+
+_TIME = re.compile(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d*)?)?(?:[+-]\d{4})?")
 
 
 @dataclass(frozen=True)
@@ -116,13 +120,13 @@ DISCRIMINATORS = (
 BY_WORD = {discriminator.word: discriminator for discriminator in DISCRIMINATORS}
 
 # Vendors' own places for the b-value, and for the gradient direction, from before the standard had them:
-# private creator, group, element.
+# group, element, private creator, maker.
 _PRIVATE_B = (
-    ("SIEMENS MR HEADER", 0x0019, 0x0C),
-    ("Philips Imaging DD 001", 0x2001, 0x03),
-    ("GEMS_PARM_01", 0x0043, 0x39),
+    (0x0019, 0x0C, "SIEMENS MR HEADER", ("siemens",)),
+    (0x2001, 0x03, "Philips Imaging DD 001", ("philips",)),
+    (0x0043, 0x39, "GEMS_PARM_01", ("ge ", "general electric")),
 )
-_PRIVATE_GRADIENT = (("SIEMENS MR HEADER", 0x0019, 0x0E),)
+_PRIVATE_GRADIENT = ((0x0019, 0x0E, "SIEMENS MR HEADER", ("siemens",)),)
 # The b-value of GE has this added as a flag.
 _GE_B_FLAG = 1_000_000_000
 
@@ -142,11 +146,11 @@ def of_header(header: Dataset) -> dict[str, Value]:
         for sequence, keyword in discriminator.sources:
             if sequence or keyword.endswith("Vector"):
                 continue
-            value = _plain(header.get(keyword), keyword)
+            value = _value(header, keyword)
             if value is not None:
                 result[discriminator.word] = value
                 break
-    if header.get("Modality") == "MR":
+    if elements.text(header, "Modality") == "MR":
         _add_private(header, result)
     return result
 
@@ -156,12 +160,12 @@ def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for discriminator in DISCRIMINATORS:
         for sequence, keyword in discriminator.sources:
-            value = _plain(group_item(groups, sequence).get(keyword), keyword) if sequence else None
+            value = _value(group_item(groups, sequence), keyword) if sequence else None
             if value is not None:
                 result[discriminator.word] = value
                 break
-    directions = group_item(groups, "MRDiffusionSequence").get("DiffusionGradientDirectionSequence")
-    gradient = _plain((directions or [Dataset()])[0].get("DiffusionGradientOrientation"), "")
+    directions = elements.items(group_item(groups, "MRDiffusionSequence"), "DiffusionGradientDirectionSequence")
+    gradient = _value((directions or [Dataset()])[0], "DiffusionGradientOrientation")
     if gradient is not None:
         result["gradient"] = gradient
     return result
@@ -169,53 +173,71 @@ def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
 
 def _add_private(header: Dataset, result: dict[str, Value]) -> None:
     for word, places in (("b", _PRIVATE_B), ("gradient", _PRIVATE_GRADIENT)):
-        for creator, group, element in places:
-            if word in result:
-                break
-            try:
-                value = _plain(header.private_block(group, creator)[element].value, "")
-            except KeyError:
-                continue
-            if creator.startswith("GEMS"):
-                first = value[0] if isinstance(value, tuple) else value
-                value = float(first) % _GE_B_FLAG if first is not None else None
-            if value is not None:
-                result[word] = value
+        for place in places:
+            numbers = _private_numbers(header, place) if word not in result else ()
+            if numbers and word == "b":
+                result[word] = numbers[0] % _GE_B_FLAG
+            elif numbers:
+                result[word] = tuple(numbers)
+
+
+def _private_numbers(header: Dataset, place: tuple[int, int, str, tuple[str, ...]]) -> list[float]:
+    group, element, creator, makers = place
+    # Without a private creator the element is believed only if the manufacturer is named.
+    if not elements.made_by(header, makers) and not _has_creator(header, group, creator):
+        return []
+    for tag in elements.private(header, group, element, creator, makers):
+        try:
+            return [round(number, 6) for number in elements.numbers(header, tag)]
+        except VolumeError:
+            continue
+    return []
+
+
+def _has_creator(header: Dataset, group: int, creator: str) -> bool:
+    found = (elements.text(header, (group << 16) + block) for block in range(0x10, 0x20))
+    return creator.casefold() in [name.casefold() for name in found]
 
 
 def group_item(groups: tuple[Dataset, ...], sequence: str) -> Dataset:
     """Give the item of a functional group, the frame's own before the shared one; empty where there is none."""
     for group in groups:
-        items = group.get(sequence)
+        items = elements.items(group, sequence)
         if items:
-            return items[0]  # type: ignore[no-any-return]
+            return items[0]
     return Dataset()
 
 
-def _plain(value: Any, keyword: str) -> Value | None:
+def _value(header: Dataset, keyword: str) -> Value | None:
     """Give numbers as floats, times as seconds, everything else as text; None for what is missing or empty."""
-    if value is None or (isinstance(value, str | bytes | MultiValue | list) and len(value) == 0):
+    texts = elements.texts(header, keyword)
+    if not texts:
         return None
-    if isinstance(value, MultiValue | list | tuple):
-        items = [_plain(item, keyword) for item in value]
-        return tuple("" if item is None else item for item in items)
-    if isinstance(value, bytes):
-        return value.decode("latin-1").strip("\0 ") or None
-    if keyword.endswith("Time") and dictionary_VR(keyword) in ("TM", "DT"):
-        return _seconds(str(value), dictionary_VR(keyword))
-    try:
-        return round(float(value), 6)
-    except (TypeError, ValueError):
-        return str(value).strip() or None
+    vr = dictionary_VR(elements.tag_of(keyword))
+    values = [_converted(text, vr) for text in texts]
+    return values[0] if len(values) == 1 else tuple(values)
 
 
-def _seconds(text: str, vr: str) -> Value | None:
+def _converted(text: str, vr: str) -> float | str:
+    if vr in ("TM", "DT"):
+        return _seconds(text, vr)
+    if vr in ("CS", "LO", "SH", "UI"):
+        return text
     try:
-        moment: datetime.time | datetime.datetime | None = TM(text) if vr == "TM" else DT(text)
+        return round(float(text), 6)
     except ValueError:
-        return text.strip() or None
-    if moment is None:
-        return None
-    day = moment.toordinal() if isinstance(moment, datetime.datetime) else 0
+        return text
+
+
+def _seconds(text: str, vr: str) -> float | str:
+    """Give the seconds since midnight, or those since the year 1 of a date with a time."""
+    found = _TIME.fullmatch(text if vr == "TM" else text[8:])
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal() if vr == "DT" else 0
+    except ValueError:
+        return text
+    if found is None:
+        return text
+    hour, minute, second = (float(part or 0) for part in found.groups())
     # The zone does not matter: such times are only compared within one series.
-    return day * 86400.0 + moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6
+    return round(day * 86400.0 + hour * 3600 + minute * 60 + second, 6)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
-from . import geometry
+from . import elements, geometry
 from .discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header
-from .errors import InconsistentSlicesError, NoPixelDataError
+from .errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,15 @@ def planes(headers: Sequence[Dataset]) -> list[Plane]:
 
 def has_image(header: Dataset) -> bool:
     """Whether an object is an image, judged without its pixels: it says how many rows and columns it has."""
-    return bool(header.get("Rows")) and bool(header.get("Columns"))
+    return bool(elements.number(header, "Rows")) and bool(elements.number(header, "Columns"))
 
 
 def describe(header: Dataset) -> str:
     """Name the kind of an object: its SOP class, or else its modality."""
-    uid = header.get("SOPClassUID")
-    name = getattr(uid, "name", "") or ""
-    if not name or name == str(uid):
-        return f"Modality {header.get('Modality') or 'unknown'}"
-    return str(name).removesuffix(" Storage")
+    uid = UID(elements.text(header, "SOPClassUID"))
+    if not uid or uid.name == uid:
+        return f"Modality {elements.text(header, 'Modality') or 'unknown'}"
+    return uid.name.removesuffix(" Storage")
 
 
 def has_image_type(plane: Plane, value: str) -> bool:
@@ -130,22 +129,24 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:
-    frames = int(header.get("NumberOfFrames") or 1)
+    frames = _count(header, "NumberOfFrames", 1)
+    # A palette becomes red, green and blue when it is applied (PS3.3 C.7.6.3.1.2).
+    palette = elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
     common: dict[str, Any] = {
         "instance": index,
-        "uid": str(header.get("SOPInstanceUID", "")),
-        "number": _integer(header.get("InstanceNumber")),
-        "series": str(header.get("SeriesInstanceUID", "")),
-        "modality": str(header.get("Modality", "")),
-        "size": (int(header.Rows), int(header.Columns)),
-        "samples": int(header.get("SamplesPerPixel") or 1),
-        "bits": int(header.get("BitsAllocated") or 8),
-        "frame_of_reference": str(header.get("FrameOfReferenceUID") or ""),
+        "uid": elements.text(header, "SOPInstanceUID"),
+        "number": _integer(header, "InstanceNumber"),
+        "series": elements.text(header, "SeriesInstanceUID"),
+        "modality": elements.text(header, "Modality"),
+        "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
+        "samples": 3 if palette else _count(header, "SamplesPerPixel", 1),
+        "bits": _count(header, "BitsAllocated", 8),
+        "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,
     }
     if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
         return _from_groups(header, frames, common)
-    if header.get("Modality") == "NM" and "DetectorInformationSequence" in header:
+    if common["modality"] == "NM" and "DetectorInformationSequence" in header:
         return _from_detectors(header, frames, common)
     if "GridFrameOffsetVector" in header and frames > 1:
         return _from_offsets(header, frames, common)
@@ -162,16 +163,16 @@ def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Pla
 
 def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     """Read the functional groups: what is shared by all frames, then what each frame has for itself."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    each = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
+    shared = (elements.items(header, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    each = elements.items(header, "PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
     if len(each) != frames:
         raise InconsistentSlicesError(
             f"NumberOfFrames is {frames}, but there are {len(each)} per-frame functional groups in SOPInstanceUID "
             f"{common['uid']}, so the places of its frames are unknown. Read it with get_instances()."
         )
-    segments = header.get("SegmentSequence") or ()
-    names = {int(item.get("SegmentNumber", 0)): str(item.get("SegmentLabel", "")) for item in segments}
-    labelled = header.get("SegmentationType") == "LABELMAP"
+    segments = elements.items(header, "SegmentSequence")
+    names = {_integer(item, "SegmentNumber"): str(item.get("SegmentLabel") or "") for item in segments}
+    labelled = elements.text(header, "SegmentationType") == "LABELMAP"
     top = of_header(header)
     for frame, own in enumerate(each):
         groups = (own, shared)
@@ -181,28 +182,28 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
             group_item(groups, "PixelMeasuresSequence"),
             common["uid"],
         )
-        segment = group_item(groups, "SegmentIdentificationSequence").get("ReferencedSegmentNumber")
-        number = None if labelled else _integer(segment)
+        segment = group_item(groups, "SegmentIdentificationSequence")
+        number = None if labelled else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(
             frame=frame,
             **common,
             **place,
             discriminators={**top, **of_groups(groups)},
             segment=number,
-            segment_name=names.get(number or 0, ""),
+            segment_name=names.get(number, ""),
         )
 
 
 def _from_detectors(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     """Read the geometry of nuclear medicine (PS3.3 C.8.4.15): the first slice, and a signed spacing."""
-    detector = (header.get("DetectorInformationSequence") or [Dataset()])[0]
+    detector = (elements.items(header, "DetectorInformationSequence") or [Dataset()])[0]
     place_of_first = _place(
         detector if "ImagePositionPatient" in detector else header,
         detector if "ImageOrientationPatient" in detector else header,
         header,
         common["uid"],
     )
-    between = _number(header.get("SpacingBetweenSlices"))
+    between = _number(header, "SpacingBetweenSlices")
     numbers = _vector(header, "SliceVector", frames)
     position, orientation = place_of_first.get("position"), place_of_first.get("orientation")
     tomographic = frames == 1 or (numbers is not None and between)
@@ -223,7 +224,7 @@ def _from_detectors(header: Dataset, frames: int, common: dict[str, Any]) -> Ite
 
 def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     """Read the places of the planes of a dose grid (PS3.3 C.8.8.3.2), in either of the two ways they are written."""
-    offsets = np.asarray(_listed(header.GridFrameOffsetVector), np.float64)
+    offsets = np.asarray(elements.numbers(header, "GridFrameOffsetVector"))
     place = _place(header, header, header, common["uid"])
     position, orientation = place.get("position"), place.get("orientation")
     if len(offsets) != frames:
@@ -251,9 +252,9 @@ def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Itera
 
 
 def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[str, Any]:
-    position = _numbers(at.get("ImagePositionPatient"), 3)
-    orientation = _numbers(turned.get("ImageOrientationPatient"), 6)
-    spacing = _numbers(measures.get("PixelSpacing"), 2)
+    position = _numbers(at, "ImagePositionPatient", 3)
+    orientation = _numbers(turned, "ImageOrientationPatient", 6)
+    spacing = _numbers(measures, "PixelSpacing", 2)
     if spacing is not None and min(spacing) <= 0:
         spacing = None
     if orientation is not None:
@@ -268,38 +269,33 @@ def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[st
         "position": position,
         "orientation": orientation if position is not None else None,
         "spacing": spacing,
-        "between": _number(measures.get("SpacingBetweenSlices")),
-        "thickness": _number(measures.get("SliceThickness")),
+        "between": _number(measures, "SpacingBetweenSlices"),
+        "thickness": _number(measures, "SliceThickness"),
     }
 
 
 def _vector(header: Dataset, keyword: str, frames: int) -> list[int] | None:
-    values = [int(value) for value in _listed(header.get(keyword))]
+    values = [int(value) for value in elements.numbers(header, keyword)]
     return values if len(values) == frames else None
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+def _numbers(header: Dataset, keyword: str, count: int) -> tuple[Any, ...] | None:
+    values = elements.numbers(header, keyword)
+    return tuple(values) if len(values) == count else None
 
 
-def _numbers(value: Any, count: int) -> tuple[Any, ...] | None:
-    values = _listed(value)
-    if len(values) != count:
-        return None
+def _number(header: Dataset, keyword: str) -> float | None:
+    """Give a number that is good to know, or None, also where it is none."""
     try:
-        numbers = tuple(float(item) for item in values)
-    except (TypeError, ValueError):
+        return elements.number(header, keyword)
+    except VolumeError:
         return None
-    return numbers if np.isfinite(numbers).all() else None
 
 
-def _number(value: Any) -> float | None:
-    found = _numbers(value, 1)
-    return None if found is None else float(found[0])
-
-
-def _integer(value: Any) -> int | None:
-    number = _number(value)
+def _integer(header: Dataset, keyword: str) -> int | None:
+    number = _number(header, keyword)
     return None if number is None else int(number)
+
+
+def _count(header: Dataset, keyword: str, default: int) -> int:
+    return int(elements.number(header, keyword) or default)

@@ -58,7 +58,7 @@ def to_sitk(
     if is_colour and steps is not None:
         raise VolumeError("A SimpleITK image was asked of a 4D volume in colour, which SimpleITK has not: use .array.")
     plain = array.astype(np.uint8) if array.dtype == bool else array
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(plain), isVector=is_colour)
+    image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(plain), isVector=is_colour)
     spacing, origin = [float(value) for value in geometry.spacing], [float(value) for value in geometry.origin]
     direction = perpendicular(geometry)
     if steps is not None:
@@ -72,12 +72,13 @@ def to_sitk(
     image.SetSpacing(spacing)
     image.SetOrigin(origin)
     image.SetDirection(direction.ravel().tolist())
-    return image
+    result: SimpleITK.Image = image
+    return result
 
 
 def perpendicular(geometry: Geometry) -> NDArray[np.float64]:
     """Give the direction matrix with the third axis put exactly on the normal of the first two, on its own side."""
-    matrix = np.reshape(np.asarray(geometry.direction, np.float64), (3, 3)).copy()
+    matrix: NDArray[np.float64] = np.reshape(np.asarray(geometry.direction, np.float64), (3, 3)).copy()
     along = np.cross(matrix[:, 0], matrix[:, 1])
     matrix[:, 2] = along * (1.0 if along @ matrix[:, 2] >= 0 else -1.0)
     return matrix
@@ -119,14 +120,16 @@ def unsheared(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Ge
         origin=(float(start[0]), float(start[1]), float(start[2])),
         direction=(a, b, c, d, e, f, g, h, i),
     )
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array))
+    # In floats, because SimpleITK would cut interpolated whole numbers off instead of rounding them.
+    exact = array.astype(np.result_type(array.dtype, np.float32), copy=False)
+    image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(exact))
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)
     image.SetDirection(geometry.direction)
     result = SimpleITK.Resample(
         image,
         size,
-        SimpleITK.Transform(),
+        SimpleITK.Transform(),  # type: ignore[no-untyped-call]
         SimpleITK.sitkLinear,
         target.origin,
         target.spacing,
@@ -134,7 +137,8 @@ def unsheared(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Ge
         float(np.nanmin(array)),
         image.GetPixelID(),
     )
-    return SimpleITK.GetArrayFromImage(result), target
+    values = SimpleITK.GetArrayFromImage(result)
+    return (np.rint(values) if array.dtype.kind in "iu" else values).astype(array.dtype, copy=False), target
 
 
 def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
@@ -147,13 +151,14 @@ def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
     """
     import SimpleITK
 
-    if image.GetDimension() != 3:
+    source: Any = image
+    if source.GetDimension() != 3:
         raise VolumeError(
-            f"A volume was asked of an image with {image.GetDimension()} dimensions, but three are needed: take one "
+            f"A volume was asked of an image with {source.GetDimension()} dimensions, but three are needed: take one "
             "part of it, for example with SimpleITK.Extract, or put 2D images together with SimpleITK.JoinSeries."
         )
-    return SimpleITK.GetArrayFromImage(image), Geometry(
-        size=image.GetSize(), spacing=image.GetSpacing(), origin=image.GetOrigin(), direction=image.GetDirection()
+    return SimpleITK.GetArrayFromImage(source), Geometry(
+        size=source.GetSize(), spacing=source.GetSpacing(), origin=source.GetOrigin(), direction=source.GetDirection()
     )
 
 
@@ -170,12 +175,13 @@ def to_nibabel(array: NDArray[Any], geometry: Geometry, *, is_colour: bool) -> n
     else:
         plain = array.astype(np.uint8) if array.dtype == bool else array
         data = plain.T  # 4D: (column, row, slice, step), as NIfTI wants it
-    image = nibabel.Nifti1Image(data, geometry.affine_ras, dtype=data.dtype)  # type: ignore[no-untyped-call]
+    image: Any = nibabel.Nifti1Image(data, geometry.affine_ras, dtype=data.dtype)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
     image.set_sform(geometry.affine_ras, code=1)
     if not geometry.is_sheared:
         image.set_qform(geometry.affine_ras, code=1)
-    return image
+    result: nibabel.Nifti1Image = image
+    return result
 
 
 def save(image: SimpleITK.Image, path: str | os.PathLike[str]) -> Path:

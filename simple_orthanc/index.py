@@ -185,8 +185,8 @@ class Index:
         gone = [key for key in missing if key not in self._rows[level]]
         if gone:
             raise SelectionError(
-                f"{len(gone)} of {len(keys)} objects of level {level} that were selected are no longer in the archive. "
-                f"refresh() reads it anew and keeps the selection."
+                f"{len(gone)} of {len(keys)} objects of level {level} are not known: the archive has changed since it was "
+                f"read. refresh() brings what is known up to date and keeps the selection."
             )
 
     def _fetch(self, level: Level, missing: Sequence[str]) -> None:

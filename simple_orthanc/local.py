@@ -27,89 +27,19 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
+from simple_orthanc.local_program import find_plugins, find_program
+from simple_orthanc.session import Orthanc
 
-if TYPE_CHECKING:
-    from simple_orthanc.session import Orthanc
-
-PROGRAM_PLACES = (
-    "/usr/sbin/Orthanc",
-    "/usr/local/sbin/Orthanc",
-    "/usr/local/bin/Orthanc",
-    "/opt/homebrew/bin/Orthanc",
-    "/Applications/Orthanc/Orthanc",
-    r"C:\Program Files\Orthanc Server\Orthanc.exe",
-)
-PLUGIN_FOLDERS = (
-    "/usr/share/orthanc/plugins",
-    "/usr/local/share/orthanc/plugins",
-    "/Applications/Orthanc",
-    r"C:\Program Files\Orthanc Server\Plugins",
-)
-PLUGINS = ("OrthancDicomWeb", "OrthancGdcm")
-LIBRARY_SUFFIXES = (".so", ".dylib", ".dll")
 GUARD = Path(__file__).with_name("local_guard.py")
 # Orthanc finishes its running jobs and closes its database between the request to stop and its end.
 GRACE = 10.0
 PORT_ATTEMPTS = 5
-# Orthanc's own words for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
 STARTED = re.compile(r"Orthanc version: (\S+).*Orthanc has started", re.DOTALL)
+# Orthanc's own words for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
 PORT_IN_USE = "TCP port of the HTTP server is privileged or already in use"
-
-HOW_TO_INSTALL = (
-    "install it (Debian and Ubuntu: sudo apt install orthanc orthanc-dicomweb orthanc-gdcm; elsewhere: "
-    "https://www.orthanc-server.com/download.php), or name it: LocalOrthanc(program=...) or the environment "
-    "variable ORTHANC_PROGRAM"
-)
-
-
-def find_program(program: str | os.PathLike[str] | Sequence[str] | None = None) -> list[str]:
-    """Find the Orthanc program and give the command that runs it.
-
-    Parameters
-    ----------
-    program : str, path or list of str, optional
-        The program, or a whole command to which the name of the configuration file is appended. Without it the
-        environment variable ``ORTHANC_PROGRAM`` is read, then ``PATH`` and the usual places are searched.
-
-    Returns
-    -------
-    list of str
-        The command, its first item being an absolute path.
-
-    Raises
-    ------
-    OrthancError
-        If there is no such program; the message says how to get one.
-
-    Examples
-    --------
-    >>> find_program()
-    ['/usr/sbin/Orthanc']
-    """
-    wanted = program or os.environ.get("ORTHANC_PROGRAM") or None
-    if wanted is None:
-        for candidate in ("Orthanc", "orthanc", *PROGRAM_PLACES):
-            found = shutil.which(candidate)
-            if found:
-                return [os.path.abspath(found)]
-        raise OrthancError(f"No Orthanc program was found on PATH or in the usual places: {HOW_TO_INSTALL}.")
-    command = [os.fspath(wanted)] if isinstance(wanted, (str, os.PathLike)) else [str(item) for item in wanted]
-    found = shutil.which(os.path.expanduser(command[0]))
-    if found is None:
-        raise OrthancError(f"The Orthanc program {command[0]!r} is not there or cannot be executed: {HOW_TO_INSTALL}.")
-    return [os.path.abspath(found), *command[1:]]
-
-
-def find_plugins() -> list[str]:
-    """Find the DICOMweb and GDCM plugins in the places where the packages of Orthanc put them."""
-    folder = next((Path(place) for place in PLUGIN_FOLDERS if Path(place).is_dir()), None)
-    if folder is None:
-        return []
-    files = (path for path in sorted(folder.iterdir()) if path.suffix in LIBRARY_SUFFIXES)
-    return [str(path) for path in files if any(name in path.name for name in PLUGINS)]
 
 
 def free_port() -> int:
@@ -123,10 +53,11 @@ def free_port() -> int:
 class LocalOrthanc:
     """An Orthanc server started by this program, on this machine, for as long as it is needed.
 
-    It listens on the loopback interface alone, on a free port, with its own configuration and its own folder, and
-    takes nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are installed; the
-    DICOM protocol (C-STORE and the like) is off. A second process watches this one and ends the server when this
-    one is gone, however it ended: leaving the ``with`` block, the end of the interpreter, or a killed kernel.
+    It answers this machine alone, on a free port of the loopback interface, with its own configuration and its own
+    folder, and takes nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are
+    installed; the DICOM protocol (C-STORE and the like) is off. A second process watches this one and ends the
+    server when this one is gone, however it ended: leaving the ``with`` block, the end of the interpreter, or a
+    killed kernel.
 
     Parameters
     ----------
@@ -250,8 +181,6 @@ class LocalOrthanc:
         Orthanc
             A session; the server ends with this program, or with `stop`, not with the session.
         """
-        from simple_orthanc.session import Orthanc
-
         self.start()
         credentials = self._credentials()
         # Any other way to log in replaces the password as a whole.

@@ -324,7 +324,8 @@ def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
     if layout.signed:
         return (array << (layout.allocated - 1 - high)) >> (layout.allocated - layout.stored)
     below = high + 1 - layout.stored
-    return (array >> below if below else array) & layout.dtype.type((1 << layout.stored) - 1)
+    mask = layout.dtype.type((1 << layout.stored) - 1)
+    return np.bitwise_and(array >> below if below else array, mask)
 
 
 def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric: str) -> NDArray[Any]:
@@ -336,5 +337,5 @@ def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric
         return result
     if photometric == "PALETTE COLOR":
         first, table = palette(dataset, little=_NATIVE.get(layout.syntax, True))
-        return apply_palette(array, first, table)
+        array = apply_palette(array, first, table)
     return array

@@ -14,6 +14,7 @@ from simple_orthanc.query import (
     Condition,
     Leaf,
     Mask,
+    Not,
     literals,
     parts_of,
     settle,
@@ -88,14 +89,10 @@ class Selection:
 
     def narrowed(self, index: Index, criterion: Criterion) -> Selection:
         """Give the selection that is left once a criterion has been applied too."""
-        selection, decided = self, []
         before = index.source.requests
-        # A criterion on the study is decided first: less is left to look at for the others.
-        for part in sorted(parts_of(criterion.condition), key=lambda part: depth(_level(index, part))):
-            selection, how = selection._apply(index, part)
-            decided.append(how)
+        selection, decided = self._all_of(index, criterion.condition)
         spent = index.source.requests - before
-        step = Step(str(criterion.condition), "; ".join(dict.fromkeys(decided)), spent, selection.known_counts(index))
+        step = Step(str(criterion.condition), decided, spent, selection.known_counts(index))
         return replace(selection, criteria=(*self.criteria, criterion), steps=(*self.steps, step))
 
     def known_counts(self, index: Index) -> dict[Level, int]:
@@ -107,7 +104,25 @@ class Selection:
                     known[level] = self.count(index, level)
         return known
 
+    def _all_of(self, index: Index, condition: Condition) -> tuple[Selection, str]:
+        """Keep what satisfies each part of a condition, and say how that was decided."""
+        selection, decided = self, []
+        # A criterion on the study is decided first: less is left to look at for the others.
+        for part in sorted(parts_of(condition), key=lambda part: depth(_level(index, part))):
+            selection, how = selection._apply(index, part)
+            decided.append(how)
+        return selection, "; ".join(dict.fromkeys(decided))
+
+    def _none_of(self, index: Index, condition: Condition) -> tuple[Selection, str]:
+        """Keep exactly what a condition would leave out: by taking away what it keeps, whatever its texts mean here."""
+        keys = self.at(index, deepest(_level(index, condition), self.level or "study"))
+        dropped, how = self._all_of(index, condition)
+        gone = set(dropped.keys)
+        return replace(dropped, keys=tuple(key for key in keys if key not in gone)), how
+
     def _apply(self, index: Index, condition: Condition) -> tuple[Selection, str]:
+        if isinstance(condition, Not):
+            return self._none_of(index, condition.inner)
         level = _level(index, condition)
         searched = self.level is None and _candidates(index, condition, level)
         if isinstance(searched, list):

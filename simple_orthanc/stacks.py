@@ -321,6 +321,8 @@ def _reason(stack: Stack) -> str:
 def _bytes_per_sample(stack: Stack, headers: Sequence[Dataset] | None, units: str) -> int:
     if headers is None:
         return max(1, stack.planes[0].bits // 8)
+    if units.startswith("SUV"):
+        return 4
     rescales = [pixels.rescale(headers[plane.instance], plane.frame, units) for plane in stack.planes]
-    own = [headers[plane.instance] for plane in stack.planes]
+    own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in stack.planes)]
     return int(np.dtype(pixels.result_dtype(own, rescales, units)).itemsize)

@@ -139,8 +139,8 @@ def suv_scale(
     units = _same(headers, "Units").upper()
     if not units:
         raise SuvError(
-            f"{kind} was asked of {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is no image of "
-            "the Positron Emission Tomography SOP class."
+            f"{kind} was asked of {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is no image "
+            "of the Positron Emission Tomography SOP class."
         )
     warnings = _corrections(headers)
     for header in headers:
@@ -307,8 +307,10 @@ def _from_activity(
 
 def _corrections(headers: Sequence[Dataset]) -> list[str]:
     """Refuse what cannot be quantitative: not corrected for attenuation, or said to be decay corrected and not."""
-    done = {value.upper() for value in elements.texts(headers[0], "CorrectedImage")}
-    if not done:
+    done = set.intersection(
+        *({value.upper() for value in elements.texts(header, "CorrectedImage")} for header in headers)
+    )
+    if not any("CorrectedImage" in header and elements.text(header, "CorrectedImage") for header in headers):
         return ["CorrectedImage (0028,0051) is missing: nothing says that the images are corrected for attenuation."]
     if "ATTN" not in done:
         raise SuvError(
@@ -320,8 +322,8 @@ def _corrections(headers: Sequence[Dataset]) -> list[str]:
     correction = elements.text(headers[0], "DecayCorrection").upper()
     if "DECY" not in done and correction in ("START", "ADMIN"):
         raise SuvError(
-            f"DecayCorrection (0054,1102) is {correction}, and CorrectedImage (0028,0051) is {', '.join(sorted(done))}, "
-            "without DECY: nobody knows whether the images are decay corrected."
+            f"DecayCorrection (0054,1102) is {correction}, and CorrectedImage (0028,0051) is "
+            f"{', '.join(sorted(done))}, without DECY: nobody knows whether the images are decay corrected."
         )
     if "DECY" in done and correction == "NONE":
         return ["CorrectedImage (0028,0051) has DECY, and DecayCorrection (0054,1102) is NONE, which was believed."]

@@ -121,8 +121,10 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
                 f"{source} is {private}, and the series began at {series}: the start of the series was used."
             )
         return References((series,) * len(headers), "SeriesDate (0008,0021), SeriesTime (0008,0031)", tuple(warnings))
-    if private is not None:
-        return References((private,) * len(headers), source)
+    moments = [_private_moment(header)[0] for header in headers] if private is not None else []
+    known = tuple(moment for moment in moments if moment is not None)
+    if known and len(known) == len(headers):
+        return References(known, source)
     return _by_frame_reference(headers, begins, half_life)
 
 
@@ -157,8 +159,8 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
     if full is not None and not -_BEFORE <= reference - full <= _longest(half_life):
         # Anonymisers shift some dates and not others; the time of day survives.
         warnings.append(
-            f"RadiopharmaceuticalStartDateTime (0018,1078) is {full}, far from the images' {reference}: its time of day "
-            "was used, with their date."
+            f"RadiopharmaceuticalStartDateTime (0018,1078) is {full}, far from the images' {reference}: its time of "
+            "day was used, with their date."
         )
         moment = None
     if moment is None:
@@ -300,7 +302,7 @@ def _seconds(header: Dataset, keyword: str, *, zero: bool = False) -> float:
     if value is None or value < 0 or (value == 0 and not zero):
         raise SuvError(
             f"{elements.name_of(keyword)} of {elements.instance_of(header)} is "
-            f"{'missing' if value is None else f'{value:g}'}, and without it the reference time of the decay correction "
-            "is unknown."
+            f"{'missing' if value is None else f'{value:g}'}, and without it the reference time of the decay "
+            "correction is unknown."
         )
     return value / 1000.0

@@ -386,11 +386,8 @@ class _Values:
             self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")
             self.dtype = np.dtype(np.float32)
             return
-        self.dtype = np.dtype(
-            pixels.result_dtype(
-                [headers[plane.instance] for plane in planes], [self._rescale(plane) for plane in planes], units
-            )
-        )
+        own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in planes)]
+        self.dtype = pixels.result_dtype(own, list(self._rescales.values()), units)
         missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_segment for stack in chosen)
         if missing:
             self.dtype = np.result_type(self.dtype, np.float32)
@@ -438,7 +435,8 @@ def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
     }
     if chosen[0].step is not None:
         columns[chosen[0].step[0]] = [stack.step[1] if stack.step else None for stack in chosen for _ in stack.planes]
-    return pd.DataFrame(columns, index=pd.Index([place for place, _ in pairs], name="slice"))
+    table: pd.DataFrame = pd.DataFrame(columns, index=pd.Index([place for place, _ in pairs], name="slice"))
+    return table
 
 
 def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]]) -> Volume:

@@ -19,7 +19,8 @@ import hypothesis
 import pytest
 
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.local import LocalOrthanc, find_program
+from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local_program import find_program
 
 if TYPE_CHECKING:
     from simple_orthanc import Orthanc

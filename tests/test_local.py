@@ -22,8 +22,10 @@ import pytest
 from conftest import MakeServer, ask
 
 import simple_orthanc.local
+import simple_orthanc.local_program
 from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
-from simple_orthanc.local import LocalOrthanc, find_program
+from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local_program import find_plugins, find_program
 
 CHILD = """
 import os, sys, time
@@ -334,7 +336,7 @@ def test_a_program_that_is_not_there() -> None:
 def test_no_program_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORTHANC_PROGRAM", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(simple_orthanc.local, "PROGRAM_PLACES", ())
+    monkeypatch.setattr(simple_orthanc.local_program, "PROGRAM_PLACES", ())
     with pytest.raises(OrthancError, match=r"No Orthanc program.*apt install orthanc"):
         LocalOrthanc().start()
 
@@ -344,6 +346,15 @@ def test_the_program_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, f
     monkeypatch.setenv("ORTHANC_PROGRAM", program)
     assert find_program() == [program]
     assert find_program([program, "--verbose"]) == [program, "--verbose"]
+
+
+def test_only_the_two_plugins_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("libOrthancDicomWeb.so", "libOrthancGdcm.so.1.8", "libOrthancGdcm.so", "libModalityWorklists.so"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(simple_orthanc.local_program, "PLUGIN_FOLDERS", ("/nowhere", str(tmp_path)))
+    assert find_plugins() == [str(tmp_path / "libOrthancDicomWeb.so"), str(tmp_path / "libOrthancGdcm.so")]
+    monkeypatch.setattr(simple_orthanc.local_program, "PLUGIN_FOLDERS", ("/nowhere",))
+    assert find_plugins() == []
 
 
 def test_a_program_that_never_answers(fake: Callable[[str], str], tmp_path: Path) -> None:

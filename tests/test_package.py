@@ -24,7 +24,10 @@ ERRORS = {
     if inspect.isclass(value) and issubclass(value, errors.OrthancError)
 }
 
-PUBLIC = sorted([*ERRORS, "Geometry", "LocalOrthanc", "Orthanc", "Session", "Volume", "__version__"])
+SESSIONS = ["LocalOrthanc", "Orthanc", "Session"]
+VOLUMES = ["Geometry", "SuvRecord", "Volume"]
+CONDITIONS = ["Condition", "exact", "label", "like", "metadata", "tag"]
+PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "__version__"])
 
 # What each error carries beside its message.
 CARRIED: dict[type[errors.OrthancError], dict[str, Any]] = {
@@ -85,7 +88,7 @@ def test_import_is_light() -> None:
     loaded = imported_by("import simple_orthanc")
     assert "simple_orthanc" in loaded
     assert "pydicom" in loaded
-    assert loaded & {"SimpleITK", "pandas", "matplotlib", "nibabel", "tqdm", "gdcm"} == set()
+    assert loaded & {"SimpleITK", "pandas", "matplotlib", "nibabel", "highdicom"} == set()
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -1,0 +1,79 @@
+"""Where the Orthanc program and its plugins are on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from simple_orthanc.errors import OrthancError
+
+PROGRAM_PLACES = (
+    "/usr/sbin/Orthanc",
+    "/usr/local/sbin/Orthanc",
+    "/usr/local/bin/Orthanc",
+    "/opt/homebrew/bin/Orthanc",
+    "/Applications/Orthanc/Orthanc",
+    r"C:\Program Files\Orthanc Server\Orthanc.exe",
+)
+PLUGIN_FOLDERS = (
+    "/usr/share/orthanc/plugins",
+    "/usr/local/share/orthanc/plugins",
+    "/Applications/Orthanc",
+    r"C:\Program Files\Orthanc Server\Plugins",
+)
+PLUGINS = ("OrthancDicomWeb", "OrthancGdcm")
+LIBRARY_SUFFIXES = (".so", ".dylib", ".dll")
+HOW_TO_INSTALL = (
+    "install it (Debian and Ubuntu: sudo apt install orthanc orthanc-dicomweb orthanc-gdcm; elsewhere: "
+    "https://www.orthanc-server.com/download.php), or name it: LocalOrthanc(program=...) or the environment "
+    "variable ORTHANC_PROGRAM"
+)
+
+
+def find_program(program: str | os.PathLike[str] | Sequence[str] | None = None) -> list[str]:
+    """Find the Orthanc program and give the command that runs it.
+
+    Parameters
+    ----------
+    program : str, path or list of str, optional
+        The program, or a whole command to which the name of the configuration file is appended. Without it the
+        environment variable ``ORTHANC_PROGRAM`` is read, then ``PATH`` and the usual places are searched.
+
+    Returns
+    -------
+    list of str
+        The command, its first item being an absolute path.
+
+    Raises
+    ------
+    OrthancError
+        If there is no such program; the message says how to get one.
+
+    Examples
+    --------
+    >>> find_program()
+    ['/usr/sbin/Orthanc']
+    """
+    wanted = program or os.environ.get("ORTHANC_PROGRAM") or None
+    if wanted is None:
+        for candidate in ("Orthanc", "orthanc", *PROGRAM_PLACES):
+            found = shutil.which(candidate)
+            if found:
+                return [os.path.abspath(found)]
+        raise OrthancError(f"No Orthanc program was found on PATH or in the usual places: {HOW_TO_INSTALL}.")
+    command = [os.fspath(wanted)] if isinstance(wanted, (str, os.PathLike)) else [str(item) for item in wanted]
+    found = shutil.which(os.path.expanduser(command[0]))
+    if found is None:
+        raise OrthancError(f"The Orthanc program {command[0]!r} is not there or cannot be executed: {HOW_TO_INSTALL}.")
+    return [os.path.abspath(found), *command[1:]]
+
+
+def find_plugins() -> list[str]:
+    """Find the DICOMweb and GDCM plugins in the places where the packages of Orthanc put them."""
+    folder = next((Path(place) for place in PLUGIN_FOLDERS if Path(place).is_dir()), None)
+    if folder is None:
+        return []
+    files = (path for path in sorted(folder.iterdir()) if path.suffix in LIBRARY_SUFFIXES)
+    return [str(path) for path in files if any(name in path.name for name in PLUGINS)]
