@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from . import geometry
-from .discriminators import DISCRIMINATORS, Discriminator, Value
+from .discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
 from .frames import Plane, has_image_type
-
-T = TypeVar("T")
 
 # Pixel spacings are taken as equal within this share of them.
 SPACING_TOLERANCE = 1e-4
@@ -109,7 +107,8 @@ def _same_spacing(one: Plane, other: Plane) -> bool:
 def separate(planes: Sequence[Plane]) -> list[Part]:
     """Split frames that lie alike into parts in which no position repeats, as far as their headers allow.
 
-    Nothing is split where no position repeats. Where positions repeat, a property is preferred whose every value
+    Nothing is split where no position repeats, but for irregular frames that say of themselves that they are several
+    stacks. Where positions repeat, a property is preferred whose every value
     covers all positions, then times that order the frames at each position, then the property that splits least. If no
     property tells the frames at a position apart they stay together, and are duplicates.
 
@@ -122,9 +121,7 @@ def separate(planes: Sequence[Plane]) -> list[Part]:
     [('echo 1', 3), ('echo 2', 3)]
     """
     slots = repeated_slots(planes)
-    if slots is None:
-        return [Part(tuple(planes))]
-    split = _best_split(planes, slots)
+    split = _named_stacks(planes) if slots is None else _best_split(planes, slots)
     if split is None:
         return [Part(tuple(planes))]
     discriminator, groups = split
@@ -164,6 +161,20 @@ def repeated_slots(planes: Sequence[Plane]) -> list[int] | None:
 Split = tuple[Discriminator, list[tuple[Value | None, list[Plane]]]]
 
 
+def _named_stacks(planes: Sequence[Plane]) -> Split | None:
+    """Split frames that are no regular stack together by StackID (PS3.3 C.7.6.16.2.2), which says that they are none."""
+    discriminator = BY_WORD["stack"]
+    stacks: dict[Value | None, list[Plane]] = {}
+    for plane in planes:
+        stacks.setdefault(_value(plane, discriminator), []).append(plane)
+    if len(stacks) < 2 or planes[0].position is None:
+        return None
+    together = arranged(planes)
+    if together.regular and not together.gaps:
+        return None
+    return discriminator, sorted(stacks.items(), key=lambda pair: _sortable(pair[0]))
+
+
 def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
     best: tuple[tuple[int, int, int], Split] | None = None
     candidates = list(DISCRIMINATORS)
@@ -173,7 +184,10 @@ def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
         values = [_value(plane, discriminator) for plane in planes]
         if len(set(zip(slots, values, strict=True))) == len(set(slots)):
             continue  # the same for all frames at each position
-        members = [list(_where(values, value)) for value in sorted(set(values), key=_sortable)]
+        by_value: dict[Value | None, list[int]] = {}
+        for index, value in enumerate(values):
+            by_value.setdefault(value, []).append(index)
+        members = [by_value[value] for value in sorted(by_value, key=_sortable)]
         complete = all({slots[index] for index in member} == set(slots) for member in members)
         ranked = _ranked(values, slots) if discriminator.ranked and not complete else None
         rank = 0 if complete else 1 if ranked is not None else 2
@@ -184,10 +198,6 @@ def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
         if best is None or score < best[0]:
             best = score, (discriminator, [(value, [planes[index] for index in member]) for value, member in groups])
     return None if best is None else best[1]
-
-
-def _where(values: Sequence[T], value: T) -> list[int]:
-    return [index for index, other in enumerate(values) if other == value]
 
 
 def _value(plane: Plane, discriminator: Discriminator) -> Value | None:

@@ -322,7 +322,7 @@ def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
     if layout.stored == layout.allocated or layout.allocated == 1:
         return array
     if layout.signed:
-        return (array << (layout.allocated - 1 - high)) >> (layout.allocated - layout.stored)
+        return np.right_shift(array << (layout.allocated - 1 - high), layout.allocated - layout.stored)
     below = high + 1 - layout.stored
     mask = layout.dtype.type((1 << layout.stored) - 1)
     return np.bitwise_and(array >> below if below else array, mask)

@@ -207,6 +207,9 @@ def on_grid(stack: Stack, found: geometry.Arrangement) -> Stack:
     elif found.deviation > 1e-9:
         share = found.deviation / float(np.linalg.norm(step))
         log.append(f"largest deviation of a slice from its place: {found.deviation:.3g} mm, {share:.2%} of the spacing")
+    if found.step is not None and first.thickness and np.linalg.norm(found.step) > 2 * first.thickness:
+        apart = float(np.linalg.norm(found.step))
+        log.append(f"the slices are {apart:g} mm apart, but SliceThickness is {first.thickness:g} mm")
     if first.spacing is None:
         log.append("no PixelSpacing: an array without geometry, in the order of the positions")
         return replace(stack, log=tuple(log), assumed=assumed)

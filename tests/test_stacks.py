@@ -101,6 +101,21 @@ class TestOrderAndGeometry:
         assert stack.geometry is not None
         assert stack.geometry.spacing[2] == pytest.approx(0.01, rel=1e-6)
 
+    def test_slices_far_apart_are_logged(self) -> None:
+        (stack,) = one(plan(at(0, 300, SliceThickness=5)))
+        assert "the slices are 300 mm apart, but SliceThickness is 5 mm" in stack.log
+
+    def test_malformed_values_do_no_harm(self) -> None:
+        series = make_series(modality="MR")
+        for header in series:
+            header.add_new(0x00180081, "LO", "not a time")
+            header.add_new(0x00080032, "LO", "25h")
+            header.add_new(0x00180050, "LO", "thick")
+        assert one(plan(series))[0].slices == 3
+        series[1].add_new(0x00200032, "LO", ["a", "b", "c"])
+        with pytest.raises(VolumeError, match=r"ImagePositionPatient .*is 'a', which is not a number"):
+            plan(series)
+
     def test_largest_deviation_is_logged(self) -> None:
         (stack,) = one(plan(at(0, 2.01, 4)))
         assert any("0.01 mm, 0.50%" in note for note in stack.log)
@@ -492,6 +507,12 @@ class TestMultiFrame:
             "dimension 1",
             "dimension 2",
         ]
+
+    def test_stack_ids_split_only_what_is_not_regular(self) -> None:
+        groups = {"FrameContentSequence": {"StackID": ["1", "1", "2", "2"]}}
+        apart = make_enhanced((4, 4, 4), positions=[(0, 0, z) for z in (0, 2, 7, 10)], groups=groups)
+        assert [(stack.label, stack.slices) for stack in plan([apart])] == [("stack 1", 2), ("stack 2", 2)]
+        assert [stack.slices for stack in plan([make_enhanced((4, 4, 4), groups=groups)])] == [4]
 
     def test_functional_groups_must_fit_the_frames(self) -> None:
         image = make_enhanced((3, 4, 4))
