@@ -14,8 +14,8 @@ from typing import Any
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from . import elements
-from .errors import VolumeError
+from simple_orthanc import elements
+from simple_orthanc.errors import VolumeError
 
 Value = float | str | tuple[Any, ...]
 

@@ -15,9 +15,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from . import elements, geometry
-from .discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header
-from .errors import InconsistentSlicesError, NoPixelDataError, VolumeError
+from simple_orthanc import elements, geometry
+from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header
+from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import geometry
-from .discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
-from .frames import Plane, has_image_type
+from simple_orthanc import geometry
+from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
+from simple_orthanc.frames import Plane, has_image_type
 
 # Pixel spacings are taken as equal within this share of them.
 SPACING_TOLERANCE = 1e-4
@@ -162,7 +162,7 @@ Split = tuple[Discriminator, list[tuple[Value | None, list[Plane]]]]
 
 
 def _named_stacks(planes: Sequence[Plane]) -> Split | None:
-    """Split frames that are no regular stack together by StackID (PS3.3 C.7.6.16.2.2), which says that they are none."""
+    """Split by StackID (PS3.3 C.7.6.16.2.2) the frames that are no regular stack together."""
     discriminator = BY_WORD["stack"]
     stacks: dict[Value | None, list[Plane]] = {}
     for plane in planes:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import VolumeError
-from .geometry import Geometry
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.geometry import Geometry
 
 if TYPE_CHECKING:
     import nibabel

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from .geometry import Vector
+from simple_orthanc.geometry import Vector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .discriminators import BY_WORD, Value
-from .errors import DuplicateSlicesError, InconsistentSlicesError, MissingSlicesError, VolumeError
-from .frames import Plane
-from .geometry import PLACE_TOLERANCE, SAME_POSITION, Arrangement
-from .grouping import arranged
+from simple_orthanc.discriminators import BY_WORD, Value
+from simple_orthanc.errors import DuplicateSlicesError, InconsistentSlicesError, MissingSlicesError, VolumeError
+from simple_orthanc.frames import Plane
+from simple_orthanc.geometry import PLACE_TOLERANCE, SAME_POSITION, Arrangement
+from simple_orthanc.grouping import arranged
 
 # Messages list this many positions at each end.
 SHOWN = 6

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pydicom.dataset import Dataset
 
-from . import geometry, problems
-from .discriminators import BY_WORD, Value
-from .errors import VolumeError
-from .frames import Plane, describe, has_image, has_image_type, planes
-from .geometry import Geometry
-from .grouping import Part, alike, arranged, separate
+from simple_orthanc import geometry, problems
+from simple_orthanc.discriminators import BY_WORD, Value
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.frames import Plane, describe, has_image, has_image_type, planes
+from simple_orthanc.geometry import Geometry
+from simple_orthanc.grouping import Part, alike, arranged, separate
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from . import pixels, problems
-from .discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
-from .errors import InconsistentSlicesError, MissingSlicesError, VolumeError
-from .frames import has_image_type
-from .grouping import arranged
-from .stacking import Stack, on_grid, plan, unique
+from simple_orthanc import pixels, problems
+from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
+from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
+from simple_orthanc.frames import has_image_type
+from simple_orthanc.grouping import arranged
+from simple_orthanc.stacking import Stack, on_grid, plan, unique
 
 __all__ = ["AXES", "Stack", "one", "plan", "several", "summary"]
 

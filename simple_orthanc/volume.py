@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydicom.dataset import Dataset
 
-from . import handover, picture, pixels, suv
-from .errors import InconsistentSlicesError, PixelDecodeError, VolumeError
-from .frames import Plane
-from .geometry import Geometry, Vector
-from .stacks import Stack, several
+from simple_orthanc import handover, picture, pixels, suv
+from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, VolumeError
+from simple_orthanc.frames import Plane
+from simple_orthanc.geometry import Geometry, Vector
+from simple_orthanc.stacks import Stack, several
 
 if TYPE_CHECKING:
     import nibabel

@@ -404,7 +404,7 @@ class TestCompressed:
             dataset = compressed(image(self.signed[np.newaxis], BitsStored=12), syntax, [stream])
             np.testing.assert_array_equal(pixels.stored(dataset)[0], self.signed)
 
-    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4"])
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
     def test_run_lengths(self, dtype: str) -> None:
         from pydicom.pixels import compress
 

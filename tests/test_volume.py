@@ -5,10 +5,12 @@ from __future__ import annotations
 import doctest
 import pickle
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
@@ -16,7 +18,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import handover, picture, pixels, volume
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, PixelDecodeError, VolumeError
 from simple_orthanc.geometry import Geometry
-from simple_orthanc.phantom import CT_RODS, ct_phantom, make_enhanced, make_series, put
+from simple_orthanc.phantom import CT_RODS, as_bytes, ct_phantom, make_enhanced, make_series, put
 from simple_orthanc.stacks import one, plan, several
 from simple_orthanc.volume import Volume, assemble
 
@@ -297,6 +299,48 @@ class TestSegmentation:
     def test_labelmap_type_is_an_image_of_its_own(self) -> None:
         image = segmentation([(1, 0, self.left * 7), (1, 2, self.right * 3)], kind="LABELMAP")
         assert read([image]).array[:, 0].tolist() == [[7, 7, 0, 0], [0, 0, 3, 3]]
+
+    def test_packed_bits_written_by_another_library(self) -> None:
+        seg = pytest.importorskip("highdicom.seg")
+        from pydicom.sr.codedict import codes
+
+        slices = ct_phantom((6, 16, 24))
+        masks = np.zeros((6, 16, 24), np.uint8)
+        masks[1:3, 2:7, 3:9] = 1
+        masks[4, 9:12, 11:20] = 2
+        described = [
+            seg.SegmentDescription(
+                segment_number=number,
+                segment_label=f"part {number}",
+                segmented_property_category=codes.SCT.Organ,
+                segmented_property_type=codes.SCT.Liver,
+                algorithm_type=seg.SegmentAlgorithmTypeValues.MANUAL,
+            )
+            for number in (1, 2)
+        ]
+        image = seg.Segmentation(
+            slices,
+            masks,
+            seg.SegmentationTypeValues.BINARY,
+            described,
+            "1.2.3",
+            1,
+            "1.2.3.4",
+            1,
+            "maker",
+            "model",
+            "1",
+            "1",
+        )
+        image = pydicom.dcmread(BytesIO(as_bytes(image)))
+        found, source = read([image]), read(slices)
+        assert found.geometry is not None
+        assert source.geometry is not None
+        # Empty slices are not stored, so the grid begins at the first with a segment.
+        first = round(source.geometry.to_index(found.geometry.origin, "zyx")[0])
+        assert first == 1
+        assert np.array_equal(found.array, masks[1:5])
+        assert found.geometry.spacing == pytest.approx(source.geometry.spacing)
 
     def test_two_segmentations_are_two_groups(self) -> None:
         first = segmentation([(1, 0, self.left)])

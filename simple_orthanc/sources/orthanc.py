@@ -236,22 +236,28 @@ class OrthancSource:
 
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
-        numbers = sorted({tag.steps[0].name if tag.steps[0].keyword == "" else _number(tag) for tag in tags})
+        numbers = sorted({_number(tag) for tag in tags})
         more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
         uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
         pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
         if len(pieces) > 1 and sum(self.counts()[level] for level in ("series",)) <= 2 * len(uids):
             pieces = [{}]
         doubtful: dict[str, list[Tag]] = {}
+        unread: dict[str, Tag] = {}
         for query in pieces:
             for answer in self._find("instance", query, **more):
                 found = answer.get("RequestedTags", {})
                 for tag in tags:
+                    # What a file lacks is there as null; what is not there was not looked for (StorageAccessOnFind).
+                    if _number(tag) not in found:
+                        unread[tag.name] = tag
                     value, sure = _value_in_json(found, tag)
                     columns[tag.name][answer["ID"]] = value
                     if not sure:
                         doubtful.setdefault(answer["ID"], []).append(tag)
         self._read_doubtful(columns, doubtful)
+        if unread:
+            self._fill_by_json(columns, list(unread.values()), series)
 
     def _fill_by_json(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         doubtful: dict[str, list[Tag]] = {}
