@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from pydicom.uid import UID
 
 from simple_orthanc.errors import PixelDecodeError
+from simple_orthanc.jpeg_streams import JpegHeader, checked_stream, jpeg_header
 
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = b"\xff\xd9"
 
 
@@ -84,45 +84,6 @@ class Decoded:
     array: NDArray[Any]
     photometric: str
     packed: bool
-
-
-@dataclass(frozen=True)
-class JpegHeader:
-    """What the markers before the first scan of a JPEG or JPEG-LS stream say.
-
-    Attributes
-    ----------
-    precision, rows, columns : int
-    components : tuple of int
-        The identifiers of the components.
-    adobe : int or None
-        The colour transform of an Adobe APP14 marker: 0 none, 1 YCbCr.
-    jfif : bool
-        Whether there is a JFIF marker, which promises YCbCr.
-    """
-
-    precision: int
-    rows: int
-    columns: int
-    components: tuple[int, ...]
-    adobe: int | None
-    jfif: bool
-
-    def colour(self, photometric: str) -> str:
-        """Give the colour space of the samples: what the stream says of itself, or else what the header says.
-
-        Examples
-        --------
-        >>> JpegHeader(8, 1, 1, (1, 2, 3), adobe=1, jfif=False).colour("RGB")
-        'YBR_FULL'
-        """
-        if len(self.components) != 3:
-            return photometric
-        if bytes(self.components) in (b"RGB", b"rgb"):
-            return "RGB"
-        if self.adobe is not None:
-            return "YBR_FULL" if self.adobe else "RGB"
-        return "YBR_FULL" if self.jfif or photometric.startswith("YBR") else photometric
 
 
 def supported(syntax: str) -> bool:
@@ -231,37 +192,6 @@ def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
     return [*joined, b"".join(current)] if current else joined
 
 
-def jpeg_header(stream: bytes) -> JpegHeader:
-    """Read the markers of a JPEG or JPEG-LS stream up to the start of its frame.
-
-    Raises
-    ------
-    ValueError
-        The stream has no such marker.
-    """
-    adobe: int | None = None
-    jfif = False
-    position = 2 if stream[:2] == b"\xff\xd8" else len(stream)
-    while position + 4 <= len(stream):
-        if stream[position] != 0xFF:
-            break
-        marker = stream[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        length = int.from_bytes(stream[position + 2 : position + 4], "big")
-        content = stream[position + 4 : position + 2 + length]
-        if marker == 0xE0 and content.startswith(b"JFIF"):
-            jfif = True
-        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
-            adobe = content[11]
-        elif marker in _START_OF_FRAME and len(content) >= 6:
-            precision, rows, columns, count = struct.unpack_from(">BHHB", content)
-            return JpegHeader(precision, rows, columns, tuple(content[6 : 6 + 3 * count : 3]), adobe, jfif)
-        position += 2 + length
-    raise ValueError("the stream has no JPEG frame header")
-
-
 def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
     header = jpeg_header(stream)
     # A stream may leave its number of lines to a later marker, and says 0 then.
@@ -296,9 +226,15 @@ def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArra
 def _rle(stream: bytes, layout: Layout) -> Decoded:
     from rle.utils import decode_pixel_data
 
-    buffer = decode_pixel_data(
-        stream, version=2, rows=layout.rows, columns=layout.columns, bits_allocated=layout.allocated
-    )
+    try:
+        buffer = decode_pixel_data(
+            stream, version=2, rows=layout.rows, columns=layout.columns, bits_allocated=layout.allocated
+        )
+    except BaseException as error:
+        # A panic in the package's own language arrives as what is no Exception.
+        if type(error).__name__ == "PanicException":
+            raise ValueError(f"the run lengths are corrupt ({error})") from error
+        raise
     array = _shaped(buffer, layout, layout.allocated, planes=True)
     return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
 
@@ -317,6 +253,8 @@ def _deflated(stream: bytes, layout: Layout) -> Decoded:
 def _jpeg(stream: bytes, layout: Layout) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     if header.precision != 8:
+        if layout.syntax == _JPEG_BASELINE:
+            raise ValueError(f"the stream has {header.precision} bits, and JPEG Baseline has 8")
         return _jpeg_gdcm(stream, layout)
     from PIL import Image
 
@@ -331,6 +269,8 @@ def _jpeg(stream: bytes, layout: Layout) -> Decoded:
 
 def _jpeg_gdcm(stream: bytes, layout: Layout) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
+    # At a malformed header GDCM throws an exception that nobody catches, which ends the process.
+    stream = checked_stream(stream, lossless=layout.syntax != _JPEG_EXTENDED)
     import gdcm  # type: ignore[import-untyped]
 
     # GDCM reports on the standard error stream each codec it tries first.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Revision, Row, Source
-from simple_orthanc.tags import Tag, parse_tag
+from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.values import Value, comparable
 
 # Rows are kept for these; a patient is the parent of studies, and has no row of its own.
@@ -44,6 +45,7 @@ class Index:
         self._rows: dict[Level, dict[str, Row]] = {level: {} for level in ROW_LEVELS}
         self._complete: set[Level] = set()
         self._columns: dict[str, dict[str, Value]] = {}
+        self._sure: set[str] = set()
         self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
         self._revision: Revision | None = None
         self._counts: dict[Level, int] | None = None
@@ -96,7 +98,7 @@ class Index:
             return fresh
         for level in ("study", "series"):
             fresh._rows[level] = dict(self._rows[level])
-        fresh._complete = set(self._complete)
+        fresh._complete, fresh._sure = set(self._complete), set(self._sure)
         if changes.added:
             fresh._include(sorted(changes.added))
         else:
@@ -109,6 +111,7 @@ class Index:
         while level != "patient":
             rows = list(self._ask().rows(level, keys))
             self._rows[level].update((row.key, row) for row in rows)
+            self._sure.difference_update(row.key for row in rows)
             keys = list(dict.fromkeys(row.parent for row in rows))
             level = LEVELS[depth(level) - 1]
 
@@ -145,6 +148,7 @@ class Index:
         if level not in self._complete:
             rows = {row.key: row for row in self._ask().listing(level)}
             self._rows[level] = rows
+            self._sure.difference_update(rows)
             self._complete.add(level)
         return list(self._rows[level])
 
@@ -218,8 +222,23 @@ class Index:
             return self._file_column(tag, keys)
         owners = self.up(level, keys, home)
         self.load(home, owners)
+        if home == "series" and tag.vr in TEXT_VRS:
+            self._dispel_doubt(owners)
         rows = self._rows[home]
         return [rows[key].values.get(tag.name) for key in owners]
+
+    def _dispel_doubt(self, series: Sequence[str]) -> None:
+        """Read the series anew of which their studies say that the source may hold their texts wrongly."""
+        unsure = [key for key in dict.fromkeys(series) if key not in self._sure]
+        if not unsure:
+            return
+        studies = self.up("series", unsure, "study")
+        self.load("study", studies)
+        pairs = zip(unsure, studies, strict=True)
+        doubtful = [self._rows["series"][key] for key, study in pairs if self._rows["study"][study].casts_doubt]
+        if doubtful:
+            self._rows["series"].update((row.key, row) for row in self._ask().read_again("series", doubtful))
+        self._sure.update(unsure)
 
     def read_files(self, tags: Sequence[Tag], keys: Sequence[str]) -> None:
         """Read several tags from the files of instances in one pass."""
@@ -267,7 +286,9 @@ class Index:
         """
         keys = list(keys)
         orders = _ORDER[: {"study": 4, "series": 6, "instance": 8}[level]]
-        columns = [[_sortable(value, tag) for value in self.column(tag, level, keys)] for tag in orders]
+        columns: list[Sequence[tuple[Any, ...]]] = [
+            [_sortable(value, tag) for value in self.column(tag, level, keys)] for tag in orders
+        ]
         if level == "instance":
             columns.insert(6, self._positions(keys))
         ranked = sorted(range(len(keys)), key=lambda place: [column[place] for column in columns])

@@ -321,11 +321,13 @@ def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
     """Take the stored bits out of their words, and extend the sign."""
     if layout.stored == layout.allocated or layout.allocated == 1:
         return array
+    result: NDArray[Any]
     if layout.signed:
-        return np.right_shift(array << (layout.allocated - 1 - high), layout.allocated - layout.stored)
-    below = high + 1 - layout.stored
-    mask = layout.dtype.type((1 << layout.stored) - 1)
-    return np.bitwise_and(array >> below if below else array, mask)
+        result = (array << (layout.allocated - 1 - high)) >> (layout.allocated - layout.stored)
+    else:
+        below = high + 1 - layout.stored
+        result = (array >> below if below else array) & layout.dtype.type((1 << layout.stored) - 1)
+    return result
 
 
 def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric: str) -> NDArray[Any]:

@@ -41,7 +41,7 @@ def check_level(level: str) -> Level:
     """Read the name of a level."""
     if level not in LEVELS:
         raise SelectionError(f"level={level!r} is none of {', '.join(LEVELS)}.")
-    return level  # type: ignore[return-value]
+    return level
 
 
 def default_columns(level: Level) -> list[str]:
@@ -130,7 +130,7 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
     content = [_column(columns, tag, varying) for tag in parsed]
     if not content:
         return pd.DataFrame(index=pd.RangeIndex(len(columns.keys)))
-    frame = pd.concat(content, axis=1)
+    frame: pd.DataFrame = pd.concat(content, axis=1)
     frame.columns = pd.Index(labels)
     return frame
 

@@ -34,6 +34,7 @@ TagLike: TypeAlias = Union[str, int, tuple[int, int], tuple[int, str, int], Base
 NUMBER_VRS = frozenset({"DS", "FL", "FD", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 REAL_VRS = frozenset({"DS", "FL", "FD"})
 DATE_VRS = frozenset({"DA", "TM", "DT"})
+TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 _COUNT = re.compile(r"(study|series|instance)_count\Z")
@@ -289,8 +290,8 @@ def parse_tag(tag: TagLike) -> Tag:
         return _parse_text(tag.strip())
     if isinstance(tag, int) and not isinstance(tag, bool) and 0 <= tag <= 0xFFFFFFFF:
         return Tag((Step(tag >> 16, tag & 0xFFFF),))
-    if isinstance(tag, tuple):
-        *creator, element = tag[1:] or (None,)
+    if isinstance(tag, tuple) and len(tag) > 1:
+        *creator, element = tag[1:]
         if all(isinstance(part, int) and 0 <= part <= 0xFFFF for part in (tag[0], element)):
             if not creator:
                 return Tag((Step(int(tag[0]), int(element)),))

@@ -81,7 +81,7 @@ def read_value(dataset: Dataset, tag: Tag) -> Value:
 
 
 def _read_element(owner: Dataset, number: int, tag: Tag) -> Value:
-    raw = owner.get_item(number)
+    raw: Any = owner.get_item(number)
     vr = raw.VR or tag.vr
     if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
         if vr == "UN" and tag.vr in _PLAIN_VRS:

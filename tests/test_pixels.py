@@ -34,7 +34,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from simple_orthanc import colour, decoders, pixels
+from simple_orthanc import colour, jpeg_streams, pixels
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
 from simple_orthanc.pixels import Rescale
 
@@ -468,6 +468,27 @@ class TestCompressed:
             with pytest.raises(PixelDecodeError, match=str(dataset.SOPInstanceUID)):
                 pixels.stored(dataset)
 
+    @pytest.mark.parametrize("name", ["SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm"])
+    def test_damaged_markers_never_end_the_process(self, name: str) -> None:
+        dataset = dcmread(str(get_testdata_file(name)))
+        whole = bytes(dataset.PixelData)
+        refused = 0
+        for position in range(16, whole.index(b"\xff\xda") + 14):
+            for value in (0, whole[position] ^ 1, whole[position] ^ 0x80):
+                dataset.PixelData = whole[:position] + bytes([value]) + whole[position + 1 :]
+                try:
+                    assert pixels.stored(dataset).shape[:2] == (1, dataset.Rows)
+                except PixelDecodeError:
+                    refused += 1
+        assert refused > 50
+
+    def test_run_beyond_the_end_is_refused(self) -> None:
+        literal = bytes([15, *range(16), 0])
+        stream = struct.pack("<16I", 2, 64, 64 + len(literal), *[0] * 13) + literal + bytes([0xF9, 1])
+        dataset = compressed(image(np.zeros((1, 2, 4), np.uint16)), RLELossless, [stream])
+        with pytest.raises(PixelDecodeError, match="run lengths"):
+            pixels.stored(dataset)
+
     def test_size_that_the_header_does_not_have(self) -> None:
         for name in ("MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_dcmtk.dcm"):
             dataset = dcmread(str(get_testdata_file(name)))
@@ -504,7 +525,7 @@ class TestCompressed:
         photometric=st.sampled_from(["RGB", "YBR_FULL", "YBR_FULL_422"]),
     )
     def test_colour_of_a_jpeg_stream(self, components: Any, adobe: int | None, jfif: bool, photometric: str) -> None:
-        found = decoders.JpegHeader(8, 1, 1, components, adobe, jfif).colour(photometric)
+        found = jpeg_streams.JpegHeader(8, 1, 1, components, adobe, jfif).colour(photometric)
         assert found in ("RGB", "YBR_FULL")
         if components == (82, 71, 66) or adobe == 0:
             assert found == "RGB"
@@ -586,7 +607,8 @@ class TestRescale:
             ({"Modality": "CT"}, 1, 0, "stored"),
             ({"Modality": "MR"}, 1, 0, "stored"),
             ({"Modality": "MR", "RescaleSlope": "2.5", "RescaleIntercept": "1"}, 2.5, 1, "US"),
-            ({"Modality": "PT", "RescaleSlope": "0.5", "RescaleIntercept": "0", "Units": "BQML", "RescaleType": "SUV"}, 0.5, 0, "BQML"),
+            ({"Modality": "PT", "RescaleSlope": "0.5", "RescaleIntercept": "0", "Units": "BQML", "RescaleType": "SUV"},
+             0.5, 0, "BQML"),
             ({"Modality": "PT", "Units": "GML"}, 1, 0, "GML"),
             ({"Modality": "RTDOSE", "DoseGridScaling": "1e-6", "DoseUnits": "GY"}, 1e-6, 0, "GY"),
             ({"Modality": "CR", "RescaleIntercept": "-5"}, 1, -5, "US"),
@@ -753,8 +775,8 @@ class TestResultType:
             ({"BitsAllocated": 32, "BitsStored": 32}, [Rescale()], "modality", "float64"),
             ({"BitsAllocated": 32, "BitsStored": 32}, [Rescale(slope=1e-6)], "modality", "float64"),
             ({}, [Rescale()], "stored", "uint16"),
-            ({"BitsAllocated": 8, "BitsStored": 8, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, [Rescale()],
-             "modality", "uint8"),
+            ({"BitsAllocated": 8, "BitsStored": 8, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"},
+             [Rescale()], "modality", "uint8"),
         ],
     )  # fmt: skip
     def test_follows_from_headers(

@@ -182,7 +182,7 @@ def test_the_members_of_a_repeating_group_are_different_tags() -> None:
         ("PixelData", "OW", False, "instance"),
         ("Modality", "CS", False, "series"),
         ("0009,100D", "UN", False, "instance"),
-        (CREATED, "SL", False, "instance"),
+        (CREATED, "DT", False, "instance"),
         (DOSE, "DS", False, "series"),
         ("RequestAttributesSequence.ScheduledProcedureStepID", "SH", True, "series"),
         ("RequestAttributesSequence", "SQ", False, "series"),

@@ -232,12 +232,13 @@ class Session:
         """
         import pandas as pd
 
+        names: dict[Level, str]
         names = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
         steps = self._selection.steps
         frame = pd.DataFrame({"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]})
         frame = frame.astype("string").assign(requests=pd.Series([step.requests for step in steps], dtype="Int64"))
         for level, name in names.items():
-            frame[name] = pd.Series([step.counts.get(level, pd.NA) for step in steps], dtype="Int64")
+            frame[name] = pd.Series([step.counts.get(level) for step in steps], dtype="Int64")
         return frame
 
     def _criteria(self, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:
@@ -856,7 +857,7 @@ def _rank(value: Value, tag: Tag) -> tuple[Any, ...] | None:
 
 
 def _private_name(header: Dataset, number: pydicom.tag.BaseTag) -> str:
-    creator = header.get((number.group, number.element >> 8))
+    creator: Any = header.get((number.group, number.element >> 8))
     if creator is None:
         return f"{number.group:04X},{number.element:04X}"
     return f'({number.group:04X},"{str(creator.value).strip()}",{number.element & 0xFF:02X})'

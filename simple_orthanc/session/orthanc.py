@@ -105,9 +105,8 @@ class Orthanc(Session):
         )
         source = OrthancSource(transport)
         source.rest.connect()
+        source.watch()
         super().__init__(source, selection=selection)
-        # What changes from now on is found by refresh().
-        self._index.begin()
 
     @property
     def _orthanc(self) -> OrthancSource:

@@ -59,7 +59,8 @@ def report_table(reports: Iterable[Report]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [(each.path, each.member, each.status, each.uid, each.message) for each in reports]
-    return pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"]).astype("string")
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"])
+    return table.astype("string")
 
 
 def jobs_for(what: Any) -> Iterator[Pending]:

@@ -28,12 +28,15 @@ class Row:
         Keys of the objects one level down.
     values : dict
         Name of tag to value, for the tags that the source indexes at this level; a missing one has no entry.
+    casts_doubt : bool
+        Of a study: texts in the rows of its series may be wrong, and `Source.read_again` gives them right.
     """
 
     key: str
     parent: str
     children: tuple[str, ...] = ()
     values: dict[str, Value] = field(default_factory=dict)
+    casts_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class Source(Protocol):
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
         """Give the rows with these keys."""
+
+    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+        """Give rows anew, with all texts from a file of each; asked only of series of a study that casts doubt."""
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None

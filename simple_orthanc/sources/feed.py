@@ -31,16 +31,18 @@ def count_all(transport: Transport) -> dict[Level, int]:
     }
 
 
-def read_revision(transport: Transport) -> Revision:
-    """Say in which state the server is.
-
-    The token is the number of the last change, or None where this user may not read the feed.
-    """
+def read_last(transport: Transport) -> int | None:
+    """Give the number of the last change; None where this user may not read the feed."""
     try:
         last = transport.json("GET", "/changes", params={"last": ""}).get("Last")
     except ServerError:
-        last = None
+        return None
+    return last if isinstance(last, int) else None
+
+
+def _anew(transport: Transport) -> Revision:
     # Counted after the feed was read: what is stored between the two then looks like a deletion, which does no harm.
+    last = read_last(transport)
     return Revision(last, count_all(transport))
 
 
@@ -48,13 +50,13 @@ def read_changes(transport: Transport, since: Revision) -> Changes:
     """Find out what became of the server since a revision."""
     last, before = since.token, since.counts or {}
     if not isinstance(last, int):
-        return Changes(read_revision(transport), None, True)
+        return Changes(_anew(transport), None, True)
     if last == 0:
         # There was no entry that could still be there. All is well if there was nothing else either.
-        return Changes(read_revision(transport), None if before.get("instance") else frozenset(), True)
+        return Changes(_anew(transport), None if before.get("instance") else frozenset(), True)
     entries = _entries(transport, last)
     if entries is None:
-        return Changes(read_revision(transport), None, True)
+        return Changes(_anew(transport), None, True)
     stored = [str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance" and entry["Seq"] > last]
     counts = count_all(transport)
     removed = before.get("instance", 0) + len(stored) != counts["instance"]

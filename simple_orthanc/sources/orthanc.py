@@ -11,15 +11,17 @@ What the server is trusted with, and why
   hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
 - ``LimitFindResults`` cuts answers silently and is nowhere reported, so every find is paged, and a page counts as the
   last only if it is empty or smaller than a page this server has already given.
-- Orthanc cannot decode every combination of character sets (ISO 2022 IR 13 with IR 87, for one, in 1.10.1 to 1.13.0):
-  what looks like the remains of an escape sequence is read again from a DICOM file.
+- Orthanc cannot decode every combination of character sets: what may be mangled is read again from a DICOM file. See
+  `simple_orthanc.sources.texts`.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,10 @@ from simple_orthanc.levels import Level
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
-from simple_orthanc.sources.feed import count_all, read_changes, read_revision
+from simple_orthanc.sources.feed import count_all, read_changes, read_last
 from simple_orthanc.sources.parts import read_header
-from simple_orthanc.tags import BINARY_VRS, Tag, parse_tag
+from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
+from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
 from simple_orthanc.values import Value, from_text, read_value
 from simple_orthanc.workers import map_ordered
@@ -65,13 +68,10 @@ _LEVEL_OF: dict[str, Level] = {tag.name: level for level, tag in _BY_NUMBER.valu
 
 _PARENT = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN = {"study": "Series", "series": "Instances"}
-_UID_OF_PARENT = {"series": ("StudyInstanceUID", "study"), "instance": ("SeriesInstanceUID", "series")}
+_UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-# Remains of ISO 2022 escape sequences, shift-JIS rows written as ASCII, and what cannot stand in a text.
-_MANGLED = re.compile(r"\$\)?[A-D@]|\([BIJT]|[\x00-\x08\x0e-\x1f\x7f\ufffd]|\$[!-~]")
 _SAFE = re.compile(r"[^A-Za-z0-9 .^*?,:;()+/-]+")
 
 
@@ -81,6 +81,7 @@ class OrthancSource:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.rest = Rest(transport)
+        self._last: int | None = None
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -97,7 +98,12 @@ class OrthancSource:
         return count_all(self.transport)
 
     def revision(self) -> Revision:
-        return read_revision(self.transport)
+        last, self._last = self._last, None
+        return Revision(read_last(self.transport) if last is None else last, count_all(self.transport))
+
+    def watch(self) -> None:
+        """Note the end of the server's feed of changes; the next `revision` starts from there."""
+        self._last = read_last(self.transport)
 
     def changes(self, since: Revision) -> Changes:
         return read_changes(self.transport, since)
@@ -109,7 +115,7 @@ class OrthancSource:
         # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
         return (
             self.indexed(tag) in ("study", "series")
-            and tag.vr in _TEXT_VRS | {"CS", "UI"}
+            and tag.vr in TEXT_VRS | {"CS", "UI"}
             or tag.name == "SOPInstanceUID"
         )
 
@@ -132,11 +138,12 @@ class OrthancSource:
                     yield row
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
-        keyword, above = _UID_OF_PARENT[level]
+        keyword = _UID_OF_PARENT[level]
         uids = [(row.values.get(keyword) or ("",))[0] for row in parents]
         wanted = {row.key for row in parents}
+        children = {child for row in parents for child in row.children}
         for batch in batches(list(dict.fromkeys(str(uid) for uid in uids if uid)), _UIDS):
-            for row in self._to_rows(level, self._find(level, {keyword: "\\".join(batch)})):
+            for row in self._to_rows(level, self._find(level, {keyword: "\\".join(batch)}, children)):
                 if row.parent in wanted:
                     yield row
         for row, uid in zip(parents, uids, strict=True):
@@ -154,7 +161,10 @@ class OrthancSource:
             answers = self.transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
             yield from self._to_rows(level, answers)
 
-    def _find(self, level: Level, query: dict[str, str], **more: Any) -> list[dict[str, Any]]:
+    def _find(
+        self, level: Level, query: dict[str, str], expected: Collection[str] = (), **more: Any
+    ) -> list[dict[str, Any]]:
+        """Find objects, page by page; once all the expected ones are there, no further page is asked for."""
         answers: dict[str, dict[str, Any]] = {}
         since = 0
         is_instance = level == "instance"
@@ -166,11 +176,13 @@ class OrthancSource:
             with self._lock:
                 largest = self._largest_page.get(is_instance, 0)
                 self._largest_page[is_instance] = max(largest, len(page))
-            if not page or len(page) < largest:
+            if not page or len(page) < largest or (expected and answers.keys() >= expected):
                 return list(answers.values())
             since += len(page)
 
-    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> Iterator[Row]:
+    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
+        rows: list[Row] = []
+        doubtful: list[Row] = []
         for answer in answers:
             if not answer:
                 continue
@@ -178,34 +190,42 @@ class OrthancSource:
                 self._sizes[answer["ID"]] = int(answer["FileSize"])
             texts = {**answer.get("PatientMainDicomTags", {}), **answer.get("MainDicomTags", {})}
             values: dict[str, Value] = {}
-            mangled: list[Tag] = []
+            mangled = False
             for number, text in texts.items():
                 known = _BY_NUMBER.get(number)
                 if known is None or known[0] != level or not isinstance(text, str):
                     continue
                 tag = known[1]
-                if tag.vr in _TEXT_VRS and _MANGLED.search(text):
-                    mangled.append(tag)
+                mangled = mangled or is_mangled(text)
                 value = from_text(text, tag.vr)
                 if value is not None:
                     values[tag.name] = value
-            row = Row(
-                answer["ID"], answer.get(_PARENT[level], ""), tuple(answer.get(_CHILDREN.get(level, ""), ())), values
-            )
-            if mangled:
-                self._read_again(level, row, mangled)
-            yield row
+            children = tuple(answer.get(_CHILDREN.get(level, ""), ()))
+            doubt = level == "study" and casts_doubt(values)
+            row = Row(answer["ID"], answer.get(_PARENT[level], ""), children, values, doubt)
+            if mangled or doubt:
+                doubtful.append(row)
+            rows.append(row)
+        corrected = {row.key: row for row in self.read_again(level, doubtful)}
+        return [corrected.get(row.key, row) for row in rows]
 
-    def _read_again(self, level: Level, row: Row, tags: Sequence[Tag]) -> None:
-        """Replace values that the server could not decode by what a file of the row says."""
+    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+        yield from map_ordered(partial(self._from_file, level), rows, total=len(rows), label="reading headers")
+
+    def _from_file(self, level: Level, row: Row) -> Row:
+        """Give a row whose values are those of one file, which the server decodes not at all."""
         key = row.key
         if level == "study":
             key = row.children[0]
         if level != "instance":
             key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
         header = self.header(key)
-        for tag in tags:
-            row.values[tag.name] = read_value(header, tag)
+        values = dict(row.values)
+        for home, tag in _BY_NUMBER.values():
+            # What the server left out is left out: only texts that are there may be mangled.
+            if home == level and tag.name in values:
+                values[tag.name] = read_value(header, tag)
+        return replace(row, values=values)
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
@@ -236,7 +256,7 @@ class OrthancSource:
 
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
-        numbers = sorted({_number(tag) for tag in tags})
+        numbers = sorted({CHARACTER_SET, *map(_number, tags)})
         more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
         uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
         pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
@@ -301,10 +321,15 @@ class OrthancSource:
         for answer in answers:
             level = levels[answer["Type"]]
             tags = self.transport.json("GET", f"/{ROUTE[level]}/{answer['ID']}", params={"short": ""})["MainDicomTags"]
-            for keyword in ("PatientID", "StudyInstanceUID", "AccessionNumber", "SeriesInstanceUID", "SOPInstanceUID"):
+            for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
                 # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
                     found.append(Found(keyword, level, answer["ID"]))
+        # The lookup does not know accession numbers.
+        accession = parse_tag("AccessionNumber")
+        for row in self.search("study", accession, (text,)):
+            if row.values.get(accession.name) == (text,):
+                found.append(Found(accession.name, "study", row.key))
         return list(dict.fromkeys(found))
 
     def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
@@ -397,8 +422,9 @@ def _value_in_json(dataset: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
     """Read a tag from Orthanc's JSON, in its short form or its full one; False: the file must be asked."""
     texts: list[str | bytes] = []
     sure = True
+    decodable = tag.vr not in TEXT_VRS or is_decodable(next(_walk_json(dataset, _CHARACTER_SET, 0)))
     for content in _walk_json(dataset, tag, 0):
-        if content is _TOO_LONG or (isinstance(content, str) and tag.vr in _TEXT_VRS and _MANGLED.search(content)):
+        if content is _TOO_LONG or (isinstance(content, str) and (is_mangled(content) or not decodable)):
             sure = False
         elif isinstance(content, str):
             texts.extend(from_text(content, tag.vr) or ())
@@ -406,6 +432,7 @@ def _value_in_json(dataset: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
 
 
 _TOO_LONG = object()
+_CHARACTER_SET = parse_tag(CHARACTER_SET)
 
 
 def _walk_json(dataset: Mapping[str, Any], tag: Tag, place: int) -> Iterator[Any]:

@@ -61,7 +61,11 @@ SCRIPTS: dict[str, tuple[list[str], list[str], list[Any]]] = {
         ["頭部", "mprage"],
         ["ISO_IR 192", ["", "ISO 2022 IR 87"], ["ISO 2022 IR 6", "ISO 2022 IR 87"]],
     ),
-    "half-width": (["ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"], ["頭部"], ["ISO_IR 192", ["ISO 2022 IR 13", "ISO 2022 IR 87"]]),
+    "half-width": (
+        ["ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "YAMADA^TAROU=山田^太郎"],
+        ["頭部"],
+        ["ISO_IR 192", ["ISO 2022 IR 13", "ISO 2022 IR 87"]],
+    ),
     "chinese": (["Wang^XiaoDong=王^小東"], ["头部"], ["ISO_IR 192", "GB18030"]),
 }
 PATIENT_IDS = ["p1", "P1", "x%", "x_", "xa", "", "p 1", "p-1", "0042"]
@@ -167,10 +171,13 @@ def archives(draw: st.DrawFn) -> list[File]:
     for patient in draw(st.lists(st.sampled_from(PATIENT_IDS), min_size=1, max_size=4, unique=True)):
         # The UIDs of studies and series say nothing of the patient, so they occur under several.
         for study in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
-            names, descriptions, sets = SCRIPTS[one(*SCRIPTS)]
+            script = one(*SCRIPTS)
+            names, descriptions, sets = SCRIPTS[script]
+            # Only the name shows that Orthanc has mangled the descriptions.
+            names = names if script == "half-width" else [*names, None]
             of_study = {
                 "PatientID": patient,
-                "PatientName": one(*names, None),
+                "PatientName": one(*names),
                 "PatientBirthDate": one("19500101", None),
                 "StudyInstanceUID": f"1.2.{study}",
                 "StudyDate": one("20200101", "20210630", "2020.01.01", None, ""),
@@ -178,7 +185,7 @@ def archives(draw: st.DrawFn) -> list[File]:
                 "StudyDescription": one(*descriptions, None),
                 "AccessionNumber": one("A1", "a1", "", None, "A*"),
                 "StudyID": one("1", "01", None),
-                "ReferringPhysicianName": one(*names, None),
+                "ReferringPhysicianName": one(*names),
             }
             for series in range(draw(st.integers(1, 2))):
                 of_series = {

@@ -113,7 +113,7 @@ def ask_all(server: LocalOrthanc, data: st.DataObject, questions_asked: int) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=12, phases=PHASES)
+@settings(max_examples=60, phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     ask_all(server, data, 15)
@@ -134,7 +134,7 @@ def test_selects_the_same_where_the_server_is_told_to_find_less(
     limited = make_server(config)
 
     @given(data=st.data())
-    @settings(max_examples=4, phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         ask_all(limited, data, 15)
 
@@ -219,7 +219,7 @@ def same(name: str, found: Any, value: Any) -> bool:
 
 def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     @given(data=st.data())
-    @settings(max_examples=4, phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         empty(empty_server)
         store(empty_server, *data.draw(archives()))

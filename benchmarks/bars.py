@@ -1,0 +1,69 @@
+"""What must hold: each bar as a ratio or a number of one run, and for which versions of Orthanc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Version = tuple[int, ...]
+
+OLD: tuple[Version, Version] = ((1, 10), (1, 11))
+NEW: tuple[Version, Version] = ((1, 12), (99,))
+NEWEST: tuple[Version, Version] = ((1, 13), (99,))
+RANGES: tuple[Version, Version] = ((1, 12, 5), (99,))
+ALL: tuple[Version, Version] = ((0,), (99,))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar.
+
+    Parameters
+    ----------
+    job : str
+        The job it is about.
+    against : str
+        The contestant to which ours is compared; or the name of a figure of the job, taken as it is.
+    at_most : float
+        The largest ratio, ours divided by the other, or the largest figure.
+    versions : pair of versions
+        From the first on, up to but without the second.
+    aim : float, optional
+        What would be better still.
+    """
+
+    job: str
+    against: str
+    at_most: float
+    versions: tuple[Version, Version] = ALL
+    aim: float | None = None
+
+    def holds_for(self, version: Version) -> bool:
+        """Whether the bar is set for a version of Orthanc."""
+        return self.versions[0] <= version < self.versions[1]
+
+
+BARS = (
+    Bar("volume", "SimpleITK, local files", 1.1, OLD, aim=0.8),
+    Bar("volume", "floor", 4.0, OLD, aim=2.5),
+    Bar("volume", "floor", 1.4, NEW, aim=1.2),
+    Bar("volume", "PyOrthanc", 0.1, OLD),
+    Bar("volume", "PyOrthanc", 0.5, NEWEST),
+    Bar("volume", "simple-orthanc's way", 0.02, OLD),
+    Bar("volume", "simple-orthanc's way", 0.4, NEWEST),
+    Bar("JPEG 2000", "pydicom, local files", 0.7),
+    Bar("headers", "whole files", 1.0),
+    Bar("headers", "share of the bytes", 0.05, RANGES),
+    Bar("headers, small archive", "whole files", 1.0, OLD),
+    Bar("headers, small archive", "whole files", 0.6, RANGES),
+    Bar("upload", "plain loop", 1.0),
+    Bar("column", "bare request", 1.5),
+    Bar("column", "one request per series", 1 / 50, NEW),
+    Bar("column", "PyOrthanc", 0.02, NEW),
+    Bar("table", "bare request", 3.0),
+    Bar("KVP", "cheapest single way", 1.3),
+    Bar("one patient", "requests", 4),
+    Bar("memory", "share of the array", 1.5),
+    Bar("import", "requests and pydicom", 1.3),
+    Bar("growth", "requests, largest to smallest", 1.0),
+    Bar("growth", "client time, largest to smallest", 1.5),
+)

@@ -1,0 +1,156 @@
+"""The Orthanc servers: which are here, and how each is filled with the same archive.
+
+Filling takes place in memory where the machine has a folder for that, since each stored instance is a transaction of
+the database, and all versions are filled at once. Measured is on the disk, in the server's default configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.archive import Archive
+from benchmarks.images import Images
+from benchmarks.wire import store
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.local import LocalOrthanc, find_program
+
+SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
+WANTED = ("1.10", "1.12", "1.13")
+_MEMORY = Path("/dev/shm")
+# What three filled archives take, with room for as much again.
+_MEMORY_NEEDED = 3e9
+_IN_ONE_ZIP = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to start one version of Orthanc.
+
+    Attributes
+    ----------
+    version : str
+        As the server says it, "1.12.7".
+    program : list of str or Path or None
+        What `LocalOrthanc` takes.
+    config : mapping
+        What `LocalOrthanc` takes.
+    """
+
+    version: str
+    program: Any = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as integers."""
+        return tuple(int(part) for part in self.version.split(".") if part.isdigit())
+
+    def server(self, folder: Path, **config: Any) -> LocalOrthanc:
+        """Give a server in a folder, not started."""
+        return LocalOrthanc(folder, program=self.program, config={**self.config, **config}, timeout=120)
+
+
+def installed() -> tuple[list[Recipe], list[str]]:
+    """Find the versions of Orthanc that are here: this system's own, and those of ``make servers``.
+
+    Returns
+    -------
+    recipes : list of Recipe
+        Oldest first, one for each version.
+    complaints : list of str
+        What is wanted and not here.
+    """
+    found: dict[str, Recipe] = {}
+    complaints = []
+    for options in _candidates():
+        try:
+            with LocalOrthanc(**options) as server:
+                found.setdefault(server.version, Recipe(server.version, **options))
+        except OrthancError as error:
+            complaints.append(str(error))
+    recipes = sorted(found.values(), key=lambda recipe: recipe.numbers)
+    for wanted in WANTED:
+        if not any(recipe.version.startswith(wanted + ".") for recipe in recipes):
+            complaints.append(f"no Orthanc {wanted} is here: run sudo make servers")
+    return recipes, complaints
+
+
+def _candidates() -> Iterator[dict[str, Any]]:
+    try:
+        yield {"program": find_program()}
+    except OrthancError:
+        pass
+    for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
+        inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
+        plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
+        # The paths are those inside the server's own system.
+        yield {"program": program, "config": {"Plugins": ["/" + str(path.relative_to(inside)) for path in plugins]}}
+
+
+def fill(
+    recipes: Sequence[Recipe], target: Path, archive: Archive, numbers: range, series: Sequence[Images]
+) -> dict[str, Path]:
+    """Make one storage folder per version, all with the same instances.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+        The versions.
+    target : Path
+        Where the folders go.
+    archive, numbers : Archive, range
+        Which small instances.
+    series : sequence of Images
+        Which further series.
+
+    Returns
+    -------
+    dict
+        Version to folder.
+    """
+    pieces = [range(start, min(start + _IN_ONE_ZIP, numbers.stop)) for start in range(numbers.start, numbers.stop, _IN_ONE_ZIP)]
+    zips = [archive.zipped(piece) for piece in pieces]
+
+    def one(recipe: Recipe) -> None:
+        with recipe.server(workshop / recipe.version, SyncStorageArea=False) as server:
+            store(server.url, zips)
+            for images in series:
+                store(server.url, [path.read_bytes() for path in images.files])
+
+    with _workshop(target) as workshop:
+        with ThreadPoolExecutor(len(recipes)) as pool:
+            list(pool.map(one, recipes))
+        folders = {recipe.version: target / recipe.version for recipe in recipes}
+        for version, folder in folders.items():
+            if workshop / version != folder:
+                shutil.copytree(workshop / version, folder)
+    return folders
+
+
+@contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """Give a folder in memory, or else the target itself.
+
+    Servers that run in a system of their own see no other folder than those for temporary files.
+    """
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _MEMORY_NEEDED:
+        yield target
+        return
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(_MEMORY)
+    try:
+        with tempfile.TemporaryDirectory(prefix="simple-orthanc-bench-", dir=_MEMORY) as folder:
+            yield Path(folder)
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before

@@ -1,0 +1,226 @@
+"""The markers of a JPEG stream: what they say of the samples, and whether they are sound.
+
+Marker codes and segments: ITU-T T.81, annex B.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
+_HUFFMAN, _QUANTISATION, _RESTART_INTERVAL = 0xC4, 0xDB, 0xDD
+_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+# Sequential with Huffman coding of 8 and of 12 bits, and lossless.
+_DECODABLE = {False: (0xC0, 0xC1), True: (0xC3,)}
+_COMMENTS = frozenset({*range(0xE0, 0xF0), 0xFE})
+# In coded data 0xFF is followed by 0 or by a restart marker; anything else ends it.
+_END_OF_CODED_DATA = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+
+
+@dataclass(frozen=True)
+class JpegHeader:
+    """What the markers before the first scan of a JPEG or JPEG-LS stream say.
+
+    Attributes
+    ----------
+    precision, rows, columns : int
+    components : tuple of int
+        The identifiers of the components.
+    adobe : int or None
+        The colour transform of an Adobe APP14 marker: 0 none, 1 YCbCr.
+    jfif : bool
+        Whether there is a JFIF marker, which promises YCbCr.
+    """
+
+    precision: int
+    rows: int
+    columns: int
+    components: tuple[int, ...]
+    adobe: int | None
+    jfif: bool
+
+    def colour(self, photometric: str) -> str:
+        """Give the colour space of the samples: what the stream says of itself, or else what the header says.
+
+        Examples
+        --------
+        >>> JpegHeader(8, 1, 1, (1, 2, 3), adobe=1, jfif=False).colour("RGB")
+        'YBR_FULL'
+        """
+        if len(self.components) != 3:
+            return photometric
+        if bytes(self.components) in (b"RGB", b"rgb"):
+            return "RGB"
+        if self.adobe is not None:
+            return "YBR_FULL" if self.adobe else "RGB"
+        return "YBR_FULL" if self.jfif or photometric.startswith("YBR") else photometric
+
+
+def jpeg_header(stream: bytes) -> JpegHeader:
+    """Read the markers of a JPEG or JPEG-LS stream up to the start of its frame.
+
+    Raises
+    ------
+    ValueError
+        The stream has no such marker.
+    """
+    adobe: int | None = None
+    jfif = False
+    for marker, content, _ in _segments(stream):
+        if marker == 0xE0 and content.startswith(b"JFIF"):
+            jfif = True
+        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            adobe = content[11]
+        elif marker in _START_OF_FRAME and len(content) >= 6:
+            precision, rows, columns, count = struct.unpack_from(">BHHB", content)
+            return JpegHeader(precision, rows, columns, tuple(content[6 : 6 + 3 * count : 3]), adobe, jfif)
+    raise ValueError("the stream has no JPEG frame header")
+
+
+def checked_stream(stream: bytes, *, lossless: bool) -> bytes:
+    """Refuse a JPEG stream whose markers are malformed, out of place or missing, and leave its comments out.
+
+    Parameters
+    ----------
+    stream : bytes
+    lossless : bool
+        Whether the lossless process is expected, or a sequential one.
+
+    Returns
+    -------
+    bytes
+        The stream without comments and application data, which say nothing of how samples are coded.
+
+    Raises
+    ------
+    ValueError
+        The message says what is wrong.
+    """
+    components: dict[int, int] = {}
+    tables: set[int] = set()
+    scanned: set[int] = set()
+    kept = [stream[:2]]
+    for marker, content, coded in _segments(stream):
+        if marker == _END_OF_IMAGE:
+            if not components or scanned != set(components):
+                raise ValueError("the stream ends before all components were coded")
+            return b"".join((*kept, b"\xff\xd9"))
+        if marker in _START_OF_FRAME:
+            _expect(
+                not components and marker in _DECODABLE[lossless], f"the frame marker 0x{marker:02X} is out of place"
+            )
+            components = _components(content, lossless)
+        elif marker == _HUFFMAN:
+            tables |= _huffman_tables(content, lossless)
+        elif marker == _QUANTISATION:
+            _check_quantisation(content)
+        elif marker == _RESTART_INTERVAL:
+            _expect(len(content) == 2, "the restart interval has the wrong length")
+        elif marker == _START_OF_SCAN:
+            scanned |= _scan(content, components, tables, lossless)
+        else:
+            _expect(marker in _COMMENTS, f"the marker 0x{marker:02X} has no place here")
+        if marker not in _COMMENTS:
+            kept += [struct.pack(">BBH", 0xFF, marker, len(content) + 2), content, coded]
+    raise ValueError("the stream has no end marker")
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Walk from marker to marker: the marker, what its segment holds, and the coded data after a scan header."""
+    _expect(stream[:2] == b"\xff\xd8", "the stream does not begin with a JPEG marker")
+    position = 2
+    while position + 2 <= len(stream):
+        _expect(stream[position] == 0xFF, f"no marker at byte {position} of the stream")
+        marker = stream[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == _END_OF_IMAGE:
+            yield marker, b"", b""
+            return
+        length = int.from_bytes(stream[position + 2 : position + 4], "big")
+        content = stream[position + 4 : position + 2 + length]
+        _expect(length >= 2 and len(content) == length - 2, f"the marker 0x{marker:02X} is cut off")
+        position += 2 + length
+        begin = position
+        if marker == _START_OF_SCAN:
+            found = _END_OF_CODED_DATA.search(stream, position)
+            position = len(stream) if found is None else found.end() - 2
+        yield marker, content, stream[begin:position]
+
+
+def _components(content: bytes, lossless: bool) -> dict[int, int]:
+    """Read the frame header: component to quantisation table."""
+    _expect(
+        len(content) >= 6 and len(content) == 6 + 3 * content[5] and content[5] in (1, 3),
+        "the frame header is malformed",
+    )
+    precision = content[0]
+    _expect(8 <= precision <= 16 if lossless else precision in (8, 12), f"{precision} bits cannot be coded")
+    found = {}
+    for index in range(6, len(content), 3):
+        identifier, sampling, table = content[index : index + 3]
+        across, down = sampling >> 4, sampling & 15
+        _expect(
+            (across, down) == (1, 1) if lossless else 1 <= across <= 4 and 1 <= down <= 4, "the sampling is malformed"
+        )
+        found[identifier] = table
+    _expect(len(found) == content[5], "a component is there twice")
+    return found
+
+
+def _huffman_tables(content: bytes, lossless: bool) -> set[int]:
+    """Check that codes of all lengths fit, and give the tables' numbers."""
+    found = set()
+    position = 0
+    while position < len(content):
+        _expect(position + 17 <= len(content), "a Huffman table is cut off")
+        number, counts = content[position], content[position + 1 : position + 17]
+        _expect(number >> 4 <= 1 and number & 15 <= 3, "a Huffman table has no such number")
+        free = 1
+        for count in counts:
+            free = 2 * free - count
+            _expect(free >= 0, "a Huffman table has more codes than there can be")
+        values = content[position + 17 : position + 17 + sum(counts)]
+        _expect(0 < len(values) == sum(counts) <= 256, "a Huffman table is cut off")
+        if number >> 4 == 0:
+            _expect(max(values) <= (16 if lossless else 15), "a Huffman table has values that cannot be")
+        found.add(number)
+        position += 17 + len(values)
+    return found
+
+
+def _check_quantisation(content: bytes) -> None:
+    position = 0
+    while position < len(content):
+        kind, number = content[position] >> 4, content[position] & 15
+        _expect(kind <= 1 and number <= 3, "a quantisation table has no such number")
+        position += 65 + 64 * kind
+    _expect(position == len(content), "a quantisation table is cut off")
+
+
+def _scan(content: bytes, components: dict[int, int], tables: set[int], lossless: bool) -> set[int]:
+    """Check a scan header against what came before, and give the components it codes."""
+    count = content[0] if content else 0
+    _expect(1 <= count <= 4 and len(content) == 4 + 2 * count, "the scan header is malformed")
+    found = set()
+    for index in range(1, 1 + 2 * count, 2):
+        identifier, choice = content[index], content[index + 1]
+        needed = {choice >> 4} if lossless else {choice >> 4, 0x10 | choice & 15}
+        _expect(identifier in components and needed <= tables, "a scan names what is not there")
+        found.add(identifier)
+    first, _, approximation = content[-3:]
+    if lossless:
+        _expect(1 <= first <= 7 and approximation < 16, "the scan's predictor is malformed")
+    else:
+        _expect(first == 0 and approximation == 0, "the scan is malformed")
+    _expect(len(found) == count, "a scan codes a component twice")
+    return found

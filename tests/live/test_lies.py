@@ -1,0 +1,240 @@
+"""What a server's own search gets wrong in silence is right here; and where the index is wrong, `verify_index` says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from archives import archives, file_bytes, simple_file, store
+from conftest import MakeServer, empty
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnknownTagError, tag
+
+
+def series_files(count: int, **attributes: Any) -> list[bytes]:
+    return [simple_file(number, SeriesInstanceUID=f"1.2.3.{number}", **attributes) for number in range(count)]
+
+
+def test_a_tag_outside_the_database_loses_no_match(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    for number in range(12):
+        kvp = "80" if number in (4, 9, 11) else "120"
+        store(empty_server, simple_file(number, SeriesInstanceUID=f"1.2.3.{number}", KVP=kvp))
+    assert orthanc.select(KVP=80).SeriesInstanceUIDs == ["1.2.3.11", "1.2.3.4", "1.2.3.9"]
+    assert (orthanc.series_count, orthanc.instance_count) == (3, 3)
+
+
+def test_a_limit_on_results_hides_nothing(make_server: MakeServer) -> None:
+    server = make_server({"LimitFindResults": 4, "LimitFindInstances": 4})
+    store(server, *series_files(12, SeriesDescription="head", KVP="80"))
+    with server.connect() as session:
+        assert session.select(SeriesDescription="head").series_count == 12
+        assert session.reset().select(SeriesDescription="H*").instance_count == 12
+        assert session.reset().select(KVP=80).instance_count == 12
+        assert len(session.reset().table("SeriesDescription", "KVP")) == 12
+        assert session.get_dicom_tag("KVP", unique=False) == [80.0] * 12
+
+
+def test_every_instance_of_a_series_is_looked_at(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    for number, kernel in enumerate(["B30f", "B70f", "B70f"]):
+        store(empty_server, simple_file(number, ConvolutionKernel=kernel, KVP=str(100 + 10 * (number % 2))))
+    assert orthanc.select(ConvolutionKernel="B70f").SOPInstanceUIDs == ["1.2.3.4.1", "1.2.3.4.2"]
+    assert orthanc.reset().exclude(ConvolutionKernel="B70f").SOPInstanceUIDs == ["1.2.3.4.0"]
+    orthanc.reset()
+    with pytest.warns(UserWarning, match="KVP differs within 1 of 1 rows"):
+        table = orthanc.table("KVP")
+    assert table.KVP.isna().all()
+    assert orthanc.table("KVP", varying="list").KVP.tolist() == [[100.0, 110.0]]
+    assert orthanc.table("KVP", level="instance").KVP.tolist() == [100.0, 110.0, 100.0]
+
+
+def test_any_value_of_several_is_meant(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    types = [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY"], ["ORIGINAL", "PRIMARY"]]
+    store(empty_server, *(simple_file(number, ImageType=each) for number, each in enumerate(types)))
+    assert orthanc.select(ImageType="ORIGINAL").instance_count == 2
+    assert orthanc.reset().select(ImageType=("ORIGINAL", "PRIMARY")).SOPInstanceUIDs == ["1.2.3.4.2"]
+    assert orthanc.reset().select(ImageType="ORIGINAL\\PRIMARY").SOPInstanceUIDs == ["1.2.3.4.2"]
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", "1.0", "1.00", (0.5, 1.5), "+1"])
+def test_numbers_compare_by_value(empty_server: LocalOrthanc, orthanc: Orthanc, value: Any) -> None:
+    spellings = ["1", "1.0", "1.000000", "+1", "1e0", "2"]
+    store(empty_server, *(simple_file(number, SliceThickness=text) for number, text in enumerate(spellings)))
+    assert orthanc.select(SliceThickness=value).instance_count == 5
+
+
+def test_a_tag_is_decided_at_its_own_level(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(
+        empty_server,
+        simple_file(1, Modality="CT", StudyDate="20200101"),
+        simple_file(2, Modality="PT", StudyDate="20200101", SeriesInstanceUID="1.2.3.5"),
+        simple_file(3, Modality="MR", StudyInstanceUID="1.2.4", SeriesInstanceUID="1.2.4.1", StudyDate="20210101"),
+    )
+    orthanc.select(Modality="CT")
+    assert (orthanc.patient_count, orthanc.study_count, orthanc.series_count) == (1, 1, 1)
+    orthanc.reset().select(StudyDate="20200101")
+    assert (orthanc.patient_count, orthanc.study_count, orthanc.series_count) == (1, 1, 2)
+    assert orthanc.reset().select(StudyDate="2020*").study_count == 1
+    assert orthanc.reset().select(StudyInstanceUID="1.2.*").study_count == 2
+    assert orthanc.reset().select(SeriesNumber=None).series_count == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("höpital*", 1),
+        ("HÖPITAL*", 1),
+        ("hopital*", 1),
+        ("h?pital*", 2),
+        ("Höpital^Éva", 1),
+        ("Ho\u0308pital^E\u0301va", 1),
+    ],
+)
+def test_accents_matter_and_case_does_not(
+    empty_server: LocalOrthanc, orthanc: Orthanc, wanted: str, found: int
+) -> None:
+    for number, name in enumerate(["Höpital^Éva", "Hopital^Eva"]):
+        tags = {"PatientName": name, "SeriesDescription": name, "SpecificCharacterSet": "ISO_IR 100"}
+        store(empty_server, simple_file(number, PatientID=f"p{number}", **tags))
+    assert orthanc.select(PatientName=wanted).patient_count == found
+    assert orthanc.reset().select(SeriesDescription=wanted).series_count == found
+
+
+def test_what_is_wrong_is_found_before_any_request(orthanc: Orthanc) -> None:
+    before = orthanc._source.requests
+    wrong: list[dict[str, Any]] = [
+        {"SliceThicknes": 1},
+        {"StudyDate": "20201301"},
+        {"StudyDate": ("20210101", "20200101")},
+        {"PatientName": ("a", "b")},
+        {"KVP": "high"},
+        {"AnatomicRegionSequence": "Liver"},
+        {"PixelData": "x"},
+    ]
+    for tags in wrong:
+        with pytest.raises(SelectionError):
+            orthanc.select(**tags)
+    with pytest.raises(UnknownTagError, match="SliceThickness"):
+        orthanc.select(SliceThicknes=1)
+    with pytest.raises(SelectionError, match="has no order"):
+        orthanc.select(tag("PatientName") > "A")
+    with pytest.raises(UnknownTagError):
+        orthanc.table("NoSuchTag")
+    assert orthanc.selection == {}
+    assert orthanc._source.requests == before
+
+
+def test_long_values_are_read_from_the_file(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    long = "c" * 300
+    store(empty_server, simple_file(1, ImageComments=long, KVP="80"), simple_file(2, ImageComments=""), simple_file(3))
+    assert orthanc.select(ImageComments=long).SOPInstanceUIDs == ["1.2.3.4.1"]
+    assert orthanc.reset().select(ImageComments=None).SOPInstanceUIDs == ["1.2.3.4.2", "1.2.3.4.3"]
+    assert orthanc.reset().table("ImageComments", level="instance").ImageComments.fillna("").tolist() == [long, "", ""]
+
+
+def test_what_orthanc_keeps_with_the_series_may_differ_inside_it(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    axial, sagittal = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
+    store(
+        empty_server,
+        simple_file(
+            1, ImageOrientationPatient=axial, SequenceName="*tfl", ContrastBolusAgent="GAD", CardiacNumberOfImages=1
+        ),
+        simple_file(2, ImageOrientationPatient=sagittal, SequenceName="epfid", CardiacNumberOfImages=2),
+    )
+    for name, value in [("SequenceName", "epfid"), ("ContrastBolusAgent", None), ("CardiacNumberOfImages", 2)]:
+        assert orthanc.reset().select(**{name: value}).SOPInstanceUIDs == ["1.2.3.4.2"], name
+        assert orthanc.series_count == 1
+    assert orthanc.reset().select(ImageOrientationPatient=tuple(sagittal)).SOPInstanceUIDs == ["1.2.3.4.2"]
+
+
+HALF_WIDTH = ["ISO 2022 IR 13", "ISO 2022 IR 87"]
+
+
+@pytest.mark.parametrize("character_set", [HALF_WIDTH, ["ISO 2022 IR 6", "ISO 2022 IR 87"], ["", "ISO 2022 IR 87"]])
+def test_texts_that_the_server_cannot_decode(
+    empty_server: LocalOrthanc, orthanc: Orthanc, character_set: list[str]
+) -> None:
+    texts = {"PatientName": "YAMADA^TAROU=山田^太郎", "StudyDescription": "頭部", "SeriesDescription": "頭部造影"}
+    # A backslash between values is a yen sign in this character set.
+    texts |= {"ImageComments": "頭", "OperatorsName": ["Op^A", "Op^B"], "ImageType": ["ORIGINAL", "PRIMARY"]}  # type: ignore[dict-item]
+    store(empty_server, simple_file(1, SpecificCharacterSet=character_set, **texts))
+    for name, value in texts.items():
+        meant = tuple(value) if isinstance(value, list) else value
+        assert orthanc.reset().get_dicom_tag(name) == [meant], name
+        assert orthanc.select(**{name: meant}).instance_count == 1, name
+    assert orthanc.reset().select(PatientName="山田^太郎").instance_count == 1
+    assert orthanc.reset().select(PatientName="*太*", SeriesDescription="*造影").instance_count == 1
+    assert orthanc.reset().verify_index().empty
+
+
+# Where the index itself is wrong
+
+
+def test_an_archive_that_agrees_verifies(empty_server: LocalOrthanc) -> None:
+    @given(files=archives())
+    @settings(max_examples=8, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    def run(files: list[bytes]) -> None:
+        empty(empty_server)
+        store(empty_server, *files)
+        with empty_server.connect() as session:
+            found = session.verify_index()
+        assert found.empty, found.to_string()
+
+    run()
+
+
+def test_contradictions_inside_a_study_and_a_series_are_listed(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(
+        empty_server,
+        simple_file(1, PatientName="Meier^Anna", SeriesDescription="head", StudyDate="20200101"),
+        simple_file(2, PatientName="Mayer^Anna", SeriesDescription="neck", StudyDate="20200101"),
+        simple_file(3, PatientName="Meier^Anna", SeriesDescription="head", StudyDate="20200101"),
+    )
+    found = orthanc.verify_index()
+    assert found.tag.tolist() == ["PatientName", "SeriesDescription"] or found.tag.tolist() == [
+        "SeriesDescription",
+        "PatientName",
+    ]
+    rows = found.set_index("tag")
+    assert rows.loc["PatientName", ["level", "problem", "indexed"]].tolist() == [
+        "study",
+        "differs inside the study",
+        "Meier^Anna",
+    ]
+    assert rows.found["PatientName"] == ("Meier^Anna", "Mayer^Anna")
+    assert rows.found["SeriesDescription"] == ("head", "neck")
+    assert rows.files.tolist() == [3, 3]
+    assert rows.StudyInstanceUID.tolist() == ["1.2.3", "1.2.3"]
+    assert rows.SeriesInstanceUID["SeriesDescription"] == "1.2.3.4"
+    assert pd.isna(rows.SeriesInstanceUID["PatientName"])
+    # What is selected is all that is read.
+    assert orthanc.select(SOPInstanceUID="1.2.3.4.2").verify_index().problem.tolist() == ["not what the files say"] * 2
+
+
+def test_what_the_index_leaves_out_or_mangles_is_listed(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    long = "d" * 300
+    store(
+        empty_server,
+        simple_file(1, StudyDescription=long),
+        # Nothing in the database shows that these two kanji were not decoded.
+        file_bytes(
+            {
+                "SpecificCharacterSet": HALF_WIDTH,
+                "PatientID": "p2",
+                "PatientName": "YAMADA^TAROU",
+                "StudyInstanceUID": "1.2.4",
+                "SeriesInstanceUID": "1.2.4.1",
+                "SOPInstanceUID": "1.2.4.1.1",
+                "SeriesDescription": "頭部",
+            }
+        ),
+    )
+    found = orthanc.verify_index().set_index("tag")
+    assert set(found.index) == {"StudyDescription", "SeriesDescription"}
+    assert found.found["StudyDescription"] == (long,)
+    assert pd.isna(found.indexed["StudyDescription"])
+    assert found.found["SeriesDescription"] == ("頭部",)
+    assert found.indexed["SeriesDescription"] == "F,It"
+    assert set(found.problem) == {"not what the files say"}
