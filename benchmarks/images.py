@@ -155,7 +155,9 @@ def make_ct(folder: Path, shape: tuple[int, int, int], description: str = "ct_vo
     return _write(folder, datasets, description, stored.astype(np.int16) - 1024)
 
 
-def make_time_series(folder: Path, shape: tuple[int, int, int, int], seed: int = 2) -> Images:
+def make_time_series(
+    folder: Path, shape: tuple[int, int, int, int], description: str = "mr_times", seed: int = 2
+) -> Images:
     """Make an MR series with several times at each place; `shape` is (time, slice, row, column)."""
     rng = np.random.default_rng(seed)
     array = rng.integers(0, 4096, shape, np.uint16)
@@ -170,7 +172,7 @@ def make_time_series(folder: Path, shape: tuple[int, int, int, int], seed: int =
         PatientName=PATIENT,
         PatientID=PATIENT_ID,
         StudyID="2",
-        SeriesDescription="mr_times",
+        SeriesDescription=description,
         ImagePositionPatient=[(0.0, 0.0, 3.0 * number) for _ in range(times) for number in range(slices)],
         SliceThickness=3.0,
         TemporalPositionIdentifier=[1 + number for number in range(times) for _ in range(slices)],
@@ -179,7 +181,7 @@ def make_time_series(folder: Path, shape: tuple[int, int, int, int], seed: int =
         RepetitionTime=2000,
         EchoTime=30,
     )
-    return _write(folder, datasets, "mr_times", array.astype(np.int16))
+    return _write(folder, datasets, description, array.astype(np.int16))
 
 
 def make_compressed(folder: Path, original: Images, count: int, syntax: str) -> Images:

@@ -157,7 +157,7 @@ def headers(place: Place, name: str, title: str, peers: Peers) -> Job:
         FLOOR: Contestant(lambda: read_files(place.url, images.instances)),
     }
     contestants |= peers("headers", url=place.url, description=images.description, series=images.series, digest=str(len(images.files)))
-    job = Job(name, title, interleaved(contestants, place.rounds))
+    job = Job(name, title.format(len(images.files)), interleaved(contestants, place.rounds))
     with Relay(place.url) as relay:
         session.headers(relay.url, images)
     job.figures = {"share of the bytes": relay.received / images.size, "requests": relay.requests}
@@ -264,7 +264,7 @@ def kvp(place: Place) -> Job:
         value = expected_kvp(place.archive.series_of(number), number)
         wanted[math.inf if value is None else float(value)] += 1
     for images in place.series:
-        wanted[math.inf if images.description == "mr_times" else 120.0] += len(images.files)
+        wanted[math.inf if images.description.startswith("mr_") else 120.0] += len(images.files)
 
     def is_right(found: Sequence[Any]) -> bool:
         return Counter(math.inf if value is None else float(value) for value in found) == wanted

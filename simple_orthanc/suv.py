@@ -202,31 +202,44 @@ class _Body:
 
     def mass(self, formula: str) -> float:
         """Give what an SUV of this type is normalised by, in g, or in cm2 for the body surface area."""
+        return self._of_sex(*self._masses(formula))
+
+    def ratio(self, target: str, source: str) -> float:
+        """Give the factor from one type of SUV to another; of sex O the mean of the two sexes' factors."""
+        to_men, to_women = self._masses(target)
+        from_men, from_women = self._masses(source)
+        return self._of_sex(to_men / from_men, to_women / from_women)
+
+    def _masses(self, formula: str) -> tuple[float, float]:
+        """Give the mass for men and for women; they are equal where the formula does not ask for the sex."""
         if formula == "BW":
-            return self.weight * 1000
+            return self.weight * 1000, self.weight * 1000
         weight, height = self.weight, self.height
         centimetres = height * 100
         if formula == "BSA":
-            return float(0.007184 * weight**0.425 * centimetres**0.725 * 1e4)
+            area = float(0.007184 * weight**0.425 * centimetres**0.725 * 1e4)
+            return area, area
         ratio, index = (weight / centimetres) ** 2, weight / height**2
-        men, women = {
+        masses = {
             "LBM": (1.10 * weight - 120 * ratio, 1.07 * weight - 148 * ratio),
             "LBMJAMES128": (1.10 * weight - 128 * ratio, 1.07 * weight - 148 * ratio),
             "LBMJANMA": (9270 * weight / (6680 + 216 * index), 9270 * weight / (8780 + 244 * index)),
             "IBW": (48 + 1.06 * (centimetres - 152), 45.5 + 0.91 * (centimetres - 152)),
         }[formula]
-        kilograms: float = self._of_sex(men, women)
+        kilograms = self._of_sex(*masses)
         if kilograms <= 0:
             raise SuvError(
                 f"{_FORMULAS[formula]} gives {kilograms:.1f} kg for PatientWeight (0010,1030) {weight:g} kg and "
                 f"PatientSize (0010,1020) {height:g} m."
             )
-        return kilograms * 1000
+        return masses[0] * 1000, masses[1] * 1000
 
     def _of_sex(self, men: float, women: float) -> float:
+        if men == women:
+            return men
         self.sex = _same(self._headers, "PatientSex").upper()
         if self.sex == "O":
-            message = "PatientSex (0010,0040) is O: the mean of the formulas for men and women was used."
+            message = "PatientSex (0010,0040) is O: the mean of the values for men and women was used."
             if message not in self.warnings:
                 self.warnings.append(message)
             return (men + women) / 2
@@ -242,7 +255,7 @@ def _converted(
     target = _KINDS[kind]
     formula = f"stored as SUV by {_FORMULAS[source]}"
     if source != target:
-        ratio = body.mass(target) / body.mass(source)
+        ratio = body.ratio(target, source)
         factors = [factor * ratio for factor in factors]
         formula += f"; converted to {_FORMULAS[target]}"
     weight, height = body.known

@@ -79,6 +79,8 @@ class MemorySource:
         What each request was.
     attached_to : dict
         (kind, name) to level to key to value.
+    doubtful : set of str
+        Keys of studies of which the rows of series hold garbled texts, until they are read again.
     trouble : tuple of int and BaseException, or None
         Raised instead of answering the request of this number, counted from 1.
     """
@@ -97,6 +99,7 @@ class MemorySource:
         self.requests = 0
         self.asked: list[str] = []
         self.attached_to: dict[tuple[str, str], dict[Level, dict[str, Value]]] = {}
+        self.doubtful: set[str] = set()
         self.trouble: tuple[int, BaseException] | None = None
         self.closed = False
         self._indexed = {parse_tag(name).name: level for level, names in indexed.items() for name in names.split()}
@@ -119,7 +122,7 @@ class MemorySource:
     def _dataset(self, key: str) -> Dataset:
         return next(dataset for dataset in self.datasets if self.key(dataset, "instance") == key)
 
-    def _rows(self, level: Level) -> dict[str, Row]:
+    def _rows(self, level: Level, sure: bool = False) -> dict[str, Row]:
         above = LEVELS[depth(level) - 1]
         rows: dict[str, Row] = {}
         for dataset in self.datasets:
@@ -130,7 +133,10 @@ class MemorySource:
                     value = read_value(dataset, parse_tag(name)) if home == level else None
                     if value is not None:
                         values[name] = value
-                rows[key] = Row(key, self.key(dataset, above), (), values)
+                parent = self.key(dataset, above)
+                if parent in self.doubtful and not sure:
+                    values = {name: ("garbled",) if parse_tag(name).vr == "LO" else each for name, each in values.items()}
+                rows[key] = Row(key, parent, (), values, key in self.doubtful)
             if level != "instance":
                 child = self.key(dataset, LEVELS[depth(level) + 1])
                 rows[key].children = tuple(dict.fromkeys((*rows[key].children, child)))
@@ -183,6 +189,11 @@ class MemorySource:
         self._request(f"rows {level}")
         known = self._rows(level)
         yield from (known[key] for key in keys if key in known)
+
+    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+        self._request(f"read again {level}")
+        known = self._rows(level, sure=True)
+        yield from (known[row.key] for row in rows)
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None

@@ -292,7 +292,8 @@ class TestUnits:
             ("LBMJANMA", "F", 9270 * 70 / (8780 + 244 * 70 / 1.75**2)),
             ("IBW", "M", 72.38),
             ("IBW", "F", 66.43),
-            ("IBW", "O", (72.38 + 66.43) / 2),
+            # The mean of the two factors, not of the two masses.
+            ("IBW", "O", 2 / (1 / 72.38 + 1 / 66.43)),
         ],
     )
     def test_stored_by_another_mass(self, stored: str, sex: str, mass: float) -> None:
@@ -320,7 +321,8 @@ class TestUnits:
     @given(
         weight=st.floats(3, 200),
         height=st.floats(1.4, 2.1),
-        sex=st.sampled_from("MFO"),
+        # Of sex O each step takes the mean of two factors, so the way there and back does not cancel out.
+        sex=st.sampled_from("MF"),
         kind=st.sampled_from(["SUVbw", "SUVlbm", "SUVibw", "SUVbsa"]),
     )
     def test_converting_what_is_stored_gives_the_same_as_from_activity(

@@ -10,7 +10,8 @@ What the server is trusted with, and why
 - ``/tools/find`` is used to bring fewer rows, never to decide. Its wildcards are sent only where the answer is sure to
   hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
 - ``LimitFindResults`` cuts answers silently and is nowhere reported, so every find is paged, and a page counts as the
-  last only if it is empty or smaller than a page this server has already given.
+  last only if it is empty or smaller than a page this server has already given. Before Orthanc 1.12.5 pages are taken
+  from what the limit has left over, so there a listing takes the place of a find that may have been cut.
 - Orthanc cannot decode every combination of character sets: what may be mangled is read again from a DICOM file. See
   `simple_orthanc.sources.texts`.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +45,8 @@ from simple_orthanc.workers import map_ordered
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
+# From this version on a find can be paged to its end whatever LimitFindResults says.
+_PAGES_WHOLE = (1, 12, 5)
 # How many UIDs one find may list: SQLite takes a bounded number of parameters.
 _UIDS = 400
 # Up to so many rows are asked for by their ids; for more, the whole level is listed, which costs less.
@@ -72,7 +76,8 @@ _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
-_SAFE = re.compile(r"[^A-Za-z0-9 .^*?,:;()+/-]+")
+# A letter that the server folds away leaves nothing behind, so that not even "?" would find it.
+_SAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
 
 
 class OrthancSource:
@@ -120,11 +125,14 @@ class OrthancSource:
         )
 
     def listing(self, level: Level) -> Iterator[Row]:
+        yield from self._to_rows(level, self._listed(level))
+
+    def _listed(self, level: Level) -> Iterator[dict[str, Any]]:
         since = 0
         while True:
             params = {"expand": "", "short": "", "since": since, "limit": PAGE}
             page = self.transport.json("GET", f"/{ROUTE[level]}", params=params)
-            yield from self._to_rows(level, page)
+            yield from page
             if len(page) < PAGE:
                 return
             since += len(page)
@@ -164,21 +172,39 @@ class OrthancSource:
     def _find(
         self, level: Level, query: dict[str, str], expected: Collection[str] = (), **more: Any
     ) -> list[dict[str, Any]]:
-        """Find objects, page by page; once all the expected ones are there, no further page is asked for."""
+        """Find at least the objects that match; once all the expected ones are there, no further page is asked for."""
         answers: dict[str, dict[str, Any]] = {}
-        since = 0
         is_instance = level == "instance"
+        pages_whole = self.rest.capabilities.version >= _PAGES_WHOLE
         while True:
-            body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Expand": True, "Short": True}
-            body |= {"Since": since, "Limit": PAGE, **more}
-            page = self.transport.json("POST", "/tools/find", body=body, idempotent=True)
+            page = self._page(level, query, len(answers), PAGE, Expand=True, Short=True, **more)
+            before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
+            if expected and answers.keys() >= set(expected):
+                return list(answers.values())
             with self._lock:
                 largest = self._largest_page.get(is_instance, 0)
                 self._largest_page[is_instance] = max(largest, len(page))
-            if not page or len(page) < largest or (expected and answers.keys() >= expected):
-                return list(answers.values())
-            since += len(page)
+            if len(answers) == before or len(page) < (largest if pages_whole else PAGE):
+                break
+        if not pages_whole and self._is_cut(level, len(answers), largest):
+            return list(self._listed(level))
+        return list(answers.values())
+
+    def _page(self, level: Level, query: dict[str, str], since: int, limit: int, **more: Any) -> list[Any]:
+        body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Since": since, "Limit": limit, **more}
+        page = self.transport.json("POST", "/tools/find", body=body, idempotent=True)
+        assert isinstance(page, list)
+        return page
+
+    def _is_cut(self, level: Level, found: int, largest: int) -> bool:
+        """Say whether a find that gave so many may have been cut by LimitFindResults, which paging does not get around.
+
+        It was not if this server has given more, or gives one behind so many of all that there are.
+        """
+        if found < largest:
+            return False
+        return not self._page(level, {}, found, 1) and self.counts()[level] > found
 
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
         rows: list[Row] = []
@@ -414,7 +440,7 @@ def _queries(tag: Tag, patterns: Sequence[str]) -> list[str]:
         return ["\\".join(batch) for batch in batches(list(patterns), _UIDS)]
     if tag.vr == "UI" or len(patterns) > 8:
         return ["" if tag.vr == "UI" else "*"]
-    safe = [re.sub(r"\*+", "*", _SAFE.sub("*", pattern)) for pattern in patterns]
+    safe = [re.sub(r"\*+", "*", _SAFE.sub("*", unicodedata.normalize("NFC", pattern))) for pattern in patterns]
     return list(dict.fromkeys(safe))
 
 

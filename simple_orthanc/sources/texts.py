@@ -41,7 +41,8 @@ def is_decodable(character_set: str | None) -> bool:
     >>> is_decodable("ISO_IR 192"), is_decodable("\\\\ISO 2022 IR 87"), is_decodable("ISO 2022 IR 13\\\\ISO 2022 IR 87")
     (True, True, False)
     """
-    first, *others = (character_set or "").split("\\")
+    # In the JSON of a file with IR 13 this very backslash is a yen sign too.
+    first, *others = re.split(r"[\\\u00a5]", character_set or "")
     return not others or (not first.strip() and len(others) == 1)
 
 

@@ -1,0 +1,172 @@
+"""Runs the benchmark: ``python -m benchmarks``, with the other clients ``python -m benchmarks --peers PYTHON``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
+
+from benchmarks import growth, jobs, report
+from benchmarks.archive import Archive
+from benchmarks.images import Images, make_compressed, make_ct, make_time_series
+from benchmarks.jobs import Job, Place
+from benchmarks.peers import PeerEnvironment
+from benchmarks.resources import importing
+from benchmarks.servers import Recipe, fill, installed
+from benchmarks.timing import ROUNDS, interleaved
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is built and how often it is measured."""
+
+    volume: tuple[int, int, int] = (300, 512, 512)
+    times: tuple[int, int, int, int] = (10, 30, 128, 128)
+    compressed: int = 100
+    instances: int = 20_000
+    # With the volume of 300 slices, a thousand.
+    few_instances: int = 700
+    stand_ins: tuple[int, ...] = growth.STAND_IN_SIZES
+    rounds: int = ROUNDS
+
+
+QUICK = Size((24, 128, 128), (3, 8, 32, 32), 8, 1_000, 200, (2_000,), 2)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was built on the local disk, and the servers' folders."""
+
+    few: dict[str, Path]
+    many: dict[str, Path]
+    series: tuple[Images, ...]
+
+    @property
+    def few_series(self) -> tuple[Images, ...]:
+        """What the server with few instances holds beside these."""
+        return tuple(images for images in self.series if images.description in ("ct_volume", "mr_warm"))
+
+
+def build(folder: Path, size: Size, recipes: Sequence[Recipe]) -> Data:
+    """Make the files, and fill a server with few and one with many instances for each version."""
+    volume = make_ct(folder / "ct", size.volume)
+    series = (
+        volume,
+        make_compressed(folder / "jpeg_2000", volume, size.compressed, JPEG2000Lossless),
+        make_compressed(folder / "jpeg_lossless", volume, size.compressed, JPEGLosslessSV1),
+        make_time_series(folder / "times", size.times),
+        make_time_series(folder / "warm", (1, 4, 32, 32), "mr_warm", seed=3),
+    )
+    archive = Archive(size.instances)
+    data = Data({}, {}, series)
+    data.few.update(fill(recipes, folder / "few", archive, range(size.few_instances), data.few_series))
+    data.many.update(fill(recipes, folder / "many", archive, range(size.instances), series))
+    return data
+
+
+def measure(recipe: Recipe, data: Data, size: Size, stand_ins: list[growth.Step], peers: jobs.Peers) -> list[Job]:
+    """Do all jobs on one version of Orthanc."""
+    archive = Archive(size.instances)
+    done: list[Job] = []
+    with recipe.server(data.few[recipe.version]) as server:
+        place = Place(server.url, recipe.numbers, archive, range(size.few_instances), data.few_series, size.rounds)
+        jobs.warm(place)
+        first = growth.step(place.url, archive, "Orthanc", size.rounds)
+        title = f"headers of {{}} slices, {size.few_instances:,} other instances"
+        few = jobs.headers(place, "headers, small archive", title, jobs.no_peers)
+        uploading = jobs.upload(place, peers)
+    with recipe.server(data.many[recipe.version]) as server:
+        place = Place(server.url, recipe.numbers, archive, range(size.instances), data.series, size.rounds)
+        jobs.warm(place)
+        for name, description, title, options in _volumes(size):
+            done.append(jobs.volume(place, name, title, description, peers, **options))
+        title = f"headers of {{}} slices, {size.instances:,} other instances"
+        done += [jobs.headers(place, "headers", title, peers), few, uploading]
+        done += [jobs.column(place, peers), jobs.table(place), jobs.kvp(place), jobs.one_patient(place), jobs.memory(place)]
+        done.append(growth.judged([first, growth.step(place.url, archive, "Orthanc", size.rounds), *stand_ins]))
+    return done
+
+
+def _volumes(size: Size) -> list[tuple[str, str, str, dict[str, Any]]]:
+    shape, times = " x ".join(map(str, size.volume)), " x ".join(map(str, size.times))
+    return [
+        ("volume", "ct_volume", f"one-line volume, {shape}", {}),
+        ("JPEG 2000", "jpeg_2000", f"JPEG 2000 lossless, {size.compressed} slices", {}),
+        ("JPEG lossless", "jpeg_lossless", f"JPEG lossless, {size.compressed} slices", {}),
+        ("4D", "mr_times", f"4D series, {times}", {"dims": "time"}),
+    ]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, measure and report; give the exit status: 0, or 1 if a bar is missed."""
+    began = time.monotonic()
+    size = QUICK if arguments.quick else Size()
+    recipes, complaints = installed()
+    recipes = [each for each in recipes if not arguments.only or each.version.startswith(tuple(arguments.only))]
+    content: dict[str, Any] = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    content |= {"size": "quick" if arguments.quick else "full", **report.environment(), "orthanc": {}}
+    _say(f"# simple_orthanc, measured {content['date']}\n\n{_surroundings(content)}\n")
+    for complaint in complaints:
+        _say(f"Not measured: {complaint}\n")
+    if not recipes:
+        return 1
+    failures: list[str] = [] if arguments.only else list(complaints)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simple-orthanc-bench-", dir="/tmp")))
+        peers = stack.enter_context(PeerEnvironment(arguments.peers)) if arguments.peers else None
+        data = build(folder, size, recipes)
+        _say(f"Built in {time.monotonic() - began:.0f} s.\n")
+        imported = Job("import", "import", interleaved(importing(), size.rounds))
+        stand_ins = growth.on_stand_ins(size.stand_ins, size.rounds)
+        for recipe in recipes:
+            done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)
+            verdicts = report.judge([*done, imported], recipe.numbers, bool(peers))
+            content["orthanc"][recipe.version] = {
+                "jobs": [report.job_as_dict(job) for job in [*done, imported]],
+                "bars": [verdict.as_dict() for verdict in verdicts],
+            }
+            _say(f"## Orthanc {recipe.version}\n\n{report.table([*done, imported])}\n\n{report.verdict_table(verdicts)}\n")
+            failures += report.missed(verdicts, f"Orthanc {recipe.version}")
+        if peers:
+            content["peers"] = peers.versions
+    content["minutes"] = round((time.monotonic() - began) / 60, 1)
+    if arguments.json:
+        report.write(arguments.json, content)
+    _say(f"Done in {content['minutes']} minutes. " + ("Missed:" if failures else "Every bar is met."))
+    for failure in failures:
+        _say(f"- {failure}")
+    return 1 if failures else 0
+
+
+def _surroundings(content: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in content["packages"].items())
+    return f"Python {content['python']}, {content['processors']} processors, {content['system']}. {packages}."
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Read the command line, and run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="a Python in which the other clients are installed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
+    parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
+    parser.add_argument("--quick", action="store_true", help="small data and two rounds: to see that it works")
+    return run(parser.parse_args(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

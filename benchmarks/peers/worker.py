@@ -1,0 +1,231 @@
+"""Does jobs with the other clients, each with the shortest correct code that its own documents lead to.
+
+Runs in an environment that has the other clients and not this library; questions and answers are lines of JSON. Each
+job takes a fresh client. Only what the client does is timed: the digest of the result is made off the clock.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pydicom
+import pyorthanc
+import requests
+from beren import Orthanc as Beren
+from dicomweb_client.api import DICOMwebClient
+from orthanc_api_client import OrthancApiClient
+
+PACKAGES = ("pyorthanc", "orthanc-api-client", "dicomweb-client", "beren", "pydicom", "numpy", "requests", "httpx")
+# The defaults of some clients are too short for a series.
+_TIMEOUT = 600
+PATIENT = "Bench^Volume"
+
+PYORTHANC = "PyOrthanc"
+API_CLIENT = "orthanc-api-client"
+DICOMWEB = "dicomweb-client"
+BEREN = "beren"
+NUMPY_ROUTE = "simple-orthanc's way"
+
+
+def stacked(datasets: Iterable[pydicom.Dataset]) -> np.ndarray:
+    """Sort slices along z, stack them, and apply the rescaling: what a user of these clients has to write."""
+    ordered = sorted(datasets, key=lambda dataset: float(dataset.ImagePositionPatient[2]))
+    return np.stack([each.pixel_array * int(each.RescaleSlope) + int(each.RescaleIntercept) for each in ordered])
+
+
+def pyorthanc_series(url: str, description: str) -> pyorthanc.Series:
+    client = pyorthanc.Orthanc(url, timeout=_TIMEOUT)
+    (series,) = pyorthanc.find_series(client, {"PatientName": PATIENT, "SeriesDescription": description})
+    return series
+
+
+def pyorthanc_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    return stacked(instance.get_pydicom() for instance in pyorthanc_series(url, description).instances)
+
+
+def pyorthanc_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    return [instance.get_pydicom() for instance in pyorthanc_series(url, description).instances]
+
+
+def pyorthanc_column(url: str, **_: Any) -> Sequence[str]:
+    client = pyorthanc.Orthanc(url, timeout=_TIMEOUT)
+    return [series.description for series in pyorthanc.find_series(client, {})]
+
+
+def pyorthanc_upload(url: str, folder: str, **_: Any) -> None:
+    pyorthanc.upload(pyorthanc.Orthanc(url, timeout=_TIMEOUT), folder)
+
+
+def api_client_files(url: str, description: str) -> list[pydicom.Dataset]:
+    client = OrthancApiClient(url)
+    (series,) = client.series.find({"PatientName": PATIENT, "SeriesDescription": description})
+    files = (client.instances.get_file(each) for each in client.series.get_instances_ids(series.orthanc_id))
+    return [pydicom.dcmread(BytesIO(content)) for content in files]
+
+
+def api_client_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    return stacked(api_client_files(url, description))
+
+
+def api_client_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    return api_client_files(url, description)
+
+
+def api_client_column(url: str, **_: Any) -> Sequence[str]:
+    client = OrthancApiClient(url)
+    return [client.series.get(each).main_dicom_tags.get("SeriesDescription") for each in client.series.get_all_ids()]
+
+
+def api_client_upload(url: str, folder: str, **_: Any) -> None:
+    OrthancApiClient(url).upload_folder(folder)
+
+
+def dicomweb_series(client: DICOMwebClient, description: str) -> tuple[str, str]:
+    filters = {"PatientName": PATIENT, "SeriesDescription": description}
+    (found,) = client.search_for_series(search_filters=filters)
+    return found["0020000D"]["Value"][0], found["0020000E"]["Value"][0]
+
+
+def dicomweb_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    client = DICOMwebClient(f"{url}/dicom-web")
+    # Without media types the server would be asked to decompress.
+    return stacked(client.retrieve_series(*dicomweb_series(client, description), (("application/dicom", "*"),)))
+
+
+def dicomweb_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    client = DICOMwebClient(f"{url}/dicom-web")
+    found = client.retrieve_series_metadata(*dicomweb_series(client, description))
+    return [pydicom.Dataset.from_json(each, lambda tag, vr, uri: None) for each in found]
+
+
+def dicomweb_column(url: str, **_: Any) -> Sequence[str]:
+    client = DICOMwebClient(f"{url}/dicom-web")
+    # The server gives no more than 100 at a time unless told otherwise in its configuration.
+    found: list[Any] = []
+    while page := client.search_for_series(fields=["SeriesDescription"], offset=len(found)):
+        found += page
+    return [each["0008103E"]["Value"][0] for each in found]
+
+
+def dicomweb_upload(url: str, folder: str, **_: Any) -> None:
+    from pathlib import Path
+
+    client = DICOMwebClient(f"{url}/dicom-web")
+    for path in sorted(Path(folder).iterdir()):
+        client.store_instances(datasets=[pydicom.dcmread(path)])
+
+
+def beren_files(url: str, description: str) -> list[pydicom.Dataset]:
+    client = Beren(url, warn_insecure=False)
+    query = {"PatientName": PATIENT, "SeriesDescription": description}
+    (series,) = client.find(query, "Series", expand=True)
+    return [pydicom.dcmread(BytesIO(b"".join(client.get_instance_file(each)))) for each in series["Instances"]]
+
+
+def beren_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    return stacked(beren_files(url, description))
+
+
+def beren_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    return beren_files(url, description)
+
+
+def beren_column(url: str, **_: Any) -> Sequence[str]:
+    client = Beren(url, warn_insecure=False)
+    return [each["MainDicomTags"].get("SeriesDescription") for each in client.get_series(expand=True)]
+
+
+def beren_upload(url: str, folder: str, **_: Any) -> None:
+    from pathlib import Path
+
+    client = Beren(url, warn_insecure=False)
+    for path in sorted(Path(folder).iterdir()):
+        client.add_instance(path.read_bytes())
+
+
+def numpy_route(url: str, series: str, **_: Any) -> np.ndarray:
+    answer = requests.get(f"{url}/series/{series}/numpy", timeout=_TIMEOUT)
+    answer.raise_for_status()
+    return np.load(BytesIO(answer.content))
+
+
+JOBS: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
+    "volume": {
+        PYORTHANC: (pyorthanc_volume, "find_series, get_pydicom, sort, stack, rescale"),
+        API_CLIENT: (api_client_volume, "series.find, instances.get_file, dcmread, sort, stack, rescale"),
+        DICOMWEB: (dicomweb_volume, "search_for_series, retrieve_series, sort, stack, rescale"),
+        BEREN: (beren_volume, "find, get_instance_file, dcmread, sort, stack, rescale"),
+        NUMPY_ROUTE: (numpy_route, "GET /series/{id}/numpy with the headers that requests sends"),
+    },
+    "headers": {
+        PYORTHANC: (pyorthanc_headers, "get_pydicom: whole files"),
+        API_CLIENT: (api_client_headers, "instances.get_file, dcmread: whole files"),
+        DICOMWEB: (dicomweb_headers, "retrieve_series_metadata"),
+        BEREN: (beren_headers, "get_instance_file, dcmread: whole files"),
+    },
+    "upload": {
+        PYORTHANC: (pyorthanc_upload, "upload"),
+        API_CLIENT: (api_client_upload, "upload_folder"),
+        DICOMWEB: (dicomweb_upload, "dcmread, store_instances"),
+        BEREN: (beren_upload, "add_instance"),
+    },
+    "column": {
+        PYORTHANC: (pyorthanc_column, "find_series, Series.description"),
+        API_CLIENT: (api_client_column, "series.get_all_ids, series.get, main_dicom_tags"),
+        DICOMWEB: (dicomweb_column, "search_for_series, page by page"),
+        BEREN: (beren_column, "get_series(expand=True)"),
+    },
+}
+for _compressed in ("JPEG 2000", "JPEG lossless"):
+    JOBS[_compressed] = {name: JOBS["volume"][name] for name in (PYORTHANC, API_CLIENT, DICOMWEB, BEREN)}
+
+
+def digest(job: str, result: Any) -> str:
+    """Make of a result what the caller compares with the right one."""
+    if isinstance(result, np.ndarray):
+        array = result[..., 0] if result.shape[-1] == 1 else result
+        exact = np.ascontiguousarray(array, "<i2")
+        if not np.array_equal(exact, array):
+            return "not 16-bit integers"
+        return f"{array.shape} {hashlib.sha256(exact).hexdigest()}"
+    if job == "column":
+        return " ".join(sorted(set(result)))
+    return "" if result is None else str(len(result))
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked, and say how long it took; without a job, say what can be asked."""
+    if not question:
+        jobs = {job: {peer: note for peer, (_, note) in peers.items()} for job, peers in JOBS.items()}
+        return {"versions": {package: version(package) for package in PACKAGES}, "jobs": jobs}
+    run, _ = JOBS[question["job"]][question["peer"]]
+    gc.collect()
+    began = time.perf_counter()
+    try:
+        result = run(**question["arguments"])
+    except Exception as error:  # a client's failure is a result of the benchmark, whatever it is
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}"}
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "digest": digest(question["job"], result)}
+
+
+def main() -> None:
+    """Answer questions until there are no more; what clients print goes to the standard error stream."""
+    replies, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
