@@ -1,6 +1,8 @@
 # make demo     from nothing to a picture of a volume: environment, Orthanc, upload, select, read
 # make test     everything that must be right; with CI set, against three versions of Orthanc
 # make servers  (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
+# make bench    how fast it is, against the wire and the local disk, on each version of Orthanc that is here
+# make bench-peers  the same, and against the other clients, which are installed into .venv-peers
 # make format   puts the code in shape
 # make clean    removes what the other targets made in this folder
 
@@ -12,7 +14,7 @@ ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test servers format clean orthanc
+.PHONY: demo test servers bench bench-peers format clean orthanc
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -40,6 +42,13 @@ test: $(INSTALLED) orthanc $(if $(CI),servers)
 
 servers:
 	@tools/make-servers "$(SIMPLE_ORTHANC_SERVERS)"
+
+bench: $(INSTALLED) orthanc
+	$(BIN)/python -m benchmarks --json benchmarks/results/bench.json
+
+bench-peers: $(INSTALLED) orthanc
+	@benchmarks/peers/make-environment "$(PYTHON)"
+	$(BIN)/python -m benchmarks --json benchmarks/results/bench-peers.json --peers .venv-peers/bin/python
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -93,7 +93,13 @@ def measure(recipe: Recipe, data: Data, size: Size, stand_ins: list[growth.Step]
             done.append(jobs.volume(place, name, title, description, peers, **options))
         title = f"headers of {{}} slices, {size.instances:,} other instances"
         done += [jobs.headers(place, "headers", title, peers), few, uploading]
-        done += [jobs.column(place, peers), jobs.table(place), jobs.kvp(place), jobs.one_patient(place), jobs.memory(place)]
+        done += [
+            jobs.column(place, peers),
+            jobs.table(place),
+            jobs.kvp(place),
+            jobs.one_patient(place),
+            jobs.memory(place),
+        ]
         done.append(growth.judged([first, growth.step(place.url, archive, "Orthanc", size.rounds), *stand_ins]))
     return done
 
@@ -131,19 +137,21 @@ def run(arguments: argparse.Namespace) -> int:
         stand_ins = growth.on_stand_ins(size.stand_ins, size.rounds)
         for recipe in recipes:
             done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)
-            verdicts = report.judge([*done, imported], recipe.numbers, bool(peers))
+            # Small data says nothing about bars that are set for large.
+            verdicts = [] if arguments.quick else report.judge([*done, imported], recipe.numbers, bool(peers))
             content["orthanc"][recipe.version] = {
                 "jobs": [report.job_as_dict(job) for job in [*done, imported]],
                 "bars": [verdict.as_dict() for verdict in verdicts],
             }
-            _say(f"## Orthanc {recipe.version}\n\n{report.table([*done, imported])}\n\n{report.verdict_table(verdicts)}\n")
+            _say(f"## Orthanc {recipe.version}\n\n{report.table([*done, imported])}\n")
+            _say(f"{report.verdict_table(verdicts)}\n" if verdicts else "The bars are for the full size.\n")
             failures += report.missed(verdicts, f"Orthanc {recipe.version}")
         if peers:
             content["peers"] = peers.versions
     content["minutes"] = round((time.monotonic() - began) / 60, 1)
     if arguments.json:
         report.write(arguments.json, content)
-    _say(f"Done in {content['minutes']} minutes. " + ("Missed:" if failures else "Every bar is met."))
+    _say(f"Done in {content['minutes']} minutes. " + ("Missed:" if failures else "Nothing is missed."))
     for failure in failures:
         _say(f"- {failure}")
     return 1 if failures else 0
@@ -161,7 +169,9 @@ def _say(text: str) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Read the command line, and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="a Python in which the other clients are installed")
+    parser.add_argument(
+        "--peers", type=Path, metavar="PYTHON", help="a Python in which the other clients are installed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
     parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
     parser.add_argument("--quick", action="store_true", help="small data and two rounds: to see that it works")

@@ -1,8 +1,8 @@
 """An archive of many small instances, every tag of which follows from the number of the object.
 
 The same numbers give the same archive to a real server, as DICOM files, and to the stand-in server, which computes its
-answers. The default size is that of an archive in which the costs of Orthanc's routes were measured: 20,000 instances in
-2,111 series of 1,103 studies of 581 patients; other sizes keep the proportions.
+answers. By default there are 20,000 instances in 2,111 series of 1,103 studies of 581 patients; other sizes keep the
+proportions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import BytesIO
 from zipfile import ZIP_STORED, ZipFile
 
@@ -21,7 +21,19 @@ INSTANCES, SERIES, STUDIES, PATIENTS = 20_000, 2_111, 1_103, 581
 
 # The organisation root that pydicom uses for the UIDs it generates.
 _ROOT = "1.2.826.0.1.3680043.8.498"
-_FAMILIES = ("Andersen", "Bakker", "Costa", "Dubois", "Eriksson", "Fischer", "Garcia", "Haas", "Ito", "Jansen", "Kowalski")
+_FAMILIES = (
+    "Andersen",
+    "Bakker",
+    "Costa",
+    "Dubois",
+    "Eriksson",
+    "Fischer",
+    "Garcia",
+    "Haas",
+    "Ito",
+    "Jansen",
+    "Kowalski",
+)
 _GIVEN = ("Anna", "Bram", "Carla", "David", "Emma", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Karin", "Luca", "Mia")
 _MODALITIES = ("CT", "MR", "PT")
 _SOP_CLASSES = {
@@ -235,14 +247,14 @@ def _element(keyword: str, value: object) -> bytes:
     return head + size + content
 
 
-@lru_cache(maxsize=None)
+@cache
 def _number(keyword: str) -> int:
     number = tag_for_keyword(keyword)
     assert number is not None, keyword
     return number
 
 
-@lru_cache(maxsize=None)
+@cache
 def _vr(keyword: str) -> str:
     return "OW" if keyword == "PixelData" else dictionary_VR(keyword)
 

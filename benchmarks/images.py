@@ -86,6 +86,8 @@ class Images:
         Its SeriesDescription, which no other series has.
     files : tuple of Path
         In the order of the slices, time by time.
+    uid : str
+        Its SeriesInstanceUID.
     series : str
         Orthanc's identifier.
     instances : tuple of str
@@ -98,6 +100,7 @@ class Images:
 
     description: str
     files: tuple[Path, ...]
+    uid: str
     series: str
     instances: tuple[str, ...]
     shape: tuple[int, ...]
@@ -119,7 +122,7 @@ def digest(array: NDArray[Any]) -> str:
     exact = np.ascontiguousarray(array, "<i2")
     if not np.array_equal(exact, array):
         return "not 16-bit integers"
-    return f"{array.shape} {hashlib.sha256(exact).hexdigest()}"
+    return f"{array.shape} {hashlib.sha256(exact.data).hexdigest()}"
 
 
 def make_ct(folder: Path, shape: tuple[int, int, int], description: str = "ct_volume", seed: int = 1) -> Images:
@@ -221,7 +224,7 @@ def _compress(job: tuple[Path, Path, str, str]) -> NDArray[Any]:
 
 def _to_jpeg_lossless(path: Path) -> None:
     """Compress with GDCM, since pydicom has no encoder for JPEG Lossless."""
-    import gdcm
+    import gdcm  # type: ignore[import-untyped]
 
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
@@ -257,4 +260,4 @@ def _described(files: tuple[Path, ...], description: str, array: NDArray[Any]) -
         header = pydicom.dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
         chains.append([str(header[tag].value) for tag in tags])
     instances = tuple(orthanc_id(*chain) for chain in chains)
-    return Images(description, files, orthanc_id(*chains[0][:3]), instances, array.shape, digest(array))
+    return Images(description, files, chains[0][2], orthanc_id(*chains[0][:3]), instances, array.shape, digest(array))

@@ -24,6 +24,7 @@ from benchmarks.relay import Relay
 from benchmarks.resources import peak_memory
 from benchmarks.timing import ROUNDS, Contestant, Timing, interleaved
 from benchmarks.wire import Wire, file_path, read_files
+from simple_orthanc import Orthanc
 
 OURS = "ours"
 FLOOR = "floor"
@@ -113,9 +114,13 @@ def volume(place: Place, name: str, title: str, description: str, peers: Peers, 
     }
     # Neither reads a fourth dimension; of compressed slices SimpleITK's GDCM is not the usual decoder.
     if name == "volume":
-        contestants["SimpleITK, local files"] = Contestant(lambda: _simpleitk(images), partial(_is_image, images.digest))
+        contestants["SimpleITK, local files"] = Contestant(
+            lambda: _simpleitk(images), partial(_is_image, images.digest)
+        )
     contestants["pydicom, local files"] = Contestant(lambda: _pydicom(images), right)
-    contestants |= peers(name, url=place.url, description=description, series=images.series, digest=images.digest)
+    contestants |= peers(
+        name, url=place.url, description=description, series=images.series, uid=images.uid, digest=images.digest
+    )
     return Job(name, title, interleaved(contestants, place.rounds))
 
 
@@ -133,7 +138,9 @@ def _simpleitk(images: Images) -> Any:
     """Read with the names of the files known and in order, and without a copy to numpy: the least SimpleITK can do."""
     import SimpleITK
 
-    reader = SimpleITK.ImageSeriesReader()
+    # SimpleITK has no types.
+    library: Any = SimpleITK
+    reader = library.ImageSeriesReader()
     reader.SetFileNames([str(path) for path in images.files])
     return reader.Execute()
 
@@ -156,7 +163,9 @@ def headers(place: Place, name: str, title: str, peers: Peers) -> Job:
         "get_instances": Contestant(lambda: session.instances(place.url, images)),
         FLOOR: Contestant(lambda: read_files(place.url, images.instances)),
     }
-    contestants |= peers("headers", url=place.url, description=images.description, series=images.series, digest=str(len(images.files)))
+    contestants |= peers(
+        "headers", url=place.url, description=images.description, uid=images.uid, digest=str(len(images.files))
+    )
     job = Job(name, title.format(len(images.files)), interleaved(contestants, place.rounds))
     with Relay(place.url) as relay:
         session.headers(relay.url, images)
@@ -194,7 +203,7 @@ def upload(place: Place, peers: Peers) -> Job:
         OURS: Contestant(lambda: session.upload(place.url, folder), is_stored, delete),
         "plain loop": Contestant(lambda: _plain_loop(place.url, images), is_stored, delete),
     }
-    for name, contestant in peers("upload", url=place.url, folder=str(folder), series=images.series, digest="").items():
+    for name, contestant in peers("upload", url=place.url, folder=str(folder)).items():
         contestants[name] = Contestant(contestant.run, is_stored, delete, note=contestant.note)
     title = f"upload of {len(images.files)} files, {images.size / 1e6:.0f} MB"
     return Job("upload", title, interleaved(contestants, place.rounds))
@@ -251,7 +260,10 @@ def table(place: Place) -> Job:
     """Time a table of all series with columns of three levels."""
     count = place.series_count
     contestants = {
-        OURS: Contestant(lambda: session.table(place.url), lambda found: found.shape == (count, 5) and not found.isna().any(axis=None)),
+        OURS: Contestant(
+            lambda: session.table(place.url),
+            lambda found: found.shape == (count, 5) and not found.isna().any(axis=None),
+        ),
         "bare request": Contestant(lambda: bare_request(place.url), lambda found: len(found) == count),
     }
     return Job("table", f"table of {count:,} series, five columns", interleaved(contestants, place.rounds))
@@ -279,7 +291,9 @@ def kvp(place: Place) -> Job:
 
 def _ways_to_kvp(place: Place) -> Mapping[str, Callable[[], list[Any]]]:
     def found_by(content: dict[str, Any]) -> list[Any]:
-        answers = Wire(place.url).json("/tools/find", {"Level": "Instance", "Query": {}, "RequestedTags": ["KVP"], **content})
+        answers = Wire(place.url).json(
+            "/tools/find", {"Level": "Instance", "Query": {}, "RequestedTags": ["KVP"], **content}
+        )
         return [answer["RequestedTags"].get("KVP") or None for answer in answers]
 
     def tags_of(route: str) -> list[Any]:
@@ -309,7 +323,7 @@ def typical_patient(archive: Archive) -> int:
 
 
 def one_patient(place: Place) -> Job:
-    """Count the requests of selecting a patient and counting at four levels, beside those of connecting; and time it."""
+    """Time selecting a patient and counting at four levels, and count the requests, those of connecting apart."""
     patient = typical_patient(place.archive)
     name = patient_tags(patient)["PatientName"]
     studies = place.archive.studies_in(patient)
@@ -318,7 +332,7 @@ def one_patient(place: Place) -> Job:
     contestants = {OURS: Contestant(lambda: session.one_patient(place.url, name), lambda found: found == wanted)}
     job = Job("one patient", "select one patient by name, count at four levels", interleaved(contestants, place.rounds))
     with Relay(place.url) as relay:
-        session.Orthanc(relay.url).close()
+        Orthanc(relay.url).close()
         connecting = relay.requests
         session.one_patient(relay.url, name)
         job.figures = {"requests": relay.requests - 2 * connecting, "requests to connect": connecting}
@@ -337,7 +351,7 @@ def warm(place: Place) -> None:
     small = place.images("mr_warm")
     session.volume(place.url, small)
     session.headers(place.url, small)
-    with session.Orthanc(place.url) as orthanc:
+    with Orthanc(place.url) as orthanc:
         orthanc.select(PatientName=PATIENT, SeriesDescription=small.description).table("KVP")
     connection = http.client.HTTPConnection(place.url.partition("//")[2])
     connection.request("GET", "/system")

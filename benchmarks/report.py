@@ -44,7 +44,12 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Give what the JSON of a run keeps."""
-        kept = {"job": self.bar.job, "against": self.bar.against, "at_most": self.bar.at_most, "measured": self.measured}
+        kept = {
+            "job": self.bar.job,
+            "against": self.bar.against,
+            "at_most": self.bar.at_most,
+            "measured": self.measured,
+        }
         return kept | {"met": self.met} | ({"reason": self.reason} if self.reason else {})
 
 
@@ -135,7 +140,9 @@ def missed(verdicts: Iterable[Verdict], version_name: str) -> list[str]:
     named = []
     for verdict in verdicts:
         if not verdict.met:
-            found = verdict.reason or f"{_number(verdict.measured or math.nan)} instead of {_number(verdict.bar.at_most)}"
+            found = (
+                verdict.reason or f"{_number(verdict.measured or math.nan)} instead of {_number(verdict.bar.at_most)}"
+            )
             named.append(f"{version_name}: {verdict.bar.job}, against {verdict.bar.against}: {_one_line(found)}")
     return named
 

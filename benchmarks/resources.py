@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from benchmarks.timing import Contestant, Elsewhere
 ROOT = Path(__file__).parents[1]
 
 _IMPORTS = {
-    "ours": "from simple_orthanc.session import Orthanc",
+    "ours": "import simple_orthanc",
     "requests and pydicom": "import requests, pydicom",
 }
 
@@ -24,7 +25,7 @@ def importing() -> dict[str, Contestant]:
     """Give the contestants of the job of importing; compiled bytecode is there for all, as after an installation."""
     for statement in _IMPORTS.values():
         _import(statement)
-    return {name: Contestant(lambda statement=statement: _import(statement)) for name, statement in _IMPORTS.items()}
+    return {name: Contestant(partial(_import, statement)) for name, statement in _IMPORTS.items()}
 
 
 def _import(statement: str) -> Elsewhere:
@@ -78,7 +79,7 @@ def _memory(name: str) -> int:
 
 def _measure(url: str, *descriptions: str) -> dict[str, int]:
     from benchmarks.images import PATIENT
-    from simple_orthanc.session import Orthanc
+    from simple_orthanc import Orthanc
 
     before = array = 0
     for description in descriptions:

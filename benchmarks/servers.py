@@ -20,7 +20,7 @@ from benchmarks.archive import Archive
 from benchmarks.images import Images
 from benchmarks.wire import store
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.local import LocalOrthanc, find_program
+from simple_orthanc.local import LocalOrthanc
 
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
 WANTED = ("1.10", "1.12", "1.13")
@@ -84,10 +84,7 @@ def installed() -> tuple[list[Recipe], list[str]]:
 
 
 def _candidates() -> Iterator[dict[str, Any]]:
-    try:
-        yield {"program": find_program()}
-    except OrthancError:
-        pass
+    yield {}
     for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
         inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
         plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
@@ -116,7 +113,10 @@ def fill(
     dict
         Version to folder.
     """
-    pieces = [range(start, min(start + _IN_ONE_ZIP, numbers.stop)) for start in range(numbers.start, numbers.stop, _IN_ONE_ZIP)]
+    pieces = [
+        range(start, min(start + _IN_ONE_ZIP, numbers.stop))
+        for start in range(numbers.start, numbers.stop, _IN_ONE_ZIP)
+    ]
     zips = [archive.zipped(piece) for piece in pieces]
 
     def one(recipe: Recipe) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.images import PATIENT, Images
-from simple_orthanc.session import Orthanc
+from simple_orthanc import Orthanc
 
 if TYPE_CHECKING:
     from pathlib import Path

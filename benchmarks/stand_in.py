@@ -1,7 +1,7 @@
 """A stand-in for Orthanc 1.12.7 that holds an archive of any size: ``python -m benchmarks.stand_in 1000000``.
 
-It keeps no objects: every answer is computed from the numbers of the objects, and names are found by an index. It prints
-its URL and answers until its standard input is closed. What it does not know it refuses with 501, so that a
+It keeps no objects: every answer is computed from the numbers of the objects, and names are found by an index. It
+prints its URL and answers until its standard input is closed. What it does not know it refuses with 501, so that a
 client's new habit is seen, and not answered wrongly.
 """
 
@@ -233,7 +233,11 @@ class StandIn:
     def _below(self, above: str, numbers: Iterable[int], level: str) -> Iterable[int]:
         if above == level:
             return numbers
-        inside = {"Patient": self.archive.studies_in, "Study": self.archive.series_in, "Series": self.archive.instances_in}
+        inside = {
+            "Patient": self.archive.studies_in,
+            "Study": self.archive.series_in,
+            "Series": self.archive.instances_in,
+        }
         child = _LEVELS[_LEVELS.index(above) + 1]
         return self._below(child, (each for number in numbers for each in inside[above](number)), level)
 

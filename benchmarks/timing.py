@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What takes longer than this many seconds is run twice at most.
-LONG = 5.0
-LONG_ROUNDS = 2
 ROUNDS = 5
+# From how many seconds on a contestant is run how often at most.
+_FEWER_ROUNDS = ((60.0, 1), (5.0, 2))
 
 
 class SkippedError(Exception):
@@ -92,7 +91,7 @@ def interleaved(contestants: Mapping[str, Contestant], rounds: int = ROUNDS) -> 
     contestants : mapping
         Name to contestant. Each round begins with another one.
     rounds : int
-        How often each is run; one that took more than five seconds is run twice at most.
+        How often each is run; one that took more than five seconds twice at most, more than a minute once.
 
     Returns
     -------
@@ -106,7 +105,8 @@ def interleaved(contestants: Mapping[str, Contestant], rounds: int = ROUNDS) -> 
         for name in names[start:] + names[:start]:
             timing = timings[name]
             taken = timing.seconds[0] * contestants[name].share if timing.seconds else 0.0
-            if not timing.error and (number < LONG_ROUNDS or taken <= LONG):
+            most = next((times for seconds, times in _FEWER_ROUNDS if taken > seconds), rounds)
+            if not timing.error and number < most:
                 _run(contestants[name], timing)
     return timings
 

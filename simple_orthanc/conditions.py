@@ -332,7 +332,7 @@ def _single(field: Field, value: Any) -> Test:
     vr = field.vr
     if vr in NUMBER_VRS | DATE_VRS:
         return Compare("==", _operand(field, value))
-    if isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool):
+    if _is_number(value):
         if vr == "UN":
             return Compare("==", _operand(field, value))
         if float(value).is_integer():
@@ -340,6 +340,10 @@ def _single(field: Field, value: Any) -> Test:
     raise SelectionError(
         f"{field} is text ({vr}), and {value!r} is a {type(value).__name__}: give a text or a list of texts."
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, (bool, np.bool_))
 
 
 def _operand(field: Field, value: Any) -> Comparable:
@@ -376,7 +380,7 @@ def _convert(vr: str, value: Any) -> Comparable | None:
 
 
 def _number(value: Any) -> int | float | None:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, Decimal)):
+    if not _is_number(value):
         return None
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 

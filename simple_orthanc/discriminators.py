@@ -155,6 +155,23 @@ def of_header(header: Dataset) -> dict[str, Value]:
     return result
 
 
+def selectable(header: Dataset) -> frozenset[str]:
+    """Give the words whose DICOM keyword stands at the top level of a header, so that a selection by it finds it.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.EchoTime = "4.6"
+    >>> selectable(header)
+    frozenset({'echo time'})
+    """
+    return frozenset(
+        discriminator.word
+        for discriminator in DISCRIMINATORS
+        if not discriminator.sources[0][0] and elements.tag_of(discriminator.keyword) in header
+    )
+
+
 def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
     """Give the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
     result: dict[str, Value] = {}

@@ -184,9 +184,10 @@ def _made_by_another(header: Dataset, makers: tuple[str, ...]) -> bool:
 def _raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
     """Give the value of an element, its VR, and whether its bytes are little endian."""
     number_ = tag_of(tag) if isinstance(tag, str) else int(tag)
-    if number_ not in header:
+    # The public ways to an element make a tag object of the number each time, which costs more than all the rest here.
+    element: Any = header._dict.get(number_)  # type: ignore[call-overload]
+    if element is None:
         return None, "", True
-    element: Any = header.get_item(number_)
     if not isinstance(element, RawDataElement):
         return element.value, str(element.VR), True
     vr = element.VR or "UN"

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements, geometry
-from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header
+from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
 
@@ -44,6 +44,8 @@ class Plane:
         SliceThickness in mm, only for a single slice.
     discriminators : mapping
         Word of each discriminator that is present to its value.
+    selectable : frozenset of str
+        Words of the discriminators whose keyword stands at the top level of the header, where select finds it.
     segment : int or None
         ReferencedSegmentNumber of a binary or fractional segmentation.
     """
@@ -64,6 +66,7 @@ class Plane:
     thickness: float | None = None
     frame_of_reference: str = ""
     discriminators: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    selectable: frozenset[str] = frozenset()
     segment: int | None = None
     segment_name: str = ""
     frames: int = 1
@@ -143,6 +146,7 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,
+        "selectable": selectable(header),
     }
     if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
         return _from_groups(header, frames, common)
@@ -263,7 +267,7 @@ def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[st
         except ValueError as error:
             raise InconsistentSlicesError(
                 f"The ImageOrientationPatient of SOPInstanceUID {uid} is not usable: {error}. "
-                "Leave the image out with exclude(SOPInstanceUID=...), or read it with get_instances()."
+                f"Leave the image out with exclude(SOPInstanceUID={uid!r}), or read it with get_instances()."
             ) from error
     return {
         "position": position,

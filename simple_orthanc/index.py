@@ -46,6 +46,8 @@ class Index:
         self._complete: set[Level] = set()
         self._columns: dict[str, dict[str, Value]] = {}
         self._sure: set[str] = set()
+        # Key of instance to key of series, as the rows of series have it; None: to be made anew from these.
+        self._owners: dict[str, str] | None = None
         self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
         self._revision: Revision | None = None
         self._counts: dict[Level, int] | None = None
@@ -70,24 +72,19 @@ class Index:
     def begin(self) -> None:
         """Note in which state the archive is, before anything is read from it; only once."""
         if self._revision is None:
-            self._note(self.source.revision())
-
-    def _note(self, revision: Revision) -> None:
-        self._revision = revision
-        if revision.counts is not None:
-            self._counts = dict(revision.counts)
+            self._revision = self.source.revision()
 
     def updated(self) -> Index:
         """Give an index that is up to date, with all that is still true of this one; this one stays as it is.
 
-        Nothing new: everything is kept. Only additions: their rows are added. Something is gone or replaced: studies and
-        series are listed again when they are asked for, and what was read from the files of other instances is kept.
+        Nothing new: everything is kept. Only additions: their rows are added. Something is gone or replaced: studies
+        and series are listed again when they are asked for, and what was read from the files of others is kept.
         """
         fresh = Index(self.source)
         if self._revision is None:
             return fresh
         changes = self.source.changes(self._revision)
-        fresh._note(changes.revision)
+        fresh._revision = changes.revision
         if changes.added is None:
             return fresh
         for name, column in self._columns.items():
@@ -111,6 +108,7 @@ class Index:
         while level != "patient":
             rows = list(self._ask().rows(level, keys))
             self._rows[level].update((row.key, row) for row in rows)
+            self._owners = None
             self._sure.difference_update(row.key for row in rows)
             keys = list(dict.fromkeys(row.parent for row in rows))
             level = LEVELS[depth(level) - 1]
@@ -118,7 +116,9 @@ class Index:
     def counts(self) -> dict[Level, int]:
         """Count everything, at each level."""
         if self._counts is None:
-            self._counts = dict(self._ask().counts())
+            source = self._ask()
+            counted = self._revision.counts if self._revision is not None else None
+            self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
 
     def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
@@ -137,6 +137,7 @@ class Index:
         for row in rows:
             self._rows[level].setdefault(row.key, row)
             keys.append(row.key)
+        self._owners = None if level == "series" else self._owners
         return keys
 
     def is_listed(self, level: Level) -> bool:
@@ -148,6 +149,7 @@ class Index:
         if level not in self._complete:
             rows = {row.key: row for row in self._ask().listing(level)}
             self._rows[level] = rows
+            self._owners = None if level == "series" else self._owners
             self._sure.difference_update(rows)
             self._complete.add(level)
         return list(self._rows[level])
@@ -174,6 +176,8 @@ class Index:
     def up(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Go up from a level: for each key the key of what holds it, one for one."""
         result = list(keys)
+        if level == "instance" and level != target:
+            result, level = self._series_of(result), "series"
         while level != target:
             self.load(level, result)
             rows = self._rows[level]
@@ -189,8 +193,8 @@ class Index:
         gone = [key for key in missing if key not in self._rows[level]]
         if gone:
             raise SelectionError(
-                f"{len(gone)} of {len(keys)} objects of level {level} are not known: the archive has changed since it was "
-                f"read. refresh() brings what is known up to date and keeps the selection."
+                f"{len(gone)} of {len(keys)} objects of level {level} are not known: the archive has changed since it "
+                f"was read. refresh() brings what is known up to date and keeps the selection."
             )
 
     def _fetch(self, level: Level, missing: Sequence[str]) -> None:
@@ -268,10 +272,14 @@ class Index:
 
     def _series_of(self, keys: Sequence[str]) -> list[str]:
         """Give the series of instances; from the rows of series, which list their instances, where these are there."""
-        owners = {child: row.key for row in self._rows["series"].values() for child in row.children}
-        if all(key in owners for key in keys):
-            return [owners[key] for key in keys]
-        return self.up("instance", keys, "series")
+        if self._owners is None:
+            self._owners = {child: row.key for row in self._rows["series"].values() for child in row.children}
+        owners = self._owners
+        if not all(key in owners for key in keys):
+            self.load("instance", keys)
+            rows = self._rows["instance"]
+            return [rows[key].parent for key in keys]
+        return [owners[key] for key in keys]
 
     def _file_column(self, tag: Tag, keys: Sequence[str]) -> list[Value]:
         self.read_files([tag], keys)

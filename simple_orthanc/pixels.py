@@ -78,7 +78,7 @@ def stored(dataset: Dataset) -> NDArray[Any]:
         kind = elements.text(dataset, "SOPClassUID")
         raise NoPixelDataError(
             f"Pixels were asked of {elements.text(dataset, 'SOPInstanceUID') or 'an object'}, which has none: it is "
-            f"{UID(kind).name if kind else 'of no stated SOP class'}. Select images only, for example by Modality."
+            f"{UID(kind).name if kind else 'of no stated SOP class'}. Read it with get_headers(), or select images only, for example by Modality."
         )
     try:
         return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset)
@@ -90,8 +90,12 @@ def stored(dataset: Dataset) -> NDArray[Any]:
         raise PixelDecodeError(
             f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({_syntax_name(dataset)}): "
             f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
-            "store it again, or leave it out."
+            f"store it again, or leave it out with {_without(dataset)}."
         ) from error
+
+
+def _without(dataset: Dataset) -> str:
+    return f"exclude(SOPInstanceUID={elements.text(dataset, 'SOPInstanceUID')!r})"
 
 
 def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | None:

@@ -85,6 +85,8 @@ def uneven(label: str, planes: Sequence[Plane], found: Arrangement) -> VolumeErr
 def _regular_parts(planes: Sequence[Plane]) -> str:
     """Find a tag whose values part an uneven stack into regular ones."""
     for word, discriminator in BY_WORD.items():
+        if not all(word in plane.selectable for plane in planes):
+            continue
         parts: dict[Value | None, list[Plane]] = {}
         for plane in planes:
             parts.setdefault(plane.discriminators.get(word), []).append(plane)

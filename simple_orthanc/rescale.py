@@ -298,7 +298,7 @@ def _usable_slope(header: Dataset, slope: float, keyword: str) -> float:
     if slope == 0:
         raise VolumeError(
             f"{elements.name_of(keyword)} of {elements.instance_of(header)} is 0, which makes all pixels alike. "
-            "Read units='stored'."
+            'Read it with get_volume(units="stored").'
         )
     return slope
 
@@ -306,7 +306,10 @@ def _usable_slope(header: Dataset, slope: float, keyword: str) -> float:
 def _modality_table(header: Dataset, item: Dataset) -> tuple[NDArray[Any], NDArray[Any]]:
     descriptor = elements.numbers(item, "LUTDescriptor")
     if len(descriptor) != 3 or "LUTData" not in item:
-        raise VolumeError(f"The Modality LUT of {elements.instance_of(header)} is incomplete. Read units='stored'.")
+        raise VolumeError(
+            f"The Modality LUT of {elements.instance_of(header)} is incomplete. "
+            'Read it with get_volume(units="stored").'
+        )
     entries, first, bits = (int(value) for value in descriptor)
     entries = (entries & 0xFFFF) or 1 << 16
     first &= 0xFFFF
@@ -323,7 +326,7 @@ def _modality_table(header: Dataset, item: Dataset) -> tuple[NDArray[Any], NDArr
     if len(table) < entries:
         raise VolumeError(
             f"The Modality LUT of {elements.instance_of(header)} has {len(table)} entries instead of {entries}. "
-            "Read units='stored'."
+            'Read it with get_volume(units="stored").'
         )
     return np.arange(first, first + entries, dtype=np.int64), table.astype(np.uint16)
 
@@ -336,7 +339,7 @@ def _real_world(header: Dataset, frame: int) -> Rescale:
             f"units='real world' was asked of {elements.instance_of(header)}, and its RealWorldValueMappingSequence "
             "(0040,9096) "
             + (f"has {len(mappings)} mappings ({names}), where one is needed." if mappings else "is missing.")
-            + " Read units='modality'."
+            + ' Read it with get_volume(units="modality").'
         )
     item = mappings[0]
     source = "RealWorldValueMappingSequence (0040,9096)"
@@ -395,7 +398,7 @@ def _philips(header: Dataset, frame: int) -> Rescale:
             return Rescale(1.0 / slope, -intercept / slope, None, "Philips", source)
     raise VolumeError(
         f"units='philips' was asked of {elements.instance_of(header)}, and Philips's Scale Slope (2005,100E) is "
-        "missing or 0. Read units='modality'."
+        'missing or 0. Read it with get_volume(units="modality").'
     )
 
 

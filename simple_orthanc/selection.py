@@ -60,8 +60,8 @@ class Selection:
     Attributes
     ----------
     level : str or None
-        The deepest level at which a criterion has decided; whatever lies below its keys is selected too. None: the whole
-        archive, of which nothing has been listed yet.
+        The deepest level at which a criterion has decided; whatever lies below its keys is selected too. None: the
+        whole archive, of which nothing has been listed yet.
     keys : tuple of str
         Keys of rows of that level.
     criteria, steps : tuple

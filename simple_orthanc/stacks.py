@@ -265,7 +265,7 @@ def _separating(stacks: Sequence[Stack]) -> list[str]:
     marks = {
         BY_WORD[word].keyword: value
         for word, value in first.discriminators.items()
-        if word in BY_WORD and value is not None and BY_WORD[word].by_value
+        if word in first.planes[0].selectable and value is not None and BY_WORD[word].by_value
     }
     if len({stack.shape[1:3] for stack in stacks}) > 1:
         marks.update(Rows=float(first.shape[1]), Columns=float(first.shape[2]))

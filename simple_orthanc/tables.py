@@ -81,7 +81,7 @@ class Columns:
             self._index.read_files(tags, self._selection.at(self._index, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
-        """Give, for each row, the distinct values of a tag in it; a row in which it is missing throughout gives [None]."""
+        """Give, for each row, the distinct values of a tag in it, [None] where it is missing throughout."""
         home = self._index.source.indexed(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
@@ -125,7 +125,8 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
     if varying not in ("na", "list"):
         raise SelectionError(f'varying={varying!r} is neither "na" nor "list".')
     parsed = [parse_column(name) for name in names or default_columns(columns.level)]
-    labels = [str(name) if names and isinstance(name, str) else str(tag) for name, tag in zip(names or parsed, parsed, strict=True)]
+    asked = zip(names or parsed, parsed, strict=True)
+    labels = [str(name) if isinstance(name, str) else str(tag) for name, tag in asked]
     columns.read([tag for tag in parsed if isinstance(tag, Tag)])
     content = [_column(columns, tag, varying) for tag in parsed]
     if not content:
@@ -146,8 +147,8 @@ def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any
         return pd.Series([_distinct(values, tag) for values in found], dtype=object)
     if differing:
         warnings.warn(
-            f"{tag} differs within {differing} of {len(found)} rows of level {columns.level!r}, which show NA: ask for it "
-            f'at a deeper level, or with varying="list".',
+            f"{tag} differs within {differing} of {len(found)} rows of level {columns.level!r}, which show NA: ask for "
+            f'it at a deeper level, or with varying="list".',
             stacklevel=4,
         )
     return typed_column([values[0] if len(values) == 1 else None for values in found], tag, stacklevel=5)

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 import pydicom.datadict as dictionary
 from pydicom.dataset import Dataset
@@ -83,7 +83,7 @@ class Step:
         if self.creator is None:
             return self.number if self.number in dataset else None
         for block in range(0x10, 0x100):
-            owner = dataset.get((self.group, block))
+            owner: Any = dataset.get((self.group, block))
             if owner is not None and str(owner.value).strip() == self.creator:
                 number = self.group << 16 | block << 8 | self.element
                 if number in dataset:
@@ -212,7 +212,8 @@ def _parse_steps(text: str) -> Iterator[Step]:
 
 def _split_path(text: str) -> list[str]:
     """Split at the dots that separate steps: not those inside the creator of a private block."""
-    parts, start = [], 0
+    parts: list[str] = []
+    start = 0
     while True:
         private = _PRIVATE_DCMTK.match(text, start)
         dot = -1 if _PRIVATE_XX.match(text, start) else text.find(".", private.end() if private else start)
@@ -290,13 +291,14 @@ def parse_tag(tag: TagLike) -> Tag:
         return _parse_text(tag.strip())
     if isinstance(tag, int) and not isinstance(tag, bool) and 0 <= tag <= 0xFFFFFFFF:
         return Tag((Step(tag >> 16, tag & 0xFFFF),))
-    if isinstance(tag, tuple) and len(tag) > 1:
-        *creator, element = tag[1:]
-        if all(isinstance(part, int) and 0 <= part <= 0xFFFF for part in (tag[0], element)):
+    given: Any = tag
+    if isinstance(given, tuple) and len(given) > 1:
+        *creator, element = given[1:]
+        if all(isinstance(part, int) and 0 <= part <= 0xFFFF for part in (given[0], element)):
             if not creator:
-                return Tag((Step(int(tag[0]), int(element)),))
+                return Tag((Step(given[0], element),))
             if len(creator) == 1 and isinstance(creator[0], str) and creator[0].strip():
-                return Tag((Step(int(tag[0]), int(element) & 0xFF, creator[0].strip()),))
+                return Tag((Step(given[0], element & 0xFF, creator[0].strip()),))
     raise UnknownTagError(f"{tag!r} is not a DICOM tag. {close_matches('')}")
 
 

@@ -98,7 +98,7 @@ def _from_element(element: DataElement) -> Value:
     if element.VR == "SQ":
         return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
     if element.VR == "AT":
-        numbers = content if isinstance(content, (list, tuple)) or hasattr(content, "type_constructor") else [content]
+        numbers = [content] if isinstance(content, int) else content
         return tuple(f"{int(number) >> 16:04x},{int(number) & 0xFFFF:04x}" for number in numbers) or None
     if isinstance(content, bytes):
         return _from_unknown(content) if element.VR == "UN" else (content,)

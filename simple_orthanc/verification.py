@@ -97,7 +97,8 @@ def _report(
         rows.append(row)
     frame = pd.DataFrame(rows, columns=[*_IDENTIFIERS.values(), *COLUMNS])
     types = {name: "Int64" if name == "files" else "string" for name in frame.columns if name != "found"}
-    return frame.astype(types)
+    typed: pd.DataFrame = frame.astype(types)
+    return typed
 
 
 def _text(value: Value, tag: Tag) -> str | None:

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import handover, picture, pixels, suv
-from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, VolumeError
+from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, SuvError, VolumeError
 from simple_orthanc.frames import Plane
 from simple_orthanc.geometry import Geometry, Vector
 from simple_orthanc.stacks import Stack, several
@@ -381,7 +381,10 @@ class _Values:
         self.unit = self._one_unit(planes)
         if kind is not None:
             instances = list(dict.fromkeys(plane.instance for plane in planes))
-            factors, self.suv = suv.suv_scale([headers[instance] for instance in instances], kind)
+            try:
+                factors, self.suv = suv.suv_scale([headers[instance] for instance in instances], kind)
+            except SuvError as error:
+                raise SuvError(f'{error.message} get_volume(units="modality") reads the values as they are.') from error
             self._factors = dict(zip(instances, factors, strict=True))
             self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")
             self.dtype = np.dtype(np.float32)

@@ -90,7 +90,7 @@ def elements() -> Dataset:
     dataset.SelectorSLValue = [-5]
     dataset.SelectorUVValue = [2**64 - 1]
     dataset.FrameIncrementPointer = [0x00181063, 0x00181065]
-    dataset.OffendingElement = 0x00100010
+    dataset.DimensionIndexPointer = 0x00100010
     dataset.OtherPatientIDs = ""
     dataset.AccessionNumber = "  "
     dataset.add_new("SmallestImagePixelValue", "SS", -3)
@@ -118,7 +118,7 @@ EXPECTED: dict[str, Value] = {
     "SelectorSLValue": ("-5",),
     "SelectorUVValue": ("18446744073709551615",),
     "FrameIncrementPointer": ("0018,1063", "0018,1065"),
-    "OffendingElement": ("0010,0010",),
+    "DimensionIndexPointer": ("0010,0010",),
     "OtherPatientIDs": None,
     "AccessionNumber": None,
     "SmallestImagePixelValue": ("-3",),
@@ -168,7 +168,7 @@ def test_what_pydicom_refuses_is_still_read() -> None:
     assert read_value(dataset, parse_tag("StudyDate")) == ("20201399",)
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "reportsi.dcm", "chrH31.dcm"])
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "reportsi.dcm", "waveform_ecg.dcm"])
 def test_every_text_and_number_of_a_real_file_is_what_pydicom_reads(name: str) -> None:
     path = get_testdata_file(name)
     assert path is not None
@@ -226,7 +226,8 @@ def test_numbers(text: str, vr: str, number: float | None) -> None:
     assert type(found) is type(number)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+# At the very end of the range, rounding to sixteen letters makes infinity.
+@given(st.floats(-1e308, 1e308))
 def test_a_decimal_string_is_the_number_pydicom_reads(number: float) -> None:
     text = pydicom.valuerep.format_number_as_ds(number)
     assert parse_number(text, "DS") == float(DSfloat(text))

@@ -105,8 +105,8 @@ class Rest:
         system = self.get("/system")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
             raise TransportError(
-                f"{self._transport.url} answered, but it is not Orthanc: its /system says {str(system)[:80]!r}. Check the "
-                f"address and the port; Orthanc's is 8042 unless its configuration says otherwise."
+                f"{self._transport.url} answered, but it is not Orthanc: its /system says {str(system)[:80]!r}. Check "
+                f"the address and the port; Orthanc's is 8042 unless its configuration says otherwise."
             )
         self._capabilities = Capabilities.from_system(system)
         return system
@@ -151,7 +151,8 @@ class Rest:
                 return json.loads(answer.content)
             except ValueError:
                 raise TransportError(
-                    f"{self._transport.url}{path} answered {answer.content[:80]!r}, which is not the JSON it claims to be."
+                    f"{self._transport.url}{path} answered {answer.content[:80]!r}, which is not the JSON it claims "
+                    f"to be."
                 ) from None
         return answer.content.decode("utf-8", "replace") if content_type.startswith("text/") else answer.content
 

@@ -53,10 +53,7 @@ def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, 
     # An entry asked for by its number is listed by its name where the server's configuration gives it one.
     listed = {str(number): known for known, number in capabilities.user_metadata.items()}.get(name, name)
     for level in LEVELS:
-        if capabilities.extended_find:
-            answers = iter(_search(find, level, name))
-        else:
-            answers = _bulk(transport, level)
+        answers = iter(_search(find, level, name)) if capabilities.extended_find else _bulk(transport, level)
         values = ((answer["ID"], answer.get("Metadata", {}).get(listed)) for answer in answers)
         read = {key: from_text(text, "LT") for key, text in values if text is not None}
         found[level] = {key: value for key, value in read.items() if value is not None}

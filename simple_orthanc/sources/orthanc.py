@@ -2,11 +2,11 @@
 
 What the server is trusted with, and why
 ----------------------------------------
-- The tags in `_INDEX` are in the database of every Orthanc since 1.4.2, at the level where DICOM puts them. Orthanc keeps
-  further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName, ContrastBolusAgent
-  ...): there the first instance speaks for all, so they are read from every file.
-- The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments, OtherPatientIDs)
-  are read from the files too.
+- The tags in `_INDEX` are in the database of every Orthanc since 1.4.2, at the level where DICOM puts them. Orthanc
+  keeps further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName,
+  ContrastBolusAgent ...): there the first instance speaks for all, so they are read from every file.
+- The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments,
+  OtherPatientIDs) are read from the files too.
 - ``/tools/find`` is used to bring fewer rows, never to decide. Its wildcards are sent only where the answer is sure to
   hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
 - ``LimitFindResults`` cuts answers silently and is nowhere reported, so every find is paged, and a page counts as the
@@ -118,11 +118,9 @@ class OrthancSource:
 
     def searchable(self, tag: Tag) -> bool:
         # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
-        return (
-            self.indexed(tag) in ("study", "series")
-            and tag.vr in TEXT_VRS | {"CS", "UI"}
-            or tag.name == "SOPInstanceUID"
-        )
+        if tag.name == "SOPInstanceUID":
+            return True
+        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
 
     def listing(self, level: Level) -> Iterator[Row]:
         yield from self._to_rows(level, self._listed(level))
@@ -286,12 +284,15 @@ class OrthancSource:
         more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
         uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
         pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
-        if len(pieces) > 1 and sum(self.counts()[level] for level in ("series",)) <= 2 * len(uids):
+        expected: set[str] = set()
+        if len(pieces) > 1 and self.counts()["series"] <= 2 * len(uids):
             pieces = [{}]
+        if len(pieces) == 1:
+            expected = {key for row in series for key in row.children}
         doubtful: dict[str, list[Tag]] = {}
         unread: dict[str, Tag] = {}
         for query in pieces:
-            for answer in self._find("instance", query, **more):
+            for answer in self._find("instance", query, expected, **more):
                 found = answer.get("RequestedTags", {})
                 for tag in tags:
                     # What a file lacks is there as null; what is not there was not looked for (StorageAccessOnFind).

@@ -1,4 +1,4 @@
-"""Small random archives, and what a condition means on their pydicom headers: written without the library under test."""
+"""Small random archives, and what a condition means on their headers: written without the library under test."""
 
 from __future__ import annotations
 

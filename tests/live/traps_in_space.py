@@ -386,14 +386,15 @@ def cosines_nearly_unit() -> Case:
     return case(series, [0, 1, 2], axes())
 
 
-@trap(0, "direction cosines 20 % off unit length")
+@trap(0, "a slice whose direction cosines are 20 % off unit length")
 def cosines_not_unit() -> Case:
-    return case(make_series((3, 4, 4), seed=1, ImageOrientationPatient=(1.2, 0, 0, 0, 1, 0)))
+    return case(make_series((3, 4, 4), seed=1, ImageOrientationPatient=[*[(1, 0, 0, 0, 1, 0)] * 2, (1.2, 0, 0, 0, 1, 0)]))
 
 
-@trap(0, "direction cosines that are not perpendicular")
+@trap(0, "a slice whose direction cosines are not perpendicular")
 def cosines_not_perpendicular() -> Case:
-    return case(make_series((3, 4, 4), seed=1, ImageOrientationPatient=(1, 0, 0, 0.6, 0.8, 0)))
+    turned = [*[(1, 0, 0, 0, 1, 0)] * 2, (1, 0, 0, 0.6, 0.8, 0)]
+    return case(make_series((3, 4, 4), seed=1, ImageOrientationPatient=turned))
 
 
 @trap(0, "a single slice, SpacingBetweenSlices 3, SliceThickness 5")
