@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import math
 import random
@@ -174,13 +173,12 @@ def headers(place: Place, name: str, title: str, peers: Peers) -> Job:
 
 
 def _whole_files(url: str, images: Images) -> list[pydicom.Dataset]:
-    wire = Wire(url)
-
     def one(instance: str) -> pydicom.Dataset:
         content = io.BytesIO(wire.ask("GET", file_path(instance)))
         return pydicom.dcmread(content, stop_before_pixels=True)
 
-    return wire.each(one, images.instances)
+    with Wire(url) as wire:
+        return wire.each(one, images.instances)
 
 
 def _are_headers(images: Images, found: Sequence[pydicom.Dataset]) -> bool:
@@ -197,7 +195,8 @@ def upload(place: Place, peers: Peers) -> Job:
         requests.delete(f"{place.url}/series/{images.series}", timeout=600)
 
     def is_stored(_: Any) -> bool:
-        return len(Wire(place.url).json(f"/series/{images.series}")["Instances"]) == len(images.files)
+        with Wire(place.url) as wire:
+            return len(wire.json(f"/series/{images.series}")["Instances"]) == len(images.files)
 
     contestants = {
         OURS: Contestant(lambda: session.upload(place.url, folder), is_stored, delete),
@@ -217,7 +216,8 @@ def _plain_loop(url: str, images: Images) -> None:
 
 def bare_request(url: str) -> list[Any]:
     """List all series with their main tags on a new connection, and parse the answer."""
-    found: list[Any] = Wire(url).json("/series?expand")
+    with Wire(url) as wire:
+        found: list[Any] = wire.json("/series?expand")
     return found
 
 
@@ -236,24 +236,23 @@ def column(place: Place, peers: Peers) -> Job:
 
 def _one_by_one(url: str) -> Contestant:
     """Ask for each series on one kept connection, or for a sample of them where all would take long."""
-    wire = Wire(url)
-    series: list[str] = wire.json("/series")
+
+    def ask(identifiers: Sequence[str]) -> list[Any]:
+        with Wire(url) as wire:
+            return [wire.json(f"/series/{identifier}") for identifier in identifiers]
+
+    with Wire(url) as wire:
+        series: list[str] = wire.json("/series")
     random.Random(1).shuffle(series)
     began = time.perf_counter()
-    for identifier in series[:_PROBE]:
-        wire.json(f"/series/{identifier}")
+    ask(series[:_PROBE])
     expected = (time.perf_counter() - began) / min(_PROBE, len(series)) * len(series)
     sample, share, note = series, 1.0, ""
     if expected > _SAMPLED_FROM:
         sample = series[:_SAMPLE]
         share = len(sample) / len(series)
         note = f"from a sample of {len(sample)}"
-
-    def run() -> list[Any]:
-        own = Wire(url)
-        return [own.json(f"/series/{identifier}") for identifier in sample]
-
-    return Contestant(run, share=share, note=note)
+    return Contestant(lambda: ask(sample), share=share, note=note)
 
 
 def table(place: Place) -> Job:
@@ -291,19 +290,17 @@ def kvp(place: Place) -> Job:
 
 def _ways_to_kvp(place: Place) -> Mapping[str, Callable[[], list[Any]]]:
     def found_by(content: dict[str, Any]) -> list[Any]:
-        answers = Wire(place.url).json(
-            "/tools/find", {"Level": "Instance", "Query": {}, "RequestedTags": ["KVP"], **content}
-        )
-        return [answer["RequestedTags"].get("KVP") or None for answer in answers]
+        question = {"Level": "Instance", "Query": {}, "RequestedTags": ["KVP"], **content}
+        with Wire(place.url) as wire:
+            return [answer["RequestedTags"].get("KVP") or None for answer in wire.json("/tools/find", question)]
 
     def tags_of(route: str) -> list[Any]:
-        wire = Wire(place.url)
-
         def one(identifier: str) -> list[Any]:
             answer = wire.json(f"/{route}/{identifier}/instances-tags?simplify")
             return [tags.get("KVP") or None for tags in answer.values()]
 
-        return [value for values in wire.each(one, wire.json(f"/{route}")) for value in values]
+        with Wire(place.url) as wire:
+            return [value for values in wire.each(one, wire.json(f"/{route}")) for value in values]
 
     if place.version < (1, 12, 5):
         return {f"instances-tags of {route}": partial(tags_of, route) for route in ("series", "patients")}
@@ -353,6 +350,4 @@ def warm(place: Place) -> None:
     session.headers(place.url, small)
     with Orthanc(place.url) as orthanc:
         orthanc.select(PatientName=PATIENT, SeriesDescription=small.description).table("KVP")
-    connection = http.client.HTTPConnection(place.url.partition("//")[2])
-    connection.request("GET", "/system")
-    connection.getresponse().read()
+    read_files(place.url, small.instances)

@@ -72,3 +72,4 @@ class Relay:
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+        source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.images import PATIENT, Images
@@ -56,7 +57,9 @@ def table(url: str) -> pd.DataFrame:
 
 def kvp(url: str) -> list[Any]:
     """Give the KVP of every instance."""
-    with Orthanc(url) as orthanc:
+    with Orthanc(url) as orthanc, warnings.catch_warnings():
+        # It announces how many files must be read.
+        warnings.simplefilter("ignore", UserWarning)
         return orthanc.get_dicom_tag("KVP", unique=False, level="instance")
 
 

@@ -208,7 +208,7 @@ class StandIn:
     def _named(self, query: str) -> set[int]:
         """Find patients in the sorted names: among those that begin as the query does before its first wildcard."""
         found: set[int] = set()
-        for alternative in query.upper().split("\\"):
+        for alternative in _alternatives(query.upper()):
             test = _pattern(alternative)
             beginning = re.split(r"[*?]", alternative)[0]
             place = bisect_left(self._names, (beginning, -1))
@@ -297,9 +297,14 @@ def _keyword(name: str) -> str:
 
 
 def _pattern(value: str) -> re.Pattern[str]:
-    """Make a pattern of a query with alternatives and wildcards, blind to case as Orthanc's find is."""
-    alternatives = (re.escape(each).replace(r"\*", ".*").replace(r"\?", ".") for each in value.split("\\"))
+    """Make a pattern of a query, blind to case as Orthanc's find is."""
+    alternatives = (re.escape(each).replace(r"\*", ".*").replace(r"\?", ".") for each in _alternatives(value))
     return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
+
+
+def _alternatives(value: str) -> list[str]:
+    """Take a query apart: Orthanc knows a list of values or wildcards, and not both in one."""
+    return [value] if "*" in value or "?" in value else value.split("\\")
 
 
 class Handler(BaseHTTPRequestHandler):

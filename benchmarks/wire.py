@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Wire:
-    """Kept connections to one server, one for each thread that uses it.
+    """Kept connections to one server, one for each thread that uses it, until the end of a ``with`` block.
 
     Parameters
     ----------
@@ -27,6 +28,16 @@ class Wire:
     def __init__(self, url: str) -> None:
         self._netloc = urlsplit(url).netloc
         self._own = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for connection in self._opened:
+            connection.close()
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send a request and read the whole answer.
@@ -39,6 +50,7 @@ class Wire:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._netloc, timeout=600)
+            self._opened.append(connection)
         connection.request(method, path, body)
         answer = connection.getresponse()
         content: bytes = answer.read()
@@ -73,12 +85,11 @@ def read_files(url: str, instances: Sequence[str]) -> int:
     int
         How many bytes there were.
     """
-    wire = Wire(url)
-    return sum(wire.each(lambda instance: len(wire.ask("GET", file_path(instance))), instances))
+    with Wire(url) as wire:
+        return sum(wire.each(lambda instance: len(wire.ask("GET", file_path(instance))), instances))
 
 
 def store(url: str, contents: Sequence[bytes], connections: int = CONNECTIONS) -> None:
     """Store DICOM files, or zips of them."""
-    wire = Wire(url)
-    with ThreadPoolExecutor(connections) as pool:
+    with Wire(url) as wire, ThreadPoolExecutor(connections) as pool:
         list(pool.map(lambda content: wire.ask("POST", "/instances", content), contents))

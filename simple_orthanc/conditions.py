@@ -351,7 +351,8 @@ def _operand(field: Field, value: Any) -> Comparable:
     vr = field.vr
     if vr not in NUMBER_VRS | DATE_VRS | {"AS", "UN"} and not isinstance(field, Attached):
         raise SelectionError(
-            f"{field} is text ({vr}) and has no order, so {value!r} cannot bound it: use == with wildcards, isin([...]) or matches(...)."
+            f"{field} is text ({vr}) and has no order, so {value!r} cannot bound it: "
+            "use == with wildcards, isin([...]) or matches(...)."
         )
     if isinstance(field, Attached):
         vr = "DS"

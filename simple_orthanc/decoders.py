@@ -13,7 +13,7 @@ Deflated Image Frame Compression               zlib
 
 They are called directly, not through pydicom's decoders: those warn, which in threads cannot be caught, fall back from
 one decoder to another that may give other values, and convert colour by the header alone. A decoder is imported when
-it is first needed. What comes out here are the samples of the codestream, colour not yet converted.
+it is first needed. Those that hold the interpreter, GDCM, CharLS and OpenJPEG, are called in `codestreams`. What comes out here are the samples of the codestream, colour not yet converted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID
 
+from simple_orthanc import codestreams
+from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import PixelDecodeError
 from simple_orthanc.jpeg_streams import JpegHeader, checked_stream, jpeg_header
 
@@ -91,7 +93,7 @@ def supported(syntax: str) -> bool:
     return syntax in _DECODERS
 
 
-def decode(stream: bytes, layout: Layout) -> Decoded:
+def decode(stream: bytes, layout: Layout, processes: DecodingProcesses | None = None) -> Decoded:
     """Decode one frame.
 
     Parameters
@@ -99,6 +101,8 @@ def decode(stream: bytes, layout: Layout) -> Decoded:
     stream : bytes
         The codestream of one frame.
     layout : Layout
+    processes : DecodingProcesses, optional
+        What runs the decoders that hold the interpreter; without it they run in this process.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def decode(stream: bytes, layout: Layout) -> Decoded:
     """
     package, function = _DECODERS[layout.syntax]
     try:
-        return function(stream, layout)
+        return function(stream, layout, processes)
     except ImportError as error:
         raise PixelDecodeError(
             f"The pixels are compressed as {UID(layout.syntax).name} ({layout.syntax}), and its decoder is not "
@@ -223,7 +227,7 @@ def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArra
     return (wide << shift) >> shift if shift > 0 else wide
 
 
-def _rle(stream: bytes, layout: Layout) -> Decoded:
+def _rle(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     from rle.utils import decode_pixel_data
 
     try:
@@ -239,7 +243,7 @@ def _rle(stream: bytes, layout: Layout) -> Decoded:
     return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
 
 
-def _deflated(stream: bytes, layout: Layout) -> Decoded:
+def _deflated(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     buffer = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream)
     if layout.allocated == 1:
         count = layout.rows * layout.columns
@@ -250,12 +254,12 @@ def _deflated(stream: bytes, layout: Layout) -> Decoded:
     return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
 
 
-def _jpeg(stream: bytes, layout: Layout) -> Decoded:
+def _jpeg(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     if header.precision != 8:
         if layout.syntax == _JPEG_BASELINE:
             raise ValueError(f"the stream has {header.precision} bits, and JPEG Baseline has 8")
-        return _jpeg_gdcm(stream, layout)
+        return _jpeg_gdcm(stream, layout, processes)
     from PIL import Image
 
     with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
@@ -267,66 +271,32 @@ def _jpeg(stream: bytes, layout: Layout) -> Decoded:
     return Decoded(array.astype(layout.dtype, copy=False), header.colour(layout.photometric), packed=True)
 
 
-def _jpeg_gdcm(stream: bytes, layout: Layout) -> Decoded:
+def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     # At a malformed header GDCM throws an exception that nobody catches, which ends the process.
     stream = checked_stream(stream, lossless=layout.syntax != _JPEG_EXTENDED)
-    import gdcm  # type: ignore[import-untyped]
-
-    # GDCM reports on the standard error stream each codec it tries first.
-    gdcm.Trace.WarningOff()
-    gdcm.Trace.ErrorOff()
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(stream)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    allocated = 8 if header.precision <= 8 else 16
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((layout.columns, layout.rows, 1))
-    image.SetDataElement(element)
-    kind = gdcm.PhotometricInterpretation.RGB if layout.samples == 3 else gdcm.PhotometricInterpretation.MONOCHROME2
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(layout.syntax)))
-    image.SetPixelFormat(
-        gdcm.PixelFormat(layout.samples, allocated, header.precision, header.precision - 1, int(layout.signed))
-    )
-    buffer = image.GetBuffer()
-    if buffer is None:
-        raise ValueError("GDCM cannot decode the stream")
-    # GDCM's wrapper takes the bytes for text.
-    array = _shaped(buffer.encode("utf-8", "surrogateescape"), layout, header.precision)
+    arguments = (layout.rows, layout.columns, layout.samples, header.precision, int(layout.signed), layout.syntax)
+    buffer, _ = _run("gdcm", stream, arguments, layout, processes)
+    array = _shaped(buffer, layout, header.precision)
     # Without loss there is no reason for YCbCr, and writers put a JFIF marker even before RGB; so the header decides.
     photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
     return Decoded(array.astype(layout.dtype), photometric, packed=True)
 
 
-def _jpeg_ls(stream: bytes, layout: Layout) -> Decoded:
+def _jpeg_ls(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
-    import jpeg_ls  # type: ignore[import-untyped]
-
-    buffer, information = jpeg_ls.decode_pixel_data(stream)
-    array = _shaped(buffer, layout, header.precision, planes=information["interleave_mode"] == 0)
+    buffer, (interleave,) = _run("charls", stream, (), layout, processes)
+    array = _shaped(buffer, layout, header.precision, planes=interleave == 0)
     if layout.signed:
         return Decoded(_signed(array, header.precision, layout.dtype), layout.photometric, packed=False)
     return Decoded(array.astype(layout.dtype, copy=False), layout.photometric, packed=False)
 
 
-def _jpeg_2000(stream: bytes, layout: Layout) -> Decoded:
-    from openjpeg.utils import decode_pixel_data, get_parameters
-
-    information = get_parameters(stream)
-    found = (information["rows"], information["columns"], information["samples_per_pixel"])
-    if found != (layout.rows, layout.columns, layout.samples):
-        raise ValueError(
-            f"the stream has rows, columns, components {found}, the header "
-            f"{(layout.rows, layout.columns, layout.samples)}"
-        )
-    precision = int(information["precision"])
-    array = _shaped(decode_pixel_data(stream, version=2), layout, precision)
-    if information["is_signed"] and layout.signed:
+def _jpeg_2000(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+    arguments = (layout.rows, layout.columns, layout.samples)
+    buffer, (precision, signed) = _run("openjpeg", stream, arguments, layout, processes)
+    array = _shaped(buffer, layout, precision)
+    if signed and layout.signed:
         array = array.view(f"i{array.itemsize}").astype(layout.dtype, copy=False)
     elif layout.signed:
         array = _signed(array, precision, layout.dtype)
@@ -337,7 +307,16 @@ def _jpeg_2000(stream: bytes, layout: Layout) -> Decoded:
     return Decoded(array, photometric, packed=False)
 
 
-_DECODERS: dict[str, tuple[str, Callable[[bytes, Layout], Decoded]]] = {
+def _run(
+    codec: str, stream: bytes, arguments: tuple[Any, ...], layout: Layout, processes: DecodingProcesses | None
+) -> tuple[bytes | bytearray, tuple[int, ...]]:
+    """Decode by a codec of `codestreams`, here or in a helper."""
+    if processes is None:
+        return codestreams.run(codec, stream, arguments)
+    return processes.run(codec, stream, arguments, layout.frames * layout.rows * layout.columns * layout.samples)
+
+
+_DECODERS: dict[str, tuple[str, Callable[[bytes, Layout, DecodingProcesses | None], Decoded]]] = {
     "1.2.840.10008.1.2.5": ("pylibjpeg-rle", _rle),
     "1.2.840.10008.1.2.8.1": ("", _deflated),
     _JPEG_BASELINE: ("pillow", _jpeg),

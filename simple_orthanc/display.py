@@ -1,13 +1,30 @@
-"""How things look in a notebook: text and HTML made of plain data, escaped, without a request."""
+"""How things look in a notebook: text and HTML made of plain data, escaped, without a request; where warnings point."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
+from types import FrameType
 
 from simple_orthanc.levels import LEVELS, Level
 
 _PLURAL: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
+
+
+# Frames in these files are not the user's own.
+_INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def stacklevel() -> int:
+    """Give ``warnings.warn`` the level of the user's own line, however deep in this package it is called."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def counted(counts: Mapping[Level, int]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from simple_orthanc.display import stacklevel
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Revision, Row, Source
@@ -261,7 +262,7 @@ class Index:
             warnings.warn(
                 f"{names}: the index does not hold this, so {len(wanted):,} files are read. Narrow the selection first "
                 f"by what the index holds; Ctrl-C leaves the selection as it was.",
-                stacklevel=2,
+                stacklevel=stacklevel(),
             )
         ordered = [key for key in dict.fromkeys(keys) if key in wanted]
         series = list(dict.fromkeys(self._series_of(ordered)))
@@ -293,14 +294,18 @@ class Index:
         InstanceNumber, SOPInstanceUID.
         """
         keys = list(keys)
-        orders = _ORDER[: {"study": 4, "series": 6, "instance": 8}[level]]
-        columns: list[Sequence[tuple[Any, ...]]] = [
-            [_sortable(value, tag) for value in self.column(tag, level, keys)] for tag in orders
-        ]
+        columns: list[Sequence[Any]] = []
+        if level != "study":
+            above = LEVELS[depth(level) - 1]
+            owners = self.up(level, keys, above)
+            ranks = {key: place for place, key in enumerate(self.ordered(above, list(dict.fromkeys(owners))))}
+            columns.append([ranks[owner] for owner in owners])
         if level == "instance":
-            columns.insert(6, self._positions(keys))
-        ranked = sorted(range(len(keys)), key=lambda place: [column[place] for column in columns])
-        return [keys[place] for place in ranked]
+            columns.append(self._positions(keys))
+        for tag in _ORDER[level]:
+            columns.append([_sortable(value, tag) for value in self.column(tag, level, keys)])
+        ranked = sorted(zip(*columns, range(len(keys)), strict=True))
+        return [keys[row[-1]] for row in ranked]
 
     def _positions(self, keys: Sequence[str]) -> list[tuple[bool, float]]:
         positions = self.column(_POSITION, "instance", keys)
@@ -308,19 +313,11 @@ class Index:
         return [_along_normal(*pair) for pair in zip(positions, orientations, strict=True)]
 
 
-_ORDER = tuple(
-    parse_tag(keyword)
-    for keyword in (
-        "PatientID",
-        "StudyDate",
-        "StudyTime",
-        "StudyInstanceUID",
-        "SeriesNumber",
-        "SeriesInstanceUID",
-        "InstanceNumber",
-        "SOPInstanceUID",
-    )
-)
+_ORDER: dict[Level, tuple[Tag, ...]] = {
+    "study": tuple(map(parse_tag, ("PatientID", "StudyDate", "StudyTime", "StudyInstanceUID"))),
+    "series": (parse_tag("SeriesNumber"), parse_tag("SeriesInstanceUID")),
+    "instance": (parse_tag("InstanceNumber"), parse_tag("SOPInstanceUID")),
+}
 _POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOrientationPatient")
 
 

@@ -17,7 +17,7 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _DECODABLE = {False: (0xC0, 0xC1), True: (0xC3,)}
 _COMMENTS = frozenset({*range(0xE0, 0xF0), 0xFE})
 # In coded data 0xFF is followed by 0 or by a restart marker; anything else ends it.
-_END_OF_CODED_DATA = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_END_OF_CODED_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 @dataclass(frozen=True)

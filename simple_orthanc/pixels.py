@@ -16,8 +16,10 @@ from pydicom.uid import UID
 from simple_orthanc import elements
 from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
+from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
 from simple_orthanc.rescale import Rescale, apply, rescale, result_dtype, volume_bytes
+from simple_orthanc.workers import map_ordered
 
 __all__ = ["Rescale", "apply", "padding", "rescale", "result_dtype", "stored", "volume_bytes"]
 
@@ -35,13 +37,15 @@ _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
-def stored(dataset: Dataset) -> NDArray[Any]:
+def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
     """Decode the pixel data of an object.
 
     Parameters
     ----------
     dataset : Dataset
         As read from a file, with its ``file_meta``. It may be read in any thread.
+    processes : DecodingProcesses, optional
+        Helpers for decoders that hold the interpreter. The values are the same with and without.
 
     Returns
     -------
@@ -78,10 +82,11 @@ def stored(dataset: Dataset) -> NDArray[Any]:
         kind = elements.text(dataset, "SOPClassUID")
         raise NoPixelDataError(
             f"Pixels were asked of {elements.text(dataset, 'SOPInstanceUID') or 'an object'}, which has none: it is "
-            f"{UID(kind).name if kind else 'of no stated SOP class'}. Read it with get_headers(), or select images only, for example by Modality."
+            f"{UID(kind).name if kind else 'of no stated SOP class'}. Read it with get_headers(), or select images "
+            "only, for example by Modality."
         )
     try:
-        return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset)
+        return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset, processes)
     except (PixelDecodeError, MemoryError) as error:
         if isinstance(error, MemoryError):
             raise
@@ -236,7 +241,7 @@ def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
 
 
-def _integers(dataset: Dataset) -> NDArray[Any]:
+def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[Any]:
     layout = _layout(dataset)
     if layout.syntax in _NATIVE:
         array = _native(dataset, layout)
@@ -252,8 +257,10 @@ def _integers(dataset: Dataset) -> NDArray[Any]:
     )
     streams = frame_streams(bytes(_buffer(dataset, "PixelData")), layout.frames, (offsets, lengths))
     result: NDArray[Any] | None = None
-    for index, stream in enumerate(streams):
-        frame = _decoded_frame(dataset, layout, decode(stream, layout))
+    at_once = min(processes.width, len(streams)) if processes else 1
+    frames = map_ordered(lambda stream: decode(stream, layout, processes), streams, workers=at_once)
+    for index, decoded in enumerate(frames):
+        frame = _decoded_frame(dataset, layout, decoded)
         if len(streams) == 1:
             return frame
         if result is None:

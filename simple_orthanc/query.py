@@ -1,8 +1,8 @@
 """What a condition means: pure functions from a value to true or false.
 
 A condition is a tree of ``&``, ``|`` and ``~`` over leaves; a leaf joins a field (a tag, or one of Orthanc's own labels
-and metadata) to a test. A test holds for an element if any of its values satisfies it; a missing element satisfies none,
-but ``Missing``; so ``~`` and ``!=`` are exact complements.
+and metadata) to a test. A test holds for an element if any of its values satisfies it; a missing element satisfies
+none, but ``Missing``; so ``~`` and ``!=`` are exact complements.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ class Missing:
 class TextIs:
     """Holds if a value is this text.
 
-    In mode "auto" and "like" ``*`` and ``?`` are wildcards, and case does not matter unless ``cased``; in mode "exact" a
-    value must be this text letter by letter. "auto" becomes "exact" where the archive holds the text as it stands: see
-    `settle`.
+    In mode "auto" and "like" ``*`` and ``?`` are wildcards, and case does not matter unless ``cased``; in mode "exact"
+    a value must be this text letter by letter. "auto" becomes "exact" where the archive holds the text as it stands:
+    see `settle`.
     """
 
     text: str
@@ -267,8 +267,8 @@ class Condition:
 
     def __bool__(self) -> bool:
         raise SelectionError(
-            "A condition is neither true nor false by itself. Join conditions with & | ~ and put each in brackets, as in "
-            'select((tag("KVP") > 100) & ~(tag("Modality") == "PT")); for a range use tag("KVP").between(80, 120).'
+            "A condition is neither true nor false by itself. Join conditions with & | ~ and put each in brackets, as "
+            'in select((tag("KVP") > 100) & ~(tag("Modality") == "PT")); for a range use tag("KVP").between(80, 120).'
         )
 
     def leaves(self) -> Iterator[Leaf]:

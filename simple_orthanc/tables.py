@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from simple_orthanc.display import stacklevel
 from simple_orthanc.errors import SelectionError, UnknownTagError
 from simple_orthanc.index import Index
 from simple_orthanc.levels import LEVELS, Level, depth
@@ -149,15 +150,15 @@ def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any
         warnings.warn(
             f"{tag} differs within {differing} of {len(found)} rows of level {columns.level!r}, which show NA: ask for "
             f'it at a deeper level, or with varying="list".',
-            stacklevel=4,
+            stacklevel=stacklevel(),
         )
-    return typed_column([values[0] if len(values) == 1 else None for values in found], tag, stacklevel=5)
+    return typed_column([values[0] if len(values) == 1 else None for values in found], tag)
 
 
 def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
     """Give the distinct values of one row, typed and sorted, without what is missing."""
     present = [value for value in values if value is not None]
-    series = typed_column(present, tag, stacklevel=6).dropna()
+    series = typed_column(present, tag).dropna()
     return sorted(dict.fromkeys(series.tolist()), key=_order)
 
 
@@ -168,7 +169,7 @@ def _order(value: Any) -> Any:
     return [(part is None, isinstance(part, bytes), 0 if part is None else part) for part in value]
 
 
-def typed_column(values: Sequence[Value], tag: Tag, stacklevel: int = 3) -> pd.Series[Any]:
+def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
     """Turn values into a typed column.
 
     DA datetime64, TM timedelta64, DT datetime64, DS/FL/FD Float64, integers Int64, everything else string; a tag that
@@ -178,7 +179,9 @@ def typed_column(values: Sequence[Value], tag: Tag, stacklevel: int = 3) -> pd.S
 
     vr = tag.vr
     if tag.is_multiple:
-        return pd.Series([pd.NA if value is None else tuple(_part(part, vr) for part in value) for value in values], dtype=object)
+        return pd.Series(
+            [pd.NA if value is None else tuple(_part(part, vr) for part in value) for value in values], dtype=object
+        )
     texts = [None if value is None else value[0] if len(value) == 1 else "\\".join(map(str, value)) for value in values]
     if vr not in NUMBER_VRS | DATE_VRS:
         plain = [text.decode("latin-1") if isinstance(text, bytes) else text for text in texts]
@@ -191,7 +194,7 @@ def typed_column(values: Sequence[Value], tag: Tag, stacklevel: int = 3) -> pd.S
         example = next(text for text, number in zip(texts, parsed, strict=True) if text is not None and number is None)
         warnings.warn(
             f"{tag}: {unread} of {len(texts)} values cannot be read as {vr} and are NA, {example!r} for one.",
-            stacklevel=stacklevel,
+            stacklevel=stacklevel(),
         )
     if vr in NUMBER_VRS:
         return pd.Series(parsed, dtype="Float64" if vr in REAL_VRS else "Int64")

@@ -28,8 +28,8 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Call a function for each item in several threads and yield the results in the order of the items.
 
-    At most twice as many results as there are workers wait to be taken. The first error, or Ctrl-C, cancels what has not
-    begun and is raised once what has begun is over.
+    At most twice as many results as there are workers wait to be taken. The first error, or Ctrl-C, cancels what has
+    not begun and is raised once what has begun is over.
 
     Parameters
     ----------

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pydicom
+from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -34,7 +36,15 @@ INDEXED: dict[Level, str] = {
 
 
 def instance(number: int = 1, *, series: str = "1", study: str = "1", patient: str = "P1", **tags: object) -> Dataset:
-    """Make a dataset with the identifiers of one instance; ``series`` and ``study`` end their UIDs."""
+    """Make a dataset with the identifiers of one instance; ``series`` and ``study`` end their UIDs.
+
+    Other tags may hold whatever real files hold: nothing is validated.
+    """
+    with pydicom.config.disable_value_validation():
+        return _instance(number, series, study, patient, tags)
+
+
+def _instance(number: int, series: str, study: str, patient: str, tags: Mapping[str, object]) -> Dataset:
     dataset = Dataset()
     dataset.PatientID = patient
     dataset.StudyInstanceUID = f"1.2.{study}"
@@ -135,7 +145,9 @@ class MemorySource:
                         values[name] = value
                 parent = self.key(dataset, above)
                 if parent in self.doubtful and not sure:
-                    values = {name: ("garbled",) if parse_tag(name).vr == "LO" else each for name, each in values.items()}
+                    values = {
+                        name: ("garbled",) if parse_tag(name).vr == "LO" else each for name, each in values.items()
+                    }
                 rows[key] = Row(key, parent, (), values, key in self.doubtful)
             if level != "instance":
                 child = self.key(dataset, LEVELS[depth(level) + 1])
@@ -244,3 +256,62 @@ def wildcard_match(pattern: str, text: str) -> bool:
     """Say whether a pattern of ``*`` and ``?`` matches a text, whatever the case: apart from the library's own code."""
     expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, folded(text), re.DOTALL) is not None
+
+
+def put_raw(dataset: Dataset, keyword: str, text: str) -> None:
+    """Put an element into a dataset as a file would bring it, however wrong its text is."""
+    tag = pydicom.tag.Tag(keyword)
+    content = text.encode("ascii")
+    vr = pydicom.datadict.dictionary_VR(tag)
+    dataset._dict[tag] = RawDataElement(tag, vr, len(content), content, 0, False, True)
+
+
+# What each tag may hold in an archive that `archives` makes: the same value spelt in two ways, texts that differ in
+# nothing but case, wildcards that match their neighbours, what cannot be read, and nothing at all.
+RAW: dict[str, list[str | None]] = {
+    "StudyDate": ["20200131", "2020.01.31", "20210101", None],
+    "StudyTime": ["1030", "103000.000", "11", None],
+    "SeriesNumber": ["1", "01", "2", "x", None],
+    "SliceThickness": ["1", "1.0 ", "1.50", "thin", "", None],
+    "PixelSpacing": ["1\\2", "1.0\\2.00", "1\\x", "1\\", None],
+    "AcquisitionDateTime": ["20200131103000+0100", "20200131093000", "2020", None],
+    "PatientAge": ["012M", "001Y", "x", None],
+}
+TEXTS: dict[str, list[str | list[str] | None]] = {
+    "PatientName": ["Doe^Jane", "DOE^JANE^^", "Doe^J*", "Yamada^Tarou=山田^太郎", "山田^太郎", "", None],
+    "PatientSex": ["M", "F", None],
+    "AccessionNumber": ["a", "A", "?", None],
+    "SeriesDescription": ["T2*_GRE", "T2x_GRE", "t2*_gre", "[x]?", "[x]y", "Ä", "a\u0308", "\u3000", None],
+    "Modality": ["CT", "PT", None],
+    "ProtocolName": ["head", "HEAD", "h*", "a\\b", "a", None],
+    "ImageType": [["A", "B"], ["A", ""], ["a"], ["A*", "B"], ["B", "A"], None],
+}
+LEVEL_OF_NAME: dict[str, Level] = {
+    **dict.fromkeys(("StudyDate", "StudyTime", "PatientName", "PatientSex", "AccessionNumber", "PatientAge"), "study"),
+    **dict.fromkeys(("SeriesNumber", "SeriesDescription", "Modality", "ProtocolName"), "series"),
+    **dict.fromkeys(("SliceThickness", "PixelSpacing", "AcquisitionDateTime", "ImageType"), "instance"),
+}
+
+
+@st.composite
+def archives(draw: st.DrawFn, least: int = 0) -> list[Dataset]:
+    """Make an archive whose patient and study tags agree within a study, and whose series tags agree within a series."""
+    found: list[Dataset] = []
+    for study in range(draw(st.integers(least, 3))):
+        patient = draw(st.sampled_from(["a", "A", "b*", "b1"]))
+        of_study = _drawn(draw, "study")
+        for series in range(draw(st.integers(1, 2))):
+            of_series = {**of_study, **_drawn(draw, "series")}
+            for number in range(draw(st.integers(1, 2))):
+                dataset = instance(number, series=str(series), study=str(study), patient=patient)
+                for name, value in {**of_series, **_drawn(draw, "instance")}.items():
+                    with pydicom.config.disable_value_validation():
+                        put_raw(dataset, name, str(value)) if name in RAW else setattr(dataset, name, value)
+                found.append(dataset)
+    return draw(st.permutations(found))
+
+
+def _drawn(draw: st.DrawFn, level: Level) -> dict[str, object]:
+    choices = {**RAW, **TEXTS}
+    values = {name: draw(st.sampled_from(choices[name])) for name, home in LEVEL_OF_NAME.items() if home == level}
+    return {name: value for name, value in values.items() if value is not None}

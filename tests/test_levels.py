@@ -24,7 +24,9 @@ from simple_orthanc.levels import LEVELS, Level, deepest, depth, level_of_keywor
     ],
 )
 def test_a_tag_belongs_to_the_level_where_dicom_puts_it(level: Level, keywords: str) -> None:
-    assert {keyword: level_of_keyword(keyword) for keyword in keywords.split()} == dict.fromkeys(keywords.split(), level)
+    assert {keyword: level_of_keyword(keyword) for keyword in keywords.split()} == dict.fromkeys(
+        keywords.split(), level
+    )
 
 
 def test_every_name_in_the_lists_is_a_keyword() -> None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from memory_source import wildcard_match
 
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.query import Test as Question
 from simple_orthanc.query import (
     AnyOf,
     Attached,
@@ -40,6 +39,7 @@ from simple_orthanc.query import (
     settle,
     wildcard_patterns,
 )
+from simple_orthanc.query import Test as Question
 from simple_orthanc.tags import parse_tag
 from simple_orthanc.values import Value, from_text, from_texts
 
@@ -240,7 +240,7 @@ A, B = Leaf(parse_tag("KVP"), Compare(">", 100)), Leaf(parse_tag("Modality"), Te
 
 def test_how_conditions_read() -> None:
     assert str(A & ~B) == "(KVP > 100) & (not (Modality == 'CT'))"
-    assert repr(A | ~B) == "(tag(\"KVP\") > 100) | (~(tag(\"Modality\") == 'CT'))"
+    assert repr(A | ~B) == '(tag("KVP") > 100) | (~(tag("Modality") == \'CT\'))'
     assert str(Leaf(parse_tag("KVP"), Between(None, 3))) == "KVP between None and 3"
     assert str(Leaf(parse_tag("KVP"), AnyOf((Compare("==", 1), Missing())))) == "KVP in [1, is missing]"
     assert str(Leaf(parse_tag("StudyDate"), Compare("<", date(2020, 1, 31)))) == "StudyDate < '2020-01-31'"
@@ -250,7 +250,8 @@ def test_how_conditions_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [lambda: bool(A), lambda: A and B, lambda: A or B, lambda: not A, lambda: 1 if A & B else 0, lambda: any([A])]
+    "use",
+    [lambda: bool(A), lambda: A and B, lambda: A or B, lambda: not A, lambda: 1 if A & B else 0, lambda: any([A])],
 )
 def test_a_condition_has_no_truth_value(use: Callable[[], object]) -> None:
     with pytest.raises(SelectionError, match=r"Join conditions with & \| ~ and put each in brackets") as caught:

@@ -89,7 +89,9 @@ def test_every_spelling_names_the_tag(spelling: TagLike, name: str) -> None:
     ],
 )
 def test_what_is_no_tag_is_refused(spelling: TagLike) -> None:
-    with pytest.raises(UnknownTagError, match=r"A tag is a keyword such as|Did you mean|names an item|is not a sequence"):
+    with pytest.raises(
+        UnknownTagError, match=r"A tag is a keyword such as|Did you mean|names an item|is not a sequence"
+    ):
         parse_tag(spelling)
 
 

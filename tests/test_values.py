@@ -153,9 +153,7 @@ def test_a_sequence_is_json_and_an_empty_one_is_missing() -> None:
     dataset, item = Dataset(), Dataset()
     item.CodeMeaning = "頭"
     dataset.ProcedureCodeSequence, dataset.BreedRegistrationSequence = Sequence([item]), Sequence([])
-    assert read_value(dataset, parse_tag("ProcedureCodeSequence")) == (
-        '{"00080104": {"vr": "LO", "Value": ["頭"]}}',
-    )
+    assert read_value(dataset, parse_tag("ProcedureCodeSequence")) == ('{"00080104": {"vr": "LO", "Value": ["頭"]}}',)
     assert read_value(dataset, parse_tag("BreedRegistrationSequence")) is None
 
 
@@ -168,7 +166,9 @@ def test_what_pydicom_refuses_is_still_read() -> None:
     assert read_value(dataset, parse_tag("StudyDate")) == ("20201399",)
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "reportsi.dcm", "waveform_ecg.dcm"])
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "reportsi.dcm", "waveform_ecg.dcm"]
+)
 def test_every_text_and_number_of_a_real_file_is_what_pydicom_reads(name: str) -> None:
     path = get_testdata_file(name)
     assert path is not None
@@ -247,7 +247,8 @@ def test_a_date_is_the_date_pydicom_reads(day: date) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2020", "202001", "20200231", "20201301", "2020-0131", "2020.01-31", "2020013", "0131/2020", "00000000"]
+    "text",
+    ["", "2020", "202001", "20200231", "20201301", "2020-0131", "2020.01-31", "2020013", "0131/2020", "00000000"],
 )
 def test_what_is_no_date(text: str) -> None:
     assert parse_date(text) is None
@@ -272,7 +273,9 @@ def test_a_time_may_be_short(text: str, seconds: float) -> None:
     assert parse_time(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "1", "103", "2400", "1060", "103061", "10:3", "103000.", "103000.1234567", "-1030"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "103", "2400", "1060", "103061", "10:3", "103000.", "103000.1234567", "-1030"]
+)
 def test_what_is_no_time(text: str) -> None:
     assert parse_time(text) is None
     assert comparable(text, "TM") is None

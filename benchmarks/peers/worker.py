@@ -96,21 +96,21 @@ def api_client_upload(url: str, folder: str, **_: Any) -> None:
     OrthancApiClient(url).upload_folder(folder)
 
 
-def dicomweb_series(client: DICOMwebClient, description: str) -> tuple[str, str]:
-    filters = {"PatientName": PATIENT, "SeriesDescription": description}
-    (found,) = client.search_for_series(search_filters=filters)
+def dicomweb_series(client: DICOMwebClient, uid: str) -> tuple[str, str]:
+    # By the name of the patient, which has a ^ in it, older versions of Orthanc's plugin find nothing.
+    (found,) = client.search_for_series(search_filters={"SeriesInstanceUID": uid})
     return found["0020000D"]["Value"][0], found["0020000E"]["Value"][0]
 
 
-def dicomweb_volume(url: str, description: str, **_: Any) -> np.ndarray:
+def dicomweb_volume(url: str, uid: str, **_: Any) -> np.ndarray:
     client = DICOMwebClient(f"{url}/dicom-web")
     # Without media types the server would be asked to decompress.
-    return stacked(client.retrieve_series(*dicomweb_series(client, description), (("application/dicom", "*"),)))
+    return stacked(client.retrieve_series(*dicomweb_series(client, uid), (("application/dicom", "*"),)))
 
 
-def dicomweb_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+def dicomweb_headers(url: str, uid: str, **_: Any) -> Sequence[Any]:
     client = DICOMwebClient(f"{url}/dicom-web")
-    found = client.retrieve_series_metadata(*dicomweb_series(client, description))
+    found = client.retrieve_series_metadata(*dicomweb_series(client, uid))
     return [pydicom.Dataset.from_json(each, lambda tag, vr, uri: None) for each in found]
 
 

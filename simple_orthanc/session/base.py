@@ -235,7 +235,9 @@ class Session:
         names: dict[Level, str]
         names = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
         steps = self._selection.steps
-        frame = pd.DataFrame({"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]})
+        frame = pd.DataFrame(
+            {"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]}
+        )
         frame = frame.astype("string").assign(requests=pd.Series([step.requests for step in steps], dtype="Int64"))
         for level, name in names.items():
             frame[name] = pd.Series([step.counts.get(level) for step in steps], dtype="Int64")
@@ -267,8 +269,8 @@ class Session:
         found = self._source.resolve(text.strip())
         if not found:
             raise SelectionError(
-                f"{text!r} is no UID, AccessionNumber, PatientID or identifier of {self._source.description}. To search "
-                f'by a tag, name it: select(PatientName="{text}").'
+                f"{text!r} is no UID, AccessionNumber, PatientID or identifier of {self._source.description}. To "
+                f'search by a tag, name it: select(PatientName="{text}").'
             )
         tags = {each.tag for each in found}
         if len(tags) > 1:
@@ -282,7 +284,7 @@ class Session:
             warnings.warn(
                 f"{text} stands {len(found)} times in the archive, under different patients or studies: they are "
                 f"{len(found)} different {found[0].level} objects, and all are selected.",
-                stacklevel=4,
+                stacklevel=display.stacklevel(),
             )
         if pydicom.datadict.tag_for_keyword(found[0].tag) is None:
             return self._identified(found[0])
@@ -323,13 +325,15 @@ class Session:
                 warnings.warn(
                     f"Nothing is selected any more: no object satisfies {criterion.condition}"
                     + (" among those selected before it." if len(selection.criteria) > 1 else "."),
-                    stacklevel=5,
+                    stacklevel=display.stacklevel(),
                 )
         return selection
 
     def _depth(self, condition: Condition) -> int:
         fields = [leaf.field for leaf in condition.leaves()]
-        levels = [(self._source.indexed(field) or "instance") if isinstance(field, Tag) else "instance" for field in fields]
+        levels = [
+            (self._source.indexed(field) or "instance") if isinstance(field, Tag) else "instance" for field in fields
+        ]
         return LEVELS.index(deepest(*levels))
 
     # Look
@@ -415,9 +419,9 @@ class Session:
         differing = sum(len(values) > 1 for values in found)
         if differing:
             warnings.warn(
-                f"{parsed} differs within {differing} of {len(found)} rows of level {wanted!r}, which give None: ask at "
-                f"a deeper level.",
-                stacklevel=2,
+                f"{parsed} differs within {differing} of {len(found)} rows of level {wanted!r}, which give None: ask "
+                f"at a deeper level.",
+                stacklevel=display.stacklevel(),
             )
         return [shown(values[0], parsed) if len(values) == 1 else None for values in found]
 
@@ -499,7 +503,7 @@ class Session:
         Returns
         -------
         pandas.DataFrame
-            One row for each wrong tag of a study, series or instance: PatientID, StudyInstanceUID, SeriesInstanceUID and
+            One row for each wrong tag of a study, series or instance: PatientID, StudyInstanceUID, SeriesInstanceUID,
             SOPInstanceUID as far as they apply; tag; level; problem ("differs inside the study", "differs inside the
             series", "not what the files say"); indexed, the index's value, NA if it holds none; found, a tuple of the
             distinct values in the files, None for missing; files, how many were read. No rows: all is well.
@@ -662,7 +666,9 @@ class Session:
         """
         return self._reader().volume(units, gaps, dims)
 
-    def get_array(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> np.ndarray[Any, Any]:
+    def get_array(
+        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None
+    ) -> np.ndarray[Any, Any]:
         """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``."""
         return self.get_volume(units, gaps, dims).array
 
@@ -676,7 +682,7 @@ class Session:
         units, gaps, dims
             As for `get_volume`.
         assume_geometry : bool
-            Give images without a position in the patient unit spacing at the origin, where otherwise an error is raised.
+            Give images without a position in the patient unit spacing at the origin; otherwise an error is raised.
         """
         return self.get_volume(units, gaps, dims).to_sitk(assume_geometry=assume_geometry)
 
@@ -717,7 +723,9 @@ class Session:
 
     def _short_names(self, series: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Give each series its SeriesInstanceUID and a name for labels: as short as it can be and still be its own."""
-        tags = [parse_tag(keyword) for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID")]
+        tags = [
+            parse_tag(keyword) for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID")
+        ]
         columns = [[shown(value, tag) for value in self._index.column(tag, "series", series)] for tag in tags]
         names = [str(description or modality or "series") for description, modality, *_ in zip(*columns, strict=True)]
         for more in columns[2:]:
@@ -727,14 +735,24 @@ class Session:
         return {key: pair for key, *pair in zip(series, uids, names, strict=True)}  # type: ignore[misc]
 
     def _describe(self, series: str) -> str:
-        tags = [parse_tag(keyword) for keyword in ("Modality", "SeriesNumber", "SeriesDescription", "SeriesInstanceUID")]
+        tags = [
+            parse_tag(keyword) for keyword in ("Modality", "SeriesNumber", "SeriesDescription", "SeriesInstanceUID")
+        ]
         values = [shown(self._index.column(tag, "series", [series])[0], tag) for tag in tags]
         modality, number, description, uid = values
-        return f"{modality or 'series'} {'' if number is None else f'{number} '}{description or '(no description)'!r} {uid}"
+        numbered = "" if number is None else f"{number} "
+        return f"{modality or 'series'} {numbered}{description or '(no description)'!r} {uid}"
 
     def _separating(self, series: Sequence[str]) -> str:
         """Write the call that tells the first of several series from the others."""
-        for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID", "PatientID", "StudyInstanceUID"):
+        for keyword in (
+            "SeriesDescription",
+            "Modality",
+            "SeriesNumber",
+            "SeriesInstanceUID",
+            "PatientID",
+            "StudyInstanceUID",
+        ):
             tag = parse_tag(keyword)
             values = [shown(value, tag) for value in self._index.column(tag, "series", series)]
             if values[0] is not None and values.count(values[0]) == 1:
@@ -757,7 +775,10 @@ class Session:
         """
         keys = self._nonempty()
         target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else Path(folder).expanduser()
-        chain = [[shown(value, tag) for value in self._index.column(tag, "instance", keys)] for tag in map(parse_tag, _UID_TAGS.values())]
+        chain = [
+            [shown(value, tag) for value in self._index.column(tag, "instance", keys)]
+            for tag in map(parse_tag, _UID_TAGS.values())
+        ]
         paths = file_paths(target, list(zip(*chain, strict=True)), keys)
         jobs = list(zip(keys, paths, strict=True))
         for folder_needed in {path.parent for path in paths}:
@@ -805,9 +826,7 @@ class Session:
         counts = self._selection.known_counts(self._index)
         criteria = [str(criterion.condition) for criterion in self._selection.criteria]
         header, rows, more = self._first_rows()
-        return display.session_html(
-            type(self).__name__, self._source.description, counts, criteria, header, rows, more
-        )
+        return display.session_html(type(self).__name__, self._source.description, counts, criteria, header, rows, more)
 
     def _first_rows(self) -> tuple[list[str], list[list[str]], int]:
         """Give the first selected rows as far as they are known without a request."""
@@ -843,7 +862,9 @@ def _item(keys: Sequence[str], index: int) -> str:
     try:
         return keys[index]
     except IndexError:
-        raise SelectionError(f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}.") from None
+        raise SelectionError(
+            f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}."
+        ) from None
 
 
 def _rank(value: Value, tag: Tag) -> tuple[Any, ...] | None:

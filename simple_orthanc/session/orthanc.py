@@ -216,15 +216,15 @@ class Orthanc(Session):
     def _delete(self, level: Level, everything: bool) -> Orthanc:
         if not self._selection.criteria and not everything:
             raise SelectionError(
-                f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with select(...), "
-                f"or say delete_selected_{level}(everything=True)."
+                f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
+                f"select(...), or say delete_selected_{level}(everything=True)."
             )
         self._nonempty()
         keys = tables.row_keys(self._index, self._selection, level)
         if len(keys) > 1 and not everything:
             raise AmbiguousSelectionError(
-                f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. Nothing "
-                f"was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
+                f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
+                f"Nothing was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
                 candidates=tuple(keys),
             )
         for key in keys:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import pixels, stacks, volume
+from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import PIXELS, read_image
@@ -64,15 +66,20 @@ class Reader:
         self._check_memory(keys, units)
         headers: list[Dataset] = []
         arrays: list[NDArray[Any] | None] = []
-        for header, array in map_ordered(self._fetch, keys, total=len(keys), label="reading images"):
-            headers.append(header)
-            arrays.append(array)
+        with DecodingProcesses(len(keys)) as processes:
+            for header, array in self._fetched(keys, processes):
+                headers.append(header)
+                arrays.append(array)
         chosen = stacks.one(stacks.plan(headers), dims=dims, gaps=gaps)
         return volume.assemble(chosen, headers, _once(arrays), units=units, gaps=gaps)
 
-    def _fetch(self, key: str) -> tuple[Dataset, NDArray[Any]]:
+    def _fetched(self, keys: Sequence[str], processes: DecodingProcesses) -> Iterator[tuple[Dataset, NDArray[Any]]]:
+        fetch = partial(self._fetch, processes=processes)
+        return map_ordered(fetch, keys, total=len(keys), label="reading images")
+
+    def _fetch(self, key: str, processes: DecodingProcesses) -> tuple[Dataset, NDArray[Any]]:
         dataset = read_image(self._source.content(key))
-        array = pixels.stored(dataset)
+        array = pixels.stored(dataset, processes)
         for number in PIXELS:
             if number in dataset:
                 del dataset[number]
@@ -87,8 +94,8 @@ class Reader:
         needed = len(keys) * pixels.volume_bytes(header, units)
         if needed > free:
             raise VolumeError(
-                f"{len(keys)} instances like the first need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} GB of "
-                f"memory are free. Select fewer, or read the volumes of get_volumes() one by one."
+                f"{len(keys)} instances like the first need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} "
+                f"GB of memory are free. Select fewer, or read the volumes of get_volumes() one by one."
             )
 
     def labels(self, gaps: str) -> list[str]:
@@ -113,9 +120,10 @@ class Reader:
         needed = sorted({plane.instance for plane in found.stack.planes})
         headers = [Dataset() for _ in found.keys]
         arrays: list[NDArray[Any] | None] = [None for _ in found.keys]
-        fetched = map_ordered(self._fetch, [found.keys[place] for place in needed], total=len(needed), label="reading images")
-        for place, (header, array) in zip(needed, fetched, strict=True):
-            headers[place], arrays[place] = header, array
+        with DecodingProcesses(len(needed)) as processes:
+            fetched = self._fetched([found.keys[place] for place in needed], processes)
+            for place, (header, array) in zip(needed, fetched, strict=True):
+                headers[place], arrays[place] = header, array
         return volume.assemble([found.stack], headers, _once(arrays), units=units, gaps=gaps)
 
     def report(self) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_partial
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import ExplicitVRLittleEndian
 
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
@@ -173,7 +173,9 @@ def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
     """Give the jobs of datasets in memory."""
     for dataset in datasets:
         if not isinstance(dataset, Dataset):
-            raise SelectionError(f"upload_dataset takes a pydicom Dataset or a list of them, not a {type(dataset).__name__}.")
+            raise SelectionError(
+                f"upload_dataset takes a pydicom Dataset or a list of them, not a {type(dataset).__name__}."
+            )
         name = getattr(dataset, "filename", None)
         path = str(name) if isinstance(name, (str, os.PathLike)) and name else None
         yield Job(path, None, lambda dataset=dataset: dataset_bytes(dataset))  # type: ignore[misc]
@@ -224,16 +226,20 @@ class Uploader:
     def _interrupted(self, error: TransportError, jobs: Sequence[Pending], reports: list[Report]) -> TransportError:
         sent = len(reports)
         for job in jobs[sent:]:
-            message = "the server was gone when this was sent, so it may or may not be stored" if job is jobs[sent] else ""
+            message = (
+                "the server was gone when this was sent, so it may or may not be stored" if job is jobs[sent] else ""
+            )
             reports.append(
                 job
                 if isinstance(job, Report)
-                else Report(job.path, job.member, "failed", None, message or "not sent, or sent while the server went away")
+                else Report(
+                    job.path, job.member, "failed", None, message or "not sent, or sent while the server went away"
+                )
             )
         stored = sum(report.status in ("stored", "already stored") for report in reports)
         return TransportError(
-            f"The server went away during the upload: {stored} of {len(jobs)} files are known to be stored; .table says "
-            f"which. Running the upload again sends the rest. {error.message}",
+            f"The server went away during the upload: {stored} of {len(jobs)} files are known to be stored; .table "
+            f"says which. Running the upload again sends the rest. {error.message}",
             table=report_table(reports),
         )
 
@@ -311,7 +317,7 @@ def _refusal(content: bytes, test_dicom: bool, *, in_zip: bool) -> tuple[Status,
     if in_zip and content[:4] == b"PK\x03\x04":
         return "skipped", "a zip inside a zip"
     if content[128:132] == b"DICM":
-        if _media_class(content) == _DICOMDIR:
+        if _file_meta(content).get("MediaStorageSOPClassUID") == _DICOMDIR:
             return "skipped", "a DICOMDIR: a list of files, not an object"
         return None
     if test_dicom and not looks_like_dicom(content):
@@ -340,17 +346,24 @@ def looks_like_dicom(content: bytes) -> bool:
     return bool(header.get("SOPClassUID"))
 
 
-def _media_class(content: bytes) -> str:
+def _file_meta(content: bytes) -> Dataset:
+    """Read the file meta information (PS3.10, section 7.1) alone: of what follows pydicom might have much to say."""
+    stream = io.BytesIO(content[:_BEGINNING])
     try:
-        header = read_partial(io.BytesIO(content[:_BEGINNING]), lambda tag, vr, length: tag.group > 2)
-        return str(header.file_meta.get("MediaStorageSOPClassUID", ""))
+        return _read_file_meta_info(stream) if read_preamble(stream, force=True) is not None else Dataset()
     except Exception:  # a broken file meta group is the server's to judge
-        return ""
+        return Dataset()
 
 
 def _uid(content: bytes) -> str | None:
+    """Say which object a file holds; where the file meta information does not, the dataset itself is read."""
+    named = str(_file_meta(content).get("MediaStorageSOPInstanceUID", ""))
+    if named:
+        return named
     try:
-        header = pydicom.dcmread(io.BytesIO(content), force=True, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        header = pydicom.dcmread(
+            io.BytesIO(content), force=True, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]
+        )
         return str(header.SOPInstanceUID) or None
     except Exception:  # what has no SOPInstanceUID that can be read is still sent, and reported without it
         return None

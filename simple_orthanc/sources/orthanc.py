@@ -65,10 +65,10 @@ _INDEX: dict[Level, str] = {
     "instance": "0008,0012 0008,0013 0008,0018 0020,0012 0020,0013 0020,0032 0020,0037 0020,0100 0028,0008 0054,1330",
 }
 _PATIENT_INDEX = "0010,0010 0010,0020 0010,0030 0010,0040"
-_BY_NUMBER: dict[str, tuple[Level, Tag]] = {
-    number: (level, parse_tag(number)) for level, numbers in _INDEX.items() for number in numbers.split()
+_BY_NUMBER: dict[Level, dict[str, Tag]] = {
+    level: {number: parse_tag(number) for number in numbers.split()} for level, numbers in _INDEX.items()
 }
-_LEVEL_OF: dict[str, Level] = {tag.name: level for level, tag in _BY_NUMBER.values()}
+_LEVEL_OF: dict[str, Level] = {tag.name: level for level, tags in _BY_NUMBER.items() for tag in tags.values()}
 
 _PARENT = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN = {"study": "Series", "series": "Instances"}
@@ -207,21 +207,24 @@ class OrthancSource:
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
         rows: list[Row] = []
         doubtful: list[Row] = []
+        known = _BY_NUMBER[level]
         for answer in answers:
             if not answer:
                 continue
             if level == "instance" and "FileSize" in answer:
                 self._sizes[answer["ID"]] = int(answer["FileSize"])
-            texts = {**answer.get("PatientMainDicomTags", {}), **answer.get("MainDicomTags", {})}
+            texts = answer.get("MainDicomTags", {})
+            if level == "study":
+                texts = {**answer.get("PatientMainDicomTags", {}), **texts}
             values: dict[str, Value] = {}
             mangled = False
             for number, text in texts.items():
-                known = _BY_NUMBER.get(number)
-                if known is None or known[0] != level or not isinstance(text, str):
+                tag = known.get(number)
+                if tag is None or not text or not isinstance(text, str):
                     continue
-                tag = known[1]
+                # Most texts are one plain word, for which there is nothing to do; there are many of them.
+                value = (text,) if text.isalnum() and text.isascii() else from_text(text, tag.vr)
                 mangled = mangled or is_mangled(text)
-                value = from_text(text, tag.vr)
                 if value is not None:
                     values[tag.name] = value
             children = tuple(answer.get(_CHILDREN.get(level, ""), ()))
@@ -230,6 +233,8 @@ class OrthancSource:
             if mangled or doubt:
                 doubtful.append(row)
             rows.append(row)
+        if not doubtful:
+            return rows
         corrected = {row.key: row for row in self.read_again(level, doubtful)}
         return [corrected.get(row.key, row) for row in rows]
 
@@ -245,9 +250,9 @@ class OrthancSource:
             key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
         header = self.header(key)
         values = dict(row.values)
-        for home, tag in _BY_NUMBER.values():
+        for tag in _BY_NUMBER[level].values():
             # What the server left out is left out: only texts that are there may be mangled.
-            if home == level and tag.name in values:
+            if tag.name in values:
                 values[tag.name] = read_value(header, tag)
         return replace(row, values=values)
 

@@ -48,8 +48,8 @@ def read_header(read: PartReader, first: int) -> Dataset:
 def read_image(content: bytes) -> Dataset:
     """Read a DICOM file for its pixels.
 
-    The pixel data of an uncompressed image are not copied: the element holds a view of the file, which stays in memory as
-    long as the view. Elements behind the pixel data are left out.
+    The pixel data of an uncompressed image are not copied: the element holds a view of the file, which stays in memory
+    as long as the view. Elements behind the pixel data are left out.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def is_mangled(text: str) -> bool:
     >>> is_mangled("$B;3ED(B"), is_mangled("Op^A\\u00a5Op^B"), is_mangled("Op^A")
     (True, True, False)
     """
-    return _MANGLED.search(text) is not None
+    return not (text.isascii() and text.isalnum()) and _MANGLED.search(text) is not None
 
 
 def is_decodable(character_set: str | None) -> bool:

@@ -173,8 +173,11 @@ def archives(draw: st.DrawFn) -> list[File]:
         for study in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
             script = one(*SCRIPTS)
             names, descriptions, sets = SCRIPTS[script]
-            # Only the name shows that Orthanc has mangled the descriptions.
-            names = names if script == "half-width" else [*names, None]
+            if script == "half-width":
+                # Only the name of the study's first file shows that Orthanc has mangled the descriptions.
+                sets = [one(*sets)]
+            else:
+                names = [*names, None]
             of_study = {
                 "PatientID": patient,
                 "PatientName": one(*names),

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import SERVERS
 from nbclient import NotebookClient
 
 from simple_orthanc import LocalOrthanc, Orthanc, tag
 from simple_orthanc.phantom import make_series
-from conftest import SERVERS
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -18,22 +19,25 @@ from simple_orthanc.phantom import as_bytes, make_series
 @pytest.fixture
 def files() -> list[bytes]:
     """Two patients, three studies, four series."""
-    jane = {
-        "PatientName": "JaneDoe",
-        "PatientID": "J1",
-        "StudyInstanceUID": "1.2.1",
-        "StudyDescription": "CT Examination",
+    jane: dict[str, Any] = {"PatientName": "JaneDoe", "PatientID": "J1"}
+    first = {**jane, "StudyInstanceUID": "1.2.1", "StudyDescription": "CT Examination"}
+    scan = {"SeriesDescription": "ct_scan", "SeriesInstanceUID": "1.2.1.1", "SeriesNumber": 1, "KVP": "120"}
+    scout = {"SeriesDescription": "scout", "SeriesInstanceUID": "1.2.1.2", "SeriesNumber": 2}
+    second = {**jane, "StudyInstanceUID": "1.2.2", "StudyDescription": "Follow-up"}
+    john = {
+        "PatientName": "JohnDoe",
+        "PatientID": "J2",
+        "StudyInstanceUID": "1.3.1",
+        "StudyDescription": "MR Examination",
     }
-    series: list[Dataset] = []
-    series += make_series((4, 6, 5), seed=1, SeriesDescription="ct_scan", SeriesInstanceUID="1.2.1.1", SeriesNumber=1, **jane,
-                          SliceLocation=[4.0, 3.0, 2.0, 10.0], KVP="120")  # fmt: skip
-    series += make_series(
-        (2, 6, 5), seed=2, SeriesDescription="scout", SeriesInstanceUID="1.2.1.2", SeriesNumber=2, **jane
-    )
-    series += make_series((1, 6, 5), seed=3, PatientName="JaneDoe", PatientID="J1", StudyInstanceUID="1.2.2",
-                          StudyDescription="Follow-up", SeriesInstanceUID="1.2.2.1", SeriesDescription="ct_scan")  # fmt: skip
-    series += make_series((3, 6, 5), seed=4, PatientName="JohnDoe", PatientID="J2", StudyInstanceUID="1.3.1", modality="MR",
-                          StudyDescription="MR Examination", SeriesInstanceUID="1.3.1.1", SeriesDescription="mr_scan")  # fmt: skip
+    series = [
+        *make_series((4, 6, 5), seed=1, SliceLocation=[4.0, 3.0, 2.0, 10.0], **first, **scan),
+        *make_series((2, 6, 5), seed=2, **first, **scout),
+        *make_series((1, 6, 5), seed=3, SeriesInstanceUID="1.2.2.1", SeriesDescription="ct_scan", **second),
+        *make_series(
+            (3, 6, 5), seed=4, modality="MR", SeriesInstanceUID="1.3.1.1", SeriesDescription="mr_scan", **john
+        ),
+    ]
     return [as_bytes(dataset) for dataset in series]
 
 

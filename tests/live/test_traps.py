@@ -12,8 +12,8 @@ import requests
 import traps_in_space as space
 import traps_in_values as values
 from pydicom.dataset import Dataset
-from traps import TRAPS, Trap
 from trap_checks import assert_right, calls, follow, load
+from traps import TRAPS, Trap
 
 from simple_orthanc import (
     AmbiguousSelectionError,
@@ -28,7 +28,7 @@ from simple_orthanc import (
     VolumeError,
 )
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.session import reading
 
 TRUE = [trap for trap in TRAPS if trap.case.values is not None]
@@ -123,6 +123,7 @@ REFUSALS: dict[Trap, Refusal] = {
     space.private_b_values: two_groups("b 0", "b 1000", 'get_volume(dims="b")'),
     space.phases: two_groups("phase 1", "phase 2", 'get_volume(dims="phase")'),
     space.dynamic_pet: two_groups("frame time 1", "frame time 2", 'get_volume(dims="time")'),
+    space.enhanced_times: two_groups("time 1", "time 2", 'get_volume(dims="time")'),
     space.incomplete_time: two_groups("time 1", "time 2", "select(TemporalPositionIdentifier=1)", size=2),
     space.overlapping_segments: Refusal(
         InconsistentSlicesError,
@@ -140,7 +141,10 @@ REFUSALS: dict[Trap, Refusal] = {
     ),
     space.cosines_not_perpendicular: Refusal(
         InconsistentSlicesError,
-        calls={f"exclude(SOPInstanceUID={last_of(space.cosines_not_perpendicular)!r})": (2, 4, 4), "get_instances()": 3},
+        calls={
+            f"exclude(SOPInstanceUID={last_of(space.cosines_not_perpendicular)!r})": (2, 4, 4),
+            "get_instances()": 3,
+        },
         says=("ImageOrientationPatient", "perpendicular"),
     ),
     values.cut_off: Refusal(
@@ -194,7 +198,9 @@ def test_every_trap_is_right_or_refused() -> None:
 
 
 def test_a_call_with_something_to_fill_in_is_not_followed() -> None:
-    message = "Use select(Rows=(1, 2), Modality='CT') first, select(...), or get_volumes(), then get_volume(gaps=\"nan\")."
+    message = (
+        "Use select(Rows=(1, 2), Modality='CT') first, select(...), or get_volumes(), then get_volume(gaps=\"nan\")."
+    )
     assert calls(message) == ["select(Rows=(1, 2), Modality='CT')", "get_volumes()", 'get_volume(gaps="nan")']
 
 
@@ -247,6 +253,7 @@ class TestFourDimensions:
             (space.private_b_values, "b", (0, 1000)),
             (space.phases, "phase", (0, 40)),
             (space.dynamic_pet, "time", (1000, 61000)),
+            (space.enhanced_times, "time", (1, 2)),
         ],
         ids=lambda value: value.name if isinstance(value, Trap) else "",
     )
@@ -291,7 +298,8 @@ class TestGeometry:
         volume = load(orthanc, space.oblique).get_volume()
         assert volume.spacing == pytest.approx((1.3, 0.7, 2))
         assert volume.geometry is not None
-        # 5 columns of 1.3 mm along (0.6, 0.8, 0), 3 rows of 0.7 mm along (0, 0, -1), 2 slices of 2 mm along (-0.8, 0.6, 0).
+        # 5 columns of 1.3 mm along (0.6, 0.8, 0), 3 rows of 0.7 mm along (0, 0, -1),
+        # 2 slices of 2 mm along (-0.8, 0.6, 0).
         by_hand = {(5, 0, 0): (13.9, 25.2, 30), (0, 3, 0): (10, 20, 27.9), (0, 0, 2): (6.8, 22.4, 30)}
         for index, place in by_hand.items():
             np.testing.assert_allclose(volume.geometry.to_patient(index, "xyz"), place, atol=1e-9)
@@ -386,7 +394,7 @@ def test_mixed_with_what_is_no_image(orthanc: Orthanc) -> None:
 
 
 def test_what_orthanc_refuses_to_store(orthanc: Orthanc) -> None:
-    """None of the traps, but an object without what tells objects apart, and a file that is cut off."""
+    """None of the traps, but an object without a UID, and a file that ends in the middle of an element."""
     header = make_series((1, 4, 4), seed=1)[0]
     nameless = Dataset()
     nameless.update(header)
@@ -394,4 +402,8 @@ def test_what_orthanc_refuses_to_store(orthanc: Orthanc) -> None:
     del nameless.StudyInstanceUID
     table = orthanc.upload_dataset(nameless)
     assert table.status.tolist() == ["failed"]
+    assert "Inexistent tag" in table.message[0]
+    table = orthanc.upload_file(as_bytes(header)[:-10])
+    assert table.status.tolist() == ["failed"]
+    assert "Bad file format" in table.message[0]
     assert len(orthanc) == 0

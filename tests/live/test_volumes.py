@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -25,18 +25,18 @@ from simple_orthanc import (
 from simple_orthanc.phantom import as_bytes, make_series
 
 
-def reference(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
+def reference(folder: Path) -> SimpleITK.Image:
+    reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
     return reader.Execute()
 
 
-def assert_same_image(image: sitk.Image, expected: sitk.Image) -> None:
+def assert_same_image(image: SimpleITK.Image, expected: SimpleITK.Image) -> None:
     assert image.GetSize() == expected.GetSize()
     assert np.allclose(image.GetSpacing(), expected.GetSpacing(), rtol=0, atol=1e-6)
     assert np.allclose(image.GetOrigin(), expected.GetOrigin(), rtol=0, atol=1e-6)
     assert np.allclose(image.GetDirection(), expected.GetDirection(), rtol=0, atol=1e-6)
-    assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
+    assert np.array_equal(SimpleITK.GetArrayFromImage(image), SimpleITK.GetArrayFromImage(expected))
 
 
 def test_a_real_series_equals_simpleitk(orthanc: Orthanc, shared_data: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_real_series_equals_simpleitk(orthanc: Orthanc, shared_data: Path) -> 
     assert_same_image(orthanc.get_image(), reference(folder))
     array = orthanc.get_array()
     assert array.shape == (22, 288, 288)
-    assert np.array_equal(array, sitk.GetArrayFromImage(reference(folder)))
+    assert np.array_equal(array, SimpleITK.GetArrayFromImage(reference(folder)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_random_geometries_come_back(
         for place, header in enumerate(series):
             (folder / f"{place}.dcm").write_bytes(as_bytes(header))
         image, known = volume.to_sitk(), reference(folder)
-        assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(known))
+        assert np.array_equal(SimpleITK.GetArrayFromImage(image), SimpleITK.GetArrayFromImage(known))
         for index in [(0, 0, 0), tuple(n - 1 for n in image.GetSize())]:
             place = image.TransformIndexToPhysicalPoint(index)
             assert np.allclose(place, known.TransformIndexToPhysicalPoint(index), atol=1e-3)
@@ -138,8 +138,7 @@ def test_what_is_no_volume_is_refused(orthanc: Orthanc) -> None:
     with pytest.raises(AmbiguousSelectionError, match=r"2 series.*select\(SeriesDescription='") as ambiguous:
         orthanc.get_array()
     assert len(ambiguous.value.candidates) == 2
-    again = make_series((1, 4, 4), seed=3, PatientID="other", SeriesInstanceUID=other[0].SeriesInstanceUID,
-                        StudyInstanceUID=other[0].StudyInstanceUID, FrameOfReferenceUID=other[0].FrameOfReferenceUID)  # fmt: skip
+    again = make_series((1, 4, 4), seed=3, like=other[0])
     orthanc.upload_dataset(again)
     with pytest.raises((DuplicateSlicesError, InconsistentSlicesError)):
         orthanc.select(PatientID="other").get_array()

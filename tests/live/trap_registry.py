@@ -86,7 +86,9 @@ def case(datasets: Sequence[Dataset], values: ArrayLike | None = None, affine: N
     return Case(files, array if array.ndim > 1 else array[:, None, None], affine)
 
 
-def axes(step: Sequence[float] = (0, 0, 1), origin: Sequence[float] = (0, 0, 0), **columns: Sequence[float]) -> NDArray[Any]:
+def axes(
+    step: Sequence[float] = (0, 0, 1), origin: Sequence[float] = (0, 0, 0), **columns: Sequence[float]
+) -> NDArray[Any]:
     """Give the affine whose columns are mm per column, row and slice; by default axial with pixels of 1 mm."""
     result = np.eye(4)
     result[:3, 0] = columns.get("column", (1, 0, 0))

@@ -194,7 +194,13 @@ def repeated(modality: str, *steps: dict[str, Any]) -> list[Dataset]:
         array = stored([10 * number + place for place in range(3)])
         numbers = [3 * number + place + 1 for place in range(3)]
         made = make_series(
-            array=array, spacing=(2, 1, 1), modality=modality, seed=number, like=first, InstanceNumber=numbers, **keywords
+            array=array,
+            spacing=(2, 1, 1),
+            modality=modality,
+            seed=number,
+            like=first,
+            InstanceNumber=numbers,
+            **keywords,
         )
         first = first or made[0]
         result += made
@@ -237,6 +243,18 @@ def phases() -> Case:
 def dynamic_pet() -> Case:
     return case(repeated("PT", {"FrameReferenceTime": 1000.0, "Units": "BQML"},
                          {"FrameReferenceTime": 61000.0, "Units": "BQML"}))  # fmt: skip
+
+
+@trap(12, "enhanced MR, two time points in one object")
+def enhanced_times() -> Case:
+    steps = [(time, place) for place in range(3) for time in range(2)]
+    image = make_enhanced(
+        array=stored([10 * time + place for time, place in steps]),
+        positions=[(0.0, 0.0, 2.0 * place) for _, place in steps],
+        groups={"FrameContentSequence": {"TemporalPositionIndex": [time + 1 for time, _ in steps]}},
+        seed=1,
+    )
+    return case([image])
 
 
 @trap(12, "the second time point lacks a slice")
@@ -377,7 +395,9 @@ def double_precision() -> Case:
     # The smallest step of a 32-bit float at 40000 is 0.004.
     heights = [40000.000 + 0.001 * number for number in SHUFFLED]
     series = at(heights, array=stored(list(SHUFFLED)), spacing=(0.001, 0.001, 0.001))
-    return case(series, [0, 1, 2], axes(column=(0.001, 0, 0), row=(0, 0.001, 0), step=(0, 0, 0.001), origin=(0, 0, 40000)))
+    return case(
+        series, [0, 1, 2], axes(column=(0.001, 0, 0), row=(0, 0.001, 0), step=(0, 0, 0.001), origin=(0, 0, 40000))
+    )
 
 
 @trap(0, "direction cosines 0.04 % off unit length")
@@ -388,7 +408,9 @@ def cosines_nearly_unit() -> Case:
 
 @trap(0, "a slice whose direction cosines are 20 % off unit length")
 def cosines_not_unit() -> Case:
-    return case(make_series((3, 4, 4), seed=1, ImageOrientationPatient=[*[(1, 0, 0, 0, 1, 0)] * 2, (1.2, 0, 0, 0, 1, 0)]))
+    return case(
+        make_series((3, 4, 4), seed=1, ImageOrientationPatient=[*[(1, 0, 0, 0, 1, 0)] * 2, (1.2, 0, 0, 0, 1, 0)])
+    )
 
 
 @trap(0, "a slice whose direction cosines are not perpendicular")
