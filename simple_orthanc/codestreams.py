@@ -43,7 +43,7 @@ def openjpeg(stream: bytes, rows: int, columns: int, samples: int) -> tuple[byte
     found = (information["rows"], information["columns"], information["samples_per_pixel"])
     if found != (rows, columns, samples):
         raise ValueError(f"the stream has rows, columns, components {found}, the header {(rows, columns, samples)}")
-    buffer = decode_pixel_data(stream, version=2)
+    buffer: Any = decode_pixel_data(stream, version=2)
     return buffer, (int(information["precision"]), int(information["is_signed"]))
 
 

@@ -12,8 +12,9 @@ Deflated Image Frame Compression               zlib
 =============================================  =====================================
 
 They are called directly, not through pydicom's decoders: those warn, which in threads cannot be caught, fall back from
-one decoder to another that may give other values, and convert colour by the header alone. A decoder is imported when
-it is first needed. Those that hold the interpreter, GDCM, CharLS and OpenJPEG, are called in `codestreams`. What comes out here are the samples of the codestream, colour not yet converted.
+one decoder to another that may give other values, and convert colour by the header alone. A decoder is imported when it
+is first needed. Those that hold the interpreter, GDCM, CharLS and OpenJPEG, are called in `codestreams`. What comes out
+here are the samples of the codestream, colour not yet converted.
 """
 
 from __future__ import annotations

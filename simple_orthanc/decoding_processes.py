@@ -31,8 +31,15 @@ _SECONDS_EACH = 0.25
 _MOST = 8
 # Seconds for a helper that has lost its pipes to end.
 _PATIENCE = 2.0
-# Linear algebra, which no decoder uses, would start threads for all processors of each helper.
-_ENVIRONMENT = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ENVIRONMENT = {
+    # Linear algebra, which no decoder uses, would start threads for all processors of each helper.
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # Memory given back after each frame costs as much time to get again as decoding a tenth of it; the GNU library
+    # reads these, others ignore them.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(1 << 24),
+}
 
 
 def processors() -> int:
@@ -73,12 +80,9 @@ class DecodingProcesses:
         self.width = min(processors(), _MOST)
         self._lock = threading.Lock()
         self._started = self._closed = False
-        # Whether this process takes its turn among the helpers, and how many of these are ready.
-        self._here = False
         self._helpers: set[subprocess.Popen[bytes]] = set()
-        self._ready = 0
         self._starting: set[threading.Thread] = set()
-        # Who may decode the next codestream: a helper, or None for this process.
+        # The helpers with nothing to do. None says that there are none and will be none, to everybody who asks.
         self._free: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
 
     def __enter__(self) -> DecodingProcesses:
@@ -110,14 +114,11 @@ class DecodingProcesses:
             return codestreams.run(codec, stream, arguments)
         helper = self._free.get()
         if self._closed:
-            # Others may wait as well.
-            self._free.put(None)
-            raise RuntimeError("The read that these helpers decode for is over.")
+            self._free.put(helper)
+            raise RuntimeError("the read that it belongs to is over")
         if helper is None:
-            try:
-                return codestreams.run(codec, stream, arguments)
-            finally:
-                self._give_back_this_process()
+            self._free.put(None)
+            return codestreams.run(codec, stream, arguments)
         try:
             codestreams.send(_raw(helper.stdin), [codec, *arguments], stream)
             (kind, *facts), content = codestreams.receive(_raw(helper.stdout))
@@ -125,7 +126,7 @@ class DecodingProcesses:
             # Whatever happened, the helper may be in the middle of a message.
             reason = self._replace(helper, codec)
             if isinstance(error, (EOFError, OSError)):
-                raise ValueError(f"the process that decoded the stream ended by {reason}") from error
+                raise ValueError(f"the helper process that decoded it ended ({reason})") from error
             raise
         self._free.put(helper)
         if kind is None:
@@ -155,56 +156,53 @@ class DecodingProcesses:
             return False
         with self._lock:
             if not self._started and not self._closed:
-                # Until a helper is ready this process decodes.
-                self._free.put(None)
-                self._started = self._here = True
+                self._started = True
                 for _ in range(min(self.width, worthwhile)):
                     self._start_one(codec)
         return self._started
 
     def _start_one(self, codec: str) -> None:
         thread = threading.Thread(target=self._launch, args=(codec,), name="simple_orthanc helper", daemon=True)
-        self._starting.add(thread)
-        thread.start()
+        # There may be as many threads already as the system allows.
+        with contextlib.suppress(RuntimeError):
+            thread.start()
+            self._starting.add(thread)
+        self._tell_if_none_is_left()
+
+    def _tell_if_none_is_left(self) -> None:
+        if not self._helpers and not self._starting:
+            self._free.put(None)
 
     def _launch(self, codec: str) -> None:
-        """Start a helper and wait until it can decode; without one, the others or this process go on alone."""
-        helper = None
+        """Start a helper and wait until it can decode; the last that cannot be started leaves it to this process."""
+        helper: subprocess.Popen[bytes] | None = None
+        ready = False
         try:
             with self._lock:
-                if self._closed:
-                    return
-                helper = _popen(codec)
-                self._helpers.add(helper)
-            codestreams.receive(_raw(helper.stdout))
-        except (OSError, EOFError, ValueError):
+                if not self._closed:
+                    helper = _popen(codec)
+                    self._helpers.add(helper)
             if helper is not None:
-                with self._lock:
-                    self._helpers.discard(helper)
-                _finish(helper)
-        else:
-            with self._lock:
-                self._ready += 1
-            self._free.put(helper)
+                codestreams.receive(_raw(helper.stdout))
+                ready = True
+        except (OSError, EOFError, ValueError):
+            # Such a Python cannot be started here, or said something else than that it is ready.
+            ready = False
         finally:
+            if helper is not None and ready:
+                self._free.put(helper)
+            elif helper is not None:
+                _finish(helper)
             with self._lock:
+                if helper is not None and not ready:
+                    self._helpers.discard(helper)
                 self._starting.discard(threading.current_thread())
-
-    def _give_back_this_process(self) -> None:
-        """Let this process decode again, unless there are helpers to do it."""
-        with self._lock:
-            self._here = not self._ready
-            if self._here:
-                self._free.put(None)
+                self._tell_if_none_is_left()
 
     def _replace(self, helper: subprocess.Popen[bytes], codec: str) -> str:
         """Put another in the place of a helper that ended, and say how it ended."""
         with self._lock:
-            self._ready -= 1
             self._helpers.discard(helper)
-            if not self._ready and not self._here:
-                self._here = True
-                self._free.put(None)
             if not self._closed:
                 self._start_one(codec)
         status = _finish(helper)
@@ -222,6 +220,7 @@ def _interpreter() -> str | None:
 
 
 def _popen(codec: str) -> subprocess.Popen[bytes]:
+    options: dict[str, Any]
     # Ctrl-C in a terminal is for this process, which then ends the helpers.
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

@@ -191,12 +191,7 @@ class Index:
         missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
         if missing and level not in self._complete:
             self._fetch(level, missing)
-        gone = [key for key in missing if key not in self._rows[level]]
-        if gone:
-            raise SelectionError(
-                f"{len(gone)} of {len(keys)} objects of level {level} are not known: the archive has changed since it "
-                f"was read. refresh() brings what is known up to date and keeps the selection."
-            )
+        _raise_if_gone([key for key in missing if key not in self._rows[level]], len(keys), level)
 
     def _fetch(self, level: Level, missing: Sequence[str]) -> None:
         if level != "study":
@@ -270,6 +265,8 @@ class Index:
         rows = [self._rows["series"][key] for key in series]
         for name, column in self._ask().columns(lacking, rows, frozenset(wanted)).items():
             self._columns[name].update(column)
+            # A file that nobody has read says nothing; in particular not that it lacks the tag.
+            _raise_if_gone([key for key in ordered if key not in self._columns[name]], len(ordered), "instance")
 
     def _series_of(self, keys: Sequence[str]) -> list[str]:
         """Give the series of instances; from the rows of series, which list their instances, where these are there."""
@@ -311,6 +308,14 @@ class Index:
         positions = self.column(_POSITION, "instance", keys)
         orientations = self.column(_ORIENTATION, "instance", keys)
         return [_along_normal(*pair) for pair in zip(positions, orientations, strict=True)]
+
+
+def _raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
+    if gone:
+        raise SelectionError(
+            f"{len(gone)} of {asked} objects of level {level} are not known: the archive has changed since it was "
+            f"read. refresh() brings what is known up to date and keeps the selection."
+        )
 
 
 _ORDER: dict[Level, tuple[Tag, ...]] = {

@@ -251,8 +251,8 @@ def close_matches(text: str) -> str:
 
     Examples
     --------
-    >>> close_matches("SliceThicknes")
-    'Did you mean SliceThickness?'
+    >>> close_matches("PatientNme")
+    'Did you mean PatientName, PatientSex, or PatientAge?'
     """
     lowered = {keyword.lower(): keyword for keyword in dictionary.keyword_dict if keyword}
     near = [lowered[match] for match in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.7)]

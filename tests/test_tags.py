@@ -116,7 +116,7 @@ def test_close_matches_are_named(misspelt: str, meant: str) -> None:
 def test_an_item_without_a_tag_in_it_is_explained() -> None:
     with pytest.raises(UnknownTagError, match=r"write RequestAttributesSequence\[0\]\.Keyword"):
         parse_tag("RequestAttributesSequence[0]")
-    with pytest.raises(UnknownTagError, match="PatientName in 'PatientName.PatientID' is not a sequence"):
+    with pytest.raises(UnknownTagError, match=r"PatientName in 'PatientName\.PatientID' is not a sequence"):
         parse_tag("PatientName.PatientID")
 
 

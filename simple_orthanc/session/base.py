@@ -723,15 +723,19 @@ class Session:
 
     def _short_names(self, series: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Give each series its SeriesInstanceUID and a name for labels: as short as it can be and still be its own."""
-        tags = [
-            parse_tag(keyword) for keyword in ("SeriesDescription", "Modality", "SeriesNumber", "SeriesInstanceUID")
-        ]
+        more = ("SeriesNumber", "PatientID", "SeriesInstanceUID", "StudyInstanceUID")
+        tags = [parse_tag(keyword) for keyword in ("SeriesDescription", "Modality", *more)]
         columns = [[shown(value, tag) for value in self._index.column(tag, "series", series)] for tag in tags]
         names = [str(description or modality or "series") for description, modality, *_ in zip(*columns, strict=True)]
-        for more in columns[2:]:
-            taken = {name for name in names if names.count(name) > 1}
-            names = [f"{name} {extra}" if name in taken else name for name, extra in zip(names, more, strict=True)]
-        uids = [str(uid or "") for uid in columns[3]]
+        for column in columns[2:]:
+            extras: dict[str, set[object]] = {}
+            for name, extra in zip(names, column, strict=True):
+                extras.setdefault(name, set()).add(extra)
+            # What does not differ would make the name longer and no clearer.
+            names = [
+                f"{name} {extra}" if len(extras[name]) > 1 else name for name, extra in zip(names, column, strict=True)
+            ]
+        uids = [str(uid or "") for uid in columns[4]]
         return {key: pair for key, *pair in zip(series, uids, names, strict=True)}  # type: ignore[misc]
 
     def _describe(self, series: str) -> str:

@@ -22,14 +22,15 @@ def safe_name(text: str | None) -> str:
     Examples
     --------
     >>> safe_name("1.2.840"), safe_name("../../etc"), safe_name(None)
-    ('1.2.840', '.._.._etc-8f7df0e1', 'missing-e3b0c442')
+    ('1.2.840', '.._.._etc-74ccf3c5', 'missing-e3b0c442')
     """
     original = text or ""
     name = _UNSAFE.sub("_", original)[:_LONGEST] or "missing"
     if name == original and name.strip(".") and not name.endswith(".") and not _RESERVED.match(name):
         return name
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{name}-{digest}"
+    made = f"{name}-{digest}"
+    return f"_{made}" if _RESERVED.match(made) else made
 
 
 def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Sequence[str]) -> list[Path]:

@@ -63,7 +63,8 @@ class Reader:
         Everything is fetched once: what is read decides whether it was one volume.
         """
         (keys,) = self._keys.values()
-        self._check_memory(keys, units)
+        first = self._source.header(keys[0])
+        self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
         headers: list[Dataset] = []
         arrays: list[NDArray[Any] | None] = []
         with DecodingProcesses(len(keys)) as processes:
@@ -85,17 +86,13 @@ class Reader:
                 del dataset[number]
         return dataset, array
 
-    def _check_memory(self, keys: Sequence[str], units: Units) -> None:
+    def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
         free = _free_memory()
-        if free is None:
-            return
-        header = self._source.header(keys[0])
-        needed = len(keys) * pixels.volume_bytes(header, units)
-        if needed > free:
+        if free is not None and needed > free:
             raise VolumeError(
-                f"{len(keys)} instances like the first need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} "
-                f"GB of memory are free. Select fewer, or read the volumes of get_volumes() one by one."
+                f"{what} would need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} GB of memory are free. "
+                "Select fewer, or read the volumes of get_volumes() one by one."
             )
 
     def labels(self, gaps: str) -> list[str]:
@@ -109,7 +106,11 @@ class Reader:
                 headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
                 prefix = f"{self._names[series][1]}: " if len(self._keys) > 1 else ""
                 for stack in stacks.several(stacks.plan(headers), gaps):
-                    self._planned[prefix + stack.label] = Labelled(series, tuple(keys), stack)
+                    label, number = prefix + stack.label, 1
+                    while label in self._planned:
+                        number += 1
+                        label = f"{prefix}{stack.label} ({number})"
+                    self._planned[label] = Labelled(series, tuple(keys), stack)
         return self._planned
 
     def labelled(self, label: str, units: Units, gaps: str) -> Volume:
@@ -118,6 +119,9 @@ class Reader:
         if found.stack.problem is not None:
             raise found.stack.problem
         needed = sorted({plane.instance for plane in found.stack.planes})
+        first = found.stack.planes[0]
+        of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
+        self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
         headers = [Dataset() for _ in found.keys]
         arrays: list[NDArray[Any] | None] = [None for _ in found.keys]
         with DecodingProcesses(len(needed)) as processes:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.filereader import _read_file_meta_info, read_partial, read_preamble
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from simple_orthanc import elements
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.workers import map_ordered
 
@@ -29,6 +30,7 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _WORKERS = 4
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
 _BEGINNING = 64 * 1024
+_SOP_INSTANCE_UID = 0x00080018
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,9 @@ def dataset_bytes(dataset: Dataset) -> bytes:
     meta = FileMetaDataset()
     meta.update(getattr(dataset, "file_meta", None) or {})
     if "TransferSyntaxUID" not in meta:
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        # The pixels of what was read without file meta information are still in the byte order of the file.
+        big_endian = dataset.original_encoding[1] is False
+        meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
     written.file_meta = meta
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, written, enforce_file_format=True)
@@ -356,14 +360,12 @@ def _file_meta(content: bytes) -> Dataset:
 
 
 def _uid(content: bytes) -> str | None:
-    """Say which object a file holds; where the file meta information does not, the dataset itself is read."""
-    named = str(_file_meta(content).get("MediaStorageSOPInstanceUID", ""))
-    if named:
-        return named
+    """Say which object a file holds: the dataset's own word, which the server goes by too; or else its file meta's."""
     try:
-        header = pydicom.dcmread(
-            io.BytesIO(content), force=True, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]
-        )
-        return str(header.SOPInstanceUID) or None
-    except Exception:  # what has no SOPInstanceUID that can be read is still sent, and reported without it
-        return None
+        beginning = io.BytesIO(content[:_BEGINNING])
+        header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
+        if named := elements.text(header, "SOPInstanceUID"):
+            return named
+    except Exception:  # what has no SOPInstanceUID that can be read is still sent
+        pass
+    return str(_file_meta(content).get("MediaStorageSOPInstanceUID", "")) or None

@@ -301,8 +301,10 @@ class OrthancSource:
                 found = answer.get("RequestedTags", {})
                 for tag in tags:
                     # What a file lacks is there as null; what is not there was not looked for (StorageAccessOnFind).
+                    # It is read below, and not for the instances of another patient's series of the same UID.
                     if _number(tag) not in found:
                         unread[tag.name] = tag
+                        continue
                     value, sure = _value_in_json(found, tag)
                     columns[tag.name][answer["ID"]] = value
                     if not sure:

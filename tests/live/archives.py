@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import itertools
 import re
 import unicodedata
 import urllib.request
@@ -68,6 +69,8 @@ SCRIPTS: dict[str, tuple[list[str], list[str], list[Any]]] = {
     ),
     "chinese": (["Wang^XiaoDong=王^小東"], ["头部"], ["ISO_IR 192", "GB18030"]),
 }
+_RUNS = itertools.count(1)
+
 PATIENT_IDS = ["p1", "P1", "x%", "x_", "xa", "", "p 1", "p-1", "0042"]
 
 NUMBERS = ["KVP", "SliceThickness", "EchoTime", "InstanceNumber", "Rows", "PixelPaddingValue", "SeriesNumber"]
@@ -168,6 +171,8 @@ def archives(draw: st.DrawFn) -> list[File]:
         return draw(st.sampled_from(choices))
 
     files: list[File] = []
+    # A server that is emptied and filled again may still remember the file that it knew by the same identifiers.
+    run = next(_RUNS)
     for patient in draw(st.lists(st.sampled_from(PATIENT_IDS), min_size=1, max_size=4, unique=True)):
         # The UIDs of studies and series say nothing of the patient, so they occur under several.
         for study in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
@@ -200,7 +205,7 @@ def archives(draw: st.DrawFn) -> list[File]:
                     "BodyPartExamined": one("HEAD", "head", None),
                 }
                 for number in range(draw(st.integers(1, 3))):
-                    uid = {"SOPInstanceUID": f"1.2.{study}.{series}.{number}"}
+                    uid = {"SOPInstanceUID": f"1.2.{run}.{study}.{series}.{number}"}
                     attributes = {"SpecificCharacterSet": one(*sets), **of_study, **of_series, **uid, **_image(one)}
                     block = one(None, 0x10, 0x11, 0x42)
                     syntax = one(ExplicitVRLittleEndian, ImplicitVRLittleEndian)

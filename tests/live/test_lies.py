@@ -36,6 +36,16 @@ def test_a_limit_on_results_hides_nothing(make_server: MakeServer) -> None:
         assert session.get_dicom_tag("KVP", unique=False) == [80.0] * 12
 
 
+def test_files_that_a_find_did_not_open_are_read_otherwise(make_server: MakeServer) -> None:
+    server = make_server({"StorageAccessOnFind": "Never"})
+    # One series UID under two patients: a find by it gives the files of both.
+    store(server, *(simple_file(1, PatientID=name, KVP="80", SeriesDescription=name) for name in ("p1", "p2")))
+    with server.connect() as session:
+        assert session.select(PatientID="p1", KVP=80).instance_count == 1
+        assert session.reset().select(KVP=80).PatientIDs == ["p1", "p2"]
+        assert session.reset().get_dicom_tag("KVP", unique=False) == [80.0, 80.0]
+
+
 def test_every_instance_of_a_series_is_looked_at(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     for number, kernel in enumerate(["B30f", "B70f", "B70f"]):
         store(empty_server, simple_file(number, ConvolutionKernel=kernel, KVP=str(100 + 10 * (number % 2))))

@@ -113,7 +113,7 @@ def ask_all(server: LocalOrthanc, data: st.DataObject, questions_asked: int) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=60, phases=PHASES)
+@settings(max_examples=40, phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     ask_all(server, data, 15)

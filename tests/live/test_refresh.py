@@ -6,7 +6,7 @@ import pytest
 from archives import simple_file, store
 from conftest import MakeServer, ask
 
-from simple_orthanc import LocalOrthanc, Orthanc
+from simple_orthanc import LocalOrthanc, NotFoundError, Orthanc, SelectionError
 
 
 def sent(session: Orthanc) -> int:
@@ -154,3 +154,12 @@ def test_an_interrupted_refresh_changes_nothing(
     assert known.series_count == 3
     assert known.SeriesDescriptions == ["d1", "d2", "d3"]
     assert known.refresh().series_count == 4
+
+
+def test_what_was_deleted_behind_the_back_is_not_taken_for_missing(empty_server: LocalOrthanc, known: Orthanc) -> None:
+    delete_series(empty_server, "1.2.3.2")
+    # Where the series has to be asked for by name, the server says so itself.
+    with pytest.raises((SelectionError, NotFoundError), match=r"has changed since it was read|may have been deleted"):
+        known.select(EchoTime=None)
+    assert known.selection == {}
+    assert known.refresh().select(EchoTime=None).series_count == 2

@@ -130,7 +130,13 @@ REFUSALS: dict[Trap, Refusal] = {
         calls={"get_volumes()": {"segment 1 liver": (3, 4, 4), "segment 2 spleen": (3, 4, 4)}},
         says=("1, 2 overlap in slice 0",),
     ),
-    space.two_patients: Refusal(AmbiguousSelectionError, says=("select(PatientID='A')", "get_volumes()")),
+    space.two_patients: Refusal(
+        AmbiguousSelectionError,
+        calls={
+            "select(PatientID='A')": (3, 4, 4),
+            "get_volumes()": {"CT A: axial 3x4x4": (3, 4, 4), "CT B: axial 3x4x4": (3, 4, 4)},
+        },
+    ),
     space.mosaic: Refusal(
         InconsistentSlicesError, {"groups": {"axial 2x8x8": 2}}, {"get_instances()": 2}, ("Siemens mosaic", "MOSAIC")
     ),
@@ -368,7 +374,7 @@ def test_too_little_memory_is_said_before_the_download(
         http.answers.clear()
         # 12 slices of 4096 x 4096 values of 2 bytes.
         monkeypatch.setattr(reading, "_free_memory", lambda: 402_653_183)
-        with pytest.raises(VolumeError, match=r"12 instances .* need 0\.4 GB .*get_volumes\(\)") as caught:
+        with pytest.raises(VolumeError, match=r"12 instances .* need 0\.4 GB as.*get_volumes\(\)") as caught:
             read(session)
         assert type(caught.value) is VolumeError
         # The header of one instance says what is needed.
@@ -376,6 +382,20 @@ def test_too_little_memory_is_said_before_the_download(
         monkeypatch.setattr(reading, "_free_memory", lambda: 402_653_184)
         with pytest.raises(PixelDecodeError, match="33554432 bytes"):
             read(session)
+
+
+def test_too_little_memory_for_one_of_several_volumes(
+    empty_server: LocalOrthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = Watched()
+    with Orthanc(empty_server.url, http=http) as session:
+        session.upload_dataset(make_series((12, 4, 4), seed=1, Rows=4096, Columns=4096))
+        monkeypatch.setattr(reading, "_free_memory", lambda: 402_653_183)
+        volumes = session.get_volumes()
+        http.answers.clear()
+        with pytest.raises(VolumeError, match=r"'axial 12x4096x4096' would need 0\.4 GB"):
+            volumes["axial 12x4096x4096"]
+        assert len(http.files()) == 1
 
 
 def test_mixed_with_what_is_no_image(orthanc: Orthanc) -> None:

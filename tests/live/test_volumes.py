@@ -138,7 +138,7 @@ def test_what_is_no_volume_is_refused(orthanc: Orthanc) -> None:
     with pytest.raises(AmbiguousSelectionError, match=r"2 series.*select\(SeriesDescription='") as ambiguous:
         orthanc.get_array()
     assert len(ambiguous.value.candidates) == 2
-    again = make_series((1, 4, 4), seed=3, like=other[0])
+    again = make_series((1, 4, 4), seed=3, like=other[0], PatientID="other")
     orthanc.upload_dataset(again)
     with pytest.raises((DuplicateSlicesError, InconsistentSlicesError)):
         orthanc.select(PatientID="other").get_array()

@@ -1,0 +1,141 @@
+"""Work side by side: in order, bounded, ended by the first error and by Ctrl-C; a progress bar only where one looks."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simple_orthanc import workers
+from simple_orthanc.workers import Progress, map_ordered
+
+
+@given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 6))
+def test_results_come_in_the_order_of_the_items(delays: list[int], count: int) -> None:
+    def wait(item: tuple[int, int]) -> int:
+        time.sleep(item[1] / 2000)
+        return item[0]
+
+    assert list(map_ordered(wait, enumerate(delays), workers=count)) == list(range(len(delays)))
+
+
+def test_as_many_run_at_once_as_there_are_workers() -> None:
+    barrier = threading.Barrier(4, timeout=10)
+    assert list(map_ordered(lambda item: barrier.wait() >= 0, range(8), workers=4)) == [True] * 8
+
+
+def test_one_worker_is_the_callers_own_thread() -> None:
+    found = set(map_ordered(lambda item: threading.current_thread(), range(3), workers=1))
+    assert found == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_results_wait_and_items_are_taken_as_they_are_needed(count: int) -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            taken.append(item)
+            yield item
+
+    results = map_ordered(lambda item: item, items(), workers=count)
+    assert taken == []
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert len(taken) <= 5 + 2 * count
+    results.close()  # type: ignore[attr-defined]
+    assert len(taken) <= 5 + 2 * count
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_first_error_is_raised_and_what_has_not_begun_is_cancelled(error: BaseException, count: int) -> None:
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item == 3:
+            raise error
+        time.sleep(0.001)
+        return item
+
+    found: list[int] = []
+    with pytest.raises(type(error)):
+        found.extend(map_ordered(work, range(1000), workers=count))
+    assert found == [0, 1, 2]
+    assert max(begun) < 3 + 2 * count + 1
+    assert not threads()
+
+
+def test_an_error_of_the_items_themselves_ends_the_work() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(map_ordered(lambda item: item, items(), workers=4))
+    assert not threads()
+
+
+@pytest.mark.parametrize("how", ["close", "interrupt"])
+def test_who_stops_listening_ends_the_work(how: str) -> None:
+    running = threading.Event()
+
+    def work(item: int) -> int:
+        running.set()
+        time.sleep(0.01)
+        return item
+
+    results = map_ordered(work, range(1000), workers=4)
+    assert next(results) == 0
+    if how == "close":
+        results.close()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            results.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    assert running.is_set()
+    assert not threads()
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def bar(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, late: bool, total: int | None, enabled: bool = True) -> str:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(workers, "_SECONDS_BEFORE_PROGRESS", -1.0 if late else 60.0)
+    monkeypatch.setattr(Progress, "enabled", enabled)
+    results = map_ordered(lambda item: item, range(5), workers=2, total=total, label="reading headers")
+    assert list(results) == [0, 1, 2, 3, 4]
+    return stream.getvalue()
+
+
+def test_a_bar_appears_in_a_terminal_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = bar(monkeypatch, terminal=True, late=True, total=5)
+    assert "reading headers" in shown
+    assert "/5" in shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "late", "total", "enabled"),
+    [(False, True, 5, True), (True, False, 5, True), (True, True, None, True), (True, True, 5, False)],
+)
+def test_a_bar_appears_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, late: bool, total: int | None, enabled: bool
+) -> None:
+    assert bar(monkeypatch, terminal=terminal, late=late, total=total, enabled=enabled) == ""
