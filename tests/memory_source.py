@@ -296,7 +296,7 @@ TEXTS: dict[str, list[str | list[str] | None]] = {
     "AccessionNumber": ["a", "A", "?", None],
     "SeriesDescription": ["T2*_GRE", "T2x_GRE", "t2*_gre", "[x]?", "[x]y", "Ä", "a\u0308", "\u3000", None],
     "Modality": ["CT", "PT", None],
-    "ProtocolName": ["head", "HEAD", "h*", "a\\b", "a", None],
+    "ProtocolName": ["head", "HEAD", "h*", "a\\b", None],
     "ImageType": [["A", "B"], ["A", ""], ["a"], ["A*", "B"], ["B", "A"], None],
 }
 LEVEL_OF_NAME: dict[str, Level] = {

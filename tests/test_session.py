@@ -254,6 +254,15 @@ def test_one_patient_with_two_spellings_is_found_by_either() -> None:
     assert session.PatientNames == ["Doe^Jane", "Doe^Janet", "Roe^Rick"]
 
 
+def test_any_of_several_values_satisfies_even_where_the_standard_allows_one() -> None:
+    session = session_of(
+        instance(1, ProtocolName="a\\b"), instance(2, ProtocolName="a"), instance(3, ProtocolName="b\\a")
+    )
+    assert session.ProtocolNames == ["a\\b", "a", "b\\a"]
+    assert session.copy().select(ProtocolName="a").InstanceNumbers == [1, 2, 3]
+    assert session.copy().select(ProtocolName="a\\b").InstanceNumbers == [1]
+
+
 def test_exclude_means_what_select_meant() -> None:
     """Exclude leaves out what select keeps, also if a text stands as it is only in what another criterion left out."""
     session = session_of(
