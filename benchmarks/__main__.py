@@ -32,7 +32,7 @@ class Size:
     """How much is built and how often it is measured."""
 
     volume: tuple[int, int, int] = (300, 512, 512)
-    times: tuple[int, int, int, int] = (10, 30, 128, 128)
+    times: tuple[int, int, int, int] = (5, 24, 192, 192)
     compressed: int = 100
     instances: int = 20_000
     # With the volume of 300 slices, a thousand.
@@ -136,6 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         imported = Job("import", "import", interleaved(importing(), size.rounds))
         stand_ins = growth.on_stand_ins(size.stand_ins, size.rounds)
         for recipe in recipes:
+            print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
             done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)
             # Small data says nothing about bars that are set for large.
             verdicts = [] if arguments.quick else report.judge([*done, imported], recipe.numbers, bool(peers))

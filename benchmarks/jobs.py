@@ -159,9 +159,10 @@ def headers(place: Place, name: str, title: str, peers: Peers) -> Job:
     contestants = {
         OURS: Contestant(lambda: session.headers(place.url, images), partial(_are_headers, images)),
         "whole files": Contestant(lambda: _whole_files(place.url, images), partial(_are_headers, images)),
-        "get_instances": Contestant(lambda: session.instances(place.url, images)),
-        FLOOR: Contestant(lambda: read_files(place.url, images.instances)),
     }
+    if name == "headers":
+        contestants["get_instances"] = Contestant(lambda: session.instances(place.url, images))
+        contestants[FLOOR] = Contestant(lambda: read_files(place.url, images.instances))
     contestants |= peers(
         "headers", url=place.url, description=images.description, uid=images.uid, digest=str(len(images.files))
     )

@@ -234,9 +234,9 @@ class MemorySource:
         for level, keyword in [*IDENTIFIERS.items(), ("study", "AccessionNumber")]:
             for dataset in self.datasets:
                 if str(dataset.get(keyword, "")) == text:
-                    found.append(Found(keyword, level, self.key(dataset, level)))  # type: ignore[arg-type]
-                if self.key(dataset, level) == text:  # type: ignore[arg-type]
-                    found.append(Found("key", level, text))  # type: ignore[arg-type]
+                    found.append(Found(keyword, level, self.key(dataset, level)))
+                if self.key(dataset, level) == text:
+                    found.append(Found("key", level, text))
         # A PatientID is the whole key of its patient here, and is to have one meaning.
         meanings = [each for each in found if not (each.tag == "key" and each.level == "patient")]
         return list(dict.fromkeys(meanings))
@@ -325,6 +325,6 @@ def archives(draw: st.DrawFn, least: int = 0) -> list[Dataset]:
 
 
 def _drawn(draw: st.DrawFn, level: Level) -> dict[str, object]:
-    choices = {**RAW, **TEXTS}
+    choices: dict[str, Sequence[object]] = {**RAW, **TEXTS}
     values = {name: draw(st.sampled_from(choices[name])) for name, home in LEVEL_OF_NAME.items() if home == level}
     return {name: value for name, value in values.items() if value is not None}

@@ -273,11 +273,14 @@ def test_an_archive_that_has_not_changed_is_not_read_again() -> None:
     assert source.asked[before:] == ["changes"]
 
 
+TOLD: dict[Level, str] = {"study": "PatientID", "series": "SeriesDescription", "instance": "InstanceNumber KVP"}
+
+
 def everything_about(index: Index) -> dict[str, list[list[str | None]]]:
-    found = {}
-    for level, names in (("study", "PatientID"), ("series", "SeriesDescription"), ("instance", "InstanceNumber KVP")):
+    found: dict[str, list[list[str | None]]] = {}
+    for level, names in TOLD.items():
         rows = index.ordered(level, index.everything(level))
-        found[level] = [[*rows]] + [texts(index, name, level, rows) for name in names.split()]
+        found[level] = [list(rows), *(texts(index, name, level, rows) for name in names.split())]
     return found
 
 

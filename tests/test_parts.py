@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -102,7 +103,7 @@ def test_no_more_is_fetched_than_is_needed() -> None:
         assert [start for start, _ in parts.asked] == [0, *(stop for _, stop in parts.asked[:-1])]
 
 
-def picture(rows: int = 4, **tags: object) -> Dataset:
+def picture(rows: int = 4, **tags: Any) -> Dataset:
     dataset = instance(1, **tags)
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = rows, 3, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
@@ -173,7 +174,7 @@ def test_plain_pixels_are_not_copied(syntax: pydicom.uid.UID | None) -> None:
     if syntax is not None:
         content = rewritten(content, syntax)
     found = read_image(content)
-    value = found.get_item("PixelData").value  # type: ignore[union-attr]
+    value = found.get_item("PixelData").value
     assert isinstance(value, memoryview)
     assert value.obj is content
     assert found.PixelData == picture().PixelData

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -498,14 +499,14 @@ def test_what_is_interrupted_changes_nothing(verb: Callable[[Session], object], 
         session = three_series().select(Modality="CT", PatientName="Doe*")
         source_of(session).break_at(step, trouble)
         with pytest.raises(type(trouble)):
-            quiet(lambda session=session: verb(session))
+            quiet(partial(verb, session))
         if "ImageType" not in session.selection and "KVP" in session.selection:
             # The first of two calls was complete.
             session.undo()
         assert session.selection == {"Modality": "CT", "PatientName": "Doe*"}
         source_of(session).trouble = None
         assert uids(session) == ["1.2.1.1.1", "1.2.1.2.1", "1.2.1.2.2"]
-        quiet(lambda session=session: verb(session))
+        quiet(partial(verb, session))
 
 
 def test_a_selection_that_becomes_empty_names_the_criterion() -> None:
@@ -856,7 +857,7 @@ def test_value_counts() -> None:
     assert dict(counted) == {"CT": 2, "PT": 1}
     assert list(counted) == [2, 1]
     kvp = three_series().value_counts("KVP")
-    assert {None if pd.isna(value) else value: int(count) for value, count in kvp.items()} == {
+    assert {None if value is pd.NA else value: int(count) for value, count in kvp.items()} == {
         120.0: 1,
         100.0: 1,
         None: 2,

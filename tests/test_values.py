@@ -6,6 +6,7 @@ import io
 import math
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -160,7 +161,7 @@ def test_a_sequence_is_json_and_an_empty_one_is_missing() -> None:
 def test_what_pydicom_refuses_is_still_read() -> None:
     dataset = pydicom.dcmread(io.BytesIO(as_file(instance(1, SliceThickness="1.5", StudyDate="20200131"))))
     for keyword, raw in (("SliceThickness", b"1,5 "), ("StudyDate", b"20201399")):
-        element = dataset.get_item(keyword)
+        element: Any = dataset.get_item(keyword)
         dataset._dict[element.tag] = element._replace(value=raw, length=len(raw))
     assert read_value(dataset, parse_tag("SliceThickness")) == ("1,5",)
     assert read_value(dataset, parse_tag("StudyDate")) == ("20201399",)
