@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from simple_orthanc import pixels, stacks, volume
+from simple_orthanc import display, pixels, stacks, volume
 from simple_orthanc.decoding_processes import DecodingProcesses
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import NoPixelDataError, VolumeError
 from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import PIXELS, read_image
 from simple_orthanc.stacks import Stack
@@ -28,11 +29,12 @@ Units: TypeAlias = str
 
 @dataclass(frozen=True)
 class Labelled:
-    """One group of images that can be read as a volume, regular or not."""
+    """One group of images that can be read as a volume, regular or not; or a series of which no group can be made."""
 
     series: str
     keys: tuple[str, ...]
-    stack: Stack
+    stack: Stack | None
+    problem: VolumeError | None
 
 
 class Reader:
@@ -97,27 +99,48 @@ class Reader:
 
     def labels(self, gaps: str) -> list[str]:
         """Name every volume, from headers alone."""
-        return list(self._plan(gaps))
+        planned = self._plan(gaps)
+        pixelless = [found for found in planned.values() if isinstance(found.problem, NoPixelDataError)]
+        if pixelless and len(pixelless) == len(planned):
+            assert pixelless[0].problem is not None
+            raise pixelless[0].problem
+        if pixelless:
+            warnings.warn(
+                f"{len(pixelless)} of {len(self._keys)} series hold no images and give no volume: see volume_table().",
+                stacklevel=display.stacklevel(),
+            )
+        return [label for label, found in planned.items() if found not in pixelless]
 
     def _plan(self, gaps: str) -> dict[str, Labelled]:
         if self._planned is None:
             self._planned = {}
             for series, keys in self._keys.items():
-                headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
                 prefix = f"{self._names[series][1]}: " if len(self._keys) > 1 else ""
-                for stack in stacks.several(stacks.plan(headers), gaps):
-                    label, number = prefix + stack.label, 1
+                for name, stack, problem in self._groups(keys, gaps):
+                    label, number = prefix + name, 1
                     while label in self._planned:
                         number += 1
-                        label = f"{prefix}{stack.label} ({number})"
-                    self._planned[label] = Labelled(series, tuple(keys), stack)
+                        label = f"{prefix}{name} ({number})"
+                    self._planned[label] = Labelled(series, tuple(keys), stack, problem)
         return self._planned
+
+    def _groups(self, keys: Sequence[str], gaps: str) -> list[tuple[str, Stack | None, VolumeError | None]]:
+        """Plan one series; what makes a plan of it impossible must not keep the others from being read."""
+        headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
+        try:
+            planned = stacks.several(stacks.plan(headers), gaps)
+        except NoPixelDataError as error:
+            return [("no images", None, error)]
+        except VolumeError as error:
+            return [("no volume", None, error)]
+        return [(stack.label, stack, stack.problem) for stack in planned]
 
     def labelled(self, label: str, units: Units, gaps: str) -> Volume:
         """Read one volume by its label."""
         found = self._plan(gaps)[label]
-        if found.stack.problem is not None:
-            raise found.stack.problem
+        if found.problem is not None:
+            raise found.problem
+        assert found.stack is not None
         needed = sorted({plane.instance for plane in found.stack.planes})
         first = found.stack.planes[0]
         of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
@@ -134,11 +157,17 @@ class Reader:
         """Describe every volume: one row each, from headers alone."""
         import pandas as pd
 
-        rows = [
-            {"SeriesInstanceUID": self._names[found.series][0], **stacks.summary(found.stack), "label": label}
-            for label, found in self._plan("raise").items()
-        ]
-        return pd.DataFrame(rows)
+        rows = []
+        for label, found in self._plan("raise").items():
+            row: dict[str, Any] = {"SeriesInstanceUID": self._names[found.series][0], "label": label}
+            if found.stack is None:
+                row |= {"slices": 0, "regular": False, "reason": str(found.problem), "bytes": 0}
+            else:
+                row |= {**stacks.summary(found.stack), "label": label}
+            rows.append(row)
+        names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
+        table: pd.DataFrame = pd.DataFrame(rows, columns=names)
+        return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
 
 
 def _once(arrays: list[NDArray[Any] | None]) -> Callable[[int], NDArray[Any]]:

@@ -19,6 +19,7 @@ from simple_orthanc import (
     InconsistentSlicesError,
     LocalOrthanc,
     MissingSlicesError,
+    NoPixelDataError,
     Orthanc,
     Volume,
 )
@@ -159,3 +160,25 @@ def test_several_volumes_are_read_one_by_one(orthanc: Orthanc) -> None:
     assert table.slices.tolist() == [3, 2]
     assert table.regular.tolist() == [True, True]
     assert table.SeriesInstanceUID.tolist() == [first[0].SeriesInstanceUID, second[0].SeriesInstanceUID]
+
+
+def test_a_series_without_images_does_not_keep_the_others_from_being_read(orthanc: Orthanc) -> None:
+    images = make_series((3, 4, 4), seed=1, SeriesNumber=1)
+    report = Dataset()
+    for keyword in ("PatientID", "StudyInstanceUID"):
+        setattr(report, keyword, images[0][keyword].value)
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    report.SOPInstanceUID, report.SeriesInstanceUID = "1.2.3.4.5", "1.2.3.4"
+    report.Modality, report.SeriesNumber = "SR", 2
+    orthanc.upload_dataset([*images, report])
+    with pytest.warns(UserWarning, match="1 of 2 series hold no images"):
+        volumes = orthanc.get_volumes()
+    assert [volume.array.shape for volume in volumes.values()] == [(3, 4, 4)]
+    table = orthanc.volume_table()
+    assert table.slices.tolist() == [3, 0]
+    assert "Basic Text SR" in table.reason[1]
+    orthanc.select(Modality="SR")
+    with pytest.raises(NoPixelDataError, match="Basic Text SR"):
+        orthanc.get_volumes()
+    with pytest.raises(NoPixelDataError, match="Basic Text SR"):
+        orthanc.get_array()
