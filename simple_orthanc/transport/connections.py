@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -106,13 +108,18 @@ class FreshAdapter(HTTPAdapter):
             _send_timeout.reset(mark)
 
 
-def new_session(pool_size: int) -> requests.Session:
-    """Make a session that keeps up to `pool_size` connections and no cookies.
+def new_session(pool_size: int, url: str, *, direct: bool) -> requests.Session:
+    """Make a session for one server that keeps up to `pool_size` connections and no cookies.
 
-    The environment is trusted for proxies and for ``REQUESTS_CA_BUNDLE``; ``~/.netrc`` is not read, because
-    `Credentials` always brings an authentication of its own.
+    The environment is asked for proxies and for ``REQUESTS_CA_BUNDLE`` here, once: requests would ask it for every
+    request, which costs as much as sending a small one. A server that is reached `direct` has no proxy. ``~/.netrc`` is
+    not read, because `Credentials` always brings an authentication of its own.
     """
     session = requests.Session()
+    session.trust_env = False
+    if not direct:
+        session.proxies.update(get_environ_proxies(url))
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for prefix in ("http://", "https://"):
         session.mount(prefix, FreshAdapter(pool_maxsize=pool_size))

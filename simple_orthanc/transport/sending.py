@@ -112,7 +112,10 @@ class Sender:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self.sent = 0
-        self._http = new_session(self._pool_size) if self._given is None else self._given
+        if self._given is not None:
+            self._http = self._given
+        else:
+            self._http = new_session(self._pool_size, self.url, direct=is_loopback(self._host))
 
     @property
     def _session(self) -> Session:
@@ -191,7 +194,7 @@ class Sender:
                     allow_redirects=False,
                     proxies=proxies,
                     stream=True,
-                    verify=session.verify if self._given is not None and self._verify is True else self._verify,
+                    verify=session.verify if self._verify is True else self._verify,
                     cert=self._cert,
                 )
             if response.status_code not in _REDIRECTS:
