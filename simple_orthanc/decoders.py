@@ -212,7 +212,7 @@ def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
 def _shaped(buffer: Any, layout: Layout, precision: int, *, planes: bool = False) -> NDArray[Any]:
     """View a decoder's bytes as unsigned samples, in the smallest word that holds the precision."""
     size = 1 if precision <= 8 else 2 if precision <= 16 else 4
-    array = np.frombuffer(buffer, dtype=f"<u{size}")
+    array = np.frombuffer(buffer, dtype=f"<u{size}").astype(f"u{size}", copy=False)
     expected = layout.rows * layout.columns * layout.samples
     if array.size != expected:
         raise ValueError(f"the decoder gave {array.size} samples instead of {expected}")
@@ -221,10 +221,15 @@ def _shaped(buffer: Any, layout: Layout, precision: int, *, planes: bool = False
     return array.reshape(layout.shape)
 
 
+def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Give integers as another type, without a copy where only the sign differs."""
+    return array.view(dtype) if array.dtype.itemsize == dtype.itemsize else array.astype(dtype)
+
+
 def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Extend the sign of samples of so many bits, which a codestream without a sign carries as unsigned."""
     shift = 8 * dtype.itemsize - precision
-    wide = array.astype(dtype, copy=False)
+    wide = _typed(array, dtype)
     return (wide << shift) >> shift if shift > 0 else wide
 
 
@@ -281,7 +286,7 @@ def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | Non
     array = _shaped(buffer, layout, header.precision)
     # Without loss there is no reason for YCbCr, and writers put a JFIF marker even before RGB; so the header decides.
     photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
-    return Decoded(array.astype(layout.dtype), photometric, packed=True)
+    return Decoded(_typed(array, layout.dtype), photometric, packed=True)
 
 
 def _jpeg_ls(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:

@@ -66,12 +66,15 @@ class Selection:
         Keys of rows of that level.
     criteria, steps : tuple
         What was asked, and how each was decided.
+    order : (Tag, bool), optional
+        What instances are sorted by, and whether in descending order; None: the order that holds everywhere.
     """
 
     level: Level | None = None
     keys: tuple[str, ...] = ()
     criteria: tuple[Criterion, ...] = ()
     steps: tuple[Step, ...] = field(default=(), compare=False)
+    order: tuple[Tag, bool] | None = None
 
     def at(self, index: Index, level: Level) -> list[str]:
         """Give the keys selected at a level: those with a selected instance below or above them."""

@@ -873,3 +873,14 @@ def test_how_many_requests_common_calls_take() -> None:
     fresh = three_series()
     assert fresh.SeriesDescriptions == ["scout", "head", "wb"]
     assert source_of(fresh).requests <= 3
+
+
+def test_the_order_of_instances_comes_back_with_the_selection() -> None:
+    session = three_series()
+    session.sort_by("InstanceNumber", order="descending")
+    descending = session.InstanceNumber
+    with session.selecting(Modality="CT"):
+        session.sort_by("InstanceNumber")
+    assert session.InstanceNumber == descending
+    assert session.reset().InstanceNumber == descending[::-1]
+    assert session.undo().InstanceNumber == descending

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,7 +60,6 @@ class Session:
         self._index = Index(source)
         self._selection = Selection()
         self._history: tuple[Selection, ...] = ()
-        self._order: tuple[Tag, bool] | None = None
         if selection:
             self.selection = dict(selection)
 
@@ -130,13 +130,13 @@ class Session:
         """
         if tag is None:
             self._history = (*self._history, self._selection)
-            self._selection, self._order = Selection(), None
+            self._selection = Selection()
             return self
         name = parse_tag(tag).name
         kept = [criterion for criterion in self._selection.criteria if criterion.tag != name]
         if len(kept) == len(self._selection.criteria):
             return self
-        return self._assign(self._resolve(Selection(), kept))
+        return self._assign(self._resolve(Selection(order=self._selection.order), kept))
 
     def undo(self: Self, steps: int = 1) -> Self:
         """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them."""
@@ -200,7 +200,7 @@ class Session:
                 conditions.append(value)
             else:
                 tags[name] = value
-        self._assign(self._resolve(Selection(), self._criteria(conditions, tags)))
+        self._assign(self._resolve(Selection(order=self._selection.order), self._criteria(conditions, tags)))
 
     def sort_by(self: Self, tag: TagLike, order: str = "ascending") -> Self:
         """Sort the instances by a tag, for headers, instances and values of tags of the instance.
@@ -218,7 +218,7 @@ class Session:
         """
         if order not in ("ascending", "descending"):
             raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
-        self._order = (parse_tag(tag), order == "descending")
+        self._selection = replace(self._selection, order=(parse_tag(tag), order == "descending"))
         return self
 
     def explain(self) -> pd.DataFrame:
@@ -560,11 +560,11 @@ class Session:
         child = self.copy()
         criterion = Criterion(_exactly(tag, given), tag.name, given)
         criteria = (*self._selection.criteria, criterion)
-        child._selection = Selection(inner_level, tuple(inner), criteria, self._selection.steps)
+        child._selection = replace(self._selection, level=inner_level, keys=tuple(inner), criteria=criteria)
         return child
 
     def _columns(self, level: Level) -> Columns:
-        keys = self._instances() if level == "instance" and self._order else None
+        keys = self._instances() if level == "instance" and self._selection.order else None
         return Columns(self._index, self._selection, level, keys)
 
     # Read
@@ -572,9 +572,9 @@ class Session:
     def _instances(self) -> list[str]:
         """Keys of the selected instances, in the order of `sort_by`, or else the order that holds everywhere."""
         keys = self._index.ordered("instance", self._selection.at(self._index, "instance"))
-        if self._order is None:
+        if self._selection.order is None:
             return keys
-        tag, descending = self._order
+        tag, descending = self._selection.order
         ranks = [_rank(value, tag) for value in self._index.column(tag, "instance", keys)]
         present = [place for place in range(len(keys)) if ranks[place] is not None]
         present.sort(key=lambda place: ranks[place] or (), reverse=descending)
@@ -803,7 +803,7 @@ class Session:
         index, selection = self._index, self._selection
         try:
             self._index = index.updated()
-            self._selection = self._resolve(Selection(), selection.criteria)
+            self._selection = self._resolve(Selection(order=selection.order), selection.criteria)
         except BaseException:
             self._index, self._selection = index, selection
             raise
