@@ -161,7 +161,6 @@ def headers(place: Place, name: str, title: str, peers: Peers) -> Job:
         "whole files": Contestant(lambda: _whole_files(place.url, images), partial(_are_headers, images)),
     }
     if name == "headers":
-        contestants["get_instances"] = Contestant(lambda: session.instances(place.url, images))
         contestants[FLOOR] = Contestant(lambda: read_files(place.url, images.instances))
     contestants |= peers(
         "headers", url=place.url, description=images.description, uid=images.uid, digest=str(len(images.files))
@@ -305,10 +304,8 @@ def _ways_to_kvp(place: Place) -> Mapping[str, Callable[[], list[Any]]]:
 
     if place.version < (1, 12, 5):
         return {f"instances-tags of {route}": partial(tags_of, route) for route in ("series", "patients")}
-    return {
-        "find, Expand": partial(found_by, {"Expand": True}),
-        "find, Attachments": partial(found_by, {"ResponseContent": ["RequestedTags", "Parent", "Attachments"]}),
-    }
+    # Without Attachments the server would look up each instance by itself.
+    return {"find, Attachments": partial(found_by, {"ResponseContent": ["RequestedTags", "Parent", "Attachments"]})}
 
 
 def typical_patient(archive: Archive) -> int:

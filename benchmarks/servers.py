@@ -1,7 +1,7 @@
 """The Orthanc servers: which are here, and how each is filled with the same archive.
 
 Filling takes place in memory where the machine has a folder for that, since each stored instance is a transaction of
-the database, and all versions are filled at once. Measured is on the disk, in the server's default configuration.
+the database; all versions are filled at once. Measured is on the disk.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 
 from benchmarks.archive import Archive
 from benchmarks.images import Images
-from benchmarks.wire import store
+from benchmarks.wire import Wire, store
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.local import LocalOrthanc
 
@@ -28,6 +29,7 @@ _MEMORY = Path("/dev/shm")
 # What three filled archives take, with room for as much again.
 _MEMORY_NEEDED = 3e9
 _IN_ONE_ZIP = 200
+_CACHE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Recipe:
         return tuple(int(part) for part in self.version.split(".") if part.isdigit())
 
     def server(self, folder: Path, **config: Any) -> LocalOrthanc:
-        """Give a server in a folder, not started."""
-        return LocalOrthanc(folder, program=self.program, config={**self.config, **config}, timeout=120)
+        """Give a server in a folder, not started; an object is taken as complete after a minute, Orthanc's default."""
+        options = {**self.config, "StableAge": 60, **config}
+        return LocalOrthanc(folder, program=self.program, config=options, timeout=120)
 
 
 def installed() -> tuple[list[Recipe], list[str]]:
@@ -120,10 +123,14 @@ def fill(
     zips = [archive.zipped(piece) for piece in pieces]
 
     def one(recipe: Recipe) -> None:
-        with recipe.server(workshop / recipe.version, SyncStorageArea=False) as server:
+        folder = workshop / recipe.version
+        # A plugin would make a cache for each of the many series, which takes longer than storing them.
+        with recipe.server(folder, SyncStorageArea=False, StableAge=3600, Plugins=[]) as server:
             store(server.url, zips)
+        with recipe.server(folder, SyncStorageArea=False, StableAge=1) as server:
             for images in series:
                 store(server.url, [path.read_bytes() for path in images.files])
+            _wait_for_caches(server.url, series)
 
     with _workshop(target) as workshop:
         with ThreadPoolExecutor(len(recipes)) as pool:
@@ -133,6 +140,18 @@ def fill(
             if workshop / version != folder:
                 shutil.copytree(workshop / version, folder)
     return folders
+
+
+def _wait_for_caches(url: str, series: Sequence[Images]) -> None:
+    """Wait until the DICOMweb plugin has what it keeps beside a series: its users would find it there, too.
+
+    Plugins before version 1.15 keep nothing.
+    """
+    deadline = time.monotonic() + _CACHE_SECONDS
+    with Wire(url) as wire:
+        for images in series:
+            while time.monotonic() < deadline and not wire.json(f"/series/{images.series}/attachments"):
+                time.sleep(0.2)
 
 
 @contextmanager

@@ -31,12 +31,6 @@ def headers(url: str, images: Images) -> list[Dataset]:
         return orthanc.select(PatientName=PATIENT, SeriesDescription=images.description).get_headers()
 
 
-def instances(url: str, images: Images) -> list[Dataset]:
-    """Read the instances of a series whole."""
-    with Orthanc(url) as orthanc:
-        return orthanc.select(PatientName=PATIENT, SeriesDescription=images.description).get_instances()
-
-
 def upload(url: str, folder: Path) -> pd.DataFrame:
     """Upload a folder."""
     with Orthanc(url) as orthanc:

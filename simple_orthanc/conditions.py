@@ -177,7 +177,17 @@ def tag(name: TagLike) -> TagField:
     >>> (tag("SliceThickness") <= 3) & ~(tag("Modality") == "PT")
     (tag("SliceThickness") <= 3) & (~(tag("Modality") == 'PT'))
     """
-    return TagField(parse_tag(name))
+    parsed = parse_tag(name)
+    _check_searchable(parsed)
+    return TagField(parsed)
+
+
+def _check_searchable(tag: Tag) -> None:
+    if tag.is_pixels:
+        raise SelectionError(
+            f"{tag} holds pixels, which are not searched. Objects without an image lack Rows: "
+            "select(Rows=None), or exclude(Rows=None) for the others."
+        )
 
 
 def label(name: str) -> Condition:
@@ -223,6 +233,8 @@ def condition_for(field: Field, value: Any) -> Condition:
     """
     if isinstance(value, (Condition, TagField)):
         raise SelectionError(f"A condition stands by itself: select({value!r}), not select({field}={value!r}).")
+    if isinstance(field, Tag):
+        _check_searchable(field)
     if isinstance(field, Tag) and field.is_sequence and not _is_missing(value):
         raise SelectionError(
             f"{field} is a sequence and has no value of its own: name a tag in it, "
@@ -267,7 +279,10 @@ def _is_vector(value: Any) -> bool:
 
 def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
     vr = field.vr
-    if isinstance(field, Tag) and field.is_multiple:
+    # A tag that may have one value in each of several items is given as a range if an end is open.
+    open_range = len(value) == 2 and any(_is_missing(end) for end in value) and not all(map(_is_missing, value))
+    per_item = isinstance(field, Tag) and field.is_multiple and not field.is_list
+    if isinstance(field, Tag) and field.is_multiple and not (per_item and open_range):
         return Whole(tuple(_whole_part(field, part) for part in value))
     if vr in NUMBER_VRS or vr in DATE_VRS or vr == "AS":
         if len(value) != 2:

@@ -23,10 +23,10 @@ from typing import IO, Any
 from simple_orthanc import codestreams
 
 _PROGRAM = Path(codestreams.__file__)
-# Seconds that a decoder takes for a sample of an ordinary image, on a machine of 2020. They decide only whether helpers
-# are worth starting, and how many.
+# Roughly the seconds that a decoder takes for a sample. They decide only whether helpers are worth starting, and how
+# many.
 _SECONDS = {"openjpeg": 100e-9, "gdcm": 25e-9, "charls": 20e-9}
-# Starting a helper takes this machine a sixth of a second, so that each must have more than that to do.
+# A helper takes up to a fifth of a second to start, so that each must have more than that to do.
 _SECONDS_EACH = 0.25
 _MOST = 8
 # Seconds for a helper that has lost its pipes to end.
@@ -34,7 +34,7 @@ _PATIENCE = 2.0
 _ENVIRONMENT = {
     # Linear algebra, which no decoder uses, would start threads for all processors of each helper.
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    # Memory given back after each frame costs as much time to get again as decoding a tenth of it; the GNU library
+    # Memory that is given back after each frame costs up to a third of the decoding time to get again. The GNU library
     # reads these, others ignore them.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),

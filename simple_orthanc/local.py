@@ -27,7 +27,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
 from simple_orthanc.local_program import find_plugins, find_program
@@ -224,6 +224,11 @@ class LocalOrthanc:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A running server cannot be pickled, and its configuration may hold passwords; pickle a session."
+        )
 
     def __repr__(self) -> str:
         where = "a temporary folder" if self.folder is None else str(self.folder)

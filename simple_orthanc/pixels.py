@@ -18,10 +18,10 @@ from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
-from simple_orthanc.rescale import Rescale, apply, rescale, result_dtype, volume_bytes
+from simple_orthanc.rescale import Rescale, apply, check_units, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
 
-__all__ = ["Rescale", "apply", "padding", "rescale", "result_dtype", "stored", "volume_bytes"]
+__all__ = ["Rescale", "apply", "check_units", "padding", "rescale", "result_dtype", "stored", "volume_bytes"]
 
 _KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}

@@ -117,6 +117,21 @@ def rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale
     raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, UNITS))}.")
 
 
+def check_units(units: object, kinds: Sequence[str]) -> None:
+    """Refuse units that are neither those of `rescale` nor one of the kinds of standardized uptake values.
+
+    Raises
+    ------
+    VolumeError
+        With all that can be asked for.
+    """
+    known = (*UNITS, *kinds)
+    if units not in known:
+        near = [name for name in known if str(units).casefold() == name.casefold()]
+        advice = f" Did you mean {near[0]!r}?" if near else ' Hounsfield units, Bq/ml and Gy are what "modality" gives.'
+        raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
+
+
 def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units: str = "modality") -> np.dtype[Any]:
     """Choose the type of a volume from its headers, never from its pixels, so that it does not depend on their content.
 
@@ -281,6 +296,11 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         fractional = _fractional(header)
         return fractional or Rescale(unit=unit if modality == "PT" and unit else "stored")
     slope = _usable_slope(header, 1.0 if slope is None else slope, "RescaleSlope")
+    if _is_colour(header) and (slope != 1 or intercept):
+        raise VolumeError(
+            f"{elements.instance_of(header)} is in colour and has RescaleSlope {slope:g} and RescaleIntercept "
+            f'{intercept or 0:g}, which mean nothing for colour: get_volume(units="stored") reads it as it is.'
+        )
     source = "PixelValueTransformationSequence (0028,9145)" if groups else "RescaleSlope (0028,1053)"
     return Rescale(slope, intercept or 0.0, None, unit or "US", source)
 

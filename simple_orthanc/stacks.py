@@ -57,6 +57,21 @@ def several(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
     return list(stacks)
 
 
+def check(gaps: str, dims: str | None) -> None:
+    """Refuse what :func:`one` would refuse, before anything is read.
+
+    Raises
+    ------
+    VolumeError
+        With all that can be asked for.
+    """
+    _check_gaps(gaps)
+    if gaps == "split":
+        raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
+    if dims is not None and dims not in AXES:
+        raise VolumeError(f"dims={dims!r} was asked; it can be {', '.join(map(repr, AXES))}.")
+
+
 def _check_gaps(gaps: str) -> None:
     if gaps not in ("raise", "nan", "split"):
         raise VolumeError(f'gaps={gaps!r} was asked; it can be "raise", "nan" or "split".')
@@ -118,9 +133,7 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
     >>> [stack.step for stack in one(plan(second + first), dims="time")]
     [('time', 1.0), ('time', 2.0)]
     """
-    _check_gaps(gaps)
-    if gaps == "split":
-        raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
+    check(gaps, dims)
     stacks = several(stacks, gaps)
     if dims is not None:
         return _along(stacks, dims)
@@ -155,8 +168,6 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
 
 def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:
     """Order stacks of the same grid along an axis."""
-    if dims not in AXES:
-        raise VolumeError(f"dims={dims!r} was asked; it can be {', '.join(repr(axis) for axis in AXES)}.")
     for stack in stacks:
         if stack.problem is not None:
             raise stack.problem
@@ -203,10 +214,18 @@ def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, lis
             if len(set(numbers)) == len(stacks):
                 return discriminator, sorted((value, index) for index, value in enumerate(numbers))
     if dims == "b" and words <= {"b", "gradient"}:
+        # Gradients of one b-value differ in their direction alone, and an image without any has b = 0; but a step of
+        # which the headers do not tell the b-value has no coordinate.
         b = BY_WORD["b"]
-        values = [_constant(stack, b) for stack in stacks]
-        order = [(value if isinstance(value, float) else 0.0, index) for index, value in enumerate(values)]
-        return b, sorted(order)
+        order = []
+        for index, stack in enumerate(stacks):
+            value = _constant(stack, b)
+            if value is None and not any(plane.discriminators.get(word) for plane in stack.planes for word in words):
+                value = 0.0
+            if not isinstance(value, float):
+                return None
+            order.append((value, index))
+        return (b, sorted(order)) if any(value for value, _ in order) else None
     return None
 
 

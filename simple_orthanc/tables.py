@@ -113,10 +113,18 @@ def parse_column(name: TagLike) -> Tag | str:
         return name
     if isinstance(name, str) and name.endswith("_count"):
         raise UnknownTagError(f"{name!r} is no count: there are {', '.join(COUNTS)}.")
+    return parse_tag_column(name)
+
+
+def parse_tag_column(name: TagLike) -> Tag:
+    """Read the name of a tag whose values can be listed."""
     try:
-        return parse_tag(name)
+        tag = parse_tag(name)
     except TypeError:
         raise UnknownTagError(f"{name!r} is not a DICOM tag. {close_matches('')}") from None
+    if tag.is_pixels:
+        raise SelectionError(f"{tag} holds pixels, which are in no table: get_volume() and get_instances() read them.")
+    return tag
 
 
 def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.DataFrame:

@@ -132,8 +132,17 @@ class Tag:
     @cached_property
     def is_multiple(self) -> bool:
         """Whether the dictionary allows more than one value, or the path meets several items."""
-        vm = _entry(self.leaf, dictionary.dictionary_VM, 1) or "1"
-        return vm not in ("1", "0-1") or any(step.item is None for step in self.steps[:-1])
+        return self.is_list or any(step.item is None for step in self.steps[:-1])
+
+    @property
+    def is_list(self) -> bool:
+        """Whether one element may hold more than one value, by the dictionary."""
+        return (_entry(self.leaf, dictionary.dictionary_VM, 1) or "1") not in ("1", "0-1")
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether this is Pixel Data or one of its like (PS3.6, group 7FE0), which headers are read without."""
+        return self.steps[0].group == 0x7FE0
 
     @property
     def is_sequence(self) -> bool:

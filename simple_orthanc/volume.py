@@ -197,9 +197,15 @@ class Volume:
         ------
         VolumeError
             For another suffix, and where :meth:`to_sitk` raises: save a sheared volume with
-            ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``.
+            ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``. NaN cannot go to .nii.gz: ITK's reader, and
+            so SimpleITK, turns it into 0, which is a value.
         """
-        handover.check_suffix(Path(path))
+        suffix = handover.check_suffix(Path(path))
+        if suffix == ".nii.gz" and self.array.dtype.kind == "f" and bool(np.isnan(self.array).any()):
+            raise VolumeError(
+                f"{Path(path).name} was asked for a volume with NaN, which SimpleITK reads from NIfTI as 0: save .nrrd "
+                "or .mha, or fill the NaN first."
+            )
         return handover.save(self.to_sitk(), path)
 
     def window(self, center: float, width: float) -> NDArray[np.uint8]:
@@ -385,6 +391,7 @@ class _Values:
                 factors, self.suv = suv.suv_scale([headers[instance] for instance in instances], kind)
             except SuvError as error:
                 raise SuvError(f'{error.message} get_volume(units="modality") reads the values as they are.') from error
+            self.log += self.suv.warnings
             self._factors = dict(zip(instances, factors, strict=True))
             self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")
             self.dtype = np.dtype(np.float32)
@@ -393,7 +400,9 @@ class _Values:
         self.dtype = pixels.result_dtype(own, list(self._rescales.values()), units)
         missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_segment for stack in chosen)
         if missing:
-            self.dtype = np.result_type(self.dtype, np.float32)
+            # float32 holds the whole numbers of 16 stored bits and an intercept, which is all that int32 comes from.
+            whole = self.dtype.kind in "iu" and (units != "stored" or self.dtype.itemsize < 4)
+            self.dtype = np.dtype(np.float32) if whole else np.result_type(self.dtype, np.float32)
 
     def _one_unit(self, planes: Sequence[Plane]) -> str:
         found: dict[str, int] = {}

@@ -90,7 +90,7 @@ def test_an_answer_is_read_by_its_type(body: Any, headers: dict[str, str], expec
 
 def test_json_that_is_none_is_said() -> None:
     answer = reply(b"<html>", headers={"Content-Type": "application/json"})
-    with one_answer(answer) as server, pytest.raises(TransportError, match=r"/x answered b'<html>', which is not"):
+    with one_answer(answer) as server, pytest.raises(TransportError, match="/x answered with JSON that"):
         Rest(Transport(server.url)).get("/x")
 
 
@@ -143,5 +143,5 @@ def test_what_is_not_orthanc_is_said(body: Any) -> None:
     def script(asked: Asked, count: int) -> bytes:
         return reply(body) if not isinstance(body, bytes) else reply(body, headers={"Content-Type": "text/html"})
 
-    with StandIn(script) as server, pytest.raises(TransportError, match=r"it is not Orthanc: its /system says .* 8042"):
+    with StandIn(script) as server, pytest.raises(TransportError, match=r"it is not Orthanc: its /system .* 8042"):
         Rest(Transport(server.url)).connect()

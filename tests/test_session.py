@@ -759,7 +759,8 @@ def test_children_are_a_sequence() -> None:
     assert series[-1].instance_count == 2
     assert [child.SeriesDescriptions for child in series[1:]] == [["head"]]
     assert repr(series) == "<2 sessions>"
-    assert series[0].selection == {"Modality": "CT", "SeriesInstanceUID": "1.2.1.1"}
+    chain = {"PatientID": series[0].PatientID[0], "StudyInstanceUID": "1.2.1", "SeriesInstanceUID": "1.2.1.1"}
+    assert series[0].selection == {"Modality": "CT", **chain}
     with pytest.raises(IndexError):
         series[2]
 
@@ -884,3 +885,23 @@ def test_the_order_of_instances_comes_back_with_the_selection() -> None:
     assert session.InstanceNumber == descending
     assert session.reset().InstanceNumber == descending[::-1]
     assert session.undo().InstanceNumber == descending
+
+
+def test_pixels_are_neither_searched_nor_listed() -> None:
+    session = three_series()
+    asked = source_of(session).requests
+    for ask in (
+        lambda: session.select(PixelData=None),
+        lambda: session.select(tag("PixelData").is_missing()),
+        lambda: session.get_dicom_tag("PixelData"),
+        lambda: session.table("PixelData"),
+        lambda: session.value_counts("PixelData"),
+    ):
+        with pytest.raises(SelectionError, match="holds pixels"):
+            ask()
+    assert source_of(session).requests == asked
+
+
+def test_an_open_range_of_a_tag_in_any_item_is_a_range() -> None:
+    path = "RadiopharmaceuticalInformationSequence.RadionuclideTotalDose"
+    assert repr(tag(path) == (1e8, None)) == f'tag("{path}") between 100000000.0 and None'

@@ -528,9 +528,11 @@ class TestManners:
     def test_suv_keeps_its_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
 
-        def scale(headers: list[Dataset], kind: str) -> tuple[list[float], str]:
+        record = volume.suv.SuvRecord("SUVbw", "by hand", "BQML", warnings=("weight taken for grams",))
+
+        def scale(headers: list[Dataset], kind: str) -> tuple[list[float], volume.suv.SuvRecord]:
             asked.append((len(headers), kind))
-            return [2.0, 3.0, 4.0], "record"
+            return [2.0, 3.0, 4.0], record
 
         monkeypatch.setattr(volume.suv, "suv_scale", scale)
         series = make_series(array=np.full((3, 4, 4), 10, np.int16), slope=[1, 2, 3], modality="PT", Units="BQML")
@@ -539,7 +541,8 @@ class TestManners:
         assert asked == [(3, "SUVbw")]
         assert first_values(found) == [20, 60, 120]
         assert found.units == "g/ml"
-        assert found.suv == "record"
+        assert found.suv == record
+        assert "weight taken for grams" in found.log
         assert found.array.dtype == np.float32
         assert found.slices is not None
         assert found.slices.slope.tolist() == [2, 6, 12]

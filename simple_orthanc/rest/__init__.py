@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.levels import LEVELS, Level
@@ -105,8 +106,8 @@ class Rest:
         system = self.get("/system")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
             raise TransportError(
-                f"{self._transport.url} answered, but it is not Orthanc: its /system says {str(system)[:80]!r}. Check "
-                f"the address and the port; Orthanc's is 8042 unless its configuration says otherwise."
+                f"{self._transport.url} answered, but it is not Orthanc: its /system names no version. Check the "
+                f"address and the port; Orthanc's is 8042 unless its configuration says otherwise."
             )
         self._capabilities = Capabilities.from_system(system)
         return system
@@ -147,14 +148,14 @@ class Rest:
         )
         content_type = answer.headers.get("Content-Type", "").partition(";")[0]
         if content_type == "application/json":
-            try:
+            # What was answered is not quoted: it may repeat what was sent, a password with it.
+            with suppress(ValueError):
                 return json.loads(answer.content)
-            except ValueError:
-                raise TransportError(
-                    f"{self._transport.url}{path} answered {answer.content[:80]!r}, which is not the JSON it claims "
-                    f"to be."
-                ) from None
+            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read.")
         return answer.content.decode("utf-8", "replace") if content_type.startswith("text/") else answer.content
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A REST API holds the connection with its password; pickle the session instead.")
 
     def __repr__(self) -> str:
         return f"<REST API of {self._transport.url}>"

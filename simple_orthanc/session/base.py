@@ -52,7 +52,7 @@ _UID_TAGS: dict[Level, str] = {
 class Session:
     """A view of an archive that is narrowed step by step, looked at as tables, and read as headers and volumes.
 
-    `Orthanc`, `DicomWeb` and `Folder` are sessions; they differ in where the images are, and in nothing else.
+    Where the images are is the affair of the source; `Orthanc` is the session on an Orthanc server.
     """
 
     def __init__(self, source: Source, *, selection: Mapping[str, Any] | None = None) -> None:
@@ -149,11 +149,15 @@ class Session:
     @contextmanager
     def selecting(self: Self, *conditions: Condition | str, **tags: Any) -> Iterator[Self]:
         """Narrow the selection inside a ``with`` block only; arguments as for `select`."""
-        before, history = self._selection, self._history
+        before, history, index = self._selection, self._history, self._index
         try:
             yield self.select(*conditions, **tags)
         finally:
             self._selection, self._history = before, history
+            if self._index is not index:
+                # The archive was read anew inside the block, and what was selected before may have changed with it.
+                self._selection = self._resolve(Selection(order=before.order), before.criteria)
+                self._history = ()
 
     def copy(self: Self) -> Self:
         """Give an independent session with the same selection."""
@@ -298,10 +302,14 @@ class Session:
         if found.level == "patient":
             studies = self._index.everything("study")
             keys = [key for key in studies if self._index.row("study", key).parent == found.key][:1]
+        return self._chain(found.level, level, keys[0])
+
+    def _chain(self, level: Level, row_level: Level, key: str) -> list[Criterion]:
+        """Name an object by its own identifier and those above it: one UID can stand under two patients."""
         criteria = []
-        for each in ("patient", "study", "series", "instance")[: LEVELS.index(found.level) + 1]:
-            tag = parse_tag(_UID_TAGS[each])  # type: ignore[index]
-            value = self._index.column(tag, deepest(level, "study"), keys)[0]
+        for each in LEVELS[: LEVELS.index(level) + 1]:
+            tag = parse_tag(_UID_TAGS[each])
+            value = self._index.column(tag, row_level, [key])[0]
             given = str(value[0]) if value else None
             criteria.append(Criterion(_exactly(tag, given), tag.name, given))
         return criteria
@@ -407,7 +415,7 @@ class Session:
         >>> orthanc.get_dicom_tag("PatientName", unique=False)            # doctest: +SKIP
         ['JaneDoe', 'JohnDoe']
         """
-        parsed = parse_tag(tag)
+        parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
         columns = self._columns(wanted)
         columns.read([parsed])
@@ -426,9 +434,9 @@ class Session:
         return [shown(values[0], parsed) if len(values) == 1 else None for values in found]
 
     def get_all_dicom_tags(self, include_private: bool = True) -> list[str]:
-        """List the tags that there are in the selection.
+        """List the tags that can be asked for.
 
-        Of a single series, every tag in the header of its first instance; of several, the tags that the index holds,
+        Of a single series, every tag in the header of its first instance; of several, the tags that the index may hold,
         since finding out more would mean reading every file.
 
         Parameters
@@ -465,7 +473,8 @@ class Session:
         pandas.DataFrame
             Columns exactly as asked, typed: DA datetime64, TM timedelta64, DT datetime64 (in UTC where an offset is
             given), DS/FL/FD Float64, integers Int64, else string; tuples for tags that may have several values; NA
-            where missing. Rows in the order that holds everywhere, with a RangeIndex.
+            where missing. Rows in the order that holds everywhere, those of instances in the order of
+            `sort_by` if there is one; with a RangeIndex.
 
         Examples
         --------
@@ -488,7 +497,7 @@ class Session:
         level : {"patient", "study", "series", "instance"}, optional
             What is counted; default: the level where DICOM puts the tag.
         """
-        parsed = parse_tag(tag)
+        parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
         frame = tables.table(self._columns(wanted), [parsed.name], "na")
         return frame[parsed.name].value_counts(dropna=False)
@@ -552,14 +561,8 @@ class Session:
         return Children(keys, lambda key: self._child(level, deepest_level, owned[key]))
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Session:
-        tag = parse_tag(_UID_TAGS[level])
-        home: Level = "study" if level == "patient" else level
-        owner = self._index.up(inner_level, inner[:1], home)
-        value = self._index.column(tag, home, owner)[0]
-        given = str(value[0]) if value else None
         child = self.copy()
-        criterion = Criterion(_exactly(tag, given), tag.name, given)
-        criteria = (*self._selection.criteria, criterion)
+        criteria = (*self._selection.criteria, *self._chain(level, inner_level, inner[0]))
         child._selection = replace(self._selection, level=inner_level, keys=tuple(inner), criteria=criteria)
         return child
 
@@ -583,12 +586,17 @@ class Session:
     def _nonempty(self) -> list[str]:
         keys = self._instances()
         if not keys:
-            criteria = " & ".join(str(criterion.condition) for criterion in self._selection.criteria)
-            raise EmptySelectionError(
-                f"Nothing is selected{f' by {criteria}' if criteria else ': the archive is empty'}. "
-                f"explain() shows where the selection became empty; undo() and reset() take criteria back."
-            )
+            raise self._empty()
         return keys
+
+    def _empty(self) -> EmptySelectionError:
+        criteria = " & ".join(str(criterion.condition) for criterion in self._selection.criteria)
+        if not criteria:
+            return EmptySelectionError("There is nothing to read: the archive is empty.")
+        return EmptySelectionError(
+            f"Nothing is selected by {criteria}. explain() shows where the selection became empty; undo() and reset() "
+            f"take criteria back."
+        )
 
     def get_header(self, index: int | None = None) -> Dataset:
         """Read one instance's header: exact, from the DICOM bytes, without pixels.
@@ -695,7 +703,7 @@ class Session:
             Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
         """
         reader = self._reader(many=True)
-        return LazyVolumes(reader.labels(gaps), lambda label: reader.labelled(label, units, gaps))
+        return LazyVolumes(reader.labels(units, gaps), lambda label: reader.labelled(label, units, gaps))
 
     def volume_table(self) -> pd.DataFrame:
         """Report on the volumes of the selection from headers alone: one row per volume.

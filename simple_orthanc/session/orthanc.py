@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-_ROUTE: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series"}
-
 
 class Orthanc(Session):
     """A session on an Orthanc server, 1.10.1 or later.
@@ -147,7 +145,7 @@ class Orthanc(Session):
 
         Notes
         -----
-        The selection stays as it is: `refresh` or a new `select` finds what was uploaded.
+        The criteria of the selection stay as they are, and are applied to what was uploaded too.
         """
         return self._upload(jobs_for(file), test_dicom)
 
@@ -167,7 +165,7 @@ class Orthanc(Session):
 
     def upload_dataset(self, dataset: Dataset | Sequence[Dataset]) -> pd.DataFrame:
         """Upload a pydicom Dataset, or several; none is changed, and no file of theirs is touched."""
-        datasets = [dataset] if isinstance(dataset, Dataset) else list(dataset)
+        datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
         return self._upload(jobs_for_datasets(datasets), True)
 
     upload_pydicom_dataset = upload_dataset
@@ -176,10 +174,13 @@ class Orthanc(Session):
         jobs: list[Pending] = list(pending)
         source = self._orthanc
         try:
-            return report_table(Uploader(source.store, source.checksum, self._alive).run(jobs, test_dicom))
-        finally:
-            # What is known of the archive may be out of date now.
+            table = report_table(Uploader(source.store, source.checksum, self._alive).run(jobs, test_dicom))
+        except BaseException:
+            # What is known of the archive is out of date, and perhaps nobody answers who could tell more.
             self._index = Index(source)
+            raise
+        self._reread()
+        return table
 
     def _alive(self) -> bool:
         try:
@@ -219,17 +220,21 @@ class Orthanc(Session):
                 f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
                 f"select(...), or say delete_selected_{level}(everything=True)."
             )
-        self._nonempty()
         keys = tables.row_keys(self._index, self._selection, level)
+        if not keys:
+            raise self._empty()
         if len(keys) > 1 and not everything:
             raise AmbiguousSelectionError(
                 f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
                 f"Nothing was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
                 candidates=tuple(keys),
             )
-        for key in keys:
-            self.rest.delete(f"/{_ROUTE[level]}/{key}")
-        return self._reread()
+        try:
+            for key in keys:
+                self._orthanc.delete(level, key)
+        finally:
+            self._reread()
+        return self
 
     def _reread(self) -> Orthanc:
         """Read the archive anew; that what was deleted is no longer found needs no warning."""
@@ -266,7 +271,11 @@ def _url(host: str | None, port: int | None) -> tuple[str, bool]:
             return host, False
         raise SelectionError("A whole URL holds its port itself: give the one or the other.")
     if ":" in host and not host.startswith("["):
-        if host.count(":") == 1 and port is None:
+        if host.count(":") == 1:
+            if port is not None:
+                raise SelectionError(
+                    f"host={host!r} holds a port, and port={port} is another: give the one or the other."
+                )
             return f"http://{host}", False
         host = f"[{host}]"
     return f"http://{host}:{8042 if port is None else port}", False

@@ -18,6 +18,7 @@ from simple_orthanc.errors import NoPixelDataError, VolumeError
 from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import PIXELS, read_image
 from simple_orthanc.stacks import Stack
+from simple_orthanc.suv import SUV_KINDS
 from simple_orthanc.volume import Volume
 from simple_orthanc.workers import map_ordered
 
@@ -65,6 +66,8 @@ class Reader:
         Everything is fetched once: what is read decides whether it was one volume.
         """
         (keys,) = self._keys.values()
+        pixels.check_units(units, SUV_KINDS)
+        stacks.check(gaps, dims)
         first = self._source.header(keys[0])
         self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
         headers: list[Dataset] = []
@@ -97,8 +100,9 @@ class Reader:
                 "Select fewer, or read the volumes of get_volumes() one by one."
             )
 
-    def labels(self, gaps: str) -> list[str]:
+    def labels(self, units: Units, gaps: str) -> list[str]:
         """Name every volume, from headers alone."""
+        pixels.check_units(units, SUV_KINDS)
         planned = self._plan(gaps)
         pixelless = [found for found in planned.values() if isinstance(found.problem, NoPixelDataError)]
         if pixelless and len(pixelless) == len(planned):

@@ -22,6 +22,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -403,6 +404,11 @@ class OrthancSource:
         answer = answer[0] if isinstance(answer, list) else answer
         return str(answer.get("Status", "")), str(answer.get("ID", ""))
 
+    def delete(self, level: Level, key: str) -> None:
+        """Delete an object and all that lies below it; one that is gone already is no error."""
+        with suppress(NotFoundError):
+            self.rest.delete(f"/{ROUTE[level]}/{key}")
+
     def checksum(self, key: str) -> str | None:
         """Give the MD5 of the file as it is stored; None where the server may have transcoded it on arrival."""
         if self.rest.capabilities.transcodes:
@@ -421,10 +427,11 @@ class OrthancSource:
         self.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "rest")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.rest = Rest(self.transport)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:

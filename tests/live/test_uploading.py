@@ -175,3 +175,32 @@ def deeply_nested(image: Dataset) -> bytes:
     opening = bytes.fromhex("0800 4011") + b"SQ\x00\x00\xff\xff\xff\xff" + bytes.fromhex("feff 00e0 ffffffff")
     marker = content.index(bytes.fromhex("0800 6000"))
     return content[:marker] + opening * 100_000 + content[marker:]
+
+
+def test_what_is_uploaded_is_selected_if_it_satisfies_the_criteria(orthanc: Orthanc) -> None:
+    orthanc.upload_dataset(make_series(seed=1, PatientID="A"))
+    orthanc.select(Modality="CT")
+    orthanc.upload_dataset(make_series(seed=2, PatientID="B"))
+    assert orthanc.series_count == 2
+    assert orthanc.select(PatientID="B").series_count == 1
+
+
+def test_an_archive_that_changes_inside_selecting_is_seen_after_it(orthanc: Orthanc) -> None:
+    orthanc.upload_dataset(make_series(seed=1, PatientID="A") + make_series(seed=2, PatientID="B"))
+    orthanc.select(Modality="CT")
+    with orthanc.selecting(PatientID="A"):
+        orthanc.delete_selected_patient()
+    assert orthanc.series_count == 1
+    assert orthanc.table("PatientID").PatientID.tolist() == ["B"]
+    assert "1 series" in repr(orthanc)
+
+
+def test_a_child_stays_the_same_object_when_it_is_refreshed(orthanc: Orthanc) -> None:
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    orthanc.upload_dataset(make_series(seed=1, PatientID="D", **uids) + make_series(seed=2, PatientID="E", **uids))
+    child = orthanc.series[0]
+    assert child.refresh().series_count == 1
+    assert child.PatientID == ["D"]
+    twin = orthanc.copy()
+    twin.selection = child.selection
+    assert twin.series_count == 1

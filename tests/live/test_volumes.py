@@ -22,6 +22,7 @@ from simple_orthanc import (
     NoPixelDataError,
     Orthanc,
     Volume,
+    VolumeError,
 )
 from simple_orthanc.phantom import as_bytes, make_series
 
@@ -75,7 +76,7 @@ def test_orientations_equal_simpleitk(orthanc: Orthanc, tmp_path: Path, orientat
 
 
 @given(data=st.data())
-@settings(max_examples=70, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_random_geometries_come_back(
     server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -182,3 +183,37 @@ def test_a_series_without_images_does_not_keep_the_others_from_being_read(orthan
         orthanc.get_volumes()
     with pytest.raises(NoPixelDataError, match="Basic Text SR"):
         orthanc.get_array()
+
+
+def test_arguments_are_checked_before_anything_is_read(orthanc: Orthanc) -> None:
+    orthanc.upload_dataset(make_series((3, 4, 4), seed=1))
+    orthanc.instance_count  # noqa: B018 - lists the archive
+    with pytest.raises(VolumeError, match=r"units='suvbw' .* Did you mean 'SUVbw'"):
+        orthanc.get_array(units="suvbw")
+    with pytest.raises(VolumeError, match='"modality" gives'):
+        orthanc.get_array(units="HU")
+    with pytest.raises(VolumeError, match="dims='x'"):
+        orthanc.get_array(dims="x")
+    with pytest.raises(VolumeError, match=r"get_volumes\(gaps=\"split\"\)"):
+        orthanc.get_array(gaps="split")
+
+
+def test_missing_slices_do_not_become_values(orthanc: Orthanc, tmp_path: Path) -> None:
+    series = make_series((8, 6, 6), seed=1, intercept=-1000, dtype="uint16", bits_stored=16)
+    orthanc.upload_dataset(series[:3] + series[4:])
+    volume = orthanc.get_volume(gaps="nan")
+    assert volume.array.dtype == np.float32
+    with pytest.raises(VolumeError, match="as 0"):
+        volume.save(tmp_path / "holes.nii.gz")
+    volume.save(tmp_path / "holes.nrrd")
+    read = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(tmp_path / "holes.nrrd"))
+    assert np.isnan(read[3]).all()
+    assert not np.isnan(np.delete(read, 3, axis=0)).any()
+
+
+def test_colour_with_a_rescale_is_refused(orthanc: Orthanc) -> None:
+    colour = np.full((1, 4, 4, 3), 5, "uint8")
+    orthanc.upload_dataset(make_series((1, 4, 4), array=colour, dtype="uint8", intercept=-10, seed=1))
+    with pytest.raises(VolumeError, match="colour"):
+        orthanc.get_array()
+    assert (orthanc.get_array(units="stored") == 5).all()
