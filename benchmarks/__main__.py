@@ -75,14 +75,13 @@ def build(folder: Path, size: Size, recipes: Sequence[Recipe]) -> Data:
     return data
 
 
-def measure(recipe: Recipe, data: Data, size: Size, stand_ins: list[growth.Step], peers: jobs.Peers) -> list[Job]:
+def measure(recipe: Recipe, data: Data, size: Size, stand_ins: Sequence[str], peers: jobs.Peers) -> list[Job]:
     """Do all jobs on one version of Orthanc."""
     archive = Archive(size.instances)
     done: list[Job] = []
     with recipe.server(data.few[recipe.version]) as server:
         place = Place(server.url, recipe.numbers, archive, range(size.few_instances), data.few_series, size.rounds)
         jobs.warm(place)
-        first = growth.step(place.url, archive, "Orthanc", size.rounds)
         title = f"headers of {{}} slices, {size.few_instances:,} other instances"
         few = jobs.headers(place, "headers, small archive", title, jobs.no_peers)
         uploading = jobs.upload(place, peers)
@@ -100,7 +99,11 @@ def measure(recipe: Recipe, data: Data, size: Size, stand_ins: list[growth.Step]
             jobs.one_patient(place),
             jobs.memory(place),
         ]
-        done.append(growth.judged([first, growth.step(place.url, archive, "Orthanc", size.rounds), *stand_ins]))
+        with recipe.server(data.few[recipe.version]) as few_server:
+            places = [(few_server.url, archive, "Orthanc"), (place.url, archive, "Orthanc")]
+            sizes = zip(stand_ins, size.stand_ins, strict=True)
+            places += [(url, Archive(instances), "stand-in") for url, instances in sizes]
+            done.append(growth.judged(growth.steps(places, size.rounds)))
     return done
 
 
@@ -134,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         data = build(folder, size, recipes)
         _say(f"Built in {time.monotonic() - began:.0f} s.\n")
         imported = Job("import", "import", interleaved(importing(), size.rounds))
-        stand_ins = growth.on_stand_ins(size.stand_ins, size.rounds)
+        stand_ins = [stack.enter_context(growth.stand_in(instances)) for instances in size.stand_ins]
         for recipe in recipes:
             print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
             done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)

@@ -6,10 +6,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from benchmarks import session
 from benchmarks.archive import Archive, patient_tags
@@ -48,31 +47,37 @@ class Step:
     client: list[float]
     seconds: list[float]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give what the JSON of a run keeps."""
-        return asdict(self)
 
+def steps(places: Sequence[tuple[str, Archive, str]], rounds: int = ROUNDS) -> list[Step]:
+    """Connect, count, select one patient and make its table, on each server in turn, each time on a fresh session.
 
-def step(url: str, archive: Archive, server: str, rounds: int = ROUNDS) -> Step:
-    """Connect, count, select one patient and make its table; several times, each on a fresh session.
+    Parameters
+    ----------
+    places : sequence of (str, Archive, str)
+        URL, archive and kind of each server.
+    rounds : int
+        How often; four times as often is measured, since it takes some ten milliseconds.
 
     Raises
     ------
     RuntimeError
-        The table is not that of the patient.
+        A table is not that of the patient.
     """
-    name = patient_tags(typical_patient(archive))["PatientName"]
-    with Relay(url) as relay:
-        count, rows = session.browse(relay.url, name)
-    if rows != 4:
-        raise RuntimeError(f"{name} has a table of {rows} rows, and four series")
-    client, seconds = [], []
-    for _ in range(rounds):
-        began, own = time.perf_counter(), time.process_time()
-        session.browse(url, name)
-        client.append(time.process_time() - own)
-        seconds.append(time.perf_counter() - began)
-    return Step(count, server, relay.requests, relay.received, client, seconds)
+    names = [patient_tags(typical_patient(archive))["PatientName"] for _, archive, _ in places]
+    found = []
+    for (url, _, server), name in zip(places, names, strict=True):
+        with Relay(url) as relay:
+            count, rows = session.browse(relay.url, name)
+        if rows != 4:
+            raise RuntimeError(f"{name} has a table of {rows} rows, and four series")
+        found.append(Step(count, server, relay.requests, relay.received, [], []))
+    for _ in range(4 * rounds):
+        for (url, _, _), name, step in zip(places, names, found, strict=True):
+            began, own = time.perf_counter(), time.process_time()
+            session.browse(url, name)
+            step.client.append(time.process_time() - own)
+            step.seconds.append(time.perf_counter() - began)
+    return found
 
 
 @contextmanager
@@ -88,20 +93,11 @@ def stand_in(instances: int) -> Iterator[str]:
         # Leaving closes its standard input, at which it ends.
 
 
-def on_stand_ins(sizes: tuple[int, ...] = STAND_IN_SIZES, rounds: int = ROUNDS) -> list[Step]:
-    """Take the steps on stand-in servers."""
-    steps = []
-    for size in sizes:
-        with stand_in(size) as url:
-            steps.append(step(url, Archive(size), "stand-in", rounds))
-    return steps
-
-
-def judged(steps: list[Step]) -> Job:
-    """Make a job of the steps on archives of growing size."""
+def judged(found: Sequence[Step]) -> Job:
+    """Make a job of what the steps took on archives of growing size."""
     job = Job("growth", "connect, count, select one patient, its table")
-    first, last = steps[0], steps[-1]
-    for each in steps:
+    first, last = found[0], found[-1]
+    for each in found:
         name = f"{each.instances:,} instances ({each.server})"
         job.timings[name] = Timing(each.client, note=f"{each.requests} requests")
         job.figures[f"requests, {name}"] = each.requests

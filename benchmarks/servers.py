@@ -29,7 +29,7 @@ _MEMORY = Path("/dev/shm")
 # What three filled archives take, with room for as much again.
 _MEMORY_NEEDED = 3e9
 _IN_ONE_ZIP = 200
-_CACHE_SECONDS = 15.0
+_CACHE_SECONDS = 8.0
 
 
 @dataclass(frozen=True)

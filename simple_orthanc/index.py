@@ -17,6 +17,7 @@ from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Revision, Row, Source
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.values import Value, comparable
+from simple_orthanc.workers import map_ordered
 
 # Rows are kept for these; a patient is the parent of studies, and has no row of its own.
 ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
@@ -148,11 +149,18 @@ class Index:
     def everything(self, level: Level) -> list[str]:
         """List a whole level."""
         if level not in self._complete:
-            rows = {row.key: row for row in self._ask().listing(level)}
-            self._rows[level] = rows
-            self._owners = None if level == "series" else self._owners
-            self._sure.difference_update(rows)
-            self._complete.add(level)
+            source = self._ask()
+            # Series are put in order by their studies, which are listed meanwhile.
+            wanted: list[Level] = ["study", "series"] if level == "series" else [level]
+            wanted = [each for each in wanted if each not in self._complete]
+            listed = map_ordered(
+                lambda each: {row.key: row for row in source.listing(each)}, wanted, workers=len(wanted)
+            )
+            for each, rows in zip(wanted, list(listed), strict=True):
+                self._rows[each] = rows
+                self._owners = None if each == "series" else self._owners
+                self._sure.difference_update(rows)
+                self._complete.add(each)
         return list(self._rows[level])
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> list[str]:

@@ -88,7 +88,9 @@ class Selection:
 
     def count(self, index: Index, level: Level) -> int:
         """Count what is selected at a level."""
-        return index.counts()[level] if self.level is None else len(self.at(index, level))
+        if self.level is None and not index.is_listed(level):
+            return index.counts()[level]
+        return len(self.at(index, level))
 
     def narrowed(self, index: Index, criterion: Criterion) -> Selection:
         """Give the selection that is left once a criterion has been applied too."""

@@ -12,7 +12,7 @@ from simple_orthanc.index import Index
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.selection import Selection
 from simple_orthanc.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
-from simple_orthanc.values import Value, comparable
+from simple_orthanc.values import Value, comparable, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +105,33 @@ class Columns:
             if owner in tally:
                 tally[owner] += 1
         return list(tally.values())
+
+
+def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]:
+    """Give the distinct values of a tag that only the files know, series by series, and in each by value.
+
+    The rows of the instances themselves are not needed for that, which cost as much again.
+    """
+    series = row_keys(index, selection, "series")
+    if selection.level == "instance":
+        owners = index.up("instance", selection.keys, "series")
+        inside: dict[str, list[str]] = {key: [] for key in series}
+        for key, owner in zip(selection.keys, owners, strict=True):
+            inside[owner].append(key)
+    else:
+        inside = {key: index.down("series", [key], "instance") for key in series}
+    index.read_files([tag], [key for keys in inside.values() for key in keys])
+    found: dict[Any, None] = {}
+    for keys in inside.values():
+        values = {shown(value, tag) for value in index.column(tag, "instance", keys)} - {None}
+        found.update(dict.fromkeys(sorted(values, key=_by_value)))
+    return list(found)
+
+
+def _by_value(value: Any) -> tuple[int, Any]:
+    """Order numbers by size, then texts, then what has no order of its own."""
+    kind = 0 if isinstance(value, (int, float)) else 1 if isinstance(value, str) else 2
+    return kind, value if kind < 2 else str(value)
 
 
 def parse_column(name: TagLike) -> Tag | str:

@@ -76,6 +76,7 @@ class Progress:
         self._began = time.monotonic()
         self._bar: Any = None
         self._lock = threading.Lock()
+        self._watched = total is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
     def step(self, result: Result) -> Result:
         """Count one more, and hand its result on."""
@@ -90,8 +91,7 @@ class Progress:
         return result
 
     def _wanted(self) -> bool:
-        late = self._total is not None and time.monotonic() - self._began > _SECONDS_BEFORE_PROGRESS
-        return late and Progress.enabled and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+        return self._watched and Progress.enabled and time.monotonic() - self._began > _SECONDS_BEFORE_PROGRESS
 
     def close(self) -> None:
         """Take the bar away."""

@@ -267,8 +267,9 @@ def test_the_stand_in_refuses_what_it_does_not_know(
 
 
 def test_a_session_works_on_the_stand_in(imitation: str) -> None:
-    step = growth.step(imitation, SMALL, "stand-in", rounds=1)
+    (step,) = growth.steps([(imitation, SMALL, "stand-in")], rounds=1)
     assert step.instances == SMALL.instances
+    assert len(step.client) == len(step.seconds) == 4
     assert step.requests > 2
 
 

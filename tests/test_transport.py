@@ -101,7 +101,8 @@ def test_json_goes_and_comes_with_prefix_and_parameters() -> None:
         assert (asked.method, asked.path) == ("POST", "/pre/fix/tools/find?expand=true&x=a+b")
         assert json.loads(asked.body) == {"Level": "Study"}
         assert asked.headers["content-type"] == asked.headers["accept"] == "application/json"
-        assert asked.headers["accept-encoding"] == "gzip"
+        # On the loopback interface packing costs more than it saves.
+        assert asked.headers["accept-encoding"] == "identity"
         assert transport.requests == 1
 
 

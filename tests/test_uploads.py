@@ -6,6 +6,7 @@ import copy
 import hashlib
 import io
 import os
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -272,14 +273,10 @@ def test_lists_of_anything(tmp_path: Path) -> None:
     top = folder(tmp_path)
     pile = [top / "b.dcm", [OTHER, str(top / "inner")], bytearray(FILE), memoryview(b""), top / "none"]
     reports = Server().upload(pile)
-    assert [report.status for report in reports] == [
-        "stored",
-        "stored",
-        "skipped",
-        "already stored",
-        "not DICOM",
-        "failed",
-    ]
+    statuses = [report.status for report in reports]
+    assert statuses[1:3] + statuses[4:] == ["stored", "skipped", "not DICOM", "failed"]
+    # The same file twice: several are sent at a time, so either may be the first.
+    assert sorted([statuses[0], statuses[3]]) == ["already stored", "stored"]
     assert reports[2].message == "a folder: upload_folder uploads what is in it"
     assert reports[5].message == "no such file"
     assert Server().upload([]) == []
@@ -479,9 +476,12 @@ def many(count: int) -> list[bytes]:
 @pytest.mark.parametrize("dies_at", [0, 1, 5, 11])
 def test_a_server_that_dies_in_the_middle(dies_at: int) -> None:
     class Dying(Server):
+        gate = threading.Lock()
+
         def store(self, content: bytes) -> tuple[str, str]:
-            self.is_alive = self.is_alive and len(self.held) < dies_at
-            return super().store(content)
+            with self.gate:  # so that not two threads find room for the last one
+                self.is_alive = self.is_alive and len(self.held) < dies_at
+                return super().store(content)
 
     server, files = Dying(), many(12)
     with pytest.raises(TransportError, match=r"during the upload: \d+ of 13 files .*connection refused") as caught:

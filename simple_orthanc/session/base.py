@@ -408,7 +408,8 @@ class Session:
         -------
         list
             Numbers as numbers, everything else as text as it stands in the file; a tuple for a tag that may have
-            several values. In the order of rows that holds everywhere, or of `sort_by`.
+            several values. In the order of rows that holds everywhere, or of `sort_by`; the distinct values of a tag
+            that only the files hold series by series, and in each by value.
 
         Examples
         --------
@@ -417,6 +418,8 @@ class Session:
         """
         parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
+        if unique and self._source.indexed(parsed) is None and self._selection.order is None:
+            return tables.distinct_in_files(self._index, self._selection, parsed)
         columns = self._columns(wanted)
         columns.read([parsed])
         found = columns.values(parsed)

@@ -118,6 +118,11 @@ class Sender:
             self._http = new_session(self._pool_size, self.url, direct=is_loopback(self._host))
 
     @property
+    def is_local(self) -> bool:
+        """Whether the server is reached through the loopback interface."""
+        return is_loopback(self._host)
+
+    @property
     def _session(self) -> Session:
         if self._process != os.getpid():
             # A forked child must not share sockets with its parent: each would read the other's answers.
