@@ -31,11 +31,11 @@ _FORMULAS = {
     "IBW": "ideal body weight of Sugawara: men 48 + 1.06 (H - 152), women 45.5 + 0.91 (H - 152); kg, cm",
     "BSA": "body surface area of Du Bois: 0.007184 W^0.425 H^0.725 m^2; kg, cm",
 }
-# "SUVlbm" is what DICOM calls LBM. Janmahasatian's formula, which does not break down for obese patients (Tahari and
-# others, J Nucl Med 2014, PMC4337860), can be asked for by name.
+# Of the two formulas for lean body mass in use, Janmahasatian's does not break down for obese patients (Tahari and
+# others, J Nucl Med 2014, PMC4337860). The others can be asked for by name.
 _KINDS = {
     "SUVbw": "BW",
-    "SUVlbm": "LBM",
+    "SUVlbm": "LBMJANMA",
     "SUVbsa": "BSA",
     "SUVibw": "IBW",
     "SUVlbmjanma": "LBMJANMA",

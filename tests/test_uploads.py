@@ -23,6 +23,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, TransportError
+from simple_orthanc.session import uploads
 from simple_orthanc.session.uploads import (
     Report,
     Uploader,
@@ -37,6 +38,12 @@ from simple_orthanc.session.uploads import (
 FILE = as_file(instance(1))
 OTHER = as_file(instance(2))
 UID, OTHER_UID = "1.2.1.1.1", "1.2.1.1.2"
+
+
+@pytest.fixture(autouse=True)
+def _one_file_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send one file after the other: which of two equal files comes first is then no matter of chance."""
+    monkeypatch.setattr(uploads, "_WORKERS", 1)
 
 
 class Server:
