@@ -64,6 +64,13 @@ class Layout:
         return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
 
     @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest value that the stored bits can hold."""
+        if self.signed:
+            return -(1 << (self.stored - 1)), (1 << (self.stored - 1)) - 1
+        return 0, (1 << self.stored) - 1
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one frame: rows, columns, and the samples where there are several."""
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)

@@ -168,7 +168,7 @@ def selectable(header: Dataset) -> frozenset[str]:
     return frozenset(
         discriminator.word
         for discriminator in DISCRIMINATORS
-        if not discriminator.sources[0][0] and elements.tag_of(discriminator.keyword) in header
+        if not discriminator.sources[0][0] and elements.has(header, discriminator.keyword)
     )
 
 

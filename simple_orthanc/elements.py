@@ -18,6 +18,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from simple_orthanc.errors import VolumeError
@@ -27,8 +28,22 @@ _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
 _PADDING = " \0\t\r\n"
 
 
+_INTERNED: dict[int, BaseTag] = {}
+
+
+def interned(number_: int) -> BaseTag:
+    """Give the one tag object of a number: looking it up in a header that has the same object compares no numbers.
+
+    pydicom's tags compare in Python, which would cost more than all the rest of reading a value.
+    """
+    found = _INTERNED.get(number_)
+    if found is None:
+        found = _INTERNED.setdefault(number_, BaseTag(number_))
+    return found
+
+
 @lru_cache(maxsize=512)
-def tag_of(keyword: str) -> int:
+def tag_of(keyword: str) -> BaseTag:
     """Give the tag of a DICOM keyword.
 
     Examples
@@ -39,7 +54,7 @@ def tag_of(keyword: str) -> int:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(f"{keyword} is not a DICOM keyword")
-    return tag
+    return interned(tag)
 
 
 def name_of(tag: int | str) -> str:
@@ -69,14 +84,26 @@ def texts(header: Dataset, tag: int | str) -> list[str]:
     tag : int or str
         A tag or a keyword.
     """
-    value, vr, little = _raw(header, tag)
-    if isinstance(value, (bytes, bytearray)):
-        if vr in _BINARY:
-            return [repr(one) for one in _unpack(bytes(value), vr, little)]
-        value = value.decode("latin-1").split("\\")
-    elif isinstance(value, str) or not hasattr(value, "__iter__"):
+    value, vr, little = raw(header, tag)
+    if isinstance(value, bytes):
+        return list(_split(value, vr, little))
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
         value = [] if value is None else [value]
     return [stripped for one in value if (stripped := str(one).strip(_PADDING))]
+
+
+@lru_cache(maxsize=4096)
+def _split(value: bytes, vr: str, little: bool) -> tuple[str, ...]:
+    """Cut the bytes of an element into texts; most slices of a series have the same bytes."""
+    if vr in _BINARY:
+        return tuple(repr(one) for one in _unpack(value, vr, little))
+    parts = value.decode("latin-1").split("\\")
+    return tuple(stripped for one in parts if (stripped := one.strip(_PADDING)))
+
+
+def has(header: Dataset, keyword: str) -> bool:
+    """Say whether an element is there, empty or not."""
+    return tag_of(keyword) in header._dict
 
 
 def text(header: Dataset, tag: int | str) -> str:
@@ -92,7 +119,7 @@ def numbers(header: Dataset, tag: int | str) -> list[float]:
     VolumeError
         A value is not a finite number.
     """
-    value, vr, little = _raw(header, tag)
+    value, vr, little = raw(header, tag)
     if isinstance(value, (bytes, bytearray)) and vr == "UN":
         value = _unknown_numbers(bytes(value), little)
     found = value if isinstance(value, list) else texts(header, tag)
@@ -181,11 +208,11 @@ def _made_by_another(header: Dataset, makers: tuple[str, ...]) -> bool:
     return made_by(header, tuple(maker for maker in _MAKERS if maker not in makers)) and not made_by(header, makers)
 
 
-def _raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
-    """Give the value of an element, its VR, and whether its bytes are little endian."""
-    number_ = tag_of(tag) if isinstance(tag, str) else int(tag)
-    # The public ways to an element make a tag object of the number each time, which costs more than all the rest here.
-    element: Any = header._dict.get(number_)  # type: ignore[call-overload]
+def raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
+    """Give the value of an element as it stands in the header, its VR, and whether its bytes are little endian."""
+    number_ = tag_of(tag) if isinstance(tag, str) else interned(tag)
+    # The public ways to an element make a tag object of the number each time.
+    element: Any = header._dict.get(number_)
     if element is None:
         return None, "", True
     if not isinstance(element, RawDataElement):

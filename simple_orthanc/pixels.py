@@ -6,6 +6,7 @@ as RGB. `rescale`, `result_dtype` and `apply` turn a frame of them into HU, Bq/m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,22 @@ from simple_orthanc import elements
 from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
-from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
+from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
 from simple_orthanc.rescale import Rescale, apply, check_units, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
 
-__all__ = ["Rescale", "apply", "check_units", "padding", "rescale", "result_dtype", "stored", "volume_bytes"]
+__all__ = [
+    "Plain",
+    "Rescale",
+    "apply",
+    "check_units",
+    "padding",
+    "plain",
+    "rescale",
+    "result_dtype",
+    "stored",
+    "volume_bytes",
+]
 
 _KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
@@ -101,6 +113,69 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
 
 def _without(dataset: Dataset) -> str:
     return f"exclude(SOPInstanceUID={elements.text(dataset, 'SOPInstanceUID')!r})"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """How the single, uncompressed, grey frames of many files lie in them, known from one of these files."""
+
+    layout: Layout
+    _deciding: tuple[object, ...]
+
+    def fits(self, header: Dataset) -> bool:
+        """Say whether a header says the same of its pixels."""
+        return _deciding(header) == self._deciding
+
+    def stored(self, content: memoryview) -> NDArray[Any]:
+        """View pixel data as `stored` gives them, (1, rows, columns); what comes behind them is ignored.
+
+        Raises
+        ------
+        ValueError
+            The pixel data is too short.
+        """
+        layout = self.layout
+        array = np.frombuffer(content, layout.dtype.newbyteorder("<"), count=layout.rows * layout.columns)
+        return _extracted(array.reshape(1, *layout.shape).astype(layout.dtype, copy=False), layout, layout.high)
+
+
+def plain(header: Dataset) -> Plain | None:
+    """Say how the pixels of files like this one are read without a look at their headers; None: they cannot be.
+
+    Parameters
+    ----------
+    header : Dataset
+        With its ``file_meta``.
+    """
+    try:
+        layout = _layout(header)
+    except (ValueError, VolumeError):
+        return None
+    simple = layout.syntax in _PLAIN and layout.frames == layout.samples == 1 and layout.allocated in (8, 16, 32)
+    grey = layout.photometric in ("MONOCHROME1", "MONOCHROME2")
+    return Plain(layout, _deciding(header)) if simple and grey and "FloatPixelData" not in header else None
+
+
+_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+# What `_layout` and `padding` read.
+_DECIDING = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+)
+
+
+def _deciding(header: Dataset) -> tuple[object, ...]:
+    return (_syntax(header), *(elements.raw(header, keyword) for keyword in _DECIDING))
 
 
 def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -331,6 +406,10 @@ def _upsampled(array: NDArray[Any]) -> NDArray[Any]:
 def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
     """Take the stored bits out of their words, and extend the sign."""
     if layout.stored == layout.allocated or layout.allocated == 1:
+        return array
+    # Most writers leave the other bits as they have to become, and looking costs less than a copy.
+    least, greatest = layout.range
+    if high == layout.stored - 1 and array.max() <= greatest and (not layout.signed or array.min() >= least):
         return array
     result: NDArray[Any]
     if layout.signed:

@@ -172,7 +172,9 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     return np.dtype(np.float64 if wide else np.float32)
 
 
-def apply(stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | type[Any]) -> NDArray[Any]:
+def apply(
+    stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | type[Any], out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Turn stored values into meaningful ones.
 
     Parameters
@@ -182,12 +184,14 @@ def apply(stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | t
     rescale : Rescale
     dtype : dtype
         That of the result, from `result_dtype`.
+    out : ndarray, optional
+        Of this type and the same shape: where the result goes.
 
     Returns
     -------
     ndarray
-        Of the same shape. Computed in float64 unless exact in integers. Where there is nothing to do it is
-        `stored_frame` itself.
+        Of the same shape. Computed in float64 unless exact in integers. Where there is nothing to do, and no `out`, it
+        is `stored_frame` itself.
 
     Examples
     --------
@@ -196,21 +200,18 @@ def apply(stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | t
     """
     target = np.dtype(dtype)
     if rescale.is_identity:
-        return stored_frame.astype(target, copy=False)
+        if out is None:
+            return stored_frame.astype(target, copy=False)
+        np.copyto(out, stored_frame, casting="unsafe")
+        return out
+    if rescale.lut is None and target.kind in "iu" and stored_frame.dtype.kind in "iu":
+        return _integers(stored_frame, rescale, target, out)
     if rescale.lut is not None:
         inputs, outputs = rescale.lut
         index = stored_frame.astype(np.int64)
         index -= int(inputs[0])
         np.clip(index, 0, len(outputs) - 1, out=index)
         result = outputs.astype(target)[index]
-    elif target.kind in "iu" and stored_frame.dtype.kind in "iu":
-        # The result fits the type, so it is right modulo the type's range even where a step overflows.
-        result = stored_frame.astype(target)
-        if rescale.slope != 1:
-            result *= np.array(int(rescale.slope)).astype(target)
-        if rescale.intercept:
-            result += np.array(int(rescale.intercept)).astype(target)
-        return result
     else:
         exact = np.multiply(stored_frame, rescale.slope, dtype=np.float64)
         if rescale.intercept:
@@ -219,6 +220,25 @@ def apply(stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | t
     if rescale.valid is not None:
         low, high = rescale.valid
         result[(stored_frame < low) | (stored_frame > high)] = np.nan
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def _integers(
+    stored_frame: NDArray[Any], rescale: Rescale, target: np.dtype[Any], out: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Compute in the type of the result, which holds it: so it is right modulo the type's range where a step overflows.
+
+    Integers of one width are the same bits modulo that range, signed or not, and need not be converted.
+    """
+    one_width = stored_frame.dtype.itemsize == target.itemsize
+    source = stored_frame.view(target) if one_width else stored_frame.astype(target)
+    slope, intercept = (np.array(int(value)).astype(target) for value in (rescale.slope, rescale.intercept))
+    if rescale.slope != 1:
+        source = out = np.multiply(source, slope, out=out)
+    result: NDArray[Any] = np.add(source, intercept, out=out)
     return result
 
 

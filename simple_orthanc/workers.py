@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -63,6 +63,73 @@ def map_ordered(
             pool.shutdown(wait=True, cancel_futures=True)
     finally:
         meter.close()
+
+
+def run_all(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int = WORKERS,
+    label: str = "",
+) -> list[Result]:
+    """Call a function for each item in several threads, and give all results in the order of the items.
+
+    For many small calls: the threads take the items themselves, so that the caller's own, which `map_ordered` wakes for
+    each result, sleeps until all is done. The first error, or Ctrl-C, is raised once what has begun is over; nothing
+    is begun after it.
+
+    Parameters
+    ----------
+    function, workers, label
+        As for `map_ordered`.
+    items : sequence
+    """
+    results: list[Any] = [None] * len(items)
+    places = iter(range(len(items)))
+    errors: list[BaseException] = []
+    meter = Progress(len(items), label)
+
+    def work() -> None:
+        try:
+            # Taking the next place is one step of the interpreter, so that no two threads take the same.
+            for place in places:
+                if errors:
+                    return
+                results[place] = meter.step(function(items[place]))
+        except BaseException as error:  # raised below, in the caller's thread
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=work, name="simple_orthanc", daemon=True) for _ in range(min(workers, len(items)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException as error:
+        errors.insert(0, error)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    finally:
+        meter.close()
+    if errors:
+        raise errors[0]
+    return results
+
+
+class Room(threading.local):
+    """Memory that each thread uses again and again, for what it reads and then has done with."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def __call__(self, size: int) -> memoryview:
+        """Give so many bytes; what was given before is overwritten."""
+        if len(self._memory) < size:
+            self._memory = bytearray(size)
+        return memoryview(self._memory)[:size]
 
 
 class Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pydicom
@@ -252,6 +252,12 @@ class MemorySource:
     def content(self, key: str) -> bytes:
         self._request("content")
         return as_file(self._dataset(key))
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        content = self.content(key)
+        memory = room(len(content))
+        memory[:] = content
+        return memory
 
     def save(self, key: str, path: Path) -> None:
         self._request("save")

@@ -18,7 +18,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.sources.parts import PIXELS, read_header, read_image
+from simple_orthanc.sources.parts import read_header, read_image
+from simple_orthanc.sources.scanning import PIXELS, Scanner
+
+SCANNER = Scanner()
 
 FILES = [
     "CT_small.dcm",
@@ -80,7 +83,7 @@ def test_a_header_is_what_the_whole_file_says(name: str) -> None:
     expected = whole_header(content)
     for first in (16, 500, 16 * 1024, len(content), 10 * len(content)):
         for ranges in (True, False):
-            found = read_header(Parts(content, ranges=ranges), first)
+            found = read_header(Parts(content, ranges=ranges), first, SCANNER)
             assert found == expected
             assert found.file_meta == expected.file_meta
             assert not PIXELS & {int(number) for number in found.keys()}  # noqa: SIM118 - a Dataset yields elements
@@ -90,7 +93,7 @@ def test_a_header_is_what_the_whole_file_says(name: str) -> None:
 @given(st.integers(1, 45000))
 def test_wherever_a_file_is_cut_the_header_is_exact(first: int) -> None:
     content = content_of("CT_small.dcm")
-    assert read_header(Parts(content), first) == whole_header(content)
+    assert read_header(Parts(content), first, SCANNER) == whole_header(content)
 
 
 def test_no_more_is_fetched_than_is_needed() -> None:
@@ -98,7 +101,7 @@ def test_no_more_is_fetched_than_is_needed() -> None:
     pixels_begin = content.index(b"\xe0\x7f\x10\x00")
     for first in (100, 500, 16 * 1024):
         parts = Parts(content)
-        read_header(parts, first)
+        read_header(parts, first, SCANNER)
         assert parts.fetched <= max(first, 4 * (pixels_begin + 12))
         assert [start for start, _ in parts.asked] == [0, *(stop for _, stop in parts.asked[:-1])]
 
@@ -118,7 +121,7 @@ def test_pixels_inside_a_sequence_end_nothing(first: int) -> None:
     icon = picture(rows=50)
     dataset.IconImageSequence = Sequence([icon])
     dataset.add_new("WindowCenter", "DS", "40")
-    found = read_header(Parts(as_file(dataset)), first)
+    found = read_header(Parts(as_file(dataset)), first, SCANNER)
     assert found.WindowCenter == 40
     assert len(found.IconImageSequence[0].PixelData) == 300
     assert "PixelData" not in found
@@ -130,20 +133,20 @@ def test_the_letters_of_pixel_data_in_a_value_end_nothing() -> None:
     dataset.private_block(0x0009, "ACME", create=True).add_new(1, "OB", looks_like_pixels * 40)
     dataset.ImageComments = "behind"
     for first in (200, 250, 300, 400):
-        assert read_header(Parts(as_file(dataset)), first).ImageComments == "behind"
+        assert read_header(Parts(as_file(dataset)), first, SCANNER).ImageComments == "behind"
 
 
 def test_a_file_without_pixels_is_read_whole() -> None:
     content = as_file(instance(1, ImageComments="x" * 5000))
     parts = Parts(content)
-    assert read_header(parts, 1000).ImageComments == "x" * 5000
+    assert read_header(parts, 1000, SCANNER).ImageComments == "x" * 5000
     assert parts.fetched >= len(content)
 
 
 def test_a_deflated_file_is_read_whole() -> None:
     content = content_of("image_dfl.dcm")
     assert pydicom.dcmread(io.BytesIO(content)).file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
-    assert read_header(Parts(content), 600).Rows == whole_header(content).Rows
+    assert read_header(Parts(content), 600, SCANNER).Rows == whole_header(content).Rows
 
 
 # Images
@@ -152,7 +155,7 @@ def test_a_deflated_file_is_read_whole() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_has_the_pixels_that_the_file_has(name: str) -> None:
     content = content_of(name)
-    expected, found = pydicom.dcmread(io.BytesIO(content), force=True), read_image(content)
+    expected, found = pydicom.dcmread(io.BytesIO(content), force=True), read_image(content, SCANNER)
     for number in PIXELS:
         assert (number in found) == (number in expected)
         if number in expected:
@@ -173,7 +176,7 @@ def test_plain_pixels_are_not_copied(syntax: pydicom.uid.UID | None) -> None:
     content = as_file(picture())
     if syntax is not None:
         content = rewritten(content, syntax)
-    found = read_image(content)
+    found = read_image(content, SCANNER)
     value = found.get_item("PixelData").value
     assert isinstance(value, memoryview)
     assert value.obj is content
@@ -190,14 +193,14 @@ def rewritten(content: bytes, syntax: pydicom.uid.UID) -> bytes:
 
 def test_big_endian_pixels_are_not_taken_for_plain_ones() -> None:
     content = content_of("MR_small_bigendian.dcm")
-    dataset = read_image(content)
+    dataset = read_image(content, SCANNER)
     assert dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     assert np.array_equal(dataset.pixel_array, pydicom.dcmread(io.BytesIO(content)).pixel_array)
 
 
 def test_a_file_that_is_cut_off_in_its_pixels_is_left_to_pydicom() -> None:
     content = as_file(picture(rows=100))
-    found = read_image(content[:-10])
+    found = read_image(content[:-10], SCANNER)
     expected = pydicom.dcmread(io.BytesIO(content[:-10]), force=True)
     assert bytes(found.PixelData) == bytes(expected.PixelData)
     assert len(found.PixelData) == 590
@@ -212,8 +215,8 @@ def test_floating_point_pixels_are_pixels_too(keyword: str, vr: str, kind: str, 
     del dataset.PixelData
     dataset.add_new(keyword, vr, np.arange(12, dtype=kind).tobytes())
     content = as_file(dataset) if syntax is None else rewritten(as_file(dataset), syntax)
-    assert keyword not in read_header(Parts(content), 300)
-    found = read_image(content)
+    assert keyword not in read_header(Parts(content), 300, SCANNER)
+    found = read_image(content, SCANNER)
     element = found[keyword]
     assert vr == element.VR
     assert np.frombuffer(found[keyword].value, kind).tolist() == list(range(12))

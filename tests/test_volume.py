@@ -15,12 +15,13 @@ import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
 
-from simple_orthanc import handover, picture, pixels, volume
+from simple_orthanc import handover, picture, pixels, suv, volume
+from simple_orthanc.assembly import assemble
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, PixelDecodeError, VolumeError
 from simple_orthanc.geometry import Geometry
 from simple_orthanc.phantom import CT_RODS, as_bytes, ct_phantom, make_enhanced, make_series, put
 from simple_orthanc.stacks import one, plan, several
-from simple_orthanc.volume import Volume, assemble
+from simple_orthanc.volume import Volume
 
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -528,13 +529,13 @@ class TestManners:
     def test_suv_keeps_its_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
 
-        record = volume.suv.SuvRecord("SUVbw", "by hand", "BQML", warnings=("weight taken for grams",))
+        record = suv.SuvRecord("SUVbw", "by hand", "BQML", warnings=("weight taken for grams",))
 
-        def scale(headers: list[Dataset], kind: str) -> tuple[list[float], volume.suv.SuvRecord]:
+        def scale(headers: list[Dataset], kind: str) -> tuple[list[float], suv.SuvRecord]:
             asked.append((len(headers), kind))
             return [2.0, 3.0, 4.0], record
 
-        monkeypatch.setattr(volume.suv, "suv_scale", scale)
+        monkeypatch.setattr(suv, "suv_scale", scale)
         series = make_series(array=np.full((3, 4, 4), 10, np.int16), slope=[1, 2, 3], modality="PT", Units="BQML")
         put(series[0], "PatientWeight", 70)
         found = read(series, units="SUVbw")

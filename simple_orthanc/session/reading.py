@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-
-from simple_orthanc import display, pixels, stacks, volume
+from simple_orthanc import display, pixels, stacks
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, VolumeError
+from simple_orthanc.session.fetching import Fetching
 from simple_orthanc.sources.base import Source
-from simple_orthanc.sources.parts import PIXELS, read_image
 from simple_orthanc.stacks import Stack
 from simple_orthanc.suv import SUV_KINDS
 from simple_orthanc.volume import Volume
@@ -68,28 +64,13 @@ class Reader:
         (keys,) = self._keys.values()
         pixels.check_units(units, SUV_KINDS)
         stacks.check(gaps, dims)
-        first = self._source.header(keys[0])
-        self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
-        headers: list[Dataset] = []
-        arrays: list[NDArray[Any] | None] = []
         with DecodingProcesses(len(keys)) as processes:
-            for header, array in self._fetched(keys, processes):
-                headers.append(header)
-                arrays.append(array)
-        chosen = stacks.one(stacks.plan(headers), dims=dims, gaps=gaps)
-        return volume.assemble(chosen, headers, _once(arrays), units=units, gaps=gaps)
-
-    def _fetched(self, keys: Sequence[str], processes: DecodingProcesses) -> Iterator[tuple[Dataset, NDArray[Any]]]:
-        fetch = partial(self._fetch, processes=processes)
-        return map_ordered(fetch, keys, total=len(keys), label="reading images")
-
-    def _fetch(self, key: str, processes: DecodingProcesses) -> tuple[Dataset, NDArray[Any]]:
-        dataset = read_image(self._source.content(key))
-        array = pixels.stored(dataset, processes)
-        for number in PIXELS:
-            if number in dataset:
-                del dataset[number]
-        return dataset, array
+            reading = Fetching(self._source, keys, units, processes)
+            first = reading.begin(range(len(keys)))
+            self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
+            draft = reading.rest()
+            chosen = stacks.one(stacks.plan(reading.headers), dims=dims, gaps=gaps)
+            return draft.finish(chosen, reading.again, gaps)
 
     def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -147,15 +128,12 @@ class Reader:
         assert found.stack is not None
         needed = sorted({plane.instance for plane in found.stack.planes})
         first = found.stack.planes[0]
-        of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
-        self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
-        headers = [Dataset() for _ in found.keys]
-        arrays: list[NDArray[Any] | None] = [None for _ in found.keys]
         with DecodingProcesses(len(needed)) as processes:
-            fetched = self._fetched([found.keys[place] for place in needed], processes)
-            for place, (header, array) in zip(needed, fetched, strict=True):
-                headers[place], arrays[place] = header, array
-        return volume.assemble([found.stack], headers, _once(arrays), units=units, gaps=gaps)
+            reading = Fetching(self._source, found.keys, units, processes)
+            header = reading.begin(needed)
+            of_object = pixels.volume_bytes(header, units)
+            self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
+            return reading.rest().finish(found.stack, reading.again, gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
@@ -172,17 +150,6 @@ class Reader:
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
-
-
-def _once(arrays: list[NDArray[Any] | None]) -> Callable[[int], NDArray[Any]]:
-    """Hand over each array once, and forget it: the volume grows while the files' pixels go."""
-
-    def take(instance: int) -> NDArray[Any]:
-        array, arrays[instance] = arrays[instance], None
-        assert array is not None
-        return array
-
-    return take
 
 
 def _free_memory() -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,6 +146,9 @@ class Source(Protocol):
 
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Read an instance's DICOM file into memory of so many bytes that `room` gives, or into other memory."""
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""

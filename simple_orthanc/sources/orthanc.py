@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -38,6 +38,7 @@ from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, re
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.feed import count_all, read_changes, read_last
 from simple_orthanc.sources.parts import read_header
+from simple_orthanc.sources.scanning import Scanner
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -90,6 +91,7 @@ class OrthancSource:
         self._last: int | None = None
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
+        self._scanner = Scanner()
         self._lock = threading.Lock()
 
     @property
@@ -374,7 +376,7 @@ class OrthancSource:
         return read_metadata(self.transport, self.rest.capabilities, self._find, name)
 
     def header(self, key: str) -> Dataset:
-        return read_header(self._part_of_file(key), _HEADER_BYTES)
+        return read_header(self._part_of_file(key), _HEADER_BYTES, self._scanner)
 
     def _part_of_file(self, key: str) -> Any:
         def read(start: int, stop: int) -> tuple[bytes, bool]:
@@ -395,6 +397,9 @@ class OrthancSource:
 
     def content(self, key: str) -> bytes:
         return self.transport.content("GET", f"/instances/{key}/file")
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        return self.transport.read_into(f"/instances/{key}/file", room)
 
     def save(self, key: str, path: Path) -> None:
         self.transport.download(f"/instances/{key}/file", path)
@@ -428,11 +433,12 @@ class OrthancSource:
         self.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "rest")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner", "rest")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.rest = Rest(self.transport)
+        self._scanner = Scanner()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:

@@ -13,14 +13,13 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from simple_orthanc.sources.scanning import PIXELS, Scanner
+
 # Reads bytes start to stop of a file; or, and then it says True, the whole file.
 PartReader: TypeAlias = Callable[[int, int], "tuple[bytes, bool]"]
 
-# Float Pixel Data, Double Float Pixel Data, Pixel Data Provider URL, Pixel Data (PS3.6).
-PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
-
-def read_header(read: PartReader, first: int) -> Dataset:
+def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
     """Read a header, fetching no more of the file than it needs, in steps that double.
 
     Parameters
@@ -29,6 +28,8 @@ def read_header(read: PartReader, first: int) -> Dataset:
         Gives bytes of the file.
     first : int
         How many bytes to fetch at first.
+    scanner : Scanner
+        For what is plain.
 
     Returns
     -------
@@ -36,16 +37,20 @@ def read_header(read: PartReader, first: int) -> Dataset:
         Everything before the pixel data, with its file meta information.
     """
     content, whole = read(0, first)
-    while not whole:
+    while True:
+        found = scanner.scan(content)
+        if found is not None:
+            return found[0]
+        if whole:
+            return read_partial(io.BytesIO(content), _Stop(), force=True)
         header, reached = _parse(content)
         if header is not None and reached:
             return header
         more, whole = read(len(content), 4 * len(content))
         content = more if whole else content + more
-    return read_partial(io.BytesIO(content), _Stop(), force=True)
 
 
-def read_image(content: bytes) -> Dataset:
+def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
     """Read a DICOM file for its pixels.
 
     The pixel data of an uncompressed image are not copied: the element holds a view of the file, which stays in memory
@@ -53,14 +58,22 @@ def read_image(content: bytes) -> Dataset:
 
     Parameters
     ----------
-    content : bytes
+    content : bytes or memoryview
         The whole file.
+    scanner : Scanner
+        For what is plain.
     """
-    stream = io.BytesIO(content)
-    stop = _Stop()
-    dataset = read_partial(stream, stop, force=True)
+    dataset: Dataset
+    scanned = scanner.scan(content)
+    if scanned is not None:
+        dataset, start = scanned
+    else:
+        stream = io.BytesIO(content)
+        stop = _Stop()
+        dataset = read_partial(stream, stop, force=True)
+        start = stream.tell() if stop.reached else len(content)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
-    found = _pixel_element(content, stream.tell(), syntax) if stop.reached and syntax in _PLAIN_SYNTAXES else None
+    found = _pixel_element(content, start, syntax) if start < len(content) and syntax in _PLAIN_SYNTAXES else None
     if found is None:
         return dcmread(io.BytesIO(content), force=True)
     dataset._dict[found.tag] = found
@@ -71,7 +84,7 @@ def read_image(content: bytes) -> Dataset:
 _PLAIN_SYNTAXES = {"1.2.840.10008.1.2": True, "1.2.840.10008.1.2.1": False}
 
 
-def _pixel_element(content: bytes, start: int, syntax: str) -> RawDataElement | None:
+def _pixel_element(content: bytes | memoryview, start: int, syntax: str) -> RawDataElement | None:
     """Read the element at a place in a file as a view of it (PS3.5, section 7.1); None: it is not a plain one."""
     implicit = _PLAIN_SYNTAXES[syntax]
     if implicit:

@@ -213,6 +213,11 @@ class Credentials:
         """What must never be repeated: the password and the values of the headers."""
         return [self._password, *self.headers.values()]
 
+    @property
+    def constant(self) -> bool:
+        """Whether every request says the same about who we are, whatever it asks for."""
+        return self._provider is None and (self._fixed is None or type(self._fixed) in (HTTPBasicAuth, _Bearer))
+
     def auth(self) -> Any:
         """Authentication for one request; asks the token function, whose own errors come through as they are."""
         if self._provider is not None:

@@ -16,6 +16,7 @@ from requests import Response, Session
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
+from simple_orthanc.transport.bulk import Room
 from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
@@ -230,6 +231,24 @@ class Transport:
         return self.request(
             method, path, params=params, data=data, headers=headers, timeout=timeout, idempotent=idempotent
         ).content
+
+    def read_into(self, path: str, room: Room) -> memoryview:
+        """GET a body into memory that is used again: for many files in a row of which none is kept.
+
+        Parameters
+        ----------
+        path : str
+            As for `json`, whose errors these are too.
+        room : callable
+            Gives memory of so many bytes.
+
+        Returns
+        -------
+        memoryview
+            The body, in that memory or elsewhere.
+        """
+        request = self._request("GET", path, None, None, {"Accept-Encoding": "identity"}, None, True)
+        return self._sender.fetch(request, room)
 
     @contextmanager
     def stream(

@@ -1,0 +1,178 @@
+"""Fetching the objects of one volume, and filling it as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from simple_orthanc import pixels
+from simple_orthanc.assembly import Draft
+from simple_orthanc.decoding_processes import DecodingProcesses
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.sources.base import Source
+from simple_orthanc.sources.parts import read_image
+from simple_orthanc.sources.scanning import PIXELS, Scanner
+from simple_orthanc.workers import Room, run_all
+
+# Bytes of the longest beginning of an element: tag, VR, two bytes that are reserved, length.
+_ELEMENT_HEAD = 12
+# More at a time fetch no faster from a server of a few processors, and wait for each other here.
+_CONNECTIONS = 4
+
+
+class Fetching:
+    """Reads objects, each once: pixels into a `Draft`, headers beside it.
+
+    A header costs more to read than the pixels of a slice to fetch and to convert, mostly because the two drive each
+    other out of the processor's caches. So where the first and the last object are stored alike, those between are
+    taken to be so too: their pixels are put in place as they arrive, and their headers are read afterwards, all in a
+    row. What then turns out to differ is fetched again.
+
+    Parameters
+    ----------
+    source : Source
+        Where from.
+    keys : sequence of str
+        Of all objects that headers were planned from.
+    units : str
+        Of the volume.
+    processes : DecodingProcesses
+        For compressed pixels.
+    """
+
+    def __init__(self, source: Source, keys: Sequence[str], units: str, processes: DecodingProcesses) -> None:
+        self._source, self._keys, self._units, self._processes = source, keys, units, processes
+        self.headers = [Dataset() for _ in keys]
+        self._scanner, self._room = Scanner(), Room()
+        self._instances: Sequence[int] = ()
+        self._first: tuple[NDArray[Any], _Pattern | None]
+
+    def begin(self, instances: Sequence[int]) -> Dataset:
+        """Fetch the first of the objects whose indexes are given, and give its header."""
+        self._instances = instances
+        self._first = self._whole(instances[0])
+        return self.headers[instances[0]]
+
+    def rest(self) -> Draft:
+        """Fetch the others."""
+        draft = Draft(self._instances, self.headers, self._units)
+        first, *others = self._instances
+        stored, pattern = self._first
+        draft.add(first, self.headers[first], stored)
+        if len(others) > 1 and pattern is not None:
+            last = others.pop()
+            stored, other = self._whole(last)
+            draft.add(last, self.headers[last], stored)
+            if other is not None and other.alike(pattern):
+                others = self._alike(draft, others, pattern)
+
+        def fetch(instance: int) -> None:
+            stored, _ = self._whole(instance)
+            draft.add(instance, self.headers[instance], stored)
+
+        self._each(fetch, others)
+        return draft
+
+    def again(self, instance: int) -> NDArray[Any]:
+        """Fetch the stored values of an object once more."""
+        return self._whole(instance)[0]
+
+    def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
+        return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
+
+    def _whole(self, instance: int) -> tuple[NDArray[Any], _Pattern | None]:
+        """Fetch an object and read it all; its pixels may lie in memory that is used again for the next."""
+        content = self._source.read(self._keys[instance], self._room)
+        dataset = read_image(content, self._scanner)
+        array = pixels.stored(dataset, self._processes)
+        pattern = _Pattern.of(dataset, content, self._units)
+        for number in PIXELS:
+            if number in dataset:
+                del dataset[number]
+        self.headers[instance] = dataset
+        return array, pattern
+
+    def _alike(self, draft: Draft, instances: Sequence[int], pattern: _Pattern) -> list[int]:
+        """Put pixels in place by a pattern, and say of which objects the headers do not bear it out."""
+
+        def fetch(instance: int) -> bytes | None:
+            content = self._source.read(self._keys[instance], self._room)
+            start = pattern.find(content)
+            if start is None:
+                return None
+            frames = pattern.plain.stored(content[start + len(pattern.head) :])
+            placed = draft.place(instance, pattern.header, pattern.rescale, frames)
+            return bytes(content[: start + _ELEMENT_HEAD]) if placed else None
+
+        beginnings: Iterable[bytes | None] = self._each(fetch, instances)
+        different = []
+        for instance, beginning in zip(instances, beginnings, strict=True):
+            scanned = None if beginning is None else self._scanner.scan(beginning)
+            if scanned is None or beginning is None or scanned[1] != len(beginning) - _ELEMENT_HEAD:
+                different.append(instance)
+                continue
+            header = self.headers[instance] = scanned[0]
+            if not pattern.fits(header):
+                different.append(instance)
+        return different
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """How the file of a slice is laid out.
+
+    Attributes
+    ----------
+    header : Dataset
+        Of that slice.
+    plain : Plain
+        How its pixels are stored.
+    rescale : Rescale
+        What its values mean.
+    head : bytes
+        The beginning of the element that holds the pixels.
+    tail : int
+        How many bytes before the end of the file that element begins.
+    """
+
+    header: Dataset
+    plain: pixels.Plain
+    rescale: pixels.Rescale
+    units: str
+    head: bytes
+    tail: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, content: bytes | memoryview, units: str) -> _Pattern | None:
+        """Find the pattern of a file; None where its pixels are not plain, or its values not known without others."""
+        element: Any = dataset.get_item(0x7FE00010)
+        plain = pixels.plain(dataset) if element is not None and isinstance(element.value, memoryview) else None
+        if plain is None or units.startswith("SUV"):
+            return None
+        try:
+            rescale = pixels.rescale(dataset, 0, units)
+        except VolumeError:
+            return None
+        start = element.value_tell - (8 if element.is_implicit_VR else _ELEMENT_HEAD)
+        head = bytes(content[start : element.value_tell])
+        return cls(dataset, plain, rescale, units, head, len(content) - start)
+
+    def alike(self, other: _Pattern) -> bool:
+        """Say whether another file is laid out in the same way."""
+        return self.head == other.head and self.tail == other.tail and other.fits(self.header)
+
+    def fits(self, header: Dataset) -> bool:
+        """Say whether a header says the same of its pixels."""
+        try:
+            return self.plain.fits(header) and pixels.rescale(header, 0, self.units) == self.rescale
+        except VolumeError:
+            return False
+
+    def find(self, content: memoryview) -> int | None:
+        """Say where the element with the pixels begins, if the file is laid out so."""
+        start = len(content) - self.tail
+        return start if start > 0 and content[start : start + len(self.head)] == self.head else None

@@ -1,0 +1,103 @@
+"""Headers of plain files: what pydicom gives, and nothing where pydicom must look itself."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pydicom.data
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+
+from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.sources.scanning import PIXELS, Scanner
+
+
+def by_pydicom(content: bytes) -> tuple[Dataset, int]:
+    stream = io.BytesIO(content)
+    header = read_partial(stream, lambda tag, vr, length: tag in PIXELS, force=True)
+    return header, stream.tell()
+
+
+def raw(header: Dataset) -> list[Any]:
+    return [tuple(element) if isinstance(element, tuple) else element for element in header._dict.values()]
+
+
+def plain_files() -> list[Path]:
+    found = []
+    # Those that come with pydicom: others would be downloaded.
+    for path in sorted((Path(pydicom.data.__file__).parent / "test_files").rglob("*")):
+        if path.is_file() and Scanner().scan(path.read_bytes()) is not None:
+            found.append(path)
+    return found
+
+
+def test_every_file_of_pydicom_is_read_as_pydicom_reads_it_or_not_at_all() -> None:
+    files = plain_files()
+    # Enough of them are plain for this to say something.
+    assert len(files) > 50
+    scanner = Scanner()
+    with pydicom.config.disable_value_validation():
+        for path in files:
+            content = path.read_bytes()
+            found = scanner.scan(memoryview(content))
+            assert found is not None
+            expected, end = by_pydicom(content)
+            assert found[1] == end, path
+            assert found[0] == expected, path
+            assert found[0].file_meta == expected.file_meta, path
+            mine, theirs = vars(found[0]), vars(expected)
+            for name in set(theirs) - {"_dict", "buffer", "file_meta"}:
+                assert mine[name] == theirs[name], (path, name)
+
+
+def test_the_elements_are_the_raw_ones_of_pydicom() -> None:
+    content = as_bytes(make_series((1, 4, 4))[0])
+    found = Scanner().scan(content)
+    assert found is not None
+    # pydicom has converted the character set already.
+    assert [one for one in raw(found[0]) if isinstance(one, tuple)][1:] == raw(by_pydicom(content)[0])[1:]
+
+
+@pytest.mark.parametrize("name", ["MR_small_bigendian.dcm", "image_dfl.dcm", "ExplVR_LitEndNoMeta.dcm"])
+def test_what_is_not_plain_is_left_to_pydicom(name: str) -> None:
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    assert Scanner().scan(Path(str(path)).read_bytes()) is None
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2000))
+def test_a_file_that_is_cut_before_its_pixels_is_not_read(length: int) -> None:
+    content = as_bytes(make_series((1, 40, 40))[0])
+    _, pixels = by_pydicom(content)
+    found = Scanner().scan(content[:length])
+    assert (found is not None) == (length >= pixels + 8)
+
+
+def test_equal_elements_are_kept_once_and_never_shared_once_converted() -> None:
+    scanner = Scanner()
+    contents = [as_bytes(dataset) for dataset in make_series((3, 4, 4))]
+    headers = []
+    for content in contents:
+        found = scanner.scan(content)
+        assert found is not None
+        headers.append(found[0])
+    assert headers[0].get_item("Rows") is headers[2].get_item("Rows")
+    headers[0].Modality = "XX"
+    headers[1].PatientName = "Somebody^Else"
+    assert headers[2].Modality == by_pydicom(contents[2])[0].Modality
+    assert headers[2] == by_pydicom(contents[2])[0]
+
+
+def test_elements_out_of_order_or_of_unknown_vr_are_left_to_pydicom() -> None:
+    content = as_bytes(make_series((1, 4, 4))[0])
+    start = content.index(b"\x28\x00\x10\x00US")
+    assert Scanner().scan(content[:start] + b"\x28\x00\x10\x00QQ" + content[start + 6 :]) is None
+    assert Scanner().scan(content[:start] + b"\x08\x00\x10\x00US" + content[start + 6 :]) is None
