@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 import threading
 import time
@@ -139,3 +140,43 @@ def test_a_bar_appears_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, late: bool, total: int | None, enabled: bool
 ) -> None:
     assert bar(monkeypatch, terminal=terminal, late=late, total=total, enabled=enabled) == ""
+
+
+def test_run_all_gives_the_results_in_the_order_of_the_items() -> None:
+    assert workers.run_all(lambda item: item * 2, range(100), workers=4) == list(range(0, 200, 2))
+    assert workers.run_all(lambda item: item, [], workers=4) == []
+
+
+def test_run_all_ends_at_the_first_error() -> None:
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        if item == 5:
+            raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        workers.run_all(fail, range(10_000), workers=2)
+    assert len(begun) < 10_000
+
+
+def test_run_all_is_ended_by_ctrl_c() -> None:
+    begun: list[int] = []
+    ready = threading.Event()
+
+    def slow(item: int) -> None:
+        begun.append(item)
+        ready.set()
+        time.sleep(0.02)
+
+    def interrupt() -> None:
+        ready.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        workers.run_all(slow, range(10_000), workers=2)
+    count = len(begun)
+    assert count < 10_000
+    time.sleep(0.1)
+    assert len(begun) == count
