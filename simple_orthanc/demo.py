@@ -67,7 +67,7 @@ def _folder(folder: Path) -> Iterator[Session]:
     # By its name at the moment of use, so that a machine with a server reads no more than it needs.
     library: Any = importlib.import_module("simple_orthanc")
     print("Reading a synthetic CT and the DICOM files that pydicom ships:")
-    with library.Folder(folder) as session:
+    with library.Folder(folder, cache=False) as session:
         _print_counts(Counter(session.report()["status"]))
         yield session
 

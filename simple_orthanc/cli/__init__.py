@@ -105,9 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _message(error: Exception) -> str:
     if isinstance(error, InconsistentSlicesError):
-        groups = "; ".join(f"{name} ({count} slices)" for name, count in error.groups.items())
-        found = f" The groups: {groups}." if groups else ""
-        return f"{error.message}{found} On the command line --split writes one file for each."
+        return f"{error.message} On the command line --split writes one file for each, and --dims stacks them."
     if isinstance(error, AmbiguousSelectionError):
         return f"{error.message} On the command line --where TAG=VALUE narrows."
     if isinstance(error, OrthancError):

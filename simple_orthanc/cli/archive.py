@@ -256,8 +256,10 @@ def _delete(args: Namespace) -> int:
     with opened(args) as session:
         kind = type(session)
         method = getattr(kind, f"delete_selected_{level}", None)
-        if method is None and not hasattr(kind, "delete_selected_series"):
+        if not hasattr(kind, "delete_selected_series"):
             raise UnsupportedError(f"A {kind.__name__} is only read, so nothing was deleted: name a server.")
+        if method is None and level != "instance":
+            raise UnsupportedError(f"A {kind.__name__} deletes no {level} as a whole: delete at a deeper level.")
         _narrowed(session, args, "deleted")
         keys = _keys(session, level)
         counts, left_out = _what_goes(session, level, keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
-from simple_orthanc.cli import terminal
+from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.files import write_whole
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
@@ -106,7 +107,7 @@ def transactions(session: Session) -> Any:
     if hasattr(type(session), "dicomweb"):
         return library.dicomweb.rest
     raise UnsupportedError(
-        f"This is asked of a DICOMweb server, and this is a {type(session).__name__}: name one with --dicomweb URL; "
+        f"This is asked of a DICOMweb server, not of this {type(session).__name__}: name one with --dicomweb URL; "
         "`show` draws a picture here."
     )
 
@@ -198,14 +199,13 @@ def _suffix(dataset: Dataset) -> str:
 
 def _converted(session: Session, media_type: str, numbers: Sequence[int] | None) -> list[tuple[str, int, bytes, str]]:
     service = transactions(session)
-    table = session.table(*_UIDS, "NumberOfFrames", level="instance")
+    rows = tabular.from_frame(session.table(*_UIDS, "NumberOfFrames", level="instance")).rows
     files = []
-    for *uids, frames in table.itertuples(index=False):
-        study, series, instance = map(str, uids)
-        wanted = _checked(numbers, int(frames) if isinstance(frames, int) else 1, instance)
-        contents = service.retrieve_frames(study, series, instance, list(wanted), media_types=(media_type,))
-        suffix = _SUFFIXES.get(media_type, ".bin")
-        files += [(instance, number, content, suffix) for number, content in zip(wanted, contents, strict=True)]
+    for study, series, instance, count in rows:
+        wanted = _checked(numbers, int(count or 1), instance)
+        for frame in service.retrieve_frames(study, series, instance, wanted, media_types=(media_type,)):
+            suffix = _SUFFIX_OF_SYNTAX.get(frame.transfer_syntax or "") or _SUFFIXES.get(frame.media_type, ".raw")
+            files.append((instance, frame.number, frame.content, suffix))
     return files
 
 
@@ -230,7 +230,7 @@ def _rendered(args: Namespace) -> int:
             raise AmbiguousSelectionError(
                 f"One instance is drawn at a time, and {session.instance_count} are selected: name its SOPInstanceUID."
             )
-        uids = [str(value) for value in session.table(*_UIDS, level="instance").iloc[0]]
+        uids = tabular.from_frame(session.table(*_UIDS, level="instance")).rows[0]
         content = _drawn(service, uids, args, str(media_type))
     write_whole(target, lambda stream: stream.write(content))
     sys.stdout.write(f"{terminal.safe(str(target))}\n")
@@ -238,18 +238,31 @@ def _rendered(args: Namespace) -> int:
 
 
 def _drawn(service: Any, uids: Sequence[str], args: Namespace, media_type: str) -> bytes:
-    options: dict[str, Any] = {"media_type": media_type}
-    if args.viewport:
-        options["viewport"] = tuple(args.viewport)
+    # By its name at the moment of use: other commands need nothing of DICOMweb.
+    rendering: Any = importlib.import_module("simple_orthanc.dicomweb.rendering").Rendering
+    how = rendering(
+        media_type,
+        quality=args.quality,
+        viewport=args.viewport and tuple(args.viewport),
+        window=args.window and tuple(args.window),
+    )
     if args.thumbnail:
-        return bytes(service.retrieve_instance_thumbnail(*uids, **options))
-    if args.window:
-        options["window"] = tuple(args.window)
-    if args.quality:
-        options["quality"] = args.quality
-    if args.frame:
-        return bytes(service.retrieve_frames_rendered(*uids, [args.frame], **options))
-    return bytes(service.retrieve_instance_rendered(*uids, **options))
+        part = (
+            service.retrieve_frame_thumbnail(*uids, args.frame, how)
+            if args.frame
+            else service.retrieve_instance_thumbnail(*uids, how)
+        )
+        return bytes(part.content)
+    parts = (
+        service.retrieve_frames_rendered(*uids, [args.frame], how)
+        if args.frame
+        else service.retrieve_instance_rendered(*uids, how)
+    )
+    if len(parts) != 1:
+        raise AmbiguousSelectionError(
+            f"One picture was asked for, and the server drew {len(parts)}: say which with --frame N."
+        )
+    return bytes(parts[0].content)
 
 
 def _bulkdata_arguments(parser: CommandParser) -> None:
