@@ -68,7 +68,7 @@ def _folder(folder: Path) -> Iterator[Session]:
     library: Any = importlib.import_module("simple_orthanc")
     print("Reading a synthetic CT and the DICOM files that pydicom ships:")
     with library.Folder(folder, cache=False) as session:
-        _print_counts(Counter(session.report()["status"]))
+        _print_counts(Counter(session.files["status"]))
         yield session
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import tempfile
 from argparse import Namespace
@@ -312,14 +313,11 @@ def _one_slice(
 
 def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file under a temporary name beside its own, and rename it, so that no half-written one is left."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # Named before it is made: an interrupt between making and knowing it would leave it behind.
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with part.open("xb") as stream:
             write(stream)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -108,9 +108,9 @@ def _facts(session: Session) -> dict[str, Any]:
         system = session.rest.get("/system")
         facts |= {"version": str(system.get("Version", "")), "name": str(system.get("Name", ""))}
         facts["plugins"] = [str(name) for name in session.rest.get("/plugins")]
-    report = getattr(type(session), "report", None)
-    if report is not None:
-        counted = Counter(str(status) for status in report(session)["status"])
+    if hasattr(type(session), "files"):
+        folder: Any = session
+        counted = Counter(str(status) for status in folder.files["status"])
         facts["files"] = [f"{count} {status}" for status, count in counted.most_common()]
     return facts | {
         "patients": session.patient_count,
