@@ -12,6 +12,7 @@ import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -154,8 +155,8 @@ def credentials(args: Namespace, place: Place) -> dict[str, Any]:
     if args.token_file is not None:
         if args.username:
             args.usage("--token-file needs no --username: a token says itself whose it is")
-        read_secret(args.token_file)
-        return {"token": lambda: read_secret(args.token_file)}
+        token = read_secret(args.token_file)
+        return {"token": token if args.token_file == "-" else partial(read_secret, args.token_file)}
     password = _given_password(args)
     if password is not None:
         if not args.username:
