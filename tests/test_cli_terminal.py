@@ -20,9 +20,8 @@ from simple_orthanc.workers import Progress
 def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
     shown = terminal.safe(text)
     assert not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in shown)
-    assert not any(
-        unicodedata.bidirectional(letter) in ("RLO", "LRO", "RLE", "LRE", "RLI", "LRI", "FSI") for letter in shown
-    )
+    turning = {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
+    assert turning.isdisjoint(map(unicodedata.bidirectional, shown))
     assert terminal.safe(shown) == shown
 
 

@@ -92,7 +92,7 @@ def criterion(text: str) -> Condition:
     Examples
     --------
     >>> criterion("SliceThickness<=3"), criterion("Modality=CT|PT")
-    (tag("SliceThickness") <= 3, tag("Modality").isin(['CT', 'PT']))
+    (tag("SliceThickness") <= 3.0, tag("Modality") in ['CT', 'PT'])
     """
     found = _CRITERION.match(text.strip())
     if found is None:
