@@ -116,12 +116,8 @@ def test_what_is_no_volume_does_not_keep_the_others_from_being_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     holes = make_series((5, 4, 4), seed=2, PatientID="P", SeriesNumber=2, SeriesDescription="holes")
-    write(
-        tmp_path / "files",
-        make_series((2, 4, 4), seed=1, PatientID="P", SeriesDescription="good"),
-        holes[:2],
-        holes[3:],
-    )
+    good = make_series((2, 4, 4), seed=1, PatientID="P", SeriesDescription="good")
+    write(tmp_path / "files", good, holes[:2], holes[3:])
     assert main(["--folder", "files", "volume", "all.mha", "--split"]) == 1
     written = capsys.readouterr()
     assert len(written.out.splitlines()) == 1

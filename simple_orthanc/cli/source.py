@@ -155,8 +155,8 @@ def credentials(args: Namespace, place: Place) -> dict[str, Any]:
     if args.token_file is not None:
         if args.username:
             args.usage("--token-file needs no --username: a token says itself whose it is")
-        token = read_secret(args.token_file)
-        return {"token": token if args.token_file == "-" else partial(read_secret, args.token_file)}
+        first = read_secret(args.token_file)
+        return {"token": first if args.token_file == "-" else partial(read_secret, args.token_file)}
     password = _given_password(args)
     if password is not None:
         if not args.username:
