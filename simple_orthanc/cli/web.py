@@ -89,7 +89,7 @@ def add_commands(commands: Commands) -> None:
         "bulkdata",
         _bulkdata,
         summary="get bulk data by the address that metadata names",
-        details="Without FILE it goes to the standard output.",
+        details="Without FILE it goes to the standard output, if that is no terminal.",
         examples=[
             "--dicomweb http://127.0.0.1:8042/dicom-web bulkdata "
             "http://127.0.0.1:8042/dicom-web/studies/1.2/series/1.3/instances/1.4/bulk/7fe00010 pixels.raw"
@@ -286,6 +286,8 @@ def byte_range(text: str) -> tuple[int, int]:
 
 
 def _bulkdata(args: Namespace) -> int:
+    if args.target is None and sys.stdout.isatty():
+        args.usage("bulk data is nothing for a terminal: name a FILE")
     with open_session(args) as session:
         content = bytes(transactions(session).retrieve_bulkdata(args.address, byte_range=args.range))
     if args.target is None:
