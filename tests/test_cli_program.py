@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import csv
+import io
 import os
 import re
 import signal
@@ -14,13 +16,14 @@ from typing import Any
 
 import pytest
 import stand_ins
-from command_line import PATIENCE, PROGRAM, environment, in_pipe
+from command_line import PATIENCE, PROGRAM, WITH_STAND_INS, environment, in_pipe, on_terminal
 
 import simple_orthanc
 from simple_orthanc import cli
 from simple_orthanc.cli import build_parser, main
 from simple_orthanc.phantom import as_bytes, make_series
 
+ESCAPE = "\x1b"
 COMMANDS = re.findall(r"^    ([a-z]+) {2,}", build_parser().format_help(), re.MULTILINE)
 
 
@@ -214,7 +217,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
 
 def test_a_reader_of_a_table_that_is_gone_is_no_error(folder: Path) -> None:
     arguments = ["--folder", str(folder), "tags", "--all"]
-    program = [sys.executable, stand_ins.__file__, *arguments]
+    program = [*WITH_STAND_INS, *arguments]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -227,7 +230,7 @@ def test_a_reader_of_a_table_that_is_gone_is_no_error(folder: Path) -> None:
 def test_a_full_disk_is_one_line(folder: Path) -> None:
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(
-            [sys.executable, stand_ins.__file__, "--folder", str(folder), "find", "series"],
+            [*WITH_STAND_INS, "--folder", str(folder), "find", "series"],
             stdout=full,
             stderr=subprocess.PIPE,
             env=environment(),
@@ -248,7 +251,7 @@ def test_names_are_written_in_utf8_whatever_the_locale(folder: Path, variables: 
         "patients",
         "--columns",
         "PatientName",
-        program=(sys.executable, stand_ins.__file__),
+        program=WITH_STAND_INS,
         env=variables,
     )
     assert ended.status == 0, ended.err
@@ -278,3 +281,55 @@ def _reads(process: int) -> bool:
     return Path(f"/proc/{process}/wchan").read_text() in ("pipe_read", "anon_pipe_read") or (
         "0x0" in (words := Path(f"/proc/{process}/syscall").read_text().split())[1:2] and words[0] == "0"
     )
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """Series whose values are written to hurt whoever looks at them."""
+    made = tmp_path / "hostile"
+    made.mkdir()
+    for number, (patient, description) in enumerate(
+        [("=1+1", "one"), ("P1", f"evil{ESCAPE}[2J"), ("P4", 'a "b", c'), ("P5", "two\nlines")]
+    ):
+        (dataset,) = make_series((1, 4, 4), seed=number, PatientID=patient, SeriesDescription=description)
+        (made / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    return made
+
+
+def test_csv_is_that_of_rfc_4180(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("find", "series", "--columns", "PatientID,SeriesDescription", "--format", "csv")
+    assert main(["--folder", str(hostile), *asked]) == 0
+    written = capsys.readouterr()
+    assert list(csv.reader(io.StringIO(written.out, newline=""))) == [
+        ["PatientID", "SeriesDescription"],
+        ["'=1+1", "one"],
+        ["P1", f"evil{ESCAPE}[2J"],
+        ["P4", 'a "b", c'],
+        ["P5", "two\nlines"],
+    ]
+    assert written.out.count("\r\n") == 5
+    assert "1 texts begin like a formula" in written.err
+    assert main(["--folder", str(hostile), *asked, "--exact"]) == 0
+    exact = capsys.readouterr()
+    assert exact.out.splitlines()[1] == "=1+1,one"
+    assert exact.err == ""
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_hostile_value_does_not_reach_the_terminal(hostile: Path, form: str) -> None:
+    arguments = ("--folder", hostile, "find", "series", "--columns", "SeriesDescription", "--format", form)
+    shown = on_terminal(*arguments, program=WITH_STAND_INS)
+    assert shown.status == 0
+    assert "evil" in shown.out
+    assert ESCAPE not in shown.out
+
+
+def test_a_wide_table_fits_the_terminal_and_is_whole_in_a_pipe(folder: Path) -> None:
+    uid = str(make_series((3, 4, 5), seed=1)[0].SeriesInstanceUID)
+    arguments = ("--folder", folder, "find", "series")
+    narrow = on_terminal(*arguments, program=WITH_STAND_INS, columns=80)
+    table = narrow.out.splitlines()[:2]
+    assert max(map(len, table)) <= 80
+    assert "…" in table[1]
+    assert uid not in narrow.out
+    assert uid in in_pipe(*arguments, program=WITH_STAND_INS).out
