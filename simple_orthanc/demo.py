@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +68,11 @@ def _folder(folder: Path) -> Iterator[Session]:
     # By its name at the moment of use, so that a machine with a server reads no more than it needs.
     library: Any = importlib.import_module("simple_orthanc")
     print("Reading a synthetic CT and the DICOM files that pydicom ships:")
-    with library.Folder(folder, cache=False) as session:
+    with warnings.catch_warnings():
+        # Some of what pydicom ships is broken on purpose; the counts tell.
+        warnings.simplefilter("ignore", UserWarning)
+        opened = library.Folder(folder, cache=False)
+    with opened as session:
         _print_counts(Counter(session.files["status"]))
         yield session
 
