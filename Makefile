@@ -26,9 +26,11 @@ orthanc:
 	@if [ -z "$$ORTHANC_PROGRAM" ]; then \
 		if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v Orthanc >/dev/null; \
 		then tools/install-packages --optional $(ORTHANC_PACKAGES); \
-		else tools/install-packages $(ORTHANC_PACKAGES); fi; \
+		else tools/install-packages $(OPTIONAL) $(ORTHANC_PACKAGES) || [ -n "$(OPTIONAL)" ]; fi; \
 	fi
 
+# Without a server the demo reads a folder.
+demo: OPTIONAL := --optional
 demo: $(INSTALLED) orthanc
 	@$(BIN)/python -m simple_orthanc.demo
 

@@ -1,26 +1,33 @@
-"""A tour in one program: ``python -m simple_orthanc.demo``.
+"""A tour in one program: ``simple-orthanc demo``, or ``python -m simple_orthanc.demo``.
 
 It starts an Orthanc server of its own, uploads a synthetic CT and the real DICOM files that pydicom ships, narrows the
-archive to one series, and reads that as a volume. Nothing else on this machine is touched; ``volume.png`` and
-``volume.nii.gz`` in the folder ``demo`` are what is left.
+archive to one series, and reads that as a volume. Where there is no Orthanc program, the same files are read from a
+folder. Nothing else on this machine is touched; ``volume.png`` and ``volume.nii.gz`` in the folder ``demo`` are what is
+left.
 """
 
 from __future__ import annotations
 
+import importlib
+import shutil
 import sys
+import tempfile
 import time
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom.data import get_testdata_file
 
-from simple_orthanc.errors import OrthancError
+from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.local import LocalOrthanc
-from simple_orthanc.phantom import ct_phantom
+from simple_orthanc.phantom import as_bytes, ct_phantom
 
 if TYPE_CHECKING:
-    from simple_orthanc.session import Orthanc
+    from simple_orthanc.session import Orthanc, Session
     from simple_orthanc.volume import Volume
 
 HEADINGS = ("PatientName", "StudyDate", "Modality", "SeriesDescription", "instance_count")
@@ -32,15 +39,56 @@ def shipped_files() -> Path:
     return Path(str(get_testdata_file("CT_small.dcm", download=False))).parent
 
 
+@contextmanager
+def archive() -> Iterator[Session]:
+    """Give a session on an archive that holds the phantom and pydicom's own files: a server, or else a folder."""
+    server = LocalOrthanc()
+    try:
+        server.start()
+    except TransportError:
+        # There is a program, and it does not run: that is for the user to know.
+        raise
+    except OrthancError as error:
+        print(f"Without a server, the same files are read from a folder. {error}")
+        with tempfile.TemporaryDirectory(prefix="simple-orthanc-demo-") as folder, _folder(Path(folder)) as session:
+            yield session
+        return
+    with server, server.connect() as session:
+        print(f"Started Orthanc {server.version} at {server.url}")
+        upload(session)
+        session.refresh()
+        yield session
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[Session]:
+    for number, dataset in enumerate(ct_phantom()):
+        (folder / f"phantom-{number}.dcm").write_bytes(as_bytes(dataset))
+    shutil.copytree(shipped_files(), folder / "shipped")
+    # By its name at the moment of use, so that a machine with a server reads no more than it needs.
+    library: Any = importlib.import_module("simple_orthanc")
+    print("Reading a synthetic CT and the DICOM files that pydicom ships:")
+    with warnings.catch_warnings():
+        # Some of what pydicom ships is broken on purpose; the counts tell.
+        warnings.simplefilter("ignore", UserWarning)
+        opened = library.Folder(folder, cache=False)
+    with opened as session:
+        _print_counts(Counter(session.files["status"]))
+        yield session
+
+
 def upload(orthanc: Orthanc) -> None:
     """Upload the phantom and pydicom's own files, and print what became of them."""
     print("Uploading a synthetic CT and the DICOM files that pydicom ships:")
     tables = [orthanc.upload_dataset(ct_phantom()), orthanc.upload_folder(shipped_files(), recursive=True)]
-    counts = Counter(status for table in tables for status in table["status"])
+    _print_counts(Counter(status for table in tables for status in table["status"]))
+
+
+def _print_counts(counts: Counter[str]) -> None:
     print("  " + ", ".join(f"{count} {status}" for status, count in counts.most_common()))
 
 
-def show(orthanc: Orthanc) -> Volume:
+def show(orthanc: Session) -> Volume:
     """Print the archive, the selection and the volume that is selected; give the volume."""
     import pandas as pd
 
@@ -76,12 +124,8 @@ def main(folder: Path | None = None) -> int:
     """
     began = time.monotonic()
     try:
-        with LocalOrthanc() as server:
-            print(f"Started Orthanc {server.version} at {server.url}")
-            with server.connect() as orthanc:
-                upload(orthanc)
-                orthanc.refresh()
-                volume = show(orthanc)
+        with archive() as session:
+            volume = show(session)
         save(volume, folder or Path("demo"))
     except OrthancError as error:
         print(error, file=sys.stderr)

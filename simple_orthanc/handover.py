@@ -7,7 +7,7 @@ and that NIfTI's axes grow to the right, front and head (RAS).
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -196,18 +196,13 @@ def save(image: SimpleITK.Image, path: str | os.PathLike[str]) -> Path:
 
     target = Path(path)
     suffix = check_suffix(target)
-    handle, name = tempfile.mkstemp(suffix=suffix, prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
+    # Named before it is made: an interrupt between making and knowing it would leave it behind.
+    part = target.with_name(f".{secrets.token_hex(8)}{suffix}")
     try:
-        SimpleITK.WriteImage(image, name, useCompression=True)
-        # mkstemp keeps its files to their owner; a result is as readable as any file the user makes.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        SimpleITK.WriteImage(image, str(part), useCompression=True)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
     return target
 
 

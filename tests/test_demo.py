@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_ins
 from conftest import MakeServer
 
+import simple_orthanc
 from simple_orthanc import demo
 from simple_orthanc.phantom import CT_SPACING
+
+
+class PhantomFolder(stand_ins.Folder):
+    """A session on the phantom's files, which lie beside those that pydicom ships."""
+
+    place = Path()
+
+    def __init__(self, place: Path, **options: object) -> None:
+        type(self).place = place
+        assert (place / "shipped" / "CT_small.dcm").is_file()
+        shutil.rmtree(place / "shipped")
+        super().__init__(place, **options)
 
 
 def test_the_demo_shows_what_it_read(
@@ -29,9 +44,31 @@ def test_the_demo_shows_what_it_read(
     assert (tmp_path / "volume.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_orthanc_it_says_how_to_get_one(
+def test_without_orthanc_it_reads_the_same_files_from_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import SimpleITK
+
+    monkeypatch.setattr(simple_orthanc, "Folder", PhantomFolder, raising=False)
     monkeypatch.setenv("ORTHANC_PROGRAM", "/no/such/Orthanc")
-    assert demo.main(tmp_path) == 1
-    assert "sudo apt install orthanc" in capsys.readouterr().err
+    assert demo.main(tmp_path / "demo") == 0
+    printed = capsys.readouterr().out
+    first, *_ = printed.splitlines()
+    assert "the same files are read from a folder" in first
+    assert "sudo apt install orthanc" in first
+    assert "int16 (40, 128, 128), from -1000 to 1000" in printed
+    assert "1 series, 40 instances" in printed
+    assert SimpleITK.ReadImage(tmp_path / "demo" / "volume.nii.gz").GetSize() == (128, 128, 40)
+    assert not PhantomFolder.place.exists()
+
+
+def test_a_program_that_does_not_run_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "Orthanc"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("ORTHANC_PROGRAM", str(program))
+    assert demo.main(tmp_path / "demo") == 1
+    assert "ended before it answered" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()

@@ -1,0 +1,323 @@
+"""Commands between the archive and the disk: ``download``, ``upload``, ``volume``, ``show``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from simple_orthanc import handover, picture
+from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
+from simple_orthanc.cli.source import open_session, opened
+from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError, VolumeError
+from simple_orthanc.session import Session
+from simple_orthanc.session.downloads import safe_name
+from simple_orthanc.volume import Volume
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+# What became of a file and needs somebody's attention.
+_BAD = ("failed", "conflict", "filtered")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    add_command(
+        commands,
+        "download",
+        _download,
+        summary="write the DICOM files into a folder, bit for bit",
+        details="They go to FOLDER/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm. A file appears when"
+        " it is complete.",
+        examples=["download ct --where Modality=CT", "download out 1.2.840.113619.2.1 --list"],
+        arguments=_download_arguments,
+    )
+    add_command(
+        commands,
+        "upload",
+        _upload,
+        summary="store files, folders and zips in the archive",
+        details="Prints what became of each file; the exit status is 1 if any of them was not stored.",
+        examples=["upload ~/scans", "upload a.dcm b.dcm more.zip --format csv", "upload ~/scans --no-recursive"],
+        arguments=_upload_arguments,
+        selects=False,
+    )
+    add_command(
+        commands,
+        "volume",
+        _volume,
+        summary="read one regular volume and write it as .nii.gz, .nrrd or .mha",
+        details="A series that holds several (a localizer, several echoes or times) is an error that names them; "
+        "--split writes each.",
+        examples=[
+            "volume ct.nii.gz --where SeriesDescription=ct_scan",
+            "volume pet.nrrd 1.2.840.113619.2.1 --units SUVbw",
+            "volume all.mha --where PatientID=P1 --split",
+        ],
+        arguments=_volume_arguments,
+    )
+    add_command(
+        commands,
+        "show",
+        _show,
+        summary="draw a volume: its three planes, or one slice",
+        details="Without FILE the picture goes to the standard output, or on a terminal to a temporary file, whose "
+        "name is printed.",
+        examples=[
+            "show ct.png --where SeriesDescription=ct_scan",
+            "show slice.png 1.2.840.1 --slice 20 --window 40 400",
+        ],
+        arguments=_show_arguments,
+    )
+
+
+def _download_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", metavar="FOLDER", help="made where it is missing")
+    parser.add_argument("--list", action="store_true", help="print the path of every file")
+
+
+def _download(args: Namespace) -> int:
+    with opened(args) as session:
+        paths = session.download(args.target)
+    if args.list:
+        for path in paths:
+            sys.stdout.write(f"{_shown_path(path)}\n")
+    else:
+        sys.stdout.write(f"{len(paths)} file{'' if len(paths) == 1 else 's'} in {_shown_path(args.target)}\n")
+    return 0
+
+
+def _shown_path(path: str | Path) -> str:
+    return terminal.safe(str(path)) if sys.stdout.isatty() else str(path)
+
+
+def _upload_arguments(parser: CommandParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, zips and folders")
+    parser.add_argument("--no-recursive", action="store_true", help="do not enter folders inside folders")
+    parser.add_argument("--no-test", action="store_true", help="send every file, and let the server say what is DICOM")
+    tabular.add_format(parser)
+
+
+def _upload(args: Namespace) -> int:
+    missing = [path for path in args.paths if not Path(path).expanduser().exists()]
+    if missing:
+        raise SelectionError(f"There is no {missing[0]}. Nothing was uploaded.")
+    with open_session(args) as session:
+        upload_file, upload_folder = _uploads(session)
+        tables: list[pd.DataFrame] = []
+        try:
+            for path in map(Path, args.paths):
+                if path.expanduser().is_dir():
+                    tables.append(upload_folder(path, test_dicom=not args.no_test, recursive=not args.no_recursive))
+                else:
+                    tables.append(upload_file(path, test_dicom=not args.no_test))
+        except TransportError as error:
+            if error.table is not None:
+                tables.append(error.table)
+            _report(tables, args)
+            raise
+    counted = _report(tables, args)
+    summary = ", ".join(f"{count} {status}" for status, count in counted.most_common()) or "nothing there"
+    terminal.say(f"{summary}", quiet=args.quiet)
+    # A file that was named itself was meant to be DICOM; in a folder anything may lie beside it.
+    named = {str(Path(path).expanduser()) for path in args.paths}
+    refused = any(
+        status != "stored" and status != "already stored" and path in named and not isinstance(member, str)
+        for table in tables
+        for path, member, status in zip(table["path"], table["member"], table["status"], strict=True)
+    )
+    return 1 if refused or any(counted[status] for status in _BAD) else 0
+
+
+def _uploads(session: Session) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    kind = type(session)
+    if not hasattr(kind, "upload_file"):
+        raise UnsupportedError(f"Files were to be uploaded, but a {kind.__name__} is only read: name a server.")
+    holder: Any = session
+    return holder.upload_file, holder.upload_folder
+
+
+def _report(tables: list[pd.DataFrame], args: Namespace) -> Counter[str]:
+    import pandas as pd
+
+    if not tables:
+        return Counter()
+    whole = pd.concat(tables, ignore_index=True)
+    tabular.write(tabular.from_frame(whole), args.format, exact=args.exact, quiet=args.quiet)
+    sys.stdout.flush()
+    return Counter(str(status) for status in whole["status"])
+
+
+def _volume_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", metavar="FILE", help="its suffix says the format: .nii.gz, .nrrd or .mha")
+    parser.add_argument(
+        "--units",
+        default="modality",
+        help="modality (HU and the like: default), stored, SUVbw, SUVlbm, SUVbsa, SUVibw, 'real world', philips",
+    )
+    parser.add_argument("--gaps", choices=("raise", "nan"), default="raise", help="missing slices: an error, or NaN")
+    parser.add_argument(
+        "--dims", choices=("time", "echo", "b", "phase"), help="stack equal groups along this dimension"
+    )
+    parser.add_argument(
+        "--resample", action="store_true", help="resample a sheared volume (gantry tilt) onto right angles"
+    )
+    parser.add_argument("--split", action="store_true", help="write each volume to a file of its own: FILE-name.suffix")
+
+
+def _volume(args: Namespace) -> int:
+    target = Path(args.target).expanduser()
+    suffix = handover.check_suffix(target)
+    if not target.parent.is_dir():
+        raise VolumeError(f"{target} was to be written, but there is no folder {target.parent}: make it first.")
+    if args.split and args.dims:
+        args.usage("--split and --dims exclude each other: --dims makes one volume of several groups")
+    with opened(args) as session:
+        if args.split:
+            return _split(session, target, suffix, args)
+        _written(session.get_volume(args.units, args.gaps, args.dims), target, args.resample)
+    return 0
+
+
+def _split(session: Session, target: Path, suffix: str, args: Namespace) -> int:
+    volumes = session.get_volumes(args.units, args.gaps)
+    stem = target.name[: -len(suffix)]
+    failed = 0
+    taken: set[str] = set()
+    for label in volumes:
+        name = f"{stem}-{safe_name(label)}"
+        # Some file systems fold case, so two names must not differ in case alone.
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        try:
+            _written(volumes[label], target.with_name(name + target.name[-len(suffix) :]), args.resample)
+        except VolumeError as error:
+            failed += 1
+            terminal.say_error(f"{label}: {error.message}")
+    return 1 if failed else 0
+
+
+def _written(volume: Volume, target: Path, resample: bool) -> None:
+    if resample and volume.is_sheared:
+        volume = Volume.from_sitk(volume.to_sitk(resample=True), like=volume)
+    elif volume.is_sheared:
+        raise VolumeError(
+            f"{target.name} was to be written, but the volume is sheared (gantry tilt), which most formats would show "
+            "in the wrong place: --resample puts it onto right angles."
+        )
+    volume.save(target)
+    sys.stdout.write(f"{_shown_path(target)}: {terminal.safe(repr(volume)[len('<Volume ') : -1])}\n")
+    sys.stdout.flush()
+
+
+def _show_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", nargs="?", metavar="FILE", help="ends in .png or .jpg")
+    parser.add_argument("--slice", type=positive, metavar="N", help="this slice alone, counted from 0")
+    parser.add_argument("--window", nargs=2, type=float, metavar=("CENTER", "WIDTH"), help="as in --window 40 400")
+    parser.add_argument("--units", default="modality", help="as for volume")
+
+
+def _show(args: Namespace) -> int:
+    if args.target and args.identifier is None and not args.target.lower().endswith(_PICTURES):
+        # The one name that was given is not that of a picture, so it is that of what is to be drawn.
+        args.identifier, args.target = args.target, None
+    if args.target and not args.target.lower().endswith(_PICTURES):
+        args.usage(f"the picture {args.target!r} must end in {', '.join(_PICTURES)}")
+    if args.window and not args.window[1] > 0:
+        args.usage("the width of a window must be above 0")
+    if args.slice is None:
+        _check_matplotlib()
+    with opened(args) as session:
+        volume = session.get_volume(args.units)
+    window = tuple(args.window) if args.window else None
+    kind = "PNG" if not args.target or args.target.lower().endswith(".png") else "JPEG"
+    draw = _planes(volume, window, kind) if args.slice is None else _one_slice(volume, args.slice, window, kind)
+    if args.target:
+        target = Path(args.target).expanduser()
+        write_whole(target, draw)
+    elif sys.stdout.isatty():
+        handle, name = tempfile.mkstemp(prefix="simple-orthanc-", suffix=".png")
+        with os.fdopen(handle, "wb") as stream:
+            draw(stream)
+        target = Path(name)
+    else:
+        draw(sys.stdout.buffer)
+        return 0
+    sys.stdout.write(f"{_shown_path(target)}\n")
+    return 0
+
+
+def _check_matplotlib() -> None:
+    try:
+        import matplotlib
+    except ImportError:
+        raise UnsupportedError(
+            "The three planes are drawn with matplotlib, which is not installed: pip install 'simple-orthanc[plot]', "
+            "or show one slice with --slice N."
+        ) from None
+    matplotlib.use("Agg")
+
+
+def _is_inverted(volume: Volume) -> bool:
+    return bool(volume.header.get("PhotometricInterpretation") == "MONOCHROME1")
+
+
+def _planes(volume: Volume, window: tuple[float, float] | None, kind: str) -> Callable[[BinaryIO], None]:
+    array = volume.array[0] if len(volume.dims) == 4 else volume.array
+    figure = picture.three_planes(
+        array,
+        volume.spacing or (1.0, 1.0, 1.0),
+        window or picture.sensible_window(array, volume.header, volume.units),
+        invert=_is_inverted(volume),
+        title=repr(volume)[1:-1],
+    )
+    return lambda stream: figure.savefig(stream, format=kind.lower(), dpi=120)
+
+
+def _one_slice(
+    volume: Volume, number: int, window: tuple[float, float] | None, kind: str
+) -> Callable[[BinaryIO], None]:
+    """Draw one slice, each pixel of it as wide and high as it is in the patient."""
+    from PIL import Image
+
+    array = volume.array[0] if len(volume.dims) == 4 else volume.array
+    if number >= len(array):
+        raise SelectionError(f"--slice {number}: the volume has {len(array)} slices, and the first is 0.")
+    plane = array[number]
+    shown: np.ndarray[Any, Any] = plane
+    if not volume.is_colour:
+        center, size = window or picture.sensible_window(array, volume.header, volume.units)
+        shown = picture.windowed(plane, center, size, invert=_is_inverted(volume))
+    elif plane.dtype.itemsize > 1:
+        shown = (plane >> 8).astype("uint8")
+    image = Image.fromarray(shown)
+    if volume.spacing is not None:
+        column, row, _ = volume.spacing
+        least = min(column, row)
+        size_in_pixels = (round(image.width * column / least), round(image.height * row / least))
+        if size_in_pixels != image.size:
+            image = image.resize(size_in_pixels, Image.Resampling.NEAREST)
+    return lambda stream: image.save(stream, format=kind)
+
+
+def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file under a temporary name beside its own, and rename it, so that no half-written one is left."""
+    # Named before it is made: an interrupt between making and knowing it would leave it behind.
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as stream:
+            write(stream)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""Commands that bring their own archive: ``serve``, ``demo``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+
+from simple_orthanc import demo
+from simple_orthanc.cli import terminal
+from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
+from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.local import LocalOrthanc
+
+_GLANCE = 0.2
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    add_command(
+        commands,
+        "serve",
+        _serve,
+        summary="start an Orthanc server over a folder of DICOM files, until Ctrl-C",
+        details="The files are copied into a temporary store, which is removed at the end; the folder is not changed. "
+        "Prints the\naddress. Whoever is logged in to this machine can reach it, and nobody else.",
+        examples=["serve ~/scans", "serve ~/scans --port 8042"],
+        arguments=_serve_arguments,
+        selects=False,
+    )
+    add_command(
+        commands,
+        "demo",
+        _demo,
+        summary="a tour: a server, some files, a table, a volume, its picture",
+        details="Leaves volume.png and volume.nii.gz in FOLDER.",
+        examples=["demo", "demo /tmp/tour"],
+        arguments=_demo_arguments,
+        selects=False,
+    )
+
+
+def _serve_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", metavar="FOLDER", help="with the folders inside it")
+    parser.add_argument("--port", type=positive, metavar="N", help="a free one unless said")
+    parser.add_argument("--program", metavar="FILE", help="the Orthanc program, if not the one that is found")
+
+
+def _serve(args: Namespace) -> int:
+    if args.url or args.dicomweb or args.folder:
+        args.usage("serve starts a server of its own, so no other source can be named before it")
+    folder = Path(args.target).expanduser()
+    if not folder.is_dir():
+        raise SelectionError(f"{folder} is not a folder, so there is nothing to serve.")
+    # Whoever ends this program by its process id wants it to clean up, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config = {} if args.port is None else {"HttpPort": args.port}
+    with LocalOrthanc(program=args.program, config=config) as server, server.connect() as session:
+        table = session.upload_folder(folder, recursive=True)
+        counts = Counter(str(status) for status in table["status"])
+        found = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no files"
+        terminal.say(f"Orthanc {server.version} over {terminal.safe(str(folder))}: {found}. Ctrl-C ends it.")
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        try:
+            while server.is_running:
+                time.sleep(_GLANCE)
+        except KeyboardInterrupt:
+            # The way in which this command is meant to end.
+            return 0
+        raise TransportError("The server ended by itself; its log may say why: serve it again.")
+
+
+def _demo_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", nargs="?", default="demo", metavar="FOLDER", help="made where it is missing (demo)")
+
+
+def _demo(args: Namespace) -> int:
+    return demo.main(Path(args.target).expanduser())

@@ -1,0 +1,103 @@
+"""The parser of the command line: what all commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+from simple_orthanc.cli.selecting import WHERE_HELP, add_selection
+from simple_orthanc.cli.terminal import PROGRAM, one_line
+from simple_orthanc.levels import Level
+
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+_LEVELS: dict[str, Level] = {
+    "patient": "patient",
+    "patients": "patient",
+    "study": "study",
+    "studies": "study",
+    "series": "series",
+    "instance": "instance",
+    "instances": "instance",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong on one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs |= {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(**kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{PROGRAM}: error: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+class CommandParser(Parser):
+    """The parser of one command: options and other arguments may stand in any order."""
+
+    _is_inside = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, reading options first: else an optional argument would have to stand before them."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Run,
+    *,
+    summary: str,
+    details: str = "",
+    examples: Sequence[str] = (),
+    arguments: Callable[[CommandParser], None] | None = None,
+    selects: bool = True,
+) -> None:
+    """Add a command with its help, its own `arguments` and, where it `selects`, those of selecting after them."""
+    lines = [f"  {PROGRAM} {example}" for example in examples]
+    parts = ["examples:\n" + "\n".join(lines)] if lines else []
+    if selects:
+        parts.append(WHERE_HELP)
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\n{details}".strip(),
+        epilog="\n\n".join(parts),
+    )
+    parser.set_defaults(run=run, usage=parser.error)
+    if arguments is not None:
+        arguments(parser)
+    if selects:
+        add_selection(parser)
+
+
+def level_of(text: str) -> Level:
+    """Read the name of a level, in the singular or the plural."""
+    try:
+        return _LEVELS[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of patients, studies, series, instances") from None
+
+
+def positive(text: str) -> int:
+    """Read a whole number that is not negative."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 upwards")
+    return number

@@ -1,0 +1,236 @@
+"""Where the images are, and how to log in there: the options that stand before the command."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import netrc
+import os
+import stat
+import sys
+import warnings
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from simple_orthanc.cli import terminal
+from simple_orthanc.cli.selecting import criteria
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.session import Session
+from simple_orthanc.transport.address import parse_address
+
+SOURCE_HELP = """\
+Where the images are is said before the command: --url, --dicomweb or --folder. Without any of them ORTHANC_URL counts,
+then DICOMWEB_URL, then http://127.0.0.1:8042.
+
+Passwords stay off the command line, where every user of the machine can read them. The first of these counts:
+--password-file or --ask-password with --username; --token-file; ORTHANC_USERNAME and ORTHANC_PASSWORD, or
+ORTHANC_TOKEN, which go to the server of ORTHANC_URL only (DICOMWEB_USERNAME, DICOMWEB_PASSWORD and DICOMWEB_TOKEN to
+that of DICOMWEB_URL); ~/.netrc, by an entry for this very host, if only its owner may read it; and where --username
+stands alone, a question on the terminal.
+"""
+
+DEFAULT_URL = "http://127.0.0.1:8042"
+_VARIABLES = {"orthanc": "ORTHANC", "dicomweb": "DICOMWEB"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the images are.
+
+    Attributes
+    ----------
+    kind : {"orthanc", "dicomweb", "folder"}
+    address : str
+        URL or path.
+    is_named : bool
+        Whether the user or the environment named it.
+    is_own : bool
+        Whether it is the server that the environment names, to which the environment's credentials belong.
+    """
+
+    kind: str
+    address: str
+    is_named: bool
+    is_own: bool
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options that stand before the command."""
+    where = parser.add_argument_group("where the images are").add_mutually_exclusive_group()
+    where.add_argument("--url", metavar="URL", help="an Orthanc server, as in http://127.0.0.1:8042")
+    where.add_argument("--dicomweb", metavar="URL", help="a DICOMweb server, as in http://127.0.0.1:8042/dicom-web")
+    where.add_argument("--folder", metavar="PATH", help="a folder of DICOM files; nothing in it is changed")
+    login = parser.add_argument_group("logging in")
+    login.add_argument("--username", metavar="NAME")
+    secret = login.add_mutually_exclusive_group()
+    secret.add_argument("--password-file", metavar="FILE", help="its first line is the password; - is standard input")
+    secret.add_argument("--ask-password", action="store_true", help="ask for the password on the terminal")
+    secret.add_argument("--password", metavar="PASSWORD", help="seen by every user of this machine: better not")
+    secret.add_argument("--token-file", metavar="FILE", help="its first line is a bearer token, read for each request")
+    login.add_argument("--cert", metavar="FILE", help="the client's certificate")
+    login.add_argument("--key", metavar="FILE", help="its private key, if it is not in the same file")
+    network = parser.add_argument_group("network")
+    trust = network.add_mutually_exclusive_group()
+    trust.add_argument("--ca", metavar="FILE", help="certificates of the authorities to trust")
+    trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
+    network.add_argument(
+        "--timeout", type=float, default=300, metavar="SECONDS", help="to wait for each piece of an answer (300)"
+    )
+
+
+@contextlib.contextmanager
+def opened(args: Namespace) -> Iterator[Session]:
+    """Open the session that the options name, narrowed to the selection of the command."""
+    narrow = criteria(args)
+    with open_session(args) as session:
+        yield narrow(session)
+
+
+def open_session(args: Namespace) -> Session:
+    """Open the session that the options name."""
+    place = find_place(args)
+    # By its name at the moment of use: the kinds of session that are not asked for need not be read.
+    library: Any = importlib.import_module("simple_orthanc")
+    if place.kind == "folder":
+        session: Session = library.Folder(place.address)
+        return session
+    kind: Callable[..., Session] = library.Orthanc if place.kind == "orthanc" else library.DicomWeb
+    if args.insecure:
+        warnings.warn(
+            "The server's certificate is not checked (--insecure), so anybody on the way can read and change what is "
+            "sent, passwords included: --ca FILE trusts a certificate of one's own.",
+            stacklevel=2,
+        )
+    if args.key and not args.cert:
+        args.usage("--key is the key of a certificate: give --cert too")
+    return kind(
+        place.address,
+        **credentials(args, place),
+        verify=args.ca or not args.insecure,
+        cert=(args.cert, args.key) if args.key else args.cert,
+        timeout=(min(5.0, args.timeout), args.timeout),
+    )
+
+
+def find_place(args: Namespace) -> Place:
+    """Say where the images are: by an option, or else by the environment."""
+    if args.folder is not None:
+        return Place("folder", args.folder, True, False)
+    for kind, given in (("orthanc", args.url), ("dicomweb", args.dicomweb)):
+        if given is not None:
+            return Place(kind, given, True, _same(given, os.environ.get(f"{_VARIABLES[kind]}_URL", "")))
+    for kind, prefix in _VARIABLES.items():
+        if address := os.environ.get(f"{prefix}_URL"):
+            return Place(kind, address, True, True)
+    return Place("orthanc", DEFAULT_URL, False, False)
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return bool(other) and parse_address(one).url == parse_address(other).url
+    except OrthancError:
+        return False
+
+
+def credentials(args: Namespace, place: Place) -> dict[str, Any]:
+    """Find out how to log in: the arguments of the session."""
+    if args.password is not None:
+        warnings.warn(
+            "Every user of this machine can read a password on the command line, and the shell keeps it: "
+            "--password-file, --ask-password, the environment and ~/.netrc are better.",
+            stacklevel=2,
+        )
+    if _holds_password(args.url or args.dicomweb or ""):
+        warnings.warn(
+            "Every user of this machine can read the password in the URL on the command line: --password-file, "
+            "--ask-password, the environment and ~/.netrc are better.",
+            stacklevel=2,
+        )
+        return {}
+    if args.token_file is not None:
+        if args.username:
+            args.usage("--token-file needs no --username: a token says itself whose it is")
+        first = read_secret(args.token_file)
+        return {"token": first if args.token_file == "-" else partial(read_secret, args.token_file)}
+    password = _given_password(args)
+    if password is not None:
+        if not args.username:
+            args.usage("a password needs a --username")
+        return {"username": args.username, "password": password}
+    prefix = _VARIABLES[place.kind]
+    user, secret = os.environ.get(f"{prefix}_USERNAME"), os.environ.get(f"{prefix}_PASSWORD")
+    token = os.environ.get(f"{prefix}_TOKEN")
+    if place.is_own and secret is not None and (user or args.username):
+        return {"username": args.username or user, "password": secret}
+    if place.is_own and token and not args.username:
+        return {"token": token}
+    if place.is_own and _holds_password(place.address):
+        return {}
+    if place.is_named and (found := from_netrc(place.address, args.username)) is not None:
+        return {"username": found[0], "password": found[1]}
+    if args.username:
+        return {"username": args.username, "password": terminal.ask_secret(f"Password of {args.username}: ")}
+    return {}
+
+
+def _given_password(args: Namespace) -> str | None:
+    if args.password is not None:
+        return str(args.password)
+    if args.password_file is not None:
+        return read_secret(args.password_file)
+    if args.ask_password:
+        return terminal.ask_secret(f"Password of {args.username or 'whom? --username says it'}: ")
+    return None
+
+
+def _holds_password(url: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return "@" in urlsplit(url if "://" in url else f"http://{url}").netloc
+    return False
+
+
+def read_secret(file: str) -> str:
+    """Read the first line of a file; ``-`` is the standard input."""
+    if file == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    path = Path(file).expanduser()
+    try:
+        with path.open(encoding="utf-8") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            secret = stream.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise OrthancError(f"The secret in {file} cannot be read: {reason}.") from None
+    if not secret:
+        raise OrthancError(f"The first line of {file}, which was to be a secret, is empty.")
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        warnings.warn(f"Other users may read {file}, which holds a secret: chmod 600 {file}", stacklevel=2)
+    return secret
+
+
+def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
+    """Look for the host of a URL in ``~/.netrc``: an entry of its own, never the default one.
+
+    Returns
+    -------
+    tuple of str, or None
+        User and password.
+    """
+    host = parse_address(url).host
+    try:
+        # Python's own reader refuses a file with passwords that others may read, or own.
+        entry = netrc.netrc().hosts.get(host)
+    except FileNotFoundError:
+        return None
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
+        reason = getattr(error, "msg", None) or getattr(error, "strerror", None) or "it is not text"
+        warnings.warn(f"~/.netrc is not used: {reason}.", stacklevel=2)
+        return None
+    if entry is None or not entry[2] or (username is not None and entry[0] != username):
+        return None
+    return entry[0], entry[2]

@@ -1,0 +1,422 @@
+"""Every command of the command line, on a terminal and in a pipe, against each version of Orthanc."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from command_line import PATIENCE, PROGRAM, WITH_STAND_INS, Ended, Terminal, environment, in_pipe, on_terminal
+from conftest import MakeServer, servers_of
+
+from simple_orthanc import LocalOrthanc, Orthanc
+from simple_orthanc.cli import build_parser
+from simple_orthanc.phantom import as_bytes, make_series
+
+RUNNERS: dict[str, Callable[..., Ended]] = {"terminal": on_terminal, "pipe": in_pipe}
+
+
+def commands() -> set[str]:
+    """The commands that ``--help`` lists."""
+    return set(re.findall(r"^    ([a-z]+) {2,}", build_parser().format_help(), re.MULTILINE))
+
+
+@dataclass
+class Archive:
+    """A server with known series, and a folder to work in."""
+
+    session: Orthanc
+    folder: Path
+    run: Callable[..., Ended]
+
+    def __call__(self, *arguments: str | Path, **options: object) -> Ended:
+        return self.run("--url", self.session._source.description, *arguments, cwd=self.folder, **options)
+
+
+def series_of_the_archive() -> list[list[pydicom.Dataset]]:
+    values = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+    regular = make_series(
+        array=values,
+        bits_stored=12,
+        intercept=-1000.0,
+        seed=1,
+        PatientID="P1",
+        PatientName="Doe^Jane",
+        SeriesDescription="axial",
+    )
+    mixed = make_series(
+        (4, 4, 4),
+        seed=2,
+        modality="MR",
+        PatientID="P2",
+        PatientName="山田^太郎",
+        SpecificCharacterSet="ISO_IR 192",
+        SeriesDescription="../two echoes",
+        EchoTime=[10, 10, 20, 20],
+        ImagePositionPatient=[(0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 1)],
+    )
+    hostile = make_series((1, 4, 4), seed=3, PatientID="=1+1", SeriesDescription="one")
+    return [regular, mixed, hostile]
+
+
+@pytest.fixture(params=list(RUNNERS))
+def archive(request: pytest.FixtureRequest, orthanc: Orthanc, tmp_path: Path) -> Archive:
+    for series in series_of_the_archive():
+        orthanc.upload_dataset(series)
+    return Archive(orthanc, tmp_path, RUNNERS[request.param])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The regular series in files."""
+    made = tmp_path / "files"
+    made.mkdir()
+    for number, dataset in enumerate(series_of_the_archive()[0]):
+        (made / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    return made
+
+
+@pytest.fixture(params=list(RUNNERS))
+def run(request: pytest.FixtureRequest) -> Callable[..., Ended]:
+    return RUNNERS[request.param]
+
+
+def test_every_command_has_its_test() -> None:
+    tested = {name.removeprefix("test_command_").partition("_")[0] for name in globals() if "test_command_" in name}
+    assert tested == commands()
+
+
+def test_command_info(archive: Archive) -> None:
+    ended = archive("info")
+    assert ended.status == 0
+    assert re.search(r"^version: +1\.1\d", ended.out, re.MULTILINE)
+    assert re.search(r"^instances: +8$", ended.out, re.MULTILINE)
+    facts = json.loads(archive("info", "--where", "Modality=CT", "--format", "json").out)
+    assert (facts["source"], facts["series"], facts["instances"]) == ("Orthanc", 2, 4)
+
+
+def test_command_find(archive: Archive) -> None:
+    ended = archive("find", "series", "--where", "Modality=CT", "--columns", "PatientID,SeriesDescription,KVP")
+    assert ended.status == 0
+    assert [line.split() for line in ended.out.splitlines()] == [
+        ["PatientID", "SeriesDescription", "KVP"],
+        ["=1+1", "one"],
+        ["P1", "axial"],
+    ]
+    asked = ("--columns", "EchoTime,PatientName", "--sort", "EchoTime", "--format", "json")
+    rows = json.loads(archive("find", "instances", "P2", *asked).out)
+    assert [row["EchoTime"] for row in rows] == [10.0, 10.0, 20.0, 20.0]
+    assert {row["PatientName"] for row in rows} == {"山田^太郎"}
+
+
+def test_command_tags(archive: Archive) -> None:
+    ended = archive("tags", "--where", "SeriesDescription=axial")
+    assert ended.status == 0
+    assert re.search(r"^0010,0010 +PN +PatientName +Doe\^Jane$", ended.out, re.MULTILINE)
+    listed = json.loads(archive("tags", "P1", "--all", "--format", "json").out)
+    assert [item["00200013"]["Value"] for item in listed] == [[1], [2], [3]]
+    assert "7FE00010" not in listed[0]
+
+
+def test_command_download(archive: Archive) -> None:
+    ended = archive("download", "out", "--where", "Modality=MR")
+    assert (ended.status, ended.out) == (0, "4 files in out\n")
+    found = {path.name: path.read_bytes() for path in (archive.folder / "out").rglob("*.dcm")}
+    assert found == {f"{each.SOPInstanceUID}.dcm": as_bytes(each) for each in series_of_the_archive()[1]}
+
+
+def test_command_upload(archive: Archive, folder: Path) -> None:
+    new = make_series((2, 4, 4), seed=9)
+    for number, dataset in enumerate(new):
+        (folder / f"new-{number}").write_bytes(as_bytes(dataset))
+    (folder / "notes.txt").write_text("not an image")
+    ended = archive("upload", "files", "--format", "csv")
+    assert ended.status == 0
+    assert len(re.findall(",stored,", ended.out)) == 2
+    assert len(re.findall(",already stored,", ended.out)) == 3
+    assert "2 stored" in ended.out + ended.err
+    refused = archive("upload", "files/notes.txt")
+    assert refused.status == 1
+    assert "not DICOM" in refused.out
+
+
+def test_command_volume(archive: Archive) -> None:
+    import SimpleITK
+
+    ended = archive("volume", "ct.nii.gz", "--where", "SeriesDescription=axial")
+    assert ended.status == 0
+    assert "3 x 4 x 5 (slice, row, column) int16 HU" in ended.out
+    array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(archive.folder / "ct.nii.gz"))
+    assert array.tolist() == (np.arange(60).reshape(3, 4, 5) - 1000).tolist()
+
+    mixed = archive("volume", "mr.nrrd", "P2")
+    assert mixed.status == 1
+    assert "echo time 10" in mixed.out + mixed.err
+    assert "--split" in mixed.out + mixed.err
+    assert not (archive.folder / "mr.nrrd").exists()
+    split = archive("volume", "mr.nrrd", "P2", "--split")
+    assert split.status == 0
+    assert len(list(archive.folder.glob("mr-echo_time_?0-*.nrrd"))) == 2
+
+
+def test_command_show(archive: Archive) -> None:
+    ended = archive("show", "ct.png", "--where", "SeriesDescription=axial", "--window", "-980", "60")
+    assert (ended.status, ended.out) == (0, "ct.png\n")
+    assert (archive.folder / "ct.png").read_bytes().startswith(b"\x89PNG")
+    single = archive("show", "--slice", "1", "P1", env={"TMPDIR": str(archive.folder)})
+    assert single.status == 0
+    if archive.run is on_terminal:
+        assert Path(single.out.strip()).parent == archive.folder
+        assert Path(single.out.strip()).read_bytes().startswith(b"\x89PNG")
+    else:
+        assert "PNG" in single.out[:8]
+
+
+def test_command_anonymize(archive: Archive) -> None:
+    before = archive.session.get_dicom_tag("SOPInstanceUID")
+    ended = archive("anonymize", "P1", "--replace", "PatientID=S042", "--keep", "SeriesDescription", "--format", "json")
+    assert ended.status == 0
+    (row,) = json.loads(ended.out)
+    assert row["PatientID"] == "S042"
+    assert row["instance_count"] == 3
+    assert row["made_from"] == series_of_the_archive()[0][0].SeriesInstanceUID
+    session = archive.session.refresh()
+    assert session.copy().exclude(PatientID="S042").get_dicom_tag("SOPInstanceUID") == before
+    copy = session.select(SeriesInstanceUID=row["SeriesInstanceUID"])
+    assert copy.get_dicom_tag("SeriesDescription") == ["axial"]
+    assert copy.get_dicom_tag("PatientName") != ["Doe^Jane"]
+
+
+def test_command_anonymize_takes_only_what_is_selected(archive: Archive) -> None:
+    several = archive("anonymize", "--where", "InstanceNumber=1", "--replace", "PatientID=S1")
+    assert several.status == 1
+    assert "3 patients" in several.out + several.err
+    ended = archive("anonymize", "--where", "EchoTime=10", "--format", "json")
+    assert [row["instance_count"] for row in json.loads(ended.out)] == [2]
+
+
+def test_command_send(make_server: MakeServer, run: Callable[..., Ended], tmp_path: Path) -> None:
+    receiver = make_server({"DicomServerEnabled": True})
+    with receiver.connect() as there:
+        port = there.rest.get("/system")["DicomPort"]
+    sender = make_server(
+        {
+            "DicomModalities": {"pacs": ["ORTHANC", "127.0.0.1", port], "gone": ["GONE", "127.0.0.1", 1]},
+            "OrthancPeers": {"research": [receiver.url, "", ""], "pacs": ["http://127.0.0.1:1/", "", ""]},
+        }
+    )
+    with sender.connect() as here:
+        for series in series_of_the_archive():
+            here.upload_dataset(series)
+    sent = run("--url", sender.url, "send", "modality:pacs", "--where", "EchoTime=20")
+    assert sent.out == "2 instances sent to the modality pacs\n"
+    assert sent.status == 0
+    assert run("--url", sender.url, "send", "research", "P1").status == 0
+    with receiver.connect() as there:
+        assert sorted(there.get_dicom_tag("PatientID", unique=False, level="instance")) == ["P1"] * 3 + ["P2"] * 2
+        assert there.select(PatientID="P2").get_dicom_tag("EchoTime") == [20.0]
+    for target, reason in (
+        ("gone", "TCP Initialization Error"),
+        ("peer:pacs", "libCURL"),
+        ("pacs", "modality:pacs or peer:pacs"),
+        ("nowhere", "modality:pacs"),
+    ):
+        failed = run("--url", sender.url, "send", target, "P1")
+        assert failed.status == 1
+        assert reason in failed.out + failed.err
+        assert len((failed.out + failed.err).splitlines()) == 1
+
+
+def test_command_delete(archive: Archive) -> None:
+    unfiltered = archive("delete", "studies", "--yes")
+    assert unfiltered.status == 1
+    partly = archive("delete", "series", "--where", "EchoTime=10", "--yes")
+    assert partly.status == 1
+    assert "2 instances that the selection left out" in partly.out + partly.err
+    assert archive("delete", "instances", "--where", "EchoTime=10", "--yes").status == 0
+    assert archive.session.refresh().instance_count == 6
+    assert archive("delete", "studies", "P1", "--yes").status == 0
+    assert archive("delete", "patients", "--where", "PatientID=P2", "--yes").status == 0
+    assert archive.session.refresh().instance_count == 1
+    assert archive("delete", "series", "--everything", "--yes").status == 0
+    assert archive.session.refresh().instance_count == 0
+
+
+def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
+    for series in series_of_the_archive():
+        orthanc.upload_dataset(series)
+    url = orthanc._source.description
+    refused = in_pipe("--url", url, "delete", "studies", "P1", stdin="yes\n")
+    assert refused.status == 1
+    assert "no terminal" in refused.err
+    for answer, status, left in (("no", 1, 3), ("yes", 0, 2)):
+        terminal = Terminal("--url", url, "delete", "studies", "P1", columns=200)
+        terminal.wait_for(r"Delete 1 study, 1 series, 3 instances on \S+\? \[yes/no\]")
+        assert "P1  Doe^Jane" in terminal.text
+        terminal.type(f"{answer}\n")
+        assert terminal.end().status == status
+        assert orthanc.refresh().study_count == left
+
+
+def test_command_frames(archive: Archive) -> None:
+    ended = archive("frames", "out", "--where", "SeriesDescription=axial")
+    assert ended.status == 0
+    regular = series_of_the_archive()[0]
+    paths = [archive.folder / "out" / f"{each.SOPInstanceUID}-0001.raw" for each in regular]
+    assert [archive.folder / line for line in ended.out.split()] == paths
+    assert [path.read_bytes() for path in paths] == [each.PixelData for each in regular]
+
+
+def test_command_rendered(run: Callable[..., Ended], folder: Path) -> None:
+    uid = series_of_the_archive()[0][0].SOPInstanceUID
+    arguments = ("--dicomweb", "http://127.0.0.1:1/dicom-web", "rendered", "slice.png")
+    options = {"program": WITH_STAND_INS, "env": {"STAND_IN_FOLDER": str(folder)}, "cwd": folder.parent}
+    ended = run(*arguments, uid, "--window", "40", "400", **options)
+    assert (ended.status, ended.out) == (0, "slice.png\n")
+    assert (folder.parent / "slice.png").read_bytes().startswith(b"\x89PNG")
+    several = run(*arguments, **options)
+    assert several.status == 1
+
+
+def test_command_bulkdata(run: Callable[..., Ended], folder: Path) -> None:
+    arguments = ("--dicomweb", "http://127.0.0.1:1/dicom-web", "bulkdata", "/studies/1/bulk/7fe00010")
+    options = {"program": WITH_STAND_INS, "env": {"STAND_IN_FOLDER": str(folder)}, "cwd": folder.parent}
+    assert run(*arguments, "pixels.raw", **options).status == 0
+    assert (folder.parent / "pixels.raw").read_bytes() == bytes(range(256))
+    part = run(*arguments, "--range", "65-67", **options)
+    assert (part.status, part.out) == (0, "ABC") if run is in_pipe else part.status == 2
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_command_serve(
+    server: LocalOrthanc, request: pytest.FixtureRequest, folder: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
+    recipe = servers_of(request.config).recipes[f"orthanc-{server.version}"]
+    program = recipe["program"] if isinstance(recipe["program"], (str, Path)) else recipe["program"][0]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    arguments = ("serve", folder, "--program", program)
+    # The other versions see no more of this system than the folder for temporary files.
+    env = {} if server.version == next(iter(servers_of(request.config).running.values())).version else None
+    if ending is signal.SIGINT:
+        terminal = Terminal(*arguments)
+        url = terminal.wait_for(r"http://127\.0\.0\.1:\d+")
+        assert len(json.loads(in_pipe("--url", url, "find", "instances", "--format", "json").out)) == 3
+        terminal.type("\x03")
+        assert terminal.end().status == 0
+    else:
+        process = subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(env)
+        )
+        assert process.stdout is not None
+        with process.stdout as lines:
+            url = lines.readline().decode().strip()
+            assert json.loads(in_pipe("--url", url, "info", "--format", "json").out)["instances"] == 3
+            process.send_signal(ending)
+            assert process.wait(PATIENCE) == 0
+    assert in_pipe("--url", url, "info").status == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["0.dcm", "1.dcm", "2.dcm"]
+
+
+def test_command_demo(run: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = run("demo", tmp_path / "tour")
+    assert ended.status == 0
+    assert "int16 (40, 128, 128), from -1000 to 1000" in ended.out
+    assert sorted(path.name for path in (tmp_path / "tour").iterdir()) == ["volume.nii.gz", "volume.png"]
+
+
+@pytest.fixture
+def slow_server(orthanc: Orthanc) -> str:
+    """A server with enough to download that it can be interrupted."""
+    big = make_series((150, 256, 256), seed=7, PatientID="BIG")
+    orthanc.upload_dataset(big)
+    return orthanc._source.description
+
+
+@pytest.mark.parametrize("command", [("download", "out"), ("volume", "out/ct.nii.gz")])
+def test_ctrl_c_leaves_no_partial_file(slow_server: str, tmp_path: Path, command: tuple[str, str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [*PROGRAM, "--url", slow_server, *command],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not any(path.is_file() for path in out.rglob("*")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    left = [path for path in out.rglob("*") if path.is_file()]
+    # A machine may be so quick that all is written before the signal comes.
+    assert process.returncode in (130, 0)
+    if process.returncode:
+        assert err.decode() == "simple-orthanc: interrupted\n"
+    for path in left:
+        assert not path.name.startswith(".")
+        if path.suffix == ".dcm":
+            assert pydicom.dcmread(path).pixel_array.shape == (256, 256)
+
+
+def test_a_password_is_seen_nowhere(make_server: MakeServer, tmp_path: Path) -> None:
+    secret = "s3cret-Wörd"
+    server = make_server({"RegisteredUsers": {"jane": secret}})
+    file = tmp_path / "password"
+    file.write_text(f"{secret}\n", encoding="utf-8")
+    file.chmod(0o600)
+    ways: list[tuple[tuple[str | Path, ...], dict[str, str], str]] = [
+        (("--url", server.url, "--username", "jane", "--password-file", file), {}, ""),
+        (("--url", server.url, "--username", "jane", "--password-file", "-"), {}, f"{secret}\n"),
+        ((), {"ORTHANC_URL": server.url, "ORTHANC_USERNAME": "jane", "ORTHANC_PASSWORD": secret}, ""),
+    ]
+    for arguments, variables, typed in ways:
+        ended = in_pipe(*arguments, "info", env=variables, stdin=typed)
+        assert ended.status == 0, ended.err
+        assert secret not in ended.out + ended.err
+    wrong = in_pipe("--url", server.url, "info")
+    assert wrong.status == 1
+    assert len(wrong.err.splitlines()) == 1
+    insisted = in_pipe("--url", server.url, "--username", "jane", "--password", secret, "info")
+    assert insisted.status == 0
+    assert "Every user of this machine can read a password on the command line" in insisted.err
+
+    terminal = Terminal("--url", server.url, "--username", "jane", "--ask-password", "info")
+    terminal.wait_for("Password of jane: ")
+    lines = Path(f"/proc/{terminal.process.pid}/cmdline").read_bytes()
+    assert secret.encode() not in lines
+    terminal.type(f"{secret}\n")
+    ended = terminal.end()
+    assert ended.status == 0
+    assert secret not in ended.out
+
+
+def test_a_netrc_entry_counts_for_its_own_host_and_is_read_by_its_owner_only(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    server = make_server({"RegisteredUsers": {"jane": "secret"}})
+    netrc = tmp_path / ".netrc"
+    env = {"HOME": str(tmp_path)}
+    for text, mode, status in (
+        ("machine 127.0.0.1 login jane password secret\n", 0o600, 0),
+        ("default login jane password secret\n", 0o600, 1),
+        ("machine elsewhere login jane password secret\n", 0o600, 1),
+        ("machine 127.0.0.1 login jane password secret\n", 0o644, 1),
+    ):
+        netrc.write_text(text)
+        netrc.chmod(mode)
+        ended = in_pipe("--url", server.url, "info", env=env)
+        assert ended.status == status, (text, oct(mode), ended.err)
+        assert ("~/.netrc is not used" in ended.err) == (mode == 0o644)
+    assert os.stat(netrc).st_mode & 0o777 == 0o644

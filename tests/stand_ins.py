@@ -1,0 +1,147 @@
+"""Sessions on a folder and on a DICOMweb server as the command line uses them, over datasets in memory.
+
+Run as a program it is the command line with these in the place of the real ones: ``--folder PATH`` reads PATH, and
+``--dicomweb URL`` the folder that the variable STAND_IN_FOLDER names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pydicom
+from memory_source import MemorySource
+
+import simple_orthanc
+from simple_orthanc.session import Session
+
+PICTURE = b"\x89PNG a picture"
+
+
+@dataclass(frozen=True)
+class Part:
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    number: int
+    content: bytes
+    media_type: str
+    transfer_syntax: str | None = None
+
+
+@dataclass(frozen=True)
+class Rendering:
+    media_type: str = "image/jpeg"
+    quality: int | None = None
+    viewport: tuple[int, ...] | None = None
+    window: tuple[float, float] | None = None
+
+
+class StandInSession(Session):
+    """A session over the DICOM files of a folder."""
+
+    opened: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+
+    def __init__(self, place: str | Path, **options: Any) -> None:
+        type(self).opened.append((str(place), options))
+        found = sorted(path for path in self._folder(place).rglob("*") if path.is_file())
+        super().__init__(MemorySource(pydicom.dcmread(path) for path in found))
+
+    @staticmethod
+    def _folder(place: str | Path) -> Path:
+        return Path(place)
+
+
+class Folder(StandInSession):
+    """Stands in for a session on a folder."""
+
+    @property
+    def files(self) -> pd.DataFrame:
+        """What became of each file."""
+        return pd.DataFrame({"status": ["indexed"] * self.instance_count})
+
+
+class Transactions:
+    """Stands in for the transactions of DICOMweb, and writes down what is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def retrieve_frames(
+        self, study: str, series: str, instance: str, frames: Sequence[int], *, media_types: Sequence[str]
+    ) -> Iterator[Frame]:
+        self.asked.append(("frames", study, series, instance, list(frames), tuple(media_types)))
+        for number in frames:
+            yield Frame(number, f"frame {number}".encode(), media_types[0])
+
+    def retrieve_instance_rendered(self, study: str, series: str, instance: str, how: Rendering) -> list[Part]:
+        self.asked.append(("rendered", study, series, instance, how))
+        return [Part(PICTURE)]
+
+    def retrieve_frames_rendered(
+        self, study: str, series: str, instance: str, frames: Sequence[int], how: Rendering
+    ) -> list[Part]:
+        self.asked.append(("frames rendered", study, series, instance, list(frames), how))
+        return [Part(PICTURE) for _ in frames]
+
+    def retrieve_instance_thumbnail(self, study: str, series: str, instance: str, how: Rendering) -> Part:
+        self.asked.append(("thumbnail", study, series, instance, how))
+        return Part(PICTURE)
+
+    def retrieve_frame_thumbnail(self, study: str, series: str, instance: str, frame: int, how: Rendering) -> Part:
+        self.asked.append(("frame thumbnail", study, series, instance, frame, how))
+        return Part(PICTURE)
+
+    def retrieve_bulkdata(self, url: str, byte_range: tuple[int, int] | None = None) -> bytes:
+        self.asked.append(("bulkdata", url, byte_range))
+        content = bytes(range(256))
+        return content if byte_range is None else content[byte_range[0] : byte_range[1] + 1]
+
+    def delete_instance(self, study: str, series: str, instance: str) -> None:
+        self.asked.append(("delete", study, series, instance))
+
+
+class DicomWeb(StandInSession):
+    """Stands in for a session on a DICOMweb server."""
+
+    def __init__(self, place: str, **options: Any) -> None:
+        super().__init__(place, **options)
+        self._rest = Transactions()
+
+    @staticmethod
+    def _folder(place: str | Path) -> Path:
+        return Path(os.environ["STAND_IN_FOLDER"])
+
+    @property
+    def rest(self) -> Transactions:
+        """The transactions."""
+        return self._rest
+
+    def delete_selected_series(self, *, everything: bool = False) -> DicomWeb:
+        """Write down that it was asked."""
+        self._rest.asked.append(("delete series", everything))
+        return self
+
+
+def install() -> None:
+    """Put the stand-ins where the command line looks for the sessions."""
+    names: Any = simple_orthanc
+    names.Folder, names.DicomWeb = Folder, DicomWeb
+    rendering: Any = types.ModuleType("simple_orthanc.dicomweb.rendering")
+    rendering.Rendering = Rendering
+    sys.modules["simple_orthanc.dicomweb.rendering"] = rendering
+
+
+if __name__ == "__main__":
+    from simple_orthanc.cli import main
+
+    install()
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Criteria on the command line."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simple_orthanc import SelectionError, UnknownTagError, exact, label, metadata, tag
+from simple_orthanc.cli.selecting import criterion
+
+MEANINGS = {
+    "Modality=CT": tag("Modality") == "CT",
+    " Modality = CT ": tag("Modality") == "CT",
+    "PatientName=Doe*": tag("PatientName") == "Doe*",
+    "Modality=CT|PT": tag("Modality").isin(["CT", "PT"]),
+    "Modality!=CT": tag("Modality") != "CT",
+    "Modality!=CT|PT": ~tag("Modality").isin(["CT", "PT"]),
+    "SliceThickness=3": tag("SliceThickness") == 3.0,
+    "SliceThickness==3": tag("SliceThickness") == 3.0,
+    "SliceThickness<=3": tag("SliceThickness") <= 3.0,
+    "SliceThickness < 3": tag("SliceThickness") < 3.0,
+    "SliceThickness>3": tag("SliceThickness") > 3.0,
+    "SliceThickness>=-3": tag("SliceThickness") >= -3.0,
+    "SliceThickness=1..3": tag("SliceThickness").between(1.0, 3.0),
+    "SliceThickness=..3": tag("SliceThickness").between(None, 3.0),
+    "StudyDate=2020-01-01..": tag("StudyDate").between("20200101", None),
+    "StudyDate=2020-01-01..2020-12-31": tag("StudyDate").between("20200101", "20201231"),
+    "StudyDate=20200101-20201231": tag("StudyDate").between("20200101", "20201231"),
+    "StudyTime=08:00..12:00": tag("StudyTime").between("0800", "1200"),
+    "KVP=80..90|120": tag("KVP").between(80.0, 90.0) | (tag("KVP") == ["120"]),
+    "SeriesDescription=a..b": tag("SeriesDescription") == "a..b",
+    "SeriesDescription==T2*|x..y": tag("SeriesDescription") == exact("T2*|x..y"),
+    "SeriesDescription=a=b<c": tag("SeriesDescription") == "a=b<c",
+    "SeriesDescription~^ax|sag": tag("SeriesDescription").matches("^ax|sag"),
+    "KVP=": tag("KVP").is_missing(),
+    "KVP==": tag("KVP").is_missing(),
+    "KVP!=": ~tag("KVP").is_missing(),
+    "0018,0050<=3": tag("SliceThickness") <= 3.0,
+    '(0009,"A=B<C",0D)=x': tag('(0009,"A=B<C",0D)') == "x",
+    "RequestAttributesSequence.ScheduledProcedureStepID=7": tag("RequestAttributesSequence.ScheduledProcedureStepID")
+    == "7",
+    "label=reviewed": label("reviewed"),
+    "label!=reviewed": ~label("reviewed"),
+    "metadata:RemoteAET=SCANNER": metadata("RemoteAET") == "SCANNER",
+}
+
+
+@pytest.mark.parametrize("text", MEANINGS)
+def test_a_criterion_means_what_the_library_means(text: str) -> None:
+    assert str(criterion(text)) == str(MEANINGS[text])
+
+
+@pytest.mark.parametrize("text", ["", "Modality", "=CT", "Modality CT", "label<3", "SeriesDescription~(", "KVP=80|"])
+def test_what_is_no_criterion_is_an_error(text: str) -> None:
+    with pytest.raises(SelectionError):
+        criterion(text)
+
+
+@pytest.mark.parametrize("text", ["PatientNme=x", "0018=3", "metadata=x"])
+def test_an_unknown_tag_is_an_error(text: str) -> None:
+    with pytest.raises(UnknownTagError):
+        criterion(text)
+
+
+@pytest.mark.parametrize("text", ["SliceThickness<=thin", "StudyDate=yesterday", "StudyDate=2021..2020", "Modality<CT"])
+def test_a_value_that_cannot_be_meant_is_an_error(text: str) -> None:
+    with pytest.raises(SelectionError):
+        criterion(text)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip(" \0\t\r\n") == text and text.strip() == text))
+def test_any_text_can_be_asked_for_letter_by_letter(text: str) -> None:
+    assert str(criterion(f"SeriesDescription=={text}")) == str(tag("SeriesDescription") == exact(text))
+    assert str(criterion(f"SeriesDescription~{re.escape(text)}")) == str(
+        tag("SeriesDescription").matches(re.escape(text))
+    )
