@@ -19,7 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from simple_orthanc.sources.parts import read_header, read_image
-from simple_orthanc.sources.scanning import PIXELS, Scanner
+from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 
 SCANNER = Scanner()
 

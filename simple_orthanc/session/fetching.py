@@ -15,7 +15,7 @@ from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import read_image
-from simple_orthanc.sources.scanning import PIXELS, Scanner
+from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 from simple_orthanc.workers import Room, run_all
 
 # Bytes of the longest beginning of an element: tag, VR, two bytes that are reserved, length.

@@ -38,7 +38,7 @@ from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, re
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.feed import count_all, read_changes, read_last
 from simple_orthanc.sources.parts import read_header
-from simple_orthanc.sources.scanning import Scanner
+from simple_orthanc.sources.plain_headers import Scanner
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
-from simple_orthanc.sources.scanning import PIXELS, Scanner
+from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 
 # Reads bytes start to stop of a file; or, and then it says True, the whole file.
 PartReader: TypeAlias = Callable[[int, int], "tuple[bytes, bool]"]

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.sources.scanning import PIXELS, Scanner
+from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 
 
 def by_pydicom(content: bytes) -> tuple[Dataset, int]:
