@@ -7,7 +7,7 @@ whole study or series there, so nothing that DICOM puts into the image is held a
 from __future__ import annotations
 
 from simple_orthanc.levels import Level
-from simple_orthanc.tags import Tag, parse_tag
+from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 
 _PATIENT = ("0010,0010", "0010,0020", "0010,0030", "0010,0040")
 
@@ -34,3 +34,18 @@ BY_NUMBER: dict[Level, dict[str, Tag]] = {
     level: {number: parse_tag(number) for number in numbers} for level, numbers in NUMBERS.items() if level != "patient"
 }
 LEVEL_OF: dict[str, Level] = {tag.name: level for level, tags in BY_NUMBER.items() for tag in tags.values()}
+
+
+def can_be_searched(tag: Tag) -> bool:
+    """Say whether rows are searched for by a tag: what a text means for it is decided by the whole archive.
+
+    Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
+
+    Examples
+    --------
+    >>> [can_be_searched(parse_tag(name)) for name in ("PatientName", "StudyDate", "SOPInstanceUID", "KVP")]
+    [True, False, True, False]
+    """
+    if tag.name == "SOPInstanceUID":
+        return True
+    return LEVEL_OF.get(tag.name) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}

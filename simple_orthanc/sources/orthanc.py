@@ -37,7 +37,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.feed import count_all, read_changes, read_last
-from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS
+from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
@@ -102,10 +102,7 @@ class OrthancSource:
         return LEVEL_OF.get(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
-        if tag.name == "SOPInstanceUID":
-            return True
-        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
+        return can_be_searched(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
         yield from self._to_rows(level, self._listed(level))
