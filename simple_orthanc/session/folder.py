@@ -54,9 +54,11 @@ class Folder(Session):
     --------
     >>> from pydicom.data import get_testdata_file
     >>> from simple_orthanc import Folder
-    >>> folder = Folder(get_testdata_file("DICOMDIR"))                    # doctest: +SKIP
-    >>> folder.series_count, folder.instance_count                        # doctest: +SKIP
-    (12, 31)
+    >>> folder = Folder(get_testdata_file("DICOMDIR", download=False))
+    >>> folder.study_count, folder.series_count, folder.instance_count
+    (6, 13, 31)
+    >>> folder.select(StudyDescription="*brain*").get_dicom_tag("SeriesDescription")
+    ['Routine Brain']
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Folder(Session):
         source.look_again()
         super().__init__(source)
         # What is changed from now on is what `refresh` has to find.
-        self._index.begin()
+        self._index.counts()
         if selection:
             self.selection = dict(selection)
 

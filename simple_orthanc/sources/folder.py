@@ -263,11 +263,14 @@ class FolderSource:
         )
 
     def header(self, key: str) -> Dataset:
-        with self.files.reading(self._item(key)) as stream:
+        item = self._item(key)
+        with self.files.reading(item) as stream:
 
             def read(start: int, stop: int) -> tuple[bytes, bool]:
-                content = stream.read(stop - start)
-                return content, len(content) < stop - start
+                if item.size > stop:
+                    return stream.read(stop - start), False
+                stream.seek(0)
+                return stream.read(), True
 
             return read_header(read, STEP)
 
