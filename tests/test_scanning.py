@@ -9,7 +9,6 @@ from pathlib import Path
 import pydicom
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from memory_source import archives, as_file, instance
 from pydicom.data import get_charset_files, get_testdata_files
 from pydicom.dataset import Dataset, FileMetaDataset

@@ -130,8 +130,8 @@ def identifier(chain: Sequence[str]) -> str:
     >>> identifier(["p1", "1.2.3"])
     '2917e5dd-c705ca33-b4284906-1828e25a-d2bad663'
     """
-    digest = hashlib.sha1("|".join(chain).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-    return "-".join(digest[start : start + 8] for start in range(0, 40, 8))
+    text = hashlib.sha1("|".join(chain).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:16]}-{text[16:24]}-{text[24:32]}-{text[32:]}"
 
 
 @dataclass(slots=True)
@@ -168,6 +168,7 @@ class Catalogue:
         self.findings: list[Finding] = []
         self._groups: dict[Level, dict[str, _Group]] = {"patient": {}, "study": {}, "series": {}}
         self._parents: dict[str, str] = {}
+        self._keys: dict[tuple[str, str, str], str] = {}
         for item in items:
             self.findings.append(self._placed(item, differ))
         self.findings.extend(others)
@@ -193,8 +194,13 @@ class Catalogue:
 
     def _group(self, chain: Chain, texts: tuple[str, str, str], child: str) -> str:
         """Make sure that there are the groups above an instance; gives the key of its series."""
+        known = self._keys.get(chain[:3])
+        if known is not None:
+            self._groups["series"][known].children.append(child)
+            return known
         levels: tuple[Level, ...] = ("series", "study", "patient")
         keys = [identifier(chain[:depth]) for depth in (3, 2, 1)]
+        self._keys[chain[:3]] = keys[0]
         for level, key, parent, text in zip(levels, keys, [*keys[1:], ""], [texts[1], texts[0], ""], strict=True):
             group = self._groups[level].get(key)
             if group is not None:

@@ -20,6 +20,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,21 +30,16 @@ from simple_orthanc.dicom_files import BEGINNING, PassedBy, is_dicomdir, is_zip,
 from simple_orthanc.display import stacklevel
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.levels import Level
-from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
+from simple_orthanc.sources.base import Changes, Found, Revision, Row
 from simple_orthanc.sources.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder_cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder_files import Files, look, stamp_of
 from simple_orthanc.sources.index_tags import LEVEL_OF, can_be_searched
+from simple_orthanc.sources.looking import Met, look_at, side_by_side
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.scanning import STEP, quiet, read_tags
 from simple_orthanc.tags import Tag
 from simple_orthanc.values import Value
-from simple_orthanc.workers import map_ordered
-
-# One thread at a time can read Python objects out of bytes, so more of them only help while the disk is waited for.
-_WORKERS = 2
-# Files that are handed to a thread at once: handing one over costs as much as looking at it.
-_BATCH = 32
 
 # What should have been part of the archive, and is not.
 _TROUBLES: dict[Status, str] = {
@@ -133,21 +129,18 @@ class FolderSource:
         was_known = cache.load() if self._known is None else self._known
         known: dict[str, list[Item]] = {}
         others: list[Finding] = []
-        waiting: list[tuple[str, str, os.stat_result]] = []
+        waiting: list[Met] = []
         for full, path, stat in self._met(others):
-            items = was_known.get(path)
-            if items and items[0].stamp == stamp_of(stat) and items[0].is_settled:
+            items, stamp = was_known.get(path), stamp_of(stat)
+            if items and items[0].stamp == stamp and items[0].is_settled:
                 known[path] = items
             else:
                 known[path] = []
-                waiting.append((full, path, stat))
+                waiting.append((full, path, stamp))
         self._known, self._is_changed = known, bool(waiting) or known.keys() != was_known.keys()
         try:
-            pieces = list(batches(waiting, _BATCH))
-            # Each piece is a step of the progress bar.
-            looked = map_ordered(_look_at, pieces, workers=_WORKERS, total=len(pieces), label="reading headers")
-            for found in looked:
-                known.update(found)
+            for items in look_at(waiting):
+                known[items[0].path] = items
         except BaseException:
             # What has been read need not be read again.
             self._known = {path: items for path, items in known.items() if items}
@@ -162,7 +155,7 @@ class FolderSource:
             return
         listed = self._listed() if self._listing else None
         for met in walk(self._top, self._recursive):
-            path = os.path.relpath(met.path, self._top) if met.path != self._top else ""
+            path = met.path[len(self._top) :].lstrip(os.sep)
             if isinstance(met, PassedBy):
                 lost = met.reason in ("folder not readable", "no such file")
                 others.append(Finding(path, None, "unreadable" if lost else "skipped", None, met.message))
@@ -174,7 +167,7 @@ class FolderSource:
     def _listed(self) -> set[str]:
         """Give what the DICOMDIR lists, itself too."""
         name = os.path.basename(self._given)
-        (item,) = look(self._given, name, _stat(self._given))
+        (item,) = look(self._given, name, stamp_of(_stat(self._given)))
         if not item.references:
             raise SelectionError(f"{self._given} lists no files: {item.message}. Its folder can be opened instead.")
         return {as_reference(name), *references_of(item)}
@@ -234,18 +227,11 @@ class FolderSource:
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
     ) -> Mapping[str, Mapping[str, Value]]:
         wanted = [key for row in series for key in row.children if keys is None or key in keys]
-        asked = tuple(tags)
         columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
-
-        def read(piece: Sequence[str]) -> list[dict[str, Value]]:
-            return [self._tags(key, asked) for key in piece]
-
-        pieces = list(batches(wanted, _BATCH))
-        looked = map_ordered(read, pieces, workers=_WORKERS, total=len(pieces), label="reading tags")
-        for piece, found in zip(pieces, looked, strict=True):
-            for key, values in zip(piece, found, strict=True):
-                for name, column in columns.items():
-                    column[key] = values.get(name)
+        read = partial(self._tags, tags=tuple(tags))
+        for key, values in zip(wanted, side_by_side(read, wanted, "reading tags"), strict=True):
+            for name, column in columns.items():
+                column[key] = values.get(name)
         return columns
 
     def _tags(self, key: str, tags: tuple[Tag, ...]) -> dict[str, Value]:
@@ -325,10 +311,6 @@ class FolderSource:
 
     def __repr__(self) -> str:
         return f"<folder {self.description}>"
-
-
-def _look_at(piece: Sequence[tuple[str, str, os.stat_result]]) -> dict[str, list[Item]]:
-    return {path: look(full, path, stat) for full, path, stat in piece}
 
 
 def _trouble(finding: Finding) -> str:

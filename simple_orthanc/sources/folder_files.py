@@ -36,17 +36,16 @@ def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def look(full: str, path: str, stat: os.stat_result) -> list[Item]:
+def look(full: str, path: str, stamp: tuple[int, int, int]) -> list[Item]:
     """Look at a file: one item, or one for each member of a zip.
 
     Parameters
     ----------
     full, path : str
         Where it is, and what it is called from the top folder.
-    stat : os.stat_result
+    stamp : tuple of int
         What was known of it before it was opened.
     """
-    stamp = stamp_of(stat)
     settled = time.time_ns() - max(stamp[1:]) > SLOWEST_CLOCK
     try:
         with open(full, "rb") as stream:
