@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -123,13 +123,17 @@ class _Helpers:
 
 def _asked(helper: subprocess.Popen[bytes], piece: Sequence[Met]) -> list[list[Item]] | None:
     """Let a helper look at some files; None: it has ended."""
-    assert helper.stdin is not None and helper.stdout is not None
+    assert helper.stdin is not None
+    assert helper.stdout is not None
     try:
         helper.stdin.write(json.dumps(piece).encode("ascii") + b"\n")
         helper.stdin.flush()
         return [[_item(row) for row in rows] for rows in json.loads(helper.stdout.readline())]
     except (OSError, ValueError):
         return None
+
+
+_fields = attrgetter(*Item.__slots__)
 
 
 def _item(row: Sequence[Any]) -> Item:
@@ -174,8 +178,7 @@ def serve() -> None:
     with open(os.dup(1), "wb") as outgoing:
         os.dup2(2, 1)
         for line in sys.stdin.buffer:
-            found = [
-                [astuple(item) for item in look(full, path, tuple(stamp))] for full, path, stamp in json.loads(line)
-            ]
+            piece = json.loads(line)
+            found = [[_fields(item) for item in look(full, path, tuple(stamp))] for full, path, stamp in piece]
             outgoing.write(json.dumps(found).encode("ascii") + b"\n")
             outgoing.flush()
