@@ -20,7 +20,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-import simple_orthanc
 from simple_orthanc.decoding_processes import interpreter, processors
 from simple_orthanc.sources.base import batches
 from simple_orthanc.sources.catalogue import Item
@@ -162,7 +161,7 @@ def _started() -> subprocess.Popen[bytes]:
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     else:
         options = {"start_new_session": True}
-    path = [str(Path(simple_orthanc.__file__).parents[1]), *map(os.path.abspath, sys.path)]
+    path = [str(Path(__file__).parents[2]), *map(os.path.abspath, sys.path)]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _PROGRAM, json.dumps(path)],
         stdin=subprocess.PIPE,
