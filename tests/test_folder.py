@@ -151,7 +151,7 @@ def answers(session: Session) -> list[Any]:
 
 
 @given(datasets=archives(least=1))
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_the_same_answers_as_from_memory(tmp_path_factory: pytest.TempPathFactory, datasets: list[Dataset]) -> None:
     top = tmp_path_factory.mktemp("archive")
     reference = []
@@ -803,10 +803,10 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_thousand_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = numbered()
     top = tmp_path / "many"
-    for folder in range(100):
+    for folder in range(20):
         (top / f"{folder}").mkdir(parents=True)
         for number in range(1000):
             place = folder * 1000 + number
@@ -820,5 +820,5 @@ def test_a_hundred_thousand_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(looking, "look", nothing_is_read)
     monkeypatch.setattr(subprocess, "Popen", nothing_is_read)
     folder = Folder(top, cache=tmp_path)
-    assert counts(folder) == [1, 1, 1, 100_000]
-    assert counts(folder.select(SOPInstanceUID="1.2.3.299999")) == [1, 1, 1, 1]
+    assert counts(folder) == [1, 1, 1, 20_000]
+    assert counts(folder.select(SOPInstanceUID="1.2.3.219999")) == [1, 1, 1, 1]

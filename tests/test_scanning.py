@@ -20,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
+from test_uploads import without_preamble
 
 from simple_orthanc.dicom_files import refusal
 from simple_orthanc.sources import scanning
@@ -212,6 +213,14 @@ def test_sequences_without_an_end_in_sight() -> None:
         by_hand(meta + before + item * 5)
 
 
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_file_without_preamble_that_is_cut_off(implicit: bool) -> None:
+    content = without_preamble(instance(1), implicit=implicit, little=True)
+    assert by_hand(content) == by_pydicom(content)
+    with pytest.raises(DamagedError, match="the file ends inside element"):
+        by_hand(content[:-1])
+
+
 def test_lengths_that_lie_are_not_believed() -> None:
     content = as_file(instance(1))
     place = content.index(b"\x20\x00\x13\x00IS") + 6
@@ -225,7 +234,14 @@ def test_tags_that_need_the_rest_of_the_header() -> None:
     dataset.add_new(0x00090010, "LO", "MAKER")
     dataset.add_new(0x00091001, "LO", "secret")
     content = as_file(dataset)
-    names = ('(0009,"MAKER",01)', "0009,1001", "TransferSyntaxUID", "ReferencedStudySequence.PatientName", "PatientID")
+    names = (
+        '(0009,"MAKER",01)',
+        "0009,1001",
+        "0008,9999",
+        "TransferSyntaxUID",
+        "ReferencedStudySequence.PatientName",
+        "PatientID",
+    )
     found = read_tags(io.BytesIO(content), len(content), tuple(map(parse_tag, names)))
     assert found == {
         '(0009,"MAKER",01)': ("secret",),

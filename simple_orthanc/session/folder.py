@@ -57,7 +57,7 @@ class Folder(Session):
     >>> folder = Folder(get_testdata_file("DICOMDIR", download=False))
     >>> folder.study_count, folder.series_count, folder.instance_count
     (6, 13, 31)
-    >>> folder.select(StudyDescription="*brain*").get_dicom_tag("SeriesDescription")
+    >>> folder.select(SeriesDescription="*brain*").get_dicom_tag("SeriesDescription")
     ['Routine Brain']
     """
 

@@ -20,6 +20,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -139,8 +140,10 @@ class FolderSource:
                 waiting.append((full, path, stamp))
         self._known, self._is_changed = known, bool(waiting) or known.keys() != was_known.keys()
         try:
-            for items in look_at(waiting):
-                known[items[0].path] = items
+            # Ended here, whatever happens, and not when the memory of it is freed: there may be helper processes.
+            with closing(look_at(waiting)) as looked:
+                for found in looked:
+                    known[found[0].path] = found
         except BaseException:
             # What has been read need not be read again.
             self._known = {path: items for path, items in known.items() if items}

@@ -15,7 +15,7 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -50,7 +50,7 @@ serve()
 """
 
 
-def look_at(waiting: Sequence[Met]) -> Iterator[list[Item]]:
+def look_at(waiting: Sequence[Met]) -> Generator[list[Item], None, None]:
     """Look at files; gives the items of each, in their order."""
     if len(waiting) < WORTH_HELPERS or processors() < 2 or not interpreter():
         yield from side_by_side(lambda met: look(*met), waiting, "reading headers")
