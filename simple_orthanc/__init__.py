@@ -4,7 +4,8 @@ The one line that does the whole job::
 
     image = Orthanc().select(PatientName='JaneDoe', SeriesDescription='ct_scan').get_array()
 
-`Orthanc` opens a session on a server; `LocalOrthanc` starts a server of one's own.
+`Orthanc` opens a session on a server, `Folder` one on the files in a folder; `LocalOrthanc` starts a server of one's
+own.
 """
 
 from simple_orthanc.conditions import exact, label, like, metadata, tag
@@ -32,7 +33,7 @@ from simple_orthanc.errors import (
 from simple_orthanc.geometry import Geometry
 from simple_orthanc.local import LocalOrthanc
 from simple_orthanc.query import Condition
-from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.session import Folder, Orthanc, Session
 from simple_orthanc.suv import SuvRecord
 from simple_orthanc.volume import Volume
 
@@ -44,6 +45,7 @@ __all__ = [
     "Condition",
     "DuplicateSlicesError",
     "EmptySelectionError",
+    "Folder",
     "Geometry",
     "InconsistentSlicesError",
     "JobError",

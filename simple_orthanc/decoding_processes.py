@@ -152,7 +152,7 @@ class DecodingProcesses:
     def _start(self, codec: str, samples: int) -> bool:
         """Start helpers if they are worth it, and say whether they were ever started."""
         worthwhile = int(self._instances * samples * _SECONDS[codec] / _SECONDS_EACH)
-        if min(self.width, worthwhile) < 2 or not _interpreter():
+        if min(self.width, worthwhile) < 2 or not interpreter():
             return False
         with self._lock:
             if not self._started and not self._closed:
@@ -212,7 +212,7 @@ class DecodingProcesses:
         return f"exit status {status}"
 
 
-def _interpreter() -> str | None:
+def interpreter() -> str | None:
     """Name the Python that can run a script, where this process is one."""
     frozen = getattr(sys, "frozen", False) or not sys.executable
     name = "" if frozen else Path(sys.executable).name.lower()

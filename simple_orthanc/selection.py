@@ -129,9 +129,12 @@ class Selection:
         if isinstance(condition, Not):
             return self._none_of(index, condition.inner)
         level = _level(index, condition)
+        before = index.source.requests
         searched = self.level is None and _candidates(index, condition, level)
         if isinstance(searched, list):
-            keys, how = searched, "here, from the index" if index.is_listed(level) else "server, checked here"
+            keys, how = searched, "here, from the index"
+            if index.source.requests > before:
+                how = "server, checked here"
         else:
             if self.level is not None and depth(self.level) > depth(level):
                 level = self.level

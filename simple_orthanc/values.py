@@ -27,7 +27,7 @@ Comparable: TypeAlias = "int | float | date | datetime | timedelta"
 _UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
 # These hold plain characters of the default repertoire, so the bytes say it all and pydicom's conversion, which refuses
 # what is malformed, is not needed.
-_PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
+PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 PADDING = " \0\t\r\n"
 
 _DATE = re.compile(r"(\d{4})([.\-]?)(\d{2})\2(\d{2})\Z", re.ASCII)
@@ -84,9 +84,9 @@ def _read_element(owner: Dataset, number: int, tag: Tag) -> Value:
     raw: Any = owner.get_item(number)
     vr = raw.VR or tag.vr
     if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
-        if vr == "UN" and tag.vr in _PLAIN_VRS:
+        if vr == "UN" and tag.vr in PLAIN_VRS:
             vr = tag.vr
-        if vr in _PLAIN_VRS:
+        if vr in PLAIN_VRS:
             return from_text(raw.value.decode("latin-1"), vr)
     return _from_element(owner[number])
 

@@ -180,6 +180,11 @@ def _no_server_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_kept_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPLE_ORTHANC_CACHE", "")
+
+
 def ask(server: LocalOrthanc, path: str, method: str = "GET", body: bytes | None = None) -> Any:
     """One request to a server without authentication, past the library under test; the JSON it answers."""
     request = urllib.request.Request(server.url + path, data=body, method=method)

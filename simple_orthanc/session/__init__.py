@@ -1,6 +1,7 @@
 """Sessions: the state and the verbs, and their openings on each kind of source."""
 
 from simple_orthanc.session.base import Session
+from simple_orthanc.session.folder import Folder
 from simple_orthanc.session.orthanc import Orthanc
 
-__all__ = ["Orthanc", "Session"]
+__all__ = ["Folder", "Orthanc", "Session"]

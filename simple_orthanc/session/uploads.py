@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import _read_file_meta_info, read_partial, read_preamble
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from simple_orthanc import elements
+from simple_orthanc.dicom_files import (
+    PassedBy,
+    is_zip,
+    looks_like_dicom,
+    members_of,
+    object_uid,
+    open_zip,
+    refusal,
+    walk,
+)
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.workers import map_ordered
 
@@ -25,12 +32,8 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["stored", "already stored", "conflict", "not DICOM", "filtered", "failed", "skipped"]
 
-_DICOMDIR = "1.2.840.10008.1.3.10"
 # Uploading is bounded by the server's writing; more threads than this only make it wait for its database.
 _WORKERS = 4
-# Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
-_BEGINNING = 64 * 1024
-_SOP_INSTANCE_UID = 0x00080018
 
 
 @dataclass(frozen=True)
@@ -90,25 +93,12 @@ def jobs_in_folder(folder: str | os.PathLike[str], recursive: bool) -> Iterator[
     top = Path(os.fspath(folder)).expanduser()
     if not top.is_dir():
         raise SelectionError(f"{top} is not a folder. upload_file uploads a single file.")
-    yield from _walk(top, recursive, {top.resolve()})
-
-
-def _walk(folder: Path, recursive: bool, entered: set[Path]) -> Iterator[Pending]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        yield Report(str(folder), status="skipped", message=f"the folder cannot be read: {error.strerror}")
-        return
-    for path in entries:
-        if not path.is_dir():
-            yield from _jobs_in_file(path)
-        elif not recursive:
-            yield Report(str(path), status="skipped", message="a folder: recursive=True enters it")
-        elif path.resolve() in entered:
-            yield Report(str(path), status="skipped", message="a link to a folder that was entered already")
+    for met in walk(str(top), recursive):
+        if isinstance(met, PassedBy):
+            is_lost = met.reason in ("no such file", "not a regular file")
+            yield Report(met.path, status="failed" if is_lost else "skipped", message=met.message)
         else:
-            entered.add(path.resolve())
-            yield from _walk(path, recursive, entered)
+            yield from _jobs_in_file(Path(met.path))
 
 
 def _jobs_in_file(path: Path) -> Iterator[Pending]:
@@ -122,14 +112,14 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
     except OSError as error:
         yield Report(str(path), status="failed", message=f"the file cannot be read: {error.strerror}")
         return
-    if beginning == b"PK\x03\x04" or beginning == b"PK\x05\x06":
+    if is_zip(beginning):
         yield from _jobs_in_zip(str(path), path)
     else:
         yield Job(str(path), None, path.read_bytes)
 
 
 def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:
-    if content[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+    if is_zip(content):
         yield from _jobs_in_zip(path, io.BytesIO(content))
     else:
         yield Job(path, None, lambda: content)
@@ -138,11 +128,11 @@ def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:
 def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]:
     """Give the members of a zip; each is read when its turn comes, so that the whole is never in memory."""
     try:
-        archive = zipfile.ZipFile(file)
-    except Exception as error:  # a damaged zip can fail in as many ways as it has fields
-        yield Report(path, status="failed", message=f"a broken zip: {error}")
+        archive = open_zip(file)
+    except ValueError as error:
+        yield Report(path, status="failed", message=str(error))
         return
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = members_of(archive)
     if not members:
         yield Report(path, status="skipped", message="a zip without files")
     for member in members:
@@ -257,10 +247,10 @@ class Uploader:
             return replace(report, message=error.message)
         except Exception as error:  # a member of a zip, or a dataset, can fail in as many ways as there are libraries
             return replace(report, message=f"cannot be read: {error}")
-        refused = _refusal(content, test_dicom, in_zip=job.member is not None)
+        refused = refusal(content, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
             return replace(report, status=refused[0], message=refused[1])
-        return self._send(replace(report, uid=_uid(content)), content)
+        return self._send(replace(report, uid=object_uid(content)), content)
 
     def _send(self, report: Report, content: bytes) -> Report | _Gone:
         try:
@@ -312,60 +302,3 @@ class _Gone:
     """The server no longer answers."""
 
     error: TransportError
-
-
-def _refusal(content: bytes, test_dicom: bool, *, in_zip: bool) -> tuple[Status, str] | None:
-    """Say why a file is not sent; None: it is."""
-    if not content:
-        return "not DICOM", "the file is empty"
-    if in_zip and content[:4] == b"PK\x03\x04":
-        return "skipped", "a zip inside a zip"
-    if content[128:132] == b"DICM":
-        if _file_meta(content).get("MediaStorageSOPClassUID") == _DICOMDIR:
-            return "skipped", "a DICOMDIR: a list of files, not an object"
-        return None
-    if test_dicom and not looks_like_dicom(content):
-        return "not DICOM", "neither the DICM prefix nor a DICOM dataset without it"
-    return None
-
-
-def looks_like_dicom(content: bytes) -> bool:
-    """Say whether bytes are a DICOM file: with the prefix of PS3.10, section 7.1, or a dataset without it.
-
-    Such a dataset begins with an element of group 0002 or 0008, in one of the two byte orders.
-
-    Examples
-    --------
-    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"%PDF-1.4")
-    (True, False)
-    """
-    if content[128:132] == b"DICM":
-        return True
-    if len(content) < 8 or content[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02"):
-        return False
-    try:
-        header = pydicom.dcmread(io.BytesIO(content[:_BEGINNING]), force=True, specific_tags=["SOPClassUID"])
-    except Exception:  # whatever pydicom stumbles over, this is not a dataset
-        return False
-    return bool(header.get("SOPClassUID"))
-
-
-def _file_meta(content: bytes) -> Dataset:
-    """Read the file meta information (PS3.10, section 7.1) alone: of what follows pydicom might have much to say."""
-    stream = io.BytesIO(content[:_BEGINNING])
-    try:
-        return _read_file_meta_info(stream) if read_preamble(stream, force=True) is not None else Dataset()
-    except Exception:  # a broken file meta group is the server's to judge
-        return Dataset()
-
-
-def _uid(content: bytes) -> str | None:
-    """Say which object a file holds: the dataset's own word, which the server goes by too; or else its file meta's."""
-    try:
-        beginning = io.BytesIO(content[:_BEGINNING])
-        header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
-        if named := elements.text(header, "SOPInstanceUID"):
-            return named
-    except Exception:  # what has no SOPInstanceUID that can be read is still sent
-        pass
-    return str(_file_meta(content).get("MediaStorageSOPInstanceUID", "")) or None

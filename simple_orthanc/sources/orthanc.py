@@ -2,8 +2,8 @@
 
 What the server is trusted with, and why
 ----------------------------------------
-- The tags in `_INDEX` are in the database of every Orthanc since 1.4.2, at the level where DICOM puts them. Orthanc
-  keeps further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName,
+- The tags in `simple_orthanc.sources.index_tags` are in the database of every Orthanc since 1.4.2. Orthanc keeps
+  further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName,
   ContrastBolusAgent ...): there the first instance speaks for all, so they are read from every file.
 - The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments,
   OtherPatientIDs) are read from the files too.
@@ -37,6 +37,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.feed import count_all, read_changes, read_last
+from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.plain_headers import Scanner
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
@@ -54,23 +55,6 @@ _UIDS = 400
 # Up to so many rows are asked for by their ids; for more, the whole level is listed, which costs less.
 _BY_ID = 200
 _HEADER_BYTES = 16 * 1024
-
-_INDEX: dict[Level, str] = {
-    "study": """
-        0010,0010 0010,0020 0010,0030 0010,0040 0008,0020 0008,0030 0008,0050 0008,0080 0008,0090 0008,1030 0020,000d
-        0020,0010 0032,1032 0032,1060
-    """,
-    "series": """
-        0008,0021 0008,0031 0008,0060 0008,0070 0008,1010 0008,103e 0008,1070 0018,0015 0018,1030 0020,000e 0020,0011
-        0040,0254 0054,1000
-    """,
-    "instance": "0008,0012 0008,0013 0008,0018 0020,0012 0020,0013 0020,0032 0020,0037 0020,0100 0028,0008 0054,1330",
-}
-_PATIENT_INDEX = "0010,0010 0010,0020 0010,0030 0010,0040"
-_BY_NUMBER: dict[Level, dict[str, Tag]] = {
-    level: {number: parse_tag(number) for number in numbers.split()} for level, numbers in _INDEX.items()
-}
-_LEVEL_OF: dict[str, Level] = {tag.name: level for level, tags in _BY_NUMBER.items() for tag in tags.values()}
 
 _PARENT = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN = {"study": "Series", "series": "Instances"}
@@ -117,13 +101,10 @@ class OrthancSource:
         return read_changes(self.transport, since)
 
     def indexed(self, tag: Tag) -> Level | None:
-        return _LEVEL_OF.get(tag.name)
+        return LEVEL_OF.get(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        # Orthanc refuses wildcards on UI, and would compare dates and numbers as texts.
-        if tag.name == "SOPInstanceUID":
-            return True
-        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
+        return can_be_searched(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
         yield from self._to_rows(level, self._listed(level))
@@ -210,7 +191,7 @@ class OrthancSource:
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
         rows: list[Row] = []
         doubtful: list[Row] = []
-        known = _BY_NUMBER[level]
+        known = BY_NUMBER[level]
         for answer in answers:
             if not answer:
                 continue
@@ -253,7 +234,7 @@ class OrthancSource:
             key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
         header = self.header(key)
         values = dict(row.values)
-        for tag in _BY_NUMBER[level].values():
+        for tag in BY_NUMBER[level].values():
             # What the server left out is left out: only texts that are there may be mangled.
             if tag.name in values:
                 values[tag.name] = read_value(header, tag)
@@ -426,7 +407,7 @@ class OrthancSource:
         """The keywords that the server keeps in its database, level by level."""
         listed = self.rest.capabilities.tags_by_level
         if not listed:  # before Orthanc 1.11.0, which cannot be told to keep others
-            listed = {"patient": tuple(_PATIENT_INDEX.split()), **{k: tuple(v.split()) for k, v in _INDEX.items()}}
+            listed = NUMBERS
         return {level: [parse_tag(number).name for number in numbers] for level, numbers in listed.items()}
 
     def close(self) -> None:

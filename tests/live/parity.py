@@ -1,0 +1,204 @@
+"""Whether two sessions on the same files give the same answers: counts, tables, selections, headers and volumes."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simple_orthanc import Session, exact, like, tag
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.levels import LEVELS
+
+Narrow = Callable[[Session], Session]
+
+# What a table of each level shows besides its own columns: tags that only the files know, of every kind.
+MORE = {
+    "patient": ["PatientName", "instance_count", "StudyDescription"],
+    "study": ["PatientAge", "ReferringPhysicianName", "series_count", "ManufacturerModelName"],
+    "series": ["KVP", "Rows", "PixelSpacing", "FrameOfReferenceUID", "SeriesDescription", "ContrastBolusAgent"],
+    "instance": [
+        *("SOPClassUID", "ImageType", "Rows", "Columns", "PixelSpacing", "SliceThickness", "AcquisitionDate"),
+        *("AcquisitionTime", "WindowCenter", "RescaleSlope", "ImageComments", "SpecificCharacterSet", "KVP"),
+        *("RadiopharmaceuticalInformationSequence.RadionuclideTotalDose", "TransferSyntaxUID", "PixelPaddingValue"),
+        *("0009,0010", '(0009,"GEMS_IDEN_01",01)', "PatientComments", "BurnedInAnnotation", "FrameIncrementPointer"),
+    ],
+}
+
+
+def select(*conditions: Any, **tags: Any) -> Narrow:
+    return lambda session: session.select(*conditions, **tags)
+
+
+def exclude(*conditions: Any, **tags: Any) -> Narrow:
+    return lambda session: session.exclude(*conditions, **tags)
+
+
+def chained(*steps: Narrow) -> Narrow:
+    def narrow(session: Session) -> Session:
+        for step in steps:
+            step(session)
+        return session
+
+    return narrow
+
+
+def about_anything() -> dict[str, Narrow]:
+    """Give selections that say something about any archive."""
+    found: dict[str, Narrow] = {
+        "all": select(),
+        "any modality": select(Modality="*"),
+        "small letters": select(Modality="ct"),
+        "several": select(Modality=["MR", "PT"]),
+        "none of several": exclude(Modality=["MR", "PT"]),
+        "missing": select(SeriesDescription=None),
+        "not missing": select(~tag("SeriesDescription").is_missing()),
+        "not equal": select(tag("Modality") != "MR"),
+        "wildcards": select(PatientName="*^*"),
+        "one letter": select(PatientSex="?"),
+        "like": select(tag("SeriesDescription") == like("*t*")),
+        "exact": select(PatientName=exact("CompressedSamples^CT1")),
+        "expression": select(SeriesDescription=re.compile("[0-9]")),
+        "matches": select(tag("PatientName").matches("^[A-M]")),
+        "function": select(PatientName=lambda name: len(name) > 10),
+        "range of dates": select(StudyDate=("20040101", "20101231")),
+        "open range": select(StudyDate=(datetime.date(2004, 1, 2), None)),
+        "range as text": select(StudyDate="20040101-20041231"),
+        "date": select(StudyDate=datetime.date(2004, 1, 19)),
+        "time": select(StudyTime=("0900", "1500")),
+        "no date": select(StudyDate=None),
+        "number in the index": select(InstanceNumber=1),
+        "number as text": select(SeriesNumber="1"),
+        "range of numbers": select(InstanceNumber=(2, 5)),
+        "number in files": select(Rows=(100, 600)),
+        "missing in files": select(KVP=None),
+        "less": select(tag("SliceThickness") < 5),
+        "between": select(tag("PixelSpacing").between(0.5, 1.0)),
+        "isin": select(tag("BitsAllocated").isin([8, 32])),
+        "text in files": select(ImageType="ORIGINAL"),
+        "list of texts": select(ImageType=["DERIVED", "axial"]),
+        "comments": select(ImageComments="*a*"),
+        "class": select(SOPClassUID="1.2.840.10008.5.1.4.1.1.2"),
+        "syntax": select(TransferSyntaxUID="1.2.840.10008.1.2.1"),
+        "instances by UID": select(SOPInstanceUID="*.1"),
+        "path": select(**{"RadiopharmaceuticalInformationSequence.RadionuclideTotalDose": (1, None)}),
+        "private": select(**{'(0009,"GEMS_IDEN_01",01)': "*"}),
+        "position": select(tag("ImagePositionPatient") > 0),
+        "frames": select(tag("NumberOfFrames") > 1),
+        "institution": exclude(InstitutionName="*a*"),
+        "maker": select(Manufacturer="*g*"),
+        "both": select(Modality="CT", PatientName="*"),
+        "either": select((tag("Modality") == "MR") | (tag("Rows") > 500)),
+        "neither": select(~((tag("Modality") == "MR") | (tag("Rows") > 500))),
+        "and": select((tag("Modality") == "CT") & (tag("KVP") >= 100)),
+        "steps": chained(select(Modality=["CT", "MR"]), exclude(PatientSex="F"), select(tag("Rows") >= 64)),
+        "exclude files": exclude(tag("Rows") < 200),
+        "exclude both": exclude(Modality="CT", PatientSex="M"),
+        "sorted": lambda session: session.select(Modality=["CT", "MR"]).sort_by("SliceLocation", "descending"),
+        "nothing": select(PatientName="nobody at all"),
+    }
+    return found
+
+
+def about(session: Session) -> dict[str, Narrow]:
+    """Give selections by what an archive holds: each kind of identifier, and the session's own values."""
+    found: dict[str, Narrow] = {}
+    for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber"):
+        values = session.get_dicom_tag(name)
+        for text in values[:1] + values[-1:]:
+            found[f"{name} {text}"] = select(**{name: text})
+            found[f"positional {name} {text}"] = select(text)
+    for name in ("PatientName", "SeriesDescription", "StudyDescription", "ImageType", "SliceThickness", "StudyDate"):
+        for value in session.get_dicom_tag(name)[:3]:
+            found[f"{name} {value!r}"] = select(**{name: value})
+    return found
+
+
+def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
+    """Narrow a copy of a session; gives the copy, and what was said or raised."""
+    copied = session.copy()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            narrow(copied)
+        except OrthancError as error:
+            return copied, f"{type(error).__name__}"
+    return copied, " ".join(sorted(str(each.message) for each in said))
+
+
+def assert_same(one: Session, other: Session, name: str, narrow: Narrow) -> None:
+    """See that a selection is the same in both: at all levels, in the same order, for the same reason if it fails."""
+    (first, said), (second, said_too) = answer(narrow, one), answer(narrow, other)
+    assert said == said_too, name
+    for level in LEVELS:
+        counts = [getattr(session, f"{level}_count") for session in (first, second)]
+        assert counts[0] == counts[1], f"{name}: {level}s {counts}"
+    identifiers = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    lists = [
+        [session.get_dicom_tag(each, unique=False, level="instance") for each in identifiers]
+        for session in (first, second)
+    ]
+    assert lists[0] == lists[1], name
+
+
+def assert_same_tables(one: Session, other: Session) -> None:
+    """See that tables, lists of values and counts of values are the same at every level."""
+    for level in LEVELS:
+        for names in ([], MORE[level]):
+            for varying in ("na", "list"):
+                tables, said = [], []
+                for session in (one, other):
+                    with warnings.catch_warnings(record=True) as warned:
+                        warnings.simplefilter("always")
+                        tables.append(session.table(*names, level=level, varying=varying))  # type: ignore[arg-type]
+                    said.append([str(each.message) for each in warned])
+                pd.testing.assert_frame_equal(tables[0], tables[1])
+                assert said[0] == said[1], (level, names)
+    for name in ("PatientName", "Modality", "SeriesDescription", "Rows", "ImageType", "StudyDate", "KVP"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert one.get_dicom_tag(name) == other.get_dicom_tag(name), name
+            pd.testing.assert_series_equal(one.value_counts(name), other.value_counts(name))
+
+
+def assert_same_volumes(one: Session, other: Session) -> int:
+    """See that the volumes are the same to the bit, and fail for the same reasons; gives how many were compared."""
+    compared = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        volumes, others = one.get_volumes(), other.get_volumes()
+        assert list(volumes) == list(others)
+        pd.testing.assert_frame_equal(one.volume_table(), other.volume_table())
+        for label in volumes:
+            found = [_volume(each, label) for each in (volumes, others)]
+            if isinstance(found[0], str):
+                assert found[0] == found[1], label
+                continue
+            first, second = found
+            assert first.array.dtype == second.array.dtype
+            assert np.array_equal(first.array, second.array, equal_nan=first.array.dtype.kind == "f"), label
+            assert first.geometry == second.geometry
+            assert (first.units, first.log) == (second.units, second.log)
+            pd.testing.assert_frame_equal(first.slices, second.slices)
+            compared += 1
+    return compared
+
+
+def _volume(volumes: Any, label: str) -> Any:
+    try:
+        return volumes[label]
+    except OrthancError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def assert_same_files(one: Session, other: Session, places: Sequence[int]) -> None:
+    """See that headers and instances are the same."""
+    for place in places:
+        first, second = one.get_header(place), other.get_header(place)
+        assert first == second
+        assert first.file_meta == second.file_meta
