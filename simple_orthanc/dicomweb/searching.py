@@ -1,0 +1,283 @@
+"""QIDO-RS: the search transaction (PS3.18 section 10.6), page by page to the end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from simple_orthanc.dicomweb.model import text
+from simple_orthanc.dicomweb.service import Service, resource, warn
+from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.tags import parse_tag
+
+PAGE = 1000
+"""How many results are asked for at once unless another number is given."""
+
+MOST_RESULTS = 10_000_000
+"""Results after which a search is taken to be endless."""
+
+_SMALL_PAGE = 100
+_MORE = re.compile(r"additional results|exceeded the maximum", re.IGNORECASE)
+
+_KEYS = ("00100020", "0020000D", "0020000E", "00080018")
+
+_Key = tuple[str, ...]
+_Item = dict[str, Any]
+
+
+class Search(Service):
+    """The searches; see `Transactions`."""
+
+    def search_studies(
+        self,
+        filters: Mapping[str, str] | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        fuzzy: bool = False,
+        fields: Sequence[str] = (),
+        page: int = PAGE,
+    ) -> Iterator[dict[str, Any]]:
+        """Search for studies, all of them unless `limit` says otherwise.
+
+        Parameters
+        ----------
+        filters : mapping of str to str, optional
+            Attribute to what it must match, by the rules of PS3.4 section C.2.2.2: keyword, number or path into
+            sequences (``"RequestAttributesSequence.ScheduledProcedureStepID"``) to the text; ``*`` and ``?``, ranges
+            (``"20200101-20201231"``) and lists of UIDs (``"1.2,1.3"``) are the server's to understand. Servers differ
+            in whether case matters.
+        limit : int, optional
+            At most so many results in total.
+        offset : int, default 0
+            How many of the first results are left out.
+        fuzzy : bool, default False
+            Match names of persons by sound or the like. A server that cannot says so, which becomes a warning.
+        fields : sequence of str, default ()
+            Attributes to give beyond those that a server gives by itself, or ``("all",)``.
+        page : int, default 1000
+            How many results are asked for at once.
+
+        Yields
+        ------
+        dict
+            One study in the DICOM JSON model (PS3.18 annex F).
+
+        Raises
+        ------
+        UnknownTagError
+            If an attribute is none, before anything is asked.
+        TransportError
+            If what comes is not DICOM JSON, or the server says that there is more and gives no way to get it.
+        ServerError
+            If the server refuses, for instance to filter by an attribute.
+
+        Warns
+        -----
+        UserWarning
+            If names were matched literally although `fuzzy` was asked for.
+
+        Examples
+        --------
+        >>> studies = transactions.search_studies({"PatientID": "p*"}, fields=["StudyDescription"])  # doctest: +SKIP
+        >>> [text(study, "StudyDescription") for study in studies]  # doctest: +SKIP
+        ['Chest', 'Head']
+        """
+        path = self._path("qido", "studies")
+        return self._searched(path, filters, limit, offset, fuzzy, fields, page)
+
+    def search_series(
+        self,
+        study: str | None = None,
+        filters: Mapping[str, str] | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        fuzzy: bool = False,
+        fields: Sequence[str] = (),
+        page: int = PAGE,
+    ) -> Iterator[dict[str, Any]]:
+        """Search for series, of one study or of all. Parameters and errors as for `search_studies`."""
+        path = self._path("qido", *resource(study), "series")
+        return self._searched(path, filters, limit, offset, fuzzy, fields, page)
+
+    def search_instances(
+        self,
+        study: str | None = None,
+        series: str | None = None,
+        filters: Mapping[str, str] | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        fuzzy: bool = False,
+        fields: Sequence[str] = (),
+        page: int = PAGE,
+    ) -> Iterator[dict[str, Any]]:
+        """Search for instances, of one series, one study or all. Parameters and errors as for `search_studies`."""
+        if series is not None and study is None:
+            raise SelectionError(
+                f"The instances of series {series} were asked for without its study; give the StudyInstanceUID too, "
+                'or search all instances with filters={"SeriesInstanceUID": ...}.'
+            )
+        path = self._path("qido", *resource(study, series), "instances")
+        return self._searched(path, filters, limit, offset, fuzzy, fields, page)
+
+    def _searched(
+        self,
+        path: str,
+        filters: Mapping[str, str] | None,
+        limit: int | None,
+        offset: int,
+        fuzzy: bool,
+        fields: Sequence[str],
+        page: int,
+    ) -> Iterator[_Item]:
+        numbers: list[tuple[str, Any, int]] = [("limit", limit, 0), ("offset", offset, 0), ("page", page, 1)]
+        for name, number, least in numbers:
+            if (number is not None or name != "limit") and (
+                isinstance(number, bool) or not isinstance(number, int) or number < least
+            ):
+                raise SelectionError(f"{name} is {number!r}; give a whole number from {least} on.")
+        query = query_text(filters or {}, fuzzy, fields)
+        return islice(_Pages(self, path, query, offset, page, fuzzy).results(limit), limit)
+
+
+def query_text(filters: Mapping[str, str], fuzzy: bool, fields: Sequence[str]) -> str:
+    """Write the query of a search, percent-encoded.
+
+    Examples
+    --------
+    >>> query_text({"PatientName": "Doe^J*", "0008,0050": "a b"}, False, ["StudyDescription"])
+    '00100010=Doe%5EJ%2A&00080050=a%20b&includefield=00081030'
+    """
+    pairs = [(attribute(name), _filter_text(name, value)) for name, value in filters.items()]
+    if fuzzy:
+        pairs.append(("fuzzymatching", "true"))
+    wanted = (fields,) if isinstance(fields, str) else fields
+    pairs += [("includefield", "all" if field == "all" else attribute(field)) for field in wanted]
+    return "&".join(f"{quote(name, safe='.')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def _filter_text(name: str, value: object) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise SelectionError(f"The filter {name} is of type {type(value).__name__}; give text as DICOM writes it.")
+    return value
+
+
+def attribute(name: str) -> str:
+    """Write an attribute as a search wants it: its eight digits, or several of them joined by dots.
+
+    Examples
+    --------
+    >>> attribute("RequestAttributesSequence.ScheduledProcedureStepID")
+    '00400275.00400009'
+    """
+    steps = parse_tag(name).steps
+    for step in steps:
+        if step.creator is not None or step.item is not None:
+            raise SelectionError(
+                f"A search cannot ask for {name}: it names neither creators nor items of a sequence (PS3.18 section "
+                '8.3.4.1). Give the number as it stands in the files, such as "0009,1001", or the path without items.'
+            )
+    return ".".join(f"{step.number:08X}" for step in steps)
+
+
+class _Pages:
+    """The pages of one search, until nothing new comes."""
+
+    def __init__(self, service: Search, path: str, query: str, offset: int, page: int, fuzzy: bool) -> None:
+        self._service, self._path, self._query = service, path, query
+        self._offset, self._page, self._fuzzy = offset, page, fuzzy
+        self._said: set[str] = set()
+        self._more = False
+
+    def results(self, limit: int | None) -> Iterator[_Item]:
+        """Yield the results. Only a page that brings nothing new is known to be the last: servers cap as they like."""
+        seen: set[_Key] = set()
+        offset, given, may_be_cut = self._offset, 0, False
+        while limit is None or given < limit:
+            size = self._page if limit is None else min(self._page, limit - given)
+            items = self._ask(size, offset)
+            if not items:
+                if self._more:
+                    raise self._withheld()
+                return
+            if offset and not given and _key(items[0]) == self._first():
+                yield from self._unpaged(set(), self._offset)
+                return
+            # Two results of one page may share their identifiers, where two patients share a study.
+            new = [item for item in items if _key(item) not in seen]
+            if not new:
+                # The same again, so this server knows no offset: all that it has, unless it cut at the limit.
+                if may_be_cut or self._more:
+                    yield from self._unpaged(seen, 0)
+                return
+            seen.update(map(_key, new))
+            yield from new
+            given += len(new)
+            offset += len(items)
+            may_be_cut = len(items) == min(size, self._page)
+            if given > MOST_RESULTS:
+                raise TransportError(
+                    f"{self._service} gave more than {MOST_RESULTS} results to one search, and went on. Search for "
+                    "less at once, by filters; if that is not what the archive holds, its server is at fault."
+                )
+
+    def _first(self) -> _Key | None:
+        items = self._ask(1, 0)
+        return _key(items[0]) if items else None
+
+    def _unpaged(self, seen: set[_Key], skipped: int) -> Iterator[_Item]:
+        """Ask for everything at once, which is all that is left with a server that ignores the offset."""
+        self._more = False
+        items = self._ask(None, 0)
+        if self._more:
+            raise self._withheld()
+        yield from (item for item in items[skipped:] if _key(item) not in seen)
+
+    def _withheld(self) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self._service} says that there are more results than it gave, and gives no others where it is asked to "
+            "go on from there. Search for less at once, by filters such as a range of StudyDate."
+        )
+
+    def _ask(self, size: int | None, offset: int) -> list[_Item]:
+        paging = [] if size is None else [f"limit={size}"]
+        paging += [f"offset={offset}"] if offset else []
+        query = "&".join([*([self._query] if self._query else []), *paging])
+        try:
+            items, headers = self._service._json(f"{self._path}?{query}" if query else self._path)
+        except ServerError as error:
+            # Some servers call a limit wrong that is above their own.
+            if error.status not in (400, 413) or size is None or size <= _SMALL_PAGE:
+                raise
+            self._page = _SMALL_PAGE
+            return self._ask(_SMALL_PAGE, offset)
+        self._heed(headers.get("Warning", ""))
+        return items
+
+    def _heed(self, warning: str) -> None:
+        """Take a warning of the server for what it means (PS3.18 sections 8.3.4.2 and 8.3.4.4), or pass it on."""
+        said = " ".join(warning.split())[:300]
+        self._more = bool(_MORE.search(said))
+        if not said.startswith("299") or self._more or said in self._said:
+            return
+        self._said.add(said)
+        if "fuzzymatching" in said.lower() and self._fuzzy:
+            warn(
+                f"{self._service} does not match names of persons by sound or the like: what was found matches as it "
+                "is written. Search with wildcards, as in 'Doe*'."
+            )
+        else:
+            warn(f"{self._service} says of a search: {said}")
+
+
+def _key(item: _Item) -> _Key:
+    key = tuple(text(item, number) for number in _KEYS)
+    return key if any(key[1:]) else (json.dumps(item, sort_keys=True),)
