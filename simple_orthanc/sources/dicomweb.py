@@ -1,0 +1,584 @@
+"""A DICOMweb server as a source: what it is asked, and how its answers become rows and values.
+
+What such a server is trusted with, and why
+-------------------------------------------
+- Filters are sent for whole identifiers of plain characters only. Servers differ in whether case matters and in what
+  they make of wildcards (Orthanc's plugin before 1.24 takes a percent-encoded ``*`` for a star), letters with accents
+  and names, and nothing in an answer shows that something was left out; so all else is listed, and decided here.
+- Several UIDs in one filter are asked for once; whatever did not come is asked for by itself.
+- A tag that a search has given for any object of a level is one that the server searches. One that never came may be
+  missing everywhere, or be withheld: such tags stay unanswered in their rows, and files are looked at once somebody
+  asks (`DicomWebSource.read_again`).
+- Values of images are read from the metadata of a series, if its first instance's metadata have all that the file has:
+  a server may be told to keep less. What JSON cannot say with certainty is read from the file:
+  see `simple_orthanc.sources.dicom_json`.
+
+What cannot be
+--------------
+DICOMweb names a study, series or instance by its UID alone. Where one UID stands under two patients, rows tell them
+apart as long as the server names the patient in them, but only one of the two can be read: the other raises.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicomweb import Transactions
+from simple_orthanc.display import stacklevel
+from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.levels import LEVELS, Level, depth
+from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
+from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read_json, text_of
+from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
+from simple_orthanc.sources.parts import PIXELS
+from simple_orthanc.sources.texts import casts_doubt
+from simple_orthanc.tags import Tag, parse_tag
+from simple_orthanc.transport import Transport
+from simple_orthanc.values import Value, read_value
+from simple_orthanc.workers import map_ordered
+
+# How many UIDs one filter lists: a URL of 4,000 characters is taken everywhere.
+_UIDS = 50
+# Of more rows with unanswered tags than this, so many are looked at, evenly spread, before all are.
+_SAMPLE = 60
+
+UID_TAGS: dict[Level, str] = {
+    "patient": "PatientID",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
+}
+_NUMBER_OF_CHILDREN: dict[Level, str] = {
+    "study": "NumberOfStudyRelatedSeries",
+    "series": "NumberOfSeriesRelatedInstances",
+}
+_PATIENT_ID = parse_tag("PatientID")
+_SEARCHABLE = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+# What no server can take for anything else, and no encoding of a URL changes.
+_PLAIN = re.compile(r"[A-Za-z0-9.-]+\Z")
+_UID = re.compile(r"[0-9.]+\Z")
+# An origin server need not search below one study, or for what it keeps no index of.
+_CANNOT_SEARCH = (400, 404, 405, 413, 414, 422, 501)
+
+
+class Key(NamedTuple):
+    """The identifiers that name an object; those below it are empty."""
+
+    patient: str
+    study: str = ""
+    series: str = ""
+    instance: str = ""
+
+    @classmethod
+    def parse(cls, key: str) -> Key:
+        """Read a key: the UIDs from the study's on, and the PatientID."""
+        *uids, patient = key.split("/")
+        return cls(unquote(patient), *map(unquote, uids))
+
+    def __str__(self) -> str:
+        uids = [uid for uid in (self.study, self.series, self.instance) if uid]
+        return "/".join([*(quote(uid, safe="") for uid in uids), quote(self.patient, safe=" ")])
+
+    @property
+    def parent(self) -> Key:
+        """What the object lies in."""
+        if self.instance:
+            return self._replace(instance="")
+        return self._replace(series="") if self.series else self._replace(study="")
+
+
+class DicomWebSource:
+    """A DICOMweb server; see `simple_orthanc.sources.base.Source` for the methods.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    rest : Transactions
+        The transactions over it.
+    """
+
+    def __init__(self, transport: Transport, rest: Transactions) -> None:
+        self.transport, self.rest = transport, rest
+        # Names of tags that searches have given; what a study's UID stands under; how much there is in what.
+        self._given: dict[Level, set[str]] = {level: set() for level in LEVELS}
+        self._patients: dict[str, set[str]] = {}
+        self._numbers: dict[str, int] = {}
+        self._studies: list[dict[str, Any]] | None = None
+        self._trusts_metadata: bool | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def description(self) -> str:
+        return self.transport.url
+
+    @property
+    def requests(self) -> int:
+        return self.transport.requests
+
+    def connect(self) -> None:
+        """Ask for one study.
+
+        Raises
+        ------
+        TransportError
+            Nothing answers there, or not as DICOMweb does.
+        """
+        hint = "Give the root of the service; Orthanc's is '/dicom-web' below its own, as in 'http://127.0.0.1:8042/dicom-web'."
+        try:
+            next(iter(self.rest.search_studies(limit=1)), None)
+        except NotFoundError as error:
+            raise TransportError(f"{self.description} has no DICOMweb search for studies. {hint} {error}") from None
+        except TransportError as error:
+            if type(error) is TransportError and "JSON" in error.message:
+                raise TransportError(f"{error.message} {hint}") from None
+            raise
+
+    # What there is
+
+    def counts(self) -> Mapping[Level, int]:
+        studies = self._all_studies()
+        patients = {text_of(study, "PatientID") for study in studies}
+        series = [number_of(study, "NumberOfStudyRelatedSeries") for study in studies]
+        instances = [number_of(study, "NumberOfStudyRelatedInstances") for study in studies]
+        counted = {
+            "series": None if None in series else sum(number or 0 for number in series),
+            "instance": None if None in instances else sum(number or 0 for number in instances),
+        }
+        levels: tuple[Level, ...] = ("series", "instance")
+        for level in levels:
+            if counted[level] is None:
+                counted[level] = sum(1 for _ in self.listing(level))
+        return {
+            "patient": len(patients),
+            "study": len(studies),
+            "series": counted["series"] or 0,
+            "instance": counted["instance"] or 0,
+        }
+
+    def revision(self) -> Revision:
+        self._studies = None
+        return Revision(None)
+
+    def changes(self, since: Revision) -> Changes:
+        return Changes(self.revision(), None, True)
+
+    def indexed(self, tag: Tag) -> Level | None:
+        return LEVEL_OF.get(tag.name)
+
+    def searchable(self, tag: Tag) -> bool:
+        return tag.name in _SEARCHABLE
+
+    def _all_studies(self) -> list[dict[str, Any]]:
+        if self._studies is None:
+            self._studies = list(self._search("study", {}))
+        return self._studies
+
+    def listing(self, level: Level) -> Iterator[Row]:
+        if level == "study":
+            yield from self._to_rows(level, self._all_studies())
+            return
+        try:
+            answers = list(self._search(level, {}))
+        except ServerError as error:
+            if error.status not in _CANNOT_SEARCH:
+                raise
+            above: Level = LEVELS[depth(level) - 1]
+            yield from self._below_each(level, list(self.listing(above)))
+            return
+        yield from self._to_rows(level, answers)
+
+    def _search(
+        self, level: Level, filters: Mapping[str, str], inside: Key | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        above = [UID_TAGS[each] for each in LEVELS[: depth(level)]]
+        more = [_NUMBER_OF_CHILDREN[level]] if level in _NUMBER_OF_CHILDREN else []
+        more += ["NumberOfStudyRelatedInstances"] if level == "study" else []
+        fields = list(dict.fromkeys([*above, *(tag.name for tag in BY_NUMBER[level].values()), *more]))
+        if level == "study":
+            return self.rest.search_studies(filters, fields=fields, limit=limit)
+        study = inside.study if inside else None
+        if level == "series":
+            return self.rest.search_series(study, filters, fields=fields, limit=limit)
+        series = inside.series or None if inside else None
+        return self.rest.search_instances(study, series, filters, fields=fields, limit=limit)
+
+    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
+        if not all(_PLAIN.match(pattern) for pattern in patterns):
+            yield from self.listing(level)
+            return
+        rows: dict[str, Row] = {}
+        try:
+            for answers in map_ordered(lambda text: list(self._search(level, {tag.keyword: text})), patterns):
+                rows.update((row.key, row) for row in self._to_rows(level, answers))
+        except ServerError as error:
+            if error.status not in _CANNOT_SEARCH:
+                raise
+            yield from self.listing(level)
+            return
+        yield from rows.values()
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
+        wanted = {row.key: row for row in parents}
+        found: dict[str, int] = dict.fromkeys(wanted, 0)
+        if len(parents) > 1:
+            for row in self._by_list(level, [Key.parse(row.key) for row in parents]):
+                if row.parent in found:
+                    found[row.parent] += 1
+                    yield row
+        # A server that knows no lists of UIDs finds nothing, or only the first.
+        lacking = [row for key, row in wanted.items() if not found[key] or found[key] < self._numbers.get(key, 0)]
+        yield from self._below_each(level, lacking)
+
+    def _by_list(self, level: Level, parents: Sequence[Key]) -> Iterator[Row]:
+        above: Level = LEVELS[depth(level) - 1]
+        uids = list(dict.fromkeys(parent[depth(above)] for parent in parents))
+        plain = [uid for uid in uids if _UID.match(uid)]
+
+        def ask(batch: Sequence[str]) -> list[dict[str, Any]]:
+            try:
+                return list(self._search(level, {UID_TAGS[above]: ",".join(batch)}))
+            except ServerError as error:
+                if error.status not in _CANNOT_SEARCH:
+                    raise
+                return []
+
+        for answers in map_ordered(ask, list(batches(plain, _UIDS)), workers=4):
+            yield from self._to_rows(level, answers)
+
+    def _below_each(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
+        wanted = {row.key for row in parents}
+        # One UID under two patients is asked for once.
+        keys = list({Key.parse(row.key)._replace(patient=""): None for row in parents})
+
+        def ask(parent: Key) -> list[dict[str, Any]]:
+            with suppress(NotFoundError):
+                return list(self._search(level, {}, parent))
+            return []
+
+        for parent, answers in zip(keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True):
+            yield from (row for row in self._to_rows(level, answers, parent) if row.parent in wanted)
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
+        wanted = set(keys)
+        if level == "study":
+            uids = list(dict.fromkeys(Key.parse(key).study for key in keys))
+            found = set()
+            for batch in batches([uid for uid in uids if _UID.match(uid)], _UIDS):
+                for row in self._to_rows(level, self._search(level, {"StudyInstanceUID": ",".join(batch)})):
+                    found.add(row.key)
+                    if row.key in wanted:
+                        yield row
+            for key in wanted - found:
+                yield from self._exactly(level, Key.parse(key))
+            return
+        parents = {str(Key.parse(key).parent): None for key in keys}
+        for row in self._below_each(level, [Row(parent, "") for parent in parents]):
+            if row.key in wanted:
+                yield row
+
+    def _exactly(self, level: Level, key: Key) -> list[Row]:
+        uid = key[depth(level)]
+        rows = self._to_rows(level, self._search(level, {UID_TAGS[level]: uid})) if uid else []
+        return [row for row in rows if row.key == str(key)]
+
+    # From answers to rows
+
+    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]], inside: Key | None = None) -> list[Row]:
+        listed = list(answers)
+        keys = self._keys(level, listed, inside)
+        rows: list[Row] = []
+        doubtful: list[Row] = []
+        given: set[str] = set()
+        for answer, key in zip(listed, keys, strict=True):
+            if key is None:
+                continue
+            values: dict[str, Value] = {}
+            unsure = False
+            for tag in BY_NUMBER[level].values():
+                value, sure = read_json(answer, tag)
+                unsure = unsure or not sure
+                if value is not None:
+                    values[tag.name] = value
+                if holds(answer, tag):
+                    given.add(tag.name)
+            name = str(key)
+            number = number_of(answer, _NUMBER_OF_CHILDREN[level]) if level in _NUMBER_OF_CHILDREN else None
+            if number is not None:
+                self._numbers[name] = number
+            doubt = level == "study" and casts_doubt(values)
+            row = Row(name, str(key.parent), (), values, doubt, has_unknown_children=level != "instance")
+            rows.append(row)
+            if unsure or doubt:
+                doubtful.append(row)
+        with self._lock:
+            self._given[level] |= given
+            unanswered = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
+        if unanswered:
+            for row in rows:
+                row.unanswered = unanswered
+        corrected = {row.key: row for row in self._read_rows(level, doubtful)} if doubtful else {}
+        return [corrected.get(row.key, row) for row in rows]
+
+    def _keys(self, level: Level, answers: Sequence[Mapping[str, Any]], inside: Key | None) -> list[Key | None]:
+        """Name what was found; None: it has no UID, and so no name in DICOMweb."""
+        known = inside or Key("")
+        keys: list[Key | None] = []
+        for answer in answers:
+            uids = [text_of(answer, UID_TAGS[each]) or known[depth(each)] for each in LEVELS[1 : depth(level) + 1]]
+            keys.append(Key(text_of(answer, "PatientID"), *uids) if all(uids) else None)
+        nameless = sum(key is None for key in keys)
+        if nameless:
+            self._warn_of_nameless(level, nameless)
+        if level == "study":
+            for key in keys:
+                if key is not None:
+                    self._patients.setdefault(key.study, set()).add(key.patient)
+            return keys
+        # Some servers name the patient with studies only.
+        silent = {
+            key.study for key, answer in zip(keys, answers, strict=True) if key and not holds(answer, _PATIENT_ID)
+        }
+        patients = self._patients_of(silent)
+        return [
+            key._replace(patient=patients[key.study]) if key and not holds(answer, _PATIENT_ID) else key
+            for key, answer in zip(keys, answers, strict=True)
+        ]
+
+    def _patients_of(self, studies: set[str]) -> dict[str, str]:
+        """Find the one patient of each study."""
+        unknown = [study for study in studies if study not in self._patients]
+        if len(unknown) > 1 or (unknown and not _UID.match(unknown[0])):
+            self._to_rows("study", self._all_studies())
+        elif unknown:
+            self._to_rows("study", self._search("study", {"StudyInstanceUID": unknown[0]}))
+        patients = {}
+        for study in studies:
+            found = self._patients.get(study) or {""}
+            if len(found) > 1:
+                raise UnsupportedError(
+                    f"StudyInstanceUID {study} stands under {len(found)} patients ({', '.join(sorted(found))}), and "
+                    f"{self.description} does not say with its series whose they are. DICOMweb cannot tell them apart."
+                )
+            patients[study] = next(iter(found))
+        return patients
+
+    def _warn_of_nameless(self, level: Level, count: int) -> None:
+        warnings.warn(
+            f"{self.description} has {count} objects of level {level} without a UID, or does not say it: DICOMweb "
+            f"cannot address these, and they are left out.",
+            stacklevel=stacklevel(),
+        )
+
+    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+        given = self._given[level]
+        known = [replace(row, unanswered=frozenset()) for row in rows if row.unanswered and row.unanswered <= given]
+        yield from known
+        done = {row.key for row in known}
+        rest = [row for row in rows if row.key not in done]
+        if len(rest) > _SAMPLE and all(row.unanswered for row in rest):
+            chosen = [rest[place * len(rest) // _SAMPLE] for place in range(_SAMPLE)]
+            read = self._read_rows(level, chosen)
+            if all(row.unanswered.isdisjoint(now.values) for row, now in zip(chosen, read, strict=True)):
+                yield from (replace(row, unanswered=frozenset()) for row in rest)
+                return
+        yield from self._read_rows(level, rest)
+
+    def _read_rows(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+        """Give rows whose values are those of one file each."""
+        tags = list(BY_NUMBER[level].values())
+        if level == "instance":
+            keys = frozenset(row.key for row in rows)
+            series = [Row(parent, "") for parent in dict.fromkeys(row.parent for row in rows)]
+            columns = self.columns(tags, series, keys)
+            for row in rows:
+                found = {tag.name: columns[tag.name].get(row.key) for tag in tags}
+                yield _answered(row, found)
+            return
+
+        def read(row: Row) -> Row:
+            key = self._first_instance(Key.parse(row.key))
+            return _answered(row, self._of_instance(key, tags)) if key else replace(row, unanswered=frozenset())
+
+        yield from map_ordered(read, rows, total=len(rows), label="reading metadata")
+
+    def _first_instance(self, key: Key) -> Key | None:
+        """Find an instance of a study or series."""
+        several = len(self._patients.get(key.study, ())) > 1
+        answers = self._search("instance", {}, key, None if several else 1)
+        found = [each for each in self._keys("instance", list(answers), key) if each and each.patient == key.patient]
+        return found[0] if found else None
+
+    # Values of images
+
+    def columns(
+        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
+    ) -> Mapping[str, Mapping[str, Value]]:
+        columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
+        from_files = [tag for tag in tags if needs_file(tag)]
+        from_metadata = [tag for tag in tags if not needs_file(tag)]
+        wanted: dict[str, list[str]] = {row.key: list(row.children) for row in series}
+        if keys is not None:
+            wanted = {row.key: [] for row in series}
+            for key in keys:
+                wanted.setdefault(str(Key.parse(key).parent), []).append(key)
+        doubtful: dict[str, list[Tag]] = {}
+        if from_metadata:
+            read = partial(self._of_series, tags=from_metadata)
+            names = [row.key for row in series]
+            answers = map_ordered(read, names, workers=4, total=len(names), label="reading metadata")
+            for name, answer in zip(names, answers, strict=True):
+                for key, tag, value, sure in answer:
+                    if keys is None or key in keys:
+                        columns[tag.name][key] = value
+                        if not sure:
+                            doubtful.setdefault(key, []).append(tag)
+                for key in wanted.get(name, ()):
+                    if key not in columns[from_metadata[0].name]:
+                        doubtful[key] = list(from_metadata)
+        for key in (key for each in wanted.values() for key in each):
+            if from_files:
+                doubtful.setdefault(key, []).extend(from_files)
+        headers = map_ordered(self.header, list(doubtful), total=len(doubtful), label="reading headers")
+        for (key, lacking), header in zip(doubtful.items(), headers, strict=True):
+            for tag in lacking:
+                columns[tag.name][key] = read_value(header, tag)
+        return columns
+
+    def _of_series(self, name: str, tags: Sequence[Tag]) -> list[tuple[str, Tag, Value, bool]]:
+        """Read tags of all instances of a series from its metadata; nothing where they cannot be trusted."""
+        series = Key.parse(name)
+        try:
+            answers = self.rest.retrieve_series_metadata(series.study, series.series)
+            if not self._metadata_are_whole(series, answers):
+                return []
+        except ServerError:
+            # Servers refuse metadata for reasons of their own; the files are there all the same.
+            return []
+        found = []
+        for answer in answers:
+            uid = text_of(answer, "SOPInstanceUID")
+            if uid and text_of(answer, "PatientID") == series.patient:
+                key = str(series._replace(instance=uid))
+                found += [(key, tag, *read_json(answer, tag)) for tag in tags]
+        return found
+
+    def _metadata_are_whole(self, series: Key, answers: Sequence[Mapping[str, Any]]) -> bool:
+        """Say whether a series' metadata hold every element that the file has; looked up once."""
+        if self._trusts_metadata is None and answers:
+            first = answers[0]
+            header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
+            in_file = {f"{int(tag):08X}" for tag in header.keys() if tag.element and tag not in PIXELS}  # noqa: SIM118
+            self._trusts_metadata = in_file <= set(first)
+        return self._trusts_metadata is not False
+
+    def _of_instance(self, key: Key, tags: Sequence[Tag]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        sure = False
+        with suppress(ServerError):
+            metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
+            found = [(tag, *read_json(metadata, tag)) for tag in tags]
+            sure = all(known for _, _, known in found) and text_of(metadata, "PatientID") == key.patient
+            values = {tag.name: value for tag, value, _ in found}
+        if sure:
+            return values
+        header = self.header(str(key))
+        return {tag.name: read_value(header, tag) for tag in tags}
+
+    # Identifiers and files
+
+    def resolve(self, text: str) -> list[Found]:
+        if "/" in text:
+            found = self._resolve_key(text)
+            if found:
+                return found
+        questions: list[tuple[Level, str]] = [(level, tag) for level, tag in UID_TAGS.items() if level != "patient"]
+        questions += [("study", "PatientID"), ("study", "AccessionNumber")]
+        if not _UID.match(text):
+            questions = questions[-2:]
+
+        def ask(question: tuple[Level, str]) -> list[Found]:
+            level, name = question
+            rows = [row for row in self.search(level, parse_tag(name), (text,)) if row.values.get(name) == (text,)]
+            if name == "PatientID":
+                return [Found(name, "patient", row.parent) for row in rows]
+            return [Found(name, level, row.key) for row in rows]
+
+        return list(dict.fromkeys(found for each in map_ordered(ask, questions) for found in each))
+
+    def _resolve_key(self, text: str) -> list[Found]:
+        key = Key.parse(text)
+        level = LEVELS[sum(map(bool, key[1:]))]
+        if level == "patient" or str(key) != text:
+            return []
+        return [Found("DICOMweb key", level, row.key) for row in self.rows(level, [text])]
+
+    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        raise UnsupportedError(
+            f"{kind}({name!r}): DICOMweb knows no {'labels' if kind == 'label' else 'metadata of a server'}. Where "
+            f"{self.description} is an Orthanc, open its own address with Orthanc(...)."
+        )
+
+    def header(self, key: str) -> Dataset:
+        header = dcmread(io.BytesIO(self._file(Key.parse(key))), force=True, stop_before_pixels=True)
+        self._check_patient(Key.parse(key), header)
+        return header
+
+    def content(self, key: str) -> bytes:
+        parsed = Key.parse(key)
+        content = self._file(parsed)
+        if len(self._patients.get(parsed.study, ())) > 1:
+            self._check_patient(parsed, dcmread(io.BytesIO(content), force=True, specific_tags=["PatientID"]))
+        return content
+
+    def _file(self, key: Key) -> bytes:
+        return self.rest.retrieve_instance(key.study, key.series, key.instance)
+
+    def _check_patient(self, key: Key, header: Dataset) -> None:
+        value = read_value(header, _PATIENT_ID)
+        found = str(value[0]) if value else ""
+        if found != key.patient:
+            raise UnsupportedError(
+                f"SOPInstanceUID {key.instance} of patient {key.patient!r} was asked for, and {self.description} gave "
+                f"that of patient {found!r}: one UID stands under two patients, and DICOMweb addresses by UIDs alone."
+            )
+
+    def save(self, key: str, path: Path) -> None:
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_bytes(self.content(key))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<DICOMweb at {self.description}>"
+
+
+def _answered(row: Row, found: Mapping[str, Value]) -> Row:
+    values = {name: value for name, value in found.items() if value is not None}
+    return replace(row, values={**row.values, **values}, unanswered=frozenset())
+
