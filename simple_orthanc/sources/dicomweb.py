@@ -9,6 +9,8 @@ What such a server is trusted with, and why
 - A tag that a search has given for any object of a level is one that the server searches. One that never came may be
   missing everywhere, or be withheld: such tags stay unanswered in their rows, and files are looked at once somebody
   asks (`DicomWebSource.read_again`).
+- Orthanc's plugin 1.7 writes the texts of searches in the server's DefaultEncoding (Latin-1), and says so; letters that
+  it cannot write are lost without a trace. Such texts count as unanswered too, but for plain identifiers.
 - Values of images are read from the metadata of a series, if its first instance's metadata have all that the file has:
   a server may be told to keep less. What JSON cannot say with certainty is read from the file:
   see `simple_orthanc.sources.dicom_json`.
@@ -38,14 +40,14 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.display import stacklevel
-from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.errors import AuthenticationError, NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read_json, text_of
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
 from simple_orthanc.sources.parts import PIXELS
 from simple_orthanc.sources.texts import casts_doubt
-from simple_orthanc.tags import Tag, parse_tag
+from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
 from simple_orthanc.values import Value, read_value
 from simple_orthanc.workers import map_ordered
@@ -55,6 +57,10 @@ _UIDS = 50
 # Of more rows with unanswered tags than this, so many are looked at, evenly spread, before all are.
 _SAMPLE = 60
 
+_HINT = (
+    "Give the root of the service: Orthanc's is /dicom-web below its own, as in 'http://127.0.0.1:8042/dicom-web', and "
+    "other servers have theirs."
+)
 UID_TAGS: dict[Level, str] = {
     "patient": "PatientID",
     "study": "StudyInstanceUID",
@@ -64,6 +70,9 @@ UID_TAGS: dict[Level, str] = {
 _NUMBER_OF_CHILDREN: dict[Level, str] = {
     "study": "NumberOfStudyRelatedSeries",
     "series": "NumberOfSeriesRelatedInstances",
+}
+_TEXTS: dict[Level, frozenset[str]] = {
+    level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in BY_NUMBER.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
 _SEARCHABLE = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -109,21 +118,24 @@ class DicomWebSource:
         The connection.
     rest : Transactions
         The transactions over it.
+    root : str
+        Where, below the address of the connection, the service is.
     """
 
-    def __init__(self, transport: Transport, rest: Transactions) -> None:
-        self.transport, self.rest = transport, rest
+    def __init__(self, transport: Transport, rest: Transactions, root: str = "") -> None:
+        self.transport, self.rest, self._root = transport, rest, root
         # Names of tags that searches have given; what a study's UID stands under; how much there is in what.
         self._given: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._patients: dict[str, set[str]] = {}
         self._numbers: dict[str, int] = {}
         self._studies: list[dict[str, Any]] | None = None
         self._trusts_metadata: bool | None = None
+        self._loses_letters: bool | None = None
         self._lock = threading.Lock()
 
     @property
     def description(self) -> str:
-        return self.transport.url
+        return f"{self.transport.url}/{self._root}" if self._root else self.transport.url
 
     @property
     def requests(self) -> int:
@@ -137,15 +149,31 @@ class DicomWebSource:
         TransportError
             Nothing answers there, or not as DICOMweb does.
         """
-        hint = "Give the root of the service; Orthanc's is '/dicom-web' below its own, as in 'http://127.0.0.1:8042/dicom-web'."
         try:
-            next(iter(self.rest.search_studies(limit=1)), None)
-        except NotFoundError as error:
-            raise TransportError(f"{self.description} has no DICOMweb search for studies. {hint} {error}") from None
-        except TransportError as error:
-            if type(error) is TransportError and "JSON" in error.message:
-                raise TransportError(f"{error.message} {hint}") from None
+            found = next(iter(self.rest.search_studies(limit=1)), None)
+        except AuthenticationError:
             raise
+        except ServerError as error:
+            if error.status not in _CANNOT_SEARCH:
+                raise
+            raise TransportError(f"{self.description} does not answer as DICOMweb does. {_HINT} {error}") from None
+        except TransportError as error:
+            if self._is_orthanc():
+                raise TransportError(f"{self.description} is an Orthanc, and not its DICOMweb. {_HINT}") from None
+            raise
+        # An empty list says nothing of who gave it.
+        if found is None and self._is_orthanc():
+            raise TransportError(f"{self.description} is an Orthanc, and not its DICOMweb. {_HINT}")
+
+    def _is_orthanc(self) -> bool:
+        """Say whether Orthanc's own REST API is where DICOMweb should be."""
+        if self._root:
+            return False
+        try:
+            system = self.transport.json("GET", "/system")
+        except (ServerError, TransportError):
+            return False
+        return isinstance(system, dict) and "ApiVersion" in system
 
     # What there is
 
@@ -316,22 +344,38 @@ class DicomWebSource:
                 if holds(answer, tag):
                     given.add(tag.name)
             name = str(key)
+            lossy = self._has_lost_letters(answer)
             number = number_of(answer, _NUMBER_OF_CHILDREN[level]) if level in _NUMBER_OF_CHILDREN else None
             if number is not None:
                 self._numbers[name] = number
             doubt = level == "study" and casts_doubt(values)
             row = Row(name, str(key.parent), (), values, doubt, has_unknown_children=level != "instance")
+            if lossy:
+                row.unanswered = frozenset(name for name in _TEXTS[level] if not _is_plain_identifier(name, values))
             rows.append(row)
             if unsure or doubt:
                 doubtful.append(row)
         with self._lock:
             self._given[level] |= given
-            unanswered = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
-        if unanswered:
+            never_given = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
+        if never_given:
             for row in rows:
-                row.unanswered = unanswered
+                row.unanswered |= never_given
         corrected = {row.key: row for row in self._read_rows(level, doubtful)} if doubtful else {}
         return [corrected.get(row.key, row) for row in rows]
+
+    def _has_lost_letters(self, answer: Mapping[str, Any]) -> bool:
+        """Say whether texts were put into a character set that may not hold them all, before they became JSON."""
+        if text_of(answer, "SpecificCharacterSet") in ("", "ISO_IR 192"):
+            return False
+        if self._loses_letters is None:
+            # Other servers name the character set of the file, and write its texts as they are.
+            try:
+                info = self.transport.json("GET", f"/{self._root}/info" if self._root else "/info")
+                self._loses_letters = isinstance(info, dict) and "DicomWebRoot" in info
+            except (ServerError, TransportError):
+                self._loses_letters = False
+        return self._loses_letters
 
     def _keys(self, level: Level, answers: Sequence[Mapping[str, Any]], inside: Key | None) -> list[Key | None]:
         """Name what was found; None: it has no UID, and so no name in DICOMweb."""
@@ -384,12 +428,12 @@ class DicomWebSource:
         )
 
     def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
-        given = self._given[level]
+        given = self._given[level] - (_TEXTS[level] if self._loses_letters else frozenset())
         known = [replace(row, unanswered=frozenset()) for row in rows if row.unanswered and row.unanswered <= given]
         yield from known
         done = {row.key for row in known}
         rest = [row for row in rows if row.key not in done]
-        if len(rest) > _SAMPLE and all(row.unanswered for row in rest):
+        if len(rest) > _SAMPLE and all(row.unanswered for row in rest) and not self._loses_letters:
             chosen = [rest[place * len(rest) // _SAMPLE] for place in range(_SAMPLE)]
             read = self._read_rows(level, chosen)
             if all(row.unanswered.isdisjoint(now.values) for row, now in zip(chosen, read, strict=True)):
@@ -417,8 +461,7 @@ class DicomWebSource:
 
     def _first_instance(self, key: Key) -> Key | None:
         """Find an instance of a study or series."""
-        several = len(self._patients.get(key.study, ())) > 1
-        answers = self._search("instance", {}, key, None if several else 1)
+        answers = self._search("instance", {}, key, None if self._stands_twice(key) else 1)
         found = [each for each in self._keys("instance", list(answers), key) if each and each.patient == key.patient]
         return found[0] if found else None
 
@@ -471,7 +514,7 @@ class DicomWebSource:
         found = []
         for answer in answers:
             uid = text_of(answer, "SOPInstanceUID")
-            if uid and text_of(answer, "PatientID") == series.patient:
+            if uid and (not self._stands_twice(series) or text_of(answer, "PatientID") == series.patient):
                 key = str(series._replace(instance=uid))
                 found += [(key, tag, *read_json(answer, tag)) for tag in tags]
         return found
@@ -491,7 +534,7 @@ class DicomWebSource:
         with suppress(ServerError):
             metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
             found = [(tag, *read_json(metadata, tag)) for tag in tags]
-            sure = all(known for _, _, known in found) and text_of(metadata, "PatientID") == key.patient
+            sure = all(known for _, _, known in found) and not self._stands_twice(key)
             values = {tag.name: value for tag, value, _ in found}
         if sure:
             return values
@@ -533,21 +576,27 @@ class DicomWebSource:
         )
 
     def header(self, key: str) -> Dataset:
-        header = dcmread(io.BytesIO(self._file(Key.parse(key))), force=True, stop_before_pixels=True)
-        self._check_patient(Key.parse(key), header)
+        parsed = Key.parse(key)
+        header = dcmread(io.BytesIO(self._file(parsed)), force=True, stop_before_pixels=True)
+        self._check_patient(parsed, header)
         return header
 
     def content(self, key: str) -> bytes:
         parsed = Key.parse(key)
         content = self._file(parsed)
-        if len(self._patients.get(parsed.study, ())) > 1:
+        if self._stands_twice(parsed):
             self._check_patient(parsed, dcmread(io.BytesIO(content), force=True, specific_tags=["PatientID"]))
         return content
+
+    def _stands_twice(self, key: Key) -> bool:
+        return len(self._patients.get(key.study, ())) > 1
 
     def _file(self, key: Key) -> bytes:
         return self.rest.retrieve_instance(key.study, key.series, key.instance)
 
     def _check_patient(self, key: Key, header: Dataset) -> None:
+        if not self._stands_twice(key):
+            return
         value = read_value(header, _PATIENT_ID)
         found = str(value[0]) if value else ""
         if found != key.patient:
@@ -582,3 +631,7 @@ def _answered(row: Row, found: Mapping[str, Value]) -> Row:
     values = {name: value for name, value in found.items() if value is not None}
     return replace(row, values={**row.values, **values}, unanswered=frozenset())
 
+
+def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:
+    value = values.get(name)
+    return name in _SEARCHABLE and value is not None and _PLAIN.match(str(value[0])) is not None
