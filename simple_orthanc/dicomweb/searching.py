@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from simple_orthanc.dicomweb.model import text
@@ -24,6 +24,8 @@ _SMALL_PAGE = 100
 _MORE = re.compile(r"additional results|exceeded the maximum", re.IGNORECASE)
 
 _KEYS = ("00100020", "0020000D", "0020000E", "00080018")
+
+T = TypeVar("T")
 
 _Key = tuple[str, ...]
 _Item = dict[str, Any]
@@ -144,6 +146,34 @@ class Search(Service):
                 raise SelectionError(f"{name} is {number!r}; give a whole number from {least} on.")
         query = query_text(filters or {}, fuzzy, fields)
         return islice(_Pages(self, path, query, offset, page, fuzzy).results(limit), limit)
+
+    def _offered(
+        self, what: str, ask: Callable[[], T], study: str, series: str | None = None, instance: str | None = None
+    ) -> T:
+        """Ask for what not every server offers, and tell a route that is missing from a resource that is."""
+        try:
+            return ask()
+        except ServerError as error:
+            missing = error.status in (405, 501) or (error.status == 404 and self._holds(study, series, instance))
+            if not missing:
+                raise
+            refused = error
+        raise UnsupportedError(
+            f"{self._transport.url} does not offer {what} by DICOMweb: it answered {refused.status} to "
+            f"{refused.method} {refused.path}. Do it by the server's own means; for Orthanc that is its REST API."
+        )
+
+    def _holds(self, study: str, series: str | None, instance: str | None) -> bool:
+        if instance is not None:
+            found = self.search_instances(study, series, {"SOPInstanceUID": instance}, limit=1)
+        elif series is not None:
+            found = self.search_series(study, {"SeriesInstanceUID": series}, limit=1)
+        else:
+            found = self.search_studies({"StudyInstanceUID": study}, limit=1)
+        try:
+            return any((instance or series or study) in _key(item) for item in found)
+        except (ServerError, TransportError):
+            return False
 
 
 def query_text(filters: Mapping[str, str], fuzzy: bool, fields: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from simple_orthanc.dicomweb import multipart
 from simple_orthanc.dicomweb.multipart import Part, read_parts
 from simple_orthanc.display import stacklevel
-from simple_orthanc.errors import SelectionError, ServerError, TransportError
+from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.transport import Answer, Stream, Transport, is_loopback
 
 T = TypeVar("T")
@@ -25,9 +25,14 @@ LARGEST_JSON = 1 << 29
 
 _CHUNK = 1 << 18
 
-# A server that cannot give any of the media types says 406; some call the request wrong instead.
-NOT_ACCEPTABLE = (400, 406, 415)
+# A server that cannot give any of the media types says 406.
+NOT_ACCEPTABLE = (406, 415)
 
+# Some call the request wrong instead, as they do for a frame that does not exist. To ask again in other words then is
+# for where the caller named the alternatives: Orthanc with GDCM may die of changing a transfer syntax.
+PERHAPS_NOT_ACCEPTABLE = (400, *NOT_ACCEPTABLE)
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+\Z")
 _ATTRIBUTE = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
@@ -58,7 +63,8 @@ class Service:
         return "/" + "/".join(segment for segment in (self._prefixes[service], *segments) if segment)
 
     def _asked(self, path: str) -> str:
-        return f"GET {path.partition('?')[0]} at {self._transport.url}"
+        shown = path.partition("?")[0].removeprefix(self._transport.url)
+        return f"GET {shown} at {self._transport.url}"
 
     def _negotiated(
         self, accepts: Sequence[str], ask: Callable[[str], T], refusals: Sequence[int] = NOT_ACCEPTABLE
@@ -83,22 +89,30 @@ class Service:
         self._taken[wanted] = accept
         return answer
 
-    def _whole_parts(self, path: str, accepts: Sequence[str], headers: Mapping[str, str] | None = None) -> list[Part]:
+    def _whole_parts(self, path: str, accepts: Sequence[str], refusals: Sequence[int] = NOT_ACCEPTABLE) -> list[Part]:
         """Read an answer of a few parts, which is asked for again where it breaks off."""
-        answer = self._whole(path, accepts, headers)
+        answer = self._whole(path, accepts, refusals)
         if not answer.content:
             return []
         return list(read_parts([answer.content], answer.headers.get("Content-Type", ""), self._asked(path)))
 
-    def _whole(self, path: str, accepts: Sequence[str], headers: Mapping[str, str] | None = None) -> Answer:
+    def _whole(
+        self,
+        path: str,
+        accepts: Sequence[str],
+        refusals: Sequence[int] = NOT_ACCEPTABLE,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         def ask(accept: str) -> Answer:
             sent = {"Accept": accept, **(headers or {})}
             return self._transport.request("GET", path, headers=sent, most=multipart.LARGEST_PART)
 
-        return self._negotiated(accepts, ask)
+        return self._negotiated(accepts, ask, refusals)
 
     @contextmanager
-    def _streamed(self, path: str, accepts: Sequence[str]) -> Iterator[Stream]:
+    def _streamed(
+        self, path: str, accepts: Sequence[str], refusals: Sequence[int] = NOT_ACCEPTABLE
+    ) -> Iterator[Stream]:
         """Open an answer that is read while it arrives."""
         with ExitStack() as stack:
 
@@ -106,7 +120,7 @@ class Service:
                 opening = self._transport.stream(path, headers={"Accept": accept}, chunk_size=_CHUNK)
                 return stack.enter_context(opening)
 
-            yield self._negotiated(accepts, ask)
+            yield self._negotiated(accepts, ask, refusals)
 
     def _json(self, path: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
         """Ask for DICOM JSON: a list of datasets, perhaps empty, and the headers of the answer."""
@@ -115,7 +129,7 @@ class Service:
             headers = {"Accept": accept, **self._packed}
             return self._transport.request("GET", path, headers=headers, most=LARGEST_JSON)
 
-        answer = self._negotiated((JSON_TYPE, "application/json"), ask, (406, 415))
+        answer = self._negotiated((JSON_TYPE, "application/json"), ask)
         if not answer.content:
             return [], answer.headers
         content_type, asked = answer.headers.get("Content-Type", ""), self._asked(path)
@@ -136,6 +150,23 @@ def uid(value: object, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SelectionError(f"{name} is {value!r}; give the UID as text, as a search gives it.")
     return quote(value.strip(), safe="")
+
+
+def checked_media_type(media_type: object) -> str:
+    """Give a media type as it is, if it is one that can be read here.
+
+    Raises
+    ------
+    SelectionError
+        If it is no media type.
+    UnsupportedError
+        If it is that of the XML form of DICOM.
+    """
+    if not isinstance(media_type, str) or not _MEDIA_TYPE.match(media_type):
+        raise SelectionError(f'The media type {media_type!r} is none; give one such as "image/png".')
+    if media_type == "application/dicom+xml":
+        raise UnsupportedError("The XML form of DICOM is not read here; ask for metadata, which come as DICOM JSON.")
+    return media_type
 
 
 def resource(study: str | None = None, series: str | None = None, instance: str | None = None) -> list[str]:
