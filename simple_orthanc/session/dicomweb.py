@@ -11,6 +11,7 @@ from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.levels import Level
 from simple_orthanc.session.changing import ChangingSession, credentials
+from simple_orthanc.session.storing import Keeper
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.dicomweb import DicomWebSource
 from simple_orthanc.transport import Transport
@@ -133,7 +134,8 @@ class DicomWeb(ChangingSession):
         return self._dicomweb.rest
 
     def _uploader(self) -> Uploader:
-        return Uploader(self._dicomweb.store, self._dicomweb.checksum, self._alive)
+        keeper = Keeper(self.rest)
+        return Uploader(keeper.store, keeper.checksum, self._alive)
 
     def _alive(self) -> bool:
         try:

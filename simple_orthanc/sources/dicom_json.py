@@ -24,14 +24,20 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 def needs_file(tag: Tag) -> bool:
     """Say whether only the file says what a tag holds, whatever a server writes of it in JSON.
 
-    These are private tags, tags of more than one VR, binary ones, whole sequences, and those about the file itself.
+    These are private tags, tags of more than one VR, binary ones, whole sequences, those about the file itself, and the
+    character set, which has changed on the way.
 
     Examples
     --------
-    >>> needs_file(parse_tag("KVP")), needs_file(parse_tag("0009,1001")), needs_file(parse_tag("SmallestImagePixelValue"))
+    >>> needs_file(parse_tag("KVP")), needs_file(parse_tag("0009,1001")), needs_file(parse_tag("PixelPaddingValue"))
     (False, True, True)
     """
-    if tag.is_private or tag.vr in BINARY_VRS | {"SQ", "AT"} or tag.steps[0].group in (2, 0x7FE0):
+    if (
+        tag.leaf == _CHARACTER_SET.leaf
+        or tag.is_private
+        or tag.vr in BINARY_VRS | {"SQ", "AT"}
+        or tag.steps[0].group in (2, 0x7FE0)
+    ):
         return True
     try:
         return " or " in dictionary_VR(tag.leaf.number)

@@ -11,6 +11,7 @@ What such a server is trusted with, and why
   asks (`DicomWebSource.read_again`).
 - Orthanc's plugin 1.7 writes the texts of searches in the server's DefaultEncoding (Latin-1), and says so; letters that
   it cannot write are lost without a trace. Such texts count as unanswered too, but for plain identifiers.
+- Orthanc answers for an image's ImageOrientationPatient with that of the series' first image, so it is never searched.
 - Values of images are read from the metadata of a series, if its first instance's metadata have all that the file has:
   a server may be told to keep less. What JSON cannot say with certainty is read from the file:
   see `simple_orthanc.sources.dicom_json`.
@@ -75,6 +76,10 @@ _TEXTS: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in BY_NUMBER.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
+_NEVER_SEARCHED = frozenset({"ImageOrientationPatient"})
+_SEARCHED: dict[Level, tuple[Tag, ...]] = {
+    level: tuple(tag for tag in tags.values() if tag.name not in _NEVER_SEARCHED) for level, tags in BY_NUMBER.items()
+}
 _SEARCHABLE = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 # What no server can take for anything else, and no encoding of a URL changes.
 _PLAIN = re.compile(r"[A-Za-z0-9.-]+\Z")
@@ -124,10 +129,12 @@ class DicomWebSource:
 
     def __init__(self, transport: Transport, rest: Transactions, root: str = "") -> None:
         self.transport, self.rest, self._root = transport, rest, root
-        # Names of tags that searches have given; what a study's UID stands under; how much there is in what.
+        # Names of tags that searches have given; what a study's UID stands under; how much there is in what; which rows
+        # hold something that may be wrong.
         self._given: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._patients: dict[str, set[str]] = {}
         self._numbers: dict[str, int] = {}
+        self._unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._studies: list[dict[str, Any]] | None = None
         self._trusts_metadata: bool | None = None
         self._loses_letters: bool | None = None
@@ -157,7 +164,7 @@ class DicomWebSource:
             if error.status not in _CANNOT_SEARCH:
                 raise
             raise TransportError(f"{self.description} does not answer as DICOMweb does. {_HINT} {error}") from None
-        except TransportError as error:
+        except TransportError:
             if self._is_orthanc():
                 raise TransportError(f"{self.description} is an Orthanc, and not its DICOMweb. {_HINT}") from None
             raise
@@ -235,7 +242,7 @@ class DicomWebSource:
         above = [UID_TAGS[each] for each in LEVELS[: depth(level)]]
         more = [_NUMBER_OF_CHILDREN[level]] if level in _NUMBER_OF_CHILDREN else []
         more += ["NumberOfStudyRelatedInstances"] if level == "study" else []
-        fields = list(dict.fromkeys([*above, *(tag.name for tag in BY_NUMBER[level].values()), *more]))
+        fields = list(dict.fromkeys([*above, *(tag.name for tag in _SEARCHED[level]), *more]))
         if level == "study":
             return self.rest.search_studies(filters, fields=fields, limit=limit)
         study = inside.study if inside else None
@@ -327,42 +334,39 @@ class DicomWebSource:
 
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]], inside: Key | None = None) -> list[Row]:
         listed = list(answers)
-        keys = self._keys(level, listed, inside)
         rows: list[Row] = []
-        doubtful: list[Row] = []
         given: set[str] = set()
-        for answer, key in zip(listed, keys, strict=True):
+        for answer, key in zip(listed, self._keys(level, listed, inside), strict=True):
             if key is None:
                 continue
+            name = str(key)
             values: dict[str, Value] = {}
-            unsure = False
-            for tag in BY_NUMBER[level].values():
+            unsure: set[str] = set()
+            for tag in _SEARCHED[level]:
                 value, sure = read_json(answer, tag)
-                unsure = unsure or not sure
                 if value is not None:
                     values[tag.name] = value
+                if not sure:
+                    unsure.add(tag.name)
                 if holds(answer, tag):
                     given.add(tag.name)
-            name = str(key)
-            lossy = self._has_lost_letters(answer)
+            doubt = level == "study" and casts_doubt(values)
+            if doubt or self._has_lost_letters(answer):
+                unsure.update(text for text in _TEXTS[level] if not _is_plain_identifier(text, values))
+            if unsure:
+                self._unsure[level].add(name)
             number = number_of(answer, _NUMBER_OF_CHILDREN[level]) if level in _NUMBER_OF_CHILDREN else None
             if number is not None:
                 self._numbers[name] = number
-            doubt = level == "study" and casts_doubt(values)
-            row = Row(name, str(key.parent), (), values, doubt, has_unknown_children=level != "instance")
-            if lossy:
-                row.unanswered = frozenset(name for name in _TEXTS[level] if not _is_plain_identifier(name, values))
-            rows.append(row)
-            if unsure or doubt:
-                doubtful.append(row)
+            unknown = level != "instance"
+            rows.append(Row(name, str(key.parent), (), values, doubt, unknown, frozenset(unsure)))
         with self._lock:
             self._given[level] |= given
             never_given = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
         if never_given:
             for row in rows:
                 row.unanswered |= never_given
-        corrected = {row.key: row for row in self._read_rows(level, doubtful)} if doubtful else {}
-        return [corrected.get(row.key, row) for row in rows]
+        return rows
 
     def _has_lost_letters(self, answer: Mapping[str, Any]) -> bool:
         """Say whether texts were put into a character set that may not hold them all, before they became JSON."""
@@ -428,36 +432,80 @@ class DicomWebSource:
         )
 
     def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
-        given = self._given[level] - (_TEXTS[level] if self._loses_letters else frozenset())
-        known = [replace(row, unanswered=frozenset()) for row in rows if row.unanswered and row.unanswered <= given]
-        yield from known
-        done = {row.key for row in known}
-        rest = [row for row in rows if row.key not in done]
-        if len(rest) > _SAMPLE and all(row.unanswered for row in rest) and not self._loses_letters:
-            chosen = [rest[place * len(rest) // _SAMPLE] for place in range(_SAMPLE)]
+        given, unsure = self._given[level], self._unsure[level]
+        lacking = []
+        for row in rows:
+            if row.unanswered and row.unanswered <= given and row.key not in unsure:
+                yield replace(row, unanswered=frozenset())
+            else:
+                lacking.append(row)
+        # Rows of which nothing is unsure may lack tags that are nowhere.
+        absent = [row for row in lacking if row.key not in unsure and row.unanswered.isdisjoint(_NEVER_SEARCHED)]
+        if len(absent) > _SAMPLE:
+            chosen = [absent[place * len(absent) // _SAMPLE] for place in range(_SAMPLE)]
             read = self._read_rows(level, chosen)
             if all(row.unanswered.isdisjoint(now.values) for row, now in zip(chosen, read, strict=True)):
-                yield from (replace(row, unanswered=frozenset()) for row in rest)
-                return
-        yield from self._read_rows(level, rest)
+                yield from (replace(row, unanswered=frozenset()) for row in absent)
+                settled = {row.key for row in absent}
+                lacking = [row for row in lacking if row.key not in settled]
+        yield from self._read_rows(level, lacking)
 
-    def _read_rows(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
-        """Give rows whose values are those of one file each."""
+    def _read_rows(self, level: Level, rows: Sequence[Row]) -> list[Row]:
+        """Give rows whose values are those of one file each; one that cannot be read is left as it is."""
         tags = list(BY_NUMBER[level].values())
+        unread: list[str] = []
+        found: dict[str, dict[str, Value]] = {}
         if level == "instance":
-            keys = frozenset(row.key for row in rows)
-            series = [Row(parent, "") for parent in dict.fromkeys(row.parent for row in rows)]
-            columns = self.columns(tags, series, keys)
-            for row in rows:
-                found = {tag.name: columns[tag.name].get(row.key) for tag in tags}
-                yield _answered(row, found)
-            return
+            for series in dict.fromkeys(row.parent for row in rows):
+                keys = frozenset(row.key for row in rows if row.parent == series)
+                found.update(self._of_instances(Key.parse(series), keys, tags, unread))
+        else:
 
-        def read(row: Row) -> Row:
-            key = self._first_instance(Key.parse(row.key))
-            return _answered(row, self._of_instance(key, tags)) if key else replace(row, unanswered=frozenset())
+            def read(row: Row) -> dict[str, dict[str, Value]]:
+                first = self._first_instance(Key.parse(row.key))
+                if first is None:
+                    return {}
+                key = str(first)
+                values = self._of_instances(first.parent, frozenset([key]), tags, unread)
+                return {row.key: values[key]} if key in values else {}
 
-        yield from map_ordered(read, rows, total=len(rows), label="reading metadata")
+            for values in map_ordered(read, rows, total=len(rows), label="reading metadata"):
+                found.update(values)
+        if unread:
+            warnings.warn(
+                f"{len(unread)} files that were needed to be sure of what searches say could not be read, so that some "
+                f"of it may be missing or misspelt. The first problem: {unread[0]}",
+                stacklevel=stacklevel(),
+            )
+        return [_answered(row, found.get(row.key, {})) for row in rows]
+
+    def _of_instances(
+        self, series: Key, keys: frozenset[str], tags: Sequence[Tag], unread: list[str]
+    ) -> dict[str, dict[str, Value]]:
+        """Read tags of some instances of a series; those that cannot be read are missing, with a word on why."""
+        found: dict[str, dict[str, Value]] = {}
+        doubtful = set(keys)
+        if len(keys) == 1:
+            (name,) = keys
+            with suppress(ServerError):
+                key = Key.parse(name)
+                metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
+                answers = [(name, tag, *read_json(metadata, tag)) for tag in tags]
+                found = {name: {tag.name: value for _, tag, value, _ in answers}}
+                doubtful = {name for _, _, _, sure in answers if not sure or self._stands_twice(key)}
+        else:
+            answers = [answer for answer in self._of_series(str(series), tags) if answer[0] in keys]
+            for name, tag, value, _ in answers:
+                found.setdefault(name, {})[tag.name] = value
+            doubtful = set(keys - found.keys()) | {name for name, _, _, sure in answers if not sure}
+        for name in doubtful:
+            try:
+                header = self.header(name)
+            except (ServerError, UnsupportedError) as error:
+                unread.append(str(error))
+            else:
+                found[name] = {tag.name: read_value(header, tag) for tag in tags}
+        return found
 
     def _first_instance(self, key: Key) -> Key | None:
         """Find an instance of a study or series."""
@@ -528,19 +576,6 @@ class DicomWebSource:
             self._trusts_metadata = in_file <= set(first)
         return self._trusts_metadata is not False
 
-    def _of_instance(self, key: Key, tags: Sequence[Tag]) -> dict[str, Value]:
-        values: dict[str, Value] = {}
-        sure = False
-        with suppress(ServerError):
-            metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
-            found = [(tag, *read_json(metadata, tag)) for tag in tags]
-            sure = all(known for _, _, known in found) and not self._stands_twice(key)
-            values = {tag.name: value for tag, value, _ in found}
-        if sure:
-            return values
-        header = self.header(str(key))
-        return {tag.name: read_value(header, tag) for tag in tags}
-
     # Identifiers and files
 
     def resolve(self, text: str) -> list[Found]:
@@ -592,18 +627,27 @@ class DicomWebSource:
         return len(self._patients.get(key.study, ())) > 1
 
     def _file(self, key: Key) -> bytes:
-        return self.rest.retrieve_instance(key.study, key.series, key.instance)
+        try:
+            return self.rest.retrieve_instance(key.study, key.series, key.instance)
+        except NotFoundError:
+            # Orthanc answers so where it would have to choose between two.
+            if not self._stands_twice(key):
+                raise
+        raise self._ambiguous(key, "and the server gives neither")
 
     def _check_patient(self, key: Key, header: Dataset) -> None:
-        if not self._stands_twice(key):
-            return
-        value = read_value(header, _PATIENT_ID)
-        found = str(value[0]) if value else ""
-        if found != key.patient:
-            raise UnsupportedError(
-                f"SOPInstanceUID {key.instance} of patient {key.patient!r} was asked for, and {self.description} gave "
-                f"that of patient {found!r}: one UID stands under two patients, and DICOMweb addresses by UIDs alone."
-            )
+        if self._stands_twice(key):
+            value = read_value(header, _PATIENT_ID)
+            found = str(value[0]) if value else ""
+            if found != key.patient:
+                raise self._ambiguous(key, f"and the server gives that of patient {found!r}")
+
+    def _ambiguous(self, key: Key, given: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"SOPInstanceUID {key.instance} of patient {key.patient!r} cannot be read from {self.description}: its "
+            f"StudyInstanceUID stands under {len(self._patients[key.study])} patients, DICOMweb addresses by UIDs "
+            f"alone, {given}. Exclude these studies, or read them otherwise (an Orthanc with Orthanc(...))."
+        )
 
     def save(self, key: str, path: Path) -> None:
         part = path.with_name(f".{path.name}.part")
@@ -612,6 +656,35 @@ class DicomWebSource:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+    def delete(self, level: Level, key: str) -> None:
+        """Delete an object and all that lies below it; one that is gone already is no error.
+
+        Raises
+        ------
+        UnsupportedError
+            The server does not offer it; or the object shares its UID with one of another patient, in which case
+            nobody could say which of them would go.
+        """
+        if level == "patient":
+            for row in [row for row in self.listing("study") if row.parent == key]:
+                self.delete("study", row.key)
+            return
+        named = Key.parse(key)
+        self._patients.pop(named.study, None)
+        self._to_rows("study", self._search("study", {"StudyInstanceUID": named.study}))
+        if self._stands_twice(named):
+            raise UnsupportedError(
+                f"StudyInstanceUID {named.study} stands under {len(self._patients[named.study])} patients. DICOMweb "
+                f"deletes by UIDs alone, and might delete the other's. Nothing was deleted."
+            )
+        with suppress(NotFoundError):
+            if level == "study":
+                self.rest.delete_study(named.study)
+            elif level == "series":
+                self.rest.delete_series(named.study, named.series)
+            else:
+                self.rest.delete_instance(named.study, named.series, named.instance)
 
     def close(self) -> None:
         self.transport.close()
