@@ -160,7 +160,8 @@ class Reader:
             raise self._error(f"its Content-Type has {found}, so that its parts cannot be told apart")
         self._dashed = b"--" + boundary.encode("ascii")
         self._buffer = Buffer(chunks)
-        self._newline = b"\r\n"
+        # Known from the first boundary line on.
+        self._newline = b""
         self._count = 0
 
     def _error(self, problem: str) -> TransportError:
@@ -202,7 +203,8 @@ class Reader:
         buffer = self._buffer
         while True:
             if end := _LINE_END.match(buffer.data, start):
-                return bool(end[1]), end.end(), bytes(end[2])
+                newline = bytes(end[2])
+                return None if self._newline not in (b"", newline) else (bool(end[1]), end.end(), newline)
             if not _LINE_BEGUN.match(buffer.data, start):
                 return None
             if buffer.ended or not buffer.more():
@@ -244,9 +246,10 @@ class Reader:
         buffer, delimiter = self._buffer, self._newline + self._dashed
         while len(buffer.data) < len(delimiter) and buffer.more():
             pass
-        # Where a part is empty, some senders let the line end of the header be that of the boundary too.
-        found = self._line(len(delimiter)) if buffer.data.startswith(delimiter) else None
         announced = headers.get("content-length", "")
+        # Where a part is empty, some senders let the line end of the header be that of the boundary too.
+        empty = announced in ("", "0") and buffer.data.startswith(delimiter)
+        found = self._line(len(delimiter)) if empty else None
         content = b""
         if found is not None:
             buffer.take(found[1])
@@ -269,6 +272,8 @@ class Reader:
                 if found is None:
                     start = at + 1
                     continue
+                if size + at > LARGEST_PART:
+                    raise _too_large(self._asked)
                 pieces.append(buffer.take(at))
                 buffer.take(found[1] - at)
                 return b"".join(pieces), found[0]

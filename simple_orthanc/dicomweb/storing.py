@@ -97,13 +97,12 @@ class Store(Search):
 
         Raises
         ------
-        SelectionError
-            If something is neither file nor bytes nor dataset, or a dataset lacks what a DICOM file must have.
         TransportError
             If the connection is lost for good; its `table` says of each file what became of it. After a connection
             that broke once the same files are sent again, whole.
         ServerError
-            If the server does not let this user store, or does not offer it.
+            If the server refuses the first request, because it does not let this user store, or does not offer it. If
+            it refuses a later one, what is returned says so.
 
         Examples
         --------
@@ -130,8 +129,14 @@ class Store(Search):
             if batch:
                 self._send_batch(path, given, batch, results)
         except TransportError as error:
-            error.table = _table(given, results, batch, source)
+            said = "The connection was lost; look for it, or store it again."
+            rows = _broken_off(given, results, batch, source, "no answer", said)
+            error.table = pd.DataFrame([asdict(row) for row in rows], columns=list(Stored.__dataclass_fields__))
             raise
+        except ServerError as error:
+            if not results:
+                raise
+            return _broken_off(given, results, batch, source, "failed", str(error))
         return [entry if isinstance(entry, Stored) else results[place] for place, entry in enumerate(given)]
 
     def delete_study(self, study: str) -> None:
@@ -297,23 +302,28 @@ def _each(what: Storable | Iterable[Storable]) -> Iterable[Storable]:
 
 
 def _candidate(thing: Any) -> Stored | _Candidate:
-    if isinstance(thing, Dataset):
-        thing, name = dataset_bytes(thing), None
-    elif isinstance(thing, (bytes, bytearray, memoryview)):
-        thing, name = bytes(thing), None
-    elif isinstance(thing, (str, os.PathLike)):
-        thing = Path(thing)
-        name = str(thing)
-    else:
-        raise SelectionError(f"{type(thing).__name__} cannot be stored; give paths, bytes or pydicom datasets.")
+    name = str(thing) if isinstance(thing, (str, os.PathLike)) else None
     try:
-        size = len(thing) if isinstance(thing, bytes) else thing.stat().st_size
-        uid = _uid_of(thing)
+        source = _source(thing)
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        uid = _uid_of(source)
+    except SelectionError as error:
+        return Stored(name, None, "not DICOM", None, str(error))
     except OSError as error:
         return Stored(name, None, "failed", None, f"The file cannot be read: {error.strerror}; it was not sent.")
     if uid is None:
         return Stored(name, None, "not DICOM", None, "This is no DICOM file with a SOPInstanceUID; it was not sent.")
-    return _Candidate(name, uid, thing, size)
+    return _Candidate(name, uid, source, size)
+
+
+def _source(thing: Any) -> Path | bytes:
+    if isinstance(thing, Dataset):
+        return dataset_bytes(thing)
+    if isinstance(thing, (bytes, bytearray, memoryview)):
+        return bytes(thing)
+    if isinstance(thing, (str, os.PathLike)):
+        return Path(thing)
+    raise SelectionError(f"What is of type {type(thing).__name__} cannot be stored; give paths, bytes or datasets.")
 
 
 def _sized(entry: Stored | _Candidate) -> int:
@@ -346,9 +356,7 @@ def dataset_bytes(dataset: Dataset) -> bytes:
     """
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if not dataset.get(keyword):
-            raise SelectionError(
-                f"A dataset has no {keyword}, which every DICOM file must have; nothing of it was sent."
-            )
+            raise SelectionError(f"A dataset has no {keyword}, which every DICOM file must have; it was not sent.")
     written = Dataset(dataset)
     meta = FileMetaDataset()
     meta.update(getattr(dataset, "file_meta", None) or {})
@@ -392,13 +400,16 @@ def _copied(answers: Mapping[str, list[int | None]]) -> dict[str, list[int | Non
     return {uid: list(reasons) for uid, reasons in answers.items()}
 
 
-def _table(
+def _broken_off(
     given: Sequence[Stored | _Candidate],
     results: Mapping[int, Stored],
     batch: Sequence[int],
     rest: Iterable[Storable],
-) -> pd.DataFrame:
-    """Say of each file what became of it when the connection was lost, also of those that nobody came to."""
+    status: Status,
+    message: str,
+) -> list[Stored]:
+    """Say of each file what became of it where a batch was the last, also of those that nobody came to."""
+    unsent = "An earlier request did not succeed, so this was not sent; store it again."
     rows: list[Stored] = []
     for place, entry in enumerate(given):
         if isinstance(entry, Stored):
@@ -406,10 +417,10 @@ def _table(
         elif place in results:
             rows.append(results[place])
         elif place in batch:
-            rows.append(entry.result("no answer", None, "The connection was lost; look for it, or store it again."))
+            rows.append(entry.result(status, None, message))
         else:
-            rows.append(entry.result("not sent", None, "The connection was lost before it; store it again."))
+            rows.append(entry.result("not sent", None, unsent))
     for thing in rest:
         name = str(thing) if isinstance(thing, (str, os.PathLike)) else None
-        rows.append(Stored(name, None, "not sent", None, "The connection was lost before it; store it again."))
-    return pd.DataFrame([asdict(row) for row in rows], columns=list(Stored.__dataclass_fields__))
+        rows.append(Stored(name, None, "not sent", None, unsent))
+    return rows
