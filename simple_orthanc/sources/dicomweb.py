@@ -226,15 +226,23 @@ class DicomWebSource:
         if level == "study":
             yield from self._to_rows(level, self._all_studies())
             return
+        answers = self._across(level, {})
+        if answers is None:
+            above: Level = LEVELS[depth(level) - 1]
+            yield from self._below_each(level, list(self.listing(above)))
+        else:
+            yield from self._to_rows(level, answers)
+
+    def _across(self, level: Level, filters: Mapping[str, str]) -> list[dict[str, Any]] | None:
+        """Search a level of the whole archive; None: this server cannot, or does not say what lies in what."""
         try:
-            answers = list(self._search(level, {}))
+            answers = list(self._search(level, filters))
         except ServerError as error:
             if error.status not in _CANNOT_SEARCH:
                 raise
-            above: Level = LEVELS[depth(level) - 1]
-            yield from self._below_each(level, list(self.listing(above)))
-            return
-        yield from self._to_rows(level, answers)
+            return None
+        above = [UID_TAGS[each] for each in LEVELS[1 : depth(level)]]
+        return answers if all(text_of(answer, name) for answer in answers for name in above) else None
 
     def _search(
         self, level: Level, filters: Mapping[str, str], inside: Key | None = None, limit: int | None = None
@@ -256,14 +264,11 @@ class DicomWebSource:
             yield from self.listing(level)
             return
         rows: dict[str, Row] = {}
-        try:
-            for answers in map_ordered(lambda text: list(self._search(level, {tag.keyword: text})), patterns):
-                rows.update((row.key, row) for row in self._to_rows(level, answers))
-        except ServerError as error:
-            if error.status not in _CANNOT_SEARCH:
-                raise
-            yield from self.listing(level)
-            return
+        for answers in map_ordered(lambda text: self._across(level, {tag.keyword: text}), patterns):
+            if answers is None:
+                yield from self.listing(level)
+                return
+            rows.update((row.key, row) for row in self._to_rows(level, answers))
         yield from rows.values()
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
@@ -284,12 +289,7 @@ class DicomWebSource:
         plain = [uid for uid in uids if _UID.match(uid)]
 
         def ask(batch: Sequence[str]) -> list[dict[str, Any]]:
-            try:
-                return list(self._search(level, {UID_TAGS[above]: ",".join(batch)}))
-            except ServerError as error:
-                if error.status not in _CANNOT_SEARCH:
-                    raise
-                return []
+            return self._across(level, {UID_TAGS[above]: ",".join(batch)}) or []
 
         for answers in map_ordered(ask, list(batches(plain, _UIDS)), workers=4):
             yield from self._to_rows(level, answers)
@@ -313,7 +313,7 @@ class DicomWebSource:
             uids = list(dict.fromkeys(Key.parse(key).study for key in keys))
             found = set()
             for batch in batches([uid for uid in uids if _UID.match(uid)], _UIDS):
-                for row in self._to_rows(level, self._search(level, {"StudyInstanceUID": ",".join(batch)})):
+                for row in self._to_rows(level, self._across(level, {"StudyInstanceUID": ",".join(batch)}) or []):
                     found.add(row.key)
                     if row.key in wanted:
                         yield row
@@ -485,14 +485,16 @@ class DicomWebSource:
         """Read tags of some instances of a series; those that cannot be read are missing, with a word on why."""
         found: dict[str, dict[str, Value]] = {}
         doubtful = set(keys)
-        if len(keys) == 1:
+        if self._stands_twice(series):
+            pass
+        elif len(keys) == 1:
             (name,) = keys
             with suppress(ServerError):
                 key = Key.parse(name)
                 metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
                 answers = [(name, tag, *read_json(metadata, tag)) for tag in tags]
                 found = {name: {tag.name: value for _, tag, value, _ in answers}}
-                doubtful = {name for _, _, _, sure in answers if not sure or self._stands_twice(key)}
+                doubtful = {name for _, _, _, sure in answers if not sure}
         else:
             answers = [answer for answer in self._of_series(str(series), tags) if answer[0] in keys]
             for name, tag, value, _ in answers:
@@ -509,8 +511,20 @@ class DicomWebSource:
 
     def _first_instance(self, key: Key) -> Key | None:
         """Find an instance of a study or series."""
-        answers = self._search("instance", {}, key, None if self._stands_twice(key) else 1)
-        found = [each for each in self._keys("instance", list(answers), key) if each and each.patient == key.patient]
+        if not key.series:
+            try:
+                answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
+            except ServerError as error:
+                if error.status not in _CANNOT_SEARCH:
+                    raise
+                answers = []
+            if not all(text_of(answer, "SeriesInstanceUID") for answer in answers) or not answers:
+                # The standard does not ask for searching the instances of a whole study.
+                series = self._keys("series", list(self._search("series", {}, key, 1)), key)
+                return self._first_instance(series[0]) if series and series[0] else None
+        else:
+            answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
+        found = [each for each in self._keys("instance", answers, key) if each and each.patient == key.patient]
         return found[0] if found else None
 
     # Values of images
@@ -629,11 +643,11 @@ class DicomWebSource:
     def _file(self, key: Key) -> bytes:
         try:
             return self.rest.retrieve_instance(key.study, key.series, key.instance)
-        except NotFoundError:
-            # Orthanc answers so where it would have to choose between two.
+        except (NotFoundError, TransportError):
+            # Orthanc finds none where it would have to choose between two; others give both.
             if not self._stands_twice(key):
                 raise
-        raise self._ambiguous(key, "and the server gives neither")
+        raise self._ambiguous(key, "and the server gives neither, or both")
 
     def _check_patient(self, key: Key, header: Dataset) -> None:
         if self._stands_twice(key):
