@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -123,11 +124,60 @@ def test_results_of_one_page_may_share_their_uids() -> None:
         assert list(transactions(server).search_studies()) == [*items, items[0]]
 
 
+def deaf_to_escapes(asked: Asked, _: int) -> bytes:
+    """A server of three series that takes what stands in the URL for what is meant, as some Orthancs do."""
+    found = ["T2 AXIAL", "T2-AXIAL", "T2 axial", "ünï", "unï"]
+    items = [
+        {**study(number), "0008103E": {"vr": "LO", "Value": [name]}, "0020000E": {"vr": "UI", "Value": [f"1.{number}"]}}
+        for number, name in enumerate(found)
+    ]
+    query = dict(pair.split("=") for pair in urlsplit(asked.path).query.split("&"))
+    for name, pattern in query.items():
+        if name in ("00100020", "0008103E", "0020000D"):
+            items = [item for item in items if fnmatchcase(text(item, name), pattern)]
+    items = items[int(query.get("offset", 0)) :][: int(query["limit"])]
+    return dicom_json(items)
+
+
+@pytest.mark.parametrize(
+    ("description", "found"),
+    [
+        ("T2 AXIAL", [0]),
+        ("T2?AXIAL", [0, 1]),
+        ("T2 *", [0, 2]),
+        ("ünï", [3]),
+        ("*nï", [3, 4]),
+        ("none here", []),
+        ("T2*", [0, 1, 2]),
+    ],
+)
+def test_a_server_that_does_not_undo_escapes_finds_the_same(description: str, found: list[int]) -> None:
+    for page in (1000, 2):
+        with StandIn(deaf_to_escapes) as server:
+            client = transactions(server)
+            filters = {"SeriesDescription": description, "PatientID": "p"}
+            assert numbers(client.search_series(filters=filters, page=page)) == found
+            assert numbers(client.search_series(filters=filters, page=page, limit=1, offset=1)) == found[1:2]
+            probes = [asked for asked in server.asked if asked.path.startswith("/studies?")]
+            assert len(probes) == (0 if description in ("T2?AXIAL", "T2*") else 2)
+
+
+def test_what_such_a_server_cannot_be_asked_is_said() -> None:
+    with StandIn(deaf_to_escapes) as server:
+        client = transactions(server)
+        with pytest.raises(UnsupportedError, match="StudyDate"):
+            list(client.search_studies({"StudyDate": "2020 01"}))
+        with pytest.raises(UnsupportedError, match="fuzzy"):
+            list(client.search_studies({"PatientName": "Doe^J"}, fuzzy=True))
+
+
 def test_paths_filters_and_fields_reach_the_server_as_they_are() -> None:
     with StandIn(always(dicom_json([]))) as server:
         client = transactions(server, qido_prefix="/qido/")
         filters = {"PatientName": "Müller^A&B=*", "0008,0050": "a b+c", "StudyDate": "20200101-", "SeriesNumber": 3}
         list(client.search_series("1.2", filters, fields=["StudyDescription", "0010,0010"], fuzzy=True))
+        # An empty archive says nothing of how it reads URLs.
+        assert server.asked.pop(0).path == "/qido/studies?limit=1"
         list(client.search_instances("1.2", "1.2.3", fields="all"))
         list(client.search_instances("1.2/x y"))
         list(client.search_series())

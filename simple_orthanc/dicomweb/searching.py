@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from simple_orthanc.dicomweb.model import text
+from simple_orthanc.dicomweb.model import text, texts
 from simple_orthanc.dicomweb.service import Service, resource, warn
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.tags import parse_tag
@@ -21,6 +22,11 @@ MOST_RESULTS = 10_000_000
 """Results after which a search is taken to be endless."""
 
 _SMALL_PAGE = 100
+
+_PLAIN = "*?:/@!$'()"
+_ESCAPES = re.compile(r"(%[0-9A-F]{2})+")
+_WITH_WILDCARDS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+
 _MORE = re.compile(r"additional results|exceeded the maximum", re.IGNORECASE)
 
 _KEYS = ("00100020", "0020000D", "0020000E", "00080018")
@@ -144,8 +150,55 @@ class Search(Service):
                 isinstance(number, bool) or not isinstance(number, int) or number < least
             ):
                 raise SelectionError(f"{name} is {number!r}; give a whole number from {least} on.")
+        # Wrong arguments are to be said at once, not when the first result is asked for.
         query = query_text(filters or {}, fuzzy, fields)
-        return islice(_Pages(self, path, query, offset, page, fuzzy).results(limit), limit)
+        return self._found(path, query, dict(filters or {}), limit, offset, fuzzy, fields, page)
+
+    def _found(
+        self,
+        path: str,
+        query: str,
+        filters: dict[str, str],
+        limit: int | None,
+        offset: int,
+        fuzzy: bool,
+        fields: Sequence[str],
+        page: int,
+    ) -> Iterator[_Item]:
+        escaped = [name for name, value in filters.items() if needs_escape(name, value)]
+        if not escaped or limit == 0 or self._decodes():
+            yield from islice(_Pages(self, path, query, offset, page, fuzzy).results(limit), limit)
+            return
+        if fuzzy:
+            raise UnsupportedError(
+                f"{self._transport.url} does not understand {' and '.join(escaped)} with the characters given, so that "
+                "it cannot match them by sound. Search without fuzzy."
+            )
+        wider = {name: widened(name, value) if name in escaped else value for name, value in filters.items()}
+        wanted = [fields] if isinstance(fields, str) else list(fields)
+        query = query_text(wider, fuzzy, wanted if "all" in wanted else [*wanted, *escaped])
+        found = _Pages(self, path, query, 0, page, fuzzy).results(None)
+        fitting = (item for item in found if all(fits(item, name, filters[name]) for name in escaped))
+        yield from islice(fitting, offset, None if limit is None else offset + limit)
+
+    def _decodes(self) -> bool:
+        """Whether the server undoes the percent-encoding of a filter, as it must: Orthanc before 1.13 does not.
+
+        It finds nothing then, as if there were nothing. Where it cannot be known, as with an archive without a
+        PatientID, no is the safe answer.
+        """
+        if self._undoes_escapes is None:
+            studies = self._path("qido", "studies")
+            items, _ = self._json(f"{studies}?limit=1")
+            if not items:
+                return True
+            uid = quote(text(items[0], "StudyInstanceUID"), safe="")
+            try:
+                found, _ = self._json(f"{studies}?0020000D={uid}&00100020=%2A&limit=1")
+            except ServerError:
+                found = []
+            self._undoes_escapes = bool(found)
+        return self._undoes_escapes
 
     def _offered(
         self, what: str, ask: Callable[[], T], study: str, series: str | None = None, instance: str | None = None
@@ -177,19 +230,19 @@ class Search(Service):
 
 
 def query_text(filters: Mapping[str, str], fuzzy: bool, fields: Sequence[str]) -> str:
-    """Write the query of a search, percent-encoded.
+    """Write the query of a search, percent-encoded where it must be.
 
     Examples
     --------
     >>> query_text({"PatientName": "Doe^J*", "0008,0050": "a b"}, False, ["StudyDescription"])
-    '00100010=Doe%5EJ%2A&00080050=a%20b&includefield=00081030'
+    '00100010=Doe%5EJ*&00080050=a%20b&includefield=00081030'
     """
-    pairs = [(attribute(name), _filter_text(name, value)) for name, value in filters.items()]
+    pairs = [(attribute(name), _escaped(name, value)) for name, value in filters.items()]
     if fuzzy:
         pairs.append(("fuzzymatching", "true"))
     wanted = (fields,) if isinstance(fields, str) else fields
     pairs += [("includefield", "all" if field == "all" else attribute(field)) for field in wanted]
-    return "&".join(f"{quote(name, safe='.')}={quote(value, safe='')}" for name, value in pairs)
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def _filter_text(name: str, value: object) -> str:
@@ -198,6 +251,61 @@ def _filter_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise SelectionError(f"The filter {name} is of type {type(value).__name__}; give text as DICOM writes it.")
     return value
+
+
+def _escaped(name: str, value: object) -> str:
+    # What need not be encoded is not, since some servers leave it so. Commas part the UIDs of a list.
+    return quote(_filter_text(name, value), safe=_PLAIN + ("," if parse_tag(name).vr == "UI" else ""))
+
+
+def needs_escape(name: str, value: object) -> bool:
+    """Say whether a filter holds a character that no URL may hold as it is.
+
+    Examples
+    --------
+    >>> needs_escape("SeriesDescription", "T2*"), needs_escape("SeriesDescription", "T2 AX*")
+    (False, True)
+    """
+    return "%" in _escaped(name, value)
+
+
+def widened(name: str, value: object) -> str:
+    """Write a filter without the characters that no URL may hold, so that it finds at least as much.
+
+    Raises
+    ------
+    UnsupportedError
+        If its VR knows no wildcards (PS3.4 section C.2.2.2.4).
+
+    Examples
+    --------
+    >>> widened("PatientName", "Müller^A B")
+    'M*ller*A*B'
+    """
+    if parse_tag(name).vr not in _WITH_WILDCARDS:
+        raise UnsupportedError(
+            f"The server does not understand the filter {name} = {value!r}: it does not undo the encoding of "
+            "characters in URLs. Search without it, and look at what is found."
+        )
+    return _ESCAPES.sub("*", _escaped(name, value))
+
+
+def fits(item: Mapping[str, Any], name: str, value: object) -> bool:
+    """Say whether a result matches a filter, without regard to case, which the server has looked at.
+
+    Examples
+    --------
+    >>> fits({"0008103E": {"vr": "LO", "Value": ["T2 AXIAL"]}}, "SeriesDescription", "t2 ax*")
+    True
+    """
+    forms: list[str] = []
+    for found in texts(item, name):
+        forms += [found, *found.split("=")] if parse_tag(name).vr == "PN" else [found]
+    forms += [form.rstrip("^ ") for form in forms]
+    letters = unicodedata.normalize("NFC", _filter_text(name, value))
+    pattern = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in letters)
+    matcher = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return any(matcher.fullmatch(unicodedata.normalize("NFC", form)) for form in forms)
 
 
 def attribute(name: str) -> str:

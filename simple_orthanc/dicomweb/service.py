@@ -53,6 +53,7 @@ class Service:
         self._prefixes = {name: prefix.strip("/") for name, prefix in prefixes.items()}
         # What the server took last time, by what was wanted.
         self._taken: dict[tuple[str, ...], str] = {}
+        self._undoes_escapes: bool | None = None
         remote = not is_loopback(urlsplit(transport.url).hostname or "")
         self._packed = {"Accept-Encoding": "gzip"} if remote else {}
 
