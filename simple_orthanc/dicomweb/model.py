@@ -191,7 +191,7 @@ def _value(vr: str, given: Any, bulk: Callable[[str], bytes] | None) -> Any:
         return empty_value_for_VR(vr)
     if vr in BINARY_VRS:
         return "\\".join(map(_checked_text, values)).encode()
-    convert = _CONVERSIONS.get(vr, value_text)
+    convert: Callable[[Any], Any] = _CONVERSIONS.get(vr, value_text)
     converted = [convert(value) for value in values]
     return converted[0] if len(converted) == 1 else converted
 
