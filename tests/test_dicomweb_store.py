@@ -256,6 +256,9 @@ def test_a_request_that_is_too_large_is_halved() -> None:
         assert [(result.SOPInstanceUID, result.status) for result in results] == [
             (f"1.2.{number}", "stored") for number in range(5)
         ]
+    with StandIn(lambda asked, count: reply(b"", 500) if count == 2 else small(asked, count)) as server:
+        results = transactions(server).store([file(number) for number in range(4)])
+        assert [result.status for result in results] == ["stored", "stored", "failed", "failed"]
     with StandIn(always(reply(b"", 413))) as server, pytest.raises(ServerError) as caught:
         transactions(server).store([file(1)])
     assert caught.value.status == 413
@@ -354,6 +357,26 @@ def test_files_are_not_held_in_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_what_was_sent_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storing, "MOST_BYTES", 1 << 20)
+
+    def answering(asked: Asked, count: int) -> bytes:
+        found = accepting(asked, count)
+        asked.body = b""
+        return found
+
+    with StandIn(answering) as server:
+        client = transactions(server)
+        client.store(file(0))
+        tracemalloc.start()
+        try:
+            results = client.store(file(number, 1 << 20) for number in range(40))
+            assert tracemalloc.get_traced_memory()[1] < 16 << 20
+        finally:
+            tracemalloc.stop()
+        assert {result.status for result in results} == {"stored"}
 
 
 def deleting(status: int, holds: bool) -> Callable[[Asked, int], bytes]:

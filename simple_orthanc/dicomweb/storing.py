@@ -111,9 +111,11 @@ class Store(Search):
          Stored(path='notes.txt', SOPInstanceUID=None, status='not DICOM', reason=None, message='...')]
         """
         path = self._path("stow", *(resource(study) or ["studies"]))
+        # What was sent is replaced by what became of it, so that no more than a batch of it is held in memory.
         given: list[Stored | _Candidate] = []
-        results: dict[int, Stored] = {}
         batch: list[int] = []
+        size = 0
+        first = True
         source = iter(_each(what))
         try:
             for thing in source:
@@ -121,23 +123,23 @@ class Store(Search):
                 given.append(candidate)
                 if isinstance(candidate, Stored):
                     continue
-                size = sum(_sized(given[place]) for place in batch)
                 if batch and (size + candidate.size > MOST_BYTES or len(batch) >= MOST_FILES):
-                    self._send_batch(path, given, batch, results)
-                    batch = []
+                    self._send_batch(path, given, batch)
+                    batch, size, first = [], 0, False
                 batch.append(len(given) - 1)
+                size += candidate.size
             if batch:
-                self._send_batch(path, given, batch, results)
+                self._send_batch(path, given, batch)
         except TransportError as error:
             said = "The connection was lost; look for it, or store it again."
-            rows = _broken_off(given, results, batch, source, "no answer", said)
+            rows = _broken_off(given, batch, source, "no answer", said)
             error.table = pd.DataFrame([asdict(row) for row in rows], columns=list(Stored.__dataclass_fields__))
             raise
         except ServerError as error:
-            if not results:
+            if first and not any(isinstance(given[place], Stored) for place in batch):
                 raise
-            return _broken_off(given, results, batch, source, "failed", str(error))
-        return [entry if isinstance(entry, Stored) else results[place] for place, entry in enumerate(given)]
+            return _broken_off(given, batch, source, "failed", str(error))
+        return [entry for entry in given if isinstance(entry, Stored)]
 
     def delete_study(self, study: str) -> None:
         """Delete a study, where the server offers that.
@@ -167,9 +169,7 @@ class Store(Search):
 
         self._offered(f"deleting {kind}", ask, study, series, instance)
 
-    def _send_batch(
-        self, path: str, given: Sequence[Stored | _Candidate], batch: Sequence[int], results: dict[int, Stored]
-    ) -> None:
+    def _send_batch(self, path: str, given: list[Stored | _Candidate], batch: Sequence[int]) -> None:
         files = [entry for entry in (given[place] for place in batch) if isinstance(entry, _Candidate)]
         try:
             answer = self._post(path, files)
@@ -177,11 +177,12 @@ class Store(Search):
             if error.status != 413 or len(batch) == 1:
                 raise
             half = len(batch) // 2
-            self._send_batch(path, given, batch[:half], results)
-            self._send_batch(path, given, batch[half:], results)
+            self._send_batch(path, given, batch[:half])
+            self._send_batch(path, given, batch[half:])
             return
         outcomes = _outcomes(files, answer.status, read_answers(answer.content))
-        results.update(zip(batch, outcomes, strict=True))
+        for place, outcome in zip(batch, outcomes, strict=True):
+            given[place] = outcome
 
     def _post(self, path: str, files: Sequence[_Candidate]) -> Answer:
         boundary = secrets.token_hex(20)
@@ -326,10 +327,6 @@ def _source(thing: Any) -> Path | bytes:
     raise SelectionError(f"What is of type {type(thing).__name__} cannot be stored; give paths, bytes or datasets.")
 
 
-def _sized(entry: Stored | _Candidate) -> int:
-    return entry.size if isinstance(entry, _Candidate) else 0
-
-
 def _uid_of(source: Path | bytes) -> str | None:
     """Read the SOPInstanceUID of a DICOM file; None where it is none or has none."""
     opened: Any = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
@@ -402,7 +399,6 @@ def _copied(answers: Mapping[str, list[int | None]]) -> dict[str, list[int | Non
 
 def _broken_off(
     given: Sequence[Stored | _Candidate],
-    results: Mapping[int, Stored],
     batch: Sequence[int],
     rest: Iterable[Storable],
     status: Status,
@@ -414,8 +410,6 @@ def _broken_off(
     for place, entry in enumerate(given):
         if isinstance(entry, Stored):
             rows.append(entry)
-        elif place in results:
-            rows.append(results[place])
         elif place in batch:
             rows.append(entry.result(status, None, message))
         else:

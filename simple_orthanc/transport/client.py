@@ -71,7 +71,7 @@ class Transport:
     Notes
     -----
     GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, where the connection
-    breaks or the server answers 502, 503 or 504. Anything else is sent again only where no connection came about.
+    breaks or the server answers 429, 502, 503 or 504. Anything else is sent again only where no connection came about.
     What timed out is not sent again, since the server may still be working on it.
 
     The environment is trusted for proxies and ``REQUESTS_CA_BUNDLE``; this machine is never reached through a proxy.
