@@ -4,9 +4,11 @@ The one line that does the whole job::
 
     image = Orthanc().select(PatientName='JaneDoe', SeriesDescription='ct_scan').get_array()
 
-`Orthanc` opens a session on a server, `Folder` one on the files in a folder; `LocalOrthanc` starts a server of one's
-own.
+`Orthanc` opens a session on a server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on the files in a folder;
+`LocalOrthanc` starts a server of one's own.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.conditions import exact, label, like, metadata, tag
 from simple_orthanc.errors import (
@@ -37,12 +39,16 @@ from simple_orthanc.session import Folder, Orthanc, Session
 from simple_orthanc.suv import SuvRecord
 from simple_orthanc.volume import Volume
 
+if TYPE_CHECKING:
+    from simple_orthanc.session.dicomweb import DicomWeb
+
 __version__ = "1.0.0"
 
 __all__ = [
     "AmbiguousSelectionError",
     "AuthenticationError",
     "Condition",
+    "DicomWeb",
     "DuplicateSlicesError",
     "EmptySelectionError",
     "Folder",
@@ -74,3 +80,13 @@ __all__ = [
     "metadata",
     "tag",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Most programs have one kind of source, and need not wait for the modules of the others.
+    if name == "DicomWeb":
+        from simple_orthanc.session.dicomweb import DicomWeb
+
+        globals()[name] = DicomWeb
+        return DicomWeb
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

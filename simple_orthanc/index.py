@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from simple_orthanc.display import stacklevel
@@ -178,9 +179,27 @@ class Index:
             if level == "patient":
                 raise ValueError("patients have no rows: start from studies")
             self.load(level, keys)
+            below: Level = LEVELS[depth(level) + 1]
+            self._find_children(level, keys, below)
             keys = [child for key in keys for child in self._rows[level][key].children]
-            level = LEVELS[depth(level) + 1]
+            level = below
         return list(keys)
+
+    def _find_children(self, level: Level, keys: Sequence[str], below: Level) -> None:
+        """Find what lies below the rows that came without their children."""
+        parents = [row for key in dict.fromkeys(keys) if (row := self._rows[level][key]).has_unknown_children]
+        if not parents:
+            return
+        found = self._rows[below].values() if below in self._complete else self._ask().below(below, parents)
+        children: dict[str, list[str]] = {row.key: [] for row in parents}
+        for row in found:
+            if row.parent in children:
+                children[row.parent].append(row.key)
+                self._rows[below].setdefault(row.key, row)
+        # The rows are replaced and not changed: an older index may share them.
+        for row in parents:
+            self._rows[level][row.key] = replace(row, children=tuple(children[row.key]), has_unknown_children=False)
+        self._owners = None
 
     def up(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Go up from a level: for each key the key of what holds it, one for one."""
@@ -233,6 +252,9 @@ class Index:
         if home == "series" and tag.vr in TEXT_VRS:
             self._dispel_doubt(owners)
         rows = self._rows[home]
+        unanswered = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unanswered]
+        if unanswered:
+            rows.update((row.key, row) for row in self._ask().read_again(home, unanswered))
         return [rows[key].values.get(tag.name) for key in owners]
 
     def _dispel_doubt(self, series: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ ERRORS = {
     if inspect.isclass(value) and issubclass(value, errors.OrthancError)
 }
 
-SESSIONS = ["Folder", "LocalOrthanc", "Orthanc", "Session"]
+SESSIONS = ["DicomWeb", "Folder", "LocalOrthanc", "Orthanc", "Session"]
 VOLUMES = ["Geometry", "SuvRecord", "Volume"]
 CONDITIONS = ["Condition", "exact", "label", "like", "metadata", "tag"]
 PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "__version__"])

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import requests
-from pydicom.dataset import Dataset
 
-from simple_orthanc import tables
-from simple_orthanc.errors import AmbiguousSelectionError, OrthancError, SelectionError
-from simple_orthanc.index import Index
+from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
 from simple_orthanc.levels import Level
 from simple_orthanc.rest import Rest
-from simple_orthanc.session.base import Session
-from simple_orthanc.session.uploads import (
-    Pending,
-    Uploader,
-    jobs_for,
-    jobs_for_datasets,
-    jobs_in_folder,
-    report_table,
-)
+from simple_orthanc.session.changing import ChangingSession, credentials
+from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc import OrthancSource
 from simple_orthanc.transport import Transport
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pandas as pd
+    from simple_orthanc.session.dicomweb import DicomWeb
 
 
-class Orthanc(Session):
+class Orthanc(ChangingSession):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
@@ -94,10 +82,7 @@ class Orthanc(Session):
         url, from_environment = _url(host, port)
         if from_environment and username is None and password is None and auth is None and token is None:
             username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
-        if username is not None or password is not None:
-            if auth is not None:
-                raise SelectionError("Give either username and password or auth, not both.")
-            auth = (username or "", password or "")
+        auth = credentials(username, password, auth)
         transport = Transport(
             url, auth=auth, token=token, headers=headers, verify=verify, cert=cert, timeout=timeout, http=http
         )
@@ -122,65 +107,38 @@ class Orthanc(Session):
         """What the server's own index holds."""
         return Interface(self._orthanc.main_dicom_tags)
 
-    def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
-        """Upload a file, several files, a zip, or the bytes of a file.
-
-        Parameters
-        ----------
-        file : str, Path, bytes, or list of these
-            The members of a zip are uploaded one by one.
-        test_dicom : bool
-            Look at each file first, and send only what is DICOM; False leaves that to the server.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per file: path, member (of a zip), status (stored, already stored, conflict, not DICOM, filtered,
-            failed, skipped), SOPInstanceUID, message.
+    @property
+    def dicomweb(self) -> DicomWeb:
+        """A session on the same archive over DICOMweb, through the same connection; nothing is selected in it.
 
         Raises
         ------
-        TransportError
-            The server went away; ``.table`` says what became of each file. Uploading again does no harm.
+        UnsupportedError
+            The server has no DICOMweb plugin.
 
-        Notes
-        -----
-        The criteria of the selection stay as they are, and are applied to what was uploaded too.
+        Examples
+        --------
+        >>> orthanc.dicomweb.rest.retrieve_frames(study, series, instance, [1])          # doctest: +SKIP
         """
-        return self._upload(jobs_for(file), test_dicom)
+        from simple_orthanc.session.dicomweb import DicomWeb
 
-    def upload_folder(self, folder: str | Path, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
-        """Upload the files in a folder, whatever they are called.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Nothing in it is changed.
-        test_dicom : bool
-            As for `upload_file`.
-        recursive : bool
-            Whether to enter folders inside it; those not entered are rows of the table too.
-        """
-        return self._upload(jobs_in_folder(folder, recursive), test_dicom)
-
-    def upload_dataset(self, dataset: Dataset | Sequence[Dataset]) -> pd.DataFrame:
-        """Upload a pydicom Dataset, or several; none is changed, and no file of theirs is touched."""
-        datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
-        return self._upload(jobs_for_datasets(datasets), True)
-
-    upload_pydicom_dataset = upload_dataset
-
-    def _upload(self, pending: Any, test_dicom: bool) -> pd.DataFrame:
-        jobs: list[Pending] = list(pending)
-        source = self._orthanc
         try:
-            table = report_table(Uploader(source.store, source.checksum, self._alive).run(jobs, test_dicom))
-        except BaseException:
-            # What is known of the archive is out of date, and perhaps nobody answers who could tell more.
-            self._index = Index(source)
-            raise
-        self._reread()
-        return table
+            plugin = self.rest.get("/plugins/dicom-web")
+        except NotFoundError:
+            raise UnsupportedError(
+                f"{self._orthanc.description} has no DICOMweb plugin. Install it on the server (Debian and Ubuntu: "
+                f"sudo apt install orthanc-dicomweb), name it under Plugins in the configuration, and start it again."
+            ) from None
+        # The plugin's own page lies below its root, which the configuration may have moved.
+        page, found, _ = str(plugin.get("RootUri") or "").partition("app/")
+        root = page.removeprefix("../").strip("/") if found else ""
+        return DicomWeb._below(self._orthanc.transport, root or "dicom-web")
+
+    def _uploader(self) -> Uploader:
+        return Uploader(self._orthanc.store, self._orthanc.checksum, self._alive)
+
+    def _delete_object(self, level: Level, key: str) -> None:
+        self._orthanc.delete(level, key)
 
     def _alive(self) -> bool:
         try:
@@ -188,61 +146,6 @@ class Orthanc(Session):
         except OrthancError:
             return False
         return True
-
-    def delete_selected_patient(self, *, everything: bool = False) -> Orthanc:
-        """Delete the one selected patient from the server, with all its studies, selected or not.
-
-        Parameters
-        ----------
-        everything : bool
-            True deletes all selected patients, and allows a selection that was never narrowed.
-
-        Raises
-        ------
-        EmptySelectionError, AmbiguousSelectionError
-            Not exactly one patient is selected; nothing was deleted.
-        SelectionError
-            Nothing was selected, so the whole archive would be meant; nothing was deleted.
-        """
-        return self._delete("patient", everything)
-
-    def delete_selected_study(self, *, everything: bool = False) -> Orthanc:
-        """Delete the one selected study from the server, with all its series, selected or not."""
-        return self._delete("study", everything)
-
-    def delete_selected_series(self, *, everything: bool = False) -> Orthanc:
-        """Delete the one selected series from the server, with all its instances, selected or not."""
-        return self._delete("series", everything)
-
-    def _delete(self, level: Level, everything: bool) -> Orthanc:
-        if not self._selection.criteria and not everything:
-            raise SelectionError(
-                f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
-                f"select(...), or say delete_selected_{level}(everything=True)."
-            )
-        keys = tables.row_keys(self._index, self._selection, level)
-        if not keys:
-            raise self._empty()
-        if len(keys) > 1 and not everything:
-            raise AmbiguousSelectionError(
-                f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
-                f"Nothing was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
-                candidates=tuple(keys),
-            )
-        try:
-            for key in keys:
-                self._orthanc.delete(level, key)
-        finally:
-            self._reread()
-        return self
-
-    def _reread(self) -> Orthanc:
-        """Read the archive anew; that what was deleted is no longer found needs no warning."""
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return self.refresh()
 
 
 class Interface:

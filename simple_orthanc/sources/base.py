@@ -26,10 +26,15 @@ class Row:
         Key of the object one level up; "" for a patient.
     children : tuple of str
         Keys of the objects one level down.
+    has_unknown_children : bool
+        The source did not say with the row what lies below it; `Source.below` finds that out.
     values : dict
         Name of tag to value, for the tags that the source indexes at this level; a missing one has no entry.
     casts_doubt : bool
         Of a study: texts in the rows of its series may be wrong, and `Source.read_again` gives them right.
+    unanswered : frozenset of str
+        Names of indexed tags that have no value here, and of which it is not known whether the source has answered
+        for them at all; `Source.read_again` finds out.
     """
 
     key: str
@@ -37,6 +42,8 @@ class Row:
     children: tuple[str, ...] = ()
     values: dict[str, Value] = field(default_factory=dict)
     casts_doubt: bool = False
+    has_unknown_children: bool = False
+    unanswered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,10 @@ class Source(Protocol):
         """Give the rows with these keys."""
 
     def read_again(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
-        """Give rows anew, with all texts from a file of each; asked only of series of a study that casts doubt."""
+        """Give rows anew, with all texts from a file of each.
+
+        Asked of series of a study that casts doubt, and of rows with tags unanswered.
+        """
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None

@@ -19,7 +19,7 @@ import shutil
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from simple_orthanc.sources.folder_files import Files, look, stamp_of
 from simple_orthanc.sources.index_tags import LEVEL_OF, can_be_searched
 from simple_orthanc.sources.looking import Met, look_at, side_by_side
 from simple_orthanc.sources.parts import read_header
+from simple_orthanc.sources.plain_headers import Scanner
 from simple_orthanc.sources.scanning import STEP, quiet, read_tags
 from simple_orthanc.tags import Tag
 from simple_orthanc.values import Value
@@ -93,6 +94,7 @@ class FolderSource:
         self._catalogue: Catalogue | None = None
         self._known: dict[str, list[Item]] | None = None
         self._is_fresh = False
+        self._scanner = Scanner()
         self._lock = threading.RLock()
 
     @property
@@ -261,10 +263,22 @@ class FolderSource:
                 stream.seek(0)
                 return stream.read(), True
 
-            return read_header(read, STEP)
+            return read_header(read, STEP, self._scanner)
 
     def content(self, key: str) -> bytes:
         return self.files.read(self._item(key))
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        item = self._item(key)
+        with self.files.reading(item) as stream:
+            memory = room(item.size)
+            filled = 0
+            while filled < len(memory):
+                count = stream.readinto(memory[filled:])  # type: ignore[attr-defined]
+                if not count:
+                    raise EOFError(f"it ends after {filled} of {item.size} bytes")
+                filled += count
+            return memory
 
     def save(self, key: str, path: Path) -> None:
         item = self._item(key)
@@ -306,10 +320,11 @@ class FolderSource:
         self.files.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._scanner = Scanner()
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.sources.parts import PIXELS
+from simple_orthanc.sources.plain_headers import PIXELS
 from simple_orthanc.tags import TEXT_VRS, Tag
 from simple_orthanc.values import PLAIN_VRS, Value, from_text, read_value
 

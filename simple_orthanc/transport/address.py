@@ -112,6 +112,25 @@ def _bracketed(text: str) -> str:
     return f"[{text}]"
 
 
+def parse_origin(url: str) -> tuple[str, str, int] | None:
+    """Give scheme, host and port of a URL; None where it has none, or holds a user or a character no URL may hold.
+
+    Examples
+    --------
+    >>> parse_origin("https://PACS.example.org/dicom-web/studies")
+    ('https', 'pacs.example.org', 443)
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    unsafe = "\\" in url or "@" in parts.netloc or any(not sign.isprintable() or sign.isspace() for sign in url)
+    if parts.scheme not in DEFAULT_PORTS or not host or unsafe:
+        return None
+    return parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this very machine, without asking any name server.
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests import Response, Session
 
 from simple_orthanc.errors import TransportError
-from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
+from simple_orthanc.transport.address import Credentials, parse_address, parse_origin, warn_if_readable
 from simple_orthanc.transport.bulk import Room
 from simple_orthanc.transport.failures import not_json
-from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all
+from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
 
 Timeout = float | tuple[float | None, float | None]
@@ -71,7 +72,7 @@ class Transport:
     Notes
     -----
     GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, where the connection
-    breaks or the server answers 502, 503 or 504. Anything else is sent again only where no connection came about.
+    breaks or the server answers 429, 502, 503 or 504. Anything else is sent again only where no connection came about.
     What timed out is not sent again, since the server may still be working on it.
 
     The environment is trusted for proxies and ``REQUESTS_CA_BUNDLE``; this machine is never reached through a proxy.
@@ -149,8 +150,8 @@ class Transport:
         Parameters
         ----------
         method, path : str
-            As in ``"POST", "/tools/find"``. The path is below `url`; what it holds of identifiers must be
-            percent-encoded by the caller.
+            As in ``"POST", "/tools/find"``. The path is below `url`, or a whole URL on the same server, as servers
+            give them for what belongs to an answer; what it holds of identifiers must be percent-encoded by the caller.
         params : mapping, optional
             The query. ``True`` and ``False`` become ``true`` and ``false``; what is None is left out.
         body : object, optional
@@ -204,11 +205,32 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
         idempotent: bool | None = None,
+        answers: Sequence[int] = (),
+        most: int | None = None,
     ) -> Answer:
-        """Send a request, and give back status, headers and body, uncompressed on its way. Parameters as for `json`."""
+        """Send a request, and give back status, headers and body, uncompressed on its way.
+
+        Parameters
+        ----------
+        answers : sequence of int, optional
+            Statuses from 400 on that are answers to read, not refusals.
+        most : int, optional
+            Bytes of the body, decompressed, beyond which it is not read on: `TransportError`. The other parameters
+            are those of `json`.
+        """
         extra = {"Accept-Encoding": "identity", **(headers or {})}
         request = self._request(method, path, params, data, extra, timeout, idempotent)
-        return self._sender.exchange(request, lambda got: Answer(got.status_code, got.headers, read_all(got)))
+        request = replace(request, answers=tuple(answers))
+        return self._sender.exchange(request, partial(self._answer, request, most))
+
+    def _answer(self, request: Request, most: int | None, response: Response) -> Answer:
+        content = read_all(response) if most is None else read_at_most(response, most)
+        if content is None:
+            raise TransportError(
+                f"{self.url} answered {request.method} {request.shown} with more than {most} bytes, which were not "
+                "read on. Ask for less at once; if that is not much, something else than the archive answers there."
+            )
+        return Answer(response.status_code, response.headers, content)
 
     def content(
         self,
@@ -341,7 +363,8 @@ class Transport:
         if params:
             params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
         times = self._timeout if timeout is None else self._times(timeout)
-        return Request(method, _checked_path(path), params, data, headers, times, idempotent and replayable, start)
+        path = _checked_url(path, self.url) if path.startswith(("http://", "https://")) else _checked_path(path)
+        return Request(method, path, params, data, headers, times, idempotent and replayable, start)
 
     def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
         times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
@@ -363,6 +386,26 @@ def _checked_path(path: str) -> str:
     if any(segment in (".", "..") for segment in unquote(relative.partition("?")[0]).split("/")):
         raise TransportError(f"The path {path!r} has a segment of dots, which would reach another resource.")
     return relative
+
+
+def _checked_url(given: str, root: str) -> str:
+    """Refuse a whole URL that leads to another server than `root`, and give it as it is to be asked for.
+
+    The way to this server is that of `root`: behind a proxy that ends TLS a server may take itself for one of plain
+    HTTP.
+    """
+    there, here = parse_origin(given), parse_origin(root)
+    upgraded = there is not None and here is not None and there[1] == here[1] and (there[2], here[2]) == (80, 443)
+    if there is None or (there != here and not upgraded):
+        where = "an address that cannot be read" if there is None else f"{there[0]}://{there[1]}:{there[2]}"
+        raise TransportError(
+            f"The URL given leads to {where}, not to {root}; nothing was sent, since credentials go to one server "
+            "only. Read it with a connection to that server, or have the server give its URLs by the name it is "
+            "reached by."
+        )
+    parts, origin = urlsplit(given), urlsplit(root)
+    _checked_path(parts.path)
+    return urlunsplit((origin.scheme, origin.netloc, parts.path, parts.query, ""))
 
 
 def _existing(path: Any, parameter: str) -> str:

@@ -20,6 +20,8 @@ from simple_orthanc.transport.failures import Kind, NetworkError, network
 # Statuses without a body, whatever Content-Length says.
 _BODILESS = (204, 304)
 
+_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -85,6 +87,24 @@ def read_all(response: requests.Response) -> bytes:
         if not wire or not _is_gzip(response):
             return wire
         return gzip.decompress(wire)
+
+
+def read_at_most(response: requests.Response, most: int) -> bytes | None:
+    """Read a whole body of at most `most` bytes; None where it is longer.
+
+    Raises
+    ------
+    NetworkError
+        As `read_all`.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks(response, _BLOCK):
+        size += len(chunk)
+        if size > most:
+            return None
+        pieces.append(chunk)
+    return b"".join(pieces)
 
 
 def chunks(response: requests.Response, size: int) -> Iterator[bytes]:

@@ -36,7 +36,7 @@ MAX_WAITING = 8.0
 
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_BUSY = (502, 503, 504)
+_BUSY = (429, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
@@ -77,11 +77,18 @@ class Request:
     timeout: tuple[float | None, float | None]
     repeatable: bool
     start: int | None
+    answers: tuple[int, ...] = ()
 
     @property
     def shown(self) -> str:
         """The path without the query, which may hold names of patients."""
-        return "/" + self.path.partition("?")[0]
+        path = self.path.partition("?")[0]
+        return urlsplit(path).path if self.is_absolute else f"/{path}"
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the path is a whole URL."""
+        return self.path.startswith(("http://", "https://"))
 
     def rewind(self) -> None:
         """Go back to where the body began, for another attempt."""
@@ -211,7 +218,7 @@ class Sender:
     def _attempt(self, request: Request, read: Callable[[Response], T], lost: bool) -> T:
         response = self._send(request)
         try:
-            if response.status_code >= 400:
+            if response.status_code >= 400 and response.status_code not in request.answers:
                 raise RefusalError(self._refused(request, response, lost), _retry_after(response))
             return read(response)
         except BaseException:
@@ -220,7 +227,8 @@ class Sender:
 
     def _send(self, request: Request) -> Response:
         """Send a request once, following redirects within the server."""
-        session, url, params = self._session, f"{self.url}/{request.path}", request.params
+        url = request.path if request.is_absolute else f"{self.url}/{request.path}"
+        session, params = self._session, request.params
         # Requests adds the environment's proxies to this mapping, except where it already has an entry.
         schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
         own_auth = self._credentials.given or not session.auth

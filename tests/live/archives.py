@@ -164,8 +164,11 @@ def _without_missing(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 @st.composite
-def archives(draw: st.DrawFn) -> list[File]:
-    """Files whose patient and study tags agree within a study, and whose series tags agree within a series."""
+def archives(draw: st.DrawFn, shared_uids: bool = True) -> list[File]:
+    """Files whose patient and study tags agree within a study, and whose series tags agree within a series.
+
+    With `shared_uids` one UID may stand under several patients.
+    """
 
     def one(*choices: Any) -> Any:
         return draw(st.sampled_from(choices))
@@ -173,9 +176,11 @@ def archives(draw: st.DrawFn) -> list[File]:
     files: list[File] = []
     # A server that is emptied and filled again may still remember the file that it knew by the same identifiers.
     run = next(_RUNS)
-    for patient in draw(st.lists(st.sampled_from(PATIENT_IDS), min_size=1, max_size=4, unique=True)):
+    patients = draw(st.lists(st.sampled_from(PATIENT_IDS), min_size=1, max_size=4, unique=True))
+    for place, patient in enumerate(patients):
         # The UIDs of studies and series say nothing of the patient, so they occur under several.
-        for study in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
+        for drawn in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
+            study = f"{drawn}" if shared_uids else f"{drawn}.{place}"
             script = one(*SCRIPTS)
             names, descriptions, sets = SCRIPTS[script]
             if script == "half-width":

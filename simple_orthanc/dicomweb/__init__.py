@@ -1,0 +1,40 @@
+"""The transactions of DICOMweb (PS3.18 chapter 10), one method for each, on any server that offers them."""
+
+from __future__ import annotations
+
+from simple_orthanc.dicomweb.model import bulk_data_uris, text, texts, to_dataset
+from simple_orthanc.dicomweb.multipart import Part
+from simple_orthanc.dicomweb.rendering import Rendering
+from simple_orthanc.dicomweb.retrieving import Frame, Retrieve
+from simple_orthanc.dicomweb.searching import Search
+from simple_orthanc.dicomweb.storing import Store, Stored
+
+__all__ = ["Frame", "Part", "Rendering", "Stored", "Transactions", "bulk_data_uris", "text", "texts", "to_dataset"]
+
+
+class Transactions(Retrieve, Store, Search):
+    """The transactions of one DICOMweb server: search, retrieve, store, delete.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection to the root of the service, such as ``http://127.0.0.1:8042/dicom-web`` for Orthanc.
+    qido_prefix, wado_prefix, stow_prefix, delete_prefix : str, optional
+        What stands between that root and ``studies``, where a server has a place of its own for searching, retrieving,
+        storing or deleting.
+
+    Notes
+    -----
+    What is returned is what the server sent, checked to be whole and of the right kind. Servers differ in how they
+    match text, and some let filters pass that they do not know, above all paths into sequences: Orthanc gives all
+    series for such a filter. Select with a session where the answer must mean the same on every server.
+
+    Examples
+    --------
+    >>> from simple_orthanc.transport import Transport
+    >>> transactions = Transactions(Transport("http://127.0.0.1:8042/dicom-web/"))
+    >>> transactions
+    <DICOMweb of http://127.0.0.1:8042/dicom-web>
+    >>> [text(study, "PatientName") for study in transactions.search_studies(limit=2)]  # doctest: +SKIP
+    ['Doe^Jane', 'Doe^John']
+    """

@@ -1,0 +1,142 @@
+"""What a server answers to a store request: which instances it stored and why not others (PS3.18 annex I)."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree import ElementTree
+
+from simple_orthanc.dicomweb.model import text
+
+_REFERENCED, _FAILED, _OTHER = "00081199", "00081198", "0008119A"
+_UID, _WARNING_REASON, _FAILURE_REASON = "00081155", "00081196", "00081197"
+
+# PS3.3 section C.14.1.1, PS3.7 annex C, PS3.4 table B.2-1, PS3.18 section I.2.2; whole values, then by first digits.
+_REASONS = {
+    0x0105: "no such attribute",
+    0x0106: "an attribute has a value that is not allowed",
+    0x0107: "attributes were not all kept",
+    0x0110: "processing failure at the server",
+    0x0111: "an instance with this SOPInstanceUID is stored already",
+    0x0112: "no such instance",
+    0x0115: "an argument is not allowed",
+    0x0116: "an attribute value is out of range",
+    0x0117: "the UID is not valid",
+    0x0118: "no such SOP class",
+    0x0119: "SOP class and instance contradict each other",
+    0x0120: "an attribute is missing",
+    0x0121: "an attribute has no value",
+    0x0122: "the server does not store this SOP class",
+    0x0124: "this user may not store it",
+    0x0131: "the transaction UID is in use",
+    0x0213: "the server lacks the resources",
+    0xA700: "the server is out of resources",
+    0xA770: "the server is out of resources",
+    0xA900: "the dataset does not match its SOP class",
+    0xB000: "the server changed the value of some element",
+    0xB006: "the server left some elements out",
+    0xB007: "the dataset does not match its SOP class, but was stored",
+    0xB305: "the server changed the value of some element",
+    0xC000: "the server cannot understand the dataset",
+    0xC122: "the server does not store this transfer syntax",
+}
+_KINDS = {0xA7: 0xA700, 0xA9: 0xA900}
+
+
+@dataclass
+class Answers:
+    """What a server said of the instances that it was sent.
+
+    Attributes
+    ----------
+    stored : dict of str to list
+        SOPInstanceUID to the warning reasons given, None where there is no warning.
+    failed : dict of str to list
+        SOPInstanceUID to the failure reasons given, None where it gives none.
+    others : list
+        Failure reasons of what the server could not even name.
+    """
+
+    stored: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(list))
+    failed: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(list))
+    others: list[int | None] = field(default_factory=list)
+
+
+def reason_text(reason: int | None) -> str:
+    """Put a failure or warning reason into words.
+
+    Examples
+    --------
+    >>> reason_text(0x0122), reason_text(0xA702), reason_text(None)
+    ('the server does not store this SOP class (0122H)', 'the server is out of resources (A702H)', 'no reason given')
+    """
+    if reason is None:
+        return "no reason given"
+    kind = _KINDS.get(reason >> 8, 0xC000 if reason >> 12 == 0xC else reason)
+    words = _REASONS.get(reason) or _REASONS.get(kind) or "a reason that is the server's own"
+    return f"{words} ({reason:04X}H)"
+
+
+def read_answers(content: bytes) -> Answers | None:
+    """Read the answer to a store request, as JSON or as XML, whatever it calls itself; None where it is neither."""
+    item: Any = None
+    if content.lstrip()[:1] == b"<":
+        item = _from_xml(content)
+    else:
+        with suppress(ValueError, RecursionError):
+            item = json.loads(content)
+    if isinstance(item, list) and len(item) == 1:
+        item = item[0]
+    if not isinstance(item, dict) or not any(tag in item for tag in (_REFERENCED, _FAILED, _OTHER)):
+        return None
+    found = Answers()
+    for entry in _items(item, _REFERENCED):
+        found.stored[text(entry, _UID)].append(_number(entry, _WARNING_REASON))
+    for entry in _items(item, _FAILED):
+        found.failed[text(entry, _UID)].append(_number(entry, _FAILURE_REASON))
+    found.others += [_number(entry, _FAILURE_REASON) for entry in _items(item, _OTHER)]
+    return found
+
+
+def _items(item: Mapping[str, Any], tag: str) -> Iterator[dict[str, Any]]:
+    entry = item.get(tag)
+    values = entry.get("Value") if isinstance(entry, dict) else None
+    for value in values if isinstance(values, list) else []:
+        if isinstance(value, dict):
+            yield value
+
+
+def _number(entry: Mapping[str, Any], tag: str) -> int | None:
+    found = text(entry, tag)
+    return int(found) if found.isdecimal() else None
+
+
+def _from_xml(content: bytes) -> dict[str, Any] | None:
+    """Turn the XML form (PS3.19 annex A) into the JSON form, as far as it holds text and sequences."""
+    # Entities can make a short document endless; what is asked for here needs none.
+    if b"<!" in content:
+        return None
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+    return _item_from_xml(root)
+
+
+def _item_from_xml(element: ElementTree.Element) -> dict[str, Any]:
+    item: dict[str, Any] = {}
+    for child in element:
+        if _name(child) != "DicomAttribute":
+            continue
+        values: list[Any] = [inner.text or "" for inner in child if _name(inner) == "Value"]
+        values += [_item_from_xml(inner) for inner in child if _name(inner) == "Item"]
+        item[child.get("tag", "").upper()] = {"vr": child.get("vr", "UN"), "Value": values}
+    return item
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]

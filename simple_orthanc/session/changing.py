@@ -1,0 +1,169 @@
+"""What a session can do to an archive that can be changed: upload to it, and delete what is selected."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc import tables
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.index import Index
+from simple_orthanc.levels import Level
+from simple_orthanc.session.base import Session
+from simple_orthanc.session.uploads import (
+    Pending,
+    Uploader,
+    jobs_for,
+    jobs_for_datasets,
+    jobs_in_folder,
+    report_table,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+Self = TypeVar("Self", bound="ChangingSession")
+
+
+class ChangingSession(Session):
+    """A session on an archive to which can be added, and from which can be deleted."""
+
+    def _uploader(self) -> Uploader:
+        """Give what sends files to this archive."""
+        raise NotImplementedError
+
+    def _delete_object(self, level: Level, key: str) -> None:
+        """Delete an object and all that lies below it; one that is gone already is no error."""
+        raise NotImplementedError
+
+    def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
+        """Upload a file, several files, a zip, or the bytes of a file.
+
+        Parameters
+        ----------
+        file : str, Path, bytes, or list of these
+            The members of a zip are uploaded one by one.
+        test_dicom : bool
+            Look at each file first, and send only what is DICOM; False leaves that to the server.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per file: path, member (of a zip), status (stored, already stored, conflict, not DICOM, filtered,
+            failed, skipped), SOPInstanceUID, message.
+
+        Raises
+        ------
+        TransportError
+            The server went away; ``.table`` says what became of each file. Uploading again does no harm.
+
+        Notes
+        -----
+        The criteria of the selection stay as they are, and are applied to what was uploaded too.
+        """
+        return self._upload(jobs_for(file), test_dicom)
+
+    def upload_folder(self, folder: str | Path, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
+        """Upload the files in a folder, whatever they are called.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Nothing in it is changed.
+        test_dicom : bool
+            As for `upload_file`.
+        recursive : bool
+            Whether to enter folders inside it; those not entered are rows of the table too.
+        """
+        return self._upload(jobs_in_folder(folder, recursive), test_dicom)
+
+    def upload_dataset(self, dataset: Dataset | Sequence[Dataset]) -> pd.DataFrame:
+        """Upload a pydicom Dataset, or several; none is changed, and no file of theirs is touched."""
+        datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
+        return self._upload(jobs_for_datasets(datasets), True)
+
+    upload_pydicom_dataset = upload_dataset
+
+    def _upload(self, pending: Any, test_dicom: bool) -> pd.DataFrame:
+        jobs: list[Pending] = list(pending)
+        try:
+            table = report_table(self._uploader().run(jobs, test_dicom))
+        except BaseException:
+            # What is known of the archive is out of date, and perhaps nobody answers who could tell more.
+            self._index = Index(self._source)
+            raise
+        self._reread()
+        return table
+
+    def delete_selected_patient(self: Self, *, everything: bool = False) -> Self:
+        """Delete the one selected patient from the server, with all its studies, selected or not.
+
+        Parameters
+        ----------
+        everything : bool
+            True deletes all selected patients, and allows a selection that was never narrowed.
+
+        Raises
+        ------
+        EmptySelectionError, AmbiguousSelectionError
+            Not exactly one patient is selected; nothing was deleted.
+        SelectionError
+            Nothing was selected, so the whole archive would be meant; nothing was deleted.
+        """
+        return self._delete("patient", everything)
+
+    def delete_selected_study(self: Self, *, everything: bool = False) -> Self:
+        """Delete the one selected study from the server, with all its series, selected or not."""
+        return self._delete("study", everything)
+
+    def delete_selected_series(self: Self, *, everything: bool = False) -> Self:
+        """Delete the one selected series from the server, with all its instances, selected or not."""
+        return self._delete("series", everything)
+
+    def _delete(self: Self, level: Level, everything: bool) -> Self:
+        if not self._selection.criteria and not everything:
+            raise SelectionError(
+                f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
+                f"select(...), or say delete_selected_{level}(everything=True)."
+            )
+        keys = tables.row_keys(self._index, self._selection, level)
+        if not keys:
+            raise self._empty()
+        if len(keys) > 1 and not everything:
+            raise AmbiguousSelectionError(
+                f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
+                f"Nothing was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
+                candidates=tuple(keys),
+            )
+        try:
+            for key in keys:
+                self._delete_object(level, key)
+        finally:
+            self._reread()
+        return self
+
+    def _reread(self: Self) -> Self:
+        """Read the archive anew; that what was deleted is no longer found needs no warning."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return self.refresh()
+
+
+def credentials(username: str | None, password: str | None, auth: Any) -> Any:
+    """Join the two ways to say who one is.
+
+    Raises
+    ------
+    SelectionError
+        Both were given.
+    """
+    if username is None and password is None:
+        return auth
+    if auth is not None:
+        raise SelectionError("Give either username and password or auth, not both.")
+    return (username or "", password or "")

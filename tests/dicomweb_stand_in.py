@@ -1,0 +1,232 @@
+"""A DICOMweb server over datasets, on 127.0.0.1, which can be as peculiar as real ones are."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pydicom
+from http_stand_in import Asked, StandIn, reply
+from memory_source import as_file
+from pydicom.dataset import Dataset
+
+UIDS = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}
+LEVELS = list(UIDS)
+# What a server must give without being asked (PS3.18, tables 10.6.3-3 to 10.6.3-5), as far as it is of use here.
+REQUIRED = {
+    "studies": """
+        StudyDate StudyTime AccessionNumber ReferringPhysicianName PatientName PatientID PatientBirthDate PatientSex
+        StudyInstanceUID StudyID
+    """,
+    "series": "Modality SeriesDescription SeriesInstanceUID SeriesNumber",
+    "instances": "SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames",
+}
+COUNTS = {
+    "studies": {"NumberOfStudyRelatedSeries": "series", "NumberOfStudyRelatedInstances": "instances"},
+    "series": {"NumberOfSeriesRelatedInstances": "instances"},
+    "instances": {},
+}
+
+
+@dataclass
+class Peculiar:
+    """How a server differs from one that does all that the standard lets it do.
+
+    Attributes
+    ----------
+    numbers : bool
+        Decimal and integer strings are numbers.
+    deaf_to_fields : bool
+        Only what must be given is given, whatever is asked for.
+    withheld : set of str
+        Keywords that searches never give.
+    deaf_to_offset : bool
+        Every page is the first.
+    most : int or None
+        At most so many results in one answer.
+    lists : bool
+        Filters may list several UIDs.
+    relational : bool
+        Series and instances may be searched across studies.
+    counts : bool
+        Searches say how much lies below.
+    names_patients : bool
+        Series and instances come with the identifiers of what they lie in.
+    folds_case : bool
+        Case does not matter in filters.
+    metadata : str
+        "whole"; "none": there are none; "some": such as InstanceNumber, and nothing else.
+    tags_are_one_text : bool
+        Several values come as one text with backslashes.
+    names_are_texts : bool
+        Names of persons come as texts, and not as objects.
+    deletes : bool
+        Studies and series can be deleted.
+    """
+
+    numbers: bool = False
+    deaf_to_fields: bool = False
+    withheld: set[str] = field(default_factory=set)
+    deaf_to_offset: bool = False
+    most: int | None = None
+    lists: bool = True
+    relational: bool = True
+    counts: bool = True
+    names_patients: bool = True
+    folds_case: bool = False
+    metadata: str = "whole"
+    tags_are_one_text: bool = False
+    names_are_texts: bool = False
+    deletes: bool = True
+
+
+class DicomServer(StandIn):
+    """Serves datasets below ``/dicom-web``; `datasets` may be changed while it runs."""
+
+    def __init__(self, datasets: Iterable[Dataset], peculiar: Peculiar | None = None) -> None:
+        self.datasets = list(datasets)
+        self.peculiar = peculiar or Peculiar()
+        self._as_json: dict[int, tuple[Dataset, dict[str, Any]]] = {}
+        super().__init__(self.answer)
+        self.root = f"{self.url}/dicom-web"
+
+    def answer(self, asked: Asked, count: int) -> bytes:
+        parts = urlsplit(asked.path)
+        segments = [unquote(segment) for segment in parts.path.split("/")[1:]]
+        if not segments or segments[0] != "dicom-web":
+            return reply({"Message": "Unknown resource"}, 404)
+        if asked.method == "POST":
+            return self.store(asked)
+        return self.get(asked.method, segments[1:], parse_qsl(parts.query, keep_blank_values=True))
+
+    def get(self, method: str, segments: list[str], query: list[tuple[str, str]]) -> bytes:
+        named = dict(zip(segments[::2], segments[1::2], strict=False))
+        inside = [
+            each
+            for each in self.datasets
+            if all(each[UIDS[kind]].value == uid for kind, uid in named.items() if kind in UIDS)
+        ]
+        if not set(segments[::2]) <= {*LEVELS, "metadata"}:
+            return reply({"Message": "Unknown resource"}, 404)
+        if method == "DELETE":
+            if not self.peculiar.deletes:
+                return reply(b"", 405)
+            self.datasets = [each for each in self.datasets if each not in inside]
+            return reply(b"", 204 if inside else 404)
+        if segments[-1] == "metadata":
+            return self.metadata(inside)
+        if len(segments) % 2:
+            return self.search(
+                segments[-1], inside, query, is_relational=len(segments) < 2 * LEVELS.index(segments[-1]) + 1
+            )
+        if not inside:
+            return reply({"Message": "Unknown instance"}, 404)
+        body = b"".join(b"--b1\r\nContent-Type: application/dicom\r\n\r\n" + as_file(each) + b"\r\n" for each in inside)
+        return reply(
+            body + b"--b1--\r\n", headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=b1'}
+        )
+
+    def metadata(self, inside: list[Dataset]) -> bytes:
+        if self.peculiar.metadata == "none" or not inside:
+            return reply({"Message": "no metadata"}, 404)
+        items = [self.to_json(each) for each in inside]
+        if self.peculiar.metadata == "some":
+            keep = {"SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "InstanceNumber"}
+            items = [{tag: value for tag, value in item.items() if keyword(tag) in keep} for item in items]
+        return dicom_json(items)
+
+    def search(self, level: str, inside: list[Dataset], query: list[tuple[str, str]], *, is_relational: bool) -> bytes:
+        if is_relational and not self.peculiar.relational:
+            return reply({"Message": "not below several studies"}, 400)
+        wanted = set(REQUIRED[level].split())
+        start, limit = 0, self.peculiar.most or 10**9
+        for name, text in query:
+            if name == "includefield" and not self.peculiar.deaf_to_fields:
+                wanted |= {keyword(part) for part in text.split(",")}
+            elif name == "limit":
+                limit = min(limit, int(text))
+            elif name == "offset":
+                start = 0 if self.peculiar.deaf_to_offset else int(text)
+            elif name not in ("includefield", "fuzzymatching"):
+                inside = [each for each in inside if self.matches(each, keyword(name), text)]
+        if self.peculiar.names_patients and level != "studies":
+            wanted |= {"PatientID", *list(UIDS.values())[: LEVELS.index(level)]}
+        groups: dict[tuple[str, ...], list[Dataset]] = {}
+        for each in inside:
+            above = ["PatientID", *list(UIDS.values())[: LEVELS.index(level) + 1]]
+            groups.setdefault(tuple(str(each.get(name, "")) for name in above), []).append(each)
+        found = [self.result(level, group, wanted - self.peculiar.withheld) for group in groups.values()]
+        found = found[start : start + limit]
+        return dicom_json(found) if found else reply(b"", 204)
+
+    def matches(self, dataset: Dataset, name: str, text: str) -> bool:
+        value = str(dataset.get(name, ""))
+        texts = text.split(",") if self.peculiar.lists and name in UIDS.values() else [text]
+        if self.peculiar.folds_case:
+            return value.lower() in [each.lower() for each in texts]
+        return value in texts
+
+    def result(self, level: str, group: list[Dataset], wanted: set[str]) -> dict[str, Any]:
+        known = {tag: value for tag, value in self.to_json(group[0]).items() if keyword(tag) in wanted}
+        for name, below in COUNTS[level].items() if self.peculiar.counts else ():
+            uids = {str(each[UIDS[below]].value) for each in group}
+            known[f"{pydicom.datadict.tag_for_keyword(name):08X}"] = {"vr": "IS", "Value": [len(uids)]}
+        return known
+
+    def to_json(self, dataset: Dataset) -> dict[str, Any]:
+        # With the dataset, so that no other gets its address.
+        if id(dataset) not in self._as_json:
+            with pydicom.config.disable_value_validation():
+                # Through a file, since raw elements cannot be written as JSON.
+                whole: dict[str, Any] = pydicom.dcmread(io.BytesIO(as_file(dataset))).to_json_dict()
+            for element in whole.values():
+                self.twist(element)
+            self._as_json[id(dataset)] = dataset, whole
+        return self._as_json[id(dataset)][1]
+
+    def twist(self, element: dict[str, Any]) -> None:
+        values = element.get("Value")
+        if not values:
+            return
+        if element["vr"] in ("DS", "IS"):
+            kind: type = float if element["vr"] == "DS" else int
+            element["Value"] = [kind(value) if self.peculiar.numbers else str(value) for value in values]
+        elif element["vr"] == "PN" and self.peculiar.names_are_texts:
+            element["Value"] = [
+                "=".join(value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
+                for value in values
+            ]
+        elif self.peculiar.tags_are_one_text and all(isinstance(value, str) for value in values):
+            element["Value"] = ["\\".join(values)]
+
+    def store(self, asked: Asked) -> bytes:
+        boundary = asked.headers["content-type"].rpartition("boundary=")[2].strip('"').encode()
+        sops = []
+        for part in asked.body.split(b"--" + boundary)[1:-1]:
+            dataset = pydicom.dcmread(io.BytesIO(part.partition(b"\r\n\r\n")[2]))
+            if all(each.SOPInstanceUID != dataset.SOPInstanceUID for each in self.datasets):
+                self.datasets.append(dataset)
+            sops.append(
+                {
+                    "00081150": {"vr": "UI", "Value": [dataset.SOPClassUID]},
+                    "00081155": {"vr": "UI", "Value": [dataset.SOPInstanceUID]},
+                }
+            )
+        return reply(
+            json.dumps({"00081199": {"vr": "SQ", "Value": sops}}).encode(),
+            headers={"Content-Type": "application/dicom+json"},
+        )
+
+
+def keyword(tag: str) -> str:
+    """Give the keyword of eight digits, or the keyword itself."""
+    found = pydicom.datadict.keyword_for_tag(int(tag, 16)) if len(tag) == 8 and tag.isalnum() else ""
+    return found or tag
+
+
+def dicom_json(items: list[dict[str, Any]]) -> bytes:
+    return reply(json.dumps(items).encode(), headers={"Content-Type": "application/dicom+json"})
