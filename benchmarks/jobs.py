@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import random
 import time
 from collections import Counter
@@ -145,6 +146,19 @@ def _simpleitk(images: Images) -> Any:
 
 
 def _pydicom(images: Images) -> Any:
+    """Decode one after the other, on one processor: GDCM would start threads of its own."""
+    if not hasattr(os, "sched_setaffinity"):
+        return _decoded(images)
+    allowed = os.sched_getaffinity(0)
+    # Of this thread, and of those that it starts.
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        return _decoded(images)
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _decoded(images: Images) -> Any:
     array = np.empty((len(images.files), *images.shape[-2:]), np.int16)
     for number, path in enumerate(images.files):
         dataset = pydicom.dcmread(path)

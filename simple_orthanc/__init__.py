@@ -38,6 +38,7 @@ from simple_orthanc.query import Condition
 from simple_orthanc.session import Folder, Orthanc, Session
 from simple_orthanc.suv import SuvRecord
 from simple_orthanc.volume import Volume
+from simple_orthanc.workers import show_progress
 
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
@@ -78,6 +79,7 @@ __all__ = [
     "label",
     "like",
     "metadata",
+    "show_progress",
     "tag",
 ]
 

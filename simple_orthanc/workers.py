@@ -132,6 +132,23 @@ class Room(threading.local):
         return memoryview(self._memory)[:size]
 
 
+def show_progress(shown: bool) -> None:
+    """Say whether progress bars are shown, in terminals and notebooks, on what takes more than a second.
+
+    Parameters
+    ----------
+    shown : bool
+        False: none, for all sessions of this program; True: as at the beginning.
+
+    Examples
+    --------
+    >>> import simple_orthanc
+    >>> simple_orthanc.show_progress(False)
+    >>> simple_orthanc.show_progress(True)
+    """
+    Progress.enabled = shown
+
+
 class Progress:
     """A progress bar that appears after a second, in a terminal or a notebook, and nowhere else."""
 

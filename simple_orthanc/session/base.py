@@ -29,7 +29,7 @@ from simple_orthanc.sources.base import Found, Source
 from simple_orthanc.tables import Columns, Varying
 from simple_orthanc.tags import NUMBER_VRS, Tag, TagLike, parse_attribute, parse_tag
 from simple_orthanc.values import Value, comparable, shown
-from simple_orthanc.workers import map_ordered
+from simple_orthanc.workers import map_ordered, run_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -638,7 +638,7 @@ class Session:
         keys = self._nonempty()
         if index is not None:
             keys = [_item(keys, index)]
-        return list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
+        return run_all(self._source.header, keys, label="reading headers")
 
     def get_instances(self) -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`."""

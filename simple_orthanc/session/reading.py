@@ -16,7 +16,7 @@ from simple_orthanc.sources.base import Source
 from simple_orthanc.stacks import Stack
 from simple_orthanc.suv import SUV_KINDS
 from simple_orthanc.volume import Volume
-from simple_orthanc.workers import map_ordered
+from simple_orthanc.workers import run_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ class Reader:
 
     def _groups(self, keys: Sequence[str], gaps: str) -> list[tuple[str, Stack | None, VolumeError | None]]:
         """Plan one series; what makes a plan of it impossible must not keep the others from being read."""
-        headers = list(map_ordered(self._source.header, keys, total=len(keys), label="reading headers"))
+        headers = run_all(self._source.header, keys, label="reading headers")
         try:
             planned = stacks.several(stacks.plan(headers), gaps)
         except NoPixelDataError as error:

@@ -44,7 +44,7 @@ from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodabl
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
 from simple_orthanc.values import Value, from_text, read_value
-from simple_orthanc.workers import map_ordered
+from simple_orthanc.workers import Room, map_ordered
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
@@ -75,7 +75,7 @@ class OrthancSource:
         self._last: int | None = None
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
-        self._scanner = Scanner()
+        self._scanner, self._room = Scanner(), Room()
         self._lock = threading.Lock()
 
     @property
@@ -360,19 +360,15 @@ class OrthancSource:
         return read_header(self._part_of_file(key), _HEADER_BYTES, self._scanner)
 
     def _part_of_file(self, key: str) -> Any:
-        def read(start: int, stop: int) -> tuple[bytes, bool]:
-            """Read bytes of the file; True says that the file ends there."""
-            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
+        def read(start: int, stop: int) -> tuple[memoryview, bool]:
+            """Read bytes of the file; True says that it is the whole."""
             size = self._sizes.get(key)
+            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
             if not self.rest.capabilities.ranges or size is None or size <= stop:
-                return self.content(key), True
-            answer = self.transport.request(
-                "GET",
-                f"/instances/{key}/attachments/dicom/data",
-                headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
-            )
+                return self.read(key, self._room), True
+            part = self.transport.read_into(f"/instances/{key}/attachments/dicom/data", self._room, (start, stop))
             # Where the server does not honour the range this is the whole file.
-            return answer.content, answer.status != 206
+            return part, len(part) != stop - start
 
         return read
 
@@ -414,12 +410,14 @@ class OrthancSource:
         self.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner", "rest")}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_lock", "_room", "_scanner", "rest")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.rest = Rest(self.transport)
-        self._scanner = Scanner()
+        self._scanner, self._room = Scanner(), Room()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:

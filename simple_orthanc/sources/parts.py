@@ -15,8 +15,9 @@ from pydicom.tag import BaseTag, Tag
 
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 
-# Reads bytes start to stop of a file; or, and then it says True, the whole file.
-PartReader: TypeAlias = Callable[[int, int], "tuple[bytes, bool]"]
+# Reads bytes start to stop of a file; or, and then it says True, the whole file. They may lie in memory that the next
+# reading overwrites.
+PartReader: TypeAlias = Callable[[int, int], "tuple[bytes | memoryview, bool]"]
 
 
 def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
@@ -46,8 +47,9 @@ def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
         header, reached = _parse(content)
         if header is not None and reached:
             return header
+        content = bytes(content)
         more, whole = read(len(content), 4 * len(content))
-        content = more if whole else content + more
+        content = more if whole else content + bytes(more)
 
 
 def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
@@ -113,7 +115,7 @@ class _Stop:
         return self.reached
 
 
-def _parse(content: bytes) -> tuple[Dataset | None, bool]:
+def _parse(content: bytes | memoryview) -> tuple[Dataset | None, bool]:
     stop = _Stop()
     try:
         return read_partial(io.BytesIO(content), stop, force=True), stop.reached

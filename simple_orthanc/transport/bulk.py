@@ -34,7 +34,9 @@ class Bulk:
         # Those that are not in use, each with the time since when; the last one used is the first to be used again.
         self._free: deque[tuple[http.client.HTTPConnection, float]] = deque()
 
-    def read(self, path: str, room: Room, timeout: tuple[float | None, float | None]) -> memoryview | None:
+    def read(
+        self, path: str, room: Room, timeout: tuple[float | None, float | None], part: str | None = None
+    ) -> memoryview | None:
         """GET a path into memory; None where anything is not as expected, and nothing is known then.
 
         Parameters
@@ -45,6 +47,8 @@ class Bulk:
             Gives the memory, once the length is known.
         timeout : (float or None, float or None)
             Seconds for connecting, and for each wait for bytes.
+        part : str, optional
+            The header Range; a server that does not know it gives the whole.
 
         Raises
         ------
@@ -57,10 +61,14 @@ class Bulk:
             if not _open(connection):
                 return None
             connection.sock.settimeout(timeout[1])
-            connection.request("GET", path, headers=self._headers)
+            connection.request("GET", path, headers=self._headers if part is None else {**self._headers, "Range": part})
             answer = connection.getresponse()
             length = answer.getheader("Content-Length", "")
-            if answer.status != 200 or not length.isdecimal() or answer.getheader("Content-Encoding"):
+            if (
+                answer.status != (200 if part is None else 206)
+                or not length.isdecimal()
+                or answer.getheader("Content-Encoding")
+            ):
                 return None
             body = room(int(length))
             filled = 0

@@ -254,7 +254,7 @@ class Transport:
             method, path, params=params, data=data, headers=headers, timeout=timeout, idempotent=idempotent
         ).content
 
-    def read_into(self, path: str, room: Room) -> memoryview:
+    def read_into(self, path: str, room: Room, part: tuple[int, int] | None = None) -> memoryview:
         """GET a body into memory that is used again: for many files in a row of which none is kept.
 
         Parameters
@@ -263,13 +263,18 @@ class Transport:
             As for `json`, whose errors these are too.
         room : callable
             Gives memory of so many bytes.
+        part : (int, int), optional
+            Only the bytes from one place up to, not including, another. A server that cannot do that gives all.
 
         Returns
         -------
         memoryview
             The body, in that memory or elsewhere.
         """
-        request = self._request("GET", path, None, None, {"Accept-Encoding": "identity"}, None, True)
+        headers = {"Accept-Encoding": "identity"}
+        if part is not None:
+            headers["Range"] = f"bytes={part[0]}-{part[1] - 1}"
+        request = self._request("GET", path, None, None, headers, None, True)
         return self._sender.fetch(request, room)
 
     @contextmanager

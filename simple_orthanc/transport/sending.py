@@ -159,7 +159,9 @@ class Sender:
                 self.sent += 1
             try:
                 with network():
-                    body = bulk.read(f"{urlsplit(self.url).path}/{request.path}", room, request.timeout)
+                    body = bulk.read(
+                        f"{urlsplit(self.url).path}/{request.path}", room, request.timeout, request.headers.get("Range")
+                    )
             except NetworkError as failure:
                 error = self.failed(request, failure)
             else:
