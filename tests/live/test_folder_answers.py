@@ -6,6 +6,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pydicom.data
 import pytest
 from archives import archives, header_of, store
@@ -23,7 +24,7 @@ from parity import (
 )
 from test_queries import asked, assert_selected
 
-from simple_orthanc import Folder, LocalOrthanc, Orthanc
+from simple_orthanc import Folder, LocalOrthanc, Orthanc, phantom
 from simple_orthanc.errors import ServerError
 
 PACKAGE = Path(pydicom.data.__file__).parent
@@ -57,7 +58,27 @@ def pydicoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(PACKAGE, top / "data", ignore=lambda _, names: ODD.intersection(names)))
 
 
-@pytest.fixture(params=["shared_data", "pydicoms"])
+@pytest.fixture(scope="module")
+def synthetics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Series of several kinds, in files of which neither names nor order say anything of the slices."""
+    oblique = [0.8, 0.6, 0, 0, 0, -1]
+    series = {
+        "ct": phantom.ct_phantom((12, 32, 32)),
+        "oblique": phantom.make_series((5, 8, 6), spacing=(3, 0.5, 0.7), orientation=oblique, modality="MR", seed=2),
+        "pet": phantom.make_series((4, 8, 8), modality="PT", slope=[0.5, 0.7, 1.1, 0.3], seed=3, Units="BQML"),
+        "uneven": phantom.make_series((3, 4, 4), seed=4, ImagePositionPatient=[(0, 0, 0), (0, 0, 1), (0, 0, 5)]),
+        "enhanced": [phantom.make_enhanced((6, 8, 8), seed=5)],
+        "colour": phantom.make_series(array=np.arange(96, dtype="uint8").reshape(2, 4, 4, 3), modality="OT", seed=6),
+    }
+    top = tmp_path_factory.mktemp("synthetic")
+    for name, images in series.items():
+        (top / name).mkdir()
+        for number, each in enumerate(images):
+            (top / name / f"{number * 7 % len(images)}").write_bytes(phantom.as_bytes(each))
+    return top
+
+
+@pytest.fixture(params=["shared_data", "pydicoms", "synthetics"])
 def both(orthanc: Orthanc, request: pytest.FixtureRequest) -> tuple[Orthanc, Folder]:
     folder = opened(request.getfixturevalue(request.param))
     stored(orthanc, folder)
@@ -98,7 +119,7 @@ def test_tables(both: tuple[Orthanc, Folder]) -> None:
 
 def test_volumes_and_headers(both: tuple[Orthanc, Folder]) -> None:
     orthanc, folder = both
-    assert assert_same_volumes(orthanc, folder) > 10
+    assert assert_same_volumes(orthanc, folder) >= 5
     assert_same_files(orthanc, folder, range(0, orthanc.instance_count, 7))
 
 
