@@ -32,16 +32,17 @@ from simple_orthanc.errors import (
     UnsupportedError,
     VolumeError,
 )
-from simple_orthanc.geometry import Geometry
-from simple_orthanc.local import LocalOrthanc
 from simple_orthanc.query import Condition
-from simple_orthanc.session import Folder, Orthanc, Session
-from simple_orthanc.suv import SuvRecord
-from simple_orthanc.volume import Volume
+from simple_orthanc.session import Orthanc, Session
 from simple_orthanc.workers import show_progress
 
 if TYPE_CHECKING:
+    from simple_orthanc.geometry import Geometry
+    from simple_orthanc.local import LocalOrthanc
     from simple_orthanc.session.dicomweb import DicomWeb
+    from simple_orthanc.session.folder import Folder
+    from simple_orthanc.suv import SuvRecord
+    from simple_orthanc.volume import Volume
 
 __version__ = "1.0.0"
 
@@ -84,11 +85,25 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Most programs have one kind of source, and need not wait for the modules of the others.
-    if name == "DicomWeb":
-        from simple_orthanc.session.dicomweb import DicomWeb
+# What a program does not need, it does not wait for.
+_ON_DEMAND = {
+    "DicomWeb": "simple_orthanc.session.dicomweb",
+    "Folder": "simple_orthanc.session.folder",
+    "Geometry": "simple_orthanc.geometry",
+    "LocalOrthanc": "simple_orthanc.local",
+    "SuvRecord": "simple_orthanc.suv",
+    "Volume": "simple_orthanc.volume",
+}
 
-        globals()[name] = DicomWeb
-        return DicomWeb
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_ON_DEMAND[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

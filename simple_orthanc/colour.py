@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _COLOURS = ("Red", "Green", "Blue")
 

@@ -24,16 +24,18 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.uid import UID
 
 from simple_orthanc import codestreams
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import PixelDecodeError
 from simple_orthanc.jpeg_streams import JpegHeader, checked_stream, jpeg_header
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"

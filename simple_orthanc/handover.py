@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.geometry import Geometry
@@ -22,6 +21,7 @@ from simple_orthanc.geometry import Geometry
 if TYPE_CHECKING:
     import nibabel
     import SimpleITK
+    from numpy.typing import NDArray
 
 SUFFIXES = (".nii.gz", ".nrrd", ".mha")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -13,6 +12,7 @@ from simple_orthanc.geometry import Vector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 def windowed(array: NDArray[Any], center: float, width: float, *, invert: bool = False) -> NDArray[np.uint8]:

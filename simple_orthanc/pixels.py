@@ -7,10 +7,9 @@ as RGB. `rescale`, `result_dtype` and `apply` turn a frame of them into HU, Bq/m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -21,6 +20,9 @@ from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
 from simple_orthanc.rescale import Rescale, apply, check_units, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "Plain",

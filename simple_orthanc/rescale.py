@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
 from simple_orthanc.colour import palette
 from simple_orthanc.errors import VolumeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
 

@@ -15,7 +15,6 @@ Private blocks: PS3.5, section 7.8.1.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -264,6 +263,9 @@ def close_matches(text: str) -> str:
     'Did you mean PatientName, PatientSex, or PatientAge?'
     """
     lowered = {keyword.lower(): keyword for keyword in dictionary.keyword_dict if keyword}
+    # Only a mistake needs it.
+    import difflib
+
     near = [lowered[match] for match in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.7)]
     if not near:
         return 'A tag is a keyword such as PatientName, a number such as "0018,0050", or a path into sequences.'

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import handover, picture
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK
     from matplotlib.figure import Figure
+    from numpy.typing import DTypeLike, NDArray
 
 AXES = ("slice", "row", "column")
 

@@ -1,7 +1,6 @@
 """Sessions: the state and the verbs, and their openings on each kind of source."""
 
 from simple_orthanc.session.base import Session
-from simple_orthanc.session.folder import Folder
 from simple_orthanc.session.orthanc import Orthanc
 
-__all__ = ["Folder", "Orthanc", "Session"]
+__all__ = ["Orthanc", "Session"]

@@ -23,7 +23,6 @@ from simple_orthanc.levels import LEVELS, Level, deepest
 from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
 from simple_orthanc.selection import Criterion, Selection
 from simple_orthanc.session.downloads import file_paths
-from simple_orthanc.session.reading import Reader, Units
 from simple_orthanc.session.sequences import Children, LazyVolumes
 from simple_orthanc.sources.base import Found, Source
 from simple_orthanc.tables import Columns, Varying
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK
 
+    from simple_orthanc.session.reading import Reader, Units
     from simple_orthanc.volume import Volume
 
 Self = TypeVar("Self", bound="Session")
@@ -719,6 +719,9 @@ class Session:
         return self._reader(many=True).report()
 
     def _reader(self, many: bool = False) -> Reader:
+        # All that is needed for volumes is imported with the first of them.
+        from simple_orthanc.session.reading import Reader
+
         keys = self._nonempty()
         series = self._index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))

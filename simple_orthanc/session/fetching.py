@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import pixels
@@ -17,6 +16,9 @@ from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import read_image
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 from simple_orthanc.workers import Room, run_all
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Bytes of the longest beginning of an element: tag, VR, two bytes that are reserved, length.
 _ELEMENT_HEAD = 12
