@@ -73,6 +73,7 @@ class OrthancSource:
         self.transport = transport
         self.rest = Rest(transport)
         self._last: int | None = None
+        self._counted: Mapping[Level, int] = {}
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._scanner, self._room = Scanner(), Room()
@@ -91,14 +92,18 @@ class OrthancSource:
 
     def revision(self) -> Revision:
         last, self._last = self._last, None
-        return Revision(read_last(self.transport) if last is None else last, count_all(self.transport))
+        last = read_last(self.transport) if last is None else last
+        self._counted = count_all(self.transport)
+        return Revision(last, self._counted)
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
         self._last = read_last(self.transport)
 
     def changes(self, since: Revision) -> Changes:
-        return read_changes(self.transport, since)
+        changes = read_changes(self.transport, since)
+        self._counted = changes.revision.counts or {}
+        return changes
 
     def indexed(self, tag: Tag) -> Level | None:
         return LEVEL_OF.get(tag.name)
@@ -107,6 +112,13 @@ class OrthancSource:
         return can_be_searched(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
+        if level != "instance" and self.rest.capabilities.extended_find:
+            # A listing would also look up the metadata and labels of each object. What was stored after the counting
+            # is for `changes` to tell.
+            content = ["MainDicomTags", "Parent", "Children"]
+            found = self._find(level, {}, enough=self._counted.get(level), ResponseContent=content)
+            yield from self._to_rows(level, found)
+            return
         yield from self._to_rows(level, self._listed(level))
 
     def _listed(self, level: Level) -> Iterator[dict[str, Any]]:
@@ -152,9 +164,14 @@ class OrthancSource:
             yield from self._to_rows(level, answers)
 
     def _find(
-        self, level: Level, query: dict[str, str], expected: Collection[str] = (), **more: Any
+        self,
+        level: Level,
+        query: dict[str, str],
+        expected: Collection[str] = (),
+        enough: int | None = None,
+        **more: Any,
     ) -> list[dict[str, Any]]:
-        """Find at least the objects that match; once all the expected ones are there, no further page is asked for."""
+        """Find at least the objects that match; once those expected, or so many, are there, no other page is asked."""
         answers: dict[str, dict[str, Any]] = {}
         is_instance = level == "instance"
         pages_whole = self.rest.capabilities.version >= _PAGES_WHOLE
@@ -162,7 +179,7 @@ class OrthancSource:
             page = self._page(level, query, len(answers), PAGE, Expand=True, Short=True, **more)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
-            if expected and answers.keys() >= set(expected):
+            if (expected and answers.keys() >= set(expected)) or (enough is not None and len(answers) >= enough > 0):
                 return list(answers.values())
             with self._lock:
                 largest = self._largest_page.get(is_instance, 0)
@@ -270,7 +287,7 @@ class OrthancSource:
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
         numbers = sorted({CHARACTER_SET, *map(_number, tags)})
-        more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
+        more: dict[str, Any] = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
         uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
         pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
         expected: set[str] = set()
