@@ -62,6 +62,9 @@ class Bulk:
             length = answer.getheader("Content-Length", "")
             if answer.status != 200 or not length.isdecimal() or answer.getheader("Content-Encoding"):
                 return None
+            if answer.getheader("Transfer-Encoding"):
+                # It says where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
+                return None
             body = room(int(length))
             filled = 0
             while filled < len(body):
@@ -74,7 +77,8 @@ class Bulk:
             return body
         except TimeoutError:
             raise
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, MemoryError, OverflowError):
+            # No memory, of a length that nobody has to believe.
             return None
         finally:
             if complete:
