@@ -27,7 +27,7 @@ from simple_orthanc.session.fetching import Fetching
 from simple_orthanc.session.reading import Reader
 from simple_orthanc.sources.parts import read_image
 from simple_orthanc.sources.plain_headers import Scanner
-from simple_orthanc.stacks import one, plan
+from simple_orthanc.stacks import one, plan, several
 from simple_orthanc.volume import Volume
 
 
@@ -133,7 +133,8 @@ def stored_as(dataset: Dataset, syntax: str) -> bytes:
 def mapped(slope: float, last: int) -> Dataset:
     item = Dataset()
     item.RealWorldValueSlope, item.RealWorldValueIntercept = slope, 0.5
-    item.RealWorldValueFirstValueMapped, item.RealWorldValueLastValueMapped = 0, last
+    item.add_new("RealWorldValueFirstValueMapped", "US", 0)
+    item.add_new("RealWorldValueLastValueMapped", "US", last)
     return item
 
 
@@ -144,7 +145,10 @@ def slices(draw: st.DrawFn) -> list[bytes]:
     bits, signed = draw(st.sampled_from([(8, 8), (16, 12), (16, 16), (32, 32)])), draw(st.booleans())
     shape = draw(st.sampled_from([(3, 4), (3, 3), (5, 3)]))
     usual: dict[str, Any] = {"slope": 1.0, "intercept": 0.0, "bits": bits, "signed": signed, "syntax": "explicit"}
-    usual |= {"slope": draw(st.sampled_from([1.0, 2.0, 0.5])), "syntax": draw(st.sampled_from(["explicit", "implicit"]))}
+    usual |= {
+        "slope": draw(st.sampled_from([1.0, 2.0, 0.5])),
+        "syntax": draw(st.sampled_from(["explicit", "implicit"])),
+    }
     usual |= {"padding": draw(st.sampled_from([None, 3])), "shape": shape, "tail": b"", "photometric": "MONOCHROME2"}
     usual |= {"nested": draw(st.booleans()), "comment": "x", "lut": None, "kind": "image"}
     different = {
@@ -244,13 +248,18 @@ def test_values_that_an_integer_type_does_not_hold_do_not_wrap_where_slices_are_
     files = [as_bytes(dataset) for dataset in series]
     del files[3]
     assert_alike(files, "modality", "nan")
-    assert fetched(Files(files), "modality", "nan").array.max() == pytest.approx(4000 * max(slopes[:3] + slopes[4:]))
+    assert np.nanmax(fetched(Files(files), "modality", "nan").array) == pytest.approx(4000 * max(slopes))
 
 
 def test_fractions_among_integers_of_the_same_width_are_kept() -> None:
     whole_numbers = make_series((3, 2, 3), dtype="int32", slope=None, intercept=None, seed=1)
     fractions = make_series(
-        array=np.full((1, 2, 3), 0.75, "f4"), slope=None, intercept=None, origin=(0, 0, 3), like=whole_numbers[0], seed=2
+        array=np.full((1, 2, 3), 0.75, "f4"),
+        slope=None,
+        intercept=None,
+        origin=(0, 0, 3),
+        like=whole_numbers[0],
+        seed=2,
     )
     files = [as_bytes(dataset) for dataset in (*whole_numbers, *fractions)]
     for units in ("modality", "stored"):
@@ -361,8 +370,64 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
             raise KeyboardInterrupt
 
     source.replace = fail
-    with DecodingProcesses(1) as processes, pytest.raises(KeyboardInterrupt):
+    with DecodingProcesses(1) as processes:
         reading = Fetching(source, source.keys, "modality", processes)  # type: ignore[arg-type]
         reading.begin(range(40))
-        reading.rest()
+        with pytest.raises(KeyboardInterrupt):
+            reading.rest()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
+
+
+@settings(max_examples=60)
+@given(
+    slopes=st.lists(st.sampled_from([1, 2, 0.5, 100]), min_size=10, max_size=10),
+    left_out=st.integers(0, 9),
+    gaps=st.sampled_from(["raise", "nan"]),
+    padded=st.lists(st.sampled_from([None, 1]), min_size=10, max_size=10),
+    random=st.randoms(use_true_random=False),
+)
+def test_steps_in_time_are_those_of_whole_files(
+    slopes: list[float], left_out: int, gaps: str, padded: list[int | None], random: Any
+) -> None:
+    first = make_series((5, 2, 3), seed=1, slope=slopes[:5], bits_stored=12, TemporalPositionIdentifier=1)
+    later = make_series(
+        (5, 2, 3), seed=2, slope=slopes[5:], bits_stored=12, TemporalPositionIdentifier=2, like=first[0]
+    )
+    series = [*first, *later]
+    for dataset, value in zip(series, padded, strict=True):
+        if value is not None:
+            dataset.PixelPaddingValue = value
+    if gaps == "nan" and left_out % 5 in (1, 2, 3):
+        del series[left_out]
+    random.shuffle(series)
+    files = [as_bytes(dataset) for dataset in series]
+    assert_alike(files, "modality", gaps, "time")
+    assert_every_volume_alike(files, gaps)
+
+
+@settings(max_examples=60)
+@given(files=slices(), gaps=st.sampled_from(["raise", "nan", "split"]))
+def test_every_volume_of_several_is_that_of_whole_files(files: list[bytes], gaps: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_every_volume_alike(files, gaps)
+
+
+def assert_every_volume_alike(files: Sequence[bytes], gaps: str) -> None:
+    headers = [whole(content, stop_before_pixels=True) for content in files]
+    read = reader(Files(files))
+    try:
+        planned = several(plan(headers), gaps)
+    except VolumeError:
+        return
+    assert read.labels("modality", gaps) == [stack.label for stack in planned]
+    for stack in planned:
+        expected = outcome(
+            lambda stack=stack: assemble(stack, headers, lambda index: pixels.stored(whole(files[index])), gaps=gaps)  # type: ignore[misc]
+        )
+        found = outcome(lambda stack=stack: read.labelled(stack.label, "modality", gaps))  # type: ignore[misc]
+        if isinstance(expected, Volume) and isinstance(found, Volume):
+            assert_same(found, expected)
+        else:
+            assert not isinstance(expected, Volume)
+            assert not isinstance(found, Volume)

@@ -80,8 +80,7 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
     found = None
     if start is not None and syntax in _PLAIN_SYNTAXES:
-        # Some files have VRs though their transfer syntax denies it, or the other way round.
-        found = _pixel_element(content, start, bool(dataset.original_encoding[0]))
+        found = _pixel_element(content, start, _is_implicit(dataset))
     if found is None:
         return _without_stream(dcmread(io.BytesIO(content), force=True))
     dataset._dict[found.tag] = found
@@ -90,6 +89,11 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
 
 # Little endian, uncompressed.
 _PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+
+
+def _is_implicit(header: Dataset) -> bool:
+    """Say how the elements were read: some files have VRs though their transfer syntax denies it."""
+    return any(isinstance(element, RawDataElement) and element.is_implicit_VR for element in header._dict.values())
 
 
 def _pixel_element(content: bytes | memoryview, start: int, implicit: bool) -> RawDataElement | None:
