@@ -130,7 +130,11 @@ class Draft:
         """
         array = self._room(like, rescale, stored)
         padded = pixels.padding(like, stored[0])
-        if array.shape[1:] != stored.shape[1:] or (array.dtype.kind in "iu" and not rescale.is_integer):
+        if array.shape[1:] != stored.shape[1:]:
+            return False
+        if array.dtype.kind in "iu" and not (rescale.is_integer and stored.dtype.kind in "iu"):
+            return False
+        if stored.dtype.kind == "f" and stored.dtype.itemsize > array.dtype.itemsize:
             return False
         row = self._rows[instance]
         pixels.apply(stored[0], rescale, array.dtype, out=array[row])
@@ -184,9 +188,8 @@ class Draft:
     def _serves(self, chosen: Sequence[Stack], values: _Values) -> bool:
         """Say whether what was written are the values of the volume, and all of them."""
         assert self._array is not None
-        # Integers stay what they are as floats, which they become where slices are missing.
-        exact = self._array.dtype == values.dtype or (self._array.dtype.kind in "iu" and values.dtype.kind == "f")
-        return exact and all(
+        # In the type of all slices together nothing has wrapped; in that of the first alone, others may have.
+        return self._array.dtype == values.complete and all(
             self._array.shape[1:] == stack.shape[1:]
             and not stack.is_segment
             and all(plane.frames == 1 and plane.instance in self._placed for plane in stack.planes)
@@ -333,15 +336,16 @@ class _Values:
             self.log += self.suv.warnings
             self._factors = dict(zip(instances, factors, strict=True))
             self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")
-            self.dtype = np.dtype(np.float32)
+            self.dtype = self.complete = np.dtype(np.float32)
             return
         own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in planes)]
-        self.dtype = pixels.result_dtype(own, list(self._rescales.values()), units)
+        # The type is `complete` where no slice is missing.
+        self.dtype = self.complete = pixels.result_dtype(own, list(self._rescales.values()), units)
         missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_segment for stack in chosen)
         if missing:
-            # float32 holds the whole numbers of 16 stored bits and an intercept, which is all that int32 comes from.
-            whole = self.dtype.kind in "iu" and (units != "stored" or self.dtype.itemsize < 4)
-            self.dtype = np.dtype(np.float32) if whole else np.result_type(self.dtype, np.float32)
+            # float32 holds the whole numbers of 16 stored bits and an intercept, also where they need int32.
+            narrow = self.dtype.kind in "iu" and pixels.result_dtype(own, (), "stored").itemsize < 4
+            self.dtype = np.dtype(np.float32) if narrow else np.result_type(self.dtype, np.float32)
 
     def _one_unit(self, planes: Sequence[Plane]) -> str:
         found: dict[str, int] = {}

@@ -226,6 +226,17 @@ def raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
     return element.value, _AMBIGUOUS.get(vr, vr), element.is_little_endian
 
 
+def same(one: Dataset, other: Dataset) -> bool:
+    """Say whether two headers hold the same elements."""
+    # A dataset compares what it converts, which warns and takes long.
+    return one._dict.keys() == other._dict.keys() and all(
+        element.value == theirs.value
+        if isinstance(element, RawDataElement) and isinstance(theirs := other._dict[tag], RawDataElement)
+        else one[tag] == other[tag]
+        for tag, element in one._dict.items()
+    )
+
+
 def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:
     code = _BINARY[vr]
     count = len(value) // struct.calcsize(code)

@@ -237,7 +237,10 @@ def _integers(
     """
     one_width = stored_frame.dtype.itemsize == target.itemsize
     source = stored_frame.view(target) if one_width else stored_frame.astype(target)
-    slope, intercept = (np.array(int(value)).astype(target) for value in (rescale.slope, rescale.intercept))
+    unsigned, whole = np.dtype(f"u{target.itemsize}"), 1 << 8 * target.itemsize
+    slope, intercept = (
+        np.array(int(value) % whole, unsigned).view(target) for value in (rescale.slope, rescale.intercept)
+    )
     if rescale.slope != 1:
         source = out = np.multiply(source, slope, out=out)
     result: NDArray[Any] = np.add(source, intercept, out=out)

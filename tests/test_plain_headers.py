@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
@@ -101,3 +103,51 @@ def test_elements_out_of_order_or_of_unknown_vr_are_left_to_pydicom() -> None:
     start = content.index(b"\x28\x00\x10\x00US")
     assert Scanner().scan(content[:start] + b"\x28\x00\x10\x00QQ" + content[start + 6 :]) is None
     assert Scanner().scan(content[:start] + b"\x08\x00\x10\x00US" + content[start + 6 :]) is None
+
+
+VRS = sorted(str(vr.value) for vr in (*EXPLICIT_VR_LENGTH_16, *EXPLICIT_VR_LENGTH_32))
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    """A file of elements of any VR, right or wrong for its tag, of any length, followed by pixels."""
+    implicit = draw(st.booleans())
+    tags = draw(st.lists(st.tuples(st.sampled_from([8, 9, 0x10, 0x28, 0x29]), st.integers(0, 0xFFFF)), max_size=8))
+    body = b""
+    for tag in tags if draw(st.integers(0, 9)) == 0 else sorted(set(tags)):
+        vr, value = draw(st.sampled_from([*VRS, "XX"])), draw(st.binary(max_size=12))
+        if tag == (8, 5):
+            vr, value = "CS", draw(st.sampled_from([b"", b"ISO_IR 100", b"\\ISO 2022 IR 87", b"ISO_IR 192 "]))
+        if implicit:
+            body += struct.pack("<HHL", *tag, len(value)) + value
+        elif vr in EXPLICIT_VR_LENGTH_32:
+            body += struct.pack("<HH2s2xL", *tag, vr.encode(), len(value)) + value
+        else:
+            body += struct.pack("<HH2sH", *tag, vr.encode(), len(value)) + value
+    body += b"\xe0\x7f\x10\x00" + (b"\x04\0\0\0" if implicit else b"OW\0\0\x04\0\0\0") + b"\1\2\3\4"
+    syntax = b"1.2.840.10008.1.2\0" if implicit else b"1.2.840.10008.1.2.1\0"
+    meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    return bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta)) + meta + body
+
+
+@settings(max_examples=300)
+@given(written(), st.data())
+def test_whatever_elements_there_are_they_are_those_of_pydicom(content: bytes, data: st.DataObject) -> None:
+    scanner = Scanner()
+    for _ in range(2):  # once with nothing to share, once with what is equal
+        found = scanner.scan(content)
+        if found is None:
+            return
+        with pydicom.config.disable_value_validation():
+            expected, end = by_pydicom(content)
+        assert found[1] == end
+        assert [tuple(one) for one in found[0]._dict.values() if isinstance(one, tuple)] == [
+            tuple(one) for one in expected._dict.values() if isinstance(one, tuple) and one.tag in found[0]._dict
+            and isinstance(found[0]._dict[one.tag], tuple)
+        ]  # fmt: skip
+        assert list(found[0]._dict) == list(expected._dict)
+        assert found[0].original_character_set == expected.original_character_set
+        assert found[0].original_encoding == expected.original_encoding
+    cut = data.draw(st.integers(0, end + 7))
+    shorter = scanner.scan(content[:cut])
+    assert shorter is None

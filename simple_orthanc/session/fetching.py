@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc import pixels
+from simple_orthanc import elements, pixels
 from simple_orthanc.assembly import Draft
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
-from simple_orthanc.sources.parts import read_image
+from simple_orthanc.sources.parts import read_beginning, read_image
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 from simple_orthanc.workers import Room, run_all
 
@@ -80,8 +80,20 @@ class Fetching:
         return draft
 
     def again(self, instance: int) -> NDArray[Any]:
-        """Fetch the stored values of an object once more."""
-        return self._whole(instance)[0]
+        """Fetch the stored values of an object once more.
+
+        Raises
+        ------
+        VolumeError
+            Another object is stored in its place by now, and the values would be taken for those of the former.
+        """
+        before = self.headers[instance]
+        stored, _ = self._whole(instance)
+        if not elements.same(before, self.headers[instance]):
+            raise VolumeError(
+                f"{elements.instance_of(before)} was replaced in the archive while its volume was read. Read it again."
+            )
+        return stored
 
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
@@ -113,13 +125,11 @@ class Fetching:
         beginnings: Iterable[bytes | None] = self._each(fetch, instances)
         different = []
         for instance, beginning in zip(instances, beginnings, strict=True):
-            scanned = None if beginning is None else self._scanner.scan(beginning)
-            if scanned is None or beginning is None or scanned[1] != len(beginning) - _ELEMENT_HEAD:
-                different.append(instance)
-                continue
-            header = self.headers[instance] = scanned[0]
-            if not pattern.fits(header):
-                different.append(instance)
+            if beginning is not None:
+                self.headers[instance], start = read_beginning(beginning, self._scanner)
+                if start == len(beginning) - _ELEMENT_HEAD and pattern.fits(self.headers[instance]):
+                    continue
+            different.append(instance)
         return different
 
 

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pydicom.dataset import Dataset
+
 from simple_orthanc import display, pixels, stacks
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, VolumeError
+from simple_orthanc.frames import planes
 from simple_orthanc.session.fetching import Fetching
 from simple_orthanc.sources.base import Source
 from simple_orthanc.stacks import Stack
@@ -133,7 +136,9 @@ class Reader:
             header = reading.begin(needed)
             of_object = pixels.volume_bytes(header, units)
             self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
-            return reading.rest().finish(found.stack, reading.again, gaps)
+            draft = reading.rest()
+            _check_planned(found.stack, reading.headers)
+            return draft.finish(found.stack, reading.again, gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
@@ -150,6 +155,17 @@ class Reader:
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
+
+
+def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
+    """Refuse objects that are not any more what their place was planned from."""
+    now = {(plane.instance, plane.frame): plane for plane in planes(headers)}
+    for plane in stack.planes:
+        if now.get((plane.instance, plane.frame)) != plane:
+            raise VolumeError(
+                f"The volume {stack.label!r} was asked, but {plane} was replaced in the archive after the volumes were "
+                "named. Call get_volumes() again."
+            )
 
 
 def _free_memory() -> int | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
@@ -43,13 +43,26 @@ def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
         if found is not None:
             return found[0]
         if whole:
-            return read_partial(io.BytesIO(content), _Stop(), force=True)
-        header, reached = _parse(content)
-        if header is not None and reached:
+            return _by_pydicom(content)[0]
+        header = _parse(content)
+        if header is not None:
             return header
         content = bytes(content)
         more, whole = read(len(content), 4 * len(content))
         content = more if whole else content + bytes(more)
+
+
+def read_beginning(content: bytes | memoryview, scanner: Scanner) -> tuple[Dataset, int | None]:
+    """Read the header of a file, and say where the element with its pixels begins; None: there is none.
+
+    Parameters
+    ----------
+    content : bytes or memoryview
+        The file, or its beginning with that of the element.
+    scanner : Scanner
+        For what is plain.
+    """
+    return scanner.scan(content) or _by_pydicom(content)
 
 
 def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
@@ -65,30 +78,28 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
     scanner : Scanner
         For what is plain.
     """
-    dataset: Dataset
-    scanned = scanner.scan(content)
-    if scanned is not None:
-        dataset, start = scanned
-    else:
-        stream = io.BytesIO(content)
-        stop = _Stop()
-        dataset = read_partial(stream, stop, force=True)
-        start = stream.tell() if stop.reached else len(content)
+    dataset, start = read_beginning(content, scanner)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
-    found = _pixel_element(content, start, syntax) if start < len(content) and syntax in _PLAIN_SYNTAXES else None
+    found = None
+    if start is not None and syntax in _PLAIN_SYNTAXES:
+        found = _pixel_element(content, start, _is_implicit(dataset))
     if found is None:
-        return dcmread(io.BytesIO(content), force=True)
+        return _without_stream(dcmread(io.BytesIO(content), force=True))
     dataset._dict[found.tag] = found
     return dataset
 
 
-# Little endian, uncompressed: implicit VR or not.
-_PLAIN_SYNTAXES = {"1.2.840.10008.1.2": True, "1.2.840.10008.1.2.1": False}
+# Little endian, uncompressed.
+_PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 
 
-def _pixel_element(content: bytes | memoryview, start: int, syntax: str) -> RawDataElement | None:
+def _is_implicit(header: Dataset) -> bool:
+    """Say how the elements were read: some files have VRs though their transfer syntax denies it."""
+    return any(isinstance(element, RawDataElement) and element.is_implicit_VR for element in header._dict.values())
+
+
+def _pixel_element(content: bytes | memoryview, start: int, implicit: bool) -> RawDataElement | None:
     """Read the element at a place in a file as a view of it (PS3.5, section 7.1); None: it is not a plain one."""
-    implicit = _PLAIN_SYNTAXES[syntax]
     if implicit:
         group, element, length = struct.unpack_from("<HHL", content, start)
         vr, first = "OW", start + 8
@@ -115,9 +126,21 @@ class _Stop:
         return self.reached
 
 
-def _parse(content: bytes | memoryview) -> tuple[Dataset | None, bool]:
-    stop = _Stop()
+def _parse(content: bytes | memoryview) -> Dataset | None:
     try:
-        return read_partial(io.BytesIO(content), stop, force=True), stop.reached
+        header, start = _by_pydicom(content)
     except Exception:  # cut off in the middle of an element: whatever pydicom says of it, more bytes are needed
-        return None, False
+        return None
+    return None if start is None else header
+
+
+def _by_pydicom(content: bytes | memoryview) -> tuple[Dataset, int | None]:
+    stream, stop = io.BytesIO(content), _Stop()
+    header = _without_stream(read_partial(stream, stop, force=True))
+    return header, stream.tell() if stop.reached else None
+
+
+def _without_stream(dataset: FileDataset) -> FileDataset:
+    """Let go of the file, which pydicom would keep in memory as long as its header."""
+    dataset.buffer = None
+    return dataset

@@ -18,7 +18,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 
 from simple_orthanc.elements import interned
 
-# Float Pixel Data, Double Float Pixel Data, Pixel Data Provider URL, Pixel Data (PS3.6).
+# Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.6).
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 # VRs with a length of two bytes, and of four behind two that are reserved (PS3.5, section 7.1.2). OB and its like can
@@ -51,7 +51,7 @@ _SHORT = {
 }
 _LONG = {vr.encode(): vr for vr in ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]}
 # Values that pydicom represents by an empty text rather than by nothing.
-_EMPTY = frozenset(["AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
+_EMPTY = frozenset(["AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "SQ", "ST", "TM", "UC", "UI", "UR", "UT"])
 
 _IMPLICIT = b"1.2.840.10008.1.2"
 _EXPLICIT = b"1.2.840.10008.1.2.1"

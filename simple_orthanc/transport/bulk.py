@@ -70,6 +70,9 @@ class Bulk:
                 or answer.getheader("Content-Encoding")
             ):
                 return None
+            if answer.getheader("Transfer-Encoding"):
+                # It says where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
+                return None
             body = room(int(length))
             filled = 0
             while filled < len(body):
@@ -82,7 +85,8 @@ class Bulk:
             return body
         except TimeoutError:
             raise
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, MemoryError, OverflowError):
+            # No memory, of a length that nobody has to believe.
             return None
         finally:
             if complete:
