@@ -59,6 +59,10 @@ class Frame:
     transfer_syntax: str | None
 
 
+# Groups 0002 and 0008, with which a dataset begins, in either order of bytes.
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+
+
 class Retrieve(Search):
     """The retrievals; see `Transactions`."""
 
@@ -315,7 +319,9 @@ class Retrieve(Search):
             )
 
     def _file(self, part: Part, path: str) -> bytes:
-        if part.media_type not in (DICOM_TYPE, OCTETS, "") or part.content[128:132] != b"DICM":
+        # Some servers keep, and give, datasets that were stored without the preamble of PS3.10, section 7.1.
+        is_dicom = part.content[128:132] == b"DICM" or part.content[:2] in _FIRST_GROUPS
+        if part.media_type not in (DICOM_TYPE, OCTETS, "") or not is_dicom:
             raise self._wrong(part, path, "a DICOM file")
         return part.content
 

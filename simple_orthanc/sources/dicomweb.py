@@ -80,7 +80,7 @@ _NEVER_SEARCHED = frozenset({"ImageOrientationPatient"})
 _SEARCHED: dict[Level, tuple[Tag, ...]] = {
     level: tuple(tag for tag in tags.values() if tag.name not in _NEVER_SEARCHED) for level, tags in BY_NUMBER.items()
 }
-_SEARCHABLE = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_IDENTIFIERS = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 # What no server can take for anything else, and no encoding of a URL changes.
 _PLAIN = re.compile(r"[A-Za-z0-9.-]+\Z")
 _UID = re.compile(r"[0-9.]+\Z")
@@ -186,7 +186,7 @@ class DicomWebSource:
 
     def counts(self) -> Mapping[Level, int]:
         studies = self._all_studies()
-        patients = {text_of(study, "PatientID") for study in studies}
+        keys = {(text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")) for study in studies}
         series = [number_of(study, "NumberOfStudyRelatedSeries") for study in studies]
         instances = [number_of(study, "NumberOfStudyRelatedInstances") for study in studies]
         counted = {
@@ -195,11 +195,11 @@ class DicomWebSource:
         }
         levels: tuple[Level, ...] = ("series", "instance")
         for level in levels:
-            if counted[level] is None:
-                counted[level] = sum(1 for _ in self.listing(level))
+            if counted[level] is None or len(keys) < len(studies):
+                counted[level] = len({row.key for row in self.listing(level)})
         return {
-            "patient": len(patients),
-            "study": len(studies),
+            "patient": len({patient for patient, _ in keys}),
+            "study": len(keys),
             "series": counted["series"] or 0,
             "instance": counted["instance"] or 0,
         }
@@ -215,7 +215,10 @@ class DicomWebSource:
         return LEVEL_OF.get(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        return tag.name in _SEARCHABLE
+        # Whatever is no plain identifier is listed, and compared here.
+        if tag.name == "SOPInstanceUID":
+            return True
+        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
 
     def _all_studies(self) -> list[dict[str, Any]]:
         if self._studies is None:
@@ -260,7 +263,7 @@ class DicomWebSource:
         return self.rest.search_instances(study, series, filters, fields=fields, limit=limit)
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
-        if not all(_PLAIN.match(pattern) for pattern in patterns):
+        if tag.name not in _IDENTIFIERS or not all(_PLAIN.match(pattern) for pattern in patterns):
             yield from self.listing(level)
             return
         rows: dict[str, Row] = {}
@@ -360,6 +363,13 @@ class DicomWebSource:
                 self._numbers[name] = number
             unknown = level != "instance"
             rows.append(Row(name, str(key.parent), (), values, doubt, unknown, frozenset(unsure)))
+        twice = len(rows) - len({row.key for row in rows})
+        if twice:
+            warnings.warn(
+                f"{self.description} lists {twice} objects of level {level} twice under the same identifiers. DICOMweb "
+                f"cannot tell the two apart, and they are taken for one, of which perhaps nothing can be read.",
+                stacklevel=stacklevel(),
+            )
         with self._lock:
             self._given[level] |= given
             never_given = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
@@ -721,4 +731,4 @@ def _answered(row: Row, found: Mapping[str, Value]) -> Row:
 
 def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:
     value = values.get(name)
-    return name in _SEARCHABLE and value is not None and _PLAIN.match(str(value[0])) is not None
+    return name in _IDENTIFIERS and value is not None and _PLAIN.match(str(value[0])) is not None
