@@ -46,7 +46,7 @@ from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read_json, text_of
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
-from simple_orthanc.sources.parts import PIXELS
+from simple_orthanc.sources.parts import PIXELS, read_header
 from simple_orthanc.sources.texts import casts_doubt
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -76,6 +76,8 @@ _TEXTS: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in BY_NUMBER.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
+# How much of a large file is tried at first.
+_HEADER_BYTES = 64 * 1024
 _NEVER_SEARCHED = frozenset({"ImageOrientationPatient"})
 _SEARCHED: dict[Level, tuple[Tag, ...]] = {
     level: tuple(tag for tag in tags.values() if tag.name not in _NEVER_SEARCHED) for level, tags in BY_NUMBER.items()
@@ -636,7 +638,12 @@ class DicomWebSource:
 
     def header(self, key: str) -> Dataset:
         parsed = Key.parse(key)
-        header = dcmread(io.BytesIO(self._file(parsed)), force=True, stop_before_pixels=True)
+        header = None
+        with suppress(ServerError, TransportError), self.rest.open_instance(*parsed[1:]) as (chunks, whole):
+            content = b"".join(chunks) if whole else b""
+            header = _read_header(content) if whole else _read_beginning(chunks)
+        # Whatever went wrong is said by retrieving the whole.
+        header = _read_header(self._file(parsed)) if header is None else header
         self._check_patient(parsed, header)
         return header
 
@@ -732,3 +739,26 @@ def _answered(row: Row, found: Mapping[str, Value]) -> Row:
 def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:
     value = values.get(name)
     return name in _IDENTIFIERS and value is not None and _PLAIN.match(str(value[0])) is not None
+
+
+def _read_header(content: bytes) -> Dataset:
+    return dcmread(io.BytesIO(content), force=True, stop_before_pixels=True)
+
+
+def _read_beginning(chunks: Iterator[bytes]) -> Dataset | None:
+    """Read a header while its file arrives; None: the file ended before its pixels, if it has any."""
+    content = bytearray()
+
+    def read(start: int, stop: int) -> tuple[bytes, bool]:
+        while len(content) < stop:
+            chunk = next(chunks, None)
+            if chunk is None:
+                raise EOFError
+            content.extend(chunk)
+        return bytes(content[start:stop]), False
+
+    try:
+        header = read_header(read, _HEADER_BYTES)
+    except EOFError:
+        return None
+    return header if "SOPInstanceUID" in header else None
