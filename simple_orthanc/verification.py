@@ -15,8 +15,8 @@ from pydicom.datadict import keyword_dict
 from simple_orthanc.index import Index
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Source
-from simple_orthanc.tags import Tag, parse_tag
-from simple_orthanc.values import Value, read_value, shown
+from simple_orthanc.tags import NUMBER_VRS, Tag, parse_tag
+from simple_orthanc.values import Value, comparable, read_value, shown
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def verify_index(source: Source, index: Index, keys: Sequence[str]) -> pd.DataFr
     wrong = [
         (tag, owner, held[tag][owner], tally)
         for (tag, owner), tally in found.items()
-        if len(tally) > 1 or held[tag][owner] not in tally
+        if len(tally) > 1 or not any(_same(held[tag][owner], value, tag) for value in tally)
     ]
     return _report(index, homes, wrong)
 
@@ -73,6 +73,14 @@ def verify_index(source: Source, index: Index, keys: Sequence[str]) -> pd.DataFr
 def _held(index: Index, tag: Tag, home: Level, owners: Iterable[str]) -> dict[str, Value]:
     unique = list(dict.fromkeys(owners))
     return dict(zip(unique, index.column(tag, home, unique), strict=True))
+
+
+def _same(one: Value, other: Value, tag: Tag) -> bool:
+    """Say whether two values are one: a source may have numbers only, and not how the file spells them."""
+    if one == other or one is None or other is None or tag.vr not in NUMBER_VRS:
+        return one == other
+    numbers = [[comparable(part, tag.vr) for part in value] for value in (one, other)]
+    return None not in numbers[0] and numbers[0] == numbers[1]
 
 
 def _report(

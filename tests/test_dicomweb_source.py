@@ -170,12 +170,12 @@ def test_narrowing_first_gives_the_same_too(serve: Make, name: str) -> None:
         session.close()
 
 
-@pytest.mark.parametrize("given", ["PatientID", "Modality"])
-def test_a_representation_asks_for_nothing(serve: Make, given: str) -> None:
+@pytest.mark.parametrize(("name", "value"), [("PatientID", "P1"), ("Modality", "CT"), ("SliceThickness", 1.5)])
+def test_a_representation_asks_for_nothing(serve: Make, name: str, value: Any) -> None:
     server = serve(archive(), withheld={"StudyDescription", "SeriesDescription"})
-    session = DicomWeb(server.root).select(**{given: {"PatientID": "P1", "Modality": "CT"}[given]})
+    session = DicomWeb(server.root).select(**{name: value})
     before = len(server.asked)
-    assert "P1" in session._repr_html_()
+    assert str(value) in session._repr_html_()
     assert "selected by" in repr(session)
     assert len(server.asked) == before
 
@@ -215,6 +215,18 @@ def test_headers_and_files_are_the_files(serve: Make, tmp_path: Path) -> None:
     (path,) = session.download(tmp_path)
     assert path.read_bytes() == as_file(image)
     assert sorted(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("pixels", [bytes(3 << 20), None], ids=["large pixels", "no pixels"])
+def test_a_header_is_read_without_the_pixels(serve: Make, pixels: bytes | None) -> None:
+    tags: dict[str, Any] = {"TextValue": "c" * 200_000, "KVP": "80"}
+    tags |= {"EncapsulatedDocument": bytes(3 << 20)} if pixels is None else {"PixelData": pixels, "BitsAllocated": 8}
+    image = instance(1, **tags)
+    server = serve([image])
+    header = DicomWeb(server.root).get_header()
+    assert ("PixelData" not in header, header.TextValue, header.KVP) == (True, "c" * 200_000, 80)
+    assert ("EncapsulatedDocument" in header) == (pixels is None)
+    assert len(header) == len(image) - (pixels is not None)
 
 
 def test_what_breaks_off_leaves_no_file(serve: Make, tmp_path: Path) -> None:
@@ -288,6 +300,15 @@ def test_a_key_names_its_object(serve: Make) -> None:
 def test_labels_are_not_known(serve: Make) -> None:
     with pytest.raises(UnsupportedError, match="Orthanc"):
         DicomWeb(serve(archive()).root).select(label("x"))
+
+
+def test_numbers_are_what_the_files_say_however_they_are_spelt(serve: Make) -> None:
+    images = [instance(1, SeriesNumber="007", ImagePositionPatient=["0", "1.50", "-2E1"])]
+    session = DicomWeb(serve(images, numbers=True).root)
+    assert session.get_dicom_tag("ImagePositionPatient") == [(0.0, 1.5, -20.0)]
+    assert session.verify_index().empty
+    wrong = DicomWeb(serve(images, withheld={"SeriesNumber"}, metadata="some").root)
+    assert wrong.verify_index().empty
 
 
 def test_refresh_sees_what_changed(serve: Make) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from simple_orthanc.dicomweb.multipart import Part, read_parts
+from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import NOT_ACCEPTABLE, PERHAPS_NOT_ACCEPTABLE, checked_media_type, resource
@@ -18,6 +19,9 @@ OCTETS = "application/octet-stream"
 
 FRAMES_AT_ONCE = 50
 """Frames in one request, so that no server finds the URL too long."""
+
+SMALL = 1 << 20
+"""Bytes in an answer up to which breaking it off costs more than reading it."""
 
 _SYNTAX = re.compile(r"\*\Z|[0-9]+(\.[0-9]+)*\Z")
 _FRAME_LOCATION = re.compile(r"/frames/(\d+)/?\Z")
@@ -57,6 +61,10 @@ class Frame:
     content: bytes = field(repr=False)
     media_type: str
     transfer_syntax: str | None
+
+
+# Groups 0002 and 0008, with which a dataset begins, in either order of bytes.
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
 class Retrieve(Search):
@@ -105,6 +113,26 @@ class Retrieve(Search):
         path = self._path("wado", *resource(study, series, instance))
         parts = self._whole_parts(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
         return self._file(self._only(parts, path), path)
+
+    @contextmanager
+    def open_instance(self, study: str, series: str, instance: str) -> Iterator[tuple[Iterator[bytes], bool]]:
+        """Open the DICOM file of an instance, to read no more of a large one than is wanted.
+
+        Yields
+        ------
+        iterator of bytes
+            The file while it arrives. Leaving the block before the end closes the connection.
+        bool
+            Whether that is the file and nothing else, which is so for small ones. Otherwise what closes the message may
+            follow, and only its beginning is good for anything: `retrieve_instance` retrieves a file.
+        """
+        path = self._path("wado", *resource(study, series, instance))
+        with self._streamed(path, _ANY_FILE) as stream:
+            content_type, length = stream.headers.get("Content-Type", ""), stream.headers.get("Content-Length", "")
+            if length.isdecimal() and int(length) <= SMALL:
+                yield iter([self._file(self._only(list(read_parts(stream, content_type, "")), path), path)]), True
+            else:
+                yield _beginning(stream, content_type), False
 
     def retrieve_study_metadata(self, study: str) -> list[dict[str, Any]]:
         """Retrieve the elements of each instance of a study, without bulk data.
@@ -315,7 +343,9 @@ class Retrieve(Search):
             )
 
     def _file(self, part: Part, path: str) -> bytes:
-        if part.media_type not in (DICOM_TYPE, OCTETS, "") or part.content[128:132] != b"DICM":
+        # Some servers keep, and give, datasets that were stored without the preamble of PS3.10, section 7.1.
+        is_dicom = part.content[128:132] == b"DICM" or part.content[:2] in _FIRST_GROUPS
+        if part.media_type not in (DICOM_TYPE, OCTETS, "") or not is_dicom:
             raise self._wrong(part, path, "a DICOM file")
         return part.content
 
@@ -422,6 +452,24 @@ def _syntaxes(given: Sequence[str]) -> list[str]:
     if not found or not all(_SYNTAX.match(str(syntax)) for syntax in found):
         raise SelectionError(f'transfer_syntaxes is {found!r}; give UIDs such as "1.2.840.10008.1.2.1", or "*".')
     return [str(syntax) for syntax in found]
+
+
+def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
+    """Leave out what stands before the first part of an answer."""
+    media_type, _ = parse_content_type(content_type)
+    if not media_type.startswith("multipart/"):
+        yield from chunks
+        return
+    head = b""
+    rest = iter(chunks)
+    for chunk in rest:
+        head += chunk
+        _, blank, content = head.partition(b"\r\n\r\n")
+        if blank or len(head) > LARGEST_HEADER:
+            # A preamble may be there too, and what is no file is found to be none by its reader.
+            yield content
+            break
+    yield from rest
 
 
 def _file_types(transfer_syntaxes: Sequence[str]) -> list[str]:

@@ -121,9 +121,9 @@ def _read_element(element: Any, vr: str) -> tuple[Value, bool]:
 def _text(part: Any, vr: str) -> str | None:
     """Write one value as the file would; None: what is there cannot be this VR's."""
     if isinstance(part, Mapping):
-        groups = [part.get(name, "") for name in _GROUPS] if vr == "PN" else [part]
-        known = [group or "" for group in groups if group is None or isinstance(group, str)]
-        return "=".join(known).rstrip("=") if len(known) == len(groups) else None
+        groups = [part.get(name) or "" for name in _GROUPS]
+        is_name = vr == "PN" and all(isinstance(group, str) for group in groups)
+        return "=".join(map(str, groups)).rstrip("=") if is_name else None
     if vr in NUMBER_VRS:
         return _number(part, vr)
     if part is None:

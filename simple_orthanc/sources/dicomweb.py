@@ -46,7 +46,8 @@ from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read_json, text_of
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
-from simple_orthanc.sources.plain_headers import PIXELS
+from simple_orthanc.sources.parts import read_header
+from simple_orthanc.sources.plain_headers import PIXELS, Scanner
 from simple_orthanc.sources.texts import casts_doubt
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -76,11 +77,13 @@ _TEXTS: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in BY_NUMBER.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
+# How much of a large file is tried at first.
+_HEADER_BYTES = 64 * 1024
 _NEVER_SEARCHED = frozenset({"ImageOrientationPatient"})
 _SEARCHED: dict[Level, tuple[Tag, ...]] = {
     level: tuple(tag for tag in tags.values() if tag.name not in _NEVER_SEARCHED) for level, tags in BY_NUMBER.items()
 }
-_SEARCHABLE = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_IDENTIFIERS = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 # What no server can take for anything else, and no encoding of a URL changes.
 _PLAIN = re.compile(r"[A-Za-z0-9.-]+\Z")
 _UID = re.compile(r"[0-9.]+\Z")
@@ -186,7 +189,7 @@ class DicomWebSource:
 
     def counts(self) -> Mapping[Level, int]:
         studies = self._all_studies()
-        patients = {text_of(study, "PatientID") for study in studies}
+        keys = {(text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")) for study in studies}
         series = [number_of(study, "NumberOfStudyRelatedSeries") for study in studies]
         instances = [number_of(study, "NumberOfStudyRelatedInstances") for study in studies]
         counted = {
@@ -195,11 +198,11 @@ class DicomWebSource:
         }
         levels: tuple[Level, ...] = ("series", "instance")
         for level in levels:
-            if counted[level] is None:
-                counted[level] = sum(1 for _ in self.listing(level))
+            if counted[level] is None or len(keys) < len(studies):
+                counted[level] = len({row.key for row in self.listing(level)})
         return {
-            "patient": len(patients),
-            "study": len(studies),
+            "patient": len({patient for patient, _ in keys}),
+            "study": len(keys),
             "series": counted["series"] or 0,
             "instance": counted["instance"] or 0,
         }
@@ -215,7 +218,10 @@ class DicomWebSource:
         return LEVEL_OF.get(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        return tag.name in _SEARCHABLE
+        # Whatever is no plain identifier is listed, and compared here.
+        if tag.name == "SOPInstanceUID":
+            return True
+        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
 
     def _all_studies(self) -> list[dict[str, Any]]:
         if self._studies is None:
@@ -260,7 +266,7 @@ class DicomWebSource:
         return self.rest.search_instances(study, series, filters, fields=fields, limit=limit)
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
-        if not all(_PLAIN.match(pattern) for pattern in patterns):
+        if tag.name not in _IDENTIFIERS or not all(_PLAIN.match(pattern) for pattern in patterns):
             yield from self.listing(level)
             return
         rows: dict[str, Row] = {}
@@ -360,6 +366,13 @@ class DicomWebSource:
                 self._numbers[name] = number
             unknown = level != "instance"
             rows.append(Row(name, str(key.parent), (), values, doubt, unknown, frozenset(unsure)))
+        twice = len(rows) - len({row.key for row in rows})
+        if twice:
+            warnings.warn(
+                f"{self.description} lists {twice} objects of level {level} twice under the same identifiers. DICOMweb "
+                f"cannot tell the two apart, and they are taken for one, of which perhaps nothing can be read.",
+                stacklevel=stacklevel(),
+            )
         with self._lock:
             self._given[level] |= given
             never_given = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
@@ -626,7 +639,12 @@ class DicomWebSource:
 
     def header(self, key: str) -> Dataset:
         parsed = Key.parse(key)
-        header = dcmread(io.BytesIO(self._file(parsed)), force=True, stop_before_pixels=True)
+        header = None
+        with suppress(ServerError, TransportError), self.rest.open_instance(*parsed[1:]) as (chunks, whole):
+            content = b"".join(chunks) if whole else b""
+            header = _read_header(content) if whole else _read_beginning(chunks)
+        # Whatever went wrong is said by retrieving the whole.
+        header = _read_header(self._file(parsed)) if header is None else header
         self._check_patient(parsed, header)
         return header
 
@@ -724,4 +742,27 @@ def _answered(row: Row, found: Mapping[str, Value]) -> Row:
 
 def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:
     value = values.get(name)
-    return name in _SEARCHABLE and value is not None and _PLAIN.match(str(value[0])) is not None
+    return name in _IDENTIFIERS and value is not None and _PLAIN.match(str(value[0])) is not None
+
+
+def _read_header(content: bytes) -> Dataset:
+    return dcmread(io.BytesIO(content), force=True, stop_before_pixels=True)
+
+
+def _read_beginning(chunks: Iterator[bytes]) -> Dataset | None:
+    """Read a header while its file arrives; None: the file ended before its pixels, if it has any."""
+    content = bytearray()
+
+    def read(start: int, stop: int) -> tuple[bytes, bool]:
+        while len(content) < stop:
+            chunk = next(chunks, None)
+            if chunk is None:
+                raise EOFError
+            content.extend(chunk)
+        return bytes(content[start:stop]), False
+
+    try:
+        header = read_header(read, _HEADER_BYTES, Scanner())
+    except EOFError:
+        return None
+    return header if "SOPInstanceUID" in header else None

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
-from archives import archives, header_of, store
-from conftest import empty
+import archives as archive_tags
+import pytest
+from archives import LEVELS, archives, header_of, simple_file, store
+from conftest import MakeServer, empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_charset_files
+from test_pydicom_files import FILES, shipped
 from test_queries import PHASES, asked, assert_selected
+from traps import TRAPS, Trap
 
-from simple_orthanc import DicomWeb, LocalOrthanc
+from simple_orthanc import (
+    AuthenticationError,
+    DicomWeb,
+    LocalOrthanc,
+    Orthanc,
+    OrthancError,
+    Session,
+    TransportError,
+    UnsupportedError,
+)
+from simple_orthanc.tags import parse_tag
+
+# Orthanc takes their PatientID, of VR UN, for that of another patient, who then has the UIDs of the first.
+TWICE = {"rtdose_rle.dcm", "rtdose_rle_1frame.dcm"}
 
 
 def over_dicomweb(server: LocalOrthanc) -> DicomWeb:
@@ -36,3 +55,161 @@ def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject)
             except AssertionError as error:
                 raise AssertionError(f"{what} on {server.version}: {error}") from error
             session.reset()
+
+
+def same(one: Session, other: Session, *tags: str) -> None:
+    """Compare counts, and tables of tags, at all levels."""
+    for level in LEVELS:
+        assert getattr(one, f"{level}_count") == getattr(other, f"{level}_count"), level
+        if level != "patient":
+            tables = [each.table(*tags, level=level, varying="list") for each in (one, other)]
+            assert list(tables[0].dtypes) == list(tables[1].dtypes)
+            for name in tables[0]:
+                # NA is equal to itself in text.
+                assert list(map(repr, tables[0][name])) == list(map(repr, tables[1][name])), (level, name)
+
+
+@given(data=st.data())
+@settings(max_examples=8, phases=PHASES)
+def test_tables_are_those_of_the_rest_api(server: LocalOrthanc, data: st.DataObject) -> None:
+    server.start()
+    empty(server)
+    store(server, *data.draw(archives(shared_uids=False)))
+    names = [*archive_tags.INDEXED_TEXTS, *archive_tags.OTHER_TEXTS, *archive_tags.NUMBERS, *archive_tags.DATES]
+    with server.connect() as session, over_dicomweb(server) as other:
+        same(session, other, *names, "EchoTime", "StudyTime", "SpecificCharacterSet", "SOPInstanceUID")
+        assert session.get_dicom_tag("SOPInstanceUID") == other.get_dicom_tag("SOPInstanceUID")
+
+
+def test_every_element_of_every_file_of_pydicom(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    files = [*FILES.values(), *shipped(get_charset_files()).values()]
+    orthanc.upload_file([path for path in files if path.name not in TWICE])
+    assert orthanc.instance_count > 120
+    other = over_dicomweb(empty_server)
+    headers = orthanc.get_headers()
+    numbers = {int(number) for header in headers for number in header.keys()}  # noqa: SIM118
+    names = [parse_tag(number).name for number in sorted(numbers) if number & 0xFFFF and number >> 16 != 0x7FE0]
+    if empty_server.version.startswith("1.10"):
+        # The decimal strings are numbers in its JSON, where zero has no sign.
+        names.remove("ImageOrientationPatient")
+    assert len(names) > 500
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        same(orthanc, other, *names)
+        assert other.get_headers() == headers
+    contents = [[session._source.content(key) for key in session._instances()] for session in (orthanc, other)]
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.name)
+def test_every_trap_is_the_same_volume(orthanc: Orthanc, empty_server: LocalOrthanc, trap: Trap) -> None:
+    store(empty_server, *trap.case.files)
+    found = [read(session, trap.units) for session in (orthanc, over_dicomweb(empty_server))]
+    assert found[0] == found[1]
+
+
+def read(session: Session, units: str) -> Any:
+    """Give all that there is to a volume, to the bit; or the error."""
+    try:
+        volume = session.get_volume(units=units)
+    except OrthancError as error:
+        return type(error), error.message
+    affine = None if volume.affine is None else volume.affine.tobytes()
+    return volume.array.dtype, volume.array.shape, volume.array.tobytes(), affine, volume.units, volume.log
+
+
+@pytest.mark.parametrize("mode", ["Full", "MainDicomTags", "Extrapolate"])
+def test_metadata_of_which_something_was_left_out_are_not_believed(make_server: MakeServer, mode: str) -> None:
+    configuration = {"Enable": True, "StudiesMetadata": mode, "SeriesMetadata": mode}
+    server = make_server({"DicomWeb": configuration})
+    comments = ["a", "b", "b", "a"]
+    store(server, *(simple_file(number, AcquisitionComments=text, KVP="80") for number, text in enumerate(comments)))
+    session = over_dicomweb(server)
+    assert session.get_dicom_tag("AcquisitionComments", unique=False) == comments
+    assert session.table("KVP", "AcquisitionComments", level="instance").KVP.tolist() == [80.0] * 4
+
+
+def test_letters_that_a_search_cannot_write_are_not_lost(empty_server: LocalOrthanc) -> None:
+    names = {
+        "Διονυσιος": "ISO_IR 126",
+        "山田^太郎": "ISO_IR 192",
+        "قباني^لنزار": "ISO_IR 127",
+        "Höpital^Éva": "ISO_IR 100",
+    }
+    for number, (name, character_set) in enumerate(names.items()):
+        uid = f"1.2.3.{number}"
+        tags = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.4", "SpecificCharacterSet": character_set}
+        store(
+            empty_server, simple_file(number, PatientName=name, PatientID=f"p{number}", SeriesDescription=name, **tags)
+        )
+    session = over_dicomweb(empty_server)
+    assert session.PatientNames == session.SeriesDescriptions == list(names)
+    for name in names:
+        assert session.reset().select(PatientName=name).PatientNames == [name]
+        assert session.reset().select(SeriesDescription=name).series_count == 1
+
+
+def test_an_orthanc_gives_its_dicomweb(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(empty_server, simple_file(1))
+    session = orthanc.dicomweb
+    assert session.select(PatientID="p1").instance_count == 1
+    assert session.get_header() == orthanc.get_header()
+    assert next(session.rest.search_studies())["0020000D"]["Value"] == ["1.2.3"]
+    with pytest.raises(UnsupportedError, match="delet"):
+        session.delete_selected_study()
+
+
+def test_an_empty_orthanc_gives_its_dicomweb_too(orthanc: Orthanc) -> None:
+    assert orthanc.dicomweb.instance_count == 0
+
+
+def test_the_root_of_the_plugin_may_be_another(make_server: MakeServer) -> None:
+    server = make_server({"DicomWeb": {"Enable": True, "Root": "/my/web/"}, "RegisteredUsers": {"alice": "wonder"}})
+    session = server.connect()
+    session.upload_dataset(header_of(simple_file(1)))
+    assert session.dicomweb.instance_count == 1
+    with pytest.raises(AuthenticationError):
+        DicomWeb(f"{server.url}/my/web")
+    assert DicomWeb(f"{server.url}/my/web", "alice", "wonder").series_count == 1
+
+
+def test_without_the_plugin_it_says_how_to_get_it(make_server: MakeServer) -> None:
+    with pytest.raises(UnsupportedError, match="orthanc-dicomweb"):
+        _ = make_server({"Plugins": []}).connect().dicomweb
+
+
+def test_the_root_of_orthanc_itself_is_not_dicomweb(empty_server: LocalOrthanc) -> None:
+    with pytest.raises(TransportError, match="/dicom-web"):
+        DicomWeb(empty_server.url)
+    store(empty_server, simple_file(1))
+    with pytest.raises(TransportError, match="/dicom-web"):
+        DicomWeb(empty_server.url)
+
+
+def test_uploads(empty_server: LocalOrthanc) -> None:
+    session = over_dicomweb(empty_server)
+    files = [simple_file(1), simple_file(2), simple_file(1), simple_file(1, KVP="80"), b"nothing"]
+    assert session.upload_file(files[0]).status.tolist() == ["stored"]
+    table = session.upload_file(files[1:])
+    assert table.status.tolist() == ["stored", "already stored", "conflict", "not DICOM"]
+    assert session.instance_count == 2
+    assert session.get_dicom_tag("KVP") == []
+
+
+def test_one_patient_whom_the_server_takes_for_two(empty_server: LocalOrthanc) -> None:
+    store(empty_server, *(FILES[name].read_bytes() for name in ("rtdose.dcm", "rtdose_rle.dcm")))
+    session = over_dicomweb(empty_server)
+    with pytest.warns(UserWarning, match="twice under the same identifiers"):
+        counts = [getattr(session, f"{level}_count") for level in LEVELS]
+    assert counts == [1, 1, 1, 1]
+
+
+def test_two_patients_with_one_uid(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    store(empty_server, *(simple_file(1, PatientID=name, StudyDate="20200101") for name in ("p1", "p2")))
+    session = over_dicomweb(empty_server)
+    for level in LEVELS:
+        assert getattr(session, f"{level}_count") == getattr(orthanc, f"{level}_count") == 2
+    with pytest.warns(UserWarning, match="could not be read"):
+        session.select(PatientID="p2").table("SeriesDescription")
+    with pytest.warns(UserWarning, match="could not be read"), pytest.raises(UnsupportedError, match="2 patients"):
+        session.get_header()
