@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from simple_orthanc.dicom_files import looks_like_dicom
 from simple_orthanc.dicomweb.multipart import Part, read_parts
 from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.searching import Search
@@ -315,7 +316,8 @@ class Retrieve(Search):
             )
 
     def _file(self, part: Part, path: str) -> bytes:
-        if part.media_type not in (DICOM_TYPE, OCTETS, "") or part.content[128:132] != b"DICM":
+        # Orthanc gives a file that was stored without the prefix of PS3.10, section 7.1, as it was stored.
+        if part.media_type not in (DICOM_TYPE, OCTETS, "") or not looks_like_dicom(part.content):
             raise self._wrong(part, path, "a DICOM file")
         return part.content
 
