@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from simple_orthanc.dicom_files import looks_like_dicom
 from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.searching import Search
@@ -61,10 +62,6 @@ class Frame:
     content: bytes = field(repr=False)
     media_type: str
     transfer_syntax: str | None
-
-
-# Groups 0002 and 0008, with which a dataset begins, in either order of bytes.
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
 class Retrieve(Search):
@@ -343,9 +340,8 @@ class Retrieve(Search):
             )
 
     def _file(self, part: Part, path: str) -> bytes:
-        # Some servers keep, and give, datasets that were stored without the preamble of PS3.10, section 7.1.
-        is_dicom = part.content[128:132] == b"DICM" or part.content[:2] in _FIRST_GROUPS
-        if part.media_type not in (DICOM_TYPE, OCTETS, "") or not is_dicom:
+        # Orthanc gives a file that was stored without the prefix of PS3.10, section 7.1, as it was stored.
+        if part.media_type not in (DICOM_TYPE, OCTETS, "") or not looks_like_dicom(part.content):
             raise self._wrong(part, path, "a DICOM file")
         return part.content
 

@@ -1,0 +1,121 @@
+"""One archive through Orthanc, through DICOMweb on it and as a folder: the same answers, to the bit.
+
+The files that pydicom ships, the traps of volume reading, the real series beside the project, and random archives. Left
+out of them, by name, is what one of the three cannot say:
+
+- the trap `UNDER_TWO_PATIENTS`, and UIDs under several patients in random archives: DICOMweb names a study, series or
+  instance by its UID alone;
+- of pydicom's files those in `test_folder.ODD`: what real servers make of them is not what the files say;
+- labels and metadata of the server, which neither DICOMweb nor files have.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from archives import archives, store
+from conftest import empty, servers_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parity import (
+    about,
+    about_anything,
+    assert_same,
+    assert_same_files,
+    assert_same_tables,
+    assert_same_volumes,
+)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+from test_dicomweb import over_dicomweb
+from test_folder import ODD, PACKAGE, PHASES, opened, stored
+from traps import TRAPS
+
+from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
+
+UNDER_TWO_PATIENTS = "one SeriesInstanceUID under two patients"
+ROOT = b"1.2.826.0.1.3680043.8.498."
+
+
+def pydicoms(top: Path) -> Path:
+    """Copy the files that pydicom ships, without those that are odd."""
+    return Path(shutil.copytree(PACKAGE, top / "pydicom", ignore=lambda _, names: ODD.intersection(names)))
+
+
+def trap_files(top: Path) -> Path:
+    """Write each trap with UIDs of its own: as they are, all are of one study."""
+    for number, trap in enumerate(TRAPS):
+        if trap.name == UNDER_TWO_PATIENTS:
+            continue
+        for place, content in enumerate(trap.case.files):
+            # In a deflated file the UIDs cannot be seen; there is one.
+            if DeflatedExplicitVRLittleEndian.encode() + b"\0" not in content[:1000]:
+                content = content.replace(ROOT, ROOT[:-4] + b"%03d." % (500 + number))
+            (top / f"{number:02}-{place:03}.dcm").write_bytes(content)
+    return top
+
+
+@pytest.fixture(scope="module", params=["pydicom", "traps", "shared"])
+def three(
+    server: LocalOrthanc, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Orthanc, DicomWeb, Folder]]:
+    """The sessions on one archive, which no test changes."""
+    if request.param == "shared":
+        top = request.getfixturevalue("shared_data")
+    else:
+        top = {"pydicom": pydicoms, "traps": trap_files}[request.param](tmp_path_factory.mktemp("archive"))
+    folder = opened(top)
+    with ExitStack() as stack:
+        own = stack.enter_context(servers_of(request.config).make(f"orthanc-{server.version}", {}))
+        orthanc = stack.enter_context(own.connect())
+        stored(orthanc, folder)
+        yield orthanc, stack.enter_context(over_dicomweb(own)), folder
+
+
+def test_selections(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
+    orthanc, *others = three
+    selections = {**about_anything(), **about(orthanc)}
+    assert len(selections) > 50
+    for name, narrow in selections.items():
+        for other in others:
+            assert_same(orthanc, other, name, narrow)
+
+
+def test_tables_and_lists(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
+    orthanc, *others = three
+    for other in others:
+        assert_same_tables(orthanc, other)
+
+
+def test_volumes(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
+    orthanc, *others = three
+    for other in others:
+        assert assert_same_volumes(orthanc, other) > 10
+
+
+def test_headers(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
+    orthanc, *others = three
+    for other in others:
+        assert_same_files(orthanc, other, range(0, orthanc.instance_count, 5))
+
+
+@given(data=st.data())
+@settings(max_examples=10, phases=PHASES)
+def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    server.start()
+    empty(server)
+    files = data.draw(archives(shared_uids=False))
+    top = tmp_path_factory.mktemp("archive")
+    for number, content in enumerate(files):
+        (top / f"{number:03}").write_bytes(content)
+    store(server, *files)
+    with server.connect() as orthanc, over_dicomweb(server) as dicomweb:
+        folder = opened(top)
+        selections = data.draw(st.lists(st.sampled_from(sorted(about_anything().items())), min_size=10, max_size=10))
+        for other in (dicomweb, folder):
+            assert_same_tables(orthanc, other)
+            for name, narrow in selections:
+                assert_same(orthanc, other, name, narrow)
