@@ -1,4 +1,4 @@
-"""A volume of which the files are fetched side by side is the one that whole files, read by pydicom, are assembled to."""
+"""A volume of which the files are fetched side by side is the one that whole files are assembled to."""
 
 from __future__ import annotations
 
