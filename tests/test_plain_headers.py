@@ -151,3 +151,14 @@ def test_whatever_elements_there_are_they_are_those_of_pydicom(content: bytes, d
     cut = data.draw(st.integers(0, end + 7))
     shorter = scanner.scan(content[:cut])
     assert shorter is None
+
+
+@pytest.mark.parametrize("vr", VRS)
+def test_an_empty_element_is_that_of_pydicom(vr: str) -> None:
+    content = as_bytes(make_series((1, 4, 4))[0])
+    start = content.index(b"\x28\x00\x10\x00US")
+    empty = struct.pack("<HH2s2x", 0x28, 0x0F, vr.encode()) + (bytes(4) if vr in EXPLICIT_VR_LENGTH_32 else b"")
+    changed = content[:start] + empty + content[start:]
+    found = Scanner().scan(changed)
+    assert found is not None
+    assert found[0].get_item(0x0028000F) == by_pydicom(changed)[0].get_item(0x0028000F)

@@ -62,16 +62,6 @@ def test_a_length_beside_chunks_cuts_nothing_off() -> None:
         assert bytes(transport.read_into("/a", Room())) == BODY
 
 
-def test_a_length_that_no_memory_holds_is_an_error_of_ours() -> None:
-    answer = reply(b"", headers={"X-Close": "yes"}, length=10**18)
-    with (
-        StandIn(always(answer)) as server,
-        Transport(server.url) as transport,
-        pytest.raises(TransportError),
-    ):
-        transport.read_into("/a", Room())
-
-
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError)])
 def test_refusals_are_the_errors_of_the_general_way(status: int, error: type[Exception]) -> None:
     with StandIn(always(reply(b"", status))) as server, Transport(server.url) as transport, pytest.raises(error):

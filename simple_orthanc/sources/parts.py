@@ -95,11 +95,14 @@ _PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 
 def _is_implicit(header: Dataset) -> bool:
     """Say how the elements were read: some files have VRs though their transfer syntax denies it."""
-    return any(isinstance(element, RawDataElement) and element.is_implicit_VR for element in header._dict.values())
+    raw = (element for element in header._dict.values() if isinstance(element, RawDataElement))
+    return next((element.is_implicit_VR for element in raw), bool(header.original_encoding[0]))
 
 
 def _pixel_element(content: bytes | memoryview, start: int, implicit: bool) -> RawDataElement | None:
     """Read the element at a place in a file as a view of it (PS3.5, section 7.1); None: it is not a plain one."""
+    if start + 12 > len(content):
+        return None
     if implicit:
         group, element, length = struct.unpack_from("<HHL", content, start)
         vr, first = "OW", start + 8

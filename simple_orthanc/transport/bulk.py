@@ -85,8 +85,7 @@ class Bulk:
             return body
         except TimeoutError:
             raise
-        except (OSError, http.client.HTTPException, MemoryError, OverflowError):
-            # No memory, of a length that nobody has to believe.
+        except (OSError, http.client.HTTPException):
             return None
         finally:
             if complete:
