@@ -59,11 +59,12 @@ def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         env=environment({"PATH": path}),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=PATIENCE * script.count("simple-orthanc"),
         check=False,
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("this_version")
 def test_the_examples_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -125,6 +126,7 @@ def outcome(code: str, names: dict[str, Any]) -> Any:
         return error
 
 
+@pytest.mark.slow
 def test_what_those_who_come_from_dicomweb_client_write(orthanc: Orthanc, tmp_path: Path) -> None:
     series = make_series((3, 4, 5), seed=1, PatientID="P1")
     orthanc.upload_dataset(series)
