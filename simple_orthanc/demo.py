@@ -104,14 +104,18 @@ def show(orthanc: Session) -> Volume:
 
 
 def save(volume: Volume, folder: Path) -> None:
-    """Write the picture and the NIfTI file."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """Write the picture, where there is matplotlib to draw it, and the NIfTI file."""
     folder.mkdir(parents=True, exist_ok=True)
-    volume.plot().savefig(folder / "volume.png", dpi=120)
-    volume.save(folder / "volume.nii.gz")
-    print(f"\nWritten: {folder / 'volume.png'}, {folder / 'volume.nii.gz'}")
+    picture, image = folder / "volume.png", folder / "volume.nii.gz"
+    volume.save(image)
+    try:
+        import matplotlib
+    except ImportError:
+        print(f"\nWritten: {image}. For a picture of it too: pip install matplotlib")
+        return
+    matplotlib.use("Agg")
+    volume.plot().savefig(picture, dpi=120)
+    print(f"\nWritten: {picture}, {image}")
 
 
 def main(folder: Path | None = None) -> int:

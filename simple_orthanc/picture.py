@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from simple_orthanc.errors import UnsupportedError
 from simple_orthanc.geometry import Vector
 
 if TYPE_CHECKING:
@@ -75,8 +76,18 @@ def three_planes(
     -------
     matplotlib.figure.Figure
         Not registered with pyplot, so a notebook shows it once and nothing is left open.
+
+    Raises
+    ------
+    UnsupportedError
+        matplotlib is not installed.
     """
-    import matplotlib.pyplot as plt
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise UnsupportedError(
+            "The three planes are drawn with matplotlib, which is not installed: pip install matplotlib."
+        ) from None
 
     is_colour = array.ndim == 4
     middle = [size // 2 for size in array.shape[:3]]

@@ -226,6 +226,11 @@ class Volume:
         -------
         matplotlib.figure.Figure
             Of a 4D volume the first step.
+
+        Raises
+        ------
+        UnsupportedError
+            matplotlib is not installed.
         """
         array = self.array[0] if len(self.dims) == 4 else self.array
         return picture.three_planes(

@@ -53,6 +53,14 @@ def test_the_program_is_declared() -> None:
     ]
 
 
+def test_an_option_behind_the_command_is_told_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["find", "series", "--folder=scans", "--where", "Modality=CT"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "simple-orthanc: error: --folder stands before the command: simple-orthanc --folder ... find "
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
@@ -98,6 +106,8 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("frames", "out", "--numbers", "0"),
         ("bulkdata", "x", "--range", "5-1"),
         ("rendered", "x.raw"),
+        ("find", "--folder", "x", "series"),
+        ("info", "--quiet"),
     ],
 )
 def test_a_wrong_command_line_is_status_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

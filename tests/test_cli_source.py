@@ -13,7 +13,7 @@ import stand_ins
 
 import simple_orthanc
 from simple_orthanc.cli import build_parser, source
-from simple_orthanc.errors import OrthancError
+from simple_orthanc.errors import OrthancError, TransportError
 
 VARIABLES = [f"{kind}_{what}" for kind in ("ORTHANC", "DICOMWEB") for what in ("URL", "USERNAME", "PASSWORD", "TOKEN")]
 
@@ -47,6 +47,17 @@ def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert place("--url", "http://given") == ("orthanc", "http://given")
     assert place("--dicomweb", "http://given") == ("dicomweb", "http://given")
     assert place("--folder", "scans") == ("folder", "scans")
+
+
+def test_where_nobody_answers_at_a_place_that_was_not_named_it_says_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "DEFAULT_URL", "http://127.0.0.1:1")
+    with pytest.raises(TransportError, match="--url, --dicomweb or --folder before the command"):
+        source.open_session(parsed())
+    with pytest.raises(TransportError) as error:
+        source.open_session(parsed("--url", "http://127.0.0.1:1"))
+    assert "--folder" not in str(error.value)
 
 
 def test_the_credentials_of_the_environment_go_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import stand_ins
 from conftest import MakeServer
+from pydicom.dataset import Dataset
 
 import simple_orthanc
-from simple_orthanc import demo
+from simple_orthanc import Geometry, Volume, demo
 from simple_orthanc.phantom import CT_SPACING
 
 
@@ -60,6 +62,22 @@ def test_without_orthanc_it_reads_the_same_files_from_a_folder(
     assert "1 series, 40 instances" in printed
     assert SimpleITK.ReadImage(tmp_path / "demo" / "volume.nii.gz").GetSize() == (128, 128, 40)
     assert not PhantomFolder.place.exists()
+
+
+def test_without_matplotlib_there_is_no_picture_and_the_rest_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    demo.save(
+        Volume(
+            np.zeros((2, 3, 4), np.int16),
+            Geometry((4, 3, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1)),
+            Dataset(),
+        ),
+        tmp_path / "demo",
+    )
+    assert "pip install matplotlib" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["volume.nii.gz"]
 
 
 def test_a_program_that_does_not_run_is_an_error(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +34,19 @@ def test_a_body_comes_into_the_memory_that_is_given() -> None:
         assert second.obj is first.obj
         assert transport.requests == 2
         assert server.connections == 1
+
+
+def test_one_that_is_dropped_without_being_closed_leaves_no_connection_open() -> None:
+    with StandIn(always(reply(BODY))) as server, warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        transport = Transport(server.url)
+        transport.read_into("/a", Room())
+        bulk = transport._sender._bulk
+        assert bulk is not None
+        ((connection, _),) = bulk._free
+        del transport, bulk
+        gc.collect()
+        assert connection.sock is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import pickle
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,13 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import handover, picture, pixels, suv, volume
 from simple_orthanc.assembly import assemble
-from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, PixelDecodeError, VolumeError
+from simple_orthanc.errors import (
+    InconsistentSlicesError,
+    MissingSlicesError,
+    PixelDecodeError,
+    UnsupportedError,
+    VolumeError,
+)
 from simple_orthanc.geometry import Geometry
 from simple_orthanc.phantom import CT_RODS, as_bytes, ct_phantom, make_enhanced, make_series, put
 from simple_orthanc.stacks import one, plan, several
@@ -506,6 +513,12 @@ class TestManners:
         figure.canvas.draw()
         array = np.random.default_rng(0).integers(0, 65535, (3, 4, 5, 3)).astype(np.uint16)
         read(make_series(array=array, modality="US")).plot().canvas.draw()
+
+    def test_without_matplotlib_it_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("matplotlib", "matplotlib.pyplot"):
+            monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(UnsupportedError, match="pip install matplotlib"):
+            read(ct_phantom((2, 8, 8))).plot()
 
     def test_plot_shows_monochrome1_inverted(self) -> None:
         array = np.zeros((2, 4, 4), np.int16)

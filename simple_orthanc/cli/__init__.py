@@ -61,6 +61,8 @@ def build_parser() -> Parser:
     )
     for group in (looking, files, archive, web, local):
         group.add_commands(commands)
+    for command in commands.choices.values():
+        command.before = parser.options - command.options
     return parser
 
 

@@ -263,8 +263,8 @@ def _check_matplotlib() -> None:
         import matplotlib
     except ImportError:
         raise UnsupportedError(
-            "The three planes are drawn with matplotlib, which is not installed: pip install 'simple-orthanc[plot]', "
-            "or show one slice with --slice N."
+            "The three planes are drawn with matplotlib, which is not installed: pip install matplotlib, or show "
+            "one slice with --slice N."
         ) from None
     matplotlib.use("Agg")
 

@@ -32,14 +32,26 @@ class Parser(argparse.ArgumentParser):
         kwargs |= {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**kwargs)
 
+    @property
+    def options(self) -> frozenset[str]:
+        """The long options, such as ``--help``."""
+        return frozenset(name for action in self._actions for name in action.option_strings if name.startswith("--"))
+
     def error(self, message: str) -> NoReturn:
         print(f"{PROGRAM}: error: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
 class CommandParser(Parser):
-    """The parser of one command: options and other arguments may stand in any order."""
+    """The parser of one command: options and other arguments may stand in any order.
 
+    Attributes
+    ----------
+    before : frozenset of str
+        The options that stand before the command, of which the error says so.
+    """
+
+    before: frozenset[str] = frozenset()
     _is_inside = False
 
     def parse_known_args(  # type: ignore[override]
@@ -48,6 +60,12 @@ class CommandParser(Parser):
         """Parse, reading options first: else an optional argument would have to stand before them."""
         if self._is_inside:
             return super().parse_known_args(args, namespace)
+        for argument in args or ():
+            if argument == "--":
+                break
+            if (option := argument.partition("=")[0]) in self.before:
+                program, _, command = self.prog.rpartition(" ")
+                self.error(f"{option} stands before the command: {program} {option} ... {command}")
         self._is_inside = True
         try:
             return self.parse_known_intermixed_args(args, namespace)

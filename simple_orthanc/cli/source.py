@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from simple_orthanc.cli import terminal
 from simple_orthanc.cli.selecting import criteria
-from simple_orthanc.errors import OrthancError
+from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.session import Session
 from simple_orthanc.transport.address import parse_address
 
@@ -108,13 +108,20 @@ def open_session(args: Namespace) -> Session:
         )
     if args.key and not args.cert:
         args.usage("--key is the key of a certificate: give --cert too")
-    return kind(
-        place.address,
-        **credentials(args, place),
-        verify=args.ca or not args.insecure,
-        cert=(args.cert, args.key) if args.key else args.cert,
-        timeout=(min(5.0, args.timeout), args.timeout),
-    )
+    try:
+        return kind(
+            place.address,
+            **credentials(args, place),
+            verify=args.ca or not args.insecure,
+            cert=(args.cert, args.key) if args.key else args.cert,
+            timeout=(min(5.0, args.timeout), args.timeout),
+        )
+    except TransportError as error:
+        if place.is_named:
+            raise
+        raise type(error)(
+            f"{error.message} No other place was named: --url, --dicomweb or --folder before the command does."
+        ) from None
 
 
 def find_place(args: Namespace) -> Place:

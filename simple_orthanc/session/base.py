@@ -52,7 +52,8 @@ _UID_TAGS: dict[Level, str] = {
 class Session:
     """A view of an archive that is narrowed step by step, looked at as tables, and read as headers and volumes.
 
-    Where the images are is the affair of the source; `Orthanc` is the session on an Orthanc server.
+    Where the images are is the affair of the source: `Orthanc` is the session on an Orthanc server, `DicomWeb` on any
+    server that speaks DICOMweb, `Folder` on files. What is selected, shown and read is the same on all of them.
     """
 
     def __init__(self, source: Source, *, selection: Mapping[str, Any] | None = None) -> None:

@@ -53,6 +53,12 @@ class DicomWeb(ChangingSession):
     AuthenticationError
         The server wants other credentials.
 
+    See Also
+    --------
+    Orthanc : The same session through Orthanc's own REST API, which can do more: where the server is an Orthanc, this
+        is the one to take, and ``orthanc.dicomweb`` gives the other.
+    Folder : The same session on files, without a server.
+
     Notes
     -----
     The server is asked for one study at once, so that a wrong address is told at once.
@@ -61,6 +67,9 @@ class DicomWeb(ChangingSession):
     raises); say what has changed (`refresh` reads all that is needed again); labels and metadata. A server may write
     decimal and integer strings as numbers, as Orthanc does; how ``1.50`` was spelt is then lost in selections and
     tables, where numbers compare by value. Headers and pixels come from the DICOM files, and are exact.
+
+    What a server hides cannot be seen: Orthanc 1.10.1 with ``LimitFindResults`` in its configuration shows that many
+    results of a search and one more, and says nothing of the others.
 
     Of tags that a search has never given for any object it cannot be known whether they are nowhere or withheld. The
     metadata of images then tell; of more than 60 studies or series without such a tag, 60 are looked at.

@@ -44,6 +44,11 @@ class Folder(Session):
     SelectionError
         There is no such folder, or it is a file of another kind.
 
+    See Also
+    --------
+    Orthanc, DicomWeb : The same session on a server; both can be uploaded to with ``upload_folder``.
+    LocalOrthanc : An Orthanc server of one's own, to put the files into.
+
     Notes
     -----
     What `upload_folder` would send, and Orthanc accept, is part of the archive: files of any name, with or without the

@@ -57,6 +57,12 @@ class Orthanc(ChangingSession):
     AuthenticationError
         The server wants other credentials.
 
+    See Also
+    --------
+    DicomWeb : The same session on any server that speaks DICOMweb; `dicomweb` is the one through this server's plugin.
+    Folder : The same session on files, without a server.
+    LocalOrthanc : Starts an Orthanc server of one's own.
+
     Examples
     --------
     >>> from simple_orthanc import Orthanc                                # doctest: +SKIP

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -33,6 +34,8 @@ class Bulk:
         self._host, self._port, self._headers = host, port, dict(headers)
         # Those that are not in use, each with the time since when; the last one used is the first to be used again.
         self._free: deque[tuple[http.client.HTTPConnection, float]] = deque()
+        # A session that is dropped without having been closed leaves nothing open.
+        weakref.finalize(self, _close, self._free)
 
     def read(
         self, path: str, room: Room, timeout: tuple[float | None, float | None], part: str | None = None
@@ -105,8 +108,12 @@ class Bulk:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        while self._free:
-            self._free.pop()[0].close()
+        _close(self._free)
+
+
+def _close(free: deque[tuple[http.client.HTTPConnection, float]]) -> None:
+    while free:
+        free.pop()[0].close()
 
 
 def _open(connection: http.client.HTTPConnection) -> bool:
