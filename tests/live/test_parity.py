@@ -12,7 +12,6 @@ out of them, by name, is what one of the three cannot say:
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,7 +32,6 @@ from parity import (
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from test_dicomweb import over_dicomweb
 from test_folder import ODD, PACKAGE, PHASES, opened, stored
-from test_queries import asked
 from traps import TRAPS
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
