@@ -76,9 +76,17 @@ class Transactions:
         self.asked: list[tuple[Any, ...]] = []
 
     def retrieve_frames(
-        self, study: str, series: str, instance: str, frames: Sequence[int], *, media_types: Sequence[str]
+        self,
+        study: str,
+        series: str,
+        instance: str,
+        frames: Sequence[int],
+        *,
+        media_types: Sequence[str],
+        transfer_syntaxes: Sequence[str] = (),
     ) -> Iterator[Frame]:
-        self.asked.append(("frames", study, series, instance, list(frames), tuple(media_types)))
+        syntaxes = (tuple(transfer_syntaxes),) if transfer_syntaxes else ()
+        self.asked.append(("frames", study, series, instance, list(frames), tuple(media_types), *syntaxes))
         for number in frames:
             yield Frame(number, f"frame {number}".encode(), media_types[0])
 

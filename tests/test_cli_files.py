@@ -154,6 +154,14 @@ def test_one_slice_is_drawn_with_pixels_as_they_are_in_the_patient(
     assert Path("a.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.float32])
+def test_one_slice_of_32_bits(tmp_path: Path, dtype: type) -> None:
+    values = np.array([[[0, 100_000], [200_000, 300_000]]], dtype=dtype)
+    write(tmp_path / "files", make_series(array=values, seed=1))
+    assert main(["--quiet", "--folder", "files", "show", "a.png", "--slice", "0", "--window", "150000", "300000"]) == 0
+    assert np.asarray(Image.open("a.png")).tolist() == [[0, 85], [170, 255]]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_one_slice_in_colour(tmp_path: Path, dtype: type) -> None:
     values = np.zeros((1, 4, 5, 3), dtype=dtype)

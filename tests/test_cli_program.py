@@ -104,6 +104,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("show", "a.png", "--window", "1", "0"),
         ("show", "a.bmp", "P1"),
         ("frames", "out", "--numbers", "0"),
+        ("frames", "out", "--transfer-syntax", "1.2.840.10008.1.2.4.50"),
         ("bulkdata", "x", "--range", "5-1"),
         ("rendered", "x.raw"),
         ("find", "--folder", "x", "series"),

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import stand_ins
+from dicomweb_stand_in import DicomServer
+from memory_source import instance
 
 import simple_orthanc
-from simple_orthanc.cli import build_parser, source
+from simple_orthanc.cli import build_parser, main, source
 from simple_orthanc.errors import OrthancError, TransportError
 
 VARIABLES = [f"{kind}_{what}" for kind in ("ORTHANC", "DICOMWEB") for what in ("URL", "USERNAME", "PASSWORD", "TOKEN")]
@@ -160,3 +162,10 @@ def test_a_session_is_opened_as_the_options_say(monkeypatch: pytest.MonkeyPatch,
         ("http://a", {"verify": "ca.pem", "cert": ("c", "k"), "timeout": (5.0, 9.0)}),
         ("http://a", {"verify": False, "cert": "c", "timeout": (2.0, 2.0)}),
     ]
+
+
+def test_no_token_is_no_header() -> None:
+    with DicomServer([instance(1)]) as server:
+        assert main(["--dicomweb", server.root, "find", "studies", "--format", "csv"]) == 0
+        assert len(server.asked) > 1
+        assert all("authorization" not in asked.headers for asked in server.asked)

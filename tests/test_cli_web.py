@@ -52,6 +52,13 @@ def test_frames_are_asked_for_in_the_media_type_that_is_wanted(
     assert names == sorted(f"{instance}-0001.jp2" for _, _, instance in uids())
 
 
+def test_a_transfer_syntax_is_asked_for_with_its_media_type(transactions: stand_ins.Transactions) -> None:
+    chosen = uids()[0]
+    wanted = ["--media-type", "image/jpeg", "--transfer-syntax", JPEGBaseline8Bit]
+    assert main([*WEB, "frames", "out", chosen[2], *wanted]) == 0
+    assert transactions.asked == [("frames", *chosen, [1], ("image/jpeg",), (JPEGBaseline8Bit,))]
+
+
 def test_a_picture_is_asked_for_as_it_is_wanted(transactions: stand_ins.Transactions, tmp_path: Path) -> None:
     chosen = uids()[0]
     for options, asked in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,16 +89,6 @@ def test_where_nothing_listens_no_more_than_one_more_attempt_is_made(call: Calla
     with pytest.raises(TransportError, match="No server answers"):
         call(Transactions(transport))
     assert transport.requests <= 2
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    made = (folder / "cert.pem", folder / "key.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made[0]), "-keyout", str(made[1])]
-    subprocess.run(command, check=True, capture_output=True)
-    return made
 
 
 def test_a_client_certificate_is_shown(certificate: tuple[Path, Path]) -> None:

@@ -106,6 +106,14 @@ def test_a_single_instance_that_breaks_off_is_asked_for_again() -> None:
         assert len(server.asked) == 3
 
 
+def test_a_file_without_the_prefix_is_a_file() -> None:
+    # As servers give it that keep what they were sent: a dataset, here of its SOPClassUID and some text.
+    bare = b"\x08\x00\x16\x00UI\x04\x001.2\0" + b"\x08\x00\x60\x00CS\x02\x00CT"
+    with StandIn(always(parts(bare))) as server:
+        assert transactions(server).retrieve_instance(*UIDS) == bare
+        assert list(transactions(server).retrieve_series(*UIDS[:2])) == [bare]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

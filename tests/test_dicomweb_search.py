@@ -43,18 +43,29 @@ def dicom_json(items: object, **headers: str) -> bytes:
 
 
 def archive(
-    count: int, *, heeds_offset: bool = True, heeds_limit: bool = True, cap: int | None = None, most: int | None = None
+    count: int,
+    *,
+    heeds_offset: bool = True,
+    heeds_limit: bool = True,
+    cap: int | None = None,
+    most: int | None = None,
+    takes_offset: bool = True,
 ) -> Callable[[Asked, int], bytes]:
-    """A server of so many studies, which gives at most `cap` at once, and refuses limits above `most`."""
+    """A server of so many studies, which gives at most `cap` at once, and refuses limits above `most`.
+
+    One that takes no offset cuts an answer with a limit only.
+    """
 
     def answer(asked: Asked, _: int) -> bytes:
         query = dict(parse_qsl(urlsplit(asked.path).query))
+        if not takes_offset and "offset" in query:
+            return reply({"Message": "Bad request"}, 400)
         if most is not None and int(query.get("limit", 0)) > most:
             return reply({"Message": "limit too high"}, 400)
         found = [study(number) for number in range(count)]
         found = found[int(query.get("offset", 0)) if heeds_offset else 0 :]
         found = found[: int(query["limit"])] if heeds_limit and "limit" in query else found
-        return dicom_json(found[:cap])
+        return dicom_json(found[:cap] if takes_offset or "limit" in query else found)
 
     return answer
 
@@ -76,6 +87,8 @@ def transactions(server: StandIn, **prefixes: str) -> Transactions:
         {"heeds_offset": False, "heeds_limit": False},
         {"heeds_limit": False},
         {"most": 100},
+        {"takes_offset": False},
+        {"takes_offset": False, "cap": 4},
     ],
 )
 @pytest.mark.parametrize("page", [1000, 7, 26, 1])
@@ -85,7 +98,10 @@ def test_all_are_found_once_whatever_the_server_does_with_paging(habits: dict[st
         assert len(server.asked) <= 28
 
 
-@pytest.mark.parametrize("habits", [{}, {"cap": 4}, {"heeds_offset": False}, {"heeds_limit": False}])
+@pytest.mark.parametrize(
+    "habits",
+    [{}, {"cap": 4}, {"heeds_offset": False}, {"heeds_limit": False}, {"takes_offset": False, "cap": 4}],
+)
 @pytest.mark.parametrize(("limit", "offset"), [(5, 0), (5, 20), (10, 20), (0, 0), (1, 25), (3, 40), (26, 0), (30, 3)])
 def test_a_limit_is_how_many_come_in_total(habits: dict[str, Any], limit: int, offset: int) -> None:
     with StandIn(archive(26, **habits)) as server:

@@ -187,7 +187,47 @@ def test_what_a_folder_has_not(top: Path) -> None:
     assert "files" in dir(folder)
 
 
+def test_no_filter_is_ever_dropped(tmp_path: Path) -> None:
+    tags = {"StationName": "ct1", "KVP": "80"}
+    write(
+        tmp_path,
+        {f"{each}": as_file(instance(each, study=f"{each}", StudyDate=f"200{each}0101", **tags)) for each in (1, 2, 3)},
+    )
+    folder = Folder(tmp_path)
+    dates = {"20020101-20031231": 2, "-20010101": 1, ("20020101", None): 2, "200?0101": 3}
+    for wanted, left in dates.items():
+        assert folder.reset().select(StudyDate=wanted).study_count == left, wanted
+    for criterion in (
+        {"StudyDate": "19000101-19000102"},
+        {"StationName": "ct2"},
+        {"KVP": (100, None)},
+        {"0009,0010": "x"},
+    ):
+        with pytest.warns(UserWarning, match="Nothing is selected any more"):
+            folder.reset().select(**criterion)
+        assert counts(folder) == [0, 0, 0, 0]
+    with pytest.raises(UnknownTagError):
+        folder.reset().select(StudyDat="20010101")
+    assert folder.selection == {}
+
+
 # Reading
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MR_small_implicit.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm"),
+        *("MR_small_jp2klossless.dcm", "image_dfl.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_rle_32bit.dcm"),
+    ],
+)
+def test_no_transfer_syntax_is_refused(tmp_path: Path, name: str) -> None:
+    path = Path(str(get_testdata_file(name, download=False)))
+    folder = Folder(write(tmp_path / "top", {"x": path.read_bytes()}))
+    expected = pydicom.dcmread(path)
+    assert folder.get_instances() == [expected]
+    assert [copied.read_bytes() for copied in folder.download(tmp_path / "copies")] == [path.read_bytes()]
+    assert np.array_equal(folder.get_array("stored").squeeze(), expected.pixel_array)
 
 
 def test_headers_and_files_are_those_on_the_disk(top: Path, tmp_path: Path) -> None:
@@ -654,6 +694,36 @@ def test_refreshing(top: Path) -> None:
     with pytest.warns(UserWarning, match="Nothing is selected any more"):
         folder.refresh()
     assert counts(folder) == [0, 0, 0, 0]
+
+
+def test_a_folder_is_the_same_by_any_path(
+    top: Path, tmp_path: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(top.parent)
+    folder = Folder(top.name, cache=tmp_path)
+    assert reads.take() == ALL
+    monkeypatch.chdir("/")
+    (top / "c").unlink()
+    assert counts(folder.refresh()) == [2, 2, 3, 6]
+    assert counts(Folder(str(top), cache=tmp_path)) == [2, 2, 3, 6]
+    assert reads.take() == []
+
+
+def test_the_settings_of_pydicom_are_left_alone(top: Path) -> None:
+    def settings_now() -> list[Any]:
+        config = pydicom.config
+        modes = [config.settings.reading_validation_mode, config.settings.writing_validation_mode]
+        return [*modes, config.convert_wrong_length_to_UN, config.datetime_conversion, config.use_DS_decimal]
+
+    before = settings_now()
+    write(top, {"cut": as_file(instance(9))[:-20], "note": b"hello"})
+    folder = opened_quietly(top).select(StudyInstanceUID="1.2.2")
+    assert statuses(folder)["cut"] != "indexed"
+    assert folder.KVPs == []
+    (top / "c").unlink()
+    with pytest.raises(SelectionError):
+        folder.get_header()
+    assert settings_now() == before
 
 
 def test_refreshing_before_anything_was_asked(top: Path) -> None:

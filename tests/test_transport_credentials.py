@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -129,16 +128,6 @@ def test_cookies_are_not_kept() -> None:
         for _ in range(2):
             transport.json("GET", "/")
         assert "cookie" not in server.asked[1].headers
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    made = (folder / "cert.pem", folder / "key.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made[0]), "-keyout", str(made[1])]
-    subprocess.run(command, check=True, capture_output=True)
-    return made
 
 
 def test_tls_is_verified_and_the_error_says_how(certificate: tuple[Path, Path]) -> None:

@@ -28,6 +28,7 @@ What the commands of other DICOMweb clients are called here:
   retrieve metadata                         tags --all --format json; as text: tags --all
   retrieve whole files                      download FOLDER
   retrieve frames                           frames FOLDER --numbers 1,2 --media-type image/jpeg
+    in one transfer syntax                    --transfer-syntax 1.2.840.10008.1.2.4.50
   retrieve rendered images, thumbnails      rendered FILE, rendered FILE --thumbnail; drawn here: show FILE
   retrieve bulk data                        bulkdata URI FILE
   store instances                           upload PATH...
@@ -133,10 +134,15 @@ def _frames_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="FOLDER", help="made where it is missing")
     parser.add_argument("--numbers", type=frame_numbers, metavar="1,3-5", help="which frames, from 1; all of them")
     parser.add_argument("--media-type", metavar="TYPE", help="ask a DICOMweb server for it, as in image/jpeg")
+    parser.add_argument(
+        "--transfer-syntax", metavar="UID", help="the one of the media type's to ask for, with --media-type"
+    )
 
 
 def _frames(args: Namespace) -> int:
     folder = Path(args.target).expanduser()
+    if args.transfer_syntax is not None and args.media_type is None:
+        args.usage("--transfer-syntax is one of a --media-type: name that too")
     with opened(args) as session:
         if args.media_type is None:
             datasets = session.get_instances()
@@ -147,7 +153,7 @@ def _frames(args: Namespace) -> int:
                 for number in _checked(args.numbers, len(frames), uid)
             ]
         else:
-            files = _converted(session, args.media_type, args.numbers)
+            files = _converted(session, args.media_type, args.transfer_syntax, args.numbers)
     folder.mkdir(parents=True, exist_ok=True)
     for uid, number, content, suffix in files:
         path = folder / f"{safe_name(uid)}-{number:04}{suffix}"
@@ -197,13 +203,18 @@ def _suffix(dataset: Dataset) -> str:
     return _SUFFIX_OF_SYNTAX.get(str(dataset.file_meta.TransferSyntaxUID), ".raw")
 
 
-def _converted(session: Session, media_type: str, numbers: Sequence[int] | None) -> list[tuple[str, int, bytes, str]]:
+def _converted(
+    session: Session, media_type: str, transfer_syntax: str | None, numbers: Sequence[int] | None
+) -> list[tuple[str, int, bytes, str]]:
     service = transactions(session)
+    how: dict[str, Any] = {"media_types": (media_type,)}
+    if transfer_syntax is not None:
+        how["transfer_syntaxes"] = (transfer_syntax,)
     rows = tabular.from_frame(session.table(*_UIDS, "NumberOfFrames", level="instance")).rows
     files = []
     for study, series, instance, count in rows:
         wanted = _checked(numbers, int(count or 1), instance)
-        for frame in service.retrieve_frames(study, series, instance, wanted, media_types=(media_type,)):
+        for frame in service.retrieve_frames(study, series, instance, wanted, **how):
             suffix = _SUFFIX_OF_SYNTAX.get(frame.transfer_syntax or "") or _SUFFIXES.get(frame.media_type, ".raw")
             files.append((instance, frame.number, frame.content, suffix))
     return files

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from command_line import PATIENCE, PROGRAM, WITH_STAND_INS, Ended, Terminal, environment, in_pipe, on_terminal
+from command_line import PATIENCE, PROGRAM, Ended, Terminal, environment, in_pipe, on_terminal
 from conftest import MakeServer, servers_of
+from PIL import Image
 
 from simple_orthanc import LocalOrthanc, Orthanc
 from simple_orthanc.cli import build_parser
+from simple_orthanc.dicomweb import bulk_data_uris
 from simple_orthanc.phantom import as_bytes, make_series
 
 RUNNERS: dict[str, Callable[..., Ended]] = {"terminal": on_terminal, "pipe": in_pipe}
@@ -40,6 +42,10 @@ class Archive:
 
     def __call__(self, *arguments: str | Path, **options: object) -> Ended:
         return self.run("--url", self.session._source.description, *arguments, cwd=self.folder, **options)
+
+    def over_dicomweb(self, *arguments: str | Path, **options: object) -> Ended:
+        root = f"{self.session._source.description}/dicom-web"
+        return self.run("--dicomweb", root, *arguments, cwd=self.folder, **options)
 
 
 def series_of_the_archive() -> list[list[pydicom.Dataset]]:
@@ -276,24 +282,70 @@ def test_command_frames(archive: Archive) -> None:
     assert [path.read_bytes() for path in paths] == [each.PixelData for each in regular]
 
 
-def test_command_rendered(run: Callable[..., Ended], folder: Path) -> None:
-    uid = series_of_the_archive()[0][0].SOPInstanceUID
-    arguments = ("--dicomweb", "http://127.0.0.1:1/dicom-web", "rendered", "slice.png")
-    options = {"program": WITH_STAND_INS, "env": {"STAND_IN_FOLDER": str(folder)}, "cwd": folder.parent}
-    ended = run(*arguments, uid, "--window", "40", "400", **options)
-    assert (ended.status, ended.out) == (0, "slice.png\n")
-    assert (folder.parent / "slice.png").read_bytes().startswith(b"\x89PNG")
-    several = run(*arguments, **options)
+def test_command_frames_over_dicomweb(archive: Archive) -> None:
+    asked = ("--where", "SeriesDescription=axial", "--numbers", "1")
+    wanted = {f"{each.SOPInstanceUID}-0001.raw": each.PixelData for each in series_of_the_archive()[0]}
+    for folder, media_type in (("stored", ()), ("asked", ("--media-type", "application/octet-stream"))):
+        ended = archive.over_dicomweb("frames", folder, *asked, *media_type)
+        assert ended.status == 0, ended.err
+        assert {path.name: path.read_bytes() for path in (archive.folder / folder).iterdir()} == wanted
+    several = archive.over_dicomweb("frames", "none", "P1", "--numbers", "2")
     assert several.status == 1
+    assert "which has 1" in several.out + several.err
+    assert not (archive.folder / "none").exists()
 
 
-def test_command_bulkdata(run: Callable[..., Ended], folder: Path) -> None:
-    arguments = ("--dicomweb", "http://127.0.0.1:1/dicom-web", "bulkdata", "/studies/1/bulk/7fe00010")
-    options = {"program": WITH_STAND_INS, "env": {"STAND_IN_FOLDER": str(folder)}, "cwd": folder.parent}
-    assert run(*arguments, "pixels.raw", **options).status == 0
-    assert (folder.parent / "pixels.raw").read_bytes() == bytes(range(256))
-    part = run(*arguments, "--range", "65-67", **options)
-    assert (part.status, part.out) == (0, "ABC") if run is in_pipe else part.status == 2
+def test_command_volume_over_dicomweb(archive: Archive) -> None:
+    import SimpleITK
+
+    ended = archive.over_dicomweb("volume", "ct.nrrd", "--where", "SeriesDescription=axial")
+    assert ended.status == 0, ended.err
+    assert "3 x 4 x 5 (slice, row, column) int16 HU" in ended.out
+    array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(archive.folder / "ct.nrrd"))
+    assert array.tolist() == (np.arange(60).reshape(3, 4, 5) - 1000).tolist()
+
+
+def test_command_rendered(archive: Archive, server: LocalOrthanc) -> None:
+    regular = series_of_the_archive()[0]
+    uid = regular[0].SOPInstanceUID
+    for run in (archive.over_dicomweb, archive):
+        # The values are from -1000 to -981 HU.
+        for window, values in ((("-990", "20"), 10), (("40", "400"), 1)):
+            ended = run("rendered", "slice.png", uid, "--window", *window)
+            assert (ended.status, ended.out) == (0, "slice.png\n"), ended.err
+            picture = np.asarray(Image.open(archive.folder / "slice.png"))
+            assert picture.shape[:2] == (4, 5)
+            assert len(np.unique(picture)) >= values
+            (archive.folder / "slice.png").unlink()
+    assert archive.over_dicomweb("rendered", "frame.jpg", uid, "--frame", "1", "--quality", "90").status == 0
+    assert Image.open(archive.folder / "frame.jpg").size == (5, 4)
+    several = archive.over_dicomweb("rendered", "none.png", "--where", "SeriesDescription=axial")
+    assert several.status == 1
+    assert "3 are selected" in several.out + several.err
+    assert not (archive.folder / "none.png").exists()
+    small = archive.over_dicomweb("rendered", "small.jpg", uid, "--thumbnail")
+    if server.version == "1.10.1":
+        assert small.status == 1
+        assert "does not offer thumbnails" in small.out + small.err
+    else:
+        assert small.status == 0, small.err
+        assert (archive.folder / "small.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_command_bulkdata(archive: Archive) -> None:
+    regular = series_of_the_archive()[0][0]
+    uids = (regular.StudyInstanceUID, regular.SeriesInstanceUID, regular.SOPInstanceUID)
+    address = bulk_data_uris(archive.session.dicomweb.rest.retrieve_instance_metadata(*uids))["7FE00010"]
+    ended = archive.over_dicomweb("bulkdata", address, "pixels.raw")
+    assert (ended.status, ended.out) == (0, "pixels.raw\n"), ended.err
+    assert (archive.folder / "pixels.raw").read_bytes() == regular.PixelData
+    part = archive.over_dicomweb("bulkdata", address, "--range", "2-5")
+    assert (
+        (part.status, part.out) == (0, regular.PixelData[2:6].decode()) if archive.run is in_pipe else part.status == 2
+    )
+    elsewhere = archive.over_dicomweb("bulkdata", "http://127.0.0.2:1/bulk/1", "none.raw")
+    assert elsewhere.status == 1
+    assert not (archive.folder / "none.raw").exists()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pydicom
 import pytest
-from archives import file_bytes, header_of, keys_of, simple_file, store
+from archives import CT_IMAGE, file_bytes, header_of, keys_of, simple_file, store
 from conftest import MakeServer
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -142,6 +142,22 @@ def test_a_server_that_gives_few_at_once_gives_all(make_server: MakeServer) -> N
     assert sum(len(list(client.search_series(study))) for study in studies) == 6
     # Orthanc 1.10.1 shows no more than its limit and one, whatever is asked, and says nothing of it.
     assert len(list(client.search_series())) == (5 if server.version == "1.10.1" else 6)
+
+
+@pytest.mark.parametrize("most", [0, 4])
+def test_all_are_found_by_what_only_the_files_say(make_server: MakeServer, most: int) -> None:
+    server = make_server({"LimitFindResults": most})
+    store(server, *an_archive())
+    client = connect(server)
+    for filters, count in (({"SOPClassUID": CT_IMAGE}, 18), ({"Modality": "CT", "SliceThickness": "2.50"}, 9)):
+        # Orthanc 1.10.1 shows no more than its limit and one, as above; of one study there are six.
+        study, wanted = ("1.7.1", count // 3) if server.version == "1.10.1" and most else (None, count)
+        for page in (1000, 4, 1):
+            found = [
+                text(item, "SOPInstanceUID") for item in client.search_instances(study, filters=filters, page=page)
+            ]
+            assert len(set(found)) == len(found) == wanted, (filters, page)
+    assert len(list(client.search_instances("1.7.1", filters={"SOPClassUID": CT_IMAGE}, limit=3, offset=2))) == 3
 
 
 @pytest.mark.parametrize("name", PYDICOM_FILES)
