@@ -100,6 +100,7 @@ PECULIAR: dict[str, dict[str, Any]] = {
     "folds case": {"folds_case": True},
     "no metadata": {"metadata": "none"},
     "some metadata": {"metadata": "some"},
+    "withholds, and some metadata": {"deaf_to_fields": True, "metadata": "some", "withheld": {"SeriesNumber"}},
     "one text for several values": {"tags_are_one_text": True, "names_are_texts": True},
     "all of it": {
         **{"numbers": True, "deaf_to_fields": True, "lists": False, "relational": False, "counts": False},

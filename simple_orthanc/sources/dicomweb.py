@@ -139,7 +139,8 @@ class DicomWebSource:
         self._numbers: dict[str, int] = {}
         self._unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._studies: list[dict[str, Any]] | None = None
-        self._trusts_metadata: bool | None = None
+        # Whether metadata of a series, and of an instance, hold all that files do.
+        self._trusts_metadata: dict[Level, bool] = {}
         self._loses_letters: bool | None = None
         self._lock = threading.Lock()
 
@@ -505,9 +506,10 @@ class DicomWebSource:
             with suppress(ServerError):
                 key = Key.parse(name)
                 metadata = self.rest.retrieve_instance_metadata(key.study, key.series, key.instance)
-                answers = [(name, tag, *read_json(metadata, tag)) for tag in tags]
-                found = {name: {tag.name: value for _, tag, value, _ in answers}}
-                doubtful = {name for _, _, _, sure in answers if not sure}
+                if self._metadata_are_whole("instance", series, [metadata]):
+                    answers = [(name, tag, *read_json(metadata, tag)) for tag in tags]
+                    found = {name: {tag.name: value for _, tag, value, _ in answers}}
+                    doubtful = {name for _, _, _, sure in answers if not sure}
         else:
             answers = [answer for answer in self._of_series(str(series), tags) if answer[0] in keys]
             for name, tag, value, _ in answers:
@@ -581,7 +583,7 @@ class DicomWebSource:
         series = Key.parse(name)
         try:
             answers = self.rest.retrieve_series_metadata(series.study, series.series)
-            if not self._metadata_are_whole(series, answers):
+            if not self._metadata_are_whole("series", series, answers):
                 return []
         except ServerError:
             # Servers refuse metadata for reasons of their own; the files are there all the same.
@@ -594,14 +596,17 @@ class DicomWebSource:
                 found += [(key, tag, *read_json(answer, tag)) for tag in tags]
         return found
 
-    def _metadata_are_whole(self, series: Key, answers: Sequence[Mapping[str, Any]]) -> bool:
-        """Say whether a series' metadata hold every element that the file has; looked up once."""
-        if self._trusts_metadata is None and answers:
+    def _metadata_are_whole(self, level: Level, series: Key, answers: Sequence[Mapping[str, Any]]) -> bool:
+        """Say whether metadata hold every element that the file has; looked up once for series and once for instances.
+
+        A server may be told to keep less of series only.
+        """
+        if level not in self._trusts_metadata and answers:
             first = answers[0]
             header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
             in_file = {f"{int(tag):08X}" for tag in header.keys() if tag.element and tag not in PIXELS}  # noqa: SIM118
-            self._trusts_metadata = in_file <= set(first)
-        return self._trusts_metadata is not False
+            self._trusts_metadata[level] = in_file <= set(first)
+        return self._trusts_metadata.get(level, True)
 
     # Identifiers and files
 
