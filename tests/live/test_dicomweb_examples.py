@@ -24,7 +24,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 from requests.auth import HTTPBasicAuth
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, OrthancError, TransportError
