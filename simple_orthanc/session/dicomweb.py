@@ -69,7 +69,8 @@ class DicomWeb(ChangingSession):
     tables, where numbers compare by value. Headers and pixels come from the DICOM files, and are exact.
 
     What a server hides cannot be seen: Orthanc 1.10.1 with ``LimitFindResults`` in its configuration shows that many
-    results of a search and one more, and says nothing of the others.
+    results of a search and one more, and says nothing of the others. Series are then searched for study by study; of
+    studies that are hidden a warning tells, where Orthanc's own API beside ``/dicom-web`` may be asked.
 
     Of tags that a search has never given for any object it cannot be known whether they are nowhere or withheld. The
     metadata of images then tell; of more than 60 studies or series without such a tag, 60 are looked at.

@@ -41,7 +41,14 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.display import stacklevel
-from simple_orthanc.errors import AuthenticationError, NotFoundError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.errors import (
+    AuthenticationError,
+    NotFoundError,
+    OrthancError,
+    ServerError,
+    TransportError,
+    UnsupportedError,
+)
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
 from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read_json, text_of
@@ -115,6 +122,15 @@ class Key(NamedTuple):
         if self.instance:
             return self._replace(instance="")
         return self._replace(series="") if self.series else self._replace(study="")
+
+
+# What a study says of how much there is in it (PS3.18, table 10.6.3-3).
+_NUMBER_IN_STUDY: dict[Level, str] = {
+    "series": "NumberOfStudyRelatedSeries",
+    "instance": "NumberOfStudyRelatedInstances",
+}
+# Where Orthanc's plugin answers unless it is told otherwise.
+_ROOT_ON_ORTHANC = "dicom-web"
 
 
 class DicomWebSource:
@@ -191,8 +207,8 @@ class DicomWebSource:
     def counts(self) -> Mapping[Level, int]:
         studies = self._all_studies()
         keys = {(text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")) for study in studies}
-        series = [number_of(study, "NumberOfStudyRelatedSeries") for study in studies]
-        instances = [number_of(study, "NumberOfStudyRelatedInstances") for study in studies]
+        series = [number_of(study, _NUMBER_IN_STUDY["series"]) for study in studies]
+        instances = [number_of(study, _NUMBER_IN_STUDY["instance"]) for study in studies]
         counted = {
             "series": None if None in series else sum(number or 0 for number in series),
             "instance": None if None in instances else sum(number or 0 for number in instances),
@@ -227,18 +243,51 @@ class DicomWebSource:
     def _all_studies(self) -> list[dict[str, Any]]:
         if self._studies is None:
             self._studies = list(self._search("study", {}))
+            self._warn_if_cut(len(self._studies))
         return self._studies
+
+    def _warn_if_cut(self, found: int) -> None:
+        """Ask an Orthanc how many studies it holds: before 1.12 its plugin hides what is beyond LimitFindResults."""
+        url, root = self.transport.url, self._root
+        if not root:
+            url, _, root = url.rpartition("/")
+        if root != _ROOT_ON_ORTHANC or not found:
+            return
+        held: object = None
+        # Another kind of server, or a user who may not ask this.
+        with suppress(OrthancError):
+            held = self.transport.json("GET", f"{url}/statistics")
+        counted = held.get("CountStudies") if isinstance(held, Mapping) else None
+        if isinstance(counted, int) and counted > found:
+            warnings.warn(
+                f"{self.description} shows {found} studies, and its Orthanc holds {counted}: what LimitFindResults in "
+                f"its configuration hides is not found here. Orthanc({url!r}) finds all.",
+                stacklevel=stacklevel(),
+            )
 
     def listing(self, level: Level) -> Iterator[Row]:
         if level == "study":
             yield from self._to_rows(level, self._all_studies())
             return
         answers = self._across(level, {})
-        if answers is None:
-            above: Level = LEVELS[depth(level) - 1]
-            yield from self._below_each(level, list(self.listing(above)))
-        else:
+        told = self._told(level)
+        if answers is not None and len(answers) >= told:
             yield from self._to_rows(level, answers)
+            return
+        above: Level = LEVELS[depth(level) - 1]
+        rows = list(self._below_each(level, list(self.listing(above))))
+        if len(rows) < told:
+            warnings.warn(
+                f"The studies of {self.description} say that they hold {told} objects of level {level}, and "
+                f"{len(rows)} are shown: what a limit of the server hides is not found here.",
+                stacklevel=stacklevel(),
+            )
+        yield from rows
+
+    def _told(self, level: Level) -> int:
+        """Say how much there is at a level by what the studies say of themselves; 0 where they say nothing."""
+        told = [number_of(study, _NUMBER_IN_STUDY[level]) for study in self._all_studies()]
+        return 0 if None in told else sum(number or 0 for number in told)
 
     def _across(self, level: Level, filters: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """Search a level of the whole archive; None: this server cannot, or does not say what lies in what."""
