@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from test_assembly import assert_same
@@ -222,7 +223,8 @@ def one_file(draw: st.DrawFn, number: int, own: dict[str, Any]) -> bytes:
         syntax = "explicit"
     if syntax == "big" and (allocated == 8 or own["kind"] == "no pixels" or own["photometric"] == "PALETTE COLOR"):
         syntax = "explicit"
-    return stored_as(dataset, syntax) + own["tail"]
+    tail: bytes = own["tail"]
+    return stored_as(dataset, syntax) + tail
 
 
 def put_number(dataset: Dataset, keyword: str, value: float) -> None:
@@ -290,7 +292,7 @@ def test_every_file_is_fetched_once_also_where_its_header_is_not_plain(syntax: s
 def with_another_syntax(content: bytes, syntax: str) -> bytes:
     dataset = whole(content)
     dataset.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
-    before = io.BytesIO()
+    before = DicomBytesIO()
     pydicom.filewriter.write_file_meta_info(before, dataset.file_meta, enforce_standard=True)
     start = content.index(b"\x08\x00", 132 + 12 + int(whole(content).file_meta.FileMetaInformationGroupLength))
     return content[:132] + before.getvalue() + content[start:]
