@@ -1,4 +1,4 @@
-"""Whether two sessions on the same files give the same answers: counts, tables, selections, headers and volumes."""
+"""Whether sessions on the same files give the same answers: counts, tables, selections, headers and volumes."""
 
 from __future__ import annotations
 
@@ -151,60 +151,66 @@ def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
     return copied, " ".join(sorted(str(each.message) for each in said))
 
 
-def assert_same(one: Session, other: Session, name: str, narrow: Narrow) -> None:
-    """See that a selection is the same in both: at all levels, in the same order, for the same reason if it fails."""
-    (first, said), (second, said_too) = answer(narrow, one), answer(narrow, other)
-    assert said == said_too, name
-    for level in LEVELS:
-        counts = [getattr(session, f"{level}_count") for session in (first, second)]
-        assert counts[0] == counts[1], f"{name}: {level}s {counts}"
+def assert_same(sessions: Sequence[Session], name: str, narrow: Narrow) -> None:
+    """See that a selection is the same in all: at all levels, in the same order, for the same reason if it fails."""
     identifiers = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    lists = [
-        [session.get_dicom_tag(each, unique=False, level="instance") for each in identifiers]
-        for session in (first, second)
-    ]
-    assert lists[0] == lists[1], name
+    found = []
+    for session in sessions:
+        narrowed, said = answer(narrow, session)
+        counts = {level: getattr(narrowed, f"{level}_count") for level in LEVELS}
+        lists = [narrowed.get_dicom_tag(each, unique=False, level="instance") for each in identifiers]
+        found.append((said, counts, lists))
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            assert one == another, name
 
 
-def assert_same_tables(one: Session, other: Session) -> None:
+def assert_same_tables(sessions: Sequence[Session]) -> None:
     """See that tables, lists of values and counts of values are the same at every level."""
     for level in LEVELS:
         for names in ([], MORE[level]):
             for varying in ("na", "list"):
                 tables, said = [], []
-                for session in (one, other):
+                for session in sessions:
                     with warnings.catch_warnings(record=True) as warned:
                         warnings.simplefilter("always")
                         tables.append(session.table(*names, level=level, varying=varying))  # type: ignore[arg-type]
                     said.append([str(each.message) for each in warned])
-                pd.testing.assert_frame_equal(tables[0], tables[1])
-                assert said[0] == said[1], (level, names)
+                for table, words in zip(tables[1:], said[1:], strict=True):
+                    pd.testing.assert_frame_equal(tables[0], table)
+                    assert said[0] == words, (level, names)
     for name in ("PatientName", "Modality", "SeriesDescription", "Rows", "ImageType", "StudyDate", "KVP"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert one.get_dicom_tag(name) == other.get_dicom_tag(name), name
-            pd.testing.assert_series_equal(one.value_counts(name), other.value_counts(name))
+            values = [session.get_dicom_tag(name) for session in sessions]
+            counts = [session.value_counts(name) for session in sessions]
+        for others, count in zip(values[1:], counts[1:], strict=True):
+            assert values[0] == others, name
+            pd.testing.assert_series_equal(counts[0], count)
 
 
-def assert_same_volumes(one: Session, other: Session) -> int:
+def assert_same_volumes(sessions: Sequence[Session]) -> int:
     """See that the volumes are the same to the bit, and fail for the same reasons; gives how many were compared."""
     compared = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        volumes, others = one.get_volumes(), other.get_volumes()
-        assert list(volumes) == list(others)
-        pd.testing.assert_frame_equal(one.volume_table(), other.volume_table())
-        for label in volumes:
-            found = [_volume(each, label) for each in (volumes, others)]
-            if isinstance(found[0], str):
-                assert found[0] == found[1], label
+        volumes = [session.get_volumes() for session in sessions]
+        tables = [session.volume_table() for session in sessions]
+        for others, table in zip(volumes[1:], tables[1:], strict=True):
+            assert list(volumes[0]) == list(others)
+            pd.testing.assert_frame_equal(tables[0], table)
+        for label in volumes[0]:
+            first, *rest = (_volume(each, label) for each in volumes)
+            if isinstance(first, str):
+                assert rest == [first] * len(rest), label
                 continue
-            first, second = found
-            assert first.array.dtype == second.array.dtype
-            assert np.array_equal(first.array, second.array, equal_nan=first.array.dtype.kind == "f"), label
-            assert first.geometry == second.geometry
-            assert (first.units, first.log) == (second.units, second.log)
-            pd.testing.assert_frame_equal(first.slices, second.slices)
+            for second in rest:
+                assert not isinstance(second, str), (label, second)
+                assert first.array.dtype == second.array.dtype
+                assert np.array_equal(first.array, second.array, equal_nan=first.array.dtype.kind == "f"), label
+                assert first.geometry == second.geometry
+                assert (first.units, first.log) == (second.units, second.log)
+                pd.testing.assert_frame_equal(first.slices, second.slices)
             compared += 1
     return compared
 
@@ -216,12 +222,13 @@ def _volume(volumes: Any, label: str) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
-def assert_same_files(one: Session, other: Session, places: Sequence[int]) -> None:
-    """See that headers and instances are the same."""
+def assert_same_files(sessions: Sequence[Session], places: Sequence[int]) -> None:
+    """See that headers are the same."""
     for place in places:
-        first, second = one.get_header(place), other.get_header(place)
-        with warnings.catch_warnings():
-            # What pydicom thinks of values that are no good.
-            warnings.simplefilter("ignore")
-            assert first == second
-        assert first.file_meta == second.file_meta
+        first, *rest = (session.get_header(place) for session in sessions)
+        for second in rest:
+            with warnings.catch_warnings():
+                # What pydicom thinks of values that are no good.
+                warnings.simplefilter("ignore")
+                assert first == second
+            assert first.file_meta == second.file_meta

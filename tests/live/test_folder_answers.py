@@ -103,24 +103,23 @@ def test_every_file_is_taken_or_refused_as_the_server_does(orthanc: Orthanc, pyd
 def test_selections(both: tuple[Orthanc, Folder]) -> None:
     orthanc, folder = both
     for name, narrow in {**about_anything(), **about(orthanc)}.items():
-        assert_same(orthanc, folder, name, narrow)
+        assert_same((orthanc, folder), name, narrow)
 
 
 def test_the_servers_own_identifiers(both: tuple[Orthanc, Folder]) -> None:
     orthanc, folder = both
     for level in ("patients", "studies", "series", "instances"):
         for key in orthanc.rest.get(f"/{level}")[:5]:
-            assert_same(orthanc, folder, key, select(key))
+            assert_same((orthanc, folder), key, select(key))
 
 
 def test_tables(both: tuple[Orthanc, Folder]) -> None:
-    assert_same_tables(*both)
+    assert_same_tables(both)
 
 
 def test_volumes_and_headers(both: tuple[Orthanc, Folder]) -> None:
-    orthanc, folder = both
-    assert assert_same_volumes(orthanc, folder) >= 5
-    assert_same_files(orthanc, folder, range(0, orthanc.instance_count, 7))
+    assert assert_same_volumes(both) >= 5
+    assert_same_files(both, range(0, both[0].instance_count, 7))
 
 
 @given(data=st.data())
@@ -136,7 +135,7 @@ def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPath
     headers = [header_of(content) for content in files]
     folder = opened(top)
     with server.connect() as orthanc:
-        assert_same_tables(orthanc, folder)
+        assert_same_tables((orthanc, folder))
         for _ in range(10):
             what, narrow, holds = data.draw(asked(headers))
             session = folder.copy()
