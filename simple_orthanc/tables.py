@@ -88,11 +88,14 @@ class Columns:
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
         below = self._index.ordered(home, self._selection.at(self._index, home))
         owners = self._index.up(home, below, self.level)
-        gathered: dict[str, dict[Value, None]] = {key: {} for key in self.keys}
+        gathered: dict[str, dict[Any, Value]] = {key: {} for key in self.keys}
+        meant: dict[Value, Any] = {}
         for owner, value in zip(owners, self._index.column(tag, home, below), strict=True):
             if owner in gathered:
-                gathered[owner][value] = None
-        return [list(found) or [None] for found in gathered.values()]
+                if value not in meant:
+                    meant[value] = _meaning(value, tag)
+                gathered[owner].setdefault(meant[value], value)
+        return [list(found.values()) or [None] for found in gathered.values()]
 
     def count(self, name: str) -> list[int]:
         """Count, for each row, the selected objects below it."""
@@ -105,6 +108,12 @@ class Columns:
             if owner in tally:
                 tally[owner] += 1
         return list(tally.values())
+
+
+def _meaning(value: Value, tag: Tag) -> Any:
+    """Give what makes two values one: numbers are compared by value, however they are spelt."""
+    typed = shown(value, tag) if tag.vr in NUMBER_VRS else None
+    return value if typed is None or (isinstance(typed, tuple) and None in typed) else typed
 
 
 def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]:

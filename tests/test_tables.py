@@ -19,8 +19,8 @@ from simple_orthanc.errors import SelectionError, UnknownTagError
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.session import Session
 from simple_orthanc.tables import default_columns, parse_column, typed_column
-from simple_orthanc.tags import parse_tag
-from simple_orthanc.values import Value, comparable, read_value
+from simple_orthanc.tags import NUMBER_VRS, parse_tag
+from simple_orthanc.values import Value, comparable, read_value, shown
 
 
 def column(name: str, *texts: str | None) -> pd.Series[Any]:
@@ -267,6 +267,15 @@ def test_lists_of_values_that_cannot_all_be_read_are_sorted_too() -> None:
     assert frame["PixelSpacing"].tolist() == [[(2.0, 1.0), (2.0, None), (None, 1.0)]]
 
 
+def test_one_number_in_two_spellings_does_not_differ() -> None:
+    spelt = [("80", ["1", "2"]), ("80.0", ["1.0", "2.00"])]
+    datasets = [instance(place, KVP=kvp, PixelSpacing=spacing) for place, (kvp, spacing) in enumerate(spelt)]
+    session = Session(MemorySource(datasets))
+    assert session.table("KVP")["KVP"].tolist() == [80.0]
+    assert session.get_dicom_tag("KVP", unique=False, level="series") == [80.0]
+    assert session.table("PixelSpacing")["PixelSpacing"].tolist() == [(1.0, 2.0)]
+
+
 def test_one_patient_with_two_spellings_differs_within_the_patient() -> None:
     session = Session(MemorySource([instance(1, study="1", PatientName="B"), instance(1, study="2", PatientName="A")]))
     with pytest.warns(UserWarning, match="PatientName differs within 1 of 1 rows of level 'patient'"):
@@ -291,9 +300,12 @@ def test_a_row_shows_what_its_instances_share(datasets: list[Dataset], name: str
         warnings.simplefilter("ignore")
         frame = session.table(name, level=level)
         groups = [child.table(name, level="instance")[name] for child in session._children(level)]
-    found: dict[str, set[Value]] = {key: set() for key in session._children(level)._keys}
+    found: dict[str, set[Any]] = {key: set() for key in session._children(level)._keys}
     for dataset in datasets:
-        found[MemorySource.key(dataset, level)].add(read_value(dataset, tag))
+        value = read_value(dataset, tag)
+        # Numbers are the same however they are spelt; what is none is what it says.
+        number = shown(value, tag) if tag.vr in NUMBER_VRS else None
+        found[MemorySource.key(dataset, level)].add(value if number is None else number)
     for cell, group, values in zip(listed(frame[name]), groups, found.values(), strict=True):
         if len(values) == 1:
             assert [cell] == list({str(each): each for each in listed(group)}.values())
