@@ -15,10 +15,12 @@ from stat import S_ISDIR, S_ISREG
 from typing import IO, Literal, TypeAlias
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_partial, read_preamble
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from simple_orthanc import elements
+from simple_orthanc.errors import SelectionError
 
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
 BEGINNING = 64 * 1024
@@ -213,3 +215,27 @@ def object_uid(content: bytes) -> str | None:
     except Exception:  # what has no SOPInstanceUID that can be read may still be an object
         pass
     return str(file_meta(content).get("MediaStorageSOPInstanceUID", "")) or None
+
+
+def dataset_bytes(dataset: Dataset) -> bytes:
+    """Write a dataset as a DICOM file, without changing it; file meta information is made where it is missing.
+
+    Raises
+    ------
+    SelectionError
+        The dataset lacks what a DICOM file must have.
+    """
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if not dataset.get(keyword):
+            raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
+    written = Dataset(dataset)
+    meta = FileMetaDataset()
+    meta.update(getattr(dataset, "file_meta", None) or {})
+    if "TransferSyntaxUID" not in meta:
+        # The pixels of what was read without file meta information are still in the byte order of the file.
+        big_endian = dataset.original_encoding[1] is False
+        meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
+    written.file_meta = meta
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, written, enforce_file_format=True)
+    return buffer.getvalue()

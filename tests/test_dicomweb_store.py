@@ -16,6 +16,7 @@ from http_stand_in import Asked, StandIn, always, in_turn, reply
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb import Stored, Transactions, storing
 from simple_orthanc.dicomweb.multipart import read_parts
 from simple_orthanc.errors import (
@@ -47,7 +48,7 @@ def dataset(number: int, pixels: int = 0) -> Dataset:
 
 
 def file(number: int, pixels: int = 0) -> bytes:
-    return storing.dataset_bytes(dataset(number, pixels))
+    return dataset_bytes(dataset(number, pixels))
 
 
 def entry(uid: str, **reasons: int) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, TransportError
 from simple_orthanc.session import uploads
 from simple_orthanc.session.uploads import (
     Report,
     Uploader,
-    dataset_bytes,
     jobs_for,
     jobs_for_datasets,
     jobs_in_folder,

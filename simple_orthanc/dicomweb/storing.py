@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 import pydicom
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb.answers import Answers, read_answers, reason_text
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
@@ -341,29 +341,6 @@ def _uid_of(source: Path | bytes) -> str | None:
             raise
         except Exception:  # Whatever pydicom stumbles over, such a file is not sent.
             return None
-
-
-def dataset_bytes(dataset: Dataset) -> bytes:
-    """Write a dataset as a DICOM file, without changing it.
-
-    Raises
-    ------
-    SelectionError
-        If it lacks what a DICOM file must have.
-    """
-    for keyword in ("SOPClassUID", "SOPInstanceUID"):
-        if not dataset.get(keyword):
-            raise SelectionError(f"A dataset has no {keyword}, which every DICOM file must have; it was not sent.")
-    written = Dataset(dataset)
-    meta = FileMetaDataset()
-    meta.update(getattr(dataset, "file_meta", None) or {})
-    if "TransferSyntaxUID" not in meta:
-        big_endian = dataset.original_encoding[1] is False
-        meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
-    written.file_meta = meta
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, written, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _outcomes(files: Sequence[_Candidate], status: int, answers: Answers | None) -> Iterator[Stored]:

@@ -8,9 +8,9 @@ import warnings
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
-from simple_orthanc.session.uploads import dataset_bytes
 from simple_orthanc.sources.plain_headers import PIXELS
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import pydicom
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom_files import (
     PassedBy,
+    dataset_bytes,
     is_zip,
     looks_like_dicom,
     members_of,
@@ -137,30 +136,6 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
         yield Report(path, status="skipped", message="a zip without files")
     for member in members:
         yield Job(path, member.filename, lambda member=member: archive.read(member))  # type: ignore[misc]
-
-
-def dataset_bytes(dataset: Dataset) -> bytes:
-    """Write a dataset as a DICOM file, without changing it; file meta information is made where it is missing.
-
-    Raises
-    ------
-    SelectionError
-        The dataset lacks what a DICOM file must have.
-    """
-    for keyword in ("SOPClassUID", "SOPInstanceUID"):
-        if not dataset.get(keyword):
-            raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
-    written = Dataset(dataset)
-    meta = FileMetaDataset()
-    meta.update(getattr(dataset, "file_meta", None) or {})
-    if "TransferSyntaxUID" not in meta:
-        # The pixels of what was read without file meta information are still in the byte order of the file.
-        big_endian = dataset.original_encoding[1] is False
-        meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
-    written.file_meta = meta
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, written, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
