@@ -31,7 +31,7 @@ from parity import (
 )
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from test_dicomweb import over_dicomweb
-from test_folder import ODD, PACKAGE, PHASES, opened, stored
+from test_folder_answers import ODD, PACKAGE, PHASES, opened, stored
 from traps import TRAPS
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
