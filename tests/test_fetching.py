@@ -374,9 +374,8 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
     source.replace = fail
     with DecodingProcesses(1) as processes:
         reading = Fetching(source, source.keys, "modality", processes)  # type: ignore[arg-type]
-        reading.begin(range(40))
         with pytest.raises(KeyboardInterrupt):
-            reading.rest()
+            reading.read(range(40))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
 
 

@@ -50,20 +50,12 @@ class Fetching:
         self._source, self._keys, self._units, self._processes = source, keys, units, processes
         self.headers = [Dataset() for _ in keys]
         self._scanner, self._room = Scanner(), Room()
-        self._instances: Sequence[int] = ()
-        self._first: tuple[NDArray[Any], _Pattern | None]
 
-    def begin(self, instances: Sequence[int]) -> Dataset:
-        """Fetch the first of the objects whose indexes are given, and give its header."""
-        self._instances = instances
-        self._first = self._whole(instances[0])
-        return self.headers[instances[0]]
-
-    def rest(self) -> Draft:
-        """Fetch the others."""
-        draft = Draft(self._instances, self.headers, self._units)
-        first, *others = self._instances
-        stored, pattern = self._first
+    def read(self, instances: Sequence[int]) -> Draft:
+        """Fetch the objects whose indexes are given."""
+        draft = Draft(instances, self.headers, self._units)
+        first, *others = instances
+        stored, pattern = self._whole(first)
         draft.add(first, self.headers[first], stored)
         if len(others) > 1 and pattern is not None:
             last = others.pop()

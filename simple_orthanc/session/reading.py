@@ -67,11 +67,11 @@ class Reader:
         (keys,) = self._keys.values()
         pixels.check_units(units, SUV_KINDS)
         stacks.check(gaps, dims)
+        first = self._source.header(keys[0])
+        self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
         with DecodingProcesses(len(keys)) as processes:
             reading = Fetching(self._source, keys, units, processes)
-            first = reading.begin(range(len(keys)))
-            self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
-            draft = reading.rest()
+            draft = reading.read(range(len(keys)))
             chosen = stacks.one(stacks.plan(reading.headers), dims=dims, gaps=gaps)
             return draft.finish(chosen, reading.again, gaps)
 
@@ -131,12 +131,11 @@ class Reader:
         assert found.stack is not None
         needed = sorted({plane.instance for plane in found.stack.planes})
         first = found.stack.planes[0]
+        of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
+        self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
             reading = Fetching(self._source, found.keys, units, processes)
-            header = reading.begin(needed)
-            of_object = pixels.volume_bytes(header, units)
-            self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
-            draft = reading.rest()
+            draft = reading.read(needed)
             _check_planned(found.stack, reading.headers)
             return draft.finish(found.stack, reading.again, gaps)
 
