@@ -6,6 +6,7 @@ import datetime
 import io
 import itertools
 import re
+import time
 import unicodedata
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydicom
+from conftest import empty
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
@@ -413,3 +415,13 @@ def _about_text(draw: st.DrawFn, name: str, headers: Sequence[Dataset], plain: b
             ),
         ]
     return draw(st.sampled_from(choices))
+
+
+def empty_and_settled(server: LocalOrthanc) -> None:
+    """Delete everything, and wait until the DICOMweb plugin has done with it.
+
+    It makes and keeps the metadata of a series in the background, a second after the last of it was stored. A series
+    with the same UIDs that is stored meanwhile would be taken for the former, or be kept by halves.
+    """
+    empty(server)
+    time.sleep(1.5)

@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from archives import archives, store
-from conftest import empty, servers_of
+from archives import archives, empty_and_settled, store
+from conftest import servers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import (
@@ -99,7 +99,7 @@ def test_headers(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
 @settings(max_examples=8, phases=PHASES)
 def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     server.start()
-    empty(server)
+    empty_and_settled(server)
     files = data.draw(archives(shared_uids=False))
     top = tmp_path_factory.mktemp("archive")
     for number, content in enumerate(files):
