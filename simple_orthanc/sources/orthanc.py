@@ -73,7 +73,6 @@ class OrthancSource:
         self.transport = transport
         self.rest = Rest(transport)
         self._last: int | None = None
-        self._counted: Mapping[Level, int] = {}
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._scanner, self._room = Scanner(), Room()
@@ -92,18 +91,14 @@ class OrthancSource:
 
     def revision(self) -> Revision:
         last, self._last = self._last, None
-        last = read_last(self.transport) if last is None else last
-        self._counted = count_all(self.transport)
-        return Revision(last, self._counted)
+        return Revision(read_last(self.transport) if last is None else last, count_all(self.transport))
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
         self._last = read_last(self.transport)
 
     def changes(self, since: Revision) -> Changes:
-        changes = read_changes(self.transport, since)
-        self._counted = changes.revision.counts or {}
-        return changes
+        return read_changes(self.transport, since)
 
     def indexed(self, tag: Tag) -> Level | None:
         return LEVEL_OF.get(tag.name)
@@ -112,13 +107,6 @@ class OrthancSource:
         return can_be_searched(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
-        if level != "instance" and self.rest.capabilities.extended_find:
-            # A listing would also look up the metadata and labels of each object. What was stored after the counting
-            # is for `changes` to tell.
-            content = ["MainDicomTags", "Parent", "Children"]
-            found = self._find(level, {}, enough=self._counted.get(level), ResponseContent=content)
-            yield from self._to_rows(level, found)
-            return
         yield from self._to_rows(level, self._listed(level))
 
     def _listed(self, level: Level) -> Iterator[dict[str, Any]]:
@@ -164,14 +152,9 @@ class OrthancSource:
             yield from self._to_rows(level, answers)
 
     def _find(
-        self,
-        level: Level,
-        query: dict[str, str],
-        expected: Collection[str] = (),
-        enough: int | None = None,
-        **more: Any,
+        self, level: Level, query: dict[str, str], expected: Collection[str] = (), **more: Any
     ) -> list[dict[str, Any]]:
-        """Find at least the objects that match; once those expected, or so many, are there, no other page is asked."""
+        """Find at least the objects that match; once all the expected ones are there, no further page is asked for."""
         answers: dict[str, dict[str, Any]] = {}
         is_instance = level == "instance"
         pages_whole = self.rest.capabilities.version >= _PAGES_WHOLE
@@ -179,7 +162,7 @@ class OrthancSource:
             page = self._page(level, query, len(answers), PAGE, Expand=True, Short=True, **more)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
-            if (expected and answers.keys() >= set(expected)) or (enough is not None and len(answers) >= enough > 0):
+            if expected and answers.keys() >= set(expected):
                 return list(answers.values())
             with self._lock:
                 largest = self._largest_page.get(is_instance, 0)
@@ -287,7 +270,7 @@ class OrthancSource:
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
         numbers = sorted({CHARACTER_SET, *map(_number, tags)})
-        more: dict[str, Any] = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
+        more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
         uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
         pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
         expected: set[str] = set()
