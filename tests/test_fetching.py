@@ -115,7 +115,8 @@ def stored_as(dataset: Dataset, syntax: str) -> bytes:
         return as_bytes(dataset)
     if syntax == "rle":
         copy = whole(as_bytes(dataset))
-        copy.compress(RLELossless, generate_instance_uid=False)
+        # GDCM's encoder ends the process at some small images.
+        copy.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         return as_bytes(copy)
     copy = whole(as_bytes(dataset))
     if syntax == "big":

@@ -55,11 +55,11 @@ class Fetching:
         """Fetch the objects whose indexes are given."""
         draft = Draft(instances, self.headers, self._units)
         first, *others = instances
-        stored, pattern = self._whole(first)
+        stored, pattern = self._whole(first, with_pattern=True)
         draft.add(first, self.headers[first], stored)
         if len(others) > 1 and pattern is not None:
             last = others.pop()
-            stored, other = self._whole(last)
+            stored, other = self._whole(last, with_pattern=True)
             draft.add(last, self.headers[last], stored)
             if other is not None and other.alike(pattern):
                 others = self._alike(draft, others, pattern)
@@ -90,12 +90,12 @@ class Fetching:
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
 
-    def _whole(self, instance: int) -> tuple[NDArray[Any], _Pattern | None]:
+    def _whole(self, instance: int, with_pattern: bool = False) -> tuple[NDArray[Any], _Pattern | None]:
         """Fetch an object and read it all; its pixels may lie in memory that is used again for the next."""
         content = self._source.read(self._keys[instance], self._room)
         dataset = read_image(content, self._scanner)
         array = pixels.stored(dataset, self._processes)
-        pattern = _Pattern.of(dataset, content, self._units)
+        pattern = _Pattern.of(dataset, content, self._units) if with_pattern else None
         for number in PIXELS:
             if number in dataset:
                 del dataset[number]
