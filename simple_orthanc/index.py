@@ -18,7 +18,6 @@ from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Revision, Row, Source
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.values import Value, comparable
-from simple_orthanc.workers import map_ordered
 
 # Rows are kept for these; a patient is the parent of studies, and has no row of its own.
 ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
@@ -150,18 +149,11 @@ class Index:
     def everything(self, level: Level) -> list[str]:
         """List a whole level."""
         if level not in self._complete:
-            source = self._ask()
-            # Series are put in order by their studies, which are listed meanwhile.
-            wanted: list[Level] = ["study", "series"] if level == "series" else [level]
-            wanted = [each for each in wanted if each not in self._complete]
-            listed = map_ordered(
-                lambda each: {row.key: row for row in source.listing(each)}, wanted, workers=len(wanted)
-            )
-            for each, rows in zip(wanted, list(listed), strict=True):
-                self._rows[each] = rows
-                self._owners = None if each == "series" else self._owners
-                self._sure.difference_update(rows)
-                self._complete.add(each)
+            rows = {row.key: row for row in self._ask().listing(level)}
+            self._rows[level] = rows
+            self._owners = None if level == "series" else self._owners
+            self._sure.difference_update(rows)
+            self._complete.add(level)
         return list(self._rows[level])
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> list[str]:
@@ -359,8 +351,11 @@ _POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOri
 def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
     """Order by number where the tag holds numbers, else as text; what is missing comes last."""
     text = str(value[0]) if value else ""
-    number = comparable(text, tag.vr) if tag.vr == "IS" and text else None
-    return (value is None, float(number) if isinstance(number, (int, float)) else 0.0, text)
+    if tag.vr != "IS" or not text:
+        return (value is None, 0.0, text)
+    # Nearly all are plain digits, and there are many of them.
+    number = int(text) if text.isdecimal() and len(text) < 16 else comparable(text, tag.vr)
+    return (False, float(number) if isinstance(number, (int, float)) else 0.0, text)
 
 
 def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:

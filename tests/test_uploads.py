@@ -22,10 +22,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from simple_orthanc import long_files
 from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, TransportError
+from simple_orthanc.long_files import LongFile
 from simple_orthanc.session import uploads
 from simple_orthanc.session.uploads import (
+    Job,
     Report,
     Uploader,
     jobs_for,
@@ -57,7 +60,15 @@ class Server:
         self.refuses_checksums: ServerError | None = None
         self.transcodes = False
 
-    def store(self, content: bytes) -> tuple[str, str]:
+    def store(self, file: bytes | LongFile) -> tuple[str, str]:
+        if isinstance(file, LongFile):
+            assert file.tell() == 0
+            try:
+                content = file.whole()
+            except OSError:
+                raise TransportError("the connection broke") from None
+        else:
+            content = file
         self.received.append(content)
         answer = self.answers.pop(0) if self.answers else None
         if not self.is_alive:
@@ -548,3 +559,51 @@ def test_many_files_keep_their_order() -> None:
     reports = Server().upload(files)
     assert [report.uid for report in reports] == [f"1.2.1.1.{number}" for number in range(40)]
     assert {report.status for report in reports} == {"stored"}
+
+
+# Files too long for the memory
+
+
+@pytest.fixture
+def _long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_files, "IN_MEMORY", 10)
+
+
+@pytest.mark.usefixtures("_long")
+def test_long_files_are_reported_on_as_short_ones(tmp_path: Path) -> None:
+    top = folder(tmp_path)
+    (top / "other.dcm").write_bytes(OTHER + b"\0\0")
+    server = Server()
+    reports = server.run(jobs_in_folder(top, True))
+    assert rows(reports, top) == [
+        ("a.txt", None, "not DICOM"),
+        ("b.dcm", None, "stored"),
+        ("inner/c", None, "stored"),
+        ("inner/deep/d", None, "not DICOM"),
+        ("other.dcm", None, "conflict"),
+        ("z.zip", "x", "already stored"),
+    ]
+    assert [report.uid for report in reports][1:3] == [UID, OTHER_UID]
+    assert server.received[:2] == [FILE, OTHER]
+
+
+@pytest.mark.usefixtures("_long")
+def test_a_long_file_is_sent_again_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(FILE)
+    server = Server()
+    server.answers = [TransportError("lost")]
+    assert one(server.upload(path)).status == "stored"
+    assert server.received == [FILE, FILE]
+
+
+@pytest.mark.usefixtures("_long")
+def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(FILE)
+    (job,) = jobs_for(path)
+    assert isinstance(job, Job)
+    content = job.read()
+    path.write_bytes(FILE[:200])
+    report = one(Server().run([Job(job.path, None, lambda: content)]))
+    assert (report.status, report.message) == ("failed", "cannot be read: it has become shorter")

@@ -125,7 +125,7 @@ class Rest:
         return self._send("GET", path, params, None)
 
     def post(self, path: str, body: Any = None, *, idempotent: bool = False, **params: Any) -> Any:
-        """POST to a route: bytes and text as they are, anything else as JSON.
+        """POST to a route: bytes, text and what a binary file holds as they are, anything else as JSON.
 
         ``idempotent=True`` says that the request only reads, so that it may be sent again after a lost connection.
         """
@@ -141,7 +141,7 @@ class Rest:
 
     def _send(self, method: str, path: str, params: dict[str, Any], body: Any, idempotent: bool | None = None) -> Any:
         headers = {}
-        if body is not None and not isinstance(body, (bytes, str)):
+        if body is not None and not isinstance(body, (bytes, str)) and not hasattr(body, "read"):
             body, headers = json.dumps(body), {"Content-Type": "application/json"}
         answer = self._transport.request(
             method, path, params=params or None, data=body, headers=headers, idempotent=idempotent

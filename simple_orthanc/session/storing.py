@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
+from simple_orthanc.long_files import LongFile
 from simple_orthanc.sources.plain_headers import PIXELS
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
@@ -25,7 +26,7 @@ class Keeper:
     def __init__(self, rest: Transactions) -> None:
         self._rest = rest
 
-    def store(self, content: bytes) -> tuple[str, str]:
+    def store(self, content: bytes | LongFile) -> tuple[str, str]:
         """Store a file, unless the server has it; what Orthanc would say of it, and how it compares with what is held.
 
         Raises
@@ -33,7 +34,8 @@ class Keeper:
         ServerError
             The server refused it, or says nothing about it.
         """
-        content = _with_preamble(content)
+        # Compared with what the server holds, element by element, for which the whole is needed.
+        content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             header = dcmread(io.BytesIO(content), force=True, specific_tags=list(_IDENTIFIERS))

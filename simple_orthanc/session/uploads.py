@@ -24,6 +24,7 @@ from simple_orthanc.dicom_files import (
     walk,
 )
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
+from simple_orthanc.long_files import LongFile, read_file, read_member
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Job:
-    """One file, or member of a zip, to be looked at and sent; ``read`` gives its bytes."""
+    """One file, or member of a zip, to be looked at and sent; ``read`` gives its bytes, or where to read them."""
 
     path: str | None
     member: str | None
-    read: Callable[[], bytes]
+    read: Callable[[], bytes | LongFile]
 
 
 Pending: TypeAlias = "Job | Report"
@@ -114,7 +115,7 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
     if is_zip(beginning):
         yield from _jobs_in_zip(str(path), path)
     else:
-        yield Job(str(path), None, path.read_bytes)
+        yield Job(str(path), None, lambda: read_file(path))
 
 
 def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:
@@ -135,7 +136,7 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
     if not members:
         yield Report(path, status="skipped", message="a zip without files")
     for member in members:
-        yield Job(path, member.filename, lambda member=member: archive.read(member))  # type: ignore[misc]
+        yield Job(path, member.filename, lambda member=member: read_member(archive, member))  # type: ignore[misc]
 
 
 def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
@@ -156,7 +157,7 @@ class Uploader:
     Parameters
     ----------
     store : callable
-        Sends bytes; gives the server's word ("Success", "AlreadyStored", "FilteredOut") and its key for the instance.
+        Sends a file; gives the server's word ("Success", "AlreadyStored", "FilteredOut") and its key for the instance.
     checksum : callable
         Gives the MD5 of the file that the server holds under a key, or None where it cannot be compared.
     alive : callable
@@ -165,7 +166,7 @@ class Uploader:
 
     def __init__(
         self,
-        store: Callable[[bytes], tuple[str, str]],
+        store: Callable[[bytes | LongFile], tuple[str, str]],
         checksum: Callable[[str], str | None],
         alive: Callable[[], bool],
     ) -> None:
@@ -218,39 +219,52 @@ class Uploader:
         report = Report(job.path, job.member)
         try:
             content = job.read()
+            beginning = content.beginning() if isinstance(content, LongFile) else content
         except OrthancError as error:
             return replace(report, message=error.message)
         except Exception as error:  # a member of a zip, or a dataset, can fail in as many ways as there are libraries
             return replace(report, message=f"cannot be read: {error}")
-        refused = refusal(content, test_dicom=test_dicom, in_zip=job.member is not None)
+        refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
             return replace(report, status=refused[0], message=refused[1])
-        return self._send(replace(report, uid=object_uid(content)), content)
-
-    def _send(self, report: Report, content: bytes) -> Report | _Gone:
+        is_dicom = looks_like_dicom(beginning)
         try:
-            word, key = self._store(content)
+            return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
+        finally:
+            if isinstance(content, LongFile):
+                content.close()
+
+    def _send(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> Report | _Gone:
+        try:
+            word, key = self._stored(content)
         except ServerError as error:
             # Orthanc answers 400 to what it cannot parse, also to DICOM that is cut off or damaged.
-            status: Status = "failed" if error.status != 400 or looks_like_dicom(content) else "not DICOM"
+            status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
             return replace(report, status=status, message=error.details or error.message)
         except TransportError as error:
+            if isinstance(content, LongFile) and content.failure is not None:
+                return replace(report, message=f"cannot be read: {content.failure}")
             return self._after_loss(report, content, error)
         return self._judged(report, content, word, key)
 
-    def _after_loss(self, report: Report, content: bytes, error: TransportError) -> Report | _Gone:
+    def _stored(self, content: bytes | LongFile) -> tuple[str, str]:
+        if isinstance(content, LongFile):
+            content.seek(0)
+        return self._store(content)
+
+    def _after_loss(self, report: Report, content: bytes | LongFile, error: TransportError) -> Report | _Gone:
         """Send once more if the server is still there: storing the same file twice does no harm."""
         if not self._alive():
             return _Gone(error)
         try:
-            word, key = self._store(content)
+            word, key = self._stored(content)
         except ServerError as refused:
             return replace(report, message=refused.details or refused.message)
         except TransportError as again:
             return _Gone(again) if not self._alive() else replace(report, message=again.message)
         return self._judged(report, content, word, key)
 
-    def _judged(self, report: Report, content: bytes, word: str, key: str) -> Report:
+    def _judged(self, report: Report, content: bytes | LongFile, word: str, key: str) -> Report:
         if word == "Success":
             return replace(report, status="stored")
         if word == "FilteredOut":
@@ -263,13 +277,17 @@ class Uploader:
             # A server may be told to keep no checksums.
             message = f"not compared with what the server holds: {error.details or error.message}"
             return replace(report, status="already stored", message=message)
-        if held is None or held == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if held is None or held == _md5(content):
             return replace(report, status="already stored")
         return replace(
             report,
             status="conflict",
             message="not stored: the server holds another file under this SOPInstanceUID, and keeps it",
         )
+
+
+def _md5(content: bytes | LongFile) -> str:
+    return content.md5() if isinstance(content, LongFile) else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

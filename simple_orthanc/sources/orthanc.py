@@ -32,7 +32,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError
-from simple_orthanc.levels import Level
+from simple_orthanc.levels import LEVELS, Level, depth
+from simple_orthanc.long_files import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.attached import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.sources.base import Changes, Found, Revision, Row, batches
@@ -48,6 +49,9 @@ from simple_orthanc.workers import Room, map_ordered
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
+# So many pages of a find are asked for at once, where there are enough objects for it to pay.
+_PAGES_AT_ONCE = 4
+_WORTH_PAGES_AT_ONCE = 4000
 # From this version on a find can be paged to its end whatever LimitFindResults says.
 _PAGES_WHOLE = (1, 12, 5)
 # How many UIDs one find may list: SQLite takes a bounded number of parameters.
@@ -73,6 +77,7 @@ class OrthancSource:
         self.transport = transport
         self.rest = Rest(transport)
         self._last: int | None = None
+        self._counted: Mapping[Level, int] = {}
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._scanner, self._room = Scanner(), Room()
@@ -87,11 +92,12 @@ class OrthancSource:
         return self.transport.requests
 
     def counts(self) -> Mapping[Level, int]:
-        return count_all(self.transport)
+        self._counted = count_all(self.transport)
+        return self._counted
 
     def revision(self) -> Revision:
         last, self._last = self._last, None
-        return Revision(read_last(self.transport) if last is None else last, count_all(self.transport))
+        return Revision(read_last(self.transport) if last is None else last, self.counts())
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
@@ -107,7 +113,17 @@ class OrthancSource:
         return can_be_searched(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
-        yield from self._to_rows(level, self._listed(level))
+        if not self.rest.capabilities.extended_find:
+            yield from self._to_rows(level, self._listed(level))
+            return
+        # A listing would also look up the metadata and the labels of each object.
+        more = {"ResponseContent": ["MainDicomTags", "Parent", *(["Children"] if level in _CHILDREN else [])]}
+        total = (self._counted or self.counts())[level]
+        answers = self._find_at_once(level, {}, total, **more)
+        # Some were deleted since, and others may have moved into the pages that had been read.
+        if len(answers) < total and len(answers) < self.counts()[level]:
+            answers = self._find(level, {}, **more)
+        yield from self._to_rows(level, answers)
 
     def _listed(self, level: Level) -> Iterator[dict[str, Any]]:
         since = 0
@@ -128,6 +144,10 @@ class OrthancSource:
                     yield row
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
+        if len(parents) == 1:
+            # Half as long as a find, and never cut.
+            yield from self._below_one(level, parents[0])
+            return
         keyword = _UID_OF_PARENT[level]
         uids = [(row.values.get(keyword) or ("",))[0] for row in parents]
         wanted = {row.key for row in parents}
@@ -138,8 +158,11 @@ class OrthancSource:
                     yield row
         for row, uid in zip(parents, uids, strict=True):
             if not uid:
-                path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{row.key}/{ROUTE[level]}"
-                yield from self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
+                yield from self._below_one(level, row)
+
+    def _below_one(self, level: Level, parent: Row) -> list[Row]:
+        path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent.key}/{ROUTE[level]}"
+        return self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         if len(keys) > _BY_ID:
@@ -173,6 +196,32 @@ class OrthancSource:
             return list(self._listed(level))
         return list(answers.values())
 
+    def _find_at_once(self, level: Level, query: dict[str, str], total: int, **more: Any) -> list[dict[str, Any]]:
+        """Find the objects that match, of which there were so many, in pages that the server makes side by side.
+
+        Only where a find can be paged to its end. What was stored since may be among them; where some were deleted
+        since, others may be missing.
+        """
+        pages = max(1, -(-total // PAGE))
+        if total >= _WORTH_PAGES_AT_ONCE:
+            pages += -pages % _PAGES_AT_ONCE
+        size = max(1, -(-total // pages))
+
+        def ask(start: int) -> list[dict[str, Any]]:
+            """Find one page, however few of it the server gives at a time."""
+            found: list[dict[str, Any]] = []
+            is_last = start + size >= total
+            while True:
+                limit = PAGE if is_last else size - len(found)
+                answers = self._page(level, query, start + len(found), limit, Expand=True, Short=True, **more)
+                found += answers
+                if not answers or start + len(found) >= (total if is_last else start + size):
+                    return found
+
+        starts = range(0, max(1, total), size)
+        found = map_ordered(ask, starts, workers=min(pages, _PAGES_AT_ONCE), total=pages, label="reading pages")
+        return list({answer["ID"]: answer for page in found for answer in page}.values())
+
     def _page(self, level: Level, query: dict[str, str], since: int, limit: int, **more: Any) -> list[Any]:
         body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Since": since, "Limit": limit, **more}
         page = self.transport.json("POST", "/tools/find", body=body, idempotent=True)
@@ -184,9 +233,12 @@ class OrthancSource:
 
         It was not if this server has given more, or gives one behind so many of all that there are.
         """
-        if found < largest:
+        counts = self._counted or self.counts()
+        if found < largest or counts[level] <= found:
             return False
-        return not self._page(level, {}, found, 1) and self.counts()[level] > found
+        # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
+        alike = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
+        return not self._page(next(each for each in alike if counts[each] > found), {}, found, 1)
 
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
         rows: list[Row] = []
@@ -271,17 +323,19 @@ class OrthancSource:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
         numbers = sorted({CHARACTER_SET, *map(_number, tags)})
         more = {"RequestedTags": numbers, "ResponseContent": ["RequestedTags", "Parent", "Attachments"]}
-        uids = list(dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in series))
-        pieces = [{"SeriesInstanceUID": "\\".join(batch)} for batch in batches(uids, _UIDS)]
-        expected: set[str] = set()
-        if len(pieces) > 1 and self.counts()["series"] <= 2 * len(uids):
-            pieces = [{}]
-        if len(pieces) == 1:
-            expected = {key for row in series for key in row.children}
+        counts = self.counts() if len(series) > _UIDS else None
+        whole = counts is not None and 2 * len(series) >= counts["series"]
         doubtful: dict[str, list[Tag]] = {}
         unread: dict[str, Tag] = {}
-        for query in pieces:
-            for answer in self._find("instance", query, expected, **more):
+        for piece in [series] if whole else batches(series, _UIDS):
+            uids = dict.fromkeys(str((row.values.get("SeriesInstanceUID") or ("",))[0]) for row in piece)
+            query = {} if whole else {"SeriesInstanceUID": "\\".join(uids)}
+            expected = {key for row in piece for key in row.children}
+            total = counts["instance"] if counts is not None and whole else len(expected)
+            answers = self._find_at_once("instance", query, total, **more)
+            if not expected.issubset(answer["ID"] for answer in answers):
+                answers = self._find("instance", query, expected, **more)
+            for answer in answers:
                 found = answer.get("RequestedTags", {})
                 for tag in tags:
                     # What a file lacks is there as null; what is not there was not looked for (StorageAccessOnFind).
@@ -301,7 +355,7 @@ class OrthancSource:
         doubtful: dict[str, list[Tag]] = {}
 
         def ask(row: Row) -> list[tuple[str, Tag, tuple[Value, bool]]]:
-            answer = self.transport.json("GET", f"/series/{row.key}/instances-tags", params={"short": ""})
+            answer = self.transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._room)
             # An element that is there, and null, is too long or binary.
             return [
                 (key, tag, _value_in_json(found, tag, null=_TOO_LONG)) for key, found in answer.items() for tag in tags
@@ -381,8 +435,8 @@ class OrthancSource:
     def save(self, key: str, path: Path) -> None:
         self.transport.download(f"/instances/{key}/file", path)
 
-    def store(self, content: bytes) -> tuple[str, str]:
-        """Store a DICOM file: Orthanc's word for what became of it, and the key of the instance."""
+    def store(self, content: bytes | LongFile) -> tuple[str, str]:
+        """Store a DICOM file, and give Orthanc's word for what became of it, and the key of the instance."""
         answer = self.rest.post("/instances", content)
         answer = answer[0] if isinstance(answer, list) else answer
         return str(answer.get("Status", "")), str(answer.get("ID", ""))

@@ -6,7 +6,6 @@ import datetime
 import io
 import itertools
 import re
-import time
 import unicodedata
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydicom
-from conftest import empty
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
@@ -169,7 +167,9 @@ def _without_missing(attributes: dict[str, Any]) -> dict[str, Any]:
 def archives(draw: st.DrawFn, shared_uids: bool = True) -> list[File]:
     """Files whose patient and study tags agree within a study, and whose series tags agree within a series.
 
-    With `shared_uids` one UID may stand under several patients.
+    With `shared_uids` one UID may stand under several patients. Without, no UID has been in another archive: Orthanc's
+    DICOMweb plugin makes and keeps the metadata of a series in the background, a second after the last of it was
+    stored, and takes a series with the same UIDs for one that was deleted meanwhile.
     """
 
     def one(*choices: Any) -> Any:
@@ -182,7 +182,7 @@ def archives(draw: st.DrawFn, shared_uids: bool = True) -> list[File]:
     for place, patient in enumerate(patients):
         # The UIDs of studies and series say nothing of the patient, so they occur under several.
         for drawn in draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True)):
-            study = f"{drawn}" if shared_uids else f"{drawn}.{place}"
+            study = f"{drawn}" if shared_uids else f"{run}.{drawn}.{place}"
             script = one(*SCRIPTS)
             names, descriptions, sets = SCRIPTS[script]
             if script == "half-width":
@@ -415,13 +415,3 @@ def _about_text(draw: st.DrawFn, name: str, headers: Sequence[Dataset], plain: b
             ),
         ]
     return draw(st.sampled_from(choices))
-
-
-def empty_and_settled(server: LocalOrthanc) -> None:
-    """Delete everything, and wait until the DICOMweb plugin has done with it.
-
-    It makes and keeps the metadata of a series in the background, a second after the last of it was stored. A series
-    with the same UIDs that is stored meanwhile would be taken for the former, or be kept by halves.
-    """
-    empty(server)
-    time.sleep(1.5)

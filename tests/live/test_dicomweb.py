@@ -8,8 +8,8 @@ from typing import Any
 
 import archives as archive_tags
 import pytest
-from archives import LEVELS, archives, empty_and_settled, header_of, simple_file, store
-from conftest import MakeServer
+from archives import LEVELS, archives, header_of, simple_file, store
+from conftest import MakeServer, empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_charset_files
@@ -42,7 +42,7 @@ def over_dicomweb(server: LocalOrthanc) -> DicomWeb:
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     files = data.draw(archives(shared_uids=False))
-    empty_and_settled(server)
+    empty(server)
     store(server, *files)
     headers = [header_of(content) for content in files]
     with over_dicomweb(server) as session:
@@ -74,7 +74,7 @@ def same(one: Session, other: Session, *tags: str) -> None:
 @settings(max_examples=8, phases=PHASES)
 def test_tables_are_those_of_the_rest_api(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
-    empty_and_settled(server)
+    empty(server)
     store(server, *data.draw(archives(shared_uids=False)))
     names = [*archive_tags.INDEXED_TEXTS, *archive_tags.OTHER_TEXTS, *archive_tags.NUMBERS, *archive_tags.DATES]
     with server.connect() as session, over_dicomweb(server) as other:

@@ -1,9 +1,10 @@
 """One archive through Orthanc, through DICOMweb on it and as a folder: the same answers, to the bit.
 
-The files that pydicom ships, the traps of volume reading, and the real series beside the project. Left out of them, by
-name, is what one of the three cannot say:
+The files that pydicom ships, the traps of volume reading, the real series beside the project, and random archives. Left
+out of them, by name, is what one of the three cannot say:
 
-- the trap `UNDER_TWO_PATIENTS`: DICOMweb names a study, series or instance by its UID alone;
+- the trap `UNDER_TWO_PATIENTS`, and UIDs under several patients in random archives: DICOMweb names a study, series or
+  instance by its UID alone;
 - of pydicom's files those in `test_folder.ODD`: what real servers make of them is not what the files say;
 - labels and metadata of the server, which neither DICOMweb nor files have.
 """
@@ -16,7 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import servers_of
+from archives import archives, store
+from conftest import empty, servers_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from parity import (
     about,
     about_anything,
@@ -27,7 +31,7 @@ from parity import (
 )
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from test_dicomweb import over_dicomweb
-from test_folder_answers import ODD, PACKAGE, opened, stored
+from test_folder_answers import ODD, PACKAGE, PHASES, opened, stored
 from traps import TRAPS
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
@@ -89,3 +93,21 @@ def test_volumes(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
 
 def test_headers(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
     assert_same_files(three, range(0, three[0].instance_count, 5))
+
+
+@given(data=st.data())
+@settings(max_examples=8, phases=PHASES)
+def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    server.start()
+    empty(server)
+    files = data.draw(archives(shared_uids=False))
+    top = tmp_path_factory.mktemp("archive")
+    for number, content in enumerate(files):
+        (top / f"{number:03}").write_bytes(content)
+    store(server, *files)
+    selections = data.draw(st.lists(st.sampled_from(sorted(about_anything())), min_size=12, max_size=12, unique=True))
+    with server.connect() as orthanc, over_dicomweb(server) as dicomweb:
+        three = (orthanc, dicomweb, opened(top))
+        assert_same_tables(three)
+        for name in selections:
+            assert_same(three, name, about_anything()[name])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError
+from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError, long_files
 from simple_orthanc.phantom import as_bytes, make_series
 
 
@@ -204,3 +205,23 @@ def test_a_child_stays_the_same_object_when_it_is_refreshed(orthanc: Orthanc) ->
     twin = orthanc.copy()
     twin.selection = child.selection
     assert twin.series_count == 1
+
+
+def test_a_long_file_is_never_in_memory_as_a_whole(orthanc: Orthanc, tmp_path: Path) -> None:
+    (image,) = make_series(shape=(1, 8, 8), seed=21)
+    image.Rows, image.Columns = 5000, 4000
+    image.PixelData = np.random.default_rng(5).bytes(2 * 5000 * 4000)
+    content = as_bytes(image)
+    assert len(content) > 2 * long_files.IN_MEMORY
+    (tmp_path / "long.dcm").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "long.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("long.dcm", content)
+    for name, status in (("long.dcm", "stored"), ("long.zip", "already stored")):
+        tracemalloc.start()
+        table = orthanc.upload_file(tmp_path / name)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert table.status.tolist() == [status]
+        assert peak < long_files.IN_MEMORY / 2
+    (key,) = orthanc.rest.get("/instances")
+    assert orthanc.rest.get(f"/instances/{key}/file") == content
