@@ -23,6 +23,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from benchmarks.archive import Archive, instance_tags, orthanc_id, patient_tags, series_tags, study_tags
 
 _LEVELS = ("Patient", "Study", "Series", "Instance")
+_PLURALS = {"Study": "Studies", "Series": "Series", "Instance": "Instances"}
 _ROUTES = {"patients": "Patient", "studies": "Study", "series": "Series", "instances": "Instance"}
 _UIDS = {"StudyInstanceUID": "Study", "SeriesInstanceUID": "Series", "SOPInstanceUID": "Instance"}
 _DATE = "20200101T120000"
@@ -179,31 +180,58 @@ class StandIn:
         return self._told(level, numbers, True, bool(question.get("Short")))
 
     def _find(self, question: Mapping[str, Any]) -> list[Any]:
-        known = {"Level", "Query", "Expand", "Short", "Since", "Limit", "CaseSensitive"}
+        level = question["Level"]
+        above = {f"Parent{each}": each for each in _LEVELS[: _LEVELS.index(level)]}
+        known = {"Level", "Query", "Expand", "Short", "Since", "Limit", "CaseSensitive", "ResponseContent", *above}
         if set(question) - known or question.get("CaseSensitive"):
             raise UnknownHereError(f"find with {sorted(set(question) - known)}")
-        level = question["Level"]
         query = {_keyword(name): value for name, value in question["Query"].items() if value not in ("", "*")}
         start = question.get("Since", 0)
         stop = start + question["Limit"] if question.get("Limit") else None
-        numbers = islice(self._matching(level, query), start, stop)
-        return self._told(level, numbers, bool(question.get("Expand")), bool(question.get("Short")))
+        candidates: Iterable[int] | None = None
+        for name, parent in above.items():
+            if name in question:
+                number = self._numbers[parent].get(question[name])
+                candidates = [] if number is None else self._below(parent, [number], level)
+        numbers = islice(self._matching(level, query, candidates), start, stop)
+        short = bool(question.get("Short"))
+        if "ResponseContent" in question:
+            return [self._content(level, number, short, question["ResponseContent"]) for number in numbers]
+        return self._told(level, numbers, bool(question.get("Expand")), short)
 
-    def _matching(self, level: str, query: Mapping[str, str]) -> Iterable[int]:
-        """Find candidates by the most telling tag, and look at the rest of the query in each."""
-        candidates: Iterable[int] = range(self._counts[level])
+    def _content(self, level: str, number: int, short: bool, wanted: Sequence[str]) -> dict[str, Any]:
+        """Tell of an object only what is asked for."""
+        parts = {
+            "MainDicomTags": ["MainDicomTags", "PatientMainDicomTags"],
+            "Parent": [f"Parent{each}" for each in _LEVELS],
+            "Children": list(_PLURALS.values()),
+            "Attachments": [],
+        }
+        if set(wanted) - set(parts):
+            raise UnknownHereError(f"ResponseContent {sorted(set(wanted) - set(parts))}")
+        names = {"ID", "Type", *(name for each in wanted for name in parts[each])}
+        found = {name: value for name, value in self._object(level, number, short).items() if name in names}
+        if "Attachments" in wanted:
+            is_file = level == "Instance"
+            found["Attachments"] = [{"ContentType": 1, "UncompressedSize": _SIZE}] if is_file else []
+        return found
+
+    def _matching(self, level: str, query: Mapping[str, str], candidates: Iterable[int] | None) -> Iterable[int]:
+        """Look at the query in each candidate; without any, in those that the most telling tag gives."""
+        tests = {keyword: _pattern(value) for keyword, value in query.items()}
+        found = self._candidates(level, query) if candidates is None else candidates
+        return (number for number in found if self._satisfies(level, number, tests))
+
+    def _candidates(self, level: str, query: Mapping[str, str]) -> Iterable[int]:
         for keyword, above in reversed(_UIDS.items()):
             if keyword in query and _LEVELS.index(above) <= _LEVELS.index(level):
                 numbers = [int(uid.rpartition(".")[2]) for uid in query[keyword].split("\\")]
                 found = [n for n in numbers if n < self._counts[above]]
                 found = [n for n in found if self._tags(above, n)[keyword] in query[keyword].split("\\")]
-                candidates = self._below(above, sorted(found), level)
-                break
-        else:
-            if "PatientName" in query:
-                candidates = self._below("Patient", sorted(self._named(query["PatientName"])), level)
-        tests = {keyword: _pattern(value) for keyword, value in query.items()}
-        return (number for number in candidates if self._satisfies(level, number, tests))
+                return self._below(above, sorted(found), level)
+        if "PatientName" in query:
+            return self._below("Patient", sorted(self._named(query["PatientName"])), level)
+        return range(self._counts[level])
 
     def _named(self, query: str) -> set[int]:
         """Find patients in the sorted names: among those that begin as the query does before its first wildcard."""
@@ -268,8 +296,7 @@ class StandIn:
         if level != "Instance":
             below = _LEVELS[_LEVELS.index(level) + 1]
             children = [self.identifier(below, each) for each in self._below(level, [number], below)]
-            plural = {"Study": "Studies", "Series": "Series", "Instance": "Instances"}[below]
-            found |= {plural: children, "IsStable": True, "LastUpdate": _DATE}
+            found |= {_PLURALS[below]: children, "IsStable": True, "LastUpdate": _DATE}
         if level == "Study":
             found["PatientMainDicomTags"] = _written(patient_tags(chain[0][1]), short)
         elif level == "Series":

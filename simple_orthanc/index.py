@@ -349,13 +349,13 @@ _POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOri
 
 
 def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
-    """Order by number where the tag holds numbers, else as text; what is missing comes last."""
+    """Order by number where the tag holds numbers, however they are spelt, else as text; what is missing comes last."""
     text = str(value[0]) if value else ""
     if tag.vr != "IS" or not text:
         return (value is None, 0.0, text)
     # Nearly all are plain digits, and there are many of them.
     number = int(text) if text.isdecimal() and len(text) < 16 else comparable(text, tag.vr)
-    return (False, float(number) if isinstance(number, (int, float)) else 0.0, text)
+    return (False, float(number), "") if isinstance(number, (int, float)) else (False, 0.0, text)
 
 
 def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:

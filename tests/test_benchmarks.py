@@ -29,6 +29,7 @@ from simple_orthanc.local import LocalOrthanc
 SMALL = Archive(300)
 # What is not the same in two archives with the same content, or not known to the stand-in.
 VOLATILE = {"LastUpdate", "IsStable", "FileUuid", "FileSize", "IndexInSeries"}
+VOLATILE |= {"Uuid", "CompressedMD5", "CompressedSize", "UncompressedMD5", "UncompressedSize"}
 
 
 @given(st.integers(1, 3_000_000))
@@ -216,6 +217,12 @@ QUESTIONS: list[tuple[str, dict[str, Any] | None]] = [
         {"Level": "Instance", "Query": {"SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.2.3"}, "Expand": True},
     ),
     ("/tools/find", {"Level": "Patient", "Query": {"PatientID": "*"}, "Expand": True}),
+    *(
+        ("/tools/find", {"Level": level, "Query": {}, "Short": True, "ResponseContent": ["MainDicomTags", *more]})
+        for level, more in {"Study": ["Parent"], "Series": ["Parent", "Children"], "Instance": ["Attachments"]}.items()
+    ),
+    ("/tools/find", {"Level": "Series", "Query": {}, "ParentStudy": STUDY_ID, "ResponseContent": ["Parent"]}),
+    ("/tools/find", {"Level": "Instance", "Query": {}, "ParentStudy": STUDY_ID, "ResponseContent": []}),
     ("/tools/find", {"Level": "Patient", "Query": {"PatientName": "nobody"}, "Expand": True}),
     ("/tools/bulk-content", {"Resources": [STUDY_ID], "Level": "Study", "Short": True, "Metadata": False}),
 ]

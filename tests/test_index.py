@@ -222,6 +222,19 @@ def test_the_order_is_the_same_whatever_the_source_gives_first(shuffled: list[Da
         assert index.ordered(level, index.everything(level)) == above
 
 
+def test_numbers_stand_by_their_value_however_they_are_spelt() -> None:
+    numbers = {"a": "02", "b": "2", "c": "+2", "d": "1", "e": "010", "f": "9", "g": None, "h": "0000000000000000002"}
+    datasets = [
+        instance(1, study="1", series=str(place), **({} if number is None else {"SeriesNumber": number}))
+        for place, number in enumerate(numbers.values())
+    ]
+    index = Index(MemorySource(datasets))
+    found = index.ordered("series", index.everything("series"))
+    assert texts(index, "SeriesInstanceUID", "series", found) == [
+        f"1.2.1.{place}" for place in (3, 0, 1, 2, 7, 5, 4, 6)
+    ]
+
+
 AXIAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
 
 

@@ -36,7 +36,7 @@ def read_label(capabilities: Capabilities, description: str, find: Find, name: s
         raise UnsupportedError(f"Labels came with Orthanc 1.12.0; {description} is Orthanc {version}, and keeps none.")
     found: Attached = {}
     for level in LEVELS:
-        answers = find(level, {}, Labels=[name], LabelsConstraint="All")
+        answers = find(level, {}, Labels=[name], LabelsConstraint="All", ResponseContent=["Labels"])
         found[level] = {answer["ID"]: (name,) for answer in answers if name in answer.get("Labels", ())}
     return found
 
