@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,9 +96,9 @@ def _candidates() -> Iterator[dict[str, Any]]:
 
 
 def fill(
-    recipes: Sequence[Recipe], target: Path, archive: Archive, numbers: range, series: Sequence[Images]
-) -> dict[str, Path]:
-    """Make one storage folder per version, all with the same instances.
+    recipes: Sequence[Recipe], target: Path, archive: Archive, count: int, series: Callable[[], Sequence[Images]]
+) -> None:
+    """Make one storage folder per version, named by it, all with the same instances.
 
     Parameters
     ----------
@@ -106,40 +106,27 @@ def fill(
         The versions.
     target : Path
         Where the folders go.
-    archive, numbers : Archive, range
-        Which small instances.
-    series : sequence of Images
-        Which further series.
-
-    Returns
-    -------
-    dict
-        Version to folder.
+    archive, count : Archive, int
+        How many of the small instances.
+    series : callable
+        Gives further series; called once the small instances are stored.
     """
-    pieces = [
-        range(start, min(start + _IN_ONE_ZIP, numbers.stop))
-        for start in range(numbers.start, numbers.stop, _IN_ONE_ZIP)
-    ]
+    pieces = [range(start, min(start + _IN_ONE_ZIP, count)) for start in range(0, count, _IN_ONE_ZIP)]
     zips = [archive.zipped(piece) for piece in pieces]
 
     def one(recipe: Recipe) -> None:
-        folder = workshop / recipe.version
+        folder = target / recipe.version
         # A plugin would make a cache for each of the many series, which takes longer than storing them.
         with recipe.server(folder, SyncStorageArea=False, StableAge=3600, Plugins=[]) as server:
             store(server.url, zips)
+        further = series()
         with recipe.server(folder, SyncStorageArea=False, StableAge=1) as server:
-            for images in series:
+            for images in further:
                 store(server.url, [path.read_bytes() for path in images.files])
-            _wait_for_caches(server.url, series)
+            _wait_for_caches(server.url, further)
 
-    with _workshop(target) as workshop:
-        with ThreadPoolExecutor(len(recipes)) as pool:
-            list(pool.map(one, recipes))
-        folders = {recipe.version: target / recipe.version for recipe in recipes}
-        for version, folder in folders.items():
-            if workshop / version != folder:
-                shutil.copytree(workshop / version, folder)
-    return folders
+    with ThreadPoolExecutor(len(recipes)) as pool:
+        list(pool.map(one, recipes))
 
 
 def _wait_for_caches(url: str, series: Sequence[Images]) -> None:
@@ -155,8 +142,8 @@ def _wait_for_caches(url: str, series: Sequence[Images]) -> None:
 
 
 @contextmanager
-def _workshop(target: Path) -> Iterator[Path]:
-    """Give a folder in memory, or else the target itself.
+def workshop(target: Path) -> Iterator[Path]:
+    """Give a folder in memory, of which all is moved to the target at the end; or else the target itself.
 
     Servers that run in a system of their own see no other folder than those for temporary files.
     """
@@ -168,6 +155,7 @@ def _workshop(target: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix="simple-orthanc-bench-", dir=_MEMORY) as folder:
             yield Path(folder)
+            shutil.copytree(folder, target, dirs_exist_ok=True)
     finally:
         if before is None:
             del os.environ["TMPDIR"]

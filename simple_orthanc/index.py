@@ -313,12 +313,16 @@ class Index:
         InstanceNumber, SOPInstanceUID.
         """
         keys = list(keys)
+        if len(keys) < 2:
+            return keys
         columns: list[Sequence[Any]] = []
         if level != "study":
             above = LEVELS[depth(level) - 1]
             owners = self.up(level, keys, above)
-            ranks = {key: place for place, key in enumerate(self.ordered(above, list(dict.fromkeys(owners))))}
-            columns.append([ranks[owner] for owner in owners])
+            distinct = list(dict.fromkeys(owners))
+            if len(distinct) > 1:
+                ranks = {key: place for place, key in enumerate(self.ordered(above, distinct))}
+                columns.append([ranks[owner] for owner in owners])
         if level == "instance":
             columns.append(self._positions(keys))
         for tag in _ORDER[level]:
