@@ -18,8 +18,10 @@ What the server is trusted with, and why
 
 from __future__ import annotations
 
+import math
 import re
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -49,6 +51,8 @@ from simple_orthanc.workers import Room, map_ordered
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
+# Seconds for which a count of everything is believed.
+_A_MOMENT = 5.0
 # So many pages of a find are asked for at once, where there are enough objects for it to pay.
 _PAGES_AT_ONCE = 4
 _WORTH_PAGES_AT_ONCE = 4000
@@ -86,6 +90,7 @@ class OrthancSource:
         self.rest = Rest(transport)
         self._last: int | None = None
         self._counted: Mapping[Level, int] = {}
+        self._counted_at = -math.inf
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._scanner, self._room = Scanner(), Room()
@@ -100,8 +105,15 @@ class OrthancSource:
         return self.transport.requests
 
     def counts(self) -> Mapping[Level, int]:
-        self._counted = count_all(self.transport)
-        return self._counted
+        return self._note(count_all(self.transport))
+
+    def _note(self, counts: Mapping[Level, int]) -> Mapping[Level, int]:
+        self._counted, self._counted_at = counts, time.monotonic()
+        return counts
+
+    def _counts_just_now(self) -> Mapping[Level, int]:
+        """Count everything, unless that was done a moment ago: what was stored since is for `changes` to tell."""
+        return self._counted if time.monotonic() - self._counted_at < _A_MOMENT else self.counts()
 
     def revision(self) -> Revision:
         last, self._last = self._last, None
@@ -112,7 +124,10 @@ class OrthancSource:
         self._last = read_last(self.transport)
 
     def changes(self, since: Revision) -> Changes:
-        return read_changes(self.transport, since)
+        changes = read_changes(self.transport, since)
+        if changes.revision.counts is not None:
+            self._note(changes.revision.counts)
+        return changes
 
     def indexed(self, tag: Tag) -> Level | None:
         return LEVEL_OF.get(tag.name)
@@ -124,7 +139,7 @@ class OrthancSource:
         if not self.rest.capabilities.extended_find:
             yield from self._to_rows(level, self._listed(level))
             return
-        total = (self._counted or self.counts())[level]
+        total = self._counts_just_now()[level]
         answers = self._find_at_once(level, {}, total)
         # Some were deleted since, and others may have moved into the pages that had been read.
         if len(answers) < total and len(answers) < self.counts()[level]:
@@ -261,7 +276,7 @@ class OrthancSource:
 
         It was not if this server has given more, or gives one behind so many of all that there are.
         """
-        counts = self._counted or self.counts()
+        counts = self._counts_just_now()
         if found < largest or counts[level] <= found:
             return False
         # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
@@ -498,6 +513,8 @@ class OrthancSource:
         self.rest = Rest(self.transport)
         self._scanner, self._room = Scanner(), Room()
         self._lock = threading.Lock()
+        # Another process has another clock.
+        self._counted_at = -math.inf
 
     def __repr__(self) -> str:
         return f"<Orthanc at {self.description}>"

@@ -100,6 +100,21 @@ def test_pages_are_read_to_the_end(
     assert empty_server.connect().select(SeriesInstanceUID="1.2.3.*").instance_count == 12
 
 
+@pytest.mark.parametrize("later", ["refreshed", "a minute later"])
+def test_what_came_after_the_counting_is_listed(
+    empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.PAGE", 4)
+    store(empty_server, simple_file(0))
+    assert orthanc.series_count == 1
+    store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number}") for number in range(1, 15)))
+    if later == "refreshed":
+        orthanc.refresh()
+    else:
+        monkeypatch.setattr("simple_orthanc.sources.orthanc._A_MOMENT", -1.0)
+    assert len(orthanc.SeriesInstanceUIDs) == 15
+
+
 def test_reading_many_files_warns_beforehand_and_can_be_interrupted(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
