@@ -157,7 +157,7 @@ def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
             continue
     return {
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
         "load before": [round(each, 2) for each in os.getloadavg()],
         "packages": versions,

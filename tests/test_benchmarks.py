@@ -99,7 +99,7 @@ def test_contestants_take_turns() -> None:
 
 
 def test_what_takes_long_is_run_less_often() -> None:
-    seconds = {"quick": 0.1, "long": 6.0, "longest": 61.0}
+    seconds = {"quick": 0.1, "long": 6.0, "longest": 31.0}
     ways = {name: Contestant(lambda each=each: Elsewhere(each, "")) for name, each in seconds.items()}  # type: ignore[misc]
     timings = interleaved(ways, 5)
     assert {name: len(timing.seconds) for name, timing in timings.items()} == {"quick": 5, "long": 2, "longest": 1}
