@@ -107,7 +107,7 @@ def test_what_came_after_the_counting_is_listed(
     monkeypatch.setattr("simple_orthanc.sources.orthanc.PAGE", 4)
     store(empty_server, simple_file(0))
     assert orthanc.series_count == 1
-    store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number}") for number in range(1, 15)))
+    store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number}") for number in range(5, 19)))
     if later == "refreshed":
         orthanc.refresh()
     else:
