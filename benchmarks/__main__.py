@@ -62,15 +62,15 @@ class Data:
 def build(folder: Path, size: Size, recipes: Sequence[Recipe]) -> Data:
     """Make the files, and fill a server with few and one with many instances for each version, all side by side."""
     archive, servers = Archive(size.instances), folder / "servers"
-    with workshop(servers) as place, ThreadPoolExecutor(3) as pool:
-        made = pool.submit(lambda: Data(servers / "few", servers / "many", _make_series(folder, size)))
+    data = Data(servers / "few", servers / "many", _make_series(folder, size))
+    with workshop(servers) as place, ThreadPoolExecutor(2) as pool:
         filling = [
-            pool.submit(fill, recipes, place / "few", archive, size.few_instances, lambda: made.result().few_series),
-            pool.submit(fill, recipes, place / "many", archive, size.instances, lambda: made.result().series),
+            pool.submit(fill, recipes, place / "few", archive, size.few_instances, data.few_series),
+            pool.submit(fill, recipes, place / "many", archive, size.instances, data.series),
         ]
         for each in filling:
             each.result()
-    return made.result()
+    return data
 
 
 def _make_series(folder: Path, size: Size) -> tuple[Images, ...]:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,9 +95,7 @@ def _candidates() -> Iterator[dict[str, Any]]:
         yield {"program": program, "config": {"Plugins": ["/" + str(path.relative_to(inside)) for path in plugins]}}
 
 
-def fill(
-    recipes: Sequence[Recipe], target: Path, archive: Archive, count: int, series: Callable[[], Sequence[Images]]
-) -> None:
+def fill(recipes: Sequence[Recipe], target: Path, archive: Archive, count: int, series: Sequence[Images]) -> None:
     """Make one storage folder per version, named by it, all with the same instances.
 
     Parameters
@@ -108,8 +106,8 @@ def fill(
         Where the folders go.
     archive, count : Archive, int
         How many of the small instances.
-    series : callable
-        Gives further series; called once the small instances are stored.
+    series : sequence of Images
+        Which further series.
     """
     pieces = [range(start, min(start + _IN_ONE_ZIP, count)) for start in range(0, count, _IN_ONE_ZIP)]
     zips = [archive.zipped(piece) for piece in pieces]
@@ -119,11 +117,10 @@ def fill(
         # A plugin would make a cache for each of the many series, which takes longer than storing them.
         with recipe.server(folder, SyncStorageArea=False, StableAge=3600, Plugins=[]) as server:
             store(server.url, zips)
-        further = series()
         with recipe.server(folder, SyncStorageArea=False, StableAge=1) as server:
-            for images in further:
+            for images in series:
                 store(server.url, [path.read_bytes() for path in images.files])
-            _wait_for_caches(server.url, further)
+            _wait_for_caches(server.url, series)
 
     with ThreadPoolExecutor(len(recipes)) as pool:
         list(pool.map(one, recipes))

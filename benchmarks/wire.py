@@ -51,8 +51,14 @@ class Wire:
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(self._netloc, timeout=600)
             self._opened.append(connection)
-        connection.request(method, path, body)
-        answer = connection.getresponse()
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+        except ConnectionError:
+            # The server has closed a connection that was kept for too long. What is asked here may be asked twice.
+            connection.close()
+            connection.request(method, path, body)
+            answer = connection.getresponse()
         content: bytes = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:200]!r}")
