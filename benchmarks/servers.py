@@ -140,7 +140,7 @@ def _wait_for_caches(url: str, series: Sequence[Images]) -> None:
 
 @contextmanager
 def workshop(target: Path) -> Iterator[Path]:
-    """Give a folder in memory, of which all is moved to the target at the end; or else the target itself.
+    """Give a folder in memory, of which all is copied to the target at the end; or else the target itself.
 
     Servers that run in a system of their own see no other folder than those for temporary files.
     """

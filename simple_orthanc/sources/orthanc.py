@@ -276,8 +276,10 @@ class OrthancSource:
 
         It was not if this server has given more, or gives one behind so many of all that there are.
         """
+        if found < largest:
+            return False
         counts = self._counts_just_now()
-        if found < largest or counts[level] <= found:
+        if counts[level] <= found:
             return False
         # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
         alike = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
