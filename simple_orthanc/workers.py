@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 # Orthanc serves fifty requests at once by default; eight keep two cores of a client busy and leave room for others.
 WORKERS = 8
 _SECONDS_BEFORE_PROGRESS = 1.0
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def map_ordered(
@@ -106,7 +107,9 @@ def run_all(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            # Ctrl-C does not end a wait without limit on Windows, nor where another thread received the signal.
+            while thread.is_alive():
+                thread.join(_SECONDS_BETWEEN_LOOKS)
     except BaseException as error:
         errors.insert(0, error)
         for thread in threads:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from simple_orthanc import Orthanc
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A run in the background of a shell is started with Ctrl-C ignored, and so would be the programs it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -85,7 +85,11 @@ def test_a_file_that_is_cut_before_its_pixels_is_not_read(length: int) -> None:
 
 def test_equal_elements_are_kept_once_and_never_shared_once_converted() -> None:
     scanner = Scanner()
-    contents = [as_bytes(dataset) for dataset in make_series((3, 4, 4))]
+    datasets = make_series((3, 4, 4))
+    for number, dataset in enumerate(datasets):
+        # Of one length, as those of a real series mostly are: else all behind it stands elsewhere in the file.
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}"
+    contents = [as_bytes(dataset) for dataset in datasets]
     headers = []
     for content in contents:
         found = scanner.scan(content)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -160,20 +161,31 @@ def test_run_all_ends_at_the_first_error() -> None:
     assert len(begun) < 10_000
 
 
-def test_run_all_is_ended_by_ctrl_c() -> None:
+def to_the_program() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def to_this_thread() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [to_the_program, to_this_thread])
+def test_run_all_is_ended_by_ctrl_c(interrupt: Callable[[], None]) -> None:
     begun: list[int] = []
-    ready = threading.Event()
+    waiting = threading.Event()
 
     def slow(item: int) -> None:
         begun.append(item)
-        ready.set()
+        # By then the caller waits for the threads.
+        if item == 20:
+            waiting.set()
         time.sleep(0.02)
 
-    def interrupt() -> None:
-        ready.wait()
-        signal.raise_signal(signal.SIGINT)
+    def press() -> None:
+        waiting.wait()
+        interrupt()
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
         workers.run_all(slow, range(10_000), workers=2)
     count = len(begun)
