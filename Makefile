@@ -50,7 +50,8 @@ bench: $(INSTALLED) orthanc
 
 bench-peers: $(INSTALLED) orthanc
 	@benchmarks/peers/make-environment "$(PYTHON)"
-	$(BIN)/python -m benchmarks --json benchmarks/results/bench-peers.json --peers .venv-peers/bin/python
+	@$(BIN)/python -m benchmarks --json benchmarks/results/bench-peers.json --peers .venv-peers/bin/python; \
+		status=$$?; $(BIN)/python -m benchmarks.summary --write && exit $$status
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

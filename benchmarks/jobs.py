@@ -32,7 +32,7 @@ FLOOR = "floor"
 # A way that would take longer than this is measured on a sample of its requests.
 _SAMPLED_FROM = 20.0
 _PROBE = 20
-_SAMPLE = 100
+_SAMPLE = 50
 # All of an archive is read in each round, for seconds.
 _ROUNDS_OF_LONG = 3
 

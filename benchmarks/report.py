@@ -104,7 +104,7 @@ def table(jobs: Sequence[Job]) -> str:
             lines.append(_row(title, name, timing, ours))
             title = ""
         for name, value in job.figures.items():
-            lines.append(f"| {title} | {name} | {_number(value)} | | | | |")
+            lines.append(f"| {title} | {name} | {figure(value)} | | | | |")
             title = ""
     return "\n".join(lines)
 
@@ -113,12 +113,12 @@ def _row(title: str, name: str, timing: Timing, ours: Timing | None) -> str:
     remarks = "; ".join(filter(None, ("**wrong result**" if timing.right is False else "", timing.error, timing.note)))
     if timing.median is None:
         return f"| {title} | {name} | | | 0 | | {_one_line(remarks)} |"
-    spread = f"{_seconds(min(timing.seconds))} to {_seconds(max(timing.seconds))}"
+    spread = f"{seconds(min(timing.seconds))} to {seconds(max(timing.seconds))}"
     ratio = ""
     if ours is not None and ours is not timing and ours.median is not None:
-        ratio = _number(ours.median / timing.median)
+        ratio = figure(ours.median / timing.median)
     return (
-        f"| {title} | {name} | {_seconds(timing.median)} | {spread} | {len(timing.seconds)} | {ratio} | "
+        f"| {title} | {name} | {seconds(timing.median)} | {spread} | {len(timing.seconds)} | {ratio} | "
         f"{_one_line(remarks)} |"
     )
 
@@ -128,10 +128,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     lines = ["| bar | at most | measured | |", "|---|---:|---:|---|"]
     for verdict in verdicts:
         bar = verdict.bar
-        aim = f" (aim {_number(bar.aim)})" if bar.aim is not None else ""
-        measured = "" if verdict.measured is None else _number(verdict.measured)
+        aim = f" (aim {figure(bar.aim)})" if bar.aim is not None else ""
+        measured = "" if verdict.measured is None else figure(verdict.measured)
         state = "met" if verdict.met else "**MISSED**" + (f": {_one_line(verdict.reason)}" if verdict.reason else "")
-        lines.append(f"| {bar.job}: {bar.against} | {_number(bar.at_most)}{aim} | {measured} | {state} |")
+        lines.append(f"| {bar.job}: {bar.against} | {figure(bar.at_most)}{aim} | {measured} | {state} |")
     return "\n".join(lines)
 
 
@@ -140,9 +140,7 @@ def missed(verdicts: Iterable[Verdict], version_name: str) -> list[str]:
     named = []
     for verdict in verdicts:
         if not verdict.met:
-            found = (
-                verdict.reason or f"{_number(verdict.measured or math.nan)} instead of {_number(verdict.bar.at_most)}"
-            )
+            found = verdict.reason or f"{figure(verdict.measured or math.nan)} instead of {figure(verdict.bar.at_most)}"
             named.append(f"{version_name}: {verdict.bar.job}, against {verdict.bar.against}: {_one_line(found)}")
     return named
 
@@ -176,11 +174,13 @@ def write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """Write a time."""
     return f"{value * 1000:.1f} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
-def _number(value: float) -> str:
+def figure(value: float) -> str:
+    """Write a ratio, a count or a size."""
     if math.isnan(value):
         return ""
     if value == int(value) and abs(value) < 1e15:

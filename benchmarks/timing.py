@@ -11,7 +11,7 @@ from typing import Any
 
 ROUNDS = 5
 # From how many seconds on a contestant is run how often at most.
-_FEWER_ROUNDS = ((30.0, 1), (5.0, 2))
+_FEWER_ROUNDS = ((10.0, 1), (5.0, 2))
 
 
 class SkippedError(Exception):
@@ -91,7 +91,7 @@ def interleaved(contestants: Mapping[str, Contestant], rounds: int = ROUNDS) -> 
     contestants : mapping
         Name to contestant. Each round begins with another one.
     rounds : int
-        How often each is run; one that took more than five seconds twice at most, more than half a minute once.
+        How often each is run; one that took more than five seconds twice at most, more than ten once.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
-from benchmarks import growth, jobs, report, stand_in
+from benchmarks import growth, jobs, report, stand_in, summary
 from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, series_tags
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
@@ -99,7 +99,7 @@ def test_contestants_take_turns() -> None:
 
 
 def test_what_takes_long_is_run_less_often() -> None:
-    seconds = {"quick": 0.1, "long": 6.0, "longest": 31.0}
+    seconds = {"quick": 0.1, "long": 6.0, "longest": 11.0}
     ways = {name: Contestant(lambda each=each: Elsewhere(each, "")) for name, each in seconds.items()}  # type: ignore[misc]
     timings = interleaved(ways, 5)
     assert {name: len(timing.seconds) for name, timing in timings.items()} == {"quick": 5, "long": 2, "longest": 1}
@@ -226,6 +226,49 @@ QUESTIONS: list[tuple[str, dict[str, Any] | None]] = [
     ("/tools/find", {"Level": "Patient", "Query": {"PatientName": "nobody"}, "Expand": True}),
     ("/tools/bulk-content", {"Resources": [STUDY_ID], "Level": "Study", "Short": True, "Metadata": False}),
 ]
+
+
+def test_the_tables_of_the_readme_are_those_of_the_run() -> None:
+    text = summary.README.read_text(encoding="utf-8")
+    run = json.loads(summary.RUN.read_text(encoding="utf-8"))
+    assert summary.written(text, run) == text
+
+
+def test_a_summary_says_what_failed_and_what_is_wrong() -> None:
+    timings = {
+        OURS: {"seconds": [0.5], "median": 0.5, "right": True},
+        "floor": {"seconds": [0.25], "median": 0.25},
+        "PyOrthanc": {"seconds": [5.0], "median": 5.0, "right": False},
+        "beren": {"seconds": [], "median": None, "error": "it does not"},
+    }
+    growing = {"timings": {"9 instances": {"median": 0.01}}, "figures": {"requests, 9 instances": 6}}
+    run = {
+        "date": "2026-01-02T03:04:05+00:00",
+        "minutes": 7.4,
+        "python": "3.11",
+        "processors": 2,
+        "packages": {"numpy": "2"},
+        "orthanc": {
+            "1.12": {
+                "jobs": [
+                    {"job": "volume", "title": "a volume", "timings": timings, "figures": {}},
+                    {"job": "upload", "title": "an upload", "timings": {OURS: {"median": None}}, "figures": {}},
+                    {"job": "growth", "title": "growth", **growing},
+                ],
+                "bars": [
+                    {"job": "volume", "against": "floor", "at_most": 1.4, "measured": 2.0, "met": False},
+                    {"job": "upload", "against": "plain loop", "at_most": 1.0, "measured": None, "met": False},
+                ],
+            }
+        },
+    }
+    lines = summary.summary(run).splitlines()
+    assert lines[0].startswith("2026-01-02, in 7 minutes. Python 3.11, 2 processors. numpy 2.")
+    assert "| a volume | 0.50 s | 2 |  |  |  | 0.10 (wrong result) |  |  |  |  |" in lines
+    assert "| an upload | failed |  |  |  |  |  |  |  |  |  |" in lines
+    assert "| volume: floor | 1.40 | 2 | **missed** |" in lines
+    assert "| upload: plain loop | 1 |  | **missed** |" in lines
+    assert lines[-1] == "| 1.12 | 6 requests, 10.0 ms |"
 
 
 def test_the_stand_in_answers_as_orthanc_does(empty_server: LocalOrthanc, imitation: str) -> None:
