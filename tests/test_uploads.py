@@ -607,3 +607,40 @@ def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> 
     path.write_bytes(FILE[:200])
     report = one(Server().run([Job(job.path, None, lambda: content)]))
     assert (report.status, report.message) == ("failed", "cannot be read: it has become shorter")
+
+
+@pytest.mark.usefixtures("_long")
+def test_a_long_file_that_can_only_be_sent_as_a_whole_is_a_row_where_it_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(FILE)
+    (job,) = jobs_for(path)
+    assert isinstance(job, Job)
+    content = job.read()
+    path.write_bytes(FILE[:200])
+
+    def store(file: bytes | LongFile) -> tuple[str, str]:
+        return "Success", str(len(file if isinstance(file, bytes) else file.whole()))
+
+    server = Server()
+    pending = [Job(job.path, None, lambda: content), Job(None, None, lambda: OTHER)]
+    reports = Uploader(store, server.checksum, server.alive).run(pending, True)
+    assert [report.status for report in reports] == ["failed", "stored"]
+    assert reports[0].message == "cannot be read: it has become shorter"
+
+
+@pytest.mark.usefixtures("_long")
+def test_a_long_file_that_is_gone_before_it_is_compared_is_stored_already(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(FILE)
+    server = Server()
+    assert one(server.upload(path)).status == "stored"
+    held = server.checksum
+
+    def checksum(key: str) -> str | None:
+        path.unlink()
+        return held(key)
+
+    report = one(Uploader(server.store, checksum, server.alive).run(jobs_for(path), True))
+    assert report.status == "already stored"
+    assert report.message.startswith("not compared with what the server holds: ")
+    assert "No such file" in report.message

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -159,6 +161,34 @@ def test_run_all_ends_at_the_first_error() -> None:
     with pytest.raises(ValueError, match="five"):
         workers.run_all(fail, range(10_000), workers=2)
     assert len(begun) < 10_000
+
+
+def test_an_error_keeps_nothing_of_the_work_in_memory() -> None:
+    class Large:
+        pass
+
+    def fail(large: Large) -> None:
+        raise ValueError("no")
+
+    gc.disable()
+    try:
+        large = Large()
+        left = weakref.ref(large)
+        with pytest.raises(ValueError, match="no"):
+            workers.run_all(fail, [large, large], workers=2)
+        del large
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_room_is_used_again_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_LARGEST_KEPT", 100)
+    room = workers.Room()
+    assert room(100).obj is room(10).obj
+    large = weakref.ref(room(101))
+    assert large() is None
+    assert len(room(100).obj) == 100
 
 
 def to_the_program() -> None:

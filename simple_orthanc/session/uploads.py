@@ -230,6 +230,11 @@ class Uploader:
         is_dicom = looks_like_dicom(beginning)
         try:
             return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
+        except OSError:
+            # It is read once more where it must be sent as a whole.
+            if not isinstance(content, LongFile) or content.failure is None:
+                raise
+            return replace(report, message=f"cannot be read: {content.failure}")
         finally:
             if isinstance(content, LongFile):
                 content.close()
@@ -273,11 +278,13 @@ class Uploader:
             return replace(report, message=f"the server answered {word!r}")
         try:
             held = self._checksum(key)
-        except ServerError as error:
-            # A server may be told to keep no checksums.
-            message = f"not compared with what the server holds: {error.details or error.message}"
+            is_held = held is None or held == _md5(content)
+        except (ServerError, OSError) as error:
+            # A server may be told to keep no checksums, and the file may be gone meanwhile.
+            reason = (error.details or error.message) if isinstance(error, ServerError) else error
+            message = f"not compared with what the server holds: {reason}"
             return replace(report, status="already stored", message=message)
-        if held is None or held == _md5(content):
+        if is_held:
             return replace(report, status="already stored")
         return replace(
             report,

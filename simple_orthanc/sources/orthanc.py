@@ -18,10 +18,8 @@ What the server is trusted with, and why
 
 from __future__ import annotations
 
-import math
 import re
 import threading
-import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -51,8 +49,6 @@ from simple_orthanc.workers import Room, map_ordered
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
-# Seconds for which a count of everything is believed.
-_A_MOMENT = 5.0
 # So many pages of a find are asked for at once, where there are enough objects for it to pay.
 _PAGES_AT_ONCE = 4
 _WORTH_PAGES_AT_ONCE = 4000
@@ -90,7 +86,6 @@ class OrthancSource:
         self.rest = Rest(transport)
         self._last: int | None = None
         self._counted: Mapping[Level, int] = {}
-        self._counted_at = -math.inf
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
         self._scanner, self._room = Scanner(), Room()
@@ -105,15 +100,8 @@ class OrthancSource:
         return self.transport.requests
 
     def counts(self) -> Mapping[Level, int]:
-        return self._note(count_all(self.transport))
-
-    def _note(self, counts: Mapping[Level, int]) -> Mapping[Level, int]:
-        self._counted, self._counted_at = counts, time.monotonic()
-        return counts
-
-    def _counts_just_now(self) -> Mapping[Level, int]:
-        """Count everything, unless that was done a moment ago: what was stored since is for `changes` to tell."""
-        return self._counted if time.monotonic() - self._counted_at < _A_MOMENT else self.counts()
+        self._counted = count_all(self.transport)
+        return self._counted
 
     def revision(self) -> Revision:
         last, self._last = self._last, None
@@ -126,7 +114,7 @@ class OrthancSource:
     def changes(self, since: Revision) -> Changes:
         changes = read_changes(self.transport, since)
         if changes.revision.counts is not None:
-            self._note(changes.revision.counts)
+            self._counted = changes.revision.counts
         return changes
 
     def indexed(self, tag: Tag) -> Level | None:
@@ -139,22 +127,30 @@ class OrthancSource:
         if not self.rest.capabilities.extended_find:
             yield from self._to_rows(level, self._listed(level))
             return
-        total = self._counts_just_now()[level]
-        answers = self._find_at_once(level, {}, total)
-        # Some were deleted since, and others may have moved into the pages that had been read.
-        if len(answers) < total and len(answers) < self.counts()[level]:
-            answers = self._find(level, {})
-        yield from self._to_rows(level, answers)
+        ids = self._ids(level)
+        answers = {answer["ID"]: answer for answer in self._find_at_once(level, {}, len(ids))}
+        yield from self._to_rows(level, [*answers.values(), *self._by_id(level, ids - answers.keys())])
 
-    def _listed(self, level: Level) -> Iterator[dict[str, Any]]:
+    def _ids(self, level: Level) -> set[str]:
+        """Tell what there is, at one moment and whole: what comes later is for `changes` to tell.
+
+        Of pages it takes several, and what is stored or deleted meanwhile moves others from one into another, where
+        they may be missed; a find is also cut by LimitFindResults.
+        """
+        return set(self.transport.json("GET", f"/{ROUTE[level]}"))
+
+    def _listed(self, level: Level) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
         since = 0
         while True:
             params = {"expand": "", "short": "", "since": since, "limit": PAGE}
             page = self.transport.json("GET", f"/{ROUTE[level]}", params=params)
-            yield from page
+            found.update((answer["ID"], answer) for answer in page)
             if len(page) < PAGE:
-                return
+                break
             since += len(page)
+        missing = self._ids(level) - found.keys() if since else ()
+        return [*found.values(), *self._by_id(level, missing)]
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
         seen: set[str] = set()
@@ -190,17 +186,26 @@ class OrthancSource:
             more: dict[str, Any] = {_PARENT[level]: parent.key}
             return self._to_rows(level, self._find_expected(level, {}, parent.children, **more))
         path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent.key}/{ROUTE[level]}"
-        return self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
+        try:
+            return self._to_rows(level, self.transport.json("GET", path, params={"expand": "", "short": ""}))
+        except NotFoundError:
+            # Deleted meanwhile: there is nothing below it, as a find would say.
+            return []
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         if len(keys) > _BY_ID:
             wanted = set(keys)
             yield from (row for row in self.listing(level) if row.key in wanted)
-            return
+        else:
+            yield from self._to_rows(level, self._by_id(level, keys))
+
+    def _by_id(self, level: Level, keys: Iterable[str]) -> list[dict[str, Any]]:
+        """Give what the server says of objects, and nothing of one that is gone."""
+        found: list[dict[str, Any]] = []
         for batch in batches(list(keys), _BY_ID):
             body = {"Resources": list(batch), "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
-            answers = self.transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
-            yield from self._to_rows(level, answers)
+            found += filter(None, self.transport.json("POST", "/tools/bulk-content", body=body, idempotent=True))
+        return found
 
     def _find(
         self, level: Level, query: dict[str, str], expected: Collection[str] = (), **more: Any
@@ -221,7 +226,7 @@ class OrthancSource:
             if len(answers) == before or len(page) < (largest if pages_whole else PAGE):
                 break
         if not pages_whole and self._is_cut(level, len(answers), largest):
-            return list(self._listed(level))
+            return self._listed(level)
         return list(answers.values())
 
     def _find_expected(
@@ -237,8 +242,8 @@ class OrthancSource:
     def _find_at_once(self, level: Level, query: dict[str, str], total: int, **more: Any) -> list[dict[str, Any]]:
         """Find the objects that match, of which there were so many, in pages that the server makes side by side.
 
-        Only where a find can be paged to its end. What was stored since may be among them; where some were deleted
-        since, others may be missing.
+        Only where a find can be paged to its end, and where it is known what must be found: where objects are stored or
+        deleted meanwhile, others may be missing.
         """
         pages = max(1, -(-total // PAGE))
         if total >= _WORTH_PAGES_AT_ONCE:
@@ -278,7 +283,8 @@ class OrthancSource:
         """
         if found < largest:
             return False
-        counts = self._counts_just_now()
+        # What came since is for `changes` to tell, and stands behind all else in a find of such a server.
+        counts = self._counted or self.counts()
         if counts[level] <= found:
             return False
         # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
@@ -397,7 +403,11 @@ class OrthancSource:
         doubtful: dict[str, list[Tag]] = {}
 
         def ask(row: Row) -> list[tuple[str, Tag, tuple[Value, bool]]]:
-            answer = self.transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._room)
+            try:
+                answer = self.transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._room)
+            except NotFoundError:
+                # Deleted meanwhile, of which the index tells where values are missing.
+                return []
             # An element that is there, and null, is too long or binary.
             return [
                 (key, tag, _value_in_json(found, tag, null=_TOO_LONG)) for key, found in answer.items() for tag in tags
@@ -515,8 +525,6 @@ class OrthancSource:
         self.rest = Rest(self.transport)
         self._scanner, self._room = Scanner(), Room()
         self._lock = threading.Lock()
-        # Another process has another clock.
-        self._counted_at = -math.inf
 
     def __repr__(self) -> str:
         return f"<Orthanc at {self.description}>"

@@ -163,3 +163,15 @@ def test_what_was_deleted_behind_the_back_is_not_taken_for_missing(empty_server:
         known.select(EchoTime=None)
     assert known.selection == {}
     assert known.refresh().select(EchoTime=None).series_count == 2
+
+
+@pytest.mark.parametrize("series", ["1.2.3.0", ["1.2.3.0", "1.2.3.1"]])
+@pytest.mark.parametrize("keyword", ["InstanceNumber", "KVP"])
+def test_a_series_that_is_deleted_elsewhere_is_not_known_any_more(
+    empty_server: LocalOrthanc, orthanc: Orthanc, series: str | list[str], keyword: str
+) -> None:
+    store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number % 3}") for number in range(9)))
+    orthanc.refresh().select(SeriesInstanceUID=series)
+    empty_server.connect().select(SeriesInstanceUID="1.2.3.0").delete_selected_series()
+    with pytest.raises(SelectionError, match=r"3 of \d objects of level instance .* refresh\(\)"):
+        orthanc.get_dicom_tag(keyword)
