@@ -10,7 +10,6 @@ from typing import Any
 
 from simple_orthanc import tables
 from simple_orthanc.cli import tabular, terminal
-from simple_orthanc.cli.jobs import run_job
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
 from simple_orthanc.cli.source import opened
 from simple_orthanc.display import counted
@@ -136,7 +135,7 @@ def _anonymize(args: Namespace) -> int:
             # Orthanc wants to be told that a change of what identifies an object is meant.
             body["Force"] = bool(touched)
         body |= {"Keep": keep, "Remove": remove, "Replace": replace}
-        content = run_job(session.rest, "/tools/bulk-anonymize", body, "anonymizing")
+        content = session.rest.run_job("/tools/bulk-anonymize", body, label="anonymizing").get("Content") or {}
         made = content.get("Resources") or []
         _check_copies(session, made)
         rows = [_new_series(session.rest, each["ID"]) for each in made if each["Type"] == "Series"]
@@ -213,7 +212,7 @@ def _send(args: Namespace) -> int:
         kind, name = _target(session.rest, args.target)
         _narrowed(session, args, "sent")
         count = session.instance_count
-        run_job(session.rest, f"/{kind}/{_quoted(name)}/store", {"Resources": _resources(session)}, "sending")
+        session.rest.run_job(f"/{kind}/{_quoted(name)}/store", {"Resources": _resources(session)}, label="sending")
     sent = counted({"instance": count})
     sys.stdout.write(f"{sent} sent to the {'modality' if kind == 'modalities' else 'peer'} {terminal.safe(name)}\n")
     return 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.levels import LEVELS, Level
+from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import Transport
 
 __all__ = ["Capabilities", "Rest"]
@@ -138,6 +140,39 @@ class Rest:
     def delete(self, path: str, **params: Any) -> Any:
         """DELETE a route."""
         return self._send("DELETE", path, params, None)
+
+    def run_job(self, path: str, body: Mapping[str, Any] | None = None, *, label: str = "") -> dict[str, Any]:
+        """Start what the server does as a job (anonymizing, modifying, sending, archives), and wait for its end.
+
+        Ctrl-C cancels the job.
+
+        Parameters
+        ----------
+        path : str
+            The route that starts it; `Orthanc.get_orthanc_ids` gives the ids that stand in such routes.
+        body : dict, optional
+            What it is asked; that the connection is not to wait for it is added here.
+        label : str
+            What the progress bar says, which appears after a second.
+
+        Returns
+        -------
+        dict
+            The job as the server describes it at its end: ``ID``, ``Content`` and more.
+
+        Raises
+        ------
+        JobError
+            It failed, was cancelled, or left something out; the message gives the server's reason.
+
+        Examples
+        --------
+        >>> (study,) = orthanc.get_orthanc_ids("study")                                           # doctest: +SKIP
+        >>> job = orthanc.rest.run_job(f"/studies/{study}/anonymize", {"Keep": ["StudyDate"]})    # doctest: +SKIP
+        >>> job["Content"]["ID"]                                                                  # doctest: +SKIP
+        '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
+        """
+        return run_job(self.get, self.post, path, body or {}, label or path)
 
     def _send(self, method: str, path: str, params: dict[str, Any], body: Any, idempotent: bool | None = None) -> Any:
         headers = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from simple_orthanc import tables
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
 from simple_orthanc.levels import Level
 from simple_orthanc.rest import Rest
@@ -112,6 +113,30 @@ class Orthanc(ChangingSession):
     def interface(self) -> Interface:
         """What the server's own index holds."""
         return Interface(self._orthanc.main_dicom_tags)
+
+    def get_orthanc_ids(self, level: Level = "series") -> list[str]:
+        """Give Orthanc's own identifiers of what is selected, as its REST API takes them.
+
+        Parameters
+        ----------
+        level : {"patient", "study", "series", "instance"}
+            Of which objects.
+
+        Returns
+        -------
+        list of str
+            One for each selected object, in the order of the rows of ``table(level=level)``.
+
+        See Also
+        --------
+        Rest.run_job : Starts what the server does as a job, and waits for its end.
+
+        Examples
+        --------
+        >>> for series in orthanc.select(Modality="CT").get_orthanc_ids():               # doctest: +SKIP
+        ...     orthanc.rest.put(f"/series/{series}/labels/reviewed")
+        """
+        return list(self._columns(tables.check_level(level)).keys)
 
     @property
     def dicomweb(self) -> DicomWeb:

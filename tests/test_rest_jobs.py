@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from simple_orthanc import JobError
-from simple_orthanc.cli import jobs
-from simple_orthanc.cli.jobs import run_job
+from simple_orthanc.rest import jobs
+from simple_orthanc.rest.jobs import run_job
 
 
 class Server:
@@ -30,7 +30,7 @@ class Server:
 
 
 def run(server: Any) -> dict[str, Any]:
-    return run_job(server, "/peers/a/store", {"Resources": ["x"]}, "sending")
+    return run_job(server.get, server.post, "/peers/a/store", {"Resources": ["x"]}, "sending")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_a_job_is_waited_for() -> None:
         {"State": "Retry", "Progress": 40},
         {"State": "Success", "Progress": 100, "Content": {"InstancesCount": 3, "FailedInstancesCount": 0}},
     )
-    assert run(server) == {"InstancesCount": 3, "FailedInstancesCount": 0}
+    assert run(server)["Content"] == {"InstancesCount": 3, "FailedInstancesCount": 0}
     assert server.posted == [("/peers/a/store", {"Resources": ["x"], "Asynchronous": True, "Synchronous": False})]
 
 

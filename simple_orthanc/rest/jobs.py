@@ -4,47 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from simple_orthanc.errors import JobError, OrthancError
-from simple_orthanc.rest import Rest
 from simple_orthanc.workers import Progress
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
-def run_job(rest: Rest, path: str, body: dict[str, Any], label: str) -> dict[str, Any]:
-    """Start a job, and wait for its end.
-
-    Parameters
-    ----------
-    rest : Rest
-    path : str
-        The route that starts it.
-    body : dict
-        What it is asked; that it is not to be waited for is added here.
-    label : str
-        What the progress bar says.
-
-    Returns
-    -------
-    dict
-        Its ``Content``.
-
-    Raises
-    ------
-    JobError
-        It failed, was cancelled, or left something out; the message gives the server's reason.
-    """
+def run_job(
+    get: Callable[[str], Any], post: Callable[[str, Any], Any], path: str, body: Mapping[str, Any], label: str
+) -> dict[str, Any]:
+    """Start a job by ``get`` and ``post`` of a `simple_orthanc.rest.Rest`, and wait for its end: see its `run_job`."""
     # The two names are those of older and newer versions of Orthanc.
-    answer = rest.post(path, {**body, "Asynchronous": True, "Synchronous": False})
+    answer = post(path, {**body, "Asynchronous": True, "Synchronous": False})
     job = f"/jobs/{answer['ID']}"
     try:
-        state = _wait(rest, job, label)
+        state = _wait(get, job, label)
     except BaseException:
         with contextlib.suppress(OrthancError):
-            rest.post(f"{job}/cancel", {})
+            post(f"{job}/cancel", {})
         raise
     content: dict[str, Any] = state.get("Content") or {}
     failed = int(content.get("FailedInstancesCount") or 0)
@@ -58,15 +39,15 @@ def run_job(rest: Rest, path: str, body: dict[str, Any], label: str) -> dict[str
             path=path,
             details=reason,
         )
-    return content
+    return state
 
 
-def _wait(rest: Rest, job: str, label: str) -> dict[str, Any]:
+def _wait(get: Callable[[str], Any], job: str, label: str) -> dict[str, Any]:
     meter = Progress(100, label)
     shown, pause = 0, _FIRST_PAUSE
     try:
         while True:
-            state: dict[str, Any] = rest.get(job)
+            state: dict[str, Any] = get(job)
             for _ in range(shown, int(state.get("Progress") or 0)):
                 meter.step(None)
                 shown += 1
