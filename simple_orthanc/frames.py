@@ -46,6 +46,8 @@ class Plane:
         Word of each discriminator that is present to its value.
     selectable : frozenset of str
         Words of the discriminators whose keyword stands at the top level of the header, where select finds it.
+    segmentation : str
+        SegmentationType: "BINARY", "FRACTIONAL" or "LABELMAP"; "" for what is no segmentation.
     segment : int or None
         ReferencedSegmentNumber of a binary or fractional segmentation.
     """
@@ -67,9 +69,15 @@ class Plane:
     frame_of_reference: str = ""
     discriminators: Mapping[str, Value] = field(default_factory=dict, hash=False)
     selectable: frozenset[str] = frozenset()
+    segmentation: str = ""
     segment: int | None = None
     segment_name: str = ""
     frames: int = 1
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether this is a frame of a segmentation, which leaves out frames without any segment."""
+        return self.segment is not None or self.segmentation == "LABELMAP"
 
     def __str__(self) -> str:
         number = "" if self.number is None else f"InstanceNumber {self.number}, "
@@ -176,7 +184,7 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
         )
     segments = elements.items(header, "SegmentSequence")
     names = {_integer(item, "SegmentNumber"): str(item.get("SegmentLabel") or "") for item in segments}
-    labelled = elements.text(header, "SegmentationType") == "LABELMAP"
+    segmentation = elements.text(header, "SegmentationType")
     top = of_header(header)
     for frame, own in enumerate(each):
         groups = (own, shared)
@@ -187,12 +195,13 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
             common["uid"],
         )
         segment = group_item(groups, "SegmentIdentificationSequence")
-        number = None if labelled else _integer(segment, "ReferencedSegmentNumber")
+        number = None if segmentation == "LABELMAP" else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(
             frame=frame,
             **common,
             **place,
             discriminators={**top, **of_groups(groups)},
+            segmentation=segmentation,
             segment=number,
             segment_name=names.get(number, ""),
         )

@@ -87,7 +87,7 @@ def _same_kind(one: Plane, other: Plane) -> bool:
 def _kind(plane: Plane) -> Hashable:
     # Without positions nothing relates the frames of one multi-frame object to those of another, and a segmentation is
     # a thing of its own; both keep to their object.
-    alone = plane.segment is not None or (plane.position is None and plane.frames > 1)
+    alone = plane.is_sparse or (plane.position is None and plane.frames > 1)
     own = plane.instance if alone else -1
     return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, has_image_type(plane, "LOCALIZER")
 

@@ -318,6 +318,19 @@ class TestColour:
         np.testing.assert_array_equal(pixels.stored(dataset), array)
 
 
+class TestLabelMap:
+    def test_numbers_of_segments_are_taken_as_they_are(self) -> None:
+        dataset = image(np.array([[[0, 9]]], np.uint16), SegmentationType="LABELMAP", PixelPaddingValue=9)
+        scale = pixels.rescale(dataset)
+        assert (scale.is_identity, scale.unit) == (True, "label")
+        assert pixels.result_dtype([dataset], [scale]) == np.uint16
+        assert pixels.padding(dataset, pixels.stored(dataset)[0]) is None
+        assert pixels.background(dataset) == 9
+
+    def test_the_background_of_other_segmentations_is_zero(self) -> None:
+        assert pixels.background(image(np.ones((1, 1, 2), np.uint8), PixelPaddingValue=9)) == 0
+
+
 class TestPalette:
     @staticmethod
     def with_palette(

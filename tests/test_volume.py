@@ -308,7 +308,39 @@ class TestSegmentation:
         image = segmentation([(1, 0, self.left * 7), (1, 2, self.right * 3)], kind="LABELMAP")
         assert read([image]).array[:, 0].tolist() == [[7, 7, 0, 0], [0, 0, 3, 3]]
 
-    def test_packed_bits_written_by_another_library(self) -> None:
+    def test_labelmap_type_has_the_grid_of_a_binary_one(self) -> None:
+        frames = [(1, 8, self.left * 3), (1, 2, self.right * 7)]
+        found = read([segmentation(frames, kind="LABELMAP", PixelPaddingValue=0)])
+        assert found.geometry == read([segmentation(frames)]).geometry
+        assert found.spacing == (1, 1, 2)
+        assert found.origin == (0, 0, 2)
+        assert found.array[:, 0].tolist() == [[0, 0, 7, 7], [0] * 4, [0] * 4, [3, 3, 0, 0]]
+        assert (found.array.dtype, found.units) == (np.uint8, "label")
+        assert found.padding_mask is None
+        assert "2 slices have no frame: they are empty" in found.log
+        assert found.slices is not None
+        assert found.slices.index.tolist() == [0, 3]
+
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_frames_left_out_of_a_labelmap_hold_its_background(self, units: str) -> None:
+        frames = [(1, 0, np.where(self.left, 0, 255)), (1, 4, self.right)]
+        found = read([segmentation(frames, kind="LABELMAP", PixelPaddingValue=255)], units=units)
+        assert found.array[:, 0].tolist() == [[0, 0, 255, 255], [255] * 4, [0, 0, 1, 1]]
+        assert found.array.dtype == np.uint8
+        assert found.padding_mask is None
+
+    def test_times_of_a_labelmap_have_one_grid(self) -> None:
+        frames = [(1, 0, self.left), (1, 4, self.left), (1, 0, self.right), (1, 2, self.right)]
+        image = segmentation(frames, kind="LABELMAP")
+        for frame, time in zip(image.PerFrameFunctionalGroupsSequence, (1, 1, 2, 2), strict=True):
+            frame.FrameContentSequence = [Dataset()]
+            frame.FrameContentSequence[0].TemporalPositionIndex = time
+        found = read([image], dims="time")
+        assert found.coordinates == {"time": (1, 2)}
+        assert found.array.any(axis=(2, 3)).tolist() == [[True, False, True], [True, True, False]]
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_written_by_another_library(self, kind: str) -> None:
         seg = pytest.importorskip("highdicom.seg")
         from pydicom.sr.codedict import codes
 
@@ -329,7 +361,7 @@ class TestSegmentation:
         image = seg.Segmentation(
             slices,
             masks,
-            seg.SegmentationTypeValues.BINARY,
+            seg.SegmentationTypeValues[kind],
             described,
             "1.2.3",
             1,
@@ -353,6 +385,13 @@ class TestSegmentation:
     def test_two_segmentations_are_two_groups(self) -> None:
         first = segmentation([(1, 0, self.left)])
         second = segmentation([(1, 0, self.right)], like=first)
+        with pytest.raises(InconsistentSlicesError, match=r"2 groups"):
+            read([first, second])
+
+    def test_two_labelmaps_are_two_groups(self) -> None:
+        # Each numbers its segments by itself, so that they cannot be one volume even at different places.
+        first = segmentation([(1, 0, self.left)], kind="LABELMAP")
+        second = segmentation([(1, 2, self.right)], kind="LABELMAP", like=first)
         with pytest.raises(InconsistentSlicesError, match=r"2 groups"):
             read([first, second])
 
