@@ -18,7 +18,7 @@ from simple_orthanc import pixels, problems
 from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.frames import has_image_type
-from simple_orthanc.grouping import arranged
+from simple_orthanc.grouping import alike, arranged
 from simple_orthanc.stacking import Stack, on_grid, plan, unique
 
 __all__ = ["AXES", "Stack", "one", "plan", "several", "summary"]
@@ -147,12 +147,16 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
 
 
 def _label_map(stacks: Sequence[Stack]) -> Stack:
-    if len({stack.planes[0].instance for stack in stacks}) > 1:
+    # Frames of one segmentation may differ in orientation and pixel spacing too (PS3.3 C.7.6.16.2.1, C.7.6.16.2.4).
+    if len(alike([plane for stack in stacks for plane in stack.planes])) > 1:
         raise _too_many(stacks)
     pairs = sorted(
-        (place, plane.segment or 0, plane)
-        for stack in stacks
-        for place, plane in zip(stack.places, stack.planes, strict=True)
+        (
+            (place, plane.segment or 0, plane)
+            for stack in stacks
+            for place, plane in zip(stack.places, stack.planes, strict=True)
+        ),
+        key=lambda pair: pair[:2],
     )
     problems = [stack.problem for stack in stacks if stack.problem is not None]
     return replace(

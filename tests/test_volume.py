@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import handover, picture, pixels, suv, volume
 from simple_orthanc.assembly import assemble
 from simple_orthanc.errors import (
+    DuplicateSlicesError,
     InconsistentSlicesError,
     MissingSlicesError,
     PixelDecodeError,
@@ -387,6 +388,40 @@ class TestSegmentation:
         second = segmentation([(1, 0, self.right)], like=first)
         with pytest.raises(InconsistentSlicesError, match=r"2 groups"):
             read([first, second])
+
+    @pytest.mark.parametrize(
+        ("sequence", "keyword", "value", "group"),
+        [
+            ("PlaneOrientationSequence", "ImageOrientationPatient", SAGITTAL, "sagittal 1x4x4"),
+            ("PixelMeasuresSequence", "PixelSpacing", (3.0, 3.0), r"axial 1x4x4"),
+        ],
+    )
+    @pytest.mark.parametrize("numbers", [(1, 1, 1), (1, 1, 2)])
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_frames_that_lie_otherwise_are_a_group_of_their_own(
+        self, kind: str, numbers: tuple[int, ...], sequence: str, keyword: str, value: tuple[float, ...], group: str
+    ) -> None:
+        image = segmentation([(number, z, self.left) for z, number in enumerate(numbers)], kind=kind)
+        # A frame may have a functional group of its own, in place of the shared one (PS3.3 C.7.6.16.2).
+        item = Dataset()
+        put(item, keyword, value)
+        setattr(image.PerFrameFunctionalGroupsSequence[2], sequence, [item])
+        with pytest.raises(InconsistentSlicesError, match=r"2 groups.*get_volumes\(\)") as caught:
+            read([image])
+        assert [size for label, size in caught.value.groups.items() if label.startswith(group)] == [1]
+        assert [found.array.shape for found in read_all([image]).values()] == [(2, 4, 4), (1, 4, 4)]
+
+    @pytest.mark.parametrize("numbers", [(1, 1, 1), (1, 1, 2)])
+    def test_a_frame_that_is_there_twice(self, numbers: tuple[int, ...]) -> None:
+        image = segmentation([(number, z, self.left) for number, z in zip(numbers, (0, 0, 2), strict=True)])
+        with pytest.raises(DuplicateSlicesError, match=r"1 position.*0 mm: .*frame 1.*frame 2"):
+            read([image])
+
+    def test_one_frame_hardly_beside_another_of_its_segment(self) -> None:
+        # They share a place by the gaps between all frames, but not by the only one between those of the segment.
+        image = segmentation([(1, z, self.left) for z in (0, 0.01)] + [(2, z, self.right) for z in (2, 4, 6)])
+        with pytest.raises(DuplicateSlicesError, match=r"1 position"):
+            read([image])
 
     def test_two_labelmaps_are_two_groups(self) -> None:
         # Each numbers its segments by itself, so that they cannot be one volume even at different places.
