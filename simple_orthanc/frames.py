@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements, geometry
+from simple_orthanc.colour import has_palette
 from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
@@ -141,8 +142,6 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:
     frames = _count(header, "NumberOfFrames", 1)
-    # A palette becomes red, green and blue when it is applied (PS3.3 C.7.6.3.1.2).
-    palette = elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
     common: dict[str, Any] = {
         "instance": index,
         "uid": elements.text(header, "SOPInstanceUID"),
@@ -150,7 +149,7 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "series": elements.text(header, "SeriesInstanceUID"),
         "modality": elements.text(header, "Modality"),
         "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
-        "samples": 3 if palette else _count(header, "SamplesPerPixel", 1),
+        "samples": 3 if has_palette(header) else _count(header, "SamplesPerPixel", 1),
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,

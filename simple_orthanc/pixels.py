@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements
-from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
+from simple_orthanc.colour import apply_palette, has_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
@@ -70,8 +70,8 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
         int32, float32 or float64. It may be a read-only view of the pixel data.
 
         Bits beyond BitsStored below HighBit (overlays) are cleared, or carry the sign. Colour is RGB, interleaved: YBR
-        is converted and a palette applied. MONOCHROME1 is not inverted, since that is a matter of display. Single bits
-        come as 0 and 1.
+        is converted and a palette applied, but not to label maps and nuclear medicine, whose stored values are more
+        than colours. MONOCHROME1 is not inverted, since that is a matter of display. Single bits come as 0 and 1.
 
     Raises
     ------
@@ -449,7 +449,7 @@ def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric
         for index, frame in enumerate(array):
             result[index] = ybr_to_rgb(frame, layout.stored)
         return result
-    if photometric == "PALETTE COLOR":
+    if photometric == "PALETTE COLOR" and has_palette(dataset):
         first, table = palette(dataset, little=_NATIVE.get(layout.syntax, True))
         array = apply_palette(array, first, table)
     return array

@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
-from simple_orthanc.colour import palette
+from simple_orthanc.colour import has_palette, palette
 from simple_orthanc.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -475,7 +475,7 @@ def _is_float(header: Dataset) -> bool:
 
 def _is_colour(header: Dataset) -> bool:
     several = (elements.number(header, "SamplesPerPixel") or 1) > 1
-    return several or elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
+    return several or has_palette(header)
 
 
 def _stored_dtype(header: Dataset) -> np.dtype[Any]:
@@ -483,7 +483,7 @@ def _stored_dtype(header: Dataset) -> np.dtype[Any]:
     # Float pixels have neither BitsStored nor PixelRepresentation.
     if _is_float(header) and elements.number(header, "PixelRepresentation") is None and allocated in (32, 64):
         return np.dtype(f"f{allocated // 8}")
-    if elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+    if has_palette(header):
         return _palette_dtype(header)
     if allocated == 1:
         return np.dtype(np.uint8)

@@ -330,6 +330,17 @@ class TestSegmentation:
         assert found.array.dtype == np.uint8
         assert found.padding_mask is None
 
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_a_labelmap_with_a_palette_holds_numbers_of_segments(self, units: str) -> None:
+        image = segmentation([(1, 0, self.left * 7), (1, 4, self.right * 3)], kind="LABELMAP")
+        image.PhotometricInterpretation = "PALETTE COLOR"
+        for name in ("Red", "Green", "Blue"):
+            image.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [8, 0, 8])
+            image.add_new(f"{name}PaletteColorLookupTableData", "OW", bytes(range(8)))
+        found = read([image], units=units)
+        assert found.array[:, 0].tolist() == [[7, 7, 0, 0], [0] * 4, [0, 0, 3, 3]]
+        assert found.array.dtype == np.uint8
+
     def test_times_of_a_labelmap_have_one_grid(self) -> None:
         frames = [(1, 0, self.left), (1, 4, self.left), (1, 0, self.right), (1, 2, self.right)]
         image = segmentation(frames, kind="LABELMAP")
