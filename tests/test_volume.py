@@ -546,6 +546,33 @@ class TestShear:
         expected = found.geometry.to_patient(np.argwhere(array == 1000), "zyx")
         assert np.allclose(places, expected)
 
+    @pytest.mark.parametrize(
+        ("kind", "numbers", "background"),
+        [("LABELMAP", (1, 9), 0), ("LABELMAP", (1, 9), 255), ("BINARY", (1, 2), 0), ("BINARY", (1, 1), 0)],
+    )
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_resampling_invents_no_segment(
+        self, kind: str, numbers: tuple[int, int], background: int, units: str
+    ) -> None:
+        halves = np.zeros((3, 4, 4), np.uint8)
+        halves[:, :, :2], halves[:, :, 2:] = numbers
+        if kind == "BINARY":
+            frames = [(n, 2 * z, halves[z] == n) for n in sorted(set(numbers)) for z in range(3)]
+        else:
+            frames = [(1, 2 * z, halves[z]) for z in range(3)]
+        image = segmentation(frames, kind=kind, PixelPaddingValue=background)
+        for frame in image.PerFrameFunctionalGroupsSequence:
+            position = frame.PlanePositionSequence[0].ImagePositionPatient
+            position[0] = position[2] * 0.2
+        found = read([image], units=units)
+        straight = SimpleITK.GetArrayFromImage(found.to_sitk(resample=True))
+        # The slices lie 0, 0.4 and 0.8 mm to the side: the nearest voxel is their own, then their own, then the next.
+        first, second = numbers
+        assert straight[0, 0].tolist() == [first, first, second, second, background]
+        assert straight[1, 0].tolist() == [first, first, second, second, background]
+        assert straight[2, 0].tolist() == [background, first, first, second, second]
+        assert straight.dtype == found.array.dtype
+
     def test_resampling_leaves_an_unsheared_volume_alone(self) -> None:
         array, series = random_series()
         assert np.array_equal(SimpleITK.GetArrayFromImage(read(series).to_sitk(resample=True)), array)
