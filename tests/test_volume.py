@@ -434,6 +434,14 @@ class TestSegmentation:
         with pytest.raises(DuplicateSlicesError, match=r"1 position"):
             read([image])
 
+    @pytest.mark.parametrize("between", [0.0, 1e-300, None])
+    def test_no_spacing_between_slices(self, between: float | None) -> None:
+        image = segmentation([(1, 0, self.left), (2, 2, self.right), (1, 6, self.left)])
+        put(image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], "SpacingBetweenSlices", between)
+        found = read([image])
+        assert found.spacing == (1, 1, 2)
+        assert found.array.any(axis=(1, 2)).tolist() == [True, True, False, True]
+
     def test_two_labelmaps_are_two_groups(self) -> None:
         # Each numbers its segments by itself, so that they cannot be one volume even at different places.
         first = segmentation([(1, 0, self.left)], kind="LABELMAP")
