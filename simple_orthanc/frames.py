@@ -22,6 +22,25 @@ from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, Vol
 
 
 @dataclass(frozen=True)
+class Concatenation:
+    """The objects that a multi-frame image was too large for one of, and which of them this is (PS3.3 C.7.6.16).
+
+    Attributes
+    ----------
+    uid : str
+        ConcatenationUID, the same for all of them.
+    number : int or None
+        InConcatenationNumber, from 1.
+    total : int or None
+        InConcatenationTotalNumber, which need not be there.
+    """
+
+    uid: str
+    number: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
 class Plane:
     """One frame of one object.
 
@@ -51,6 +70,8 @@ class Plane:
         SegmentationType: "BINARY", "FRACTIONAL" or "LABELMAP"; "" for what is no segmentation.
     segment : int or None
         ReferencedSegmentNumber of a binary or fractional segmentation.
+    concatenation : Concatenation or None
+        If the object is one of several that are one image.
     """
 
     instance: int
@@ -74,6 +95,7 @@ class Plane:
     segment: int | None = None
     segment_name: str = ""
     frames: int = 1
+    concatenation: Concatenation | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -154,6 +176,7 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,
         "selectable": selectable(header),
+        "concatenation": _concatenation(header),
     }
     if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
         return _from_groups(header, frames, common)
@@ -162,6 +185,12 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
     if "GridFrameOffsetVector" in header and frames > 1:
         return _from_offsets(header, frames, common)
     return _plain(header, frames, common)
+
+
+def _concatenation(header: Dataset) -> Concatenation | None:
+    uid = elements.text(header, "ConcatenationUID")
+    number, total = (_integer(header, f"InConcatenation{name}") for name in ("Number", "TotalNumber"))
+    return Concatenation(uid, number, total) if uid else None
 
 
 def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:

@@ -125,6 +125,7 @@ def plan(headers: Sequence[Dataset]) -> list[Stack]:
             # Parts that are no regular grid together may each be one.
             own = grid if grid[0].problem is None else _sparse_grid(part.planes)
             stacks.append(_on_sparse_grid(label, part, own))
+    stacks = [_with_all_objects(stack, frames) for stack in stacks]
     if skipped:
         note = f"{len(skipped)} object(s) without pixels left out: {', '.join(sorted(set(skipped)))}"
         stacks = [replace(stack, log=(*stack.log, note)) for stack in stacks]
@@ -296,3 +297,17 @@ def _on_sparse_grid(label: str, part: Part, grid: tuple[Stack, geometry.Arrangem
         whose = "" if members[0].segment is None else " of this segment"
         stack = replace(stack, log=(*stack.log, f"{stack.slices - filled} slices have no frame{whose}: they are empty"))
     return stack
+
+
+def _with_all_objects(stack: Stack, frames: Sequence[Plane]) -> Stack:
+    """Refuse a segmentation of which a whole object is missing: its slices would seem to be empty."""
+    cut = stack.planes[0].concatenation
+    if cut is None or not stack.is_sparse:
+        return stack
+    parts = {plane.concatenation for plane in frames if plane.concatenation and plane.concatenation.uid == cut.uid}
+    numbers = {part.number for part in parts}
+    last = max(number for part in parts for number in (part.number, part.total, 1) if number is not None)
+    lacking = [number for number in range(1, last + 1) if number not in numbers]
+    if not lacking:
+        return stack
+    return replace(stack, problem=problems.incomplete(stack.label, stack.planes, lacking), geometry=None)

@@ -442,6 +442,40 @@ class TestSegmentation:
         assert found.spacing == (1, 1, 2)
         assert found.array.any(axis=(1, 2)).tolist() == [True, True, False, True]
 
+    def concatenated(self, kind: str, total: int | None = None) -> list[Dataset]:
+        """Make three objects, of one segmentation with the labels 1, 0, 2, 2 at 0, 2, 4, 6 mm."""
+        frames = [(2, 4, self.right), (1, 0, self.left), (2, 6, self.left)]
+        if kind == "LABELMAP":
+            frames = [(1, z, number * mask) for number, z, mask in frames]
+        cut: dict[str, Any] = {"ConcatenationUID": "1.2.3", "InConcatenationTotalNumber": total}
+        first = segmentation(frames[:1], kind=kind, InConcatenationNumber=1, **cut)
+        others = [
+            segmentation([frame], kind=kind, like=first, InConcatenationNumber=number, **cut)
+            for number, frame in enumerate(frames[1:], 2)
+        ]
+        return [first, *others]
+
+    @pytest.mark.parametrize("total", [3, None])
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_a_segmentation_in_several_objects_is_one(self, kind: str, total: int | None) -> None:
+        found = read(self.concatenated(kind, total)[::-1])
+        assert found.array[:, 0].tolist() == [[1, 1, 0, 0], [0] * 4, [0, 0, 2, 2], [2, 2, 0, 0]]
+        assert (found.spacing, found.origin, found.units) == ((1, 1, 2), (0, 0, 0), "label")
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    @pytest.mark.parametrize("lacking", [1, 2, 3])
+    def test_a_segmentation_without_one_of_its_objects_is_refused(self, kind: str, lacking: int) -> None:
+        parts = self.concatenated(kind, 3)
+        del parts[lacking - 1]
+        with pytest.raises(InconsistentSlicesError, match=rf"InConcatenationNumber {lacking} are not among them"):
+            read(parts)
+
+    def test_two_segmentations_in_several_objects_are_two_groups(self) -> None:
+        first = self.concatenated("BINARY")
+        second = segmentation([(1, 0, self.right)], like=first[0], ConcatenationUID="1.2.4", InConcatenationNumber=1)
+        with pytest.raises(InconsistentSlicesError, match=r"3 groups"):
+            read([*first, second])
+
     def test_two_labelmaps_are_two_groups(self) -> None:
         # Each numbers its segments by itself, so that they cannot be one volume even at different places.
         first = segmentation([(1, 0, self.left)], kind="LABELMAP")
