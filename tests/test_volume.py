@@ -470,6 +470,13 @@ class TestSegmentation:
         with pytest.raises(InconsistentSlicesError, match=rf"InConcatenationNumber {lacking} are not among them"):
             read(parts)
 
+    def test_objects_of_a_segmentation_without_places_stay_apart(self) -> None:
+        parts = self.concatenated("BINARY")
+        for part in parts:
+            del part.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+        with pytest.raises(InconsistentSlicesError, match=r"3 groups"):
+            read(parts)
+
     def test_two_segmentations_in_several_objects_are_two_groups(self) -> None:
         first = self.concatenated("BINARY")
         second = segmentation([(1, 0, self.right)], like=first[0], ConcatenationUID="1.2.4", InConcatenationNumber=1)
