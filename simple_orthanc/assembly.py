@@ -56,7 +56,7 @@ def assemble(
     """
     chosen = _sound(stacks, gaps)
     if chosen[0].is_label_map:
-        return _label_map(chosen[0], headers, stored)
+        return _label_map(chosen[0], headers, stored, units)
     values = _Values(chosen, headers, units)
     first = chosen[0]
     shape = (len(chosen), *first.shape)
@@ -395,8 +395,13 @@ def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
     return table
 
 
-def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]]) -> Volume:
+def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]], units: str) -> Volume:
     """Draw the segments of a segmentation (PS3.3 C.8.20) into one array by their numbers."""
+    if units not in ("modality", "stored"):
+        raise VolumeError(
+            f"units={units!r} was asked of a segmentation, whose values are the numbers of its segments: read it with "
+            "get_volume()."
+        )
     header = headers[stack.planes[0].instance]
     if header.get("SegmentationType") == "FRACTIONAL":
         raise InconsistentSlicesError(

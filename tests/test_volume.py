@@ -267,7 +267,7 @@ def segmentation(frames: list[tuple[int, float, np.ndarray]], kind: str = "BINAR
     image.SegmentSequence = []
     for number in sorted({number for number, _, _ in frames}):
         item = Dataset()
-        item.SegmentNumber, item.SegmentLabel = number, ("Liver", "Spleen")[number - 1]
+        item.SegmentNumber, item.SegmentLabel = number, ("Liver", "Spleen", "Aorta")[number - 1]
         image.SegmentSequence.append(item)
     return image
 
@@ -284,6 +284,25 @@ class TestSegmentation:
         assert found.units == "label"
         assert found.array[:, 0].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 2, 2]]
         assert found.spacing == (1, 1, 2)
+
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_a_single_segment_is_a_label_map_too(self, units: str) -> None:
+        image = segmentation([(3, 0, self.left), (3, 4, self.right)])
+        found = read([image], units=units)
+        assert found.array[:, 0].tolist() == [[3, 3, 0, 0], [0] * 4, [0, 0, 3, 3]]
+        assert (found.array.dtype, found.units) == (np.uint8, "label")
+        assert found.log == ("label map: segment 3 Aorta", "1 slices have no frame of this segment: they are empty")
+        assert read_all([image])["segment 3 Aorta"].array.max() == 1
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    @pytest.mark.parametrize("units", ["SUVbw", "real world", "philips"])
+    def test_segments_have_no_other_units(self, kind: str, units: str) -> None:
+        with pytest.raises(VolumeError, match=r"get_volume\("):
+            read([segmentation([(1, 0, self.left), (1, 4, self.right)], kind=kind)], units=units)
+
+    def test_a_single_fractional_segment_has_its_fractions(self) -> None:
+        image = segmentation([(1, 0, self.left * 127)], kind="FRACTIONAL", MaximumFractionalValue=254)
+        assert read([image]).array[0, 0].tolist() == pytest.approx([0.5, 0.5, 0, 0])
 
     def test_each_segment_by_itself_on_the_same_grid(self) -> None:
         image = segmentation([(2, 4, self.right), (1, 0, self.left), (1, 4, self.left)])
