@@ -56,14 +56,15 @@ def assemble(
     """
     chosen = _sound(stacks, gaps)
     if chosen[0].is_label_map:
-        return _label_map(chosen[0], headers, stored)
+        return _label_map(chosen[0], headers, stored, units)
     values = _Values(chosen, headers, units)
     first = chosen[0]
     shape = (len(chosen), *first.shape)
-    array = np.empty(shape, values.dtype) if not first.is_segment else np.zeros(shape, values.dtype)
+    array = np.empty(shape, values.dtype)
+    nothing = pixels.background(headers[first.planes[0].instance]) if first.is_sparse else np.nan
     for step, stack in enumerate(chosen):
-        for place in sorted(set(range(stack.slices)) - set(stack.places)) if not stack.is_segment else ():
-            array[step, place] = np.nan
+        for place in sorted(set(range(stack.slices)) - set(stack.places)):
+            array[step, place] = nothing
     mask: NDArray[np.bool_] | None = None
     for (step, place, plane), frame in _frames(chosen, stored):
         array[step, place] = values.of(plane, frame)
@@ -191,7 +192,7 @@ class Draft:
         # In the type of all slices together nothing has wrapped; in that of the first alone, others may have.
         return self._array.dtype == values.complete and all(
             self._array.shape[1:] == stack.shape[1:]
-            and not stack.is_segment
+            and not stack.is_sparse
             and all(plane.frames == 1 and plane.instance in self._placed for plane in stack.planes)
             for stack in chosen
         )
@@ -341,7 +342,7 @@ class _Values:
         own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in planes)]
         # The type is `complete` where no slice is missing.
         self.dtype = self.complete = pixels.result_dtype(own, list(self._rescales.values()), units)
-        missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_segment for stack in chosen)
+        missing = any(set(stack.places) != set(range(stack.slices)) and not stack.is_sparse for stack in chosen)
         if missing:
             # float32 holds the whole numbers of 16 stored bits and an intercept, also where they need int32.
             narrow = self.dtype.kind in "iu" and pixels.result_dtype(own, (), "stored").itemsize < 4
@@ -394,8 +395,13 @@ def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
     return table
 
 
-def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]]) -> Volume:
+def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]], units: str) -> Volume:
     """Draw the segments of a segmentation (PS3.3 C.8.20) into one array by their numbers."""
+    if units not in ("modality", "stored"):
+        raise VolumeError(
+            f"units={units!r} was asked of a segmentation, whose values are the numbers of its segments: read it with "
+            "get_volume()."
+        )
     header = headers[stack.planes[0].instance]
     if header.get("SegmentationType") == "FRACTIONAL":
         raise InconsistentSlicesError(

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLOURS = ("Red", "Green", "Blue")
+# Nuclear Medicine Image Storage, today's and the retired one. A picture of such an image, a secondary capture whose
+# Modality is NM too, does hold colours.
+_NUCLEAR = ("1.2.840.10008.5.1.4.1.1.20", "1.2.840.10008.5.1.4.1.1.5")
 
 
 def ybr_to_rgb(frame: NDArray[Any], bits: int = 8) -> NDArray[Any]:
@@ -48,6 +51,29 @@ def ybr_to_rgb(frame: NDArray[Any], bits: int = 8) -> NDArray[Any]:
     values += 0.5
     np.floor(values, out=values)
     return np.clip(values, 0, (1 << bits) - 1, out=values).astype(frame.dtype)
+
+
+def has_palette(header: Dataset) -> bool:
+    """Whether the stored values stand for colours, and a palette makes them red, green and blue (PS3.3 C.7.6.3.1.2).
+
+    In label maps (PS3.3 C.8.20.2) and nuclear medicine (C.8.4.7.1.1) the palette only says how to show the stored
+    values, which are numbers of segments and counts.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PhotometricInterpretation = "PALETTE COLOR"
+    >>> has_palette(header)
+    True
+    >>> header.SegmentationType = "LABELMAP"
+    >>> has_palette(header)
+    False
+    """
+    return (
+        elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
+        and elements.text(header, "SegmentationType") != "LABELMAP"
+        and elements.text(header, "SOPClassUID") not in _NUCLEAR
+    )
 
 
 def palette(header: Dataset, *, little: bool = True) -> tuple[int, NDArray[Any]]:

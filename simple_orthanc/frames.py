@@ -16,8 +16,28 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements, geometry
+from simple_orthanc.colour import has_palette
 from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """The objects that a multi-frame image was too large for one of, and which of them this is (PS3.3 C.7.6.16).
+
+    Attributes
+    ----------
+    uid : str
+        ConcatenationUID, the same for all of them.
+    number : int or None
+        InConcatenationNumber, from 1.
+    total : int or None
+        InConcatenationTotalNumber, which need not be there.
+    """
+
+    uid: str
+    number: int | None
+    total: int | None
 
 
 @dataclass(frozen=True)
@@ -46,8 +66,12 @@ class Plane:
         Word of each discriminator that is present to its value.
     selectable : frozenset of str
         Words of the discriminators whose keyword stands at the top level of the header, where select finds it.
+    segmentation : str
+        SegmentationType: "BINARY", "FRACTIONAL" or "LABELMAP"; "" for what is no segmentation.
     segment : int or None
         ReferencedSegmentNumber of a binary or fractional segmentation.
+    concatenation : Concatenation or None
+        If the object is one of several that are one image.
     """
 
     instance: int
@@ -67,9 +91,16 @@ class Plane:
     frame_of_reference: str = ""
     discriminators: Mapping[str, Value] = field(default_factory=dict, hash=False)
     selectable: frozenset[str] = frozenset()
+    segmentation: str = ""
     segment: int | None = None
     segment_name: str = ""
     frames: int = 1
+    concatenation: Concatenation | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether this is a frame of a segmentation, which leaves out frames without any segment."""
+        return self.segment is not None or self.segmentation == "LABELMAP"
 
     def __str__(self) -> str:
         number = "" if self.number is None else f"InstanceNumber {self.number}, "
@@ -133,8 +164,6 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:
     frames = _count(header, "NumberOfFrames", 1)
-    # A palette becomes red, green and blue when it is applied (PS3.3 C.7.6.3.1.2).
-    palette = elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
     common: dict[str, Any] = {
         "instance": index,
         "uid": elements.text(header, "SOPInstanceUID"),
@@ -142,11 +171,12 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "series": elements.text(header, "SeriesInstanceUID"),
         "modality": elements.text(header, "Modality"),
         "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
-        "samples": 3 if palette else _count(header, "SamplesPerPixel", 1),
+        "samples": 3 if has_palette(header) else _count(header, "SamplesPerPixel", 1),
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,
         "selectable": selectable(header),
+        "concatenation": _concatenation(header),
     }
     if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
         return _from_groups(header, frames, common)
@@ -155,6 +185,12 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
     if "GridFrameOffsetVector" in header and frames > 1:
         return _from_offsets(header, frames, common)
     return _plain(header, frames, common)
+
+
+def _concatenation(header: Dataset) -> Concatenation | None:
+    uid = elements.text(header, "ConcatenationUID")
+    number, total = (_integer(header, f"InConcatenation{name}") for name in ("Number", "TotalNumber"))
+    return Concatenation(uid, number, total) if uid else None
 
 
 def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
@@ -176,7 +212,7 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
         )
     segments = elements.items(header, "SegmentSequence")
     names = {_integer(item, "SegmentNumber"): str(item.get("SegmentLabel") or "") for item in segments}
-    labelled = elements.text(header, "SegmentationType") == "LABELMAP"
+    segmentation = elements.text(header, "SegmentationType")
     top = of_header(header)
     for frame, own in enumerate(each):
         groups = (own, shared)
@@ -187,12 +223,13 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
             common["uid"],
         )
         segment = group_item(groups, "SegmentIdentificationSequence")
-        number = None if labelled else _integer(segment, "ReferencedSegmentNumber")
+        number = None if segmentation == "LABELMAP" else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(
             frame=frame,
             **common,
             **place,
             discriminators={**top, **of_groups(groups)},
+            segmentation=segmentation,
             segment=number,
             segment_name=names.get(number, ""),
         )

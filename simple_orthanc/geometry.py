@@ -249,7 +249,7 @@ def arrange(
         The smaller pixel spacing in mm. Slices closer than a thousandth of it share a position whatever the gaps are.
     spacing : float, optional
         The spacing in mm if it is known otherwise, so that holes are seen where no two slices are neighbours. It
-        decides only how many slices are missing in a gap; the step is always measured.
+        decides only how many slices are missing in a gap; the step is always measured. 0 is none.
 
     Returns
     -------
@@ -273,7 +273,9 @@ def arrange(
         return _arrangement(order, distances, np.zeros(len(points), int), None, spread, spread <= max(floor, 1e-6))
     typical = real[(len(real) - 1) // 2]
     real = real[real >= SAME_POSITION * typical]
-    candidates = [real[(len(real) - 1) // 2], real[0]] if spacing is None else [abs(spacing)]
+    # At a spacing of 0, which writers put for none, all slices would share a position: it says nothing.
+    known = abs(spacing or 0.0)
+    candidates = [known] if known > floor else [real[(len(real) - 1) // 2], real[0]]
     fits = [_fit(points, gaps, base, max(floor, SAME_POSITION * typical)) for base in candidates]
     # The smallest gap is a second opinion where larger gaps are the more common ones; it may not invent a grid on which
     # most places are empty.

@@ -86,9 +86,12 @@ def _same_kind(one: Plane, other: Plane) -> bool:
 
 def _kind(plane: Plane) -> Hashable:
     # Without positions nothing relates the frames of one multi-frame object to those of another, and a segmentation is
-    # a thing of its own; both keep to their object.
-    alone = plane.segment is not None or (plane.position is None and plane.frames > 1)
-    own = plane.instance if alone else -1
+    # a thing of its own; both keep to their object, or to the objects that the segmentation was cut into.
+    own: Hashable = -1
+    if plane.is_sparse and plane.concatenation and plane.position is not None:
+        own = plane.concatenation.uid
+    elif plane.is_sparse or (plane.position is None and plane.frames > 1):
+        own = plane.instance
     return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, has_image_type(plane, "LOCALIZER")
 
 

@@ -84,11 +84,15 @@ def perpendicular(geometry: Geometry) -> NDArray[np.float64]:
     return matrix
 
 
-def unsheared(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geometry]:
+def unsheared(
+    array: NDArray[Any], geometry: Geometry, background: float | None = None
+) -> tuple[NDArray[Any], Geometry]:
     """Resample a sheared volume onto the grid with perpendicular axes that holds all of it.
 
     The slices stay where they are and are shifted within their planes, linearly interpolated; the grid grows by what
     they are shifted. Where there was nothing stands the smallest value of the volume.
+
+    Numbers of segments take the nearest instead: between two of them lies a third that is none of them.
 
     Parameters
     ----------
@@ -96,6 +100,8 @@ def unsheared(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Ge
         (slice, row, column).
     geometry : Geometry
         The third axis leans.
+    background : float, optional
+        That the values are numbers of segments, and which of them stands where there was nothing.
 
     Returns
     -------
@@ -130,11 +136,11 @@ def unsheared(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Ge
         image,
         size,
         SimpleITK.Transform(),  # type: ignore[no-untyped-call]
-        SimpleITK.sitkLinear,
+        SimpleITK.sitkLinear if background is None else SimpleITK.sitkNearestNeighbor,
         target.origin,
         target.spacing,
         target.direction,
-        float(np.nanmin(array)),
+        float(np.nanmin(array)) if background is None else background,
         image.GetPixelID(),
     )
     values = SimpleITK.GetArrayFromImage(result)

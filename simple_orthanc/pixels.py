@@ -14,11 +14,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements
-from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
+from simple_orthanc.colour import apply_palette, has_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
-from simple_orthanc.rescale import Rescale, apply, check_units, rescale, result_dtype, volume_bytes
+from simple_orthanc.rescale import Rescale, apply, check_units, is_label_map, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "Plain",
     "Rescale",
     "apply",
+    "background",
     "check_units",
     "padding",
     "plain",
@@ -69,8 +70,8 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
         int32, float32 or float64. It may be a read-only view of the pixel data.
 
         Bits beyond BitsStored below HighBit (overlays) are cleared, or carry the sign. Colour is RGB, interleaved: YBR
-        is converted and a palette applied. MONOCHROME1 is not inverted, since that is a matter of display. Single bits
-        come as 0 and 1.
+        is converted and a palette applied, but not to label maps and nuclear medicine, whose stored values are more
+        than colours. MONOCHROME1 is not inverted, since that is a matter of display. Single bits come as 0 and 1.
 
     Raises
     ------
@@ -173,6 +174,7 @@ _DECIDING = (
     "PlanarConfiguration",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
+    "SegmentationType",
 )
 
 
@@ -193,7 +195,7 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
     -------
     ndarray of bool, or None
         True where the value is Pixel Padding Value (0028,0120), or lies between that and Pixel Padding Range Limit
-        (0028,0121), whichever is larger. None where the header names no padding, or the frame is colour.
+        (0028,0121), whichever is larger. None where the header names no padding, or the frame is colour or a label map.
 
     Notes
     -----
@@ -206,7 +208,7 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
     >>> padding(header, np.array([[-2000, 5]], dtype=np.int16)).tolist()
     [[True, False]]
     """
-    if stored_frame.ndim != 2:
+    if stored_frame.ndim != 2 or is_label_map(header):
         return None
     if stored_frame.dtype.kind == "f":
         prefix = "Double" if stored_frame.dtype.itemsize == 8 else ""
@@ -222,6 +224,24 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
         return np.asarray(stored_frame == first)
     low, high = min(first, limit), max(first, limit)
     return np.asarray((stored_frame >= low) & (stored_frame <= high))
+
+
+def background(header: Dataset) -> int:
+    """Give the stored value that a segmentation has where no segment is.
+
+    Notes
+    -----
+    A label map names it as its Pixel Padding Value (0028,0120), DICOM supplement 243: there this marks what is no
+    segment, and not, as elsewhere, what is no image.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.SegmentationType, header.BitsStored, header.PixelPaddingValue = "LABELMAP", 8, 255
+    >>> background(header)
+    255
+    """
+    return (_stored_value(header, "PixelPaddingValue") or 0) if is_label_map(header) else 0
 
 
 def _stored_value(header: Dataset, keyword: str) -> int | None:
@@ -429,7 +449,7 @@ def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric
         for index, frame in enumerate(array):
             result[index] = ybr_to_rgb(frame, layout.stored)
         return result
-    if photometric == "PALETTE COLOR":
+    if photometric == "PALETTE COLOR" and has_palette(dataset):
         first, table = palette(dataset, little=_NATIVE.get(layout.syntax, True))
         array = apply_palette(array, first, table)
     return array

@@ -69,6 +69,17 @@ def _apart(members: Sequence[Plane]) -> float:
     return float(np.linalg.norm(points - points[0], axis=1).max())
 
 
+def incomplete(label: str, planes: Sequence[Plane], lacking: Sequence[int]) -> VolumeError:
+    """Say which objects of a segmentation that was cut into several are not there."""
+    uid = planes[0].concatenation.uid if planes[0].concatenation else ""
+    return InconsistentSlicesError(
+        f"A volume was asked of a segmentation ({label}) that was stored in several objects (ConcatenationUID {uid}), "
+        f"but those with InConcatenationNumber {listed(lacking)} are not among them, and without their frames slices "
+        "would seem to be empty. Select the whole series, or read what is there with get_instances().",
+        groups={label: len(planes)},
+    )
+
+
 def uneven(label: str, planes: Sequence[Plane], found: Arrangement) -> VolumeError:
     """Say how far the slices are from an even spacing, and which tag would part them, if one does."""
     gaps = np.diff(found.distances)

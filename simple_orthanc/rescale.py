@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
-from simple_orthanc.colour import palette
+from simple_orthanc.colour import has_palette, palette
 from simple_orthanc.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     Returns
     -------
     dtype
-        Colour keeps its type. Where values are whole numbers, the smaller of int16 and int32 that holds what
-        BitsStored, the sign and all slopes and intercepts allow. Else float32, or float64 for stored values of 32 bits
-        and more. ``units="stored"`` keeps the stored type, or the smallest that holds all of several.
+        Colour and label maps keep their type. Where values are whole numbers, the smaller of int16 and int32 that
+        holds what BitsStored, the sign and all slopes and intercepts allow. Else float32, or float64 for stored
+        values of 32 bits and more. ``units="stored"`` keeps the stored type, or the smallest that holds all of several.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     'int32'
     """
     kept = np.result_type(*{_stored_dtype(header) for header in headers})
-    if units == "stored" or any(_is_colour(header) for header in headers):
+    if units == "stored" or any(_is_colour(header) or is_label_map(header) for header in headers):
         return kept
     wide = kept.itemsize >= (8 if kept.kind == "f" else 4)
     distinct = set(rescales) or {Rescale()}
@@ -296,7 +296,22 @@ def functional_group(header: Dataset, frame: int, keyword: str) -> list[Dataset]
     return own or shared or elements.items(header, keyword)
 
 
+def is_label_map(header: Dataset) -> bool:
+    """Whether the stored values are the numbers of segments (PS3.3 C.8.20.2.3.3), to be taken as they are.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.SegmentationType = "LABELMAP"
+    >>> is_label_map(header)
+    True
+    """
+    return elements.text(header, "SegmentationType") == "LABELMAP"
+
+
 def _modality(header: Dataset, frame: int) -> Rescale:
+    if is_label_map(header):
+        return Rescale(unit="label", source="SegmentationType (0062,0001)")
     scaling = elements.number(header, "DoseGridScaling")
     if scaling is not None:
         unit = elements.text(header, "DoseUnits") or "GY"
@@ -460,7 +475,7 @@ def _is_float(header: Dataset) -> bool:
 
 def _is_colour(header: Dataset) -> bool:
     several = (elements.number(header, "SamplesPerPixel") or 1) > 1
-    return several or elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
+    return several or has_palette(header)
 
 
 def _stored_dtype(header: Dataset) -> np.dtype[Any]:
@@ -468,7 +483,7 @@ def _stored_dtype(header: Dataset) -> np.dtype[Any]:
     # Float pixels have neither BitsStored nor PixelRepresentation.
     if _is_float(header) and elements.number(header, "PixelRepresentation") is None and allocated in (32, 64):
         return np.dtype(f"f{allocated // 8}")
-    if elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+    if has_palette(header):
         return _palette_dtype(header)
     if allocated == 1:
         return np.dtype(np.uint8)

@@ -65,8 +65,13 @@ class Stack:
 
     @property
     def is_segment(self) -> bool:
-        """Whether these are the frames of segments, whose missing frames are empty."""
+        """Whether these are the frames of segments, to be drawn by the number of each."""
         return self.planes[0].segment is not None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether missing frames are empty, as in segmentations, and not lost."""
+        return self.planes[0].is_sparse
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,12 +113,19 @@ def plan(headers: Sequence[Dataset]) -> list[Stack]:
     for group in groups:
         base = _name(group)
         prefix = f"{base} " if len(groups) > 1 else ""
-        if group[0].segment is not None:
-            stacks.extend(_segments(group, prefix))
+        grid = _sparse_grid(group) if group[0].is_sparse else None
+        if grid is not None and group[0].segment is not None:
+            stacks.extend(_on_sparse_grid(prefix + label, part, grid) for label, part in _segments(group))
             continue
         for part in separate(group):
             label = prefix + " ".join(mark.label for mark in part.marks) if part.marks else _name(part.planes)
-            stacks.append(_stack(label, part))
+            if grid is None:
+                stacks.append(_stack(label, part))
+                continue
+            # Parts that are no regular grid together may each be one.
+            own = grid if grid[0].problem is None else _sparse_grid(part.planes)
+            stacks.append(_on_sparse_grid(label, part, own))
+    stacks = [_with_all_objects(stack, frames) for stack in stacks]
     if skipped:
         note = f"{len(skipped)} object(s) without pixels left out: {', '.join(sorted(set(skipped)))}"
         stacks = [replace(stack, log=(*stack.log, note)) for stack in stacks]
@@ -230,30 +242,19 @@ def _assumed_spacing(plane: Plane) -> tuple[float, str]:
     return 1.0, "nothing, as neither SpacingBetweenSlices nor SliceThickness is there"
 
 
-def _segments(group: Sequence[Plane], prefix: str) -> list[Stack]:
-    """Give one stack per segment, all on the grid that the frames of all segments span (PS3.3 C.8.20)."""
-    numbers = sorted({plane.segment for plane in group if plane.segment is not None})
-    result = []
-    grid = _segment_grid(group)
-    for number in numbers:
-        members = [plane for plane in group if plane.segment == number]
-        name = members[0].segment_name
-        label = f"{prefix}segment {number}{' ' + name if name else ''}"
-        at = {id(plane): place for plane, place in zip(grid.planes, grid.places, strict=True)}
-        members.sort(key=lambda plane: at[id(plane)])
-        places = tuple(at[id(plane)] for plane in members)
-        stack = replace(grid, label=label, planes=tuple(members), places=places)
-        if len(set(places)) < len(places) and stack.problem is None:
-            stack = replace(stack, problem=problems.shared(label, members, arranged(members)), geometry=None)
-        empty = grid.slices - len(set(places))
-        if empty:
-            stack = replace(stack, log=(*stack.log, f"{empty} slices have no frame of this segment: they are empty"))
-        result.append(stack)
-    return result
+def _segments(group: Sequence[Plane]) -> list[tuple[str, Part]]:
+    """Give the frames of each segment of a binary or fractional segmentation, with its number and name."""
+    segments: dict[int, list[Plane]] = {}
+    for plane in group:
+        segments.setdefault(plane.segment or 0, []).append(plane)
+    return [
+        (f"segment {number} {members[0].segment_name}".rstrip(), Part(tuple(members)))
+        for number, members in sorted(segments.items())
+    ]
 
 
-def _segment_grid(group: Sequence[Plane]) -> Stack:
-    """Give a stack of all frames of a segmentation, several to a slice."""
+def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, geometry.Arrangement | None]:
+    """Give a stack of all frames of a segmentation (PS3.3 C.8.20), several to a slice: the grid of its parts."""
     first = group[0]
     everything = Stack("segmentation", tuple(group), tuple(range(len(group))), len(group))
     if first.position is None or first.orientation is None:
@@ -264,10 +265,49 @@ def _segment_grid(group: Sequence[Plane]) -> Stack:
             places.append(segments.get(plane.segment, 0))
             segments[plane.segment] = places[-1] + 1
         log = ("no PlanePositionSequence: an array without geometry, frames in their stored order",)
-        return replace(everything, places=tuple(places), slices=max(places) + 1, log=log)
+        return replace(everything, places=tuple(places), slices=max(places) + 1, log=log), None
+    # Frames are left out where no segment is, so that neighbours may be far apart: the header knows how far.
     found = arranged(group, spacing=first.between)
     ordered = tuple(group[index] for index in found.order)
     stack = replace(everything, planes=ordered, places=found.places, slices=found.places[-1] + 1)
-    return (
-        on_grid(stack, found) if found.regular else replace(stack, problem=problems.uneven(stack.label, ordered, found))
+    if not found.regular:
+        return replace(stack, problem=problems.uneven(stack.label, ordered, found)), found
+    return on_grid(stack, found), found
+
+
+def _on_sparse_grid(label: str, part: Part, grid: tuple[Stack, geometry.Arrangement | None]) -> Stack:
+    """Give the stack of one part of a segmentation, on the grid that the frames of all parts span."""
+    everything, found = grid
+    own = {id(plane) for plane in part.planes}
+    chosen = [index for index, plane in enumerate(everything.planes) if id(plane) in own]
+    members = tuple(everything.planes[index] for index in chosen)
+    stack = replace(
+        everything,
+        label=label,
+        planes=members,
+        places=tuple(everything.places[index] for index in chosen),
+        discriminators={mark.discriminator.word: mark.value for mark in part.marks},
     )
+    filled = len(set(stack.places))
+    if found is not None and filled < len(members):
+        distances = tuple(found.distances[index] for index in chosen)
+        here = replace(found, order=tuple(range(len(chosen))), distances=distances, places=stack.places)
+        stack = replace(stack, problem=problems.shared(label, members, here), geometry=None)
+    if filled < stack.slices:
+        whose = "" if members[0].segment is None else " of this segment"
+        stack = replace(stack, log=(*stack.log, f"{stack.slices - filled} slices have no frame{whose}: they are empty"))
+    return stack
+
+
+def _with_all_objects(stack: Stack, frames: Sequence[Plane]) -> Stack:
+    """Refuse a segmentation of which a whole object is missing: its slices would seem to be empty."""
+    cut = stack.planes[0].concatenation
+    if cut is None or not stack.is_sparse:
+        return stack
+    parts = {plane.concatenation for plane in frames if plane.concatenation and plane.concatenation.uid == cut.uid}
+    numbers = {part.number for part in parts}
+    last = max(number for part in parts for number in (part.number, part.total, 1) if number is not None)
+    lacking = [number for number in range(1, last + 1) if number not in numbers]
+    if not lacking:
+        return stack
+    return replace(stack, problem=problems.incomplete(stack.label, stack.planes, lacking), geometry=None)

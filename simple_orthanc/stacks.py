@@ -18,7 +18,7 @@ from simple_orthanc import pixels, problems
 from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.frames import has_image_type
-from simple_orthanc.grouping import arranged
+from simple_orthanc.grouping import alike, arranged
 from simple_orthanc.stacking import Stack, on_grid, plan, unique
 
 __all__ = ["AXES", "Stack", "one", "plan", "several", "summary"]
@@ -118,7 +118,7 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
     -------
     list of Stack
         One stack; with `dims` one per step, in the order of their coordinates, each with its ``step``. The segments of
-        one segmentation become one label map.
+        one segmentation become one label map, and so does a single binary one.
 
     Raises
     ------
@@ -137,7 +137,9 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
     stacks = several(stacks, gaps)
     if dims is not None:
         return _along(stacks, dims)
-    if len(stacks) > 1 and all(stack.is_segment for stack in stacks):
+    # A label tells which segment this is, also where it is the only one; the fractions of one segment are values.
+    can_be_alone = stacks[0].planes[0].segmentation == "BINARY"
+    if all(stack.is_segment for stack in stacks) and (len(stacks) > 1 or can_be_alone):
         stacks = [_label_map(stacks)]
     if len(stacks) > 1:
         raise _too_many(stacks)
@@ -147,12 +149,16 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
 
 
 def _label_map(stacks: Sequence[Stack]) -> Stack:
-    if len({stack.planes[0].instance for stack in stacks}) > 1:
+    # Frames of one segmentation may differ in orientation and pixel spacing too (PS3.3 C.7.6.16.2.1, C.7.6.16.2.4).
+    if len(alike([plane for stack in stacks for plane in stack.planes])) > 1:
         raise _too_many(stacks)
     pairs = sorted(
-        (place, plane.segment or 0, plane)
-        for stack in stacks
-        for place, plane in zip(stack.places, stack.planes, strict=True)
+        (
+            (place, plane.segment or 0, plane)
+            for stack in stacks
+            for place, plane in zip(stack.places, stack.planes, strict=True)
+        ),
+        key=lambda pair: pair[:2],
     )
     problems = [stack.problem for stack in stacks if stack.problem is not None]
     return replace(
@@ -161,7 +167,7 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
         planes=tuple(plane for _, _, plane in pairs),
         places=tuple(place for place, _, _ in pairs),
         problem=problems[0] if problems else None,
-        log=(f"label map: {', '.join(stack.label for stack in stacks)}",),
+        log=(f"label map: {', '.join(stack.label for stack in stacks)}", *(stacks[0].log if len(stacks) == 1 else ())),
         is_label_map=True,
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from simple_orthanc import handover, picture
+from simple_orthanc import elements, handover, picture, pixels
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.geometry import Geometry, Vector
 
@@ -122,8 +122,8 @@ class Volume:
         Parameters
         ----------
         resample : bool
-            Resample a sheared volume onto perpendicular axes: within the slices, linearly, on a grid that holds all of
-            it. An unsheared volume is never resampled.
+            Resample a sheared volume onto perpendicular axes: within the slices, linearly (numbers of segments by their
+            nearest neighbour), on a grid that holds all of it. An unsheared volume is never resampled.
         assume_geometry : bool
             Give objects without position voxels of 1 mm from 0, 0, 0; otherwise they raise.
 
@@ -156,8 +156,13 @@ class Volume:
                 )
             if array.ndim != 3:
                 raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
-            array, geometry = handover.unsheared(array, geometry)
+            array, geometry = handover.unsheared(array, geometry, self._background())
         return handover.to_sitk(array, geometry, is_colour=self.is_colour, steps=self._steps())
+
+    def _background(self) -> int | None:
+        """Give the value of no segment; None where values are no numbers of segments."""
+        kind = elements.text(self.header, "SegmentationType")
+        return pixels.background(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
 
     def _steps(self) -> tuple[float, ...] | None:
         return self.coordinates[self.dims[0]] if len(self.dims) == 4 else None

@@ -184,6 +184,12 @@ def test_known_spacing_shows_holes_where_no_two_slices_are_neighbours() -> None:
     found = arrange(along_z(0, 10, 16), UP, spacing=2.0)
     assert found.places == (0, 5, 8)
     assert found.regular
+    assert arrange(along_z(0, 10, 16), UP, spacing=-2.0) == found
+
+
+@pytest.mark.parametrize("spacing", [0.0, -0.0, 1e-300])
+def test_a_spacing_of_nothing_is_none(spacing: float) -> None:
+    assert arrange(along_z(0, 2, 6), UP, spacing=spacing) == arrange(along_z(0, 2, 6), UP)
 
 
 @given(

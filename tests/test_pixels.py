@@ -34,7 +34,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from simple_orthanc import colour, jpeg_streams, pixels
+from simple_orthanc import colour, frames, jpeg_streams, pixels
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
 from simple_orthanc.pixels import Rescale
 
@@ -318,6 +318,19 @@ class TestColour:
         np.testing.assert_array_equal(pixels.stored(dataset), array)
 
 
+class TestLabelMap:
+    def test_numbers_of_segments_are_taken_as_they_are(self) -> None:
+        dataset = image(np.array([[[0, 9]]], np.uint16), SegmentationType="LABELMAP", PixelPaddingValue=9)
+        scale = pixels.rescale(dataset)
+        assert (scale.is_identity, scale.unit) == (True, "label")
+        assert pixels.result_dtype([dataset], [scale]) == np.uint16
+        assert pixels.padding(dataset, pixels.stored(dataset)[0]) is None
+        assert pixels.background(dataset) == 9
+
+    def test_the_background_of_other_segmentations_is_zero(self) -> None:
+        assert pixels.background(image(np.ones((1, 1, 2), np.uint8), PixelPaddingValue=9)) == 0
+
+
 class TestPalette:
     @staticmethod
     def with_palette(
@@ -375,6 +388,27 @@ class TestPalette:
         # The second segment, at byte 8 of words of two bytes, is copied.
         words = [0, 2, 7, 8, 0, 2, 30, 40, 2, 1, 8, 0]
         assert colour._expand(words, 16) == [7, 8, 30, 40, 30, 40]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"SegmentationType": "LABELMAP"},
+            {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.20"},
+            {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.5"},
+        ],
+    )
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_numbers_of_segments_and_counts_are_not_coloured(self, changes: dict[str, Any], units: str) -> None:
+        array = np.array([[[0, 1, 2]]], np.uint8)
+        dataset = self.with_palette(array, np.arange(9, dtype=np.uint16).reshape(3, 3), **changes)
+        np.testing.assert_array_equal(pixels.stored(dataset), array)
+        assert pixels.result_dtype([dataset], [pixels.rescale(dataset, units=units)], units).itemsize <= 2
+        assert [plane.samples for plane in frames.planes([dataset])] == [1]
+
+    def test_a_nuclear_medicine_picture_keeps_its_colours(self) -> None:
+        table = np.arange(9, dtype=np.uint8).reshape(3, 3)
+        dataset = self.with_palette(np.array([[[0, 1, 2]]], np.uint8), table, Modality="NM")
+        np.testing.assert_array_equal(pixels.stored(dataset)[0, 0], table)
 
     def test_missing_palette(self) -> None:
         with pytest.raises(PixelDecodeError, match="0028,1101"):

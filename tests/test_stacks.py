@@ -514,6 +514,23 @@ class TestMultiFrame:
         assert [(stack.label, stack.slices) for stack in plan([apart])] == [("stack 1", 2), ("stack 2", 2)]
         assert [stack.slices for stack in plan([make_enhanced((4, 4, 4), groups=groups)])] == [4]
 
+    def test_parts_of_a_label_map_that_are_only_regular_by_themselves(self) -> None:
+        groups = {"FrameContentSequence": {"StackID": ["1", "1", "2", "2"]}}
+        positions = [(0, 0, z) for z in (0, 2, 7, 10)]
+        image = make_enhanced((4, 4, 4), positions=positions, groups=groups, SegmentationType="LABELMAP")
+        found = plan([image])
+        assert [(stack.label, stack.slices) for stack in found] == [("stack 1", 2), ("stack 2", 2)]
+        assert [stack.geometry.spacing[2] for stack in found if stack.geometry] == [2, 3]
+
+    def test_frames_of_a_label_map_side_by_side_or_without_a_place(self) -> None:
+        tiles = make_enhanced((2, 4, 4), positions=[(0, 0, 0), (4, 0, 0)], SegmentationType="LABELMAP")
+        with pytest.raises(InconsistentSlicesError, match="side by side"):
+            one(plan([tiles]))
+        for frame in tiles.PerFrameFunctionalGroupsSequence:
+            del frame.PlanePositionSequence
+        (stack,) = one(plan([tiles]))
+        assert (stack.slices, stack.geometry) == (2, None)
+
     def test_functional_groups_must_fit_the_frames(self) -> None:
         image = make_enhanced((3, 4, 4))
         del image.PerFrameFunctionalGroupsSequence[2]

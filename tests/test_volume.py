@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import handover, picture, pixels, suv, volume
 from simple_orthanc.assembly import assemble
 from simple_orthanc.errors import (
+    DuplicateSlicesError,
     InconsistentSlicesError,
     MissingSlicesError,
     PixelDecodeError,
@@ -266,7 +267,7 @@ def segmentation(frames: list[tuple[int, float, np.ndarray]], kind: str = "BINAR
     image.SegmentSequence = []
     for number in sorted({number for number, _, _ in frames}):
         item = Dataset()
-        item.SegmentNumber, item.SegmentLabel = number, ("Liver", "Spleen")[number - 1]
+        item.SegmentNumber, item.SegmentLabel = number, ("Liver", "Spleen", "Aorta")[number - 1]
         image.SegmentSequence.append(item)
     return image
 
@@ -283,6 +284,25 @@ class TestSegmentation:
         assert found.units == "label"
         assert found.array[:, 0].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 2, 2]]
         assert found.spacing == (1, 1, 2)
+
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_a_single_segment_is_a_label_map_too(self, units: str) -> None:
+        image = segmentation([(3, 0, self.left), (3, 4, self.right)])
+        found = read([image], units=units)
+        assert found.array[:, 0].tolist() == [[3, 3, 0, 0], [0] * 4, [0, 0, 3, 3]]
+        assert (found.array.dtype, found.units) == (np.uint8, "label")
+        assert found.log == ("label map: segment 3 Aorta", "1 slices have no frame of this segment: they are empty")
+        assert read_all([image])["segment 3 Aorta"].array.max() == 1
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    @pytest.mark.parametrize("units", ["SUVbw", "real world", "philips"])
+    def test_segments_have_no_other_units(self, kind: str, units: str) -> None:
+        with pytest.raises(VolumeError, match=r"get_volume\("):
+            read([segmentation([(1, 0, self.left), (1, 4, self.right)], kind=kind)], units=units)
+
+    def test_a_single_fractional_segment_has_its_fractions(self) -> None:
+        image = segmentation([(1, 0, self.left * 127)], kind="FRACTIONAL", MaximumFractionalValue=254)
+        assert read([image]).array[0, 0].tolist() == pytest.approx([0.5, 0.5, 0, 0])
 
     def test_each_segment_by_itself_on_the_same_grid(self) -> None:
         image = segmentation([(2, 4, self.right), (1, 0, self.left), (1, 4, self.left)])
@@ -308,7 +328,50 @@ class TestSegmentation:
         image = segmentation([(1, 0, self.left * 7), (1, 2, self.right * 3)], kind="LABELMAP")
         assert read([image]).array[:, 0].tolist() == [[7, 7, 0, 0], [0, 0, 3, 3]]
 
-    def test_packed_bits_written_by_another_library(self) -> None:
+    def test_labelmap_type_has_the_grid_of_a_binary_one(self) -> None:
+        frames = [(1, 8, self.left * 3), (1, 2, self.right * 7)]
+        found = read([segmentation(frames, kind="LABELMAP", PixelPaddingValue=0)])
+        assert found.geometry == read([segmentation(frames)]).geometry
+        assert found.spacing == (1, 1, 2)
+        assert found.origin == (0, 0, 2)
+        assert found.array[:, 0].tolist() == [[0, 0, 7, 7], [0] * 4, [0] * 4, [3, 3, 0, 0]]
+        assert (found.array.dtype, found.units) == (np.uint8, "label")
+        assert found.padding_mask is None
+        assert "2 slices have no frame: they are empty" in found.log
+        assert found.slices is not None
+        assert found.slices.index.tolist() == [0, 3]
+
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_frames_left_out_of_a_labelmap_hold_its_background(self, units: str) -> None:
+        frames = [(1, 0, np.where(self.left, 0, 255)), (1, 4, self.right)]
+        found = read([segmentation(frames, kind="LABELMAP", PixelPaddingValue=255)], units=units)
+        assert found.array[:, 0].tolist() == [[0, 0, 255, 255], [255] * 4, [0, 0, 1, 1]]
+        assert found.array.dtype == np.uint8
+        assert found.padding_mask is None
+
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_a_labelmap_with_a_palette_holds_numbers_of_segments(self, units: str) -> None:
+        image = segmentation([(1, 0, self.left * 7), (1, 4, self.right * 3)], kind="LABELMAP")
+        image.PhotometricInterpretation = "PALETTE COLOR"
+        for name in ("Red", "Green", "Blue"):
+            image.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [8, 0, 8])
+            image.add_new(f"{name}PaletteColorLookupTableData", "OW", bytes(range(8)))
+        found = read([image], units=units)
+        assert found.array[:, 0].tolist() == [[7, 7, 0, 0], [0] * 4, [0, 0, 3, 3]]
+        assert found.array.dtype == np.uint8
+
+    def test_times_of_a_labelmap_have_one_grid(self) -> None:
+        frames = [(1, 0, self.left), (1, 4, self.left), (1, 0, self.right), (1, 2, self.right)]
+        image = segmentation(frames, kind="LABELMAP")
+        for frame, time in zip(image.PerFrameFunctionalGroupsSequence, (1, 1, 2, 2), strict=True):
+            frame.FrameContentSequence = [Dataset()]
+            frame.FrameContentSequence[0].TemporalPositionIndex = time
+        found = read([image], dims="time")
+        assert found.coordinates == {"time": (1, 2)}
+        assert found.array.any(axis=(2, 3)).tolist() == [[True, False, True], [True, True, False]]
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_written_by_another_library(self, kind: str) -> None:
         seg = pytest.importorskip("highdicom.seg")
         from pydicom.sr.codedict import codes
 
@@ -329,7 +392,7 @@ class TestSegmentation:
         image = seg.Segmentation(
             slices,
             masks,
-            seg.SegmentationTypeValues.BINARY,
+            seg.SegmentationTypeValues[kind],
             described,
             "1.2.3",
             1,
@@ -353,6 +416,96 @@ class TestSegmentation:
     def test_two_segmentations_are_two_groups(self) -> None:
         first = segmentation([(1, 0, self.left)])
         second = segmentation([(1, 0, self.right)], like=first)
+        with pytest.raises(InconsistentSlicesError, match=r"2 groups"):
+            read([first, second])
+
+    @pytest.mark.parametrize(
+        ("sequence", "keyword", "value", "group"),
+        [
+            ("PlaneOrientationSequence", "ImageOrientationPatient", SAGITTAL, "sagittal 1x4x4"),
+            ("PixelMeasuresSequence", "PixelSpacing", (3.0, 3.0), r"axial 1x4x4"),
+        ],
+    )
+    @pytest.mark.parametrize("numbers", [(1, 1, 1), (1, 1, 2)])
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_frames_that_lie_otherwise_are_a_group_of_their_own(
+        self, kind: str, numbers: tuple[int, ...], sequence: str, keyword: str, value: tuple[float, ...], group: str
+    ) -> None:
+        image = segmentation([(number, z, self.left) for z, number in enumerate(numbers)], kind=kind)
+        # A frame may have a functional group of its own, in place of the shared one (PS3.3 C.7.6.16.2).
+        item = Dataset()
+        put(item, keyword, value)
+        setattr(image.PerFrameFunctionalGroupsSequence[2], sequence, [item])
+        with pytest.raises(InconsistentSlicesError, match=r"2 groups.*get_volumes\(\)") as caught:
+            read([image])
+        assert [size for label, size in caught.value.groups.items() if label.startswith(group)] == [1]
+        assert [found.array.shape for found in read_all([image]).values()] == [(2, 4, 4), (1, 4, 4)]
+
+    @pytest.mark.parametrize("numbers", [(1, 1, 1), (1, 1, 2)])
+    def test_a_frame_that_is_there_twice(self, numbers: tuple[int, ...]) -> None:
+        image = segmentation([(number, z, self.left) for number, z in zip(numbers, (0, 0, 2), strict=True)])
+        with pytest.raises(DuplicateSlicesError, match=r"1 position.*0 mm: .*frame 1.*frame 2"):
+            read([image])
+
+    def test_one_frame_hardly_beside_another_of_its_segment(self) -> None:
+        # They share a place by the gaps between all frames, but not by the only one between those of the segment.
+        image = segmentation([(1, z, self.left) for z in (0, 0.01)] + [(2, z, self.right) for z in (2, 4, 6)])
+        with pytest.raises(DuplicateSlicesError, match=r"1 position"):
+            read([image])
+
+    @pytest.mark.parametrize("between", [0.0, 1e-300, None])
+    def test_no_spacing_between_slices(self, between: float | None) -> None:
+        image = segmentation([(1, 0, self.left), (2, 2, self.right), (1, 6, self.left)])
+        put(image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], "SpacingBetweenSlices", between)
+        found = read([image])
+        assert found.spacing == (1, 1, 2)
+        assert found.array.any(axis=(1, 2)).tolist() == [True, True, False, True]
+
+    def concatenated(self, kind: str, total: int | None = None) -> list[Dataset]:
+        """Make three objects, of one segmentation with the labels 1, 0, 2, 2 at 0, 2, 4, 6 mm."""
+        frames = [(2, 4, self.right), (1, 0, self.left), (2, 6, self.left)]
+        if kind == "LABELMAP":
+            frames = [(1, z, number * mask) for number, z, mask in frames]
+        cut: dict[str, Any] = {"ConcatenationUID": "1.2.3", "InConcatenationTotalNumber": total}
+        first = segmentation(frames[:1], kind=kind, InConcatenationNumber=1, **cut)
+        others = [
+            segmentation([frame], kind=kind, like=first, InConcatenationNumber=number, **cut)
+            for number, frame in enumerate(frames[1:], 2)
+        ]
+        return [first, *others]
+
+    @pytest.mark.parametrize("total", [3, None])
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_a_segmentation_in_several_objects_is_one(self, kind: str, total: int | None) -> None:
+        found = read(self.concatenated(kind, total)[::-1])
+        assert found.array[:, 0].tolist() == [[1, 1, 0, 0], [0] * 4, [0, 0, 2, 2], [2, 2, 0, 0]]
+        assert (found.spacing, found.origin, found.units) == ((1, 1, 2), (0, 0, 0), "label")
+
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    @pytest.mark.parametrize("lacking", [1, 2, 3])
+    def test_a_segmentation_without_one_of_its_objects_is_refused(self, kind: str, lacking: int) -> None:
+        parts = self.concatenated(kind, 3)
+        del parts[lacking - 1]
+        with pytest.raises(InconsistentSlicesError, match=rf"InConcatenationNumber {lacking} are not among them"):
+            read(parts)
+
+    def test_objects_of_a_segmentation_without_places_stay_apart(self) -> None:
+        parts = self.concatenated("BINARY")
+        for part in parts:
+            del part.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+        with pytest.raises(InconsistentSlicesError, match=r"3 groups"):
+            read(parts)
+
+    def test_two_segmentations_in_several_objects_are_two_groups(self) -> None:
+        first = self.concatenated("BINARY")
+        second = segmentation([(1, 0, self.right)], like=first[0], ConcatenationUID="1.2.4", InConcatenationNumber=1)
+        with pytest.raises(InconsistentSlicesError, match=r"3 groups"):
+            read([*first, second])
+
+    def test_two_labelmaps_are_two_groups(self) -> None:
+        # Each numbers its segments by itself, so that they cannot be one volume even at different places.
+        first = segmentation([(1, 0, self.left)], kind="LABELMAP")
+        second = segmentation([(1, 2, self.right)], kind="LABELMAP", like=first)
         with pytest.raises(InconsistentSlicesError, match=r"2 groups"):
             read([first, second])
 
@@ -460,6 +613,33 @@ class TestShear:
         assert np.ptp(places[:, 1]) == pytest.approx(0)
         expected = found.geometry.to_patient(np.argwhere(array == 1000), "zyx")
         assert np.allclose(places, expected)
+
+    @pytest.mark.parametrize(
+        ("kind", "numbers", "background"),
+        [("LABELMAP", (1, 9), 0), ("LABELMAP", (1, 9), 255), ("BINARY", (1, 2), 0), ("BINARY", (1, 1), 0)],
+    )
+    @pytest.mark.parametrize("units", ["modality", "stored"])
+    def test_resampling_invents_no_segment(
+        self, kind: str, numbers: tuple[int, int], background: int, units: str
+    ) -> None:
+        halves = np.zeros((3, 4, 4), np.uint8)
+        halves[:, :, :2], halves[:, :, 2:] = numbers
+        if kind == "BINARY":
+            frames = [(n, 2 * z, halves[z] == n) for n in sorted(set(numbers)) for z in range(3)]
+        else:
+            frames = [(1, 2 * z, halves[z]) for z in range(3)]
+        image = segmentation(frames, kind=kind, PixelPaddingValue=background)
+        for frame in image.PerFrameFunctionalGroupsSequence:
+            position = frame.PlanePositionSequence[0].ImagePositionPatient
+            position[0] = position[2] * 0.2
+        found = read([image], units=units)
+        straight = SimpleITK.GetArrayFromImage(found.to_sitk(resample=True))
+        # The slices lie 0, 0.4 and 0.8 mm to the side: the nearest voxel is their own, then their own, then the next.
+        first, second = numbers
+        assert straight[0, 0].tolist() == [first, first, second, second, background]
+        assert straight[1, 0].tolist() == [first, first, second, second, background]
+        assert straight[2, 0].tolist() == [background, first, first, second, second]
+        assert straight.dtype == found.array.dtype
 
     def test_resampling_leaves_an_unsheared_volume_alone(self) -> None:
         array, series = random_series()
