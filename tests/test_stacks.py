@@ -13,9 +13,10 @@ import pytest
 import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from simple_orthanc import discriminators, frames, grouping, stacking, stacks
+from simple_orthanc import discriminators, elements, frames, grouping, stacking, stacks
 from simple_orthanc.errors import (
     DuplicateSlicesError,
     InconsistentSlicesError,
@@ -368,6 +369,39 @@ class TestGroups:
         steps = one(plan(later + base), dims="phase")
         assert [stack.step for stack in steps] == [("phase", 11.0), ("phase", 53.0)]
         assert {plane.uid for plane in steps[0].planes} == {header.SOPInstanceUID for header in base}
+
+    @pytest.mark.parametrize("kind", ["Acquisition", "Content"])
+    def test_times_on_both_sides_of_midnight(self, kind: str) -> None:
+        times = [["235930", "235945", "000000"], ["000015", "000030", "000045"]]
+        dates = [["20200101", "20200101", "20200102"], ["20200102"] * 3]
+        base = make_series(modality="MR", **{f"{kind}Time": times[0], f"{kind}Date": dates[0]})
+        later = make_series(modality="MR", **{f"{kind}Time": times[1], f"{kind}Date": dates[1]}, like=base[0])
+        steps = one(plan(later + base), dims="time")
+        assert [[plane.uid for plane in stack.planes] for stack in steps] == [
+            [header.SOPInstanceUID for header in series] for series in (base, later)
+        ]
+        assert [stack.step for stack in steps] == [("time", 86385.0), ("time", 86430.0)]
+
+    @pytest.mark.parametrize("moment", ["AcquisitionDateTime", "AcquisitionTime"])
+    def test_coordinates_count_from_midnight(self, moment: str) -> None:
+        day = "20200101" if moment == "AcquisitionDateTime" else ""
+        base = make_series(modality="MR", AcquisitionDate="20200101", **{moment: f"{day}115959.123456"})
+        later = make_series(modality="MR", AcquisitionDate="20200101", **{moment: f"{day}120000"}, like=base[0])
+        assert [stack.step for stack in one(plan(later + base), dims="time")] == [
+            ("time", 43199.123456),
+            ("time", 43200.0),
+        ]
+
+    @pytest.mark.parametrize("day", [b"", b"never", b"20201301"])
+    def test_a_date_that_some_images_lack_does_not_order_them(self, day: bytes) -> None:
+        base = make_series(modality="MR", AcquisitionDate="20200101", AcquisitionTime="115959")
+        later = make_series(modality="MR", AcquisitionTime="120000", like=base[0])
+        tag = elements.tag_of("AcquisitionDate")
+        for header in later:
+            header._dict[tag] = RawDataElement(tag, "DA", len(day), day, 0, False, True)
+        steps = one(plan(later + base), dims="time")
+        assert [stack.step for stack in steps] == [("time", 43199.0), ("time", 43200.0)]
+        assert steps[0].planes[0].uid == base[0].SOPInstanceUID
 
     def test_b_values_of_the_vendors(self) -> None:
         for group, element, creator, vr, values in (
