@@ -372,6 +372,11 @@ class _Values:
     def of(self, plane: Plane, frame: NDArray[Any]) -> NDArray[Any]:
         """Give the values of one frame."""
         rescale = self._rescale(plane)
+        if frame.dtype.kind == "f" and not np.can_cast(frame.dtype, self.complete) and self._factors is None:
+            raise PixelDecodeError(
+                f"Pixels that fit into {self.complete} were expected of SOPInstanceUID {plane.uid} by its header, but "
+                f"they decode to {frame.dtype}. Store the object again from its origin."
+            )
         if self._factors is None:
             return pixels.apply(frame, rescale, self.dtype)
         values = pixels.apply(frame, rescale, np.dtype(np.float64)) * self._factors[plane.instance]

@@ -18,7 +18,7 @@ from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
-from simple_orthanc.rescale import Rescale, apply, check_units, rescale, result_dtype, volume_bytes
+from simple_orthanc.rescale import FLOATS, Rescale, apply, check_units, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ __all__ = [
     "rescale",
     "result_dtype",
     "stored",
+    "strip",
     "volume_bytes",
 ]
 
-_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
+_KEYWORDS = ("PixelData", *FLOATS)
 _NATIVE = {
     "1.2.840.10008.1.2": True,
     "1.2.840.10008.1.2.1": True,
@@ -100,7 +100,7 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
             "only, for example by Modality."
         )
     try:
-        return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset, processes)
+        return _floats(dataset, keyword) if keyword in FLOATS else _integers(dataset, processes)
     except (PixelDecodeError, MemoryError) as error:
         if isinstance(error, MemoryError):
             raise
@@ -111,6 +111,29 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
             f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
             f"store it again, or leave it out with {_without(dataset)}."
         ) from error
+
+
+def strip(dataset: Dataset) -> None:
+    """Take the pixels out of an object, so that what is left is its header.
+
+    Where they were floats, BitsStored and HighBit go with them: these count the bits of integers, floats do not have
+    them (PS3.3 section C.7.6.24), and without the pixels nothing else would tell the one from the other.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> (image,) = make_series((1, 4, 4), dtype="float32", slope=None, intercept=None, BitsStored=32)
+    >>> strip(image)
+    >>> "FloatPixelData" in image, result_dtype([image], [rescale(image)]).name
+    (False, 'float32')
+    """
+    is_integer = "PixelData" in dataset
+    for keyword in _KEYWORDS:
+        if keyword in dataset:
+            del dataset[keyword]
+            if not is_integer:
+                for name in ("BitsStored", "HighBit"):
+                    dataset.pop(name, None)
 
 
 def _without(dataset: Dataset) -> str:
@@ -304,7 +327,7 @@ def _buffer(dataset: Dataset, keyword: str) -> bytes | memoryview:
 
 
 def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
-    size = _FLOATS[keyword]
+    size = FLOATS[keyword]
     shape = (
         max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
         _required(dataset, "Rows"),

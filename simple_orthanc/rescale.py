@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+# The elements that hold floats, and how many bytes each of these has.
+FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,7 +457,18 @@ def _philips_holders(header: Dataset, frame: int) -> list[Dataset]:
 
 
 def _is_float(header: Dataset) -> bool:
-    return elements.number(header, "BitsStored") is None
+    """Say whether pixels are floats: by the element that holds them, or else by what only integers have."""
+    if elements.has(header, "PixelData"):
+        return False
+    if any(elements.has(header, keyword) for keyword in FLOATS):
+        return True
+    # Integers cannot be read without both of these, and floats need neither of them.
+    needed = ("BitsStored", "PixelRepresentation")
+    return _allocated(header) in (32, 64) and any(elements.number(header, keyword) is None for keyword in needed)
+
+
+def _allocated(header: Dataset) -> int:
+    return int(elements.number(header, "BitsAllocated") or 16)
 
 
 def _is_colour(header: Dataset) -> bool:
@@ -464,10 +477,10 @@ def _is_colour(header: Dataset) -> bool:
 
 
 def _stored_dtype(header: Dataset) -> np.dtype[Any]:
-    allocated = int(elements.number(header, "BitsAllocated") or 16)
-    # Float pixels have neither BitsStored nor PixelRepresentation.
-    if _is_float(header) and elements.number(header, "PixelRepresentation") is None and allocated in (32, 64):
-        return np.dtype(f"f{allocated // 8}")
+    allocated = _allocated(header)
+    if _is_float(header):
+        size = next((size for keyword, size in FLOATS.items() if elements.has(header, keyword)), allocated // 8)
+        return np.dtype(f"f{size}")
     if elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
         return _palette_dtype(header)
     if allocated == 1:

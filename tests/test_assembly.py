@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import pixels
 from simple_orthanc.assembly import Draft, assemble
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import PixelDecodeError, VolumeError
 from simple_orthanc.phantom import make_series
 from simple_orthanc.stacks import one, plan
 from simple_orthanc.volume import Volume
@@ -123,6 +123,16 @@ def test_standardized_uptake_values_are_made_of_what_was_stored() -> None:
             drafted(series, "SUVbw")
     else:
         assert_same(drafted(series, "SUVbw", again=never), expected)
+
+
+@pytest.mark.parametrize(("name", "changes"), [("f4", {"BitsAllocated": 16}), ("f8", {"BitsAllocated": 32})])
+def test_floats_that_the_headers_do_not_announce_are_refused(name: str, changes: dict[str, int]) -> None:
+    series = make_series(array=np.full((3, 2, 2), 0.1, name), slope=None, intercept=None, **changes)
+    arrays = [pixels.stored(dataset) for dataset in series]
+    for dataset in series:
+        pixels.strip(dataset)
+    with pytest.raises(PixelDecodeError, match=f"decode to {np.dtype(name).name}"):
+        assemble(one(plan(series)), series, lambda index: arrays[index])
 
 
 def test_memory_that_is_used_again_does_no_harm() -> None:
