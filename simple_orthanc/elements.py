@@ -139,6 +139,19 @@ def number(header: Dataset, tag: int | str) -> float | None:
     return next(iter(numbers(header, tag)), None)
 
 
+def frame_count(header: Dataset) -> int:
+    """Say how many frames an image has: one where NumberOfFrames is missing, or no number of frames at all.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.NumberOfFrames = -1
+    >>> frame_count(header)
+    1
+    """
+    return max(int(number(header, "NumberOfFrames") or 1), 1)
+
+
 def items(header: Dataset, tag: int | str) -> list[Dataset]:
     """Read the items of a sequence; missing or empty gives an empty list."""
     number_ = tag_of(tag) if isinstance(tag, str) else tag

@@ -132,7 +132,7 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:
-    frames = _count(header, "NumberOfFrames", 1)
+    frames = elements.frame_count(header)
     # A palette becomes red, green and blue when it is applied (PS3.3 C.7.6.3.1.2).
     palette = elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
     common: dict[str, Any] = {

@@ -299,7 +299,7 @@ def _layout(dataset: Dataset) -> Layout:
     layout = Layout(
         rows=_required(dataset, "Rows"),
         columns=_required(dataset, "Columns"),
-        frames=max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        frames=elements.frame_count(dataset),
         samples=samples,
         allocated=allocated,
         stored=bits,
@@ -329,7 +329,7 @@ def _buffer(dataset: Dataset, keyword: str) -> bytes | memoryview:
 def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     size = FLOATS[keyword]
     shape = (
-        max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        elements.frame_count(dataset),
         _required(dataset, "Rows"),
         _required(dataset, "Columns"),
     )

@@ -273,7 +273,7 @@ def volume_bytes(header: Dataset, units: str = "modality") -> int:
     rows, columns = elements.number(header, "Rows"), elements.number(header, "Columns")
     if not rows or not columns:
         return 0
-    frames = max(int(elements.number(header, "NumberOfFrames") or 1), 1)
+    frames = elements.frame_count(header)
     samples = frames * int(rows) * int(columns) * (3 if _is_colour(header) else 1)
     if units.startswith("SUV"):
         return samples * 4

@@ -512,6 +512,13 @@ class TestWithoutPosition:
 
 
 class TestMultiFrame:
+    @pytest.mark.parametrize("count", [-1, 0])
+    def test_an_impossible_number_of_frames_is_one(self, count: int) -> None:
+        series = make_series((5, 4, 4))
+        series[4].NumberOfFrames = count
+        (stack,) = one(plan(series))
+        assert stack.slices == 5
+
     def test_frames_are_sorted_by_position(self) -> None:
         image = make_enhanced((3, 4, 5), positions=[(0, 0, 4), (0, 0, 0), (0, 0, 2)], spacing=(2, 0.7, 1.3))
         (stack,) = one(plan([image]))
