@@ -241,11 +241,18 @@ def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Itera
             yield Plane(frame=frame, **common)
         return
     along = geometry.normal(orientation)
-    if offsets[0] != 0:
+    near = geometry.PLACE_TOLERANCE * float(np.median(np.abs(np.diff(offsets))))
+    if abs(offsets[0]) > near:
         if np.abs(np.abs(along) - (0, 0, 1)).max() > geometry.COSINE_TOLERANCE:
             raise InconsistentSlicesError(
                 f"GridFrameOffsetVector begins with {offsets[0]:g} mm, so its values are patient z coordinates, but "
                 f"the planes of SOPInstanceUID {common['uid']} are not axial. Read it with get_instances()."
+            )
+        if abs(offsets[0] - position[2]) > near:
+            raise InconsistentSlicesError(
+                f"GridFrameOffsetVector begins with {offsets[0]:g} mm, which is neither 0 nor the z coordinate of "
+                f"ImagePositionPatient, {position[2]:g} mm, so the places of the planes of SOPInstanceUID "
+                f"{common['uid']} are unknown. Read it with get_instances()."
             )
         # Absolute values are z coordinates; along the normal they count upwards only where it points to the head.
         offsets = (offsets - position[2]) * np.sign(along[2])

@@ -593,6 +593,26 @@ class TestMultiFrame:
         assert stack.geometry.origin == (5.0, 6.0, -100.0)
         assert stack.geometry.affine[:3, 2].tolist() == [0, 0, 3]
 
+    @pytest.mark.parametrize(
+        ("height", "offsets"),
+        [(10.0, (5, 8, 11)), (0.0, (3, 6, 9)), (-100.0, (2.5, 5, 7.5)), (-100.0, (100, 103, 106))],
+    )
+    def test_dose_grid_offsets_that_contradict_the_position(self, height: float, offsets: tuple[float, ...]) -> None:
+        dose = make_series((1, 4, 4), modality="RTDOSE", origin=(5, 6, height))[0]
+        dose.NumberOfFrames, dose.GridFrameOffsetVector = 3, list(offsets)
+        with pytest.raises(
+            InconsistentSlicesError,
+            match=f"GridFrameOffsetVector .*{offsets[0]:g} mm.*ImagePositionPatient, {height:g} mm",
+        ):
+            plan([dose])
+
+    def test_dose_grid_offsets_that_were_rounded(self) -> None:
+        dose = make_series((1, 4, 4), modality="RTDOSE", origin=(5, 6, -100.004))[0]
+        dose.NumberOfFrames, dose.GridFrameOffsetVector = 3, [-100, -97, -94]
+        (stack,) = one(plan([dose]))
+        assert stack.geometry is not None
+        assert stack.geometry.spacing[2] == pytest.approx(3)
+
     def test_dose_grid_offsets_downwards_turned_and_wrong(self) -> None:
         dose = make_series((1, 4, 4), modality="RTDOSE")[0]
         dose.NumberOfFrames, dose.GridFrameOffsetVector = 3, [0, -3, -6]
