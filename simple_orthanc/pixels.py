@@ -336,7 +336,8 @@ def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     syntax = _syntax(dataset)
     if syntax not in _NATIVE:
         raise ValueError(f"{keyword} cannot be compressed")
-    buffer = _checked(_buffer(dataset, keyword), int(np.prod(shape)) * size)
+    expected = int(np.prod(shape)) * size
+    buffer = _checked(_native_buffer(dataset, keyword, expected), expected)
     dtype = np.dtype(f"{'<' if _NATIVE[syntax] else '>'}f{size}")
     return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
 
@@ -386,23 +387,42 @@ def _checked(buffer: bytes | memoryview, expected: int) -> bytes | memoryview:
     return buffer
 
 
+def _native_buffer(dataset: Dataset, keyword: str, expected: int) -> bytes | memoryview:
+    """Give the bytes of uncompressed pixels; refuse items of encapsulated ones, whose tags would be taken for pixels.
+
+    Only encapsulated pixel data has no stated length (PS3.5 section A.4), and begins with the tag of an item.
+    """
+    element: Any = dataset.get_item(elements.tag_of(keyword))
+    length = getattr(element, "length", None)
+    buffer = _buffer(dataset, keyword)
+    undefined = length == 0xFFFFFFFF or getattr(element, "is_undefined_length", False)
+    # One byte more is the padding to an even length.
+    if undefined or (len(buffer) > expected + 1 and bytes(buffer[:4]) == b"\xfe\xff\x00\xe0"):
+        raise PixelDecodeError(
+            f"The pixels are said to be uncompressed ({_syntax_name(dataset)}), but {elements.name_of(keyword)} holds "
+            "encapsulated fragments. Store the object again from its origin, with the transfer syntax it was made in."
+        )
+    return buffer
+
+
 def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
     """View uncompressed pixels as (frames, rows, columns) or (frames, rows, columns, 3)."""
-    buffer = _buffer(dataset, "PixelData")
     little = _NATIVE[layout.syntax]
     count = layout.frames * layout.rows * layout.columns * layout.samples
+    subsampled = layout.photometric == "YBR_FULL_422"
+    promised = count // 3 * 2 if subsampled else count
+    buffer = _native_buffer(dataset, "PixelData", -(-promised * layout.allocated // 8))
     if layout.allocated == 1:
         _checked(buffer, -(-count // 8))
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
         return bits.reshape(layout.frames, *layout.shape)
-    subsampled = layout.photometric == "YBR_FULL_422"
     size = layout.allocated // 8
     if subsampled:
         if len(buffer) >= count * size:
             raise ValueError(
                 "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
             )
-        count = count // 3 * 2
+        count = promised
     swapped = not little and size == 1 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW"
     padded = count * size + (count * size % 2 if swapped else 0)
     # A last odd byte that a writer forgot to pad is no loss.

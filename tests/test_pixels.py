@@ -36,6 +36,7 @@ from pydicom.uid import (
 
 from simple_orthanc import colour, jpeg_streams, pixels
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
+from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.pixels import Rescale
 
 SHIPPED = [path for path in sorted(set(get_testdata_files())) if Path(path).is_file()]
@@ -254,6 +255,33 @@ class TestNative:
             np.testing.assert_array_equal(pixels.stored(image(array, PixelData=content)), array)
         with pytest.raises(PixelDecodeError, match=r"1\.2\.3\.4.*9 bytes.*8"):
             pixels.stored(image(array, PixelData=whole[:8]))
+
+    @pytest.mark.parametrize("array", [np.full((1, 4, 4), 7, np.uint16), np.full((1, 4, 4), 0.5, np.float32)])
+    @pytest.mark.parametrize("undefined", [True, False])
+    def test_fragments_are_no_native_pixels(self, array: NDArray[Any], undefined: bool) -> None:
+        keyword = "PixelData" if array.dtype.kind == "u" else "FloatPixelData"
+        dataset = image(array)
+        content = encapsulate([dataset.PixelData])
+        del dataset.PixelData
+        setattr(dataset, keyword, content)
+        dataset[keyword].is_undefined_length = undefined
+        with pytest.raises(PixelDecodeError, match=f"Explicit VR Little Endian.*{keyword}.*fragments"):
+            pixels.stored(dataset)
+
+    def test_fragments_in_a_file_that_denies_them(self) -> None:
+        (dataset,) = make_series((1, 8, 8))
+        dataset.PixelData = encapsulate([dataset.PixelData])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+        native = f"{ExplicitVRLittleEndian}\0\0\0".encode()
+        content = as_bytes(dataset).replace(JPEGLSLossless.encode(), native)
+        with pytest.raises(PixelDecodeError, match="fragments"):
+            pixels.stored(dcmread(io.BytesIO(content)))
+
+    def test_pixels_that_look_like_an_item(self) -> None:
+        array = np.full((1, 3, 3), 7, np.uint8)
+        array[0, 0], array[0, 1, 0] = (0xFE, 0xFF, 0), 0xE0
+        np.testing.assert_array_equal(pixels.stored(image(array)), array)
 
     def test_a_view_of_a_buffer_is_as_good_as_bytes(self) -> None:
         array = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
