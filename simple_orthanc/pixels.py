@@ -409,37 +409,35 @@ def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
     """View uncompressed pixels as (frames, rows, columns) or (frames, rows, columns, 3)."""
     little = _NATIVE[layout.syntax]
     count = layout.frames * layout.rows * layout.columns * layout.samples
-    subsampled = layout.photometric == "YBR_FULL_422"
+    subsampled = layout.photometric == "YBR_FULL_422" and layout.allocated > 1
     promised = count // 3 * 2 if subsampled else count
-    buffer = _native_buffer(dataset, "PixelData", -(-promised * layout.allocated // 8))
+    expected = -(-promised * layout.allocated // 8)
+    buffer = _checked(_native_buffer(dataset, "PixelData", expected), expected)
+    if subsampled and len(buffer) >= count * layout.allocated // 8:
+        raise ValueError(
+            "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
+        )
+    if not little and layout.allocated <= 8 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW":
+        buffer = _swapped(buffer, expected)
     if layout.allocated == 1:
-        _checked(buffer, -(-count // 8))
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
         return bits.reshape(layout.frames, *layout.shape)
-    size = layout.allocated // 8
-    if subsampled:
-        if len(buffer) >= count * size:
-            raise ValueError(
-                "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
-            )
-        count = promised
-    swapped = not little and size == 1 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW"
-    padded = count * size + (count * size % 2 if swapped else 0)
-    # A last odd byte that a writer forgot to pad is no loss.
-    if swapped and len(buffer) == padded - 1:
-        buffer = bytes(buffer) + b"\0"
-    _checked(buffer, padded)
-    if swapped:
-        array = np.frombuffer(buffer, "u2", count=padded // 2).byteswap().view(layout.dtype)[:count]
-    else:
-        array = np.frombuffer(buffer, layout.dtype.newbyteorder("<" if little else ">"), count=count)
-        array = array.astype(layout.dtype, copy=False)
+    array = np.frombuffer(buffer, layout.dtype.newbyteorder("<" if little else ">"), count=promised)
+    array = array.astype(layout.dtype, copy=False)
     if subsampled:
         array = _upsampled(array)
     elif layout.samples > 1 and layout.planar == 1:
         planes = array.reshape(layout.frames, layout.samples, layout.rows, layout.columns)
         array = np.ascontiguousarray(np.moveaxis(planes, 1, -1))
     return _extracted(array.reshape(layout.frames, *layout.shape), layout, layout.high)
+
+
+def _swapped(buffer: bytes | memoryview, expected: int) -> bytes:
+    """Put bytes and bits that were written as big endian words into their order (PS3.5 section 8.1.1)."""
+    words = bytes(buffer[: expected + expected % 2])
+    # A last odd byte that a writer forgot to pad is no loss.
+    words += b"\0" * (len(words) % 2)
+    return np.frombuffer(words, np.uint16).byteswap().tobytes()
 
 
 def _upsampled(array: NDArray[Any]) -> NDArray[Any]:

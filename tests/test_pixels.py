@@ -228,6 +228,15 @@ class TestNative:
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, array)
 
+    @given(arrays(np.uint8, (3, 3, 5), elements=st.integers(0, 1)))
+    def test_single_bits_in_big_endian_words(self, array: NDArray[Any]) -> None:
+        packed = np.packbits(array.ravel(), bitorder="little")
+        for vr, content in (("OW", packed.view(np.uint16).byteswap().tobytes()), ("OB", packed.tobytes())):
+            dataset = image(array, ExplicitVRBigEndian, BitsAllocated=1, BitsStored=1, HighBit=0)
+            dataset.PixelData = content
+            dataset["PixelData"].VR = vr
+            np.testing.assert_array_equal(pixels.stored(dataset), array)
+
     @pytest.mark.parametrize(("keyword", "name"), [("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")])
     @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
     def test_floats(self, keyword: str, name: str, syntax: UID) -> None:
