@@ -233,7 +233,11 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
         return None
     if stored_frame.dtype.kind == "f":
         prefix = "Double" if stored_frame.dtype.itemsize == 8 else ""
-        first, limit = (elements.number(header, f"{prefix}FloatPixelPadding{name}") for name in ("Value", "RangeLimit"))
+        # What floats can hold marks padding as well, NaN and infinities too.
+        first, limit = (
+            elements.number(header, f"{prefix}FloatPixelPadding{name}", finite=False)
+            for name in ("Value", "RangeLimit")
+        )
         if prefix == "" and first is not None:
             # The element has the pixels' precision, and comparing it as anything wider would miss them.
             first, limit = (None if value is None else float(np.float32(value)) for value in (first, limit))
@@ -241,7 +245,9 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
         first, limit = (_stored_value(header, f"PixelPadding{name}") for name in ("Value", "RangeLimit"))
     if first is None:
         return None
-    if limit is None or limit == first:
+    if np.isnan(first):
+        return np.asarray(np.isnan(stored_frame))
+    if limit is None or limit == first or np.isnan(limit):
         return np.asarray(stored_frame == first)
     low, high = min(first, limit), max(first, limit)
     return np.asarray((stored_frame >= low) & (stored_frame <= high))

@@ -421,7 +421,14 @@ def _mapped_range(header: Dataset, item: Dataset) -> tuple[float, float] | None:
         else:
             first, last = int(first) & 0xFFFF, int(last) & 0xFFFF
     else:
-        first, last = (elements.number(item, f"DoubleFloatRealWorldValue{end}ValueMapped") for end in ("First", "Last"))
+        keywords = [f"DoubleFloatRealWorldValue{end}ValueMapped" for end in ("First", "Last")]
+        first, last = (elements.number(item, keyword, finite=False) for keyword in keywords)
+        if any(value is not None and math.isnan(value) for value in (first, last)):
+            raise VolumeError(
+                f"{' or '.join(map(elements.name_of, keywords))} of {elements.instance_of(header)} is not a number, so "
+                "the values that are mapped are unknown. "
+                'Read it with get_volume(units="modality").'
+            )
     return None if first is None or last is None else (min(first, last), max(first, last))
 
 

@@ -746,6 +746,21 @@ class TestRealWorld:
         values = pixels.apply(np.array([9, 10, 20, 21], np.uint16), found, dtype)
         np.testing.assert_array_equal(values, [np.nan, 10, 20, np.nan])
 
+    def test_ends_that_are_no_finite_numbers(self) -> None:
+        def mapped(first: float, last: float, **values: Any) -> Dataset:
+            ends = {f"DoubleFloatRealWorldValue{end}ValueMapped": v for end, v in (("First", first), ("Last", last))}
+            dataset = header(BitsAllocated=32, RealWorldValueMappingSequence=[item(**ends, **values)])
+            del dataset.BitsStored
+            return dataset
+
+        found = pixels.rescale(mapped(-np.inf, 2.0, RealWorldValueSlope=2.0), 0, "real world")
+        values = pixels.apply(np.array([-1e30, 2, 3], np.float32), found, np.float32)
+        np.testing.assert_array_equal(values, np.array([-2e30, 4, np.nan], np.float32))
+        with pytest.raises(VolumeError, match="not a number"):
+            pixels.rescale(mapped(np.nan, 2.0, RealWorldValueSlope=2.0), 0, "real world")
+        with pytest.raises(VolumeError, match="incomplete"):
+            pixels.rescale(mapped(0, np.inf, RealWorldValueLUTData=[1.0, 2.0]), 0, "real world")
+
     def test_table_in_a_functional_group(self) -> None:
         mapped = self.mapping(RealWorldValueLUTData=[0.5, 0.25, 8.0], first=65535, last=1)
         dataset = header(
@@ -901,6 +916,26 @@ class TestPadding:
         found = pixels.padding(dataset, np.array([[0.1, 0.2]], np.float32))
         assert found is not None
         assert found.tolist() == [[True, False]]
+
+    @pytest.mark.parametrize(
+        ("value", "limit", "expected"),
+        [
+            (np.nan, None, [True, False, False, False]),
+            (-np.inf, None, [False, True, False, False]),
+            (-np.inf, 0.5, [False, True, True, False]),
+            (0.5, np.inf, [False, False, True, True]),
+        ],
+    )
+    @pytest.mark.parametrize(("prefix", "name"), [("", "f4"), ("Double", "f8")])
+    def test_floats_that_are_no_finite_numbers(
+        self, prefix: str, name: str, value: float, limit: float | None, expected: list[bool]
+    ) -> None:
+        dataset = item(**{f"{prefix}FloatPixelPaddingValue": value})
+        if limit is not None:
+            setattr(dataset, f"{prefix}FloatPixelPaddingRangeLimit", limit)
+        found = pixels.padding(dataset, np.array([[np.nan, -np.inf, 0.5, 7]], name))
+        assert found is not None
+        assert found.tolist() == [expected]
 
     def test_colour_has_none(self) -> None:
         assert pixels.padding(header(PixelPaddingValue=0), np.zeros((2, 2, 3), np.uint8)) is None
