@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLOURS = ("Red", "Green", "Blue")
+# Of how many samples a pixel is, by PhotometricInterpretation (PS3.3 section C.7.6.3.1.2).
+PHOTOMETRIC = {
+    1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"),
+    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+}
+
+
+def stored_samples(header: Dataset) -> int:
+    """Say how many samples are stored of each pixel; where SamplesPerPixel is missing, by the colour space.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PhotometricInterpretation = "RGB"
+    >>> stored_samples(header)
+    3
+    """
+    several = elements.text(header, "PhotometricInterpretation") in PHOTOMETRIC[3]
+    return int(elements.number(header, "SamplesPerPixel") or (3 if several else 1))
 
 
 def ybr_to_rgb(frame: NDArray[Any], bits: int = 8) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements, geometry
+from simple_orthanc.colour import stored_samples
 from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
@@ -142,7 +143,7 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "series": elements.text(header, "SeriesInstanceUID"),
         "modality": elements.text(header, "Modality"),
         "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
-        "samples": 3 if palette else _count(header, "SamplesPerPixel", 1),
+        "samples": 3 if palette else stored_samples(header),
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,

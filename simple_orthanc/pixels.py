@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements
-from simple_orthanc.colour import apply_palette, palette, ybr_to_rgb
+from simple_orthanc.colour import PHOTOMETRIC, apply_palette, palette, stored_samples, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
@@ -47,8 +47,6 @@ _NATIVE = {
 }
 # These keep the words of native pixels, with whatever is in the bits that are not stored.
 _WORDS = ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1")
-_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
-_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
@@ -296,11 +294,10 @@ def _layout(dataset: Dataset) -> Layout:
     allocated, bits = _required(dataset, "BitsAllocated"), _required(dataset, "BitsStored")
     high = int(elements.number(dataset, "HighBit") or 0)
     photometric = elements.text(dataset, "PhotometricInterpretation")
-    samples = int(elements.number(dataset, "SamplesPerPixel") or (1 if photometric in _GREY else 3))
+    samples = stored_samples(dataset)
     if allocated not in (1, 8, 16, 32, 64) or not 1 <= bits <= allocated:
         raise ValueError(f"BitsAllocated {allocated} with BitsStored {bits} cannot be read")
-    expected = {1: _GREY, 3: _COLOUR}.get(samples, ())
-    if photometric not in expected:
+    if photometric not in PHOTOMETRIC.get(samples, ()):
         raise ValueError(f"PhotometricInterpretation {photometric!r} with {samples} samples per pixel cannot be read")
     layout = Layout(
         rows=_required(dataset, "Rows"),

@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
-from simple_orthanc.colour import palette
+from simple_orthanc.colour import palette, stored_samples
 from simple_orthanc.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -479,8 +479,7 @@ def _allocated(header: Dataset) -> int:
 
 
 def _is_colour(header: Dataset) -> bool:
-    several = (elements.number(header, "SamplesPerPixel") or 1) > 1
-    return several or elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
+    return stored_samples(header) > 1 or elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR"
 
 
 def _stored_dtype(header: Dataset) -> np.dtype[Any]:
