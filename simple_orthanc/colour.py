@@ -141,7 +141,10 @@ def _column(header: Dataset, colour: str, entries: int, bits: int, little: bool)
         if segmented not in header:
             raise ValueError(f"{elements.name_of(keyword)} is missing")
         words = _words(header, segmented, None, bits, little)
-        expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16)
+        try:
+            expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16)
+        except IndexError as error:
+            raise ValueError(f"{elements.name_of(segmented)} is cut off") from error
         if len(expanded) < entries:
             raise ValueError(f"{elements.name_of(segmented)} gives {len(expanded)} entries instead of {entries}")
         return np.array(expanded[:entries], dtype=words.dtype)
@@ -151,8 +154,14 @@ def _column(header: Dataset, colour: str, entries: int, bits: int, little: bool)
 def _words(header: Dataset, keyword: str, entries: int | None, bits: int, little: bool) -> NDArray[Any]:
     """Read bytes or words: entries of 8 bits may be stored in either."""
     value = header[keyword].value
+    if value is None or (hasattr(value, "__len__") and not len(value)):
+        raise ValueError(f"{elements.name_of(keyword)} is empty")
     if not isinstance(value, (bytes, bytearray)):
-        return np.array(value, dtype=np.uint16)
+        # The entries are unsigned, whatever sign the VR gave them.
+        numbers = np.atleast_1d(np.asarray(value, dtype=np.int64)) & 0xFFFF
+        if entries is not None and len(numbers) < entries:
+            raise ValueError(f"{elements.name_of(keyword)} has {len(numbers)} entries instead of {entries}")
+        return numbers[:entries].astype(np.uint16)
     wide = bits > 8 if entries is None else len(value) >= 2 * entries
     if wide:
         return np.frombuffer(bytes(value[: len(value) // 2 * 2]), "<u2" if little else ">u2")[:entries].astype(

@@ -18,7 +18,7 @@ from simple_orthanc.colour import PHOTOMETRIC, apply_palette, palette, stored_sa
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
-from simple_orthanc.rescale import FLOATS, Rescale, apply, check_units, rescale, result_dtype, volume_bytes
+from simple_orthanc.rescale import ALLOCATED, FLOATS, Rescale, apply, check_units, rescale, result_dtype, volume_bytes
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _layout(dataset: Dataset) -> Layout:
     high = int(elements.number(dataset, "HighBit") or 0)
     photometric = elements.text(dataset, "PhotometricInterpretation")
     samples = stored_samples(dataset)
-    if allocated not in (1, 8, 16, 32, 64) or not 1 <= bits <= allocated:
+    if allocated not in ALLOCATED or not 1 <= bits <= allocated:
         raise ValueError(f"BitsAllocated {allocated} with BitsStored {bits} cannot be read")
     if photometric not in PHOTOMETRIC.get(samples, ()):
         raise ValueError(f"PhotometricInterpretation {photometric!r} with {samples} samples per pixel cannot be read")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+# BitsAllocated that can be read.
+ALLOCATED = (1, 8, 16, 32, 64)
 # The elements that hold floats, and how many bytes each of these has.
 FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 
@@ -362,20 +364,32 @@ def _modality_table(header: Dataset, item: Dataset) -> tuple[NDArray[Any], NDArr
     first &= 0xFFFF
     if elements.number(header, "PixelRepresentation") == 1:
         first = (first ^ 0x8000) - 0x8000
-    data = item["LUTData"].value
-    if isinstance(data, (bytes, bytearray)):
-        little = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", "") != "1.2.840.10008.1.2.2"
-        packed = bits <= 8 and len(data) < 2 * entries
-        table = np.frombuffer(bytes(data), np.uint8 if packed else "<u2" if little else ">u2")[:entries]
-    else:
-        # The entries are unsigned, whatever sign the VR gave them.
-        table = np.atleast_1d(np.asarray(data, dtype=np.int64))[:entries] & 0xFFFF
+    little = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", "") != "1.2.840.10008.1.2.2"
+    try:
+        table = _table_entries(item, entries, bits, little)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise VolumeError(
+            f"The Modality LUT of {elements.instance_of(header)} cannot be read: {error}. "
+            'Read it with get_volume(units="stored").'
+        ) from error
     if len(table) < entries:
         raise VolumeError(
             f"The Modality LUT of {elements.instance_of(header)} has {len(table)} entries instead of {entries}. "
             'Read it with get_volume(units="stored").'
         )
     return np.arange(first, first + entries, dtype=np.int64), table.astype(np.uint16)
+
+
+def _table_entries(item: Dataset, entries: int, bits: int, little: bool) -> NDArray[Any]:
+    data = item["LUTData"].value
+    if data is None:
+        return np.zeros(0, np.int64)
+    if isinstance(data, (bytes, bytearray)):
+        packed = bits <= 8 and len(data) < 2 * entries
+        words = bytes(data if packed else data[: len(data) // 2 * 2])
+        return np.frombuffer(words, np.uint8 if packed else "<u2" if little else ">u2")[:entries]
+    # The entries are unsigned, whatever sign the VR gave them.
+    return np.atleast_1d(np.asarray(data, dtype=np.int64))[:entries] & 0xFFFF
 
 
 def _real_world(header: Dataset, frame: int) -> Rescale:
@@ -475,7 +489,13 @@ def _is_float(header: Dataset) -> bool:
 
 
 def _allocated(header: Dataset) -> int:
-    return int(elements.number(header, "BitsAllocated") or 16)
+    allocated = int(elements.number(header, "BitsAllocated") or 16)
+    if allocated not in ALLOCATED:
+        raise VolumeError(
+            f"{elements.name_of('BitsAllocated')} of {elements.instance_of(header)} is {allocated}; what can be read "
+            f"is {', '.join(map(str, ALLOCATED))}. Read the header with get_headers()."
+        )
+    return allocated
 
 
 def _is_colour(header: Dataset) -> bool:
@@ -492,18 +512,24 @@ def _stored_dtype(header: Dataset) -> np.dtype[Any]:
     if allocated == 1:
         return np.dtype(np.uint8)
     signed = elements.number(header, "PixelRepresentation") == 1
-    return np.dtype(f"{'i' if signed else 'u'}{max(allocated // 8, 1)}")
+    return np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
 
 
 def _palette_dtype(header: Dataset) -> np.dtype[Any]:
     try:
         return palette(header)[1].dtype
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         return np.dtype(np.uint8)
 
 
 def _stored_range(header: Dataset) -> tuple[int, int]:
-    bits = int(elements.number(header, "BitsStored") or elements.number(header, "BitsAllocated") or 16)
+    allocated = _allocated(header)
+    bits = int(elements.number(header, "BitsStored") or allocated)
+    if not 1 <= bits <= allocated:
+        raise VolumeError(
+            f"{elements.name_of('BitsStored')} of {elements.instance_of(header)} is {bits}, where "
+            f"{elements.name_of('BitsAllocated')} is {allocated}. Read the header with get_headers()."
+        )
     if elements.number(header, "PixelRepresentation") == 1:
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     return 0, (1 << bits) - 1
@@ -513,4 +539,4 @@ def _range(rescale: Rescale, low: int, high: int) -> tuple[float, float]:
     if rescale.lut is not None:
         return float(rescale.lut[1].min()), float(rescale.lut[1].max())
     ends = (rescale.slope * low + rescale.intercept, rescale.slope * high + rescale.intercept)
-    return math.floor(min(ends)), math.ceil(max(ends))
+    return min(ends), max(ends)

@@ -413,6 +413,33 @@ class TestPalette:
         words = [0, 2, 7, 8, 0, 2, 30, 40, 2, 1, 8, 0]
         assert colour._expand(words, 16) == [7, 8, 30, 40, 30, 40]
 
+    @pytest.mark.parametrize(
+        ("vr", "content", "problem"),
+        [
+            ("OW", None, "0028,1202.*is empty"),
+            ("OW", b"", "0028,1202.*is empty"),
+            ("US", [], "0028,1202.*is empty"),
+            ("US", 7, "0028,1202.*1 entries instead of 3"),
+            ("US", [7, 8], "0028,1202.*2 entries instead of 3"),
+            ("OW", b"\7", "0028,1202.*1 bytes for 3 entries"),
+        ],
+    )
+    def test_palette_that_is_cut_off(self, vr: str, content: Any, problem: str) -> None:
+        dataset = self.with_palette(np.zeros((1, 1, 2), np.uint8), np.zeros((3, 3), np.uint16))
+        dataset.add_new("GreenPaletteColorLookupTableData", vr, content)
+        with pytest.raises(PixelDecodeError, match=problem):
+            pixels.stored(dataset)
+        assert pixels.result_dtype([dataset], [Rescale()]) == np.uint8
+
+    def test_segments_that_are_cut_off(self) -> None:
+        dataset = image(np.zeros((1, 1, 2), np.uint8), PhotometricInterpretation="PALETTE COLOR")
+        for name in ("Red", "Green", "Blue"):
+            dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [14, 0, 8])
+            dataset.add_new(f"Segmented{name}PaletteColorLookupTableData", "OW", bytes([0, 2, 7, 8, 1, 5]))
+        with pytest.raises(PixelDecodeError, match=r"0028,1221.*is cut off"):
+            pixels.stored(dataset)
+        assert pixels.result_dtype([dataset], [Rescale()]) == np.uint8
+
     def test_missing_palette(self) -> None:
         with pytest.raises(PixelDecodeError, match="0028,1101"):
             pixels.stored(image(np.zeros((1, 1, 2), np.uint8), PhotometricInterpretation="PALETTE COLOR"))
@@ -709,6 +736,23 @@ class TestRescale:
         with pytest.raises(VolumeError, match="2 entries instead of 3"):
             pixels.rescale(header(ModalityLUTSequence=[table]))
 
+    @pytest.mark.parametrize(
+        ("vr", "content", "problem"),
+        [
+            ("OW", None, "0 entries instead of 3"),
+            ("OW", b"", "0 entries instead of 3"),
+            ("US", None, "0 entries instead of 3"),
+            ("US", 7, "1 entries instead of 3"),
+            ("OW", b"\7\0\7\0\7", "2 entries instead of 3"),
+            ("LO", "none", "cannot be read"),
+        ],
+    )
+    def test_table_without_entries(self, vr: str, content: Any, problem: str) -> None:
+        table = item(LUTDescriptor=[3, 0, 16], ModalityLUTType="OD")
+        table.add_new("LUTData", vr, content)
+        with pytest.raises(VolumeError, match=problem):
+            pixels.rescale(header(ModalityLUTSequence=[table]))
+
     def test_equality(self) -> None:
         def lut() -> tuple[NDArray[Any], NDArray[Any]]:
             return np.arange(3), np.arange(3) * 2
@@ -835,6 +879,24 @@ class TestResultType:
         self, values: dict[str, Any], rescales: list[Rescale], units: str, expected: str
     ) -> None:
         assert pixels.result_dtype([header(**values)], rescales, units).name == expected
+
+    @pytest.mark.parametrize(
+        ("values", "problem"),
+        [
+            ({"BitsAllocated": 24}, r"BitsAllocated \(0028,0100\) .* is 24"),
+            ({"BitsAllocated": 12, "BitsStored": 12}, r"BitsAllocated \(0028,0100\) .* is 12"),
+            ({"BitsStored": 17}, r"BitsStored \(0028,0101\) .* is 17"),
+            ({"BitsStored": 65535}, r"BitsStored \(0028,0101\) .* is 65535"),
+        ],
+    )
+    def test_bits_that_cannot_be(self, values: dict[str, Any], problem: str) -> None:
+        with pytest.raises(VolumeError, match=problem):
+            pixels.result_dtype([header(**values)], [Rescale()])
+        with pytest.raises(VolumeError, match=problem):
+            pixels.volume_bytes(header(Rows=4, Columns=4, **values))
+
+    def test_a_slope_beyond_all_numbers(self) -> None:
+        assert pixels.result_dtype([header()], [Rescale(slope=1e308)]) == np.float64
 
     def test_several_stored_types_promote(self) -> None:
         both = [header(), header(PixelRepresentation=1)]
