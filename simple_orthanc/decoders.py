@@ -24,6 +24,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,9 +154,9 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
         by_offset = dict(fragments)
         offsets = struct.unpack_from(f"<{frames}Q", extended[0])
         lengths = struct.unpack_from(f"<{frames}Q", extended[1])
-        if all(offset in by_offset for offset in offsets):
+        if _increasing(offsets) and all(offset in by_offset for offset in offsets):
             return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
-    if len(table) >= frames > 1 and set(table) <= {offset for offset, _ in fragments}:
+    if len(table) >= frames > 1 and _increasing(table) and set(table) <= {offset for offset, _ in fragments}:
         ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
         return [
             b"".join(fragment for offset, fragment in fragments if start <= offset < end)
@@ -169,6 +170,11 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
     if len(parts) != frames:
         raise ValueError(f"{frames} frames are promised, and the pixel data hold {len(parts)}")
     return parts
+
+
+def _increasing(offsets: tuple[int, ...]) -> bool:
+    """Say whether a table of offsets can be believed: some writers leave room for one, and never fill it in."""
+    return all(one < following for one, following in pairwise(offsets))
 
 
 def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:

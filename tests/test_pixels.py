@@ -498,7 +498,21 @@ class TestCompressed:
         ):
             dataset = compressed(image(frames), JPEG2000Lossless, streams, PixelData=content)
             np.testing.assert_array_equal(pixels.stored(dataset), frames)
+        unfilled = encapsulate(streams, has_bot=True)
+        dataset = compressed(
+            image(frames), JPEG2000Lossless, streams, PixelData=unfilled[:8] + bytes(12) + unfilled[20:]
+        )
+        np.testing.assert_array_equal(pixels.stored(dataset), frames)
         content, offsets, lengths = encapsulate_extended(streams)
+        dataset = compressed(
+            image(frames),
+            JPEG2000Lossless,
+            streams,
+            PixelData=content,
+            ExtendedOffsetTable=bytes(len(offsets)),
+            ExtendedOffsetTableLengths=lengths,
+        )
+        np.testing.assert_array_equal(pixels.stored(dataset), frames)
         dataset = compressed(
             image(frames),
             JPEG2000Lossless,
