@@ -45,8 +45,6 @@ _NATIVE = {
     "1.2.840.10008.1.2.1.99": True,
     "1.2.840.10008.1.2.2": False,
 }
-# These keep the words of native pixels, with whatever is in the bits that are not stored.
-_WORDS = ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1")
 
 
 def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
@@ -377,9 +375,8 @@ def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[
 
 def _decoded_frame(dataset: Dataset, layout: Layout, decoded: Decoded) -> NDArray[Any]:
     array = decoded.array[np.newaxis]
-    if decoded.packed:
-        high = layout.high if layout.syntax in _WORDS else layout.stored - 1
-        array = _extracted(array, layout, high)
+    if decoded.high is not None:
+        array = _extracted(array, layout, decoded.high)
     return _finished(dataset, layout, array, decoded.photometric)
 
 

@@ -31,6 +31,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -467,6 +468,63 @@ class TestCompressed:
         ):
             dataset = compressed(image(self.signed[np.newaxis], BitsStored=12), syntax, [stream])
             np.testing.assert_array_equal(pixels.stored(dataset)[0], self.signed)
+
+    # What goes beyond twelve bits, with the sign of all sixteen and without.
+    words = (np.add.outer(np.arange(64), np.arange(64)) & 0xFFF).astype(np.uint16)
+    words[0, :6] = 0x0FFB, 0x8064, 40000, 0xFFFB, 0xF801, 0x1000
+
+    @staticmethod
+    def streams(words: NDArray[Any], signed: int = 0) -> list[tuple[UID, UID, bytes]]:
+        """The transfer syntaxes without and with loss, and for both a codestream of 16 bits that may know the sign."""
+        from jpeg_ls.CharLS import encode_array as encode_jpeg_ls
+        from openjpeg.utils import encode_array
+
+        return [
+            (JPEG2000Lossless, JPEG2000, bytes(encode_array(words, bits_stored=16))),
+            (
+                JPEG2000Lossless,
+                JPEG2000,
+                bytes(encode_array(words.view(np.int16 if signed else np.uint16), bits_stored=16)),
+            ),
+            (JPEGLSLossless, JPEGLSNearLossless, bytes(encode_jpeg_ls(words))),
+        ]
+
+    @pytest.mark.parametrize("high", [11, 15])
+    @pytest.mark.parametrize("signed", [0, 1])
+    def test_upper_bits_without_loss_are_those_of_native_pixels(self, high: int, signed: int) -> None:
+        changes = {"BitsStored": 12, "HighBit": high, "PixelRepresentation": signed}
+        twin = pixels.stored(image(self.words[np.newaxis], **changes))
+        for syntax, _, stream in self.streams(self.words, signed):
+            found = pixels.stored(compressed(image(self.words[np.newaxis], **changes), syntax, [stream]))
+            assert found.dtype == twin.dtype
+            np.testing.assert_array_equal(found, twin)
+
+    @pytest.mark.parametrize("signed", [0, 1])
+    def test_upper_bits_with_loss_are_clipped(self, signed: int) -> None:
+        dtype = np.int16 if signed else np.uint16
+        values = self.words.view(dtype)
+        low, high = (-2048, 2047) if signed else (0, 4095)
+        for _, syntax, stream in self.streams(self.words):
+            dataset = compressed(image(values[np.newaxis], BitsStored=12), syntax, [stream])
+            found = pixels.stored(dataset)
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found[0], np.clip(values, low, high))
+
+    def test_jpeg_that_overshoots_is_clipped(self) -> None:
+        from PIL import Image
+
+        grey = np.zeros((8, 8), np.uint8)
+        grey[:, 4:] = 140
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, "JPEG", quality=95)
+        dataset = compressed(image(grey[np.newaxis], BitsStored=7), JPEGBaseline8Bit, [buffer.getvalue()])
+        assert np.unique(pixels.stored(dataset)[0, :, 4:]).tolist() == [127]
+
+    def test_more_bits_than_there_is_room_for(self) -> None:
+        for syntax, _, stream in self.streams(self.words):
+            dataset = compressed(image(self.words.astype(np.uint8)[np.newaxis]), syntax, [stream])
+            with pytest.raises(PixelDecodeError, match="16 bits, and BitsAllocated is 8"):
+                pixels.stored(dataset)
 
     @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
     def test_run_lengths(self, dtype: str) -> None:
