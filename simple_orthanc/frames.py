@@ -187,6 +187,14 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
             group_item(groups, "PixelMeasuresSequence"),
             common["uid"],
         )
+        if place["position"] is None and group_item(groups, "PlanePositionVolumeSequence"):
+            # Ultrasound may know the places of its frames in the volume alone, which is nowhere in the patient; stacked
+            # without them, the frames would be in the order in which they are stored.
+            raise InconsistentSlicesError(
+                f"The frames of SOPInstanceUID {common['uid']} lie where ImagePositionVolume says, in coordinates of "
+                "an ultrasound volume and not in those of the patient, so their places are unknown. Read it with "
+                "get_instances()."
+            )
         segment = group_item(groups, "SegmentIdentificationSequence")
         number = None if labelled else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(

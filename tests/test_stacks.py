@@ -561,6 +561,21 @@ class TestMultiFrame:
         with pytest.raises(InconsistentSlicesError, match="NumberOfFrames is 3, but there are 2"):
             plan([image])
 
+    def test_places_in_a_volume_of_ultrasound_are_not_those_in_the_patient(self) -> None:
+        image = make_enhanced(
+            (3, 4, 4),
+            modality="US",
+            groups={
+                "PlanePositionVolumeSequence": {"ImagePositionVolume": [(0, 0, 4), (0, 0, 0), (0, 0, 2)]},
+                "PlaneOrientationVolumeSequence": {"ImageOrientationVolume": (1, 0, 0, 0, 1, 0)},
+            },
+        )
+        assert one(plan([image]))[0].geometry is not None
+        for group in image.PerFrameFunctionalGroupsSequence:
+            del group.PlanePositionSequence
+        with pytest.raises(InconsistentSlicesError, match="ImagePositionVolume"):
+            plan([image])
+
     def test_several_objects_at_one_place_are_told_apart(self) -> None:
         first = make_enhanced((3, 4, 4))
         assert labels([first, make_enhanced((3, 4, 4), like=first)]) == ["object 1", "object 2"]
