@@ -296,12 +296,13 @@ def _frames(chosen: Sequence[Stack], stored: Callable[[int], NDArray[Any]]) -> I
             by_instance.setdefault(plane.instance, []).append((step, place, plane))
     for instance, slots in by_instance.items():
         array = stored(instance)
-        expected = (slots[0][2].frames, *slots[0][2].size)
-        if array.shape[:3] != expected:
+        first = slots[0][2]
+        expected = (first.frames, *first.size, *((first.samples,) if first.samples > 1 else ()))
+        if array.shape != expected:
             raise PixelDecodeError(
                 f"{expected[0]} frame(s) of {expected[1]} rows and {expected[2]} columns were expected of "
-                f"SOPInstanceUID {slots[0][2].uid}, but its pixels decode to the shape {array.shape}. Store the object "
-                "again from its origin."
+                f"SOPInstanceUID {first.uid}, of the shape {expected}, but its pixels decode to {array.shape}. "
+                "Store the object again from its origin."
             )
         for slot in slots:
             yield slot, array[slot[2].frame]
@@ -373,6 +374,11 @@ class _Values:
     def of(self, plane: Plane, frame: NDArray[Any]) -> NDArray[Any]:
         """Give the values of one frame."""
         rescale = self._rescale(plane)
+        if frame.dtype.kind == "f" and not np.can_cast(frame.dtype, self.complete) and self._factors is None:
+            raise PixelDecodeError(
+                f"Pixels that fit into {self.complete} were expected of SOPInstanceUID {plane.uid} by its header, but "
+                f"they decode to {frame.dtype}. Store the object again from its origin."
+            )
         if self._factors is None:
             return pixels.apply(frame, rescale, self.dtype)
         values = pixels.apply(frame, rescale, np.dtype(np.float64)) * self._factors[plane.instance]

@@ -16,6 +16,25 @@ _COLOURS = ("Red", "Green", "Blue")
 # Nuclear Medicine Image Storage, today's and the retired one. A picture of such an image, a secondary capture whose
 # Modality is NM too, does hold colours.
 _NUCLEAR = ("1.2.840.10008.5.1.4.1.1.20", "1.2.840.10008.5.1.4.1.1.5")
+# Of how many samples a pixel is, by PhotometricInterpretation (PS3.3 section C.7.6.3.1.2).
+PHOTOMETRIC = {
+    1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"),
+    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+}
+
+
+def stored_samples(header: Dataset) -> int:
+    """Say how many samples are stored of each pixel; where SamplesPerPixel is missing, by the colour space.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PhotometricInterpretation = "RGB"
+    >>> stored_samples(header)
+    3
+    """
+    several = elements.text(header, "PhotometricInterpretation") in PHOTOMETRIC[3]
+    return int(elements.number(header, "SamplesPerPixel") or (3 if several else 1))
 
 
 def ybr_to_rgb(frame: NDArray[Any], bits: int = 8) -> NDArray[Any]:
@@ -148,7 +167,10 @@ def _column(header: Dataset, colour: str, entries: int, bits: int, little: bool)
         if segmented not in header:
             raise ValueError(f"{elements.name_of(keyword)} is missing")
         words = _words(header, segmented, None, bits, little)
-        expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16)
+        try:
+            expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16)
+        except IndexError as error:
+            raise ValueError(f"{elements.name_of(segmented)} is cut off") from error
         if len(expanded) < entries:
             raise ValueError(f"{elements.name_of(segmented)} gives {len(expanded)} entries instead of {entries}")
         return np.array(expanded[:entries], dtype=words.dtype)
@@ -158,8 +180,14 @@ def _column(header: Dataset, colour: str, entries: int, bits: int, little: bool)
 def _words(header: Dataset, keyword: str, entries: int | None, bits: int, little: bool) -> NDArray[Any]:
     """Read bytes or words: entries of 8 bits may be stored in either."""
     value = header[keyword].value
+    if value is None or (hasattr(value, "__len__") and not len(value)):
+        raise ValueError(f"{elements.name_of(keyword)} is empty")
     if not isinstance(value, (bytes, bytearray)):
-        return np.array(value, dtype=np.uint16)
+        # The entries are unsigned, whatever sign the VR gave them.
+        numbers = np.atleast_1d(np.asarray(value, dtype=np.int64)) & 0xFFFF
+        if entries is not None and len(numbers) < entries:
+            raise ValueError(f"{elements.name_of(keyword)} has {len(numbers)} entries instead of {entries}")
+        return numbers[:entries].astype(np.uint16)
     wide = bits > 8 if entries is None else len(value) >= 2 * entries
     if wide:
         return np.frombuffer(bytes(value[: len(value) // 2 * 2]), "<u2" if little else ">u2")[:entries].astype(

@@ -24,6 +24,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_LOSSLESS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in ("57", "70", "80", "90", "201", "202"))
 _END_OF_IMAGE = b"\xff\xd9"
 
 
@@ -88,14 +90,14 @@ class Decoded:
         Shape (rows, columns) or (rows, columns, samples), of the layout's type.
     photometric : str
         The colour space these samples are in.
-    packed : bool
-        Whether the array still holds whole allocated words, of which the stored bits are to be taken out, as native
-        pixel data does.
+    high : int or None
+        Where the array still holds whole words, as native pixel data does, the highest of the stored bits that are to
+        be taken out of them.
     """
 
     array: NDArray[Any]
     photometric: str
-    packed: bool
+    high: int | None = None
 
 
 def supported(syntax: str) -> bool:
@@ -153,9 +155,9 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
         by_offset = dict(fragments)
         offsets = struct.unpack_from(f"<{frames}Q", extended[0])
         lengths = struct.unpack_from(f"<{frames}Q", extended[1])
-        if all(offset in by_offset for offset in offsets):
+        if _increasing(offsets) and all(offset in by_offset for offset in offsets):
             return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
-    if len(table) >= frames > 1 and set(table) <= {offset for offset, _ in fragments}:
+    if len(table) >= frames > 1 and _increasing(table) and set(table) <= {offset for offset, _ in fragments}:
         ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
         return [
             b"".join(fragment for offset, fragment in fragments if start <= offset < end)
@@ -169,6 +171,11 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
     if len(parts) != frames:
         raise ValueError(f"{frames} frames are promised, and the pixel data hold {len(parts)}")
     return parts
+
+
+def _increasing(offsets: tuple[int, ...]) -> bool:
+    """Say whether a table of offsets can be believed: some writers leave room for one, and never fill it in."""
+    return all(one < following for one, following in pairwise(offsets))
 
 
 def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
@@ -242,6 +249,21 @@ def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArra
     return (wide << shift) >> shift if shift > 0 else wide
 
 
+def _fitted(array: NDArray[Any], layout: Layout, precision: int, photometric: str) -> Decoded:
+    """Bring samples of more bits than the header stores into the range of these.
+
+    Without loss the upper bits are those of native pixel data, and are no part of the value (PS3.5 section 8.1.1). With
+    loss a value that overshot ran over into them, so that it is clipped: without these bits it would be a wrong one.
+    """
+    if precision > layout.allocated:
+        raise ValueError(f"the stream has {precision} bits, and BitsAllocated is {layout.allocated}")
+    if layout.syntax in _LOSSLESS:
+        return Decoded(array, photometric, layout.high if precision > layout.high else layout.stored - 1)
+    if precision > layout.stored:
+        array = np.clip(array, *layout.range)
+    return Decoded(array, photometric)
+
+
 def _rle(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     from rle.utils import decode_pixel_data
 
@@ -255,7 +277,7 @@ def _rle(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> 
             raise ValueError(f"the run lengths are corrupt ({error})") from error
         raise
     array = _shaped(buffer, layout, layout.allocated, planes=True)
-    return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
+    return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
 
 
 def _deflated(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
@@ -263,10 +285,10 @@ def _deflated(stream: bytes, layout: Layout, processes: DecodingProcesses | None
     if layout.allocated == 1:
         count = layout.rows * layout.columns
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
-        return Decoded(bits.reshape(layout.shape), layout.photometric, packed=False)
+        return Decoded(bits.reshape(layout.shape), layout.photometric)
     size = layout.rows * layout.columns * layout.samples * layout.allocated // 8
     array = _shaped(buffer[:size], layout, layout.allocated, planes=layout.planar == 1)
-    return Decoded(array.view(layout.dtype), layout.photometric, packed=True)
+    return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
 
 
 def _jpeg(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
@@ -283,7 +305,7 @@ def _jpeg(stream: bytes, layout: Layout, processes: DecodingProcesses | None) ->
             image.draft("YCbCr", image.size)
             image.tile = [tile._replace(args=("YCbCr", "YCbCr")) for tile in image.tile]
         array = np.asarray(image).reshape(layout.shape)
-    return Decoded(array.astype(layout.dtype, copy=False), header.colour(layout.photometric), packed=True)
+    return _jpeg_values(array, layout, header.precision, header.colour(layout.photometric))
 
 
 def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
@@ -295,16 +317,23 @@ def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | Non
     array = _shaped(buffer, layout, header.precision)
     # Without loss there is no reason for YCbCr, and writers put a JFIF marker even before RGB; so the header decides.
     photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
-    return Decoded(_typed(array, layout.dtype), photometric, packed=True)
+    return _jpeg_values(array, layout, header.precision, photometric)
+
+
+def _jpeg_values(array: NDArray[Any], layout: Layout, precision: int, photometric: str) -> Decoded:
+    typed = _typed(array, layout.dtype)
+    if layout.signed and layout.syntax not in _LOSSLESS:
+        # These streams know no sign, so that it is where the header has it.
+        return Decoded(typed, photometric, layout.stored - 1)
+    return _fitted(typed, layout, precision, photometric)
 
 
 def _jpeg_ls(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     buffer, (interleave,) = _run("charls", stream, (), layout, processes)
     array = _shaped(buffer, layout, header.precision, planes=interleave == 0)
-    if layout.signed:
-        return Decoded(_signed(array, header.precision, layout.dtype), layout.photometric, packed=False)
-    return Decoded(array.astype(layout.dtype, copy=False), layout.photometric, packed=False)
+    array = _signed(array, header.precision, layout.dtype) if layout.signed else array.astype(layout.dtype, copy=False)
+    return _fitted(array, layout, header.precision, layout.photometric)
 
 
 def _jpeg_2000(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
@@ -319,7 +348,7 @@ def _jpeg_2000(stream: bytes, layout: Layout, processes: DecodingProcesses | Non
         array = (array & ((1 << precision) - 1)).astype(layout.dtype, copy=False)
     # The decoder undoes the multiple component transformation, so that these are RGB already.
     photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
-    return Decoded(array, photometric, packed=False)
+    return _fitted(array, layout, precision, photometric)
 
 
 def _run(

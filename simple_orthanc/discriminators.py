@@ -7,6 +7,7 @@ tags; nothing here decides when images are split by it, which is the business of
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,6 +21,12 @@ from simple_orthanc.errors import VolumeError
 Value = float | str | tuple[Any, ...]
 
 _TIME = re.compile(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d*)?)?(?:[+-]\d{4})?")
+_DAY = 86400.0
+_DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
+# What says on which day a time is; without it, a time after midnight comes before one in the evening.
+_DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}
+# Seconds since the beginning of our time reckoning would leave no room for microseconds in a float.
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,34 @@ def selectable(header: Dataset) -> frozenset[str]:
     )
 
 
+def on_one_clock(discriminator: Discriminator, values: Sequence[Value | None]) -> list[Value | None]:
+    """Take the days out of times if only some of them have one, so that all can be compared by the time of day.
+
+    Examples
+    --------
+    >>> on_one_clock(BY_WORD["content time"], [1577880000.0, 43201.0])
+    [43200.0, 43201.0]
+    """
+    numbers = [value for value in values if isinstance(value, float)]
+    if discriminator.unit != "s" or len({0 <= number < _DAY for number in numbers}) < 2:
+        return list(values)
+    return [round(value % _DAY, 6) if isinstance(value, float) else value for value in values]
+
+
+def since_midnight(discriminator: Discriminator, values: Sequence[float]) -> list[float]:
+    """Count times from the midnight before the first of them; what is no time stays as it is.
+
+    Examples
+    --------
+    >>> since_midnight(BY_WORD["content time"], [1577923199.0, 1577923201.0])
+    [86399.0, 86401.0]
+    """
+    if discriminator.unit != "s":
+        return list(values)
+    midnight = min(values) // _DAY * _DAY
+    return [round(value - midnight, 6) for value in values]
+
+
 def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
     """Give the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
     result: dict[str, Value] = {}
@@ -232,6 +267,9 @@ def _value(header: Dataset, keyword: str) -> Value | None:
         return None
     vr = dictionary_VR(elements.tag_of(keyword))
     values = [_converted(text, vr) for text in texts]
+    if keyword in _DATES:
+        start = _DAY * (_days(elements.text(header, _DATES[keyword])) or 0)
+        values = [round(value + start, 6) if isinstance(value, float) else value for value in values]
     return values[0] if len(values) == 1 else tuple(values)
 
 
@@ -247,14 +285,20 @@ def _converted(text: str, vr: str) -> float | str:
 
 
 def _seconds(text: str, vr: str) -> float | str:
-    """Give the seconds since midnight, or those since the year 1 of a date with a time."""
+    """Give the seconds since midnight, or those since the year 1970 of a date with a time."""
     found = _TIME.fullmatch(text if vr == "TM" else text[8:])
-    try:
-        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal() if vr == "DT" else 0
-    except ValueError:
-        return text
-    if found is None:
+    days = 0 if vr == "TM" else _days(text[:8])
+    if found is None or days is None:
         return text
     hour, minute, second = (float(part or 0) for part in found.groups())
     # The zone does not matter: such times are only compared within one series.
-    return round(day * 86400.0 + hour * 3600 + minute * 60 + second, 6)
+    return round(days * _DAY + hour * 3600 + minute * 60 + second, 6)
+
+
+def _days(text: str) -> int | None:
+    """Give the days since the year 1970, or None for what is no date."""
+    found = _DATE.fullmatch(text)
+    try:
+        return None if found is None else date(*(int(part) for part in found.groups())).toordinal() - _FIRST_DAY
+    except ValueError:
+        return None

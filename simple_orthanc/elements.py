@@ -111,13 +111,21 @@ def text(header: Dataset, tag: int | str) -> str:
     return next(iter(texts(header, tag)), "")
 
 
-def numbers(header: Dataset, tag: int | str) -> list[float]:
+def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[float]:
     """Read the values of an element as numbers, whatever its VR; missing or empty gives an empty list.
+
+    Parameters
+    ----------
+    header : Dataset
+    tag : int or str
+        A tag or a keyword.
+    finite : bool
+        Whether NaN and infinities are refused.
 
     Raises
     ------
     VolumeError
-        A value is not a finite number.
+        A value is not a number, or not a finite one.
     """
     value, vr, little = raw(header, tag)
     if isinstance(value, (bytes, bytearray)) and vr == "UN":
@@ -126,17 +134,31 @@ def numbers(header: Dataset, tag: int | str) -> list[float]:
     result = []
     for one in found:
         try:
-            result.append(float(str(one).replace(",", ".")))
+            value = float(str(one).replace(",", "."))
         except ValueError:
-            result.append(math.nan)
-        if not math.isfinite(result[-1]):
+            value = None
+        if value is None or (finite and not math.isfinite(value)):
             raise VolumeError(f"{name_of(tag)} of {instance_of(header)} is {one!r}, which is not a number.")
+        result.append(value)
     return result
 
 
-def number(header: Dataset, tag: int | str) -> float | None:
+def number(header: Dataset, tag: int | str, *, finite: bool = True) -> float | None:
     """Read the first value of an element as a number; None where it is missing or empty."""
-    return next(iter(numbers(header, tag)), None)
+    return next(iter(numbers(header, tag, finite=finite)), None)
+
+
+def frame_count(header: Dataset) -> int:
+    """Say how many frames an image has: one where NumberOfFrames is missing, or no number of frames at all.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.NumberOfFrames = -1
+    >>> frame_count(header)
+    1
+    """
+    return max(int(number(header, "NumberOfFrames") or 1), 1)
 
 
 def items(header: Dataset, tag: int | str) -> list[Dataset]:

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements, geometry
-from simple_orthanc.colour import has_palette
+from simple_orthanc.colour import has_palette, stored_samples
 from simple_orthanc.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 
@@ -163,7 +163,7 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 
 def _planes(index: int, header: Dataset) -> Iterator[Plane]:
-    frames = _count(header, "NumberOfFrames", 1)
+    frames = elements.frame_count(header)
     common: dict[str, Any] = {
         "instance": index,
         "uid": elements.text(header, "SOPInstanceUID"),
@@ -171,7 +171,8 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "series": elements.text(header, "SeriesInstanceUID"),
         "modality": elements.text(header, "Modality"),
         "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
-        "samples": 3 if has_palette(header) else _count(header, "SamplesPerPixel", 1),
+        # A palette becomes red, green and blue when it is applied (PS3.3 C.7.6.3.1.2).
+        "samples": 3 if has_palette(header) else stored_samples(header),
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
         "frames": frames,
@@ -222,6 +223,14 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
             group_item(groups, "PixelMeasuresSequence"),
             common["uid"],
         )
+        if place["position"] is None and group_item(groups, "PlanePositionVolumeSequence"):
+            # Ultrasound may know the places of its frames in the volume alone, which is nowhere in the patient; stacked
+            # without them, the frames would be in the order in which they are stored.
+            raise InconsistentSlicesError(
+                f"The frames of SOPInstanceUID {common['uid']} lie where ImagePositionVolume says, in coordinates of "
+                "an ultrasound volume and not in those of the patient, so their places are unknown. Read it with "
+                "get_instances()."
+            )
         segment = group_item(groups, "SegmentIdentificationSequence")
         number = None if segmentation == "LABELMAP" else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(
@@ -278,11 +287,18 @@ def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Itera
             yield Plane(frame=frame, **common)
         return
     along = geometry.normal(orientation)
-    if offsets[0] != 0:
+    near = geometry.PLACE_TOLERANCE * float(np.median(np.abs(np.diff(offsets))))
+    if abs(offsets[0]) > near:
         if np.abs(np.abs(along) - (0, 0, 1)).max() > geometry.COSINE_TOLERANCE:
             raise InconsistentSlicesError(
                 f"GridFrameOffsetVector begins with {offsets[0]:g} mm, so its values are patient z coordinates, but "
                 f"the planes of SOPInstanceUID {common['uid']} are not axial. Read it with get_instances()."
+            )
+        if abs(offsets[0] - position[2]) > near:
+            raise InconsistentSlicesError(
+                f"GridFrameOffsetVector begins with {offsets[0]:g} mm, which is neither 0 nor the z coordinate of "
+                f"ImagePositionPatient, {position[2]:g} mm, so the places of the planes of SOPInstanceUID "
+                f"{common['uid']} are unknown. Read it with get_instances()."
             )
         # Absolute values are z coordinates; along the normal they count upwards only where it points to the head.
         offsets = (offsets - position[2]) * np.sign(along[2])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simple_orthanc import geometry
-from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
+from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value, on_one_clock
 from simple_orthanc.frames import Plane, has_image_type
 
 # Pixel spacings are taken as equal within this share of them.
@@ -184,7 +184,7 @@ def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
     if all(plane.frames > 1 for plane in planes):
         candidates.append(OBJECT)
     for priority, discriminator in enumerate(candidates):
-        values = [_value(plane, discriminator) for plane in planes]
+        values = on_one_clock(discriminator, [_value(plane, discriminator) for plane in planes])
         if len(set(zip(slots, values, strict=True))) == len(set(slots)):
             continue  # the same for all frames at each position
         by_value: dict[Value | None, list[int]] = {}

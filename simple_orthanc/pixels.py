@@ -14,11 +14,21 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from simple_orthanc import elements
-from simple_orthanc.colour import apply_palette, has_palette, palette, ybr_to_rgb
+from simple_orthanc.colour import PHOTOMETRIC, apply_palette, has_palette, palette, stored_samples, ybr_to_rgb
 from simple_orthanc.decoders import Decoded, Layout, decode, frame_streams, supported
 from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
-from simple_orthanc.rescale import Rescale, apply, check_units, is_label_map, rescale, result_dtype, volume_bytes
+from simple_orthanc.rescale import (
+    ALLOCATED,
+    FLOATS,
+    Rescale,
+    apply,
+    check_units,
+    is_label_map,
+    rescale,
+    result_dtype,
+    volume_bytes,
+)
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -35,21 +45,17 @@ __all__ = [
     "rescale",
     "result_dtype",
     "stored",
+    "strip",
     "volume_bytes",
 ]
 
-_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
+_KEYWORDS = ("PixelData", *FLOATS)
 _NATIVE = {
     "1.2.840.10008.1.2": True,
     "1.2.840.10008.1.2.1": True,
     "1.2.840.10008.1.2.1.99": True,
     "1.2.840.10008.1.2.2": False,
 }
-# These keep the words of native pixels, with whatever is in the bits that are not stored.
-_WORDS = ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1")
-_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
-_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
@@ -101,7 +107,7 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
             "only, for example by Modality."
         )
     try:
-        return _floats(dataset, keyword) if keyword in _FLOATS else _integers(dataset, processes)
+        return _floats(dataset, keyword) if keyword in FLOATS else _integers(dataset, processes)
     except (PixelDecodeError, MemoryError) as error:
         if isinstance(error, MemoryError):
             raise
@@ -112,6 +118,29 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
             f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
             f"store it again, or leave it out with {_without(dataset)}."
         ) from error
+
+
+def strip(dataset: Dataset) -> None:
+    """Take the pixels out of an object, so that what is left is its header.
+
+    Where they were floats, BitsStored and HighBit go with them: these count the bits of integers, floats do not have
+    them (PS3.3 section C.7.6.24), and without the pixels nothing else would tell the one from the other.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> (image,) = make_series((1, 4, 4), dtype="float32", slope=None, intercept=None, BitsStored=32)
+    >>> strip(image)
+    >>> "FloatPixelData" in image, result_dtype([image], [rescale(image)]).name
+    (False, 'float32')
+    """
+    is_integer = "PixelData" in dataset
+    for keyword in _KEYWORDS:
+        if keyword in dataset:
+            del dataset[keyword]
+            if not is_integer:
+                for name in ("BitsStored", "HighBit"):
+                    dataset.pop(name, None)
 
 
 def _without(dataset: Dataset) -> str:
@@ -212,7 +241,11 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
         return None
     if stored_frame.dtype.kind == "f":
         prefix = "Double" if stored_frame.dtype.itemsize == 8 else ""
-        first, limit = (elements.number(header, f"{prefix}FloatPixelPadding{name}") for name in ("Value", "RangeLimit"))
+        # What floats can hold marks padding as well, NaN and infinities too.
+        first, limit = (
+            elements.number(header, f"{prefix}FloatPixelPadding{name}", finite=False)
+            for name in ("Value", "RangeLimit")
+        )
         if prefix == "" and first is not None:
             # The element has the pixels' precision, and comparing it as anything wider would miss them.
             first, limit = (None if value is None else float(np.float32(value)) for value in (first, limit))
@@ -220,7 +253,9 @@ def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | 
         first, limit = (_stored_value(header, f"PixelPadding{name}") for name in ("Value", "RangeLimit"))
     if first is None:
         return None
-    if limit is None or limit == first:
+    if np.isnan(first):
+        return np.asarray(np.isnan(stored_frame))
+    if limit is None or limit == first or np.isnan(limit):
         return np.asarray(stored_frame == first)
     low, high = min(first, limit), max(first, limit)
     return np.asarray((stored_frame >= low) & (stored_frame <= high))
@@ -287,16 +322,15 @@ def _layout(dataset: Dataset) -> Layout:
     allocated, bits = _required(dataset, "BitsAllocated"), _required(dataset, "BitsStored")
     high = int(elements.number(dataset, "HighBit") or 0)
     photometric = elements.text(dataset, "PhotometricInterpretation")
-    samples = int(elements.number(dataset, "SamplesPerPixel") or (1 if photometric in _GREY else 3))
-    if allocated not in (1, 8, 16, 32, 64) or not 1 <= bits <= allocated:
+    samples = stored_samples(dataset)
+    if allocated not in ALLOCATED or not 1 <= bits <= allocated:
         raise ValueError(f"BitsAllocated {allocated} with BitsStored {bits} cannot be read")
-    expected = {1: _GREY, 3: _COLOUR}.get(samples, ())
-    if photometric not in expected:
+    if photometric not in PHOTOMETRIC.get(samples, ()):
         raise ValueError(f"PhotometricInterpretation {photometric!r} with {samples} samples per pixel cannot be read")
     layout = Layout(
         rows=_required(dataset, "Rows"),
         columns=_required(dataset, "Columns"),
-        frames=max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        frames=elements.frame_count(dataset),
         samples=samples,
         allocated=allocated,
         stored=bits,
@@ -324,16 +358,17 @@ def _buffer(dataset: Dataset, keyword: str) -> bytes | memoryview:
 
 
 def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
-    size = _FLOATS[keyword]
+    size = FLOATS[keyword]
     shape = (
-        max(int(elements.number(dataset, "NumberOfFrames") or 1), 1),
+        elements.frame_count(dataset),
         _required(dataset, "Rows"),
         _required(dataset, "Columns"),
     )
     syntax = _syntax(dataset)
     if syntax not in _NATIVE:
         raise ValueError(f"{keyword} cannot be compressed")
-    buffer = _checked(_buffer(dataset, keyword), int(np.prod(shape)) * size)
+    expected = int(np.prod(shape)) * size
+    buffer = _checked(_native_buffer(dataset, keyword, expected), expected)
     dtype = np.dtype(f"{'<' if _NATIVE[syntax] else '>'}f{size}")
     return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
 
@@ -370,9 +405,8 @@ def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[
 
 def _decoded_frame(dataset: Dataset, layout: Layout, decoded: Decoded) -> NDArray[Any]:
     array = decoded.array[np.newaxis]
-    if decoded.packed:
-        high = layout.high if layout.syntax in _WORDS else layout.stored - 1
-        array = _extracted(array, layout, high)
+    if decoded.high is not None:
+        array = _extracted(array, layout, decoded.high)
     return _finished(dataset, layout, array, decoded.photometric)
 
 
@@ -383,40 +417,57 @@ def _checked(buffer: bytes | memoryview, expected: int) -> bytes | memoryview:
     return buffer
 
 
+def _native_buffer(dataset: Dataset, keyword: str, expected: int) -> bytes | memoryview:
+    """Give the bytes of uncompressed pixels; refuse items of encapsulated ones, whose tags would be taken for pixels.
+
+    Only encapsulated pixel data has no stated length (PS3.5 section A.4), and begins with the tag of an item.
+    """
+    element: Any = dataset.get_item(elements.tag_of(keyword))
+    length = getattr(element, "length", None)
+    buffer = _buffer(dataset, keyword)
+    undefined = length == 0xFFFFFFFF or getattr(element, "is_undefined_length", False)
+    # One byte more is the padding to an even length.
+    if undefined or (len(buffer) > expected + 1 and bytes(buffer[:4]) == b"\xfe\xff\x00\xe0"):
+        raise PixelDecodeError(
+            f"The pixels are said to be uncompressed ({_syntax_name(dataset)}), but {elements.name_of(keyword)} holds "
+            "encapsulated fragments. Store the object again from its origin, with the transfer syntax it was made in."
+        )
+    return buffer
+
+
 def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
     """View uncompressed pixels as (frames, rows, columns) or (frames, rows, columns, 3)."""
-    buffer = _buffer(dataset, "PixelData")
     little = _NATIVE[layout.syntax]
     count = layout.frames * layout.rows * layout.columns * layout.samples
+    subsampled = layout.photometric == "YBR_FULL_422" and layout.allocated > 1
+    promised = count // 3 * 2 if subsampled else count
+    expected = -(-promised * layout.allocated // 8)
+    buffer = _checked(_native_buffer(dataset, "PixelData", expected), expected)
+    if subsampled and len(buffer) >= count * layout.allocated // 8:
+        raise ValueError(
+            "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
+        )
+    if not little and layout.allocated <= 8 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW":
+        buffer = _swapped(buffer, expected)
     if layout.allocated == 1:
-        _checked(buffer, -(-count // 8))
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
         return bits.reshape(layout.frames, *layout.shape)
-    subsampled = layout.photometric == "YBR_FULL_422"
-    size = layout.allocated // 8
-    if subsampled:
-        if len(buffer) >= count * size:
-            raise ValueError(
-                "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
-            )
-        count = count // 3 * 2
-    swapped = not little and size == 1 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW"
-    padded = count * size + (count * size % 2 if swapped else 0)
-    # A last odd byte that a writer forgot to pad is no loss.
-    if swapped and len(buffer) == padded - 1:
-        buffer = bytes(buffer) + b"\0"
-    _checked(buffer, padded)
-    if swapped:
-        array = np.frombuffer(buffer, "u2", count=padded // 2).byteswap().view(layout.dtype)[:count]
-    else:
-        array = np.frombuffer(buffer, layout.dtype.newbyteorder("<" if little else ">"), count=count)
-        array = array.astype(layout.dtype, copy=False)
+    array = np.frombuffer(buffer, layout.dtype.newbyteorder("<" if little else ">"), count=promised)
+    array = array.astype(layout.dtype, copy=False)
     if subsampled:
         array = _upsampled(array)
     elif layout.samples > 1 and layout.planar == 1:
         planes = array.reshape(layout.frames, layout.samples, layout.rows, layout.columns)
         array = np.ascontiguousarray(np.moveaxis(planes, 1, -1))
     return _extracted(array.reshape(layout.frames, *layout.shape), layout, layout.high)
+
+
+def _swapped(buffer: bytes | memoryview, expected: int) -> bytes:
+    """Put bytes and bits that were written as big endian words into their order (PS3.5 section 8.1.1)."""
+    words = bytes(buffer[: expected + expected % 2])
+    # A last odd byte that a writer forgot to pad is no loss.
+    words += b"\0" * (len(words) % 2)
+    return np.frombuffer(words, np.uint16).byteswap().tobytes()
 
 
 def _upsampled(array: NDArray[Any]) -> NDArray[Any]:

@@ -11,13 +11,17 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc import elements
-from simple_orthanc.colour import has_palette, palette
+from simple_orthanc.colour import has_palette, palette, stored_samples
 from simple_orthanc.errors import VolumeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+# BitsAllocated that can be read.
+ALLOCATED = (1, 8, 16, 32, 64)
+# The elements that hold floats, and how many bytes each of these has.
+FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +275,7 @@ def volume_bytes(header: Dataset, units: str = "modality") -> int:
     rows, columns = elements.number(header, "Rows"), elements.number(header, "Columns")
     if not rows or not columns:
         return 0
-    frames = max(int(elements.number(header, "NumberOfFrames") or 1), 1)
+    frames = elements.frame_count(header)
     samples = frames * int(rows) * int(columns) * (3 if _is_colour(header) else 1)
     if units.startswith("SUV"):
         return samples * 4
@@ -375,20 +379,32 @@ def _modality_table(header: Dataset, item: Dataset) -> tuple[NDArray[Any], NDArr
     first &= 0xFFFF
     if elements.number(header, "PixelRepresentation") == 1:
         first = (first ^ 0x8000) - 0x8000
-    data = item["LUTData"].value
-    if isinstance(data, (bytes, bytearray)):
-        little = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", "") != "1.2.840.10008.1.2.2"
-        packed = bits <= 8 and len(data) < 2 * entries
-        table = np.frombuffer(bytes(data), np.uint8 if packed else "<u2" if little else ">u2")[:entries]
-    else:
-        # The entries are unsigned, whatever sign the VR gave them.
-        table = np.atleast_1d(np.asarray(data, dtype=np.int64))[:entries] & 0xFFFF
+    little = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", "") != "1.2.840.10008.1.2.2"
+    try:
+        table = _table_entries(item, entries, bits, little)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise VolumeError(
+            f"The Modality LUT of {elements.instance_of(header)} cannot be read: {error}. "
+            'Read it with get_volume(units="stored").'
+        ) from error
     if len(table) < entries:
         raise VolumeError(
             f"The Modality LUT of {elements.instance_of(header)} has {len(table)} entries instead of {entries}. "
             'Read it with get_volume(units="stored").'
         )
     return np.arange(first, first + entries, dtype=np.int64), table.astype(np.uint16)
+
+
+def _table_entries(item: Dataset, entries: int, bits: int, little: bool) -> NDArray[Any]:
+    data = item["LUTData"].value
+    if data is None:
+        return np.zeros(0, np.int64)
+    if isinstance(data, (bytes, bytearray)):
+        packed = bits <= 8 and len(data) < 2 * entries
+        words = bytes(data if packed else data[: len(data) // 2 * 2])
+        return np.frombuffer(words, np.uint8 if packed else "<u2" if little else ">u2")[:entries]
+    # The entries are unsigned, whatever sign the VR gave them.
+    return np.atleast_1d(np.asarray(data, dtype=np.int64))[:entries] & 0xFFFF
 
 
 def _real_world(header: Dataset, frame: int) -> Rescale:
@@ -434,7 +450,14 @@ def _mapped_range(header: Dataset, item: Dataset) -> tuple[float, float] | None:
         else:
             first, last = int(first) & 0xFFFF, int(last) & 0xFFFF
     else:
-        first, last = (elements.number(item, f"DoubleFloatRealWorldValue{end}ValueMapped") for end in ("First", "Last"))
+        keywords = [f"DoubleFloatRealWorldValue{end}ValueMapped" for end in ("First", "Last")]
+        first, last = (elements.number(item, keyword, finite=False) for keyword in keywords)
+        if any(value is not None and math.isnan(value) for value in (first, last)):
+            raise VolumeError(
+                f"{' or '.join(map(elements.name_of, keywords))} of {elements.instance_of(header)} is not a number, so "
+                "the values that are mapped are unknown. "
+                'Read it with get_volume(units="modality").'
+            )
     return None if first is None or last is None else (min(first, last), max(first, last))
 
 
@@ -470,36 +493,58 @@ def _philips_holders(header: Dataset, frame: int) -> list[Dataset]:
 
 
 def _is_float(header: Dataset) -> bool:
-    return elements.number(header, "BitsStored") is None
+    """Say whether pixels are floats: by the element that holds them, or else by what only integers have."""
+    if elements.has(header, "PixelData"):
+        return False
+    if any(elements.has(header, keyword) for keyword in FLOATS):
+        return True
+    # Integers cannot be read without both of these, and floats need neither of them.
+    needed = ("BitsStored", "PixelRepresentation")
+    return _allocated(header) in (32, 64) and any(elements.number(header, keyword) is None for keyword in needed)
+
+
+def _allocated(header: Dataset) -> int:
+    allocated = int(elements.number(header, "BitsAllocated") or 16)
+    if allocated not in ALLOCATED:
+        raise VolumeError(
+            f"{elements.name_of('BitsAllocated')} of {elements.instance_of(header)} is {allocated}; what can be read "
+            f"is {', '.join(map(str, ALLOCATED))}. Read the header with get_headers()."
+        )
+    return allocated
 
 
 def _is_colour(header: Dataset) -> bool:
-    several = (elements.number(header, "SamplesPerPixel") or 1) > 1
-    return several or has_palette(header)
+    return stored_samples(header) > 1 or has_palette(header)
 
 
 def _stored_dtype(header: Dataset) -> np.dtype[Any]:
-    allocated = int(elements.number(header, "BitsAllocated") or 16)
-    # Float pixels have neither BitsStored nor PixelRepresentation.
-    if _is_float(header) and elements.number(header, "PixelRepresentation") is None and allocated in (32, 64):
-        return np.dtype(f"f{allocated // 8}")
+    allocated = _allocated(header)
+    if _is_float(header):
+        size = next((size for keyword, size in FLOATS.items() if elements.has(header, keyword)), allocated // 8)
+        return np.dtype(f"f{size}")
     if has_palette(header):
         return _palette_dtype(header)
     if allocated == 1:
         return np.dtype(np.uint8)
     signed = elements.number(header, "PixelRepresentation") == 1
-    return np.dtype(f"{'i' if signed else 'u'}{max(allocated // 8, 1)}")
+    return np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
 
 
 def _palette_dtype(header: Dataset) -> np.dtype[Any]:
     try:
         return palette(header)[1].dtype
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         return np.dtype(np.uint8)
 
 
 def _stored_range(header: Dataset) -> tuple[int, int]:
-    bits = int(elements.number(header, "BitsStored") or elements.number(header, "BitsAllocated") or 16)
+    allocated = _allocated(header)
+    bits = int(elements.number(header, "BitsStored") or allocated)
+    if not 1 <= bits <= allocated:
+        raise VolumeError(
+            f"{elements.name_of('BitsStored')} of {elements.instance_of(header)} is {bits}, where "
+            f"{elements.name_of('BitsAllocated')} is {allocated}. Read the header with get_headers()."
+        )
     if elements.number(header, "PixelRepresentation") == 1:
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     return 0, (1 << bits) - 1
@@ -509,4 +554,4 @@ def _range(rescale: Rescale, low: int, high: int) -> tuple[float, float]:
     if rescale.lut is not None:
         return float(rescale.lut[1].min()), float(rescale.lut[1].max())
     ends = (rescale.slope * low + rescale.intercept, rescale.slope * high + rescale.intercept)
-    return math.floor(min(ends)), math.ceil(max(ends))
+    return min(ends), max(ends)

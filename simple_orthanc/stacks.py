@@ -15,7 +15,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc import pixels, problems
-from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value
+from simple_orthanc.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value, since_midnight
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.frames import has_image_type
 from simple_orthanc.grouping import alike, arranged
@@ -218,6 +218,7 @@ def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, lis
             values = [_constant(stack, discriminator) for stack in stacks]
             numbers = [value for value in values if isinstance(value, float)]
             if len(set(numbers)) == len(stacks):
+                numbers = since_midnight(discriminator, numbers)
                 return discriminator, sorted((value, index) for index, value in enumerate(numbers))
     if dims == "b" and words <= {"b", "gradient"}:
         # Gradients of one b-value differ in their direction alone, and an image without any has b = 0; but a step of

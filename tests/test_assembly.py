@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import pixels
 from simple_orthanc.assembly import Draft, assemble
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import PixelDecodeError, VolumeError
 from simple_orthanc.phantom import make_series
 from simple_orthanc.stacks import one, plan
 from simple_orthanc.volume import Volume
@@ -123,6 +123,30 @@ def test_standardized_uptake_values_are_made_of_what_was_stored() -> None:
             drafted(series, "SUVbw")
     else:
         assert_same(drafted(series, "SUVbw", again=never), expected)
+
+
+def test_colour_that_does_not_say_how_many_samples_it_has() -> None:
+    array = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3)
+    series = make_series(array=array, slope=None, intercept=None, SamplesPerPixel=None)
+    np.testing.assert_array_equal(assembled(series, "modality").array, array)
+    assert_same(drafted(series, "modality", again=never), assembled(series, "modality"))
+    assert pixels.volume_bytes(series[0]) == array[0].nbytes
+
+
+def test_pixels_of_another_shape_are_refused() -> None:
+    series = make_series((3, 4, 4))
+    with pytest.raises(PixelDecodeError, match=r"\(1, 4, 4\).*\(1, 4, 4, 3\)"):
+        assemble(one(plan(series)), series, lambda index: np.zeros((1, 4, 4, 3), np.int16))
+
+
+@pytest.mark.parametrize(("name", "changes"), [("f4", {"BitsAllocated": 16}), ("f8", {"BitsAllocated": 32})])
+def test_floats_that_the_headers_do_not_announce_are_refused(name: str, changes: dict[str, int]) -> None:
+    series = make_series(array=np.full((3, 2, 2), 0.1, name), slope=None, intercept=None, **changes)
+    arrays = [pixels.stored(dataset) for dataset in series]
+    for dataset in series:
+        pixels.strip(dataset)
+    with pytest.raises(PixelDecodeError, match=f"decode to {np.dtype(name).name}"):
+        assemble(one(plan(series)), series, lambda index: arrays[index])
 
 
 def test_memory_that_is_used_again_does_no_harm() -> None:

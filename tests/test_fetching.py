@@ -270,6 +270,25 @@ def test_fractions_among_integers_of_the_same_width_are_kept() -> None:
         assert fetched(Files(files), units).array[3].min() == 0.75
 
 
+@pytest.mark.parametrize("units", ["modality", "stored"])
+@pytest.mark.parametrize(
+    "stray",
+    [
+        {"PixelRepresentation": 1},
+        {"BitsStored": 32},
+        {"BitsStored": 32, "HighBit": 31, "PixelRepresentation": 0},
+        {"BitsStored": 32, "HighBit": 31, "PixelRepresentation": 1},
+    ],
+)
+@pytest.mark.parametrize("name", ["f4", "f8"])
+def test_elements_of_integers_do_not_make_integers_of_floats(stray: dict[str, int], units: str, name: str) -> None:
+    array = np.arange(18).reshape(3, 2, 3).astype(name) + 0.5
+    series = make_series(array=array, slope=None, intercept=None, **stray)
+    volume = fetched(Files([as_bytes(dataset) for dataset in series]), units)
+    assert volume.array.dtype == array.dtype
+    np.testing.assert_array_equal(volume.array, array)
+
+
 def test_integers_of_32_bits_stay_what_they_are_where_slices_are_missing() -> None:
     array = np.full((4, 2, 3), (1 << 24) + 1, np.int32)
     files = [as_bytes(dataset) for dataset in make_series(array=array, bits_stored=28)]

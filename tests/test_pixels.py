@@ -31,11 +31,13 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
 from simple_orthanc import colour, frames, jpeg_streams, pixels
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
+from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.pixels import Rescale
 
 SHIPPED = [path for path in sorted(set(get_testdata_files())) if Path(path).is_file()]
@@ -227,6 +229,15 @@ class TestNative:
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, array)
 
+    @given(arrays(np.uint8, (3, 3, 5), elements=st.integers(0, 1)))
+    def test_single_bits_in_big_endian_words(self, array: NDArray[Any]) -> None:
+        packed = np.packbits(array.ravel(), bitorder="little")
+        for vr, content in (("OW", packed.view(np.uint16).byteswap().tobytes()), ("OB", packed.tobytes())):
+            dataset = image(array, ExplicitVRBigEndian, BitsAllocated=1, BitsStored=1, HighBit=0)
+            dataset.PixelData = content
+            dataset["PixelData"].VR = vr
+            np.testing.assert_array_equal(pixels.stored(dataset), array)
+
     @pytest.mark.parametrize(("keyword", "name"), [("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")])
     @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
     def test_floats(self, keyword: str, name: str, syntax: UID) -> None:
@@ -254,6 +265,33 @@ class TestNative:
             np.testing.assert_array_equal(pixels.stored(image(array, PixelData=content)), array)
         with pytest.raises(PixelDecodeError, match=r"1\.2\.3\.4.*9 bytes.*8"):
             pixels.stored(image(array, PixelData=whole[:8]))
+
+    @pytest.mark.parametrize("array", [np.full((1, 4, 4), 7, np.uint16), np.full((1, 4, 4), 0.5, np.float32)])
+    @pytest.mark.parametrize("undefined", [True, False])
+    def test_fragments_are_no_native_pixels(self, array: NDArray[Any], undefined: bool) -> None:
+        keyword = "PixelData" if array.dtype.kind == "u" else "FloatPixelData"
+        dataset = image(array)
+        content = encapsulate([dataset.PixelData])
+        del dataset.PixelData
+        setattr(dataset, keyword, content)
+        dataset[keyword].is_undefined_length = undefined
+        with pytest.raises(PixelDecodeError, match=f"Explicit VR Little Endian.*{keyword}.*fragments"):
+            pixels.stored(dataset)
+
+    def test_fragments_in_a_file_that_denies_them(self) -> None:
+        (dataset,) = make_series((1, 8, 8))
+        dataset.PixelData = encapsulate([dataset.PixelData])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+        native = f"{ExplicitVRLittleEndian}\0\0\0".encode()
+        content = as_bytes(dataset).replace(JPEGLSLossless.encode(), native)
+        with pytest.raises(PixelDecodeError, match="fragments"):
+            pixels.stored(dcmread(io.BytesIO(content)))
+
+    def test_pixels_that_look_like_an_item(self) -> None:
+        array = np.full((1, 3, 3), 7, np.uint8)
+        array[0, 0], array[0, 1, 0] = (0xFE, 0xFF, 0), 0xE0
+        np.testing.assert_array_equal(pixels.stored(image(array)), array)
 
     def test_a_view_of_a_buffer_is_as_good_as_bytes(self) -> None:
         array = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
@@ -410,6 +448,33 @@ class TestPalette:
         dataset = self.with_palette(np.array([[[0, 1, 2]]], np.uint8), table, Modality="NM")
         np.testing.assert_array_equal(pixels.stored(dataset)[0, 0], table)
 
+    @pytest.mark.parametrize(
+        ("vr", "content", "problem"),
+        [
+            ("OW", None, "0028,1202.*is empty"),
+            ("OW", b"", "0028,1202.*is empty"),
+            ("US", [], "0028,1202.*is empty"),
+            ("US", 7, "0028,1202.*1 entries instead of 3"),
+            ("US", [7, 8], "0028,1202.*2 entries instead of 3"),
+            ("OW", b"\7", "0028,1202.*1 bytes for 3 entries"),
+        ],
+    )
+    def test_palette_that_is_cut_off(self, vr: str, content: Any, problem: str) -> None:
+        dataset = self.with_palette(np.zeros((1, 1, 2), np.uint8), np.zeros((3, 3), np.uint16))
+        dataset.add_new("GreenPaletteColorLookupTableData", vr, content)
+        with pytest.raises(PixelDecodeError, match=problem):
+            pixels.stored(dataset)
+        assert pixels.result_dtype([dataset], [Rescale()]) == np.uint8
+
+    def test_segments_that_are_cut_off(self) -> None:
+        dataset = image(np.zeros((1, 1, 2), np.uint8), PhotometricInterpretation="PALETTE COLOR")
+        for name in ("Red", "Green", "Blue"):
+            dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [14, 0, 8])
+            dataset.add_new(f"Segmented{name}PaletteColorLookupTableData", "OW", bytes([0, 2, 7, 8, 1, 5]))
+        with pytest.raises(PixelDecodeError, match=r"0028,1221.*is cut off"):
+            pixels.stored(dataset)
+        assert pixels.result_dtype([dataset], [Rescale()]) == np.uint8
+
     def test_missing_palette(self) -> None:
         with pytest.raises(PixelDecodeError, match="0028,1101"):
             pixels.stored(image(np.zeros((1, 1, 2), np.uint8), PhotometricInterpretation="PALETTE COLOR"))
@@ -437,6 +502,63 @@ class TestCompressed:
         ):
             dataset = compressed(image(self.signed[np.newaxis], BitsStored=12), syntax, [stream])
             np.testing.assert_array_equal(pixels.stored(dataset)[0], self.signed)
+
+    # What goes beyond twelve bits, with the sign of all sixteen and without.
+    words = (np.add.outer(np.arange(64), np.arange(64)) & 0xFFF).astype(np.uint16)
+    words[0, :6] = 0x0FFB, 0x8064, 40000, 0xFFFB, 0xF801, 0x1000
+
+    @staticmethod
+    def streams(words: NDArray[Any], signed: int = 0) -> list[tuple[UID, UID, bytes]]:
+        """The transfer syntaxes without and with loss, and for both a codestream of 16 bits that may know the sign."""
+        from jpeg_ls.CharLS import encode_array as encode_jpeg_ls
+        from openjpeg.utils import encode_array
+
+        return [
+            (JPEG2000Lossless, JPEG2000, bytes(encode_array(words, bits_stored=16))),
+            (
+                JPEG2000Lossless,
+                JPEG2000,
+                bytes(encode_array(words.view(np.int16 if signed else np.uint16), bits_stored=16)),
+            ),
+            (JPEGLSLossless, JPEGLSNearLossless, bytes(encode_jpeg_ls(words))),
+        ]
+
+    @pytest.mark.parametrize("high", [11, 15])
+    @pytest.mark.parametrize("signed", [0, 1])
+    def test_upper_bits_without_loss_are_those_of_native_pixels(self, high: int, signed: int) -> None:
+        changes = {"BitsStored": 12, "HighBit": high, "PixelRepresentation": signed}
+        twin = pixels.stored(image(self.words[np.newaxis], **changes))
+        for syntax, _, stream in self.streams(self.words, signed):
+            found = pixels.stored(compressed(image(self.words[np.newaxis], **changes), syntax, [stream]))
+            assert found.dtype == twin.dtype
+            np.testing.assert_array_equal(found, twin)
+
+    @pytest.mark.parametrize("signed", [0, 1])
+    def test_upper_bits_with_loss_are_clipped(self, signed: int) -> None:
+        dtype = np.int16 if signed else np.uint16
+        values = self.words.view(dtype)
+        low, high = (-2048, 2047) if signed else (0, 4095)
+        for _, syntax, stream in self.streams(self.words):
+            dataset = compressed(image(values[np.newaxis], BitsStored=12), syntax, [stream])
+            found = pixels.stored(dataset)
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found[0], np.clip(values, low, high))
+
+    def test_jpeg_that_overshoots_is_clipped(self) -> None:
+        from PIL import Image
+
+        grey = np.zeros((8, 8), np.uint8)
+        grey[:, 4:] = 140
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, "JPEG", quality=95)
+        dataset = compressed(image(grey[np.newaxis], BitsStored=7), JPEGBaseline8Bit, [buffer.getvalue()])
+        assert np.unique(pixels.stored(dataset)[0, :, 4:]).tolist() == [127]
+
+    def test_more_bits_than_there_is_room_for(self) -> None:
+        for syntax, _, stream in self.streams(self.words):
+            dataset = compressed(image(self.words.astype(np.uint8)[np.newaxis]), syntax, [stream])
+            with pytest.raises(PixelDecodeError, match="16 bits, and BitsAllocated is 8"):
+                pixels.stored(dataset)
 
     @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
     def test_run_lengths(self, dtype: str) -> None:
@@ -468,7 +590,21 @@ class TestCompressed:
         ):
             dataset = compressed(image(frames), JPEG2000Lossless, streams, PixelData=content)
             np.testing.assert_array_equal(pixels.stored(dataset), frames)
+        unfilled = encapsulate(streams, has_bot=True)
+        dataset = compressed(
+            image(frames), JPEG2000Lossless, streams, PixelData=unfilled[:8] + bytes(12) + unfilled[20:]
+        )
+        np.testing.assert_array_equal(pixels.stored(dataset), frames)
         content, offsets, lengths = encapsulate_extended(streams)
+        dataset = compressed(
+            image(frames),
+            JPEG2000Lossless,
+            streams,
+            PixelData=content,
+            ExtendedOffsetTable=bytes(len(offsets)),
+            ExtendedOffsetTableLengths=lengths,
+        )
+        np.testing.assert_array_equal(pixels.stored(dataset), frames)
         dataset = compressed(
             image(frames),
             JPEG2000Lossless,
@@ -706,6 +842,23 @@ class TestRescale:
         with pytest.raises(VolumeError, match="2 entries instead of 3"):
             pixels.rescale(header(ModalityLUTSequence=[table]))
 
+    @pytest.mark.parametrize(
+        ("vr", "content", "problem"),
+        [
+            ("OW", None, "0 entries instead of 3"),
+            ("OW", b"", "0 entries instead of 3"),
+            ("US", None, "0 entries instead of 3"),
+            ("US", 7, "1 entries instead of 3"),
+            ("OW", b"\7\0\7\0\7", "2 entries instead of 3"),
+            ("LO", "none", "cannot be read"),
+        ],
+    )
+    def test_table_without_entries(self, vr: str, content: Any, problem: str) -> None:
+        table = item(LUTDescriptor=[3, 0, 16], ModalityLUTType="OD")
+        table.add_new("LUTData", vr, content)
+        with pytest.raises(VolumeError, match=problem):
+            pixels.rescale(header(ModalityLUTSequence=[table]))
+
     def test_equality(self) -> None:
         def lut() -> tuple[NDArray[Any], NDArray[Any]]:
             return np.arange(3), np.arange(3) * 2
@@ -742,6 +895,21 @@ class TestRealWorld:
         assert dtype == np.float32
         values = pixels.apply(np.array([9, 10, 20, 21], np.uint16), found, dtype)
         np.testing.assert_array_equal(values, [np.nan, 10, 20, np.nan])
+
+    def test_ends_that_are_no_finite_numbers(self) -> None:
+        def mapped(first: float, last: float, **values: Any) -> Dataset:
+            ends = {f"DoubleFloatRealWorldValue{end}ValueMapped": v for end, v in (("First", first), ("Last", last))}
+            dataset = header(BitsAllocated=32, RealWorldValueMappingSequence=[item(**ends, **values)])
+            del dataset.BitsStored
+            return dataset
+
+        found = pixels.rescale(mapped(-np.inf, 2.0, RealWorldValueSlope=2.0), 0, "real world")
+        values = pixels.apply(np.array([-1e30, 2, 3], np.float32), found, np.float32)
+        np.testing.assert_array_equal(values, np.array([-2e30, 4, np.nan], np.float32))
+        with pytest.raises(VolumeError, match="not a number"):
+            pixels.rescale(mapped(np.nan, 2.0, RealWorldValueSlope=2.0), 0, "real world")
+        with pytest.raises(VolumeError, match="incomplete"):
+            pixels.rescale(mapped(0, np.inf, RealWorldValueLUTData=[1.0, 2.0]), 0, "real world")
 
     def test_table_in_a_functional_group(self) -> None:
         mapped = self.mapping(RealWorldValueLUTData=[0.5, 0.25, 8.0], first=65535, last=1)
@@ -817,6 +985,24 @@ class TestResultType:
         self, values: dict[str, Any], rescales: list[Rescale], units: str, expected: str
     ) -> None:
         assert pixels.result_dtype([header(**values)], rescales, units).name == expected
+
+    @pytest.mark.parametrize(
+        ("values", "problem"),
+        [
+            ({"BitsAllocated": 24}, r"BitsAllocated \(0028,0100\) .* is 24"),
+            ({"BitsAllocated": 12, "BitsStored": 12}, r"BitsAllocated \(0028,0100\) .* is 12"),
+            ({"BitsStored": 17}, r"BitsStored \(0028,0101\) .* is 17"),
+            ({"BitsStored": 65535}, r"BitsStored \(0028,0101\) .* is 65535"),
+        ],
+    )
+    def test_bits_that_cannot_be(self, values: dict[str, Any], problem: str) -> None:
+        with pytest.raises(VolumeError, match=problem):
+            pixels.result_dtype([header(**values)], [Rescale()])
+        with pytest.raises(VolumeError, match=problem):
+            pixels.volume_bytes(header(Rows=4, Columns=4, **values))
+
+    def test_a_slope_beyond_all_numbers(self) -> None:
+        assert pixels.result_dtype([header()], [Rescale(slope=1e308)]) == np.float64
 
     def test_several_stored_types_promote(self) -> None:
         both = [header(), header(PixelRepresentation=1)]
@@ -898,6 +1084,26 @@ class TestPadding:
         found = pixels.padding(dataset, np.array([[0.1, 0.2]], np.float32))
         assert found is not None
         assert found.tolist() == [[True, False]]
+
+    @pytest.mark.parametrize(
+        ("value", "limit", "expected"),
+        [
+            (np.nan, None, [True, False, False, False]),
+            (-np.inf, None, [False, True, False, False]),
+            (-np.inf, 0.5, [False, True, True, False]),
+            (0.5, np.inf, [False, False, True, True]),
+        ],
+    )
+    @pytest.mark.parametrize(("prefix", "name"), [("", "f4"), ("Double", "f8")])
+    def test_floats_that_are_no_finite_numbers(
+        self, prefix: str, name: str, value: float, limit: float | None, expected: list[bool]
+    ) -> None:
+        dataset = item(**{f"{prefix}FloatPixelPaddingValue": value})
+        if limit is not None:
+            setattr(dataset, f"{prefix}FloatPixelPaddingRangeLimit", limit)
+        found = pixels.padding(dataset, np.array([[np.nan, -np.inf, 0.5, 7]], name))
+        assert found is not None
+        assert found.tolist() == [expected]
 
     def test_colour_has_none(self) -> None:
         assert pixels.padding(header(PixelPaddingValue=0), np.zeros((2, 2, 3), np.uint8)) is None

@@ -13,9 +13,10 @@ import pytest
 import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from simple_orthanc import discriminators, frames, grouping, stacking, stacks
+from simple_orthanc import discriminators, elements, frames, grouping, stacking, stacks
 from simple_orthanc.errors import (
     DuplicateSlicesError,
     InconsistentSlicesError,
@@ -369,6 +370,39 @@ class TestGroups:
         assert [stack.step for stack in steps] == [("phase", 11.0), ("phase", 53.0)]
         assert {plane.uid for plane in steps[0].planes} == {header.SOPInstanceUID for header in base}
 
+    @pytest.mark.parametrize("kind", ["Acquisition", "Content"])
+    def test_times_on_both_sides_of_midnight(self, kind: str) -> None:
+        times = [["235930", "235945", "000000"], ["000015", "000030", "000045"]]
+        dates = [["20200101", "20200101", "20200102"], ["20200102"] * 3]
+        base = make_series(modality="MR", **{f"{kind}Time": times[0], f"{kind}Date": dates[0]})
+        later = make_series(modality="MR", **{f"{kind}Time": times[1], f"{kind}Date": dates[1]}, like=base[0])
+        steps = one(plan(later + base), dims="time")
+        assert [[plane.uid for plane in stack.planes] for stack in steps] == [
+            [header.SOPInstanceUID for header in series] for series in (base, later)
+        ]
+        assert [stack.step for stack in steps] == [("time", 86385.0), ("time", 86430.0)]
+
+    @pytest.mark.parametrize("moment", ["AcquisitionDateTime", "AcquisitionTime"])
+    def test_coordinates_count_from_midnight(self, moment: str) -> None:
+        day = "20200101" if moment == "AcquisitionDateTime" else ""
+        base = make_series(modality="MR", AcquisitionDate="20200101", **{moment: f"{day}115959.123456"})
+        later = make_series(modality="MR", AcquisitionDate="20200101", **{moment: f"{day}120000"}, like=base[0])
+        assert [stack.step for stack in one(plan(later + base), dims="time")] == [
+            ("time", 43199.123456),
+            ("time", 43200.0),
+        ]
+
+    @pytest.mark.parametrize("day", [b"", b"never", b"20201301"])
+    def test_a_date_that_some_images_lack_does_not_order_them(self, day: bytes) -> None:
+        base = make_series(modality="MR", AcquisitionDate="20200101", AcquisitionTime="115959")
+        later = make_series(modality="MR", AcquisitionTime="120000", like=base[0])
+        tag = elements.tag_of("AcquisitionDate")
+        for header in later:
+            header._dict[tag] = RawDataElement(tag, "DA", len(day), day, 0, False, True)
+        steps = one(plan(later + base), dims="time")
+        assert [stack.step for stack in steps] == [("time", 43199.0), ("time", 43200.0)]
+        assert steps[0].planes[0].uid == base[0].SOPInstanceUID
+
     def test_b_values_of_the_vendors(self) -> None:
         for group, element, creator, vr, values in (
             (0x0019, 0x0C, "SIEMENS MR HEADER", "IS", ("0", "1000")),
@@ -478,6 +512,13 @@ class TestWithoutPosition:
 
 
 class TestMultiFrame:
+    @pytest.mark.parametrize("count", [-1, 0])
+    def test_an_impossible_number_of_frames_is_one(self, count: int) -> None:
+        series = make_series((5, 4, 4))
+        series[4].NumberOfFrames = count
+        (stack,) = one(plan(series))
+        assert stack.slices == 5
+
     def test_frames_are_sorted_by_position(self) -> None:
         image = make_enhanced((3, 4, 5), positions=[(0, 0, 4), (0, 0, 0), (0, 0, 2)], spacing=(2, 0.7, 1.3))
         (stack,) = one(plan([image]))
@@ -537,6 +578,21 @@ class TestMultiFrame:
         with pytest.raises(InconsistentSlicesError, match="NumberOfFrames is 3, but there are 2"):
             plan([image])
 
+    def test_places_in_a_volume_of_ultrasound_are_not_those_in_the_patient(self) -> None:
+        image = make_enhanced(
+            (3, 4, 4),
+            modality="US",
+            groups={
+                "PlanePositionVolumeSequence": {"ImagePositionVolume": [(0, 0, 4), (0, 0, 0), (0, 0, 2)]},
+                "PlaneOrientationVolumeSequence": {"ImageOrientationVolume": (1, 0, 0, 0, 1, 0)},
+            },
+        )
+        assert one(plan([image]))[0].geometry is not None
+        for group in image.PerFrameFunctionalGroupsSequence:
+            del group.PlanePositionSequence
+        with pytest.raises(InconsistentSlicesError, match="ImagePositionVolume"):
+            plan([image])
+
     def test_several_objects_at_one_place_are_told_apart(self) -> None:
         first = make_enhanced((3, 4, 4))
         assert labels([first, make_enhanced((3, 4, 4), like=first)]) == ["object 1", "object 2"]
@@ -568,6 +624,26 @@ class TestMultiFrame:
         assert stack.geometry is not None
         assert stack.geometry.origin == (5.0, 6.0, -100.0)
         assert stack.geometry.affine[:3, 2].tolist() == [0, 0, 3]
+
+    @pytest.mark.parametrize(
+        ("height", "offsets"),
+        [(10.0, (5, 8, 11)), (0.0, (3, 6, 9)), (-100.0, (2.5, 5, 7.5)), (-100.0, (100, 103, 106))],
+    )
+    def test_dose_grid_offsets_that_contradict_the_position(self, height: float, offsets: tuple[float, ...]) -> None:
+        dose = make_series((1, 4, 4), modality="RTDOSE", origin=(5, 6, height))[0]
+        dose.NumberOfFrames, dose.GridFrameOffsetVector = 3, list(offsets)
+        with pytest.raises(
+            InconsistentSlicesError,
+            match=f"GridFrameOffsetVector .*{offsets[0]:g} mm.*ImagePositionPatient, {height:g} mm",
+        ):
+            plan([dose])
+
+    def test_dose_grid_offsets_that_were_rounded(self) -> None:
+        dose = make_series((1, 4, 4), modality="RTDOSE", origin=(5, 6, -100.004))[0]
+        dose.NumberOfFrames, dose.GridFrameOffsetVector = 3, [-100, -97, -94]
+        (stack,) = one(plan([dose]))
+        assert stack.geometry is not None
+        assert stack.geometry.spacing[2] == pytest.approx(3)
 
     def test_dose_grid_offsets_downwards_turned_and_wrong(self) -> None:
         dose = make_series((1, 4, 4), modality="RTDOSE")[0]

@@ -14,7 +14,7 @@ from simple_orthanc.decoding_processes import DecodingProcesses
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.sources.base import Source
 from simple_orthanc.sources.parts import read_beginning, read_image
-from simple_orthanc.sources.plain_headers import PIXELS, Scanner
+from simple_orthanc.sources.plain_headers import Scanner
 from simple_orthanc.workers import Room, run_all
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ class Fetching:
         dataset = read_image(content, self._scanner)
         array = pixels.stored(dataset, self._processes)
         pattern = _Pattern.of(dataset, content, self._units) if with_pattern else None
-        for number in PIXELS:
-            if number in dataset:
-                del dataset[number]
+        pixels.strip(dataset)
         self.headers[instance] = dataset
         return array, pattern
 
