@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -105,19 +105,17 @@ class TextIs:
         return any(isinstance(part, str) and self._matches(part, vr) for part in value or ())
 
     def _matches(self, part: str, vr: str) -> bool:
-        if self.mode == "exact":
-            return part == self.text
-        forms: Sequence[str] = (part,)
-        wanted = self.text
-        if vr == "PN":
-            forms = name_forms(part)
-            wanted = wanted if has_wildcard(wanted) else name_forms(wanted)[0]
-        if self.cased:
-            forms = [unicodedata.normalize("NFC", form) for form in forms]
-            wanted = unicodedata.normalize("NFC", wanted)
-        else:
-            forms = [fold(form) for form in forms]
-            wanted = fold(wanted)
+        return part == self.text if self.mode == "exact" else self.finds(self.forms(part, vr), vr)
+
+    def forms(self, part: str, vr: str) -> list[str]:
+        """Give the texts by which a value may be found, in the form in which they are compared."""
+        forms = name_forms(part) if vr == "PN" else (part,)
+        return [unicodedata.normalize("NFC", form) if self.cased else fold(form) for form in forms]
+
+    def finds(self, forms: Collection[str], vr: str) -> bool:
+        """Say whether the text, with its wildcards, means one of the forms of values."""
+        wanted = self.text if vr != "PN" or has_wildcard(self.text) else name_forms(self.text)[0]
+        wanted = unicodedata.normalize("NFC", wanted) if self.cased else fold(wanted)
         if has_wildcard(wanted):
             pattern = _wildcard(wanted)
             return any(pattern.fullmatch(form) for form in forms)
@@ -403,8 +401,11 @@ def literals(test: Test) -> Iterator[str]:
             yield from literals(inner)
 
 
-def settle(test: Test, present: Callable[[str], bool]) -> Test:
+def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str], bool] = lambda text: False) -> Test:
     """Turn each text that the archive holds as it stands into one that means itself alone.
+
+    Of the others those for which ``means_more`` holds, because they find something by their wider meaning, keep this
+    meaning for good; what finds nothing either way is still open.
 
     Examples
     --------
@@ -412,10 +413,26 @@ def settle(test: Test, present: Callable[[str], bool]) -> Test:
     "== exact 'T2*_GRE'"
     """
     if isinstance(test, TextIs) and test.mode == "auto":
-        return replace(test, mode="exact") if present(test.text) else test
+        mode: TextMode = "exact" if present(test.text) else "like" if means_more(test.text) else "auto"
+        return replace(test, mode=mode)
     if isinstance(test, (AnyOf, Whole)):
-        return type(test)(tuple(settle(inner, present) for inner in test.tests))
+        return type(test)(tuple(settle(inner, present, means_more) for inner in test.tests))
     return test
+
+
+def taken_literally(given: Test, settled: Test) -> Iterator[str]:
+    """Yield the texts that could have meant more than themselves, and were settled to mean themselves alone.
+
+    Examples
+    --------
+    >>> list(taken_literally(TextIs("T2*_GRE"), TextIs("T2*_GRE", "exact")))
+    ['T2*_GRE']
+    """
+    if isinstance(given, (AnyOf, Whole)) and isinstance(settled, (AnyOf, Whole)):
+        for pair in zip(given.tests, settled.tests, strict=True):
+            yield from taken_literally(*pair)
+    elif isinstance(given, TextIs) and given != settled == replace(given, mode="exact") and has_wildcard(given.text):
+        yield given.text
 
 
 def _name_pattern(text: str) -> str:

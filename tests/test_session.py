@@ -274,6 +274,107 @@ def test_exclude_means_what_select_meant() -> None:
     assert session.copy().exclude(Modality="CT", ProtocolName="HEAD").Modalities == ["PT"]
 
 
+def two_spellings(other: str) -> Session:
+    """Two studies with a tag that only the files know: a text, and one that this text means too."""
+    return session_of(
+        instance(1, study="1", StudyDescription="x", SequenceName=other),
+        instance(1, study="2", StudyDescription="y", SequenceName="*fl2d1"),
+    )
+
+
+@pytest.mark.parametrize("other", ["afl2d1", "*FL2D1"])
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda session: session.refresh(),
+        lambda session: setattr(session, "selection", session.selection),
+        lambda session: setattr(session, "selection", {**session.selection, "Modality": None}),
+        lambda session: session.select(Modality=None).reset("Modality"),
+    ],
+)
+def test_a_text_keeps_its_meaning(other: str, again: Callable[[Session], object]) -> None:
+    """A text stands in the archive as it is; that a criterion on the study is applied again before it is no matter."""
+    session = two_spellings(other).select(SequenceName="*fl2d1")
+    assert session.StudyDescriptions == ["y"]
+    quiet(lambda: session.select(StudyDescription="x"))
+    assert session.instance_count == 0
+    quiet(lambda: again(session))
+    assert session.instance_count == 0
+    assert "'*fl2d1' stands in the archive, so it alone is meant" in " ".join(session.explain()["decided"])
+    assert session.reset("StudyDescription").StudyDescriptions == ["y"]
+
+
+def test_a_text_that_found_nothing_may_still_mean_either() -> None:
+    session = session_of()
+    quiet(lambda: session.select(SequenceName="*fl2d1"))
+    source_of(session).datasets.append(instance(1, SequenceName="afl2d1"))
+    assert session.refresh().instance_count == 1
+    source_of(session).datasets.append(instance(2, SequenceName="*fl2d1"))
+    assert session.refresh().instance_count == 2
+    fresh = session_of(*source_of(session).datasets)
+    assert fresh.select(SequenceName="*fl2d1").InstanceNumbers == [2]
+
+
+@pytest.mark.parametrize("other", ["afl2d1", "*FL2D1"])
+def test_exclude_decides_in_the_order_of_select(other: str) -> None:
+    session = two_spellings(other)
+    condition = (tag("StudyDescription") == "x") & tag("SliceThickness").is_missing()
+    kept = uids(session.copy().select(condition, SequenceName="*fl2d1"))
+    left_out = uids(session.copy().exclude(condition, SequenceName="*fl2d1"))
+    assert sorted(kept + left_out) == uids(session)
+    assert kept == uids(session.copy().select(condition & (tag("SequenceName") == "*fl2d1"))) == ["1.2.1.1.1"]
+
+
+def test_explain_counts_a_criterion_once_all_of_it_was_applied() -> None:
+    condition = (tag("PatientID") == "P1") & (tag("KVP") == 120)
+    frame = three_series().select(condition, Modality="CT").explain()
+    assert list(frame["criterion"]) == ["Modality == 'CT'", str(condition)]
+    assert list(frame["series"]) == [2, 1]
+    assert list(frame["decided"])[1] == "server, checked here; here, in 3 files"
+
+
+OPEN_TEXTS: st.SearchStrategy[Condition] = st.recursive(
+    st.sampled_from(
+        [
+            tag("ProtocolName") == "h*",
+            tag("ProtocolName") == ["HEAD", "a"],
+            tag("ImageType") == "a*",
+            tag("SeriesDescription") == "T2*_GRE",
+            tag("PatientName") == "doe^j*",
+            tag("PatientSex") == "m",
+            tag("Modality") == "CT",
+            tag("SliceThickness") <= 1,
+        ]
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda a, b: a & b, inner, inner),
+        st.builds(lambda a, b: a | b, inner, inner),
+        st.builds(lambda a: ~a, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@given(archives(1), st.lists(OPEN_TEXTS, min_size=1, max_size=3), KEYWORDS, st.sampled_from(list(SOURCES)))
+def test_exclude_is_the_complement_whatever_texts_mean(
+    datasets: list[Dataset], conditions: list[Condition], tags: dict[str, Any], kind: str
+) -> None:
+    kept = uids(session_of(*datasets, **SOURCES[kind]).select(*conditions, **tags))
+    left_out = uids(session_of(*datasets, **SOURCES[kind]).exclude(*conditions, **tags))
+    assert sorted(kept + left_out) == sorted(uids(session_of(*datasets)))
+
+
+@given(archives(1), OPEN_TEXTS, OPEN_TEXTS, KEYWORDS, st.sampled_from(list(SOURCES)))
+def test_what_is_applied_again_selects_the_same(
+    datasets: list[Dataset], a: Condition, b: Condition, tags: dict[str, Any], kind: str
+) -> None:
+    session = session_of(*datasets, **SOURCES[kind]).select(a).exclude(b).select(**tags)
+    expected = uids(session)
+    assert uids(session.copy().refresh()) == expected
+    session.selection = session.selection
+    assert uids(session) == expected
+
+
 def test_a_literal_is_said_in_explain() -> None:
     session = session_of(
         instance(1, series="1", SeriesDescription="T2*_GRE"), instance(1, series="2", SeriesDescription="T2x_GRE")

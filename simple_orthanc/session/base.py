@@ -205,7 +205,8 @@ class Session:
                 conditions.append(value)
             else:
                 tags[name] = value
-        self._assign(self._resolve(Selection(order=self._selection.order), self._criteria(conditions, tags)))
+        criteria = self._selection.remembered(self._criteria(conditions, tags))
+        self._assign(self._resolve(Selection(order=self._selection.order), criteria))
 
     def sort_by(self: Self, tag: TagLike, order: str = "ascending") -> Self:
         """Sort the instances by a tag, for headers, instances and values of tags of the instance.
@@ -327,23 +328,15 @@ class Session:
         return self
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
-        for criterion in sorted(criteria, key=lambda criterion: self._depth(criterion.condition)):
-            was_empty = selection.level is not None and not selection.keys
-            selection = selection.narrowed(self._index, criterion)
-            if selection.level is not None and not selection.keys and not was_empty:
+        narrowed = selection.narrowed(self._index, *criteria)
+        for place, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
+            if step.emptied:
                 warnings.warn(
-                    f"Nothing is selected any more: no object satisfies {criterion.condition}"
-                    + (" among those selected before it." if len(selection.criteria) > 1 else "."),
+                    f"Nothing is selected any more: no object satisfies {step.criterion}"
+                    + (" among those selected before it." if place else "."),
                     stacklevel=display.stacklevel(),
                 )
-        return selection
-
-    def _depth(self, condition: Condition) -> int:
-        fields = [leaf.field for leaf in condition.leaves()]
-        levels = [
-            (self._source.indexed(field) or "instance") if isinstance(field, Tag) else "instance" for field in fields
-        ]
-        return LEVELS.index(deepest(*levels))
+        return narrowed
 
     # Look
 
