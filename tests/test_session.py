@@ -866,6 +866,40 @@ def test_children_are_a_sequence() -> None:
         series[2]
 
 
+def test_children_are_those_of_the_moment_they_were_asked_for() -> None:
+    session = three_series().select(Modality="CT")
+    children = session.series
+    session.reset().select(Modality="PT").sort_by("KVP")
+    source_of(session).datasets.append(instance(3, series="2", Modality="CT"))
+    session.refresh()
+    child = children[1]
+    chain = {"PatientID": "P1", "StudyInstanceUID": "1.2.1", "SeriesInstanceUID": "1.2.1.2"}
+    assert child.selection == {"Modality": "CT", **chain}
+    assert child.instance_count == 2
+    assert child.refresh().instance_count == 3
+    walked = []
+    for each in session.reset().series:
+        session.select(Modality="PT")
+        walked.append((set(each.selection) == set(chain), each.copy().refresh().series_count))
+    assert walked == [(True, 1)] * 3
+
+
+def test_a_child_explains_all_its_criteria() -> None:
+    parent = three_series().select(Modality="CT")
+    child = parent.series[1]
+    frame = child.explain()
+    assert list(frame["criterion"]) == [
+        "Modality == 'CT'",
+        "PatientID == exact 'P1'",
+        "StudyInstanceUID == exact '1.2.1'",
+        "SeriesInstanceUID == exact '1.2.1.2'",
+    ]
+    assert list(frame["series"]) == [2, 1, 1, 1]
+    assert list(frame["requests"])[1:] == [0, 0, 0]
+    assert len(child.refresh().explain()) == 4
+    assert len(parent.explain()) == 1
+
+
 # Reading
 
 

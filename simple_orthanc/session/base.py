@@ -21,7 +21,7 @@ from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, 
 from simple_orthanc.index import Index, NotKnownError
 from simple_orthanc.levels import LEVELS, Level, deepest
 from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
-from simple_orthanc.selection import Criterion, Selection
+from simple_orthanc.selection import Criterion, Selection, Step
 from simple_orthanc.session.downloads import file_paths
 from simple_orthanc.session.sequences import Children, LazyVolumes
 from simple_orthanc.sources.base import Found, Source
@@ -555,12 +555,17 @@ class Session:
         owned: dict[str, list[str]] = {key: [] for key in keys}
         for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
             owned[owner].append(key)
-        return Children(keys, lambda key: self._child(level, deepest_level, owned[key]))
+        # This session may be narrowed, reset or refreshed before the children are asked for.
+        parent = self.copy()
+        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]))
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Session:
         child = self.copy()
-        criteria = (*self._selection.criteria, *self._chain(level, inner_level, inner[0]))
-        child._selection = replace(self._selection, level=inner_level, keys=tuple(inner), criteria=criteria)
+        chain = self._chain(level, inner_level, inner[0])
+        narrowed = replace(self._selection, level=inner_level, keys=tuple(inner))
+        counts = narrowed.known_counts(self._index)
+        steps = [Step(str(each.condition), "here, with the others that name this object", 0, counts) for each in chain]
+        child._selection = replace(narrowed, criteria=(*narrowed.criteria, *chain), steps=(*narrowed.steps, *steps))
         return child
 
     def _columns(self, level: Level) -> Columns:
