@@ -28,6 +28,7 @@ from simple_orthanc.query import (
     Missing,
     Not,
     Operator,
+    RangeText,
     Test,
     TextIs,
     TextMode,
@@ -132,8 +133,8 @@ class TagField:
         return Leaf(self._field, Matches(_compiled(pattern)))
 
     def is_missing(self) -> Condition:
-        """Hold where the element is not there, or is empty."""
-        return Leaf(self._field, Missing())
+        """Hold where the element is not there, or is empty; of a single number also where it is none."""
+        return Leaf(self._field, _missing(self._field))
 
     def where(self, function: Callable[[Any], Any]) -> Condition:
         """Hold where a function is true for a value, given as a number, date, time since midnight or text."""
@@ -245,7 +246,7 @@ def condition_for(field: Field, value: Any) -> Condition:
 
 def _test(field: Field, value: Any) -> Test:
     if _is_missing(value):
-        return Missing()
+        return _missing(field)
     if isinstance(value, tuple):
         return _tuple(field, value)
     if isinstance(value, (list, Set, range)) or _is_vector(value):
@@ -257,6 +258,43 @@ def _test(field: Field, value: Any) -> Test:
     if callable(value):
         return Where(value)
     return _single(field, value)
+
+
+def _missing(field: Field) -> Missing:
+    # Lists and tables show a number that cannot be read as missing, so it is found as that.
+    return Missing(isinstance(field, Tag) and field.vr in NUMBER_VRS and not field.is_multiple)
+
+
+def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], bool]) -> Any:
+    """Mean letter by letter each text that is no date, time or moment, and yet stands in the archive as a value.
+
+    Parameters
+    ----------
+    field : Tag
+        What the value is given for.
+    value : object
+        As the user gave it.
+    stands : function
+        Says whether a text is known to be a value of the tag.
+    """
+    if field.vr not in DATE_VRS:
+        return value
+    if isinstance(value, str):
+        text = value.strip(PADDING)
+        return exact(text) if text and not _is_readable(field, text) and stands(text) else value
+    if isinstance(value, (list, Set)) or _is_vector(value) or (isinstance(value, tuple) and field.is_multiple):
+        changed = [literal_where_unreadable(field, item, stands) for item in value]
+        if any(isinstance(after, Exact) and after is not before for before, after in zip(value, changed, strict=True)):
+            return tuple(changed) if isinstance(value, tuple) else changed
+    return value
+
+
+def _is_readable(field: Tag, text: str) -> bool:
+    try:
+        _text_test(field, text)
+    except SelectionError:
+        return False
+    return True
 
 
 def _is_missing(value: Any) -> bool:
@@ -339,7 +377,7 @@ def _typed_text(field: Field, text: str) -> Test:
     if found is not None:
         return Compare("==", found)
     if vr in DATE_VRS and (ends := _RANGE_TEXT.match(text)):
-        return _range(field, ends[1] or None, ends[2] or None)
+        return RangeText(text, _range(field, ends[1] or None, ends[2] or None))
     raise SelectionError(_malformed(field, text))
 
 
@@ -419,7 +457,11 @@ def _time(value: Any) -> timedelta | None:
 
 def _malformed(field: Field, value: Any) -> str:
     form = _DATE_FORMS.get(field.vr, 'a number is written 3, 2.5 or "2.5"')
-    return f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list."
+    literal = f"; the text itself is exact({value!r})" if field.vr in DATE_VRS and isinstance(value, str) else ""
+    return (
+        f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list"
+        f"{literal}."
+    )
 
 
 def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:

@@ -133,6 +133,13 @@ class Index:
         """Give a row that has been loaded."""
         return self._rows[level][key]
 
+    def has_seen(self, tag: Tag, text: str) -> bool:
+        """Say whether a value that was read so far is this text; nothing is asked for."""
+        home = self.source.indexed(tag)
+        rows = self._rows[home].values() if home is not None else ()
+        values = [*(row.values.get(tag.name) for row in rows), *self._columns.get(tag.name, {}).values()]
+        return any(text in (value or ()) for value in values)
+
     def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
         """Keep rows, and give their keys."""
         keys = []

@@ -79,10 +79,12 @@ class Test(Protocol):
 
 @dataclass(frozen=True)
 class Missing:
-    """Holds for an element that is not there, or is empty."""
+    """Holds for an element that is not there, or is empty; of a single number also if it is none, as in tables."""
+
+    is_one_number: bool = False
 
     def holds(self, value: Value, vr: str) -> bool:
-        return value is None
+        return value is None or (self.is_one_number and len(value) == 1 and comparable(value[0], vr) is None)
 
     def __str__(self) -> str:
         return "is missing"
@@ -166,6 +168,20 @@ class Between:
     def __str__(self) -> str:
         low, high = (None if end is None else _plain(end) for end in (self.low, self.high))
         return f"between {low} and {high}"
+
+
+@dataclass(frozen=True)
+class RangeText:
+    """A range in DICOM's own words, ``20200101-20200131``, unless the archive holds just this text: see `settle`."""
+
+    text: str
+    range: Between
+
+    def holds(self, value: Value, vr: str) -> bool:
+        return self.range.holds(value, vr)
+
+    def __str__(self) -> str:
+        return str(self.range)
 
 
 @dataclass(frozen=True)
@@ -392,13 +408,19 @@ def parts_of(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
-def literals(test: Test) -> Iterator[str]:
-    """Yield the texts of a test that mean themselves alone if the archive holds them as they stand."""
-    if isinstance(test, TextIs) and test.mode == "auto":
-        yield test.text
+def open_texts(test: Test) -> Iterator[TextIs | RangeText]:
+    """Yield the parts of a test that mean their text alone if the archive holds it as it stands."""
+    if isinstance(test, RangeText) or (isinstance(test, TextIs) and test.mode == "auto"):
+        yield test
     elif isinstance(test, (AnyOf, Whole)):
         for inner in test.tests:
-            yield from literals(inner)
+            yield from open_texts(inner)
+
+
+def literals(test: Test) -> Iterator[str]:
+    """Yield the texts of a test that mean themselves alone if the archive holds them as they stand."""
+    for each in open_texts(test):
+        yield each.text
 
 
 def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str], bool] = lambda text: False) -> Test:
@@ -415,6 +437,8 @@ def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str
     if isinstance(test, TextIs) and test.mode == "auto":
         mode: TextMode = "exact" if present(test.text) else "like" if means_more(test.text) else "auto"
         return replace(test, mode=mode)
+    if isinstance(test, RangeText):
+        return TextIs(test.text, "exact") if present(test.text) else test.range if means_more(test.text) else test
     if isinstance(test, (AnyOf, Whole)):
         return type(test)(tuple(settle(inner, present, means_more) for inner in test.tests))
     return test
@@ -431,8 +455,8 @@ def taken_literally(given: Test, settled: Test) -> Iterator[str]:
     if isinstance(given, (AnyOf, Whole)) and isinstance(settled, (AnyOf, Whole)):
         for pair in zip(given.tests, settled.tests, strict=True):
             yield from taken_literally(*pair)
-    elif isinstance(given, TextIs) and given != settled == replace(given, mode="exact") and has_wildcard(given.text):
-        yield given.text
+    elif given != settled and isinstance(settled, TextIs) and settled.mode == "exact":
+        yield from [settled.text] if isinstance(given, RangeText) or has_wildcard(settled.text) else []
 
 
 def _name_pattern(text: str) -> str:

@@ -16,9 +16,11 @@ from simple_orthanc.query import (
     Leaf,
     Mask,
     Not,
+    RangeText,
     TextIs,
     is_identifier,
     literals,
+    open_texts,
     parts_of,
     settle,
     taken_literally,
@@ -307,6 +309,7 @@ def _presence(
     """Give two questions about a text: does it stand in the archive as it is, and does it find more than itself?"""
     assert isinstance(leaf.field, Tag)
     tag, cased = leaf.field, is_identifier(leaf.field)
+    asked = {each.text: each for each in open_texts(leaf.test)}
     here = {part for value in index.column(tag, level, keys) for part in value or () if isinstance(part, str)}
 
     @cache
@@ -315,7 +318,10 @@ def _presence(
 
     @cache
     def means_more(text: str) -> bool:
-        return TextIs(text, "like", cased).finds(forms(), tag.vr)
+        test = asked[text]
+        if isinstance(test, RangeText):
+            return any(test.range.holds((part,), tag.vr) for part in here)
+        return test.finds(forms(), tag.vr)
 
     @cache
     def present(text: str) -> bool:

@@ -97,9 +97,15 @@ def test_every_value_that_was_listed_selects_exactly_its_rows(datasets: list[Dat
     for value in session.get_dicom_tag(name):
         expected = {uid for uid, each in rows.items() if by_value(each, name) == by_value(value, name)}
         assert expected
-        assert set(uids(session.copy().select(**{name: value}))) == expected
+        found = session.copy().select(**{name: value})
+        assert set(uids(found)) == expected
+        assert set(uids(session.copy().select(**{name: [value]}))) == expected
         fresh = session_of(*datasets, **SOURCES[kind])
-        assert set(uids(fresh.select(**{name: value}))) == expected
+        # What is no date is a value only where it has been seen; the selection then says so by itself.
+        assert set(uids(fresh.select(**found.selection))) == expected
+    unknown = {uid for uid, each in rows.items() if each is None}
+    assert set(uids(session.copy().select(**{name: None}))) == unknown
+    assert set(uids(session.copy().select(tag(name).is_missing()))) == unknown
 
 
 @given(archives(), st.sampled_from(NAMES))
@@ -122,6 +128,53 @@ def test_what_cannot_be_read_is_selected_by_its_exact_text(datasets: list[Datase
         found = session.select(**{name: exact("unknown")})
         assert dataset.SOPInstanceUID in uids(found)
         assert all(value in ("unknown", None) for value in found.get_dicom_tag(name, unique=False, level="instance"))
+
+
+UNREADABLE = {"StudyDate": "20200231", "AcquisitionDate": "unknown", "AcquisitionTime": "103015.123456789"}
+
+
+@pytest.mark.parametrize("name", list(UNREADABLE))
+def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> None:
+    text = UNREADABLE[name]
+    first, other = instance(1, study="1"), instance(1, study="2")
+    put_raw(first, name, text)
+    session = session_of(first, other)
+    with pytest.raises(SelectionError, match=rf"{name}='{text}': .* the text itself is exact\('{text}'\)"):
+        session.select(**{name: text})
+    assert source_of(session).requests == 0
+    assert session.get_dicom_tag(name) == [text]
+    assert session.copy().select(**{name: text}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().select(**{name: [text, None]}).instance_count == 2
+    assert session.copy().exclude(**{name: text}).StudyInstanceUIDs == ["1.2.2"]
+    session.select(**{name: text})
+    assert session.selection == {name: exact(text)}
+    assert session.refresh().StudyInstanceUIDs == ["1.2.1"]
+    with pytest.raises(SelectionError, match="is written"):
+        session.select(**{name: "never"})
+
+
+def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
+    text = "20200101-20200131"
+    first, other = instance(1, study="1"), instance(1, study="2", StudyDate="20200115")
+    put_raw(first, "StudyDate", text)
+    session = session_of(first, other)
+    assert session.copy().select(StudyDate=text).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().exclude(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
+    found = session.copy().select(StudyDate=text)
+    assert f"'{text}' stands in the archive, so it alone is meant" in found.explain()["decided"][0]
+    assert session_of(other).select(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
+    assert session.copy().select(StudyDate=("20200101", "20200131")).StudyInstanceUIDs == ["1.2.2"]
+
+
+def test_a_number_that_is_none_is_listed_and_selected_as_missing() -> None:
+    wrong, missing, right = instance(1), instance(2), instance(3, KVP="120")
+    put_raw(wrong, "KVP", "abc")
+    session = session_of(wrong, missing, right)
+    assert session.get_dicom_tag("KVP", unique=False) == [None, None, 120.0]
+    assert session.copy().select(KVP=None).InstanceNumbers == [1, 2]
+    assert session.copy().exclude(KVP=None).InstanceNumbers == [3]
+    assert session.copy().select(~tag("KVP").is_missing()).InstanceNumbers == [3]
+    assert session.copy().select(KVP=exact("abc")).InstanceNumbers == [1]
 
 
 CONDITIONS: st.SearchStrategy[Condition] = st.recursive(

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ import pydicom.datadict
 from pydicom.dataset import Dataset
 
 from simple_orthanc import display, tables, verification
-from simple_orthanc.conditions import condition_for
+from simple_orthanc.conditions import condition_for, literal_where_unreadable
 from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, SelectionError, UnknownTagError
 from simple_orthanc.index import Index, NotKnownError
 from simple_orthanc.levels import LEVELS, Level, deepest
@@ -77,8 +78,9 @@ class Session:
         **tags
             A DICOM keyword and its value: a text with wildcards ``*`` and ``?`` (case does not matter, identifiers
             aside), a list for any of several, a tuple ``(low, high)`` for a range of dates, times or numbers, a date,
-            time or number, a compiled regular expression, a function, or None for missing. Other spellings of a tag:
-            ``**{"0018,0050": 3}``.
+            time or number, a compiled regular expression, a function, or None for missing, empty, or a number that is
+            none. A value that the session has listed means itself, also a date that is none. Other spellings of a
+            tag: ``**{"0018,0050": 3}``.
 
         Returns
         -------
@@ -252,9 +254,11 @@ class Session:
     def _criteria(self, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:
         """Read what was given; everything that can be wrong is found before the first request."""
         parsed = {name: parse_tag(name) for name in tags}
-        criteria = [
-            Criterion(condition_for(parsed[name], value), parsed[name].name, value) for name, value in tags.items()
-        ]
+        criteria = []
+        for name, value in tags.items():
+            tag = parsed[name]
+            given = literal_where_unreadable(tag, value, partial(self._index.has_seen, tag))
+            criteria.append(Criterion(condition_for(tag, given), tag.name, given))
         texts = []
         for condition in conditions:
             if isinstance(condition, str):
