@@ -383,7 +383,7 @@ def _typed_text(field: Field, text: str) -> Test:
 
 def _single(field: Field, value: Any) -> Test:
     vr = field.vr
-    if vr in NUMBER_VRS | DATE_VRS:
+    if vr in NUMBER_VRS | DATE_VRS | {"AS"}:
         return Compare("==", _operand(field, value))
     if _is_number(value):
         if vr == "UN":

@@ -25,6 +25,8 @@ Mask: TypeAlias = "list[bool]"
 # Identifiers are compared with regard to case; two patients may differ in nothing else.
 _IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 
+_AGE = re.compile(r"(\d{1,3})([DWMYdwmy])\Z", re.ASCII)
+
 
 def is_identifier(tag: Tag) -> bool:
     """Say whether a tag is an identifier, whose values match exactly as to case."""
@@ -49,6 +51,18 @@ def name_forms(name: str) -> tuple[str, ...]:
     groups = [group.strip().rstrip("^ ") for group in name.split("=")]
     whole = "=".join(groups).rstrip("=")
     return tuple(dict.fromkeys([whole, *(group for group in groups if group)]))
+
+
+def age_form(text: str) -> str:
+    """Write an age without leading zeros, which carry no meaning; any other text stays as it is.
+
+    Examples
+    --------
+    >>> age_form("045Y"), age_form("000D"), age_form("unknown")
+    ('45Y', '0D', 'unknown')
+    """
+    found = _AGE.match(text)
+    return f"{int(found[1])}{found[2]}" if found else text
 
 
 def has_wildcard(text: str) -> bool:
@@ -112,16 +126,16 @@ class TextIs:
     def forms(self, part: str, vr: str) -> list[str]:
         """Give the texts by which a value may be found, in the form in which they are compared."""
         forms = name_forms(part) if vr == "PN" else (part,)
+        if vr == "AS" and not has_wildcard(self.text):
+            forms = (age_form(part),)
         return [unicodedata.normalize("NFC", form) if self.cased else fold(form) for form in forms]
 
     def finds(self, forms: Collection[str], vr: str) -> bool:
         """Say whether the text, with its wildcards, means one of the forms of values."""
-        wanted = self.text if vr != "PN" or has_wildcard(self.text) else name_forms(self.text)[0]
-        wanted = unicodedata.normalize("NFC", wanted) if self.cased else fold(wanted)
-        if has_wildcard(wanted):
-            pattern = _wildcard(wanted)
-            return any(pattern.fullmatch(form) for form in forms)
-        return wanted in forms
+        if not has_wildcard(self.text):
+            return self.forms(self.text, vr)[0] in forms
+        pattern = _wildcard(unicodedata.normalize("NFC", self.text) if self.cased else fold(self.text))
+        return any(pattern.fullmatch(form) for form in forms)
 
     def __str__(self) -> str:
         return {"auto": "==", "exact": "== exact", "like": "== like"}[self.mode] + f" {self.text!r}"
@@ -472,7 +486,10 @@ def wildcard_patterns(test: Test, vr: str) -> tuple[str, ...] | None:
     person name may be meant by one of its groups, so each pattern is open at both ends, identifiers aside.
     """
     if isinstance(test, TextIs):
-        text = test.text if vr != "PN" or test.mode == "exact" else _name_pattern(test.text)
+        text = test.text
+        if test.mode != "exact":
+            # A value may have leading zeros where the age that was asked for has none, and the other way round.
+            text = {"PN": _name_pattern, "AS": age_form}.get(vr, str)(text)
         return (text if vr == "UI" and test.mode != "like" and not has_wildcard(text) else f"*{text}*",)
     if isinstance(test, AnyOf):
         inner = [wildcard_patterns(each, vr) for each in test.tests]

@@ -18,6 +18,7 @@ from simple_orthanc.query import (
     Not,
     RangeText,
     TextIs,
+    has_wildcard,
     is_identifier,
     literals,
     open_texts,
@@ -313,15 +314,16 @@ def _presence(
     here = {part for value in index.column(tag, level, keys) for part in value or () if isinstance(part, str)}
 
     @cache
-    def forms() -> frozenset[str]:
-        return frozenset(form for part in here for form in TextIs("", "like", cased).forms(part, tag.vr))
+    def forms(wild: bool) -> frozenset[str]:
+        test = TextIs("*" if wild else "", "like", cased)
+        return frozenset(form for part in here for form in test.forms(part, tag.vr))
 
     @cache
     def means_more(text: str) -> bool:
         test = asked[text]
         if isinstance(test, RangeText):
             return any(test.range.holds((part,), tag.vr) for part in here)
-        return test.finds(forms(), tag.vr)
+        return test.finds(forms(has_wildcard(text)), tag.vr)
 
     @cache
     def present(text: str) -> bool:

@@ -294,7 +294,7 @@ RAW: dict[str, list[str | None]] = {
     "SliceThickness": ["1", "1.0 ", "1.50", "thin", "", None],
     "PixelSpacing": ["1\\2", "1.0\\2.00", "1\\x", "1\\", None],
     "AcquisitionDateTime": ["20200131103000+0100", "20200131093000", "2020", "unknown", None],
-    "PatientAge": ["012M", "001Y", "x", None],
+    "PatientAge": ["012M", "12M", "001Y", "x", None],
 }
 TEXTS: dict[str, list[str | list[str] | None]] = {
     "PatientName": ["Doe^Jane", "DOE^JANE^^", "Doe^J*", "Yamada^Tarou=山田^太郎", "山田^太郎", "", None],
