@@ -631,6 +631,55 @@ def test_the_selection_is_what_was_given() -> None:
     }
 
 
+def test_the_selection_is_a_copy_that_cannot_be_changed() -> None:
+    modalities = ["CT"]
+    session = three_series().select(Modality=modalities, KVP=(100, 120))
+    modalities.append("PT")
+    found = session.selection
+    assert found == {"Modality": ["CT"], "KVP": (100, 120)}
+    assert repr(found) == "{'Modality': ['CT'], 'KVP': (100, 120)}"
+    found["Modality"].append("PT")
+    assert session.selection["Modality"] == ["CT"]
+    with pytest.raises(SelectionError, match=r"write select\(\*\*\{'Modality': 'XX'\}\)"):
+        found["Modality"] = "XX"
+    for change in (
+        lambda: found.update(Modality="XX"),
+        lambda: found.pop("Modality"),
+        lambda: found.clear(),
+        lambda: found.setdefault("Rows", 5),
+        lambda: found.__delitem__("Modality"),
+        lambda: found.__ior__({"Rows": 5}),
+    ):
+        with pytest.raises(SelectionError, match=r"reset\(tag\)"):
+            change()
+    assert type(found.copy()) is type(found | {}) is dict
+    again = pickle.loads(pickle.dumps(session.selection))
+    assert again == session.selection
+    session.reset().selection = again
+    assert session.selection == again
+
+
+@pytest.mark.parametrize("values", [{"CT"}, frozenset({"CT"}), {"CT": 1}.keys(), pd.Series(["CT"]), pd.Index(["CT"])])
+def test_any_collection_can_be_put_back(values: Any) -> None:
+    session = three_series().select(Modality=values)
+    again = pickle.loads(pickle.dumps(session))
+    again.selection = session.selection
+    assert again.instance_count == session.instance_count == 3
+
+
+def test_a_selection_that_was_put_away_keeps_its_meaning_on_the_same_archive() -> None:
+    session = two_spellings("afl2d1").select(SequenceName="*fl2d1")
+    quiet(lambda: session.select(StudyDescription="x"))
+    kept = session.selection
+    session.reset()
+    quiet(lambda: setattr(session, "selection", kept))
+    assert session.instance_count == 0
+    # Elsewhere the text may stand in no file, and means what it means there.
+    other = session_of(instance(1, StudyDescription="x", SequenceName="afl2d1"))
+    other.selection = kept
+    assert other.instance_count == 1
+
+
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OrthancError("gone"), MemoryError()])
 @pytest.mark.parametrize(
     "verb",

@@ -24,6 +24,7 @@ from simple_orthanc.levels import LEVELS, Level, deepest
 from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
 from simple_orthanc.selection import Criterion, Selection, Step
 from simple_orthanc.session.downloads import file_paths
+from simple_orthanc.session.selection_view import SelectionView, unshared
 from simple_orthanc.session.sequences import Children, LazyVolumes
 from simple_orthanc.sources.base import Found, Source
 from simple_orthanc.tables import Columns, Varying
@@ -172,7 +173,9 @@ class Session:
     def selection(self) -> dict[str, Any]:
         """What is selected: tag to value as it was given, or to a condition; what spans tags stands under "conditions".
 
-        It can be assigned, also a dictionary taken from here; None resets.
+        It can be assigned, also a dictionary taken from here; None resets. The dictionary is a copy that cannot be
+        changed in place: ``selection = {**session.selection, "Modality": "CT"}`` replaces one tag's value. A text that
+        stood in the selection before, too, keeps the meaning that it was found to have.
 
         Examples
         --------
@@ -191,13 +194,14 @@ class Session:
             joined: Condition = criteria[0].condition
             for criterion in criteria[1:]:
                 joined = Both(joined, criterion.condition)
-            result[name] = criteria[0].given if len(criteria) == 1 else joined
+            result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
         if spanning:
             result["conditions"] = spanning
-        return result
+        return SelectionView(result, self._selection, self._source)
 
     @selection.setter
     def selection(self, wanted: Mapping[str, Any] | None) -> None:
+        known = wanted.selection_on(self._source) if isinstance(wanted, SelectionView) else None
         wanted = dict(wanted or {})
         conditions = wanted.pop("conditions", ())
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
@@ -207,7 +211,7 @@ class Session:
                 conditions.append(value)
             else:
                 tags[name] = value
-        criteria = self._selection.remembered(self._criteria(conditions, tags))
+        criteria = (known or self._selection).remembered(self._criteria(conditions, tags))
         self._assign(self._resolve(Selection(order=self._selection.order), criteria))
 
     def sort_by(self: Self, tag: TagLike, order: str = "ascending") -> Self:
@@ -258,7 +262,7 @@ class Session:
         for name, value in tags.items():
             tag = parsed[name]
             given = literal_where_unreadable(tag, value, partial(self._index.has_seen, tag))
-            criteria.append(Criterion(condition_for(tag, given), tag.name, given))
+            criteria.append(Criterion(condition_for(tag, given), tag.name, unshared(given)))
         texts = []
         for condition in conditions:
             if isinstance(condition, str):
