@@ -1124,6 +1124,26 @@ def test_the_order_of_instances_comes_back_with_the_selection() -> None:
     assert session.undo().InstanceNumber == descending
 
 
+def test_undo_keeps_a_later_order() -> None:
+    session = session_of(instance(1, Modality="CT"), instance(2, Modality="CT"), instance(3, series="2", Modality="PT"))
+    session.select(Modality="CT").sort_by("InstanceNumber", "descending")
+    assert session.InstanceNumbers == [2, 1]
+    assert session.undo().InstanceNumbers == [3, 2, 1]
+    with pytest.raises(SelectionError, match="there are 0 steps"):
+        session.undo()
+    session.select(Modality="CT").reset().sort_by("InstanceNumber")
+    assert session.undo(2).InstanceNumbers == [1, 2, 3]
+
+
+def test_assigning_none_resets_the_order_too() -> None:
+    session = session_of(instance(1), instance(2)).sort_by("InstanceNumber", "descending")
+    session.selection = {}
+    assert session.InstanceNumbers == [2, 1]
+    session.selection = None
+    assert session.InstanceNumbers == [1, 2]
+    assert session.undo().InstanceNumbers == [2, 1]
+
+
 def test_pixels_are_neither_searched_nor_listed() -> None:
     session = three_series()
     asked = source_of(session).requests

@@ -143,7 +143,10 @@ class Session:
         return self._assign(self._resolve(Selection(order=self._selection.order), kept))
 
     def undo(self: Self, steps: int = 1) -> Self:
-        """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them."""
+        """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them.
+
+        `sort_by` is no such step: its order stays.
+        """
         if not 0 < steps <= len(self._history):
             raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
         self._selection = self._history[-steps]
@@ -201,8 +204,11 @@ class Session:
 
     @selection.setter
     def selection(self, wanted: Mapping[str, Any] | None) -> None:
+        if wanted is None:
+            self.reset()
+            return
         known = wanted.selection_on(self._source) if isinstance(wanted, SelectionView) else None
-        wanted = dict(wanted or {})
+        wanted = dict(wanted)
         conditions = wanted.pop("conditions", ())
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
         tags = {}
@@ -230,7 +236,10 @@ class Session:
         """
         if order not in ("ascending", "descending"):
             raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
-        self._selection = replace(self._selection, order=(parse_tag(tag), order == "descending"))
+        wanted = (parse_tag(tag), order == "descending")
+        self._selection = replace(self._selection, order=wanted)
+        # What is selected did not change, so there is nothing here that undo could take back.
+        self._history = tuple(replace(selection, order=wanted) for selection in self._history)
         return self
 
     def explain(self) -> pd.DataFrame:
