@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.query import (
@@ -124,9 +126,9 @@ class TagField:
 
     def isin(self, values: Iterable[Any]) -> Condition:
         """Hold where a value is one of several; each is meant as in ``==``."""
-        if isinstance(values, str):
-            raise SelectionError(f'isin takes a list: tag("{self._field}").isin([{values!r}]).')
-        return condition_for(self._field, list(values))
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise SelectionError(f"isin takes a list: {self!r}.isin([{values!r}]).")
+        return condition_for(self._field, values if _is_table(values) else list(values))
 
     def matches(self, pattern: str | re.Pattern[str]) -> Condition:
         """Hold where a regular expression is found in a value."""
@@ -234,6 +236,11 @@ def condition_for(field: Field, value: Any) -> Condition:
     """
     if isinstance(value, (Condition, TagField)):
         raise SelectionError(f"A condition stands by itself: select({value!r}), not select({field}={value!r}).")
+    if _is_table(value):
+        raise SelectionError(
+            f"{field} is given a table, and a table is no list of values: name the column that is meant, as in "
+            f'frame["{field}"].'
+        )
     if isinstance(field, Tag):
         _check_searchable(field)
     if isinstance(field, Tag) and field.is_sequence and not _is_missing(value):
@@ -244,7 +251,23 @@ def condition_for(field: Field, value: Any) -> Condition:
     return Leaf(field, _test(field, value))
 
 
+def _is_table(value: Any) -> bool:
+    """Say whether this is a pandas DataFrame; going through one gives the names of its columns."""
+    return hasattr(value, "to_numpy") and hasattr(value, "columns")
+
+
+def _without_pydicom(field: Field, value: Any) -> Any:
+    """Take a name or several values from a header as the text or texts that they are."""
+    if isinstance(value, PersonName):
+        return str(value)
+    if isinstance(value, MultiValue):
+        # In a header it is the whole value of the element; where a tag has one value, a tuple would be a range.
+        return tuple(value) if isinstance(field, Tag) and field.is_multiple else list(value)
+    return value
+
+
 def _test(field: Field, value: Any) -> Test:
+    value = _without_pydicom(field, value)
     if _is_missing(value):
         return _missing(field)
     if isinstance(value, tuple):
@@ -279,6 +302,7 @@ def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], boo
     """
     if field.vr not in DATE_VRS:
         return value
+    value = _without_pydicom(field, value)
     if isinstance(value, str):
         text = value.strip(PADDING)
         return exact(text) if text and not _is_readable(field, text) and stands(text) else value
@@ -335,6 +359,7 @@ def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
 
 
 def _whole_part(field: Field, part: Any) -> Test:
+    part = _without_pydicom(field, part)
     if isinstance(part, str):
         if not part.strip(PADDING):
             return Missing()

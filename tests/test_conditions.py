@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
 
 from simple_orthanc.conditions import TagField, condition_for, exact, label, like, metadata, tag
 from simple_orthanc.errors import SelectionError, UnknownTagError
@@ -124,6 +126,13 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("0009,1001", "5*", ["5.0"], ["6"]),
         ("StudyInstanceUID", "1.2.*", ["1.2.3"], ["1.3"]),
         ("FrameIncrementPointer", "0018,1063", ["0018,1063"], ["0018,1065"]),
+        ("PatientName", PersonName("Doe^Jane"), ["DOE^JANE^^"], ["Doe^J"]),
+        ("PatientName", [PersonName("Doe^Jane"), PersonName("")], ["Doe^Jane", None], ["Doe"]),
+        ("PatientName", MultiValue(PersonName, ["Doe^Jane", "Roe"]), ["Doe^Jane", "ROE"], ["Jane", None]),
+        ("OtherPatientNames", MultiValue(PersonName, ["Doe^Jane", "Roe"]), ["Doe^Jane\\Roe"], ["Doe^Jane", "Roe"]),
+        ("ImageType", MultiValue(str, ["A", "B"]), ["A\\B"], ["A", "B\\A"]),
+        ("PixelSpacing", MultiValue(float, [1, 2]), ["1.0\\2"], ["1", "1.5\\1.5"]),
+        ("SliceThickness", MultiValue(float, [1, 3]), ["1", "3.0"], ["2"]),
         *[("SliceThickness", nothing, [None, ""], ["1"]) for nothing in MISSING],
         *[("SeriesDescription", nothing, [None, ""], ["a"]) for nothing in MISSING],
         ("RequestAttributesSequence", None, [None], []),
@@ -203,6 +212,7 @@ def test_spaces_that_are_no_padding_are_text() -> None:
         ("RequestAttributesSequence", ["x"], "is a sequence and has no value of its own"),
         ("RequestAttributesSequence", re.compile("x"), "is a sequence and has no value of its own"),
         ("RequestAttributesSequence", lambda value: True, "is a sequence and has no value of its own"),
+        ("PatientID", pd.DataFrame({"PatientID": ["P1"]}), 'name the column that is meant, as in frame["PatientID"]'),
         ("Modality", tag("Modality"), "A condition stands by itself"),
         ("Modality", tag("Modality") == "CT", "not select(Modality=tag(\"Modality\") == 'CT')"),
     ],
@@ -228,6 +238,11 @@ def test_what_cannot_be_meant_is_refused(name: str, value: Any, says: str) -> No
         (lambda: tag("SliceThickness").between(3, 1), "the range is empty"),
         (lambda: tag("SliceThickness").between(None, None), "a range needs at least one end"),
         (lambda: tag("Modality").isin("CT"), "isin takes a list: tag(\"Modality\").isin(['CT'])"),
+        (lambda: tag("Modality").isin(pd.DataFrame({"Modality": ["CT"]})), 'as in frame["Modality"]'),
+        (lambda: tag("Modality").isin(5), 'isin takes a list: tag("Modality").isin([5])'),  # type: ignore[arg-type]
+        (lambda: tag("Modality").isin(None), "isin takes a list"),  # type: ignore[arg-type]
+        (lambda: tag("Modality").isin(b"CT"), "isin takes a list"),
+        (lambda: tag("Modality").isin(exact("CT")), "isin([Exact(text='CT')])"),  # type: ignore[arg-type]
         (lambda: tag("Modality").matches("("), "'(' is no regular expression"),
         (lambda: tag("Modality").matches(5), "5 is no regular expression"),  # type: ignore[arg-type]
         (lambda: tag("Modality").where("CT"), "where takes a function"),  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_source import INDEXED, LEVEL_OF_NAME, MemorySource, archives, instance, put_raw
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from simple_orthanc.conditions import exact, label, like, metadata, tag
 from simple_orthanc.errors import (
@@ -659,12 +660,27 @@ def test_the_selection_is_a_copy_that_cannot_be_changed() -> None:
     assert session.selection == again
 
 
-@pytest.mark.parametrize("values", [{"CT"}, frozenset({"CT"}), {"CT": 1}.keys(), pd.Series(["CT"]), pd.Index(["CT"])])
+@pytest.mark.parametrize(
+    "values",
+    [{"CT"}, frozenset({"CT"}), {"CT": 1}.keys(), pd.Series(["CT"]), pd.Index(["CT"]), MultiValue(str, ["CT"])],
+)
 def test_any_collection_can_be_put_back(values: Any) -> None:
     session = three_series().select(Modality=values)
     again = pickle.loads(pickle.dumps(session))
     again.selection = session.selection
     assert again.instance_count == session.instance_count == 3
+
+
+def test_values_of_a_header_can_be_given() -> None:
+    session = three_series().select(PatientName=three_series().get_header(0).PatientName)
+    assert session.instance_count == 3
+    values = MultiValue(str, ["CT", "PT"])
+    session.reset().select(Modality=values)
+    values.append("US")
+    assert session.selection == {"Modality": ["CT", "PT"]}
+    with pytest.raises(SelectionError, match=r'frame\["PatientID"\]'):
+        session.select(PatientID=session.table("PatientID"))
+    assert session.select(PatientID=session.table("PatientID")["PatientID"]).instance_count == 4
 
 
 def test_a_selection_that_was_put_away_keeps_its_meaning_on_the_same_archive() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Set
 from typing import Any, NoReturn
+
+from pydicom.multival import MultiValue
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import Selection
@@ -70,5 +73,7 @@ def unshared(value: Any) -> Any:
         return tuple(unshared(item) for item in value)
     if isinstance(value, Set) and not isinstance(value, frozenset):
         return set(value) if isinstance(value, set) else list(value)
+    if isinstance(value, MultiValue):
+        return copy.deepcopy(value)
     # Arrays, Series and the like.
     return value.copy() if hasattr(value, "__array__") and hasattr(value, "copy") else value
