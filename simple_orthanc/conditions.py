@@ -8,6 +8,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -326,6 +327,8 @@ def _is_missing(value: Any) -> bool:
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
+    if isinstance(value, Decimal):
+        return value.is_qnan()
     # pandas is not imported for this: its NA and NaT are the only objects of these types.
     return type(value).__name__ in ("NAType", "NaTType") or (
         isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
@@ -413,8 +416,10 @@ def _single(field: Field, value: Any) -> Test:
     if _is_number(value):
         if vr == "UN":
             return Compare("==", _operand(field, value))
-        if float(value).is_integer():
-            return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
+        # A number that is none says so in one of these ways.
+        with suppress(ValueError, OverflowError):
+            if value == int(value):
+                return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
     raise SelectionError(
         f"{field} is text ({vr}), and {value!r} is a {type(value).__name__}: give a text or a list of texts."
     )
@@ -453,7 +458,10 @@ def _convert(vr: str, value: Any) -> Comparable | None:
         return _time(value)
     if vr == "DT":
         if isinstance(value, datetime):
-            return utc(value)
+            try:
+                return utc(value)
+            except OverflowError:  # in UTC it would lie before the first year, or after the last
+                return None
         return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
     return None
 
@@ -461,7 +469,10 @@ def _convert(vr: str, value: Any) -> Comparable | None:
 def _number(value: Any) -> int | float | None:
     if not _is_number(value):
         return None
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
+    try:
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    except (ValueError, OverflowError):  # a Decimal that signals, a Fraction beyond what a float holds
+        return None
 
 
 def _date(value: Any) -> date | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def holds(condition: Condition, text: str | None) -> bool:
 
 
 NAN, NAT = float("nan"), np.datetime64("NaT")
-MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.timedelta64("NaT")]
+MISSING = [None, "", "  ", "\0", NAN, Decimal("NaN"), np.float64("nan"), pd.NA, pd.NaT, NAT, np.timedelta64("NaT")]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,7 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("PatientID", np.int64(7), ["7"], ["8"]),
         ("PatientID", 7.0, ["7"], ["7.0"]),
         ("PatientID", Decimal(7), ["7"], ["8"]),
+        ("PatientID", 10**400, [str(10**400)], ["1"]),
         ("PatientName", "doe^jane", ["DOE^Jane^^", "Doe^Jane=X"], ["Doe", None]),
         ("SliceThickness", 1, ["1.0", "1", "+1.00"], ["1.1", "x", None]),
         ("SliceThickness", "1", ["1.0"], ["1.1"]),
@@ -202,6 +204,12 @@ def test_spaces_that_are_no_padding_are_text() -> None:
         ("SeriesDescription", np.bool_(True), "give a text or a list of texts"),
         ("SeriesDescription", date(2020, 1, 1), "is a date"),
         ("SeriesDescription", b"ct", "is a bytes"),
+        ("SeriesDescription", Decimal("Infinity"), "SeriesDescription is text (LO)"),
+        ("PatientID", Decimal("sNaN"), "PatientID is text (LO)"),
+        ("SliceThickness", Decimal("sNaN"), "a number is written"),
+        ("SliceThickness", Fraction(10**400), "a number is written"),
+        ("AcquisitionDateTime", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "a moment is written"),
+        ("AcquisitionDateTime", (datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))), None), "a moment is"),
         ("SeriesDescription", {"a": 1}, "is a dict"),
         ("SeriesDescription", 1j, "is a complex"),
         ("SeriesDescription", float("inf"), "is a float"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import pickle
 import re
 import warnings
@@ -11,6 +12,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -499,6 +501,16 @@ def test_what_cannot_be_meant_is_refused_before_any_request(
         (lambda session: session.PatientNme, "Did you mean PatientName"),
         (lambda session: session.undo(), "there are 0 steps to take back"),
         (lambda session: setattr(session, "selection", {"PatientNme": 1}), "Did you mean PatientName"),
+        (lambda session: setattr(session, "selection", "CT"), 'selection = {"Modality": "CT"}, or None'),
+        (lambda session: setattr(session, "selection", 5), "selection = 5: it is a dictionary of tags and values"),
+        (lambda session: setattr(session, "selection", ["a"]), "selection = ['a']: it is a dictionary"),
+        (lambda session: setattr(session, "selection", {"conditions": 5}), "under this name stands a list"),
+        (lambda session: setattr(session, "selection", {"conditions": None}), "under this name stands a list"),
+        (lambda session: setattr(session, "selection", {"conditions": "P1"}), "under this name stands a list"),
+        (lambda session: Session(session._source, selection="CT"), "selection = 'CT': it is a dictionary"),  # type: ignore[arg-type]
+        (lambda session: session.undo("1"), "undo('1'): how many steps to take back is a whole number"),  # type: ignore[arg-type]
+        (lambda session: session.undo(None), "undo(None): how many steps"),  # type: ignore[arg-type]
+        (lambda session: session.undo(1.0), "as in undo(2)"),  # type: ignore[arg-type]
     ],
 )
 def test_other_verbs_refuse_before_any_request_too(use: Callable[[Session], object], says: str) -> None:
@@ -1032,6 +1044,15 @@ def test_headers_one_and_all() -> None:
     assert session.select("1.2.7").get_header().PatientName == "Roe^Rick"
 
 
+@pytest.mark.parametrize("index", ["0", "", 0.0, 1.5, True, [0, 1], slice(0, 2), "1.2.1.2"])
+def test_an_index_is_a_whole_number(index: Any) -> None:
+    session = three_series()
+    for read in (session.get_header, session.get_headers):
+        with pytest.raises(SelectionError, match=rf"index {re.escape(repr(index))}: .* as in get_header\(0\)"):
+            read(index)
+    assert session.get_header(np.int64(1)).SOPInstanceUID == "1.2.1.2.1"
+
+
 def test_one_volume_of_two_series_is_refused_with_the_call_that_separates_them() -> None:
     session = three_series()
     with pytest.raises(
@@ -1104,6 +1125,20 @@ def test_a_session_survives_pickle() -> None:
     assert uids(again) == uids(session) == ["1.2.1.1.1"]
     again.reset()
     assert session.instance_count == 1
+
+
+def test_a_criterion_that_cannot_be_pickled_is_named() -> None:
+    session = three_series().select(Modality="CT").select(KVP=lambda number: number > 100)
+    for _ in range(2):
+        with pytest.raises(SelectionError, match=r"because of its criterion KVP where <lambda>.* write it with def"):
+            pickle.dumps(session)
+        # It can be copied all the same, and undone, but is pickled with its history.
+        assert copy.copy(session).instance_count == session.copy().instance_count
+        session.select(Modality="CT")
+    session.reset()
+    with pytest.raises(SelectionError, match="because of its criterion"):
+        pickle.dumps(session)
+    assert pickle.loads(pickle.dumps(session.copy())).instance_count == 4
 
 
 def test_value_counts() -> None:

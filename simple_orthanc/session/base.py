@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import io
+import numbers
+import pickle
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from simple_orthanc.index import Index, NotKnownError
 from simple_orthanc.levels import LEVELS, Level, deepest
 from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
 from simple_orthanc.selection import Criterion, Selection, Step
-from simple_orthanc.session.downloads import file_paths
+from simple_orthanc.session.downloads import file_paths, target_folder
 from simple_orthanc.session.selection_view import SelectionView, unshared
 from simple_orthanc.session.sequences import Children, LazyVolumes
 from simple_orthanc.sources.base import Found, Source
@@ -64,7 +65,7 @@ class Session:
         self._selection = Selection()
         self._history: tuple[Selection, ...] = ()
         if selection:
-            self.selection = dict(selection)
+            self.selection = selection
 
     # Narrow
 
@@ -147,10 +148,13 @@ class Session:
 
         `sort_by` is no such step: its order stays.
         """
-        if not 0 < steps <= len(self._history):
+        count = _whole_number(steps)
+        if count is None:
+            raise SelectionError(f"undo({steps!r}): how many steps to take back is a whole number, as in undo(2).")
+        if not 0 < count <= len(self._history):
             raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
-        self._selection = self._history[-steps]
-        self._history = self._history[:-steps]
+        self._selection = self._history[-count]
+        self._history = self._history[:-count]
         return self
 
     @contextmanager
@@ -168,9 +172,17 @@ class Session:
 
     def copy(self: Self) -> Self:
         """Give an independent session with the same selection."""
-        twin = copy.copy(self)
-        twin._history = ()
+        twin: Self = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _history=())
         return twin
+
+    __copy__ = copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        for selection in (self._selection, *self._history):
+            for criterion in selection.criteria:
+                _check_picklable(criterion)
+        return self.__dict__
 
     @property
     def selection(self) -> dict[str, Any]:
@@ -207,9 +219,19 @@ class Session:
         if wanted is None:
             self.reset()
             return
+        if not isinstance(wanted, Mapping):
+            raise SelectionError(
+                f"selection = {wanted!r}: it is a dictionary of tags and values, as in selection = "
+                '{"Modality": "CT"}, or None. To narrow by an identifier or a condition use select(...).'
+            )
         known = wanted.selection_on(self._source) if isinstance(wanted, SelectionView) else None
         wanted = dict(wanted)
-        conditions = wanted.pop("conditions", ())
+        conditions = wanted.pop("conditions", [])
+        if not isinstance(conditions, (Condition, list, tuple)):
+            raise SelectionError(
+                f'selection = {{"conditions": {conditions!r}}}: under this name stands a list of conditions, as in '
+                '{"conditions": [tag("KVP") > 100]}.'
+            )
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
         tags = {}
         for name, value in wanted.items():
@@ -639,7 +661,7 @@ class Session:
                 f"get_headers() all.",
                 candidates=tuple(keys),
             )
-        return self._source.header(_item(keys, index or 0))
+        return self._source.header(_item(keys, 0 if index is None else index))
 
     def get_headers(self, index: int | None = None, silent: bool = True) -> list[Dataset]:
         """Read the headers of all selected instances, in slice order or the order of `sort_by`.
@@ -806,9 +828,14 @@ class Session:
         list of Path
             One per instance: ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with
             characters that could lead elsewhere replaced. A file appears when it is complete.
+
+        Raises
+        ------
+        SelectionError
+            The target is no path, or cannot be a folder because a file stands there.
         """
         keys = self._nonempty()
-        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else Path(folder).expanduser()
+        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else target_folder(folder)
         chain = [
             [shown(value, tag) for value in self._index.column(tag, "instance", keys)]
             for tag in map(parse_tag, _UID_TAGS.values())
@@ -892,9 +919,31 @@ def _exactly(tag: Tag, text: str | None) -> Condition:
     return condition_for(tag, None) if text is None else Leaf(tag, TextIs(text, "exact", True))
 
 
-def _item(keys: Sequence[str], index: int) -> str:
+def _whole_number(value: Any) -> int | None:
+    """Read a whole number, also one of numpy's; True and False are none."""
+    return None if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
+
+
+def _check_picklable(criterion: Criterion) -> None:
     try:
-        return keys[index]
+        pickle.dumps(criterion)
+    except Exception as error:
+        raise SelectionError(
+            f"This session cannot be pickled, because of its criterion {criterion.condition}: {error}. Another process "
+            "finds a function by its name, so write it with def at the top of a module, and not as a lambda or inside "
+            "another function; or say the same with tag(...), as in tag('KVP') > 100."
+        ) from error
+
+
+def _item(keys: Sequence[str], index: int) -> str:
+    place = _whole_number(index)
+    if place is None:
+        raise SelectionError(
+            f"index {index!r}: it says which of the {len(keys)} selected instances is meant by a whole number from 0, "
+            f"as in get_header(0). get_headers() reads all of them; one by its UID is select(uid).get_header()."
+        )
+    try:
+        return keys[place]
     except IndexError:
         raise SelectionError(
             f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}."
