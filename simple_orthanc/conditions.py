@@ -290,7 +290,7 @@ def _missing(field: Field) -> Missing:
 
 
 def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], bool]) -> Any:
-    """Mean letter by letter each text that is no date, time or moment, and yet stands in the archive as a value.
+    """Mean letter by letter each text that is no date, time or number, and yet stands in the archive as a value.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], boo
     stands : function
         Says whether a text is known to be a value of the tag.
     """
-    if field.vr not in DATE_VRS:
+    if field.vr not in DATE_VRS | NUMBER_VRS:
         return value
     value = _without_pydicom(field, value)
     if isinstance(value, str):
@@ -391,6 +391,8 @@ def _text_test(field: Field, value: str | Exact | Like) -> Test:
     cased = isinstance(field, Tag) and is_identifier(field)
     if mode == "auto" and vr in NUMBER_VRS | DATE_VRS and not (has_wildcard(text) and vr in DATE_VRS):
         return _typed_text(field, text)
+    if mode == "exact" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
+        return Whole(tuple(TextIs(part, mode, cased) for part in text.split("\\")))
     if mode == "auto" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
         return Whole(tuple(_whole_part(field, part) for part in text.split("\\")))
     return TextIs(text, mode, cased)

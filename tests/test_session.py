@@ -156,6 +156,17 @@ def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> 
         session.select(**{name: "never"})
 
 
+@pytest.mark.parametrize(("name", "text"), [("KVP", "1\\x"), ("SeriesTime", "9999\\10"), ("ProtocolName", "a\\b*")])
+def test_several_values_where_the_standard_allows_one_are_selected_as_they_are_listed(name: str, text: str) -> None:
+    first, other = instance(1, study="1"), instance(1, study="2", SeriesTime="10", ProtocolName="a\\bc", KVP="1")
+    put_raw(first, name, text)
+    session = session_of(first, other)
+    assert text in session.get_dicom_tag(name)
+    assert session.copy().select(**{name: text}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().select(**{name: exact(text)}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().exclude(**{name: [text]}).StudyInstanceUIDs == ["1.2.2"]
+
+
 def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
     text = "20200101-20200131"
     first, other = instance(1, study="1"), instance(1, study="2", StudyDate="20200115")
