@@ -8,12 +8,15 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.query import (
@@ -28,6 +31,7 @@ from simple_orthanc.query import (
     Missing,
     Not,
     Operator,
+    RangeText,
     Test,
     TextIs,
     TextMode,
@@ -123,17 +127,17 @@ class TagField:
 
     def isin(self, values: Iterable[Any]) -> Condition:
         """Hold where a value is one of several; each is meant as in ``==``."""
-        if isinstance(values, str):
-            raise SelectionError(f'isin takes a list: tag("{self._field}").isin([{values!r}]).')
-        return condition_for(self._field, list(values))
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise SelectionError(f"isin takes a list: {self!r}.isin([{values!r}]).")
+        return condition_for(self._field, values if _is_table(values) else list(values))
 
     def matches(self, pattern: str | re.Pattern[str]) -> Condition:
         """Hold where a regular expression is found in a value."""
         return Leaf(self._field, Matches(_compiled(pattern)))
 
     def is_missing(self) -> Condition:
-        """Hold where the element is not there, or is empty."""
-        return Leaf(self._field, Missing())
+        """Hold where the element is not there, or is empty; of a single number also where it is none."""
+        return Leaf(self._field, _missing(self._field))
 
     def where(self, function: Callable[[Any], Any]) -> Condition:
         """Hold where a function is true for a value, given as a number, date, time since midnight or text."""
@@ -233,6 +237,11 @@ def condition_for(field: Field, value: Any) -> Condition:
     """
     if isinstance(value, (Condition, TagField)):
         raise SelectionError(f"A condition stands by itself: select({value!r}), not select({field}={value!r}).")
+    if _is_table(value):
+        raise SelectionError(
+            f"{field} is given a table, and a table is no list of values: name the column that is meant, as in "
+            f'frame["{field}"].'
+        )
     if isinstance(field, Tag):
         _check_searchable(field)
     if isinstance(field, Tag) and field.is_sequence and not _is_missing(value):
@@ -243,9 +252,25 @@ def condition_for(field: Field, value: Any) -> Condition:
     return Leaf(field, _test(field, value))
 
 
+def _is_table(value: Any) -> bool:
+    """Say whether this is a pandas DataFrame; going through one gives the names of its columns."""
+    return hasattr(value, "to_numpy") and hasattr(value, "columns")
+
+
+def _without_pydicom(field: Field, value: Any) -> Any:
+    """Take a name or several values from a header as the text or texts that they are."""
+    if isinstance(value, PersonName):
+        return str(value)
+    if isinstance(value, MultiValue):
+        # In a header it is the whole value of the element; where a tag has one value, a tuple would be a range.
+        return tuple(value) if isinstance(field, Tag) and field.is_multiple else list(value)
+    return value
+
+
 def _test(field: Field, value: Any) -> Test:
+    value = _without_pydicom(field, value)
     if _is_missing(value):
-        return Missing()
+        return _missing(field)
     if isinstance(value, tuple):
         return _tuple(field, value)
     if isinstance(value, (list, Set, range)) or _is_vector(value):
@@ -259,11 +284,51 @@ def _test(field: Field, value: Any) -> Test:
     return _single(field, value)
 
 
+def _missing(field: Field) -> Missing:
+    # Lists and tables show a number that cannot be read as missing, so it is found as that.
+    return Missing(isinstance(field, Tag) and field.vr in NUMBER_VRS and not field.is_multiple)
+
+
+def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], bool]) -> Any:
+    """Mean letter by letter each text that is no date, time or number, and yet stands in the archive as a value.
+
+    Parameters
+    ----------
+    field : Tag
+        What the value is given for.
+    value : object
+        As the user gave it.
+    stands : function
+        Says whether a text is known to be a value of the tag.
+    """
+    if field.vr not in DATE_VRS | NUMBER_VRS:
+        return value
+    value = _without_pydicom(field, value)
+    if isinstance(value, str):
+        text = value.strip(PADDING)
+        return exact(text) if text and not _is_readable(field, text) and stands(text) else value
+    if isinstance(value, (list, Set)) or _is_vector(value) or (isinstance(value, tuple) and field.is_multiple):
+        changed = [literal_where_unreadable(field, item, stands) for item in value]
+        if any(isinstance(after, Exact) and after is not before for before, after in zip(value, changed, strict=True)):
+            return tuple(changed) if isinstance(value, tuple) else changed
+    return value
+
+
+def _is_readable(field: Tag, text: str) -> bool:
+    try:
+        _text_test(field, text)
+    except SelectionError:
+        return False
+    return True
+
+
 def _is_missing(value: Any) -> bool:
     if value is None or (isinstance(value, str) and not value.strip(PADDING)):
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
+    if isinstance(value, Decimal):
+        return value.is_qnan()
     # pandas is not imported for this: its NA and NaT are the only objects of these types.
     return type(value).__name__ in ("NAType", "NaTType") or (
         isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
@@ -297,6 +362,7 @@ def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
 
 
 def _whole_part(field: Field, part: Any) -> Test:
+    part = _without_pydicom(field, part)
     if isinstance(part, str):
         if not part.strip(PADDING):
             return Missing()
@@ -325,6 +391,8 @@ def _text_test(field: Field, value: str | Exact | Like) -> Test:
     cased = isinstance(field, Tag) and is_identifier(field)
     if mode == "auto" and vr in NUMBER_VRS | DATE_VRS and not (has_wildcard(text) and vr in DATE_VRS):
         return _typed_text(field, text)
+    if mode == "exact" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
+        return Whole(tuple(TextIs(part, mode, cased) for part in text.split("\\")))
     if mode == "auto" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
         return Whole(tuple(_whole_part(field, part) for part in text.split("\\")))
     return TextIs(text, mode, cased)
@@ -339,19 +407,21 @@ def _typed_text(field: Field, text: str) -> Test:
     if found is not None:
         return Compare("==", found)
     if vr in DATE_VRS and (ends := _RANGE_TEXT.match(text)):
-        return _range(field, ends[1] or None, ends[2] or None)
+        return RangeText(text, _range(field, ends[1] or None, ends[2] or None))
     raise SelectionError(_malformed(field, text))
 
 
 def _single(field: Field, value: Any) -> Test:
     vr = field.vr
-    if vr in NUMBER_VRS | DATE_VRS:
+    if vr in NUMBER_VRS | DATE_VRS | {"AS"}:
         return Compare("==", _operand(field, value))
     if _is_number(value):
         if vr == "UN":
             return Compare("==", _operand(field, value))
-        if float(value).is_integer():
-            return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
+        # A number that is none says so in one of these ways.
+        with suppress(ValueError, OverflowError):
+            if value == int(value):
+                return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
     raise SelectionError(
         f"{field} is text ({vr}), and {value!r} is a {type(value).__name__}: give a text or a list of texts."
     )
@@ -390,7 +460,10 @@ def _convert(vr: str, value: Any) -> Comparable | None:
         return _time(value)
     if vr == "DT":
         if isinstance(value, datetime):
-            return utc(value)
+            try:
+                return utc(value)
+            except OverflowError:  # in UTC it would lie before the first year, or after the last
+                return None
         return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
     return None
 
@@ -398,7 +471,10 @@ def _convert(vr: str, value: Any) -> Comparable | None:
 def _number(value: Any) -> int | float | None:
     if not _is_number(value):
         return None
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
+    try:
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    except (ValueError, OverflowError):  # a Decimal that signals, a Fraction beyond what a float holds
+        return None
 
 
 def _date(value: Any) -> date | None:
@@ -419,7 +495,11 @@ def _time(value: Any) -> timedelta | None:
 
 def _malformed(field: Field, value: Any) -> str:
     form = _DATE_FORMS.get(field.vr, 'a number is written 3, 2.5 or "2.5"')
-    return f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list."
+    literal = f"; the text itself is exact({value!r})" if field.vr in DATE_VRS and isinstance(value, str) else ""
+    return (
+        f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list"
+        f"{literal}."
+    )
 
 
 def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:

@@ -17,7 +17,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.levels import LEVELS, Level, depth
 from simple_orthanc.sources.base import Revision, Row, Source
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
-from simple_orthanc.values import Value, comparable
+from simple_orthanc.values import Value, comparable, from_text
 
 # Rows are kept for these; a patient is the parent of studies, and has no row of its own.
 ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
@@ -132,6 +132,13 @@ class Index:
     def row(self, level: Level, key: str) -> Row:
         """Give a row that has been loaded."""
         return self._rows[level][key]
+
+    def has_seen(self, tag: Tag, text: str) -> bool:
+        """Say whether a value that was read so far is this text, or several that it joins; nothing is asked for."""
+        home = self.source.indexed(tag)
+        rows = self._rows[home].values() if home is not None else ()
+        values = [*(row.values.get(tag.name) for row in rows), *self._columns.get(tag.name, {}).values()]
+        return any(text in value or from_text(text, tag.vr) == value for value in values if value is not None)
 
     def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
         """Keep rows, and give their keys."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -24,6 +24,8 @@ Mask: TypeAlias = "list[bool]"
 
 # Identifiers are compared with regard to case; two patients may differ in nothing else.
 _IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+
+_AGE = re.compile(r"(\d{1,3})([DWMYdwmy])\Z", re.ASCII)
 
 
 def is_identifier(tag: Tag) -> bool:
@@ -49,6 +51,18 @@ def name_forms(name: str) -> tuple[str, ...]:
     groups = [group.strip().rstrip("^ ") for group in name.split("=")]
     whole = "=".join(groups).rstrip("=")
     return tuple(dict.fromkeys([whole, *(group for group in groups if group)]))
+
+
+def age_form(text: str) -> str:
+    """Write an age without leading zeros, which carry no meaning; any other text stays as it is.
+
+    Examples
+    --------
+    >>> age_form("045Y"), age_form("000D"), age_form("unknown")
+    ('45Y', '0D', 'unknown')
+    """
+    found = _AGE.match(text)
+    return f"{int(found[1])}{found[2]}" if found else text
 
 
 def has_wildcard(text: str) -> bool:
@@ -79,10 +93,12 @@ class Test(Protocol):
 
 @dataclass(frozen=True)
 class Missing:
-    """Holds for an element that is not there, or is empty."""
+    """Holds for an element that is not there, or is empty; of a single number also if it is none, as in tables."""
+
+    is_one_number: bool = False
 
     def holds(self, value: Value, vr: str) -> bool:
-        return value is None
+        return value is None or (self.is_one_number and len(value) == 1 and comparable(value[0], vr) is None)
 
     def __str__(self) -> str:
         return "is missing"
@@ -105,23 +121,21 @@ class TextIs:
         return any(isinstance(part, str) and self._matches(part, vr) for part in value or ())
 
     def _matches(self, part: str, vr: str) -> bool:
-        if self.mode == "exact":
-            return part == self.text
-        forms: Sequence[str] = (part,)
-        wanted = self.text
-        if vr == "PN":
-            forms = name_forms(part)
-            wanted = wanted if has_wildcard(wanted) else name_forms(wanted)[0]
-        if self.cased:
-            forms = [unicodedata.normalize("NFC", form) for form in forms]
-            wanted = unicodedata.normalize("NFC", wanted)
-        else:
-            forms = [fold(form) for form in forms]
-            wanted = fold(wanted)
-        if has_wildcard(wanted):
-            pattern = _wildcard(wanted)
-            return any(pattern.fullmatch(form) for form in forms)
-        return wanted in forms
+        return part == self.text if self.mode == "exact" else self.finds(self.forms(part, vr), vr)
+
+    def forms(self, part: str, vr: str) -> list[str]:
+        """Give the texts by which a value may be found, in the form in which they are compared."""
+        forms = name_forms(part) if vr == "PN" else (part,)
+        if vr == "AS" and not has_wildcard(self.text):
+            forms = (age_form(part),)
+        return [unicodedata.normalize("NFC", form) if self.cased else fold(form) for form in forms]
+
+    def finds(self, forms: Collection[str], vr: str) -> bool:
+        """Say whether the text, with its wildcards, means one of the forms of values."""
+        if not has_wildcard(self.text):
+            return self.forms(self.text, vr)[0] in forms
+        pattern = _wildcard(unicodedata.normalize("NFC", self.text) if self.cased else fold(self.text))
+        return any(pattern.fullmatch(form) for form in forms)
 
     def __str__(self) -> str:
         return {"auto": "==", "exact": "== exact", "like": "== like"}[self.mode] + f" {self.text!r}"
@@ -168,6 +182,20 @@ class Between:
     def __str__(self) -> str:
         low, high = (None if end is None else _plain(end) for end in (self.low, self.high))
         return f"between {low} and {high}"
+
+
+@dataclass(frozen=True)
+class RangeText:
+    """A range in DICOM's own words, ``20200101-20200131``, unless the archive holds just this text: see `settle`."""
+
+    text: str
+    range: Between
+
+    def holds(self, value: Value, vr: str) -> bool:
+        return self.range.holds(value, vr)
+
+    def __str__(self) -> str:
+        return str(self.range)
 
 
 @dataclass(frozen=True)
@@ -394,17 +422,26 @@ def parts_of(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
-def literals(test: Test) -> Iterator[str]:
-    """Yield the texts of a test that mean themselves alone if the archive holds them as they stand."""
-    if isinstance(test, TextIs) and test.mode == "auto":
-        yield test.text
+def open_texts(test: Test) -> Iterator[TextIs | RangeText]:
+    """Yield the parts of a test that mean their text alone if the archive holds it as it stands."""
+    if isinstance(test, RangeText) or (isinstance(test, TextIs) and test.mode == "auto"):
+        yield test
     elif isinstance(test, (AnyOf, Whole)):
         for inner in test.tests:
-            yield from literals(inner)
+            yield from open_texts(inner)
 
 
-def settle(test: Test, present: Callable[[str], bool]) -> Test:
+def literals(test: Test) -> Iterator[str]:
+    """Yield the texts of a test that mean themselves alone if the archive holds them as they stand."""
+    for each in open_texts(test):
+        yield each.text
+
+
+def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str], bool] = lambda text: False) -> Test:
     """Turn each text that the archive holds as it stands into one that means itself alone.
+
+    Of the others those for which ``means_more`` holds, because they find something by their wider meaning, keep this
+    meaning for good; what finds nothing either way is still open.
 
     Examples
     --------
@@ -412,10 +449,28 @@ def settle(test: Test, present: Callable[[str], bool]) -> Test:
     "== exact 'T2*_GRE'"
     """
     if isinstance(test, TextIs) and test.mode == "auto":
-        return replace(test, mode="exact") if present(test.text) else test
+        mode: TextMode = "exact" if present(test.text) else "like" if means_more(test.text) else "auto"
+        return replace(test, mode=mode)
+    if isinstance(test, RangeText):
+        return TextIs(test.text, "exact") if present(test.text) else test.range if means_more(test.text) else test
     if isinstance(test, (AnyOf, Whole)):
-        return type(test)(tuple(settle(inner, present) for inner in test.tests))
+        return type(test)(tuple(settle(inner, present, means_more) for inner in test.tests))
     return test
+
+
+def taken_literally(given: Test, settled: Test) -> Iterator[str]:
+    """Yield the texts that could have meant more than themselves, and were settled to mean themselves alone.
+
+    Examples
+    --------
+    >>> list(taken_literally(TextIs("T2*_GRE"), TextIs("T2*_GRE", "exact")))
+    ['T2*_GRE']
+    """
+    if isinstance(given, (AnyOf, Whole)) and isinstance(settled, (AnyOf, Whole)):
+        for pair in zip(given.tests, settled.tests, strict=True):
+            yield from taken_literally(*pair)
+    elif given != settled and isinstance(settled, TextIs) and settled.mode == "exact":
+        yield from [settled.text] if isinstance(given, RangeText) or has_wildcard(settled.text) else []
 
 
 def _name_pattern(text: str) -> str:
@@ -431,7 +486,10 @@ def wildcard_patterns(test: Test, vr: str) -> tuple[str, ...] | None:
     person name may be meant by one of its groups, so each pattern is open at both ends, identifiers aside.
     """
     if isinstance(test, TextIs):
-        text = test.text if vr != "PN" or test.mode == "exact" else _name_pattern(test.text)
+        text = test.text
+        if test.mode != "exact":
+            # A value may have leading zeros where the age that was asked for has none, and the other way round.
+            text = {"PN": _name_pattern, "AS": age_form}.get(vr, str)(text)
         return (text if vr == "UI" and test.mode != "like" and not has_wildcard(text) else f"*{text}*",)
     if isinstance(test, AnyOf):
         inner = [wildcard_patterns(each, vr) for each in test.tests]

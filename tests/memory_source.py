@@ -288,13 +288,13 @@ def put_raw(dataset: Dataset, keyword: str, text: str) -> None:
 # What each tag may hold in an archive that `archives` makes: the same value spelt in two ways, texts that differ in
 # nothing but case, wildcards that match their neighbours, what cannot be read, and nothing at all.
 RAW: dict[str, list[str | None]] = {
-    "StudyDate": ["20200131", "2020.01.31", "20210101", None],
-    "StudyTime": ["1030", "103000.000", "11", None],
+    "StudyDate": ["20200131", "2020.01.31", "20210101", "20200101-20200231", "20200101-20200201", "00000000", None],
+    "StudyTime": ["1030", "103000.000", "11", "9999", None],
     "SeriesNumber": ["1", "01", "2", "x", None],
     "SliceThickness": ["1", "1.0 ", "1.50", "thin", "", None],
     "PixelSpacing": ["1\\2", "1.0\\2.00", "1\\x", "1\\", None],
-    "AcquisitionDateTime": ["20200131103000+0100", "20200131093000", "2020", None],
-    "PatientAge": ["012M", "001Y", "x", None],
+    "AcquisitionDateTime": ["20200131103000+0100", "20200131093000", "2020", "unknown", None],
+    "PatientAge": ["012M", "12M", "001Y", "x", None],
 }
 TEXTS: dict[str, list[str | list[str] | None]] = {
     "PatientName": ["Doe^Jane", "DOE^JANE^^", "Doe^J*", "Yamada^Tarou=山田^太郎", "山田^太郎", "", None],

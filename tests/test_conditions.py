@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
 
 from simple_orthanc.conditions import TagField, condition_for, exact, label, like, metadata, tag
 from simple_orthanc.errors import SelectionError, UnknownTagError
@@ -34,7 +37,7 @@ def holds(condition: Condition, text: str | None) -> bool:
 
 
 NAN, NAT = float("nan"), np.datetime64("NaT")
-MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.timedelta64("NaT")]
+MISSING = [None, "", "  ", "\0", NAN, Decimal("NaN"), np.float64("nan"), pd.NA, pd.NaT, NAT, np.timedelta64("NaT")]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,8 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("SeriesDescription", re.compile("T[12]"), ["axT2"], ["axt2", None]),
         ("SeriesDescription", str.isdigit, ["12"], ["a", None]),
         ("SeriesDescription", exact("T2*"), ["T2*"], ["T2*_GRE", "t2*"]),
+        ("SeriesDescription", exact("a\\*"), ["a\\*"], ["a", "*", "A\\*", "a\\b"]),
+        ("ImageComments", exact("a\\b"), ["a\\b"], ["a"]),
         ("SeriesDescription", like("T2*"), ["T2*", "t2*_gre"], ["T1"]),
         ("SeriesDescription", [exact("T2*"), like("x?")], ["T2*", "xy"], ["T2*_GRE", "x?z"]),
         ("SeriesDescription", 5, ["5"], ["5.0"]),
@@ -63,6 +68,7 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("PatientID", np.int64(7), ["7"], ["8"]),
         ("PatientID", 7.0, ["7"], ["7.0"]),
         ("PatientID", Decimal(7), ["7"], ["8"]),
+        ("PatientID", 10**400, [str(10**400)], ["1"]),
         ("PatientName", "doe^jane", ["DOE^Jane^^", "Doe^Jane=X"], ["Doe", None]),
         ("SliceThickness", 1, ["1.0", "1", "+1.00"], ["1.1", "x", None]),
         ("SliceThickness", "1", ["1.0"], ["1.1"]),
@@ -104,7 +110,10 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("AcquisitionDateTime", "20200101-20201231", ["20200601"], ["20201231000001"]),
         ("AcquisitionDateTime", "202001-202006", ["20200320"], ["202007", "2019"]),
         ("AcquisitionDateTime", "2020-2021", ["202012"], ["2022"]),
-        ("PatientAge", "045Y", ["045Y"], ["540M"]),
+        ("PatientAge", "045Y", ["045Y", "45Y"], ["540M"]),
+        ("PatientAge", "45y", ["045Y", "45Y"], ["4Y", "450Y", "45M"]),
+        ("PatientAge", "04*Y", ["045Y"], ["45Y", "004Y"]),
+        ("PatientAge", ["7D", "unknown"], ["007D", "unknown"], ["07W"]),
         ("PatientAge", ("018Y", "030Y"), ["018Y", "300M"], ["017Y", "45", None]),
         ("ImageType", "PRIMARY", ["ORIGINAL\\PRIMARY"], ["PRIMARY2", None]),
         ("ImageType", ("ORIGINAL", "PRIM*"), ["original\\primary"], ["PRIMARY\\ORIGINAL", "ORIGINAL\\PRIMARY\\X"]),
@@ -121,6 +130,13 @@ MISSING = [None, "", "  ", "\0", NAN, np.float64("nan"), pd.NA, pd.NaT, NAT, np.
         ("0009,1001", "5*", ["5.0"], ["6"]),
         ("StudyInstanceUID", "1.2.*", ["1.2.3"], ["1.3"]),
         ("FrameIncrementPointer", "0018,1063", ["0018,1063"], ["0018,1065"]),
+        ("PatientName", PersonName("Doe^Jane"), ["DOE^JANE^^"], ["Doe^J"]),
+        ("PatientName", [PersonName("Doe^Jane"), PersonName("")], ["Doe^Jane", None], ["Doe"]),
+        ("PatientName", MultiValue(PersonName, ["Doe^Jane", "Roe"]), ["Doe^Jane", "ROE"], ["Jane", None]),
+        ("OtherPatientNames", MultiValue(PersonName, ["Doe^Jane", "Roe"]), ["Doe^Jane\\Roe"], ["Doe^Jane", "Roe"]),
+        ("ImageType", MultiValue(str, ["A", "B"]), ["A\\B"], ["A", "B\\A"]),
+        ("PixelSpacing", MultiValue(float, [1, 2]), ["1.0\\2"], ["1", "1.5\\1.5"]),
+        ("SliceThickness", MultiValue(float, [1, 3]), ["1", "3.0"], ["2"]),
         *[("SliceThickness", nothing, [None, ""], ["1"]) for nothing in MISSING],
         *[("SeriesDescription", nothing, [None, ""], ["a"]) for nothing in MISSING],
         ("RequestAttributesSequence", None, [None], []),
@@ -173,6 +189,10 @@ def test_spaces_that_are_no_padding_are_text() -> None:
         ("SliceThickness", ("a", "b"), "a number is written"),
         ("SliceThickness", [1, "thin"], "a number is written"),
         ("SliceThickness", {"a": 1}, "a number is written"),
+        ("PatientAge", 45, 'an age is written "045Y", "003M", "002W" or "010D"'),
+        ("PatientAge", [45], "an age is written"),
+        ("PatientAge", 45.0, "an age is written"),
+        ("PatientAge", True, "an age is written"),
         ("PatientAge", (18, 30), 'an age is written "045Y", "003M", "002W" or "010D"'),
         ("PatientAge", ("18", "30"), "an age is written"),
         ("SeriesDescription", ("a", "b"), "For any of these give a list: ['a', 'b']"),
@@ -186,6 +206,12 @@ def test_spaces_that_are_no_padding_are_text() -> None:
         ("SeriesDescription", np.bool_(True), "give a text or a list of texts"),
         ("SeriesDescription", date(2020, 1, 1), "is a date"),
         ("SeriesDescription", b"ct", "is a bytes"),
+        ("SeriesDescription", Decimal("Infinity"), "SeriesDescription is text (LO)"),
+        ("PatientID", Decimal("sNaN"), "PatientID is text (LO)"),
+        ("SliceThickness", Decimal("sNaN"), "a number is written"),
+        ("SliceThickness", Fraction(10**400), "a number is written"),
+        ("AcquisitionDateTime", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "a moment is written"),
+        ("AcquisitionDateTime", (datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))), None), "a moment is"),
         ("SeriesDescription", {"a": 1}, "is a dict"),
         ("SeriesDescription", 1j, "is a complex"),
         ("SeriesDescription", float("inf"), "is a float"),
@@ -196,6 +222,7 @@ def test_spaces_that_are_no_padding_are_text() -> None:
         ("RequestAttributesSequence", ["x"], "is a sequence and has no value of its own"),
         ("RequestAttributesSequence", re.compile("x"), "is a sequence and has no value of its own"),
         ("RequestAttributesSequence", lambda value: True, "is a sequence and has no value of its own"),
+        ("PatientID", pd.DataFrame({"PatientID": ["P1"]}), 'name the column that is meant, as in frame["PatientID"]'),
         ("Modality", tag("Modality"), "A condition stands by itself"),
         ("Modality", tag("Modality") == "CT", "not select(Modality=tag(\"Modality\") == 'CT')"),
     ],
@@ -221,6 +248,11 @@ def test_what_cannot_be_meant_is_refused(name: str, value: Any, says: str) -> No
         (lambda: tag("SliceThickness").between(3, 1), "the range is empty"),
         (lambda: tag("SliceThickness").between(None, None), "a range needs at least one end"),
         (lambda: tag("Modality").isin("CT"), "isin takes a list: tag(\"Modality\").isin(['CT'])"),
+        (lambda: tag("Modality").isin(pd.DataFrame({"Modality": ["CT"]})), 'as in frame["Modality"]'),
+        (lambda: tag("Modality").isin(5), 'isin takes a list: tag("Modality").isin([5])'),  # type: ignore[arg-type]
+        (lambda: tag("Modality").isin(None), "isin takes a list"),  # type: ignore[arg-type]
+        (lambda: tag("Modality").isin(b"CT"), "isin takes a list"),
+        (lambda: tag("Modality").isin(exact("CT")), "isin([Exact(text='CT')])"),  # type: ignore[arg-type]
         (lambda: tag("Modality").matches("("), "'(' is no regular expression"),
         (lambda: tag("Modality").matches(5), "5 is no regular expression"),  # type: ignore[arg-type]
         (lambda: tag("Modality").where("CT"), "where takes a function"),  # type: ignore[arg-type]

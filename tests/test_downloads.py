@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_source import MemorySource, as_file, instance
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import TransportError
+from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import file_paths, safe_name
 
@@ -135,3 +135,18 @@ def test_an_error_is_raised(tmp_path: Path) -> None:
     with pytest.raises(TransportError, match="gone"):
         session.download(tmp_path)
     assert len(list(tmp_path.rglob("*.dcm"))) < 5
+
+
+@pytest.mark.parametrize("folder", [5, b"there", ["there"]])
+def test_the_target_is_a_path(folder: object) -> None:
+    session = Session(MemorySource([instance(1)]))
+    with pytest.raises(SelectionError, match=r"the target is the path of one folder, as in download\(\"images\"\)"):
+        session.download(folder)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("inside", ["", "more", "more/and more"])
+def test_a_file_is_no_target(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SelectionError, match=r"file is a file, so there can be no folder of that name"):
+        Session(MemorySource([instance(1)])).download(tmp_path / "file" / inside)
+    assert (tmp_path / "file").read_text() == "mine"

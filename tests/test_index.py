@@ -326,3 +326,19 @@ def test_attached_fields_are_asked_for_once() -> None:
     assert index.attached("label", "x") == {"study": {"P0|1.2.0.0": ("x",)}}
     index.attached("label", "x")
     assert source.asked.count("attached label x") == 1
+
+
+def test_what_has_been_seen_is_known_without_a_request() -> None:
+    source = MemorySource([instance(1, StudyDescription="head", ProtocolName="a\\b")])
+    index = Index(source)
+    description, protocol = parse_tag("StudyDescription"), parse_tag("ProtocolName")
+    assert not index.has_seen(description, "head")
+    assert source.requests == 0
+    index.everything("study")
+    index.read_files([protocol], index.everything("instance"))
+    asked = source.requests
+    assert index.has_seen(description, "head")
+    assert not index.has_seen(description, "Head")
+    assert all(index.has_seen(protocol, text) for text in ("a", "b", "a\\b"))
+    assert not index.has_seen(protocol, "b\\a")
+    assert source.requests == asked

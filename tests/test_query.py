@@ -29,6 +29,7 @@ from simple_orthanc.query import (
     Missing,
     Not,
     TextIs,
+    TextMode,
     Where,
     Whole,
     fold,
@@ -317,6 +318,15 @@ def test_patterns_find_names_whatever_stands_between_their_groups(wanted: str, n
     test, value = TextIs(wanted), from_text(name, "PN")
     assert test.holds(value, "PN")
     assert any(wildcard_match(pattern, str((value or ("",))[0])) for pattern in wildcard_patterns(test, "PN") or ())
+
+
+@pytest.mark.parametrize(("wanted", "age"), [("045Y", "45Y"), ("45Y", "045Y"), ("007D", "7D"), ("000D", "0D")])
+@pytest.mark.parametrize("mode", ["auto", "like"])
+def test_patterns_find_ages_however_many_digits_they_have(wanted: str, age: str, mode: TextMode) -> None:
+    test = TextIs(wanted, mode)
+    assert test.holds((age,), "AS")
+    assert any(wildcard_match(pattern, age) for pattern in wildcard_patterns(test, "AS") or ())
+    assert not TextIs(wanted, "exact").holds((age,), "AS")
 
 
 def test_which_tests_have_patterns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import pickle
 import re
 import warnings
@@ -11,12 +12,14 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_source import INDEXED, LEVEL_OF_NAME, MemorySource, archives, instance, put_raw
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from simple_orthanc.conditions import exact, label, like, metadata, tag
 from simple_orthanc.errors import (
@@ -97,9 +100,15 @@ def test_every_value_that_was_listed_selects_exactly_its_rows(datasets: list[Dat
     for value in session.get_dicom_tag(name):
         expected = {uid for uid, each in rows.items() if by_value(each, name) == by_value(value, name)}
         assert expected
-        assert set(uids(session.copy().select(**{name: value}))) == expected
+        found = session.copy().select(**{name: value})
+        assert set(uids(found)) == expected
+        assert set(uids(session.copy().select(**{name: [value]}))) == expected
         fresh = session_of(*datasets, **SOURCES[kind])
-        assert set(uids(fresh.select(**{name: value}))) == expected
+        # What is no date is a value only where it has been seen; the selection then says so by itself.
+        assert set(uids(fresh.select(**found.selection))) == expected
+    unknown = {uid for uid, each in rows.items() if each is None}
+    assert set(uids(session.copy().select(**{name: None}))) == unknown
+    assert set(uids(session.copy().select(tag(name).is_missing()))) == unknown
 
 
 @given(archives(), st.sampled_from(NAMES))
@@ -122,6 +131,64 @@ def test_what_cannot_be_read_is_selected_by_its_exact_text(datasets: list[Datase
         found = session.select(**{name: exact("unknown")})
         assert dataset.SOPInstanceUID in uids(found)
         assert all(value in ("unknown", None) for value in found.get_dicom_tag(name, unique=False, level="instance"))
+
+
+UNREADABLE = {"StudyDate": "20200231", "AcquisitionDate": "unknown", "AcquisitionTime": "103015.123456789"}
+
+
+@pytest.mark.parametrize("name", list(UNREADABLE))
+def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> None:
+    text = UNREADABLE[name]
+    first, other = instance(1, study="1"), instance(1, study="2")
+    put_raw(first, name, text)
+    session = session_of(first, other)
+    with pytest.raises(SelectionError, match=rf"{name}='{text}': .* the text itself is exact\('{text}'\)"):
+        session.select(**{name: text})
+    assert source_of(session).requests == 0
+    assert session.get_dicom_tag(name) == [text]
+    assert session.copy().select(**{name: text}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().select(**{name: [text, None]}).instance_count == 2
+    assert session.copy().exclude(**{name: text}).StudyInstanceUIDs == ["1.2.2"]
+    session.select(**{name: text})
+    assert session.selection == {name: exact(text)}
+    assert session.refresh().StudyInstanceUIDs == ["1.2.1"]
+    with pytest.raises(SelectionError, match="is written"):
+        session.select(**{name: "never"})
+
+
+@pytest.mark.parametrize(("name", "text"), [("KVP", "1\\x"), ("SeriesTime", "9999\\10"), ("ProtocolName", "a\\b*")])
+def test_several_values_where_the_standard_allows_one_are_selected_as_they_are_listed(name: str, text: str) -> None:
+    first, other = instance(1, study="1"), instance(1, study="2", SeriesTime="10", ProtocolName="a\\bc", KVP="1")
+    put_raw(first, name, text)
+    session = session_of(first, other)
+    assert text in session.get_dicom_tag(name)
+    assert session.copy().select(**{name: text}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().select(**{name: exact(text)}).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().exclude(**{name: [text]}).StudyInstanceUIDs == ["1.2.2"]
+
+
+def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
+    text = "20200101-20200131"
+    first, other = instance(1, study="1"), instance(1, study="2", StudyDate="20200115")
+    put_raw(first, "StudyDate", text)
+    session = session_of(first, other)
+    assert session.copy().select(StudyDate=text).StudyInstanceUIDs == ["1.2.1"]
+    assert session.copy().exclude(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
+    found = session.copy().select(StudyDate=text)
+    assert f"'{text}' stands in the archive, so it alone is meant" in found.explain()["decided"][0]
+    assert session_of(other).select(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
+    assert session.copy().select(StudyDate=("20200101", "20200131")).StudyInstanceUIDs == ["1.2.2"]
+
+
+def test_a_number_that_is_none_is_listed_and_selected_as_missing() -> None:
+    wrong, missing, right = instance(1), instance(2), instance(3, KVP="120")
+    put_raw(wrong, "KVP", "abc")
+    session = session_of(wrong, missing, right)
+    assert session.get_dicom_tag("KVP", unique=False) == [None, None, 120.0]
+    assert session.copy().select(KVP=None).InstanceNumbers == [1, 2]
+    assert session.copy().exclude(KVP=None).InstanceNumbers == [3]
+    assert session.copy().select(~tag("KVP").is_missing()).InstanceNumbers == [3]
+    assert session.copy().select(KVP=exact("abc")).InstanceNumbers == [1]
 
 
 CONDITIONS: st.SearchStrategy[Condition] = st.recursive(
@@ -274,6 +341,107 @@ def test_exclude_means_what_select_meant() -> None:
     assert session.copy().exclude(Modality="CT", ProtocolName="HEAD").Modalities == ["PT"]
 
 
+def two_spellings(other: str) -> Session:
+    """Two studies with a tag that only the files know: a text, and one that this text means too."""
+    return session_of(
+        instance(1, study="1", StudyDescription="x", SequenceName=other),
+        instance(1, study="2", StudyDescription="y", SequenceName="*fl2d1"),
+    )
+
+
+@pytest.mark.parametrize("other", ["afl2d1", "*FL2D1"])
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda session: session.refresh(),
+        lambda session: setattr(session, "selection", session.selection),
+        lambda session: setattr(session, "selection", {**session.selection, "Modality": None}),
+        lambda session: session.select(Modality=None).reset("Modality"),
+    ],
+)
+def test_a_text_keeps_its_meaning(other: str, again: Callable[[Session], object]) -> None:
+    """A text stands in the archive as it is; that a criterion on the study is applied again before it is no matter."""
+    session = two_spellings(other).select(SequenceName="*fl2d1")
+    assert session.StudyDescriptions == ["y"]
+    quiet(lambda: session.select(StudyDescription="x"))
+    assert session.instance_count == 0
+    quiet(lambda: again(session))
+    assert session.instance_count == 0
+    assert "'*fl2d1' stands in the archive, so it alone is meant" in " ".join(session.explain()["decided"])
+    assert session.reset("StudyDescription").StudyDescriptions == ["y"]
+
+
+def test_a_text_that_found_nothing_may_still_mean_either() -> None:
+    session = session_of()
+    quiet(lambda: session.select(SequenceName="*fl2d1"))
+    source_of(session).datasets.append(instance(1, SequenceName="afl2d1"))
+    assert session.refresh().instance_count == 1
+    source_of(session).datasets.append(instance(2, SequenceName="*fl2d1"))
+    assert session.refresh().instance_count == 2
+    fresh = session_of(*source_of(session).datasets)
+    assert fresh.select(SequenceName="*fl2d1").InstanceNumbers == [2]
+
+
+@pytest.mark.parametrize("other", ["afl2d1", "*FL2D1"])
+def test_exclude_decides_in_the_order_of_select(other: str) -> None:
+    session = two_spellings(other)
+    condition = (tag("StudyDescription") == "x") & tag("SliceThickness").is_missing()
+    kept = uids(session.copy().select(condition, SequenceName="*fl2d1"))
+    left_out = uids(session.copy().exclude(condition, SequenceName="*fl2d1"))
+    assert sorted(kept + left_out) == uids(session)
+    assert kept == uids(session.copy().select(condition & (tag("SequenceName") == "*fl2d1"))) == ["1.2.1.1.1"]
+
+
+def test_explain_counts_a_criterion_once_all_of_it_was_applied() -> None:
+    condition = (tag("PatientID") == "P1") & (tag("KVP") == 120)
+    frame = three_series().select(condition, Modality="CT").explain()
+    assert list(frame["criterion"]) == ["Modality == 'CT'", str(condition)]
+    assert list(frame["series"]) == [2, 1]
+    assert list(frame["decided"])[1] == "server, checked here; here, in 3 files"
+
+
+OPEN_TEXTS: st.SearchStrategy[Condition] = st.recursive(
+    st.sampled_from(
+        [
+            tag("ProtocolName") == "h*",
+            tag("ProtocolName") == ["HEAD", "a"],
+            tag("ImageType") == "a*",
+            tag("SeriesDescription") == "T2*_GRE",
+            tag("PatientName") == "doe^j*",
+            tag("PatientSex") == "m",
+            tag("Modality") == "CT",
+            tag("SliceThickness") <= 1,
+        ]
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda a, b: a & b, inner, inner),
+        st.builds(lambda a, b: a | b, inner, inner),
+        st.builds(lambda a: ~a, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@given(archives(1), st.lists(OPEN_TEXTS, min_size=1, max_size=3), KEYWORDS, st.sampled_from(list(SOURCES)))
+def test_exclude_is_the_complement_whatever_texts_mean(
+    datasets: list[Dataset], conditions: list[Condition], tags: dict[str, Any], kind: str
+) -> None:
+    kept = uids(session_of(*datasets, **SOURCES[kind]).select(*conditions, **tags))
+    left_out = uids(session_of(*datasets, **SOURCES[kind]).exclude(*conditions, **tags))
+    assert sorted(kept + left_out) == sorted(uids(session_of(*datasets)))
+
+
+@given(archives(1), OPEN_TEXTS, OPEN_TEXTS, KEYWORDS, st.sampled_from(list(SOURCES)))
+def test_what_is_applied_again_selects_the_same(
+    datasets: list[Dataset], a: Condition, b: Condition, tags: dict[str, Any], kind: str
+) -> None:
+    session = session_of(*datasets, **SOURCES[kind]).select(a).exclude(b).select(**tags)
+    expected = uids(session)
+    assert uids(session.copy().refresh()) == expected
+    session.selection = session.selection
+    assert uids(session) == expected
+
+
 def test_a_literal_is_said_in_explain() -> None:
     session = session_of(
         instance(1, series="1", SeriesDescription="T2*_GRE"), instance(1, series="2", SeriesDescription="T2x_GRE")
@@ -344,6 +512,16 @@ def test_what_cannot_be_meant_is_refused_before_any_request(
         (lambda session: session.PatientNme, "Did you mean PatientName"),
         (lambda session: session.undo(), "there are 0 steps to take back"),
         (lambda session: setattr(session, "selection", {"PatientNme": 1}), "Did you mean PatientName"),
+        (lambda session: setattr(session, "selection", "CT"), 'selection = {"Modality": "CT"}, or None'),
+        (lambda session: setattr(session, "selection", 5), "selection = 5: it is a dictionary of tags and values"),
+        (lambda session: setattr(session, "selection", ["a"]), "selection = ['a']: it is a dictionary"),
+        (lambda session: setattr(session, "selection", {"conditions": 5}), "under this name stands a list"),
+        (lambda session: setattr(session, "selection", {"conditions": None}), "under this name stands a list"),
+        (lambda session: setattr(session, "selection", {"conditions": "P1"}), "under this name stands a list"),
+        (lambda session: Session(session._source, selection="CT"), "selection = 'CT': it is a dictionary"),  # type: ignore[arg-type]
+        (lambda session: session.undo("1"), "undo('1'): how many steps to take back is a whole number"),  # type: ignore[arg-type]
+        (lambda session: session.undo(None), "undo(None): how many steps"),  # type: ignore[arg-type]
+        (lambda session: session.undo(1.0), "as in undo(2)"),  # type: ignore[arg-type]
     ],
 )
 def test_other_verbs_refuse_before_any_request_too(use: Callable[[Session], object], says: str) -> None:
@@ -475,6 +653,70 @@ def test_the_selection_is_what_was_given() -> None:
         "Modality": session.selection["Modality"],
         "SeriesDescription": exact("head"),
     }
+
+
+def test_the_selection_is_a_copy_that_cannot_be_changed() -> None:
+    modalities = ["CT"]
+    session = three_series().select(Modality=modalities, KVP=(100, 120))
+    modalities.append("PT")
+    found = session.selection
+    assert found == {"Modality": ["CT"], "KVP": (100, 120)}
+    assert repr(found) == "{'Modality': ['CT'], 'KVP': (100, 120)}"
+    found["Modality"].append("PT")
+    assert session.selection["Modality"] == ["CT"]
+    with pytest.raises(SelectionError, match=r"write select\(\*\*\{'Modality': 'XX'\}\)"):
+        found["Modality"] = "XX"
+    for change in (
+        lambda: found.update(Modality="XX"),
+        lambda: found.pop("Modality"),
+        lambda: found.clear(),
+        lambda: found.setdefault("Rows", 5),
+        lambda: found.__delitem__("Modality"),
+        lambda: found.__ior__({"Rows": 5}),
+    ):
+        with pytest.raises(SelectionError, match=r"reset\(tag\)"):
+            change()
+    assert type(found.copy()) is type(found | {}) is dict
+    again = pickle.loads(pickle.dumps(session.selection))
+    assert again == session.selection
+    session.reset().selection = again
+    assert session.selection == again
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"CT"}, frozenset({"CT"}), {"CT": 1}.keys(), pd.Series(["CT"]), pd.Index(["CT"]), MultiValue(str, ["CT"])],
+)
+def test_any_collection_can_be_put_back(values: Any) -> None:
+    session = three_series().select(Modality=values)
+    again = pickle.loads(pickle.dumps(session))
+    again.selection = session.selection
+    assert again.instance_count == session.instance_count == 3
+
+
+def test_values_of_a_header_can_be_given() -> None:
+    session = three_series().select(PatientName=three_series().get_header(0).PatientName)
+    assert session.instance_count == 3
+    values = MultiValue(str, ["CT", "PT"])
+    session.reset().select(Modality=values)
+    values.append("US")
+    assert session.selection == {"Modality": ["CT", "PT"]}
+    with pytest.raises(SelectionError, match=r'frame\["PatientID"\]'):
+        session.select(PatientID=session.table("PatientID"))
+    assert session.select(PatientID=session.table("PatientID")["PatientID"]).instance_count == 4
+
+
+def test_a_selection_that_was_put_away_keeps_its_meaning_on_the_same_archive() -> None:
+    session = two_spellings("afl2d1").select(SequenceName="*fl2d1")
+    quiet(lambda: session.select(StudyDescription="x"))
+    kept = session.selection
+    session.reset()
+    quiet(lambda: setattr(session, "selection", kept))
+    assert session.instance_count == 0
+    # Elsewhere the text may stand in no file, and means what it means there.
+    other = session_of(instance(1, StudyDescription="x", SequenceName="afl2d1"))
+    other.selection = kept
+    assert other.instance_count == 1
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OrthancError("gone"), MemoryError()])
@@ -765,6 +1007,40 @@ def test_children_are_a_sequence() -> None:
         series[2]
 
 
+def test_children_are_those_of_the_moment_they_were_asked_for() -> None:
+    session = three_series().select(Modality="CT")
+    children = session.series
+    session.reset().select(Modality="PT").sort_by("KVP")
+    source_of(session).datasets.append(instance(3, series="2", Modality="CT"))
+    session.refresh()
+    child = children[1]
+    chain = {"PatientID": "P1", "StudyInstanceUID": "1.2.1", "SeriesInstanceUID": "1.2.1.2"}
+    assert child.selection == {"Modality": "CT", **chain}
+    assert child.instance_count == 2
+    assert child.refresh().instance_count == 3
+    walked = []
+    for each in session.reset().series:
+        session.select(Modality="PT")
+        walked.append((set(each.selection) == set(chain), each.copy().refresh().series_count))
+    assert walked == [(True, 1)] * 3
+
+
+def test_a_child_explains_all_its_criteria() -> None:
+    parent = three_series().select(Modality="CT")
+    child = parent.series[1]
+    frame = child.explain()
+    assert list(frame["criterion"]) == [
+        "Modality == 'CT'",
+        "PatientID == exact 'P1'",
+        "StudyInstanceUID == exact '1.2.1'",
+        "SeriesInstanceUID == exact '1.2.1.2'",
+    ]
+    assert list(frame["series"]) == [2, 1, 1, 1]
+    assert list(frame["requests"])[1:] == [0, 0, 0]
+    assert len(child.refresh().explain()) == 4
+    assert len(parent.explain()) == 1
+
+
 # Reading
 
 
@@ -777,6 +1053,15 @@ def test_headers_one_and_all() -> None:
     with pytest.raises(SelectionError, match="index 4: 4 instances are selected, so it goes from 0 to 3"):
         session.get_header(4)
     assert session.select("1.2.7").get_header().PatientName == "Roe^Rick"
+
+
+@pytest.mark.parametrize("index", ["0", "", 0.0, 1.5, True, [0, 1], slice(0, 2), "1.2.1.2"])
+def test_an_index_is_a_whole_number(index: Any) -> None:
+    session = three_series()
+    for read in (session.get_header, session.get_headers):
+        with pytest.raises(SelectionError, match=rf"index {re.escape(repr(index))}: .* as in get_header\(0\)"):
+            read(index)
+    assert session.get_header(np.int64(1)).SOPInstanceUID == "1.2.1.2.1"
 
 
 def test_one_volume_of_two_series_is_refused_with_the_call_that_separates_them() -> None:
@@ -853,6 +1138,20 @@ def test_a_session_survives_pickle() -> None:
     assert session.instance_count == 1
 
 
+def test_a_criterion_that_cannot_be_pickled_is_named() -> None:
+    session = three_series().select(Modality="CT").select(KVP=lambda number: number > 100)
+    for _ in range(2):
+        with pytest.raises(SelectionError, match=r"because of its criterion KVP where <lambda>.* write it with def"):
+            pickle.dumps(session)
+        # It can be copied all the same, and undone, but is pickled with its history.
+        assert copy.copy(session).instance_count == session.copy().instance_count
+        session.select(Modality="CT")
+    session.reset()
+    with pytest.raises(SelectionError, match="because of its criterion"):
+        pickle.dumps(session)
+    assert pickle.loads(pickle.dumps(session.copy())).instance_count == 4
+
+
 def test_value_counts() -> None:
     counted = three_series().value_counts("Modality")
     assert dict(counted) == {"CT": 2, "PT": 1}
@@ -885,6 +1184,26 @@ def test_the_order_of_instances_comes_back_with_the_selection() -> None:
     assert session.InstanceNumber == descending
     assert session.reset().InstanceNumber == descending[::-1]
     assert session.undo().InstanceNumber == descending
+
+
+def test_undo_keeps_a_later_order() -> None:
+    session = session_of(instance(1, Modality="CT"), instance(2, Modality="CT"), instance(3, series="2", Modality="PT"))
+    session.select(Modality="CT").sort_by("InstanceNumber", "descending")
+    assert session.InstanceNumbers == [2, 1]
+    assert session.undo().InstanceNumbers == [3, 2, 1]
+    with pytest.raises(SelectionError, match="there are 0 steps"):
+        session.undo()
+    session.select(Modality="CT").reset().sort_by("InstanceNumber")
+    assert session.undo(2).InstanceNumbers == [1, 2, 3]
+
+
+def test_assigning_none_resets_the_order_too() -> None:
+    session = session_of(instance(1), instance(2)).sort_by("InstanceNumber", "descending")
+    session.selection = {}
+    assert session.InstanceNumbers == [2, 1]
+    session.selection = None
+    assert session.InstanceNumbers == [1, 2]
+    assert session.undo().InstanceNumbers == [2, 1]
 
 
 def test_pixels_are_neither_searched_nor_listed() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import io
+import numbers
+import pickle
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,13 +18,14 @@ import pydicom.datadict
 from pydicom.dataset import Dataset
 
 from simple_orthanc import display, tables, verification
-from simple_orthanc.conditions import condition_for
+from simple_orthanc.conditions import condition_for, literal_where_unreadable
 from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, SelectionError, UnknownTagError
 from simple_orthanc.index import Index, NotKnownError
 from simple_orthanc.levels import LEVELS, Level, deepest
 from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
-from simple_orthanc.selection import Criterion, Selection
-from simple_orthanc.session.downloads import file_paths
+from simple_orthanc.selection import Criterion, Selection, Step
+from simple_orthanc.session.downloads import file_paths, target_folder
+from simple_orthanc.session.selection_view import SelectionView, unshared
 from simple_orthanc.session.sequences import Children, LazyVolumes
 from simple_orthanc.sources.base import Found, Source
 from simple_orthanc.tables import Columns, Varying
@@ -62,7 +65,7 @@ class Session:
         self._selection = Selection()
         self._history: tuple[Selection, ...] = ()
         if selection:
-            self.selection = dict(selection)
+            self.selection = selection
 
     # Narrow
 
@@ -77,8 +80,9 @@ class Session:
         **tags
             A DICOM keyword and its value: a text with wildcards ``*`` and ``?`` (case does not matter, identifiers
             aside), a list for any of several, a tuple ``(low, high)`` for a range of dates, times or numbers, a date,
-            time or number, a compiled regular expression, a function, or None for missing. Other spellings of a tag:
-            ``**{"0018,0050": 3}``.
+            time or number, a compiled regular expression, a function, or None for missing, empty, or a number that is
+            none. A value that the session has listed means itself, also a date that is none. Other spellings of a
+            tag: ``**{"0018,0050": 3}``.
 
         Returns
         -------
@@ -140,11 +144,17 @@ class Session:
         return self._assign(self._resolve(Selection(order=self._selection.order), kept))
 
     def undo(self: Self, steps: int = 1) -> Self:
-        """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them."""
-        if not 0 < steps <= len(self._history):
+        """Take back the last `select`, `exclude`, `reset` or assignment, or the last few of them.
+
+        `sort_by` is no such step: its order stays.
+        """
+        count = _whole_number(steps)
+        if count is None:
+            raise SelectionError(f"undo({steps!r}): how many steps to take back is a whole number, as in undo(2).")
+        if not 0 < count <= len(self._history):
             raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
-        self._selection = self._history[-steps]
-        self._history = self._history[:-steps]
+        self._selection = self._history[-count]
+        self._history = self._history[:-count]
         return self
 
     @contextmanager
@@ -162,15 +172,25 @@ class Session:
 
     def copy(self: Self) -> Self:
         """Give an independent session with the same selection."""
-        twin = copy.copy(self)
-        twin._history = ()
+        twin: Self = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _history=())
         return twin
+
+    __copy__ = copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        for selection in (self._selection, *self._history):
+            for criterion in selection.criteria:
+                _check_picklable(criterion)
+        return self.__dict__
 
     @property
     def selection(self) -> dict[str, Any]:
         """What is selected: tag to value as it was given, or to a condition; what spans tags stands under "conditions".
 
-        It can be assigned, also a dictionary taken from here; None resets.
+        It can be assigned, also a dictionary taken from here; None resets. The dictionary is a copy that cannot be
+        changed in place: ``selection = {**session.selection, "Modality": "CT"}`` replaces one tag's value. A text that
+        stood in the selection before, too, keeps the meaning that it was found to have.
 
         Examples
         --------
@@ -189,15 +209,29 @@ class Session:
             joined: Condition = criteria[0].condition
             for criterion in criteria[1:]:
                 joined = Both(joined, criterion.condition)
-            result[name] = criteria[0].given if len(criteria) == 1 else joined
+            result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
         if spanning:
             result["conditions"] = spanning
-        return result
+        return SelectionView(result, self._selection, self._source)
 
     @selection.setter
     def selection(self, wanted: Mapping[str, Any] | None) -> None:
-        wanted = dict(wanted or {})
-        conditions = wanted.pop("conditions", ())
+        if wanted is None:
+            self.reset()
+            return
+        if not isinstance(wanted, Mapping):
+            raise SelectionError(
+                f"selection = {wanted!r}: it is a dictionary of tags and values, as in selection = "
+                '{"Modality": "CT"}, or None. To narrow by an identifier or a condition use select(...).'
+            )
+        known = wanted.selection_on(self._source) if isinstance(wanted, SelectionView) else None
+        wanted = dict(wanted)
+        conditions = wanted.pop("conditions", [])
+        if not isinstance(conditions, (Condition, list, tuple)):
+            raise SelectionError(
+                f'selection = {{"conditions": {conditions!r}}}: under this name stands a list of conditions, as in '
+                '{"conditions": [tag("KVP") > 100]}.'
+            )
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
         tags = {}
         for name, value in wanted.items():
@@ -205,7 +239,8 @@ class Session:
                 conditions.append(value)
             else:
                 tags[name] = value
-        self._assign(self._resolve(Selection(order=self._selection.order), self._criteria(conditions, tags)))
+        criteria = (known or self._selection).remembered(self._criteria(conditions, tags))
+        self._assign(self._resolve(Selection(order=self._selection.order), criteria))
 
     def sort_by(self: Self, tag: TagLike, order: str = "ascending") -> Self:
         """Sort the instances by a tag, for headers, instances and values of tags of the instance.
@@ -223,7 +258,10 @@ class Session:
         """
         if order not in ("ascending", "descending"):
             raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
-        self._selection = replace(self._selection, order=(parse_tag(tag), order == "descending"))
+        wanted = (parse_tag(tag), order == "descending")
+        self._selection = replace(self._selection, order=wanted)
+        # What is selected did not change, so there is nothing here that undo could take back.
+        self._history = tuple(replace(selection, order=wanted) for selection in self._history)
         return self
 
     def explain(self) -> pd.DataFrame:
@@ -251,9 +289,11 @@ class Session:
     def _criteria(self, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:
         """Read what was given; everything that can be wrong is found before the first request."""
         parsed = {name: parse_tag(name) for name in tags}
-        criteria = [
-            Criterion(condition_for(parsed[name], value), parsed[name].name, value) for name, value in tags.items()
-        ]
+        criteria = []
+        for name, value in tags.items():
+            tag = parsed[name]
+            given = literal_where_unreadable(tag, value, partial(self._index.has_seen, tag))
+            criteria.append(Criterion(condition_for(tag, given), tag.name, unshared(given)))
         texts = []
         for condition in conditions:
             if isinstance(condition, str):
@@ -327,23 +367,15 @@ class Session:
         return self
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
-        for criterion in sorted(criteria, key=lambda criterion: self._depth(criterion.condition)):
-            was_empty = selection.level is not None and not selection.keys
-            selection = selection.narrowed(self._index, criterion)
-            if selection.level is not None and not selection.keys and not was_empty:
+        narrowed = selection.narrowed(self._index, *criteria)
+        for place, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
+            if step.emptied:
                 warnings.warn(
-                    f"Nothing is selected any more: no object satisfies {criterion.condition}"
-                    + (" among those selected before it." if len(selection.criteria) > 1 else "."),
+                    f"Nothing is selected any more: no object satisfies {step.criterion}"
+                    + (" among those selected before it." if place else "."),
                     stacklevel=display.stacklevel(),
                 )
-        return selection
-
-    def _depth(self, condition: Condition) -> int:
-        fields = [leaf.field for leaf in condition.leaves()]
-        levels = [
-            (self._source.indexed(field) or "instance") if isinstance(field, Tag) else "instance" for field in fields
-        ]
-        return LEVELS.index(deepest(*levels))
+        return narrowed
 
     # Look
 
@@ -562,12 +594,17 @@ class Session:
         owned: dict[str, list[str]] = {key: [] for key in keys}
         for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
             owned[owner].append(key)
-        return Children(keys, lambda key: self._child(level, deepest_level, owned[key]))
+        # This session may be narrowed, reset or refreshed before the children are asked for.
+        parent = self.copy()
+        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]))
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Session:
         child = self.copy()
-        criteria = (*self._selection.criteria, *self._chain(level, inner_level, inner[0]))
-        child._selection = replace(self._selection, level=inner_level, keys=tuple(inner), criteria=criteria)
+        chain = self._chain(level, inner_level, inner[0])
+        narrowed = replace(self._selection, level=inner_level, keys=tuple(inner))
+        counts = narrowed.known_counts(self._index)
+        steps = [Step(str(each.condition), "here, with the others that name this object", 0, counts) for each in chain]
+        child._selection = replace(narrowed, criteria=(*narrowed.criteria, *chain), steps=(*narrowed.steps, *steps))
         return child
 
     def _columns(self, level: Level) -> Columns:
@@ -624,7 +661,7 @@ class Session:
                 f"get_headers() all.",
                 candidates=tuple(keys),
             )
-        return self._source.header(_item(keys, index or 0))
+        return self._source.header(_item(keys, 0 if index is None else index))
 
     def get_headers(self, index: int | None = None, silent: bool = True) -> list[Dataset]:
         """Read the headers of all selected instances, in slice order or the order of `sort_by`.
@@ -791,9 +828,14 @@ class Session:
         list of Path
             One per instance: ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with
             characters that could lead elsewhere replaced. A file appears when it is complete.
+
+        Raises
+        ------
+        SelectionError
+            The target is no path, or cannot be a folder because a file stands there.
         """
         keys = self._nonempty()
-        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else Path(folder).expanduser()
+        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else target_folder(folder)
         chain = [
             [shown(value, tag) for value in self._index.column(tag, "instance", keys)]
             for tag in map(parse_tag, _UID_TAGS.values())
@@ -877,9 +919,31 @@ def _exactly(tag: Tag, text: str | None) -> Condition:
     return condition_for(tag, None) if text is None else Leaf(tag, TextIs(text, "exact", True))
 
 
-def _item(keys: Sequence[str], index: int) -> str:
+def _whole_number(value: Any) -> int | None:
+    """Read a whole number, also one of numpy's; True and False are none."""
+    return None if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
+
+
+def _check_picklable(criterion: Criterion) -> None:
     try:
-        return keys[index]
+        pickle.dumps(criterion)
+    except Exception as error:
+        raise SelectionError(
+            f"This session cannot be pickled, because of its criterion {criterion.condition}: {error}. Another process "
+            "finds a function by its name, so write it with def at the top of a module, and not as a lambda or inside "
+            "another function; or say the same with tag(...), as in tag('KVP') > 100."
+        ) from error
+
+
+def _item(keys: Sequence[str], index: int) -> str:
+    place = _whole_number(index)
+    if place is None:
+        raise SelectionError(
+            f"index {index!r}: it says which of the {len(keys)} selected instances is meant by a whole number from 0, "
+            f"as in get_header(0). get_headers() reads all of them; one by its UID is select(uid).get_header()."
+        )
+    try:
+        return keys[place]
     except IndexError:
         raise SelectionError(
             f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}."

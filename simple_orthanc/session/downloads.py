@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from simple_orthanc.errors import SelectionError
 
 # What can stand in a file name everywhere; a name of dots alone would be a folder above.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -31,6 +34,26 @@ def safe_name(text: str | None) -> str:
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     made = f"{name}-{digest}"
     return f"_{made}" if _RESERVED.match(made) else made
+
+
+def target_folder(folder: object) -> Path:
+    """Read where to download to.
+
+    Raises
+    ------
+    SelectionError
+        It is no path, or a file stands where the folder, or one above it, would be.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
+        raise SelectionError(f'download({folder!r}): the target is the path of one folder, as in download("images").')
+    target = Path(folder).expanduser()
+    standing = next((path for path in (target, *target.parents) if path.exists()), None)
+    if standing is not None and not standing.is_dir():
+        raise SelectionError(
+            f"download({str(folder)!r}): {standing} is a file, so there can be no folder of that name. Choose another "
+            f"folder; one that is missing is made."
+        )
+    return target
 
 
 def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Sequence[str]) -> list[Path]:
