@@ -21,6 +21,7 @@ from simple_orthanc import (
     DicomWeb,
     EmptySelectionError,
     SelectionError,
+    ServerError,
     Session,
     TransportError,
     UnsupportedError,
@@ -101,6 +102,9 @@ PECULIAR: dict[str, dict[str, Any]] = {
     "no metadata": {"metadata": "none"},
     "some metadata": {"metadata": "some"},
     "withholds, and some metadata": {"deaf_to_fields": True, "metadata": "some", "withheld": {"SeriesNumber"}},
+    "fails at a study": {"unsearchable": {"1.2.2"}},
+    "fails at a study, and some metadata": {"unsearchable": {"1.2.2"}, "metadata": "some"},
+    "fails at all studies": {"unsearchable": {"1.2.1", "1.2.2", "1.2.3"}, "deaf_to_fields": True},
     "one text for several values": {"tags_are_one_text": True, "names_are_texts": True},
     "all of it": {
         **{"numbers": True, "deaf_to_fields": True, "lists": False, "relational": False, "counts": False},
@@ -468,6 +472,12 @@ def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
     )
     with pytest.warns(UserWarning, match="could not be read"):
         assert session.StudyDescriptions == []
+
+
+def test_a_study_that_can_neither_be_searched_nor_has_metadata_is_no_silent_loss(serve: Make) -> None:
+    session = DicomWeb(serve(archive(), unsearchable={"1.2.2"}, metadata="none").root)
+    with pytest.raises(ServerError, match="Bad type for a parameter"):
+        session.table("Modality")
 
 
 def test_objects_without_a_uid_are_named_in_a_warning(serve: Make) -> None:

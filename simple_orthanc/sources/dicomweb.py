@@ -355,13 +355,34 @@ class DicomWebSource:
         # One UID under two patients is asked for once.
         keys = list({Key.parse(row.key)._replace(patient=""): None for row in parents})
 
-        def ask(parent: Key) -> list[dict[str, Any]]:
-            with suppress(NotFoundError):
-                return list(self._search(level, {}, parent))
-            return []
+        ask = partial(self._listed_in, level)
+        for parent, (answers, is_searched) in zip(
+            keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True
+        ):
+            rows = self._to_rows(level, answers, parent, is_searched=is_searched)
+            yield from (row for row in rows if row.parent in wanted)
 
-        for parent, answers in zip(keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True):
-            yield from (row for row in self._to_rows(level, answers, parent) if row.parent in wanted)
+    def _listed_in(self, level: Level, parent: Key, limit: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+        """List what lies in a study or series, and say whether a search gave it; what is gone has nothing in it.
+
+        Where the server cannot search there, its metadata say what there is: Orthanc's plugin 1.20 and 1.24 answer 400
+        to every search that meets a long text inside RequestAttributesSequence, and to these of nothing else.
+        """
+        try:
+            return list(self._search(level, {}, parent, limit)), True
+        except NotFoundError:
+            return [], True
+        except ServerError as error:
+            if error.status not in _CANNOT_SEARCH and error.status < 500:
+                raise
+            try:
+                if parent.series:
+                    metadata = self.rest.retrieve_series_metadata(parent.study, parent.series)
+                else:
+                    metadata = self.rest.retrieve_study_metadata(parent.study)
+            except OrthancError:
+                raise error from None
+        return _first_of_each(level, metadata), False
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         wanted = set(keys)
@@ -388,7 +409,14 @@ class DicomWebSource:
 
     # From answers to rows
 
-    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]], inside: Key | None = None) -> list[Row]:
+    def _to_rows(
+        self,
+        level: Level,
+        answers: Iterable[Mapping[str, Any]],
+        inside: Key | None = None,
+        *,
+        is_searched: bool = True,
+    ) -> list[Row]:
         listed = list(answers)
         rows: list[Row] = []
         given: set[str] = set()
@@ -404,8 +432,11 @@ class DicomWebSource:
                     values[tag.name] = value
                 if not sure:
                     unsure.add(tag.name)
-                if holds(answer, tag):
+                if is_searched and holds(answer, tag):
                     given.add(tag.name)
+            if not is_searched:
+                # A server may be told to keep less in metadata, and these say nothing of what its searches give.
+                unsure.update(tag.name for tag in BY_NUMBER[level].values() if tag.name not in values)
             doubt = level == "study" and casts_doubt(values)
             if doubt or self._has_lost_letters(answer):
                 unsure.update(text for text in _TEXTS[level] if not _is_plain_identifier(text, values))
@@ -579,15 +610,15 @@ class DicomWebSource:
             try:
                 answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
             except ServerError as error:
-                if error.status not in _CANNOT_SEARCH:
+                if error.status not in _CANNOT_SEARCH and error.status < 500:
                     raise
                 answers = []
             if not all(text_of(answer, "SeriesInstanceUID") for answer in answers) or not answers:
                 # The standard does not ask for searching the instances of a whole study.
-                series = self._keys("series", list(self._search("series", {}, key, 1)), key)
+                series = self._keys("series", self._listed_in("series", key, 1)[0], key)
                 return self._first_instance(series[0]) if series and series[0] else None
         else:
-            answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
+            answers, _ = self._listed_in("instance", key, None if self._stands_twice(key) else 1)
         found = [each for each in self._keys("instance", answers, key) if each and each.patient == key.patient]
         return found[0] if found else None
 
@@ -792,6 +823,15 @@ class DicomWebSource:
 def _answered(row: Row, found: Mapping[str, Value]) -> Row:
     values = {name: value for name, value in found.items() if value is not None}
     return replace(row, values={**row.values, **values}, unanswered=frozenset())
+
+
+def _first_of_each(level: Level, metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the metadata of one instance for each object of a level, without what files say of numbers of others."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in metadata:
+        first.setdefault((text_of(answer, "PatientID"), text_of(answer, UID_TAGS[level])), answer)
+    counts = {f"{parse_tag(name).steps[0].number:08X}" for name in _NUMBER_OF_CHILDREN.values()}
+    return [{name: value for name, value in answer.items() if name not in counts} for answer in first.values()]
 
 
 def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:

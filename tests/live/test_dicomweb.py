@@ -12,6 +12,7 @@ from archives import LEVELS, archives, header_of, simple_file, store
 from conftest import MakeServer, empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
 from pydicom.data import get_charset_files
 from test_pydicom_files import FILES, shipped
 from test_queries import PHASES, asked, assert_selected
@@ -128,6 +129,21 @@ def test_metadata_of_which_something_was_left_out_are_not_believed(make_server: 
     session = over_dicomweb(server)
     assert session.get_dicom_tag("AcquisitionComments", unique=False) == comments
     assert session.table("KVP", "AcquisitionComments", level="instance").KVP.tolist() == [80.0] * 4
+
+
+def test_one_study_that_cannot_be_searched_leaves_the_archive_listable(empty_server: LocalOrthanc) -> None:
+    request = Dataset()
+    request.add_new("ReasonForTheRequestedProcedure", "LO", "see the notes")
+    request.add_new("RequestedProcedureComments", "LT", "x" * 300)
+    odd = {"StudyInstanceUID": "1.2.3.9", "SeriesInstanceUID": "1.2.3.9.1", "PatientID": "p9"}
+    for number in (1, 2):
+        tags = {"SeriesDescription": "odd", "InstanceNumber": number, "RequestAttributesSequence": [request]}
+        store(empty_server, simple_file(number, **odd, **tags))
+    store(empty_server, simple_file(3, SeriesDescription="even"))
+    session = over_dicomweb(empty_server)
+    table = session.table("SeriesDescription", "instance_count")
+    assert sorted(table.itertuples(index=False, name=None)) == [("even", 1), ("odd", 2)]
+    assert session.select(SeriesDescription="odd", InstanceNumber=2).instance_count == 1
 
 
 def test_letters_that_a_search_cannot_write_are_not_lost(empty_server: LocalOrthanc) -> None:
