@@ -73,6 +73,7 @@ _CONTENT: dict[Level, list[str]] = {
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
+_PATIENT_ID = parse_tag("PatientID")
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 # A letter that the server folds away leaves nothing behind, so that not even "?" would find it.
 _SAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
@@ -441,7 +442,26 @@ class OrthancSource:
                 except NotFoundError:
                     continue
                 found.append(Found("Orthanc id", level, text))
-        answers = self.transport.json("POST", "/tools/lookup", data=text.encode(), idempotent=True)
+        if "*" in text or "?" in text:
+            # The lookup refuses wildcards; no UID holds them, and a PatientID may.
+            for row in self.search("study", _PATIENT_ID, (text,)):
+                if row.values.get(_PATIENT_ID.name) == (text,):
+                    found.append(Found(_PATIENT_ID.name, "patient", row.parent))
+        else:
+            found += self._looked_up(text)
+        # The lookup does not know accession numbers.
+        accession = parse_tag("AccessionNumber")
+        for row in self.search("study", accession, (text,)):
+            if row.values.get(accession.name) == (text,):
+                found.append(Found(accession.name, "study", row.key))
+        return list(dict.fromkeys(found))
+
+    def _looked_up(self, text: str) -> Iterator[Found]:
+        try:
+            content = text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair stands in no text that was decoded
+            return
+        answers = self.transport.json("POST", "/tools/lookup", data=content, idempotent=True)
         levels = {name: level for level, name in ORTHANC_LEVEL.items()}
         for answer in answers:
             level = levels[answer["Type"]]
@@ -449,13 +469,7 @@ class OrthancSource:
             for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
                 # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
-                    found.append(Found(keyword, level, answer["ID"]))
-        # The lookup does not know accession numbers.
-        accession = parse_tag("AccessionNumber")
-        for row in self.search("study", accession, (text,)):
-            if row.values.get(accession.name) == (text,):
-                found.append(Found(accession.name, "study", row.key))
-        return list(dict.fromkeys(found))
+                    yield Found(keyword, level, answer["ID"])
 
     def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         if kind == "label":
