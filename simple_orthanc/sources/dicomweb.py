@@ -55,6 +55,7 @@ from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
+from simple_orthanc.sources.scanning import quiet
 from simple_orthanc.sources.texts import casts_doubt
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -653,9 +654,10 @@ class DicomWebSource:
             if from_files:
                 doubtful.setdefault(key, []).extend(from_files)
         headers = map_ordered(self.header, list(doubtful), total=len(doubtful), label="reading headers")
-        for (key, lacking), header in zip(doubtful.items(), headers, strict=True):
-            for tag in lacking:
-                columns[tag.name][key] = read_value(header, tag)
+        with quiet():
+            for (key, lacking), header in zip(doubtful.items(), headers, strict=True):
+                for tag in lacking:
+                    columns[tag.name][key] = read_value(header, tag)
         return columns
 
     def _of_series(self, name: str, tags: Sequence[Tag]) -> list[tuple[str, Tag, Value, bool]]:
@@ -683,7 +685,8 @@ class DicomWebSource:
         """
         if level not in self._trusts_metadata and answers:
             first = answers[0]
-            header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
+            with quiet():
+                header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
             in_file = {f"{int(tag):08X}" for tag in header.keys() if tag.element and tag not in PIXELS}  # noqa: SIM118
             self._trusts_metadata[level] = in_file <= set(first)
         return self._trusts_metadata.get(level, True)

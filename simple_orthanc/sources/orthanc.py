@@ -41,6 +41,7 @@ from simple_orthanc.sources.feed import count_all, read_changes, read_last
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.plain_headers import Scanner
+from simple_orthanc.sources.scanning import quiet
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -429,9 +430,10 @@ class OrthancSource:
 
     def _fill_by_header(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], keys: Sequence[str]) -> None:
         headers = map_ordered(self.header, keys, total=len(keys), label="reading headers")
-        for key, header in zip(keys, headers, strict=True):
-            for tag in tags:
-                columns[tag.name][key] = read_value(header, tag)
+        with quiet():
+            for key, header in zip(keys, headers, strict=True):
+                for tag in tags:
+                    columns[tag.name][key] = read_value(header, tag)
 
     def resolve(self, text: str) -> list[Found]:
         found: list[Found] = []

@@ -178,6 +178,17 @@ def test_texts_that_the_server_cannot_decode(
     assert orthanc.reset().verify_index().empty
 
 
+@pytest.mark.parametrize("character_set", ["ISO IR 100", "ISO_IR 203", "LATIN-1   ", "\\ISO-IR100"])
+def test_texts_of_a_file_keep_the_letters_of_a_character_set_the_server_does_not_know(
+    empty_server: LocalOrthanc, orthanc: Orthanc, character_set: str
+) -> None:
+    content = simple_file(1, SpecificCharacterSet="ISO_IR 100", ImageComments="é x", OperatorsName="Müller")
+    store(empty_server, content.replace(b"ISO_IR 100", character_set.encode()))
+    for session in (orthanc, orthanc.dicomweb):
+        assert session.table("ImageComments", level="instance").ImageComments.tolist() == ["é x"]
+        assert session.select(ImageComments="é*").instance_count == 1
+
+
 # Where the index itself is wrong
 
 
