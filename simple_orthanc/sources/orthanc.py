@@ -74,6 +74,14 @@ _CONTENT: dict[Level, list[str]] = {
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
+# What a find answers out of what the server knows, or not at all, and never from the file: InstanceAvailability,
+# ModalitiesInStudy, SOPClassesInStudy, and how many there are of what.
+_COMPUTED = frozenset(
+    {
+        *("0008,0056", "0008,0061", "0008,0062"),
+        *("0020,1200", "0020,1202", "0020,1204", "0020,1206", "0020,1208", "0020,1209"),
+    }
+)
 _PATIENT_ID = parse_tag("PatientID")
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 # A letter that the server folds away leaves nothing behind, so that not even "?" would find it.
@@ -365,12 +373,14 @@ class OrthancSource:
         """Choose the cheapest way that gives the same value as reading the file would."""
         outermost, vr = tag.steps[0], tag.vr
         ambiguous = not tag.is_private and " or " in _dictionary_vr(tag)
-        if tag.is_private or ambiguous or vr in BINARY_VRS | {"SQ", "AT"} or outermost.group in (2, 0x7FE0):
+        # Before 1.13.0 the 64-bit integers are null in every answer.
+        if tag.is_private or ambiguous or vr in BINARY_VRS | {"SQ", "AT", "SV", "UV"} or outermost.group in (2, 0x7FE0):
             return "header"
         number = f"{outermost.group:04x},{outermost.element:04x}"
         capabilities = self.rest.capabilities
         # A tag that the server keeps at another level would be answered from the database, for one instance.
-        return "find" if capabilities.extended_find and number not in capabilities.main_tags else "json"
+        is_answered_otherwise = number in capabilities.main_tags or number in _COMPUTED
+        return "json" if is_answered_otherwise or not capabilities.extended_find else "find"
 
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
