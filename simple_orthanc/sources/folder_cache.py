@@ -26,7 +26,7 @@ from simple_orthanc.sources.catalogue import TAGS, Item
 VARIABLE = "SIMPLE_ORTHANC_CACHE"
 
 # To be raised when the same file is read otherwise than before.
-_FORMAT = 1
+_FORMAT = 2
 _SECONDS_KEPT = 90 * 24 * 3600
 
 
