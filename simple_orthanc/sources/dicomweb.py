@@ -130,6 +130,8 @@ _NUMBER_IN_STUDY: dict[Level, str] = {
     "series": "NumberOfStudyRelatedSeries",
     "instance": "NumberOfStudyRelatedInstances",
 }
+# What Orthanc says of how much there is in it.
+_STATISTICS: dict[Level, str] = {"study": "CountStudies", "series": "CountSeries", "instance": "CountInstances"}
 # Where Orthanc's plugin answers unless it is told otherwise.
 _ROOT_ON_ORTHANC = "dicom-web"
 
@@ -156,6 +158,7 @@ class DicomWebSource:
         self._numbers: dict[str, int] = {}
         self._unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._studies: list[dict[str, Any]] | None = None
+        self._held: dict[Level, int] = {}
         # Whether metadata of a series, and of an instance, hold all that files do.
         self._trusts_metadata: dict[Level, bool] = {}
         self._loses_letters: bool | None = None
@@ -208,15 +211,10 @@ class DicomWebSource:
     def counts(self) -> Mapping[Level, int]:
         studies = self._all_studies()
         keys = {(text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")) for study in studies}
-        series = [number_of(study, _NUMBER_IN_STUDY["series"]) for study in studies]
-        instances = [number_of(study, _NUMBER_IN_STUDY["instance"]) for study in studies]
-        counted = {
-            "series": None if None in series else sum(number or 0 for number in series),
-            "instance": None if None in instances else sum(number or 0 for number in instances),
-        }
         levels: tuple[Level, ...] = ("series", "instance")
+        counted = {level: self._sum(level) for level in levels}
         for level in levels:
-            if counted[level] is None or len(keys) < len(studies):
+            if counted[level] is None or len(keys) < len(studies) or self._is_contradicted():
                 counted[level] = len({row.key for row in self.listing(level)})
         return {
             "patient": len({patient for patient, _ in keys}),
@@ -244,27 +242,53 @@ class DicomWebSource:
     def _all_studies(self) -> list[dict[str, Any]]:
         if self._studies is None:
             self._studies = list(self._search("study", {}))
-            self._warn_if_cut(len(self._studies))
+            self._held = self._statistics() if self._studies else {}
+            self._warn_if_cut()
         return self._studies
 
-    def _warn_if_cut(self, found: int) -> None:
-        """Ask an Orthanc how many studies it holds: before 1.12 its plugin hides what is beyond LimitFindResults."""
+    def _statistics(self) -> dict[Level, int]:
+        """Ask an Orthanc how much it holds; nothing where that is no Orthanc, or does not say it."""
         url, root = self.transport.url, self._root
         if not root:
             url, _, root = url.rpartition("/")
-        if root != _ROOT_ON_ORTHANC or not found:
-            return
+        if root != _ROOT_ON_ORTHANC:
+            return {}
         held: object = None
         # Another kind of server, or a user who may not ask this.
         with suppress(OrthancError):
             held = self.transport.json("GET", f"{url}/statistics")
-        counted = held.get("CountStudies") if isinstance(held, Mapping) else None
-        if isinstance(counted, int) and counted > found:
+        counts = {level: held.get(name) if isinstance(held, Mapping) else None for level, name in _STATISTICS.items()}
+        return {level: count for level, count in counts.items() if isinstance(count, int)}
+
+    def _hides_studies(self) -> bool:
+        return self._held.get("study", 0) > len(self._studies or ())
+
+    def _warn_if_cut(self) -> None:
+        """Warn of what an Orthanc hides: before 1.12 its plugin hides what is beyond LimitFindResults."""
+        if self._hides_studies():
+            own = self.transport.url if self._root else self.transport.url.rpartition("/")[0]
             warnings.warn(
-                f"{self.description} shows {found} studies, and its Orthanc holds {counted}: what LimitFindResults in "
-                f"its configuration hides is not found here. Orthanc({url!r}) finds all.",
+                f"{self.description} shows {len(self._studies or ())} studies, and its Orthanc holds "
+                f"{self._held['study']}: what LimitFindResults in its configuration hides is not found here. "
+                f"Orthanc({own!r}) finds all.",
                 stacklevel=stacklevel(),
             )
+
+    def _sum(self, level: Level) -> int | None:
+        """Add up what the studies say of how much is in them; None: not all say it."""
+        numbers = [number_of(study, _NUMBER_IN_STUDY[level]) for study in self._all_studies()]
+        return None if None in numbers else sum(number or 0 for number in numbers)
+
+    def _is_contradicted(self) -> bool:
+        """Say whether the server itself holds another number of objects than its studies say.
+
+        Orthanc's plugin 1.7 says of a study what one of its files says, if that says anything of such numbers.
+        """
+        for level in _NUMBER_IN_STUDY:
+            told, held = self._sum(level), self._held.get(level)
+            if told is not None and held is not None and (told > held or (told < held and not self._hides_studies())):
+                return True
+        return False
 
     def listing(self, level: Level) -> Iterator[Row]:
         if level == "study":
@@ -279,16 +303,17 @@ class DicomWebSource:
         rows = list(self._below_each(level, list(self.listing(above))))
         if len(rows) < told:
             warnings.warn(
-                f"The studies of {self.description} say that they hold {told} objects of level {level}, and "
-                f"{len(rows)} are shown: what a limit of the server hides is not found here.",
+                f"{self.description} says that it holds {told} objects of level {level}, and shows {len(rows)}: what a "
+                f"limit of the server hides is not found here.",
                 stacklevel=stacklevel(),
             )
         yield from rows
 
     def _told(self, level: Level) -> int:
-        """Say how much there is at a level by what the studies say of themselves; 0 where they say nothing."""
-        told = [number_of(study, _NUMBER_IN_STUDY[level]) for study in self._all_studies()]
-        return 0 if None in told else sum(number or 0 for number in told)
+        """Say how much there is at a level by what the studies say of themselves; 0 where nobody says it."""
+        if self._is_contradicted():
+            return 0 if self._hides_studies() else self._held[level]
+        return self._sum(level) or 0
 
     def _across(self, level: Level, filters: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """Search a level of the whole archive; None: this server cannot, or does not say what lies in what."""

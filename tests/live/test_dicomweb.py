@@ -250,6 +250,21 @@ def test_nothing_is_hidden_by_a_limit_in_silence(make_server: MakeServer, studie
         assert not told
 
 
+@pytest.mark.parametrize("said", [0, 1, 77])
+def test_what_a_file_says_of_the_number_of_others_is_not_believed(empty_server: LocalOrthanc, said: int) -> None:
+    numbers = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances")
+    for number in range(4):
+        series = {"SeriesInstanceUID": f"1.2.3.4.{number % 2}", **dict.fromkeys(numbers, said)}
+        store(empty_server, simple_file(number, **series))
+    store(empty_server, simple_file(5, StudyInstanceUID="1.2.4", SeriesInstanceUID="1.2.4.1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with over_dicomweb(empty_server) as archive:
+            assert (archive.study_count, archive.series_count, archive.instance_count) == (2, 3, 5)
+            assert archive.table("instance_count").instance_count.tolist() == [2, 2, 1]
+            assert archive.select(StudyInstanceUID="1.2.3").instance_count == 4
+
+
 def test_a_server_that_says_nothing_of_itself_is_asked_no_further(empty_server: LocalOrthanc) -> None:
     store(empty_server, simple_file(1))
     with warnings.catch_warnings():
