@@ -20,6 +20,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.tags import NUMBER_VRS, REAL_VRS, Tag
 
 Value: TypeAlias = "tuple[str | bytes, ...] | None"
@@ -275,7 +276,15 @@ def comparable(text: str | bytes, vr: str) -> Comparable | None:
 
 def utc(moment: datetime) -> datetime:
     """Give a moment without a zone: in UTC where it has one, as it stands where not."""
-    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise SelectionError(
+            f"{moment} cannot be compared: in UTC it is outside the years 1 to 9999. Leave the zone out, or give None "
+            f"where a range has no end."
+        ) from None
 
 
 def typed(text: str | bytes, vr: str) -> Any:

@@ -383,6 +383,13 @@ def test_services_may_have_places_of_their_own(serve: Make) -> None:
     assert session.select("1.2.1.1").get_headers()[0].PatientID == "p1"
 
 
+def test_no_place_of_its_own_is_the_root_and_what_is_no_place_is_refused(serve: Make) -> None:
+    server = serve(archive())
+    assert DicomWeb(server.root, qido_prefix=None, wado_prefix=None).study_count == 3
+    with pytest.raises(TransportError, match=r'qido_prefix is 5; give .* as in qido_prefix="rs"'):
+        DicomWeb(server.root, qido_prefix=5)  # type: ignore[arg-type]
+
+
 def test_an_empty_server_is_a_server(serve: Make) -> None:
     session = DicomWeb(serve([]).root)
     assert session.instance_count == 0

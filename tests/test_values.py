@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.valuerep import DA, DT, TM, DSdecimal, DSfloat
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.sources.scanning import read_tags
 from simple_orthanc.tags import parse_tag
 from simple_orthanc.values import (
@@ -383,6 +384,13 @@ def test_moments(text: str, moment: datetime) -> None:
 )
 def test_what_is_no_moment(text: str) -> None:
     assert parse_datetime(text) is None
+
+
+@pytest.mark.parametrize(("year", "hours"), [(1, 5), (9999, -5)])
+def test_a_moment_outside_of_all_years_in_utc_is_refused(year: int, hours: int) -> None:
+    moment = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, 0 if year == 1 else 23)
+    with pytest.raises(SelectionError, match="outside the years 1 to 9999"):
+        utc(moment.replace(tzinfo=timezone(timedelta(hours=hours))))
 
 
 def test_a_moment_with_a_zone_is_brought_to_utc() -> None:

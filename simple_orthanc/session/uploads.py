@@ -25,6 +25,7 @@ from simple_orthanc.dicom_files import (
 )
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.long_files import LongFile, read_file, read_member
+from simple_orthanc.paths import path_text
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def jobs_for(what: Any) -> Iterator[Pending]:
         content = bytes(what)
         yield from _jobs_in_bytes(None, content)
     elif isinstance(what, (str, os.PathLike)):
-        path = Path(os.fspath(what)).expanduser()
+        path = Path(path_text(what, 'upload_file("image.dcm")')).expanduser()
         if path.is_dir():
             yield Report(str(path), status="skipped", message="a folder: upload_folder uploads what is in it")
         else:
@@ -95,7 +96,7 @@ def jobs_for(what: Any) -> Iterator[Pending]:
 
 def jobs_in_folder(folder: str | os.PathLike[str], recursive: bool) -> Iterator[Pending]:
     """Give the jobs of a folder, in the order of names; folders that are not entered are reported."""
-    top = Path(os.fspath(folder)).expanduser()
+    top = Path(path_text(folder, 'upload_folder("scans")')).expanduser()
     if not top.is_dir():
         raise SelectionError(f"{top} is not a folder. upload_file uploads a single file.")
     for met in walk(str(top), recursive):
