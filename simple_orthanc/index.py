@@ -6,6 +6,7 @@ selected, so nothing here is read before somebody needs it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -366,12 +367,14 @@ def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
         return (value is None, 0.0, text)
     # Nearly all are plain digits, and there are many of them.
     number = int(text) if text.isdecimal() and len(text) < 16 else comparable(text, tag.vr)
-    return (False, float(number), "") if isinstance(number, (int, float)) else (False, 0.0, text)
+    # An integer is left as it is: one of hundreds of digits is more than a float can hold.
+    return (False, number, "") if isinstance(number, (int, float)) else (False, 0.0, text)
 
 
 def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
     """Give the distance of a slice along its normal; (True, 0) where it has no position.
 
+    One that is not finite is none: nothing is less or more than NaN, so that one alone would leave all in disorder.
     Rounded to a micrometre, so that slices of one position told apart by InstanceNumber stay together.
     """
     try:
@@ -379,4 +382,5 @@ def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
         a, b, c, d, e, f = (float(part) for part in orientation or ())
     except ValueError:
         return (True, 0.0)
-    return (False, round(x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d), 3))
+    distance = x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d)
+    return (False, round(distance, 3)) if math.isfinite(distance) else (True, 0.0)

@@ -25,12 +25,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
+from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, TransportError
 from simple_orthanc.local_program import find_plugins, find_program
+from simple_orthanc.paths import path_text
 from simple_orthanc.session import Orthanc
 
 GUARD = Path(__file__).with_name("local_guard.py")
@@ -111,7 +113,9 @@ class LocalOrthanc:
         config: Mapping[str, Any] | None = None,
         timeout: float = 30,
     ) -> None:
-        self.folder = None if folder is None else Path(folder).expanduser().absolute()
+        example = 'LocalOrthanc("orthanc"), or LocalOrthanc() for a temporary folder'
+        self.folder = None if folder is None else Path(path_text(folder, example)).expanduser().absolute()
+        _check_arguments(timeout, config)
         self.timeout = float(timeout)
         self._temporary = folder is None
         self._program = program
@@ -378,3 +382,13 @@ class LocalOrthanc:
     def _log_tail(self, lines: int = 15) -> str:
         last = self.log.strip().splitlines()[-lines:]
         return " The last lines of its log:\n" + "\n".join(last) if last else " Its log is empty."
+
+
+def _check_arguments(timeout: object, config: object) -> None:
+    if not isinstance(timeout, Real) or not float(timeout) > 0:
+        raise SelectionError(f"timeout is {timeout!r}; give seconds above 0, as in LocalOrthanc(timeout=30).")
+    if config is not None and not isinstance(config, Mapping):
+        raise SelectionError(
+            f"config is of type {type(config).__name__}; give a dict of Orthanc's options, as in "
+            f'LocalOrthanc(config={{"Name": "mine"}}).'
+        )

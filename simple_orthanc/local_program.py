@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from simple_orthanc.errors import OrthancError
+from simple_orthanc.errors import OrthancError, SelectionError
 
 PROGRAM_PLACES = (
     "/usr/sbin/Orthanc",
@@ -63,6 +63,12 @@ def find_program(program: str | os.PathLike[str] | Sequence[str] | None = None) 
             if found:
                 return [os.path.abspath(found)]
         raise OrthancError(f"No Orthanc program was found on PATH or in the usual places: {HOW_TO_INSTALL}.")
+    is_command = isinstance(wanted, (list, tuple))
+    if not is_command and not isinstance(wanted, (str, os.PathLike)):
+        raise SelectionError(
+            f'program is of type {type(wanted).__name__}; give the path of Orthanc, as in program="/usr/sbin/Orthanc", '
+            f"or a whole command as a list of texts."
+        )
     command = [os.fspath(wanted)] if isinstance(wanted, (str, os.PathLike)) else [str(item) for item in wanted]
     found = shutil.which(os.path.expanduser(command[0]))
     if found is None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from pydicom.charset import decode_bytes
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import TEXT_VR_DELIMS
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.tags import NUMBER_VRS, REAL_VRS, Tag
 
 Value: TypeAlias = "tuple[str | bytes, ...] | None"
@@ -25,8 +28,8 @@ Comparable: TypeAlias = "int | float | date | datetime | timedelta"
 
 # A backslash separates values except in these (PS3.5, section 6.2, "not permitted as delimiter").
 _UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
-# These hold plain characters of the default repertoire, so the bytes say it all and pydicom's conversion, which refuses
-# what is malformed, is not needed.
+# These should hold plain characters of the default repertoire, so that the bytes say it all and pydicom's conversion,
+# which refuses what is malformed, is not needed.
 PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 PADDING = " \0\t\r\n"
 
@@ -46,7 +49,10 @@ def from_text(text: str, vr: str) -> Value:
     >>> from_text("ORIGINAL\\\\PRIMARY ", "CS"), from_text("", "CS"), from_text("a\\\\b", "LT")
     (('ORIGINAL', 'PRIMARY'), None, ('a\\\\b',))
     """
-    return from_texts([text] if vr in _UNSPLIT_VRS else text.split("\\"), vr)
+    if "\0" in text:
+        # Servers take it for the end of the element.
+        text = text.partition("\0")[0]
+    return _stripped([text] if vr in _UNSPLIT_VRS else text.split("\\"), vr)
 
 
 def from_texts(texts: Iterable[str], vr: str) -> Value:
@@ -57,10 +63,22 @@ def from_texts(texts: Iterable[str], vr: str) -> Value:
     >>> from_texts(["Doe^Jane="], "PN"), from_texts(["", ""], "LO")
     (('Doe^Jane',), None)
     """
+    return _stripped(_before_nul(texts), vr)
+
+
+def _stripped(texts: Iterable[str], vr: str) -> Value:
     cleaned = tuple(text.strip(PADDING) for text in texts)
     if vr == "PN":
         cleaned = tuple(text.rstrip("= ") for text in cleaned)
     return cleaned if any(cleaned) else None
+
+
+def _before_nul(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        before, nul, _ = text.partition("\0")
+        yield before
+        if nul:
+            return
 
 
 def read_value(dataset: Dataset, tag: Tag) -> Value:
@@ -87,8 +105,23 @@ def _read_element(owner: Dataset, number: int, tag: Tag) -> Value:
         if vr == "UN" and tag.vr in PLAIN_VRS:
             vr = tag.vr
         if vr in PLAIN_VRS:
-            return from_text(raw.value.decode("latin-1"), vr)
+            return from_text(_decoded(raw.value, owner), vr)
     return _from_element(owner[number])
+
+
+def _decoded(content: bytes, owner: Dataset) -> str:
+    """Decode what should be plain characters, and may be others, as servers do: in the character set of its dataset."""
+    if content.isascii() and b"\x1b" not in content:
+        return content.decode("ascii")
+    # As pydicom chooses for the texts of a dataset.
+    names = owner.original_character_set or owner._character_set
+    encodings = [names] if isinstance(names, str) else list(names)
+    if len(encodings) > 1 and b"\x1b" in content:
+        return decode_bytes(content, encodings, TEXT_VR_DELIMS)
+    try:
+        return content.decode(encodings[0])
+    except (UnicodeDecodeError, LookupError):
+        return content.decode("latin-1")
 
 
 def _from_element(element: DataElement) -> Value:
@@ -243,7 +276,15 @@ def comparable(text: str | bytes, vr: str) -> Comparable | None:
 
 def utc(moment: datetime) -> datetime:
     """Give a moment without a zone: in UTC where it has one, as it stands where not."""
-    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise SelectionError(
+            f"{moment} cannot be compared: in UTC it is outside the years 1 to 9999. Leave the zone out, or give None "
+            f"where a range has no end."
+        ) from None
 
 
 def typed(text: str | bytes, vr: str) -> Any:

@@ -64,6 +64,8 @@ class Peculiar:
         Several values come as one text with backslashes.
     names_are_texts : bool
         Names of persons come as texts, and not as objects.
+    unsearchable : set of str
+        UIDs of studies that a search for series or instances cannot meet without failing.
     deletes : bool
         Studies and series can be deleted.
     """
@@ -81,6 +83,7 @@ class Peculiar:
     metadata: str = "whole"
     tags_are_one_text: bool = False
     names_are_texts: bool = False
+    unsearchable: set[str] = field(default_factory=set)
     deletes: bool = True
 
 
@@ -155,6 +158,8 @@ class DicomServer(StandIn):
                 inside = [each for each in inside if self.matches(each, keyword(name), text)]
         if self.peculiar.names_patients and level != "studies":
             wanted |= {"PatientID", *list(UIDS.values())[: LEVELS.index(level)]}
+        if level != "studies" and any(each.StudyInstanceUID in self.peculiar.unsearchable for each in inside):
+            return reply({"Message": "Bad type for a parameter"}, 400)
         groups: dict[tuple[str, ...], list[Dataset]] = {}
         for each in inside:
             above = ["PatientID", *list(UIDS.values())[: LEVELS.index(level) + 1]]

@@ -21,6 +21,7 @@ from simple_orthanc import (
     DicomWeb,
     EmptySelectionError,
     SelectionError,
+    ServerError,
     Session,
     TransportError,
     UnsupportedError,
@@ -101,6 +102,9 @@ PECULIAR: dict[str, dict[str, Any]] = {
     "no metadata": {"metadata": "none"},
     "some metadata": {"metadata": "some"},
     "withholds, and some metadata": {"deaf_to_fields": True, "metadata": "some", "withheld": {"SeriesNumber"}},
+    "fails at a study": {"unsearchable": {"1.2.2"}},
+    "fails at a study, and some metadata": {"unsearchable": {"1.2.2"}, "metadata": "some"},
+    "fails at all studies": {"unsearchable": {"1.2.1", "1.2.2", "1.2.3"}, "deaf_to_fields": True},
     "one text for several values": {"tags_are_one_text": True, "names_are_texts": True},
     "all of it": {
         **{"numbers": True, "deaf_to_fields": True, "lists": False, "relational": False, "counts": False},
@@ -379,6 +383,13 @@ def test_services_may_have_places_of_their_own(serve: Make) -> None:
     assert session.select("1.2.1.1").get_headers()[0].PatientID == "p1"
 
 
+def test_no_place_of_its_own_is_the_root_and_what_is_no_place_is_refused(serve: Make) -> None:
+    server = serve(archive())
+    assert DicomWeb(server.root, qido_prefix=None, wado_prefix=None).study_count == 3
+    with pytest.raises(TransportError, match=r'qido_prefix is 5; give .* as in qido_prefix="rs"'):
+        DicomWeb(server.root, qido_prefix=5)  # type: ignore[arg-type]
+
+
 def test_an_empty_server_is_a_server(serve: Make) -> None:
     session = DicomWeb(serve([]).root)
     assert session.instance_count == 0
@@ -468,6 +479,12 @@ def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
     )
     with pytest.warns(UserWarning, match="could not be read"):
         assert session.StudyDescriptions == []
+
+
+def test_a_study_that_can_neither_be_searched_nor_has_metadata_is_no_silent_loss(serve: Make) -> None:
+    session = DicomWeb(serve(archive(), unsearchable={"1.2.2"}, metadata="none").root)
+    with pytest.raises(ServerError, match="Bad type for a parameter"):
+        session.table("Modality")
 
 
 def test_objects_without_a_uid_are_named_in_a_warning(serve: Make) -> None:

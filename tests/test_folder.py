@@ -412,6 +412,27 @@ def test_what_cannot_be_opened(top: Path, make: Callable[[Path], Path], says: st
         Folder(make(top))
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        *(
+            (each, rf'of type {type(each).__name__}. Give a text or a Path: Folder\("scans"\)')
+            for each in (5, b"x", [".."])
+        ),
+        (None, "of type NoneType"),
+        ("", "an empty text"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_the_right_form(path: Any, says: str) -> None:
+    with pytest.raises(SelectionError, match=says):
+        Folder(path)
+
+
+def test_a_cache_that_is_no_path_is_refused(top: Path) -> None:
+    with pytest.raises(SelectionError, match="cache=False for none"):
+        Folder(top, cache=5)  # type: ignore[arg-type]
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_a_row(top: Path) -> None:
     (top / "c").chmod(0)

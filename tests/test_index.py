@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_source import MemorySource, instance
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from simple_orthanc import index as index_module
 from simple_orthanc.errors import SelectionError
@@ -235,6 +237,7 @@ def test_numbers_stand_by_their_value_however_they_are_spelt() -> None:
     ]
 
 
+_POSITION, _NUMBER = Tag("ImagePositionPatient"), Tag("SeriesNumber")
 AXIAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
 
 
@@ -267,6 +270,33 @@ def test_slices_at_one_place_stand_by_their_numbers_and_those_without_a_place_la
     index = Index(MemorySource([*datasets, odd]))
     found = index.ordered("instance", index.everything("instance"))
     assert texts(index, "InstanceNumber", "instance", found) == ["4", "2", "3", "10", "1", "5"]
+
+
+@pytest.mark.parametrize("odd", ["NaN", "inf", "-inf", "1e308"])
+def test_a_position_that_is_not_finite_is_none_and_leaves_the_others_in_order(odd: str) -> None:
+    # Across all three directions, so that what is finite but very large does not stay so either.
+    orientation = [1, -1, 0, 1, 1, -2] if odd == "1e308" else AXIAL
+    for places in (["3", odd, "1", "2"], ["1", odd, "2", "3"], ["2", "3", odd, "1"]):
+        datasets = []
+        for number, place in enumerate(places):
+            dataset = instance(number, ImageOrientationPatient=orientation)
+            content = "\\".join([place] * 3).encode()
+            dataset[_POSITION] = RawDataElement(_POSITION, "DS", len(content), content, 0, False, True)
+            datasets.append(dataset)
+        index = Index(MemorySource(datasets))
+        found = index.ordered("instance", index.everything("instance"))
+        assert texts(index, "ImagePositionPatient", "instance", found) == ["1", "2", "3", odd]
+
+
+def test_a_number_too_large_for_a_float_stands_by_its_value() -> None:
+    datasets = []
+    for place, number in enumerate(["9" * 400, "1", "8" * 400]):
+        dataset = instance(1, study="1", series=str(place))
+        dataset[_NUMBER] = RawDataElement(_NUMBER, "IS", len(number), number.encode(), 0, False, True)
+        datasets.append(dataset)
+    index = Index(MemorySource(datasets))
+    found = index.ordered("series", index.everything("series"))
+    assert [text[0] for text in texts(index, "SeriesNumber", "series", found) if text] == ["1", "8", "9"]
 
 
 # What becomes of it when the archive changes

@@ -23,7 +23,7 @@ from conftest import MakeServer, ask
 
 import simple_orthanc.local
 import simple_orthanc.local_program
-from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
+from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, TransportError
 from simple_orthanc.local import LocalOrthanc
 from simple_orthanc.local_program import find_plugins, find_program
 
@@ -331,6 +331,25 @@ def test_the_death_of_the_watching_process_ends_it(make_server: MakeServer) -> N
 def test_a_program_that_is_not_there() -> None:
     with pytest.raises(OrthancError, match=r"/no/such/Orthanc.*install it"):
         LocalOrthanc(program="/no/such/Orthanc").start()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"folder": 5}, 'what is given is of type int.*LocalOrthanc\\("orthanc"\\)'),
+        ({"folder": ""}, "an empty text"),
+        ({"timeout": "x"}, "timeout is 'x'; give seconds above 0"),
+        ({"timeout": None}, "timeout is None"),
+        ({"timeout": 0}, "timeout is 0"),
+        ({"config": 5}, "config is of type int; give a dict"),
+        ({"config": "x"}, "config is of type str"),
+        ({"program": 5}, "program is of type int; give the path of Orthanc"),
+        ({"program": b"Orthanc"}, "program is of type bytes"),
+    ],
+)
+def test_unusable_arguments_are_refused_with_the_right_form(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(SelectionError, match=says):
+        LocalOrthanc(**arguments).start()
 
 
 def test_no_program_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

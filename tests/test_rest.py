@@ -117,6 +117,22 @@ def test_what_is_sent(call: Any, method: str, path: str, body: bytes, content_ty
     assert ("json" in asked.headers.get("content-type", "")) == (content_type == "json")
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda rest: rest.get(None), "The path None is no text; give that of a resource, as in '/system'"),
+        (lambda rest: rest.delete(5), "The path 5 is no text"),
+        (lambda rest: rest.post("/tools/find", {1, 2}), "body for /tools/find cannot be written as JSON.*Give dicts"),
+        (lambda rest: rest.put("/x", {"a": object()}), "body for /x cannot be written as JSON"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_the_right_form(call: Any, says: str) -> None:
+    with one_answer(reply({})) as server:
+        with pytest.raises(TransportError, match=says):
+            call(Rest(Transport(server.url)))
+        assert not server.asked
+
+
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError), (500, ServerError)])
 def test_a_server_that_says_no(status: int, error: type[ServerError]) -> None:
     answer = reply({"Message": "Bad thing", "Details": "in detail"}, status)

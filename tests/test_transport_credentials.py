@@ -7,13 +7,15 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from http_stand_in import StandIn, always, free_port, in_turn, reply
 from requests.auth import HTTPBasicAuth
 
-from simple_orthanc.errors import TransportError
+from simple_orthanc import Orthanc
+from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.transport import Transport, sending
 from simple_orthanc.transport import address as address_module
 
@@ -114,12 +116,25 @@ def test_plain_http_with_credentials_warns_once_per_host(monkeypatch: pytest.Mon
         {"verify": "/no/such/file.pem"},
         {"cert": ("/no/such/file.pem", "/no/such/file.key")},
         {"cert": 7},
+        {"headers": 5},
+        {"http": 5},
+        {"timeout": "x"},
+        {"timeout": (1, "a")},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
     ],
 )
 def test_unusable_arguments_are_refused_at_once(arguments: dict[str, object]) -> None:
     with pytest.raises(TransportError) as caught:
         Transport("http://127.0.0.1:8042", **arguments)
     assert "break" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", [5, b"127.0.0.1", Path("127.0.0.1")])
+def test_a_host_that_is_no_text_is_refused_with_the_right_form(host: Any) -> None:
+    with pytest.raises(SelectionError, match=r'Orthanc\("127.0.0.1"\), or a whole URL'):
+        Orthanc(host)
 
 
 def test_cookies_are_not_kept() -> None:

@@ -300,14 +300,45 @@ def test_lists_of_anything(tmp_path: Path) -> None:
     assert Server().upload([]) == []
 
 
+def test_a_file_that_is_open_is_read_whole_whatever_bytes_it_holds(tmp_path: Path) -> None:
+    server = Server()
+    content = as_file(instance(1, PatientComments="first\nsecond\n"))
+    path = tmp_path / "a.dcm"
+    path.write_bytes(content)
+    with path.open("rb") as stream:
+        reports = server.run(jobs_for([io.BytesIO(content), stream]))
+    assert sorted(report.status for report in reports) == ["already stored", "stored"]
+    assert [report.path for report in reports] == [None, str(path)]
+    assert set(server.received) == {content}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("member", OTHER)
+    buffer.seek(0)
+    assert one(server.run(jobs_for(buffer))).member == "member"
+    assert one(server.run(jobs_for(stream))).message == "cannot be read: read of closed file"
+
+
+def test_a_text_file_is_refused_with_the_right_form(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(FILE)
+    with path.open(encoding="utf-8") as stream, pytest.raises(SelectionError, match=r'a\.dcm\', "rb"\)'):
+        Server().run(jobs_for(stream))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
+        (lambda top: jobs_for(io.StringIO("x")), r"open\('image.dcm', \"rb\"\), not a StringIO that gives text"),
+        (lambda top: jobs_for({"a.dcm": 1}), r'not a dict. For one file: upload_file\("image.dcm"\)'),
         (lambda top: jobs_for(5), "upload_file takes a path, a list of paths, or bytes, not a int"),
         (lambda top: jobs_for(instance(1)), "upload_dataset takes a pydicom Dataset"),
         (lambda top: jobs_for([FILE, None]), "not a NoneType"),
         (lambda top: jobs_in_folder(top / "b.dcm", True), "is not a folder. upload_file uploads a single file"),
         (lambda top: jobs_in_folder(top / "none", True), "is not a folder"),
+        (lambda top: jobs_in_folder(None, True), r'of type NoneType.*upload_folder\("scans"\)'),  # type: ignore[arg-type]
+        (lambda top: jobs_in_folder(b"..", True), "of type bytes"),  # type: ignore[arg-type]
+        (lambda top: jobs_in_folder("", True), "an empty text"),
+        (lambda top: jobs_for(""), r'an empty text.*upload_file\("image.dcm"\)'),
         (lambda top: jobs_for_datasets([instance(1), "x"]), "or a list of them, not a str"),  # type: ignore[list-item]
     ],
 )

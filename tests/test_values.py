@@ -19,6 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.valuerep import DA, DT, TM, DSdecimal, DSfloat
 
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.sources.scanning import read_tags
 from simple_orthanc.tags import parse_tag
 from simple_orthanc.values import (
     Value,
@@ -49,6 +51,11 @@ from simple_orthanc.values import (
         ("  ", "LO", None),
         ("\\", "LO", None),
         ("\0", "UI", None),
+        ("ABC\0XYZ", "LO", ("ABC",)),
+        ("A \0\\B", "CS", ("A",)),
+        ("A\\\0\\B", "PN", ("A", "")),
+        ("a\0b", "LT", ("a",)),
+        ("\0ABC", "SH", None),
         ("a\\b", "LT", ("a\\b",)),
         ("a\\b", "ST", ("a\\b",)),
         ("a\\b", "UT", ("a\\b",)),
@@ -62,6 +69,39 @@ from simple_orthanc.values import (
 )
 def test_a_text_becomes_values(text: str, vr: str, value: Value) -> None:
     assert from_text(text, vr) == value
+
+
+def test_the_first_nul_ends_an_element_of_several_values_too() -> None:
+    assert from_texts(["A", "B\0", "C"], "LO") == ("A", "B")
+    content = as_file(instance(1, PatientComments="ABCDEF", OperatorsName=["ABC", "DEF"]))
+    dataset = pydicom.dcmread(io.BytesIO(content.replace(b"BCD", b"B\0D").replace(b"BC\\", b"B\0\\")))
+    assert read_value(dataset, parse_tag("PatientComments")) == ("AB",)
+    assert read_value(dataset, parse_tag("OperatorsName")) == ("AB",)
+
+
+@pytest.mark.parametrize(
+    ("character_set", "written", "value"),
+    [
+        ("ISO_IR 192", "SCHÄDEL".encode(), ("SCHÄDEL",)),
+        ("ISO_IR 192", "Ä\\B".encode(), ("Ä", "B")),
+        ("ISO_IR 144", "голова".encode("iso8859-5"), ("голова",)),
+        ("\\ISO 2022 IR 87", "頭\\B".encode("iso2022_jp"), ("頭", "B")),
+        # Of these two bytes the second is a backslash.
+        ("GBK", "誠\\B".encode("gbk"), ("誠", "B")),
+        ("", "Ä".encode("latin-1"), ("Ä",)),
+        # What is not of the character set is shown as well as can be.
+        ("ISO_IR 192", b"A\xc4B", ("AÄB",)),
+    ],
+)
+def test_plain_characters_that_are_others_are_of_the_files_character_set(
+    character_set: str, written: bytes, value: Value
+) -> None:
+    padded = written + b" " * (len(written) % 2)
+    content = as_file(instance(1, SpecificCharacterSet=character_set.split("\\"), ImageType="Q" * len(padded)))
+    content = content.replace(b"Q" * len(padded), padded)
+    image_type = parse_tag("ImageType")
+    assert read_value(pydicom.dcmread(io.BytesIO(content)), image_type) == value
+    assert read_tags(io.BytesIO(content), len(content), (image_type,)) == {"ImageType": value}
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\\"))), st.sampled_from(["LO", "CS", "DS", "PN", "UI"]))
@@ -344,6 +384,13 @@ def test_moments(text: str, moment: datetime) -> None:
 )
 def test_what_is_no_moment(text: str) -> None:
     assert parse_datetime(text) is None
+
+
+@pytest.mark.parametrize(("year", "hours"), [(1, 5), (9999, -5)])
+def test_a_moment_outside_of_all_years_in_utc_is_refused(year: int, hours: int) -> None:
+    moment = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, 0 if year == 1 else 23)
+    with pytest.raises(SelectionError, match="outside the years 1 to 9999"):
+        utc(moment.replace(tzinfo=timezone(timedelta(hours=hours))))
 
 
 def test_a_moment_with_a_zone_is_brought_to_utc() -> None:

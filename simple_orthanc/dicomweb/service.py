@@ -43,14 +43,20 @@ class Service:
         self,
         transport: Transport,
         *,
-        qido_prefix: str = "",
-        wado_prefix: str = "",
-        stow_prefix: str = "",
-        delete_prefix: str = "",
+        qido_prefix: str | None = "",
+        wado_prefix: str | None = "",
+        stow_prefix: str | None = "",
+        delete_prefix: str | None = "",
     ) -> None:
         self._transport = transport
         prefixes = {"qido": qido_prefix, "wado": wado_prefix, "stow": stow_prefix, "delete": delete_prefix}
-        self._prefixes = {name: prefix.strip("/") for name, prefix in prefixes.items()}
+        for name, prefix in prefixes.items():
+            if not isinstance(prefix, str | None):
+                raise TransportError(
+                    f"{name}_prefix is {prefix!r}; give the part of the path that this service has beyond the others, "
+                    f'as in {name}_prefix="rs", or leave it out.'
+                )
+        self._prefixes = {name: (prefix or "").strip("/") for name, prefix in prefixes.items()}
         # What the server took last time, by what was wanted.
         self._taken: dict[tuple[str, ...], str] = {}
         self._undoes_escapes: bool | None = None

@@ -177,7 +177,13 @@ class Rest:
     def _send(self, method: str, path: str, params: dict[str, Any], body: Any, idempotent: bool | None = None) -> Any:
         headers = {}
         if body is not None and not isinstance(body, (bytes, str)) and not hasattr(body, "read"):
-            body, headers = json.dumps(body), {"Content-Type": "application/json"}
+            try:
+                body, headers = json.dumps(body), {"Content-Type": "application/json"}
+            except (TypeError, ValueError) as error:
+                raise TransportError(
+                    f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, texts, numbers, True, "
+                    f"False and None; bytes, a text and an open file are sent as they are."
+                ) from None
         answer = self._transport.request(
             method, path, params=params or None, data=body, headers=headers, idempotent=idempotent
         )

@@ -46,7 +46,7 @@ class ChangingSession(Session):
 
         Parameters
         ----------
-        file : str, Path, bytes, or list of these
+        file : str, Path, bytes, a file open for reading bytes, or list of these
             The members of a zip are uploaded one by one.
         test_dicom : bool
             Look at each file first, and send only what is DICOM; False leaves that to the server.

@@ -199,6 +199,11 @@ def _url(host: str | None, port: int | None) -> tuple[str, bool]:
     """Make the URL; True says that it came from the environment."""
     if host is None and port is None and os.environ.get("ORTHANC_URL"):
         return os.environ["ORTHANC_URL"], True
+    if not isinstance(host, str | None):
+        raise SelectionError(
+            f'host is of type {type(host).__name__}; give a name or an address, Orthanc("127.0.0.1"), or a whole URL, '
+            f'Orthanc("https://pacs.example.org/orthanc").'
+        )
     host = host or "127.0.0.1"
     if "://" in host:
         if port is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -25,6 +25,7 @@ from simple_orthanc.dicom_files import (
 )
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.long_files import LongFile, read_file, read_member
+from simple_orthanc.paths import path_text
 from simple_orthanc.workers import map_ordered
 
 if TYPE_CHECKING:
@@ -69,28 +70,33 @@ def report_table(reports: Iterable[Report]) -> pd.DataFrame:
 
 
 def jobs_for(what: Any) -> Iterator[Pending]:
-    """Give the jobs of what a user handed over: a path, a list of paths, a zip, or the bytes of a file."""
+    """Give the jobs of what a user handed over: a path, a list of paths, a zip, bytes, or a file that is open."""
     if isinstance(what, (bytes, bytearray, memoryview)):
         content = bytes(what)
         yield from _jobs_in_bytes(None, content)
     elif isinstance(what, (str, os.PathLike)):
-        path = Path(os.fspath(what)).expanduser()
+        path = Path(path_text(what, 'upload_file("image.dcm")')).expanduser()
         if path.is_dir():
             yield Report(str(path), status="skipped", message="a folder: upload_folder uploads what is in it")
         else:
             yield from _jobs_in_file(path)
     elif isinstance(what, Dataset):
         raise SelectionError("upload_file takes files; upload_dataset takes a pydicom Dataset.")
-    elif isinstance(what, Iterable):
+    elif callable(getattr(what, "read", None)):
+        yield from _jobs_in_stream(what)
+    elif isinstance(what, Iterable) and not isinstance(what, Mapping):
         for item in what:
             yield from jobs_for(item)
     else:
-        raise SelectionError(f"upload_file takes a path, a list of paths, or bytes, not a {type(what).__name__}.")
+        raise SelectionError(
+            f"upload_file takes a path, a list of paths, or bytes, not a {type(what).__name__}. For one file: "
+            f'upload_file("image.dcm"); for several: upload_file(["first.dcm", "second.dcm"]).'
+        )
 
 
 def jobs_in_folder(folder: str | os.PathLike[str], recursive: bool) -> Iterator[Pending]:
     """Give the jobs of a folder, in the order of names; folders that are not entered are reported."""
-    top = Path(os.fspath(folder)).expanduser()
+    top = Path(path_text(folder, 'upload_folder("scans")')).expanduser()
     if not top.is_dir():
         raise SelectionError(f"{top} is not a folder. upload_file uploads a single file.")
     for met in walk(str(top), recursive):
@@ -116,6 +122,24 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
         yield from _jobs_in_zip(str(path), path)
     else:
         yield Job(str(path), None, lambda: read_file(path))
+
+
+def _jobs_in_stream(stream: Any) -> Iterator[Pending]:
+    """Give the jobs of a file that is open; as an iterable it would fall apart at what look like ends of lines."""
+    name = getattr(stream, "name", None)
+    path = str(name) if isinstance(name, (str, os.PathLike)) else None
+    try:
+        # To read a text would already try to decode it.
+        content = None if isinstance(stream, io.TextIOBase) else stream.read()
+    except (OSError, ValueError) as error:  # a ValueError where it is closed
+        yield Report(path, status="failed", message=f"cannot be read: {error}")
+        return
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise SelectionError(
+            f'upload_file takes a file that is open for reading bytes, open({path or "image.dcm"!r}, "rb"), not a '
+            f"{type(stream).__name__} that gives text; or its path alone."
+        )
+    yield from _jobs_in_bytes(path, bytes(content))
 
 
 def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:

@@ -24,8 +24,8 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 def needs_file(tag: Tag) -> bool:
     """Say whether only the file says what a tag holds, whatever a server writes of it in JSON.
 
-    These are private tags, tags of more than one VR, binary ones, whole sequences, those about the file itself, and the
-    character set, which has changed on the way.
+    These are private tags, tags of more than one VR, binary ones, whole sequences, those about the file itself,
+    integers of 64 bits, for which Orthanc 1.13.0 writes others, and the character set, which has changed on the way.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def needs_file(tag: Tag) -> bool:
     if (
         tag.leaf == _CHARACTER_SET.leaf
         or tag.is_private
-        or tag.vr in BINARY_VRS | {"SQ", "AT"}
+        or tag.vr in BINARY_VRS | {"SQ", "AT", "SV", "UV"}
         or tag.steps[0].group in (2, 0x7FE0)
     ):
         return True

@@ -55,6 +55,7 @@ from simple_orthanc.sources.dicom_json import holds, needs_file, number_of, read
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.plain_headers import PIXELS, Scanner
+from simple_orthanc.sources.scanning import quiet
 from simple_orthanc.sources.texts import casts_doubt
 from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -129,6 +130,8 @@ _NUMBER_IN_STUDY: dict[Level, str] = {
     "series": "NumberOfStudyRelatedSeries",
     "instance": "NumberOfStudyRelatedInstances",
 }
+# What Orthanc says of how much there is in it.
+_STATISTICS: dict[Level, str] = {"study": "CountStudies", "series": "CountSeries", "instance": "CountInstances"}
 # Where Orthanc's plugin answers unless it is told otherwise.
 _ROOT_ON_ORTHANC = "dicom-web"
 
@@ -155,6 +158,7 @@ class DicomWebSource:
         self._numbers: dict[str, int] = {}
         self._unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self._studies: list[dict[str, Any]] | None = None
+        self._held: dict[Level, int] = {}
         # Whether metadata of a series, and of an instance, hold all that files do.
         self._trusts_metadata: dict[Level, bool] = {}
         self._loses_letters: bool | None = None
@@ -207,15 +211,10 @@ class DicomWebSource:
     def counts(self) -> Mapping[Level, int]:
         studies = self._all_studies()
         keys = {(text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")) for study in studies}
-        series = [number_of(study, _NUMBER_IN_STUDY["series"]) for study in studies]
-        instances = [number_of(study, _NUMBER_IN_STUDY["instance"]) for study in studies]
-        counted = {
-            "series": None if None in series else sum(number or 0 for number in series),
-            "instance": None if None in instances else sum(number or 0 for number in instances),
-        }
         levels: tuple[Level, ...] = ("series", "instance")
+        counted = {level: self._sum(level) for level in levels}
         for level in levels:
-            if counted[level] is None or len(keys) < len(studies):
+            if counted[level] is None or len(keys) < len(studies) or self._is_contradicted():
                 counted[level] = len({row.key for row in self.listing(level)})
         return {
             "patient": len({patient for patient, _ in keys}),
@@ -243,27 +242,53 @@ class DicomWebSource:
     def _all_studies(self) -> list[dict[str, Any]]:
         if self._studies is None:
             self._studies = list(self._search("study", {}))
-            self._warn_if_cut(len(self._studies))
+            self._held = self._statistics() if self._studies else {}
+            self._warn_if_cut()
         return self._studies
 
-    def _warn_if_cut(self, found: int) -> None:
-        """Ask an Orthanc how many studies it holds: before 1.12 its plugin hides what is beyond LimitFindResults."""
+    def _statistics(self) -> dict[Level, int]:
+        """Ask an Orthanc how much it holds; nothing where that is no Orthanc, or does not say it."""
         url, root = self.transport.url, self._root
         if not root:
             url, _, root = url.rpartition("/")
-        if root != _ROOT_ON_ORTHANC or not found:
-            return
+        if root != _ROOT_ON_ORTHANC:
+            return {}
         held: object = None
         # Another kind of server, or a user who may not ask this.
         with suppress(OrthancError):
             held = self.transport.json("GET", f"{url}/statistics")
-        counted = held.get("CountStudies") if isinstance(held, Mapping) else None
-        if isinstance(counted, int) and counted > found:
+        counts = {level: held.get(name) if isinstance(held, Mapping) else None for level, name in _STATISTICS.items()}
+        return {level: count for level, count in counts.items() if isinstance(count, int)}
+
+    def _hides_studies(self) -> bool:
+        return self._held.get("study", 0) > len(self._studies or ())
+
+    def _warn_if_cut(self) -> None:
+        """Warn of what an Orthanc hides: before 1.12 its plugin hides what is beyond LimitFindResults."""
+        if self._hides_studies():
+            own = self.transport.url if self._root else self.transport.url.rpartition("/")[0]
             warnings.warn(
-                f"{self.description} shows {found} studies, and its Orthanc holds {counted}: what LimitFindResults in "
-                f"its configuration hides is not found here. Orthanc({url!r}) finds all.",
+                f"{self.description} shows {len(self._studies or ())} studies, and its Orthanc holds "
+                f"{self._held['study']}: what LimitFindResults in its configuration hides is not found here. "
+                f"Orthanc({own!r}) finds all.",
                 stacklevel=stacklevel(),
             )
+
+    def _sum(self, level: Level) -> int | None:
+        """Add up what the studies say of how much is in them; None: not all say it."""
+        numbers = [number_of(study, _NUMBER_IN_STUDY[level]) for study in self._all_studies()]
+        return None if None in numbers else sum(number or 0 for number in numbers)
+
+    def _is_contradicted(self) -> bool:
+        """Say whether the server itself holds another number of objects than its studies say.
+
+        Orthanc's plugin 1.7 says of a study what one of its files says, if that says anything of such numbers.
+        """
+        for level in _NUMBER_IN_STUDY:
+            told, held = self._sum(level), self._held.get(level)
+            if told is not None and held is not None and (told > held or (told < held and not self._hides_studies())):
+                return True
+        return False
 
     def listing(self, level: Level) -> Iterator[Row]:
         if level == "study":
@@ -278,16 +303,17 @@ class DicomWebSource:
         rows = list(self._below_each(level, list(self.listing(above))))
         if len(rows) < told:
             warnings.warn(
-                f"The studies of {self.description} say that they hold {told} objects of level {level}, and "
-                f"{len(rows)} are shown: what a limit of the server hides is not found here.",
+                f"{self.description} says that it holds {told} objects of level {level}, and shows {len(rows)}: what a "
+                f"limit of the server hides is not found here.",
                 stacklevel=stacklevel(),
             )
         yield from rows
 
     def _told(self, level: Level) -> int:
-        """Say how much there is at a level by what the studies say of themselves; 0 where they say nothing."""
-        told = [number_of(study, _NUMBER_IN_STUDY[level]) for study in self._all_studies()]
-        return 0 if None in told else sum(number or 0 for number in told)
+        """Say how much there is at a level by what the studies say of themselves; 0 where nobody says it."""
+        if self._is_contradicted():
+            return 0 if self._hides_studies() else self._held[level]
+        return self._sum(level) or 0
 
     def _across(self, level: Level, filters: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """Search a level of the whole archive; None: this server cannot, or does not say what lies in what."""
@@ -355,13 +381,34 @@ class DicomWebSource:
         # One UID under two patients is asked for once.
         keys = list({Key.parse(row.key)._replace(patient=""): None for row in parents})
 
-        def ask(parent: Key) -> list[dict[str, Any]]:
-            with suppress(NotFoundError):
-                return list(self._search(level, {}, parent))
-            return []
+        ask = partial(self._listed_in, level)
+        for parent, (answers, is_searched) in zip(
+            keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True
+        ):
+            rows = self._to_rows(level, answers, parent, is_searched=is_searched)
+            yield from (row for row in rows if row.parent in wanted)
 
-        for parent, answers in zip(keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True):
-            yield from (row for row in self._to_rows(level, answers, parent) if row.parent in wanted)
+    def _listed_in(self, level: Level, parent: Key, limit: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+        """List what lies in a study or series, and say whether a search gave it; what is gone has nothing in it.
+
+        Where the server cannot search there, its metadata say what there is: Orthanc's plugin 1.20 and 1.24 answer 400
+        to every search that meets a long text inside RequestAttributesSequence, and to these of nothing else.
+        """
+        try:
+            return list(self._search(level, {}, parent, limit)), True
+        except NotFoundError:
+            return [], True
+        except ServerError as error:
+            if error.status not in _CANNOT_SEARCH and error.status < 500:
+                raise
+            try:
+                if parent.series:
+                    metadata = self.rest.retrieve_series_metadata(parent.study, parent.series)
+                else:
+                    metadata = self.rest.retrieve_study_metadata(parent.study)
+            except OrthancError:
+                raise error from None
+        return _first_of_each(level, metadata), False
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         wanted = set(keys)
@@ -388,7 +435,14 @@ class DicomWebSource:
 
     # From answers to rows
 
-    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]], inside: Key | None = None) -> list[Row]:
+    def _to_rows(
+        self,
+        level: Level,
+        answers: Iterable[Mapping[str, Any]],
+        inside: Key | None = None,
+        *,
+        is_searched: bool = True,
+    ) -> list[Row]:
         listed = list(answers)
         rows: list[Row] = []
         given: set[str] = set()
@@ -404,8 +458,11 @@ class DicomWebSource:
                     values[tag.name] = value
                 if not sure:
                     unsure.add(tag.name)
-                if holds(answer, tag):
+                if is_searched and holds(answer, tag):
                     given.add(tag.name)
+            if not is_searched:
+                # A server may be told to keep less in metadata, and these say nothing of what its searches give.
+                unsure.update(tag.name for tag in BY_NUMBER[level].values() if tag.name not in values)
             doubt = level == "study" and casts_doubt(values)
             if doubt or self._has_lost_letters(answer):
                 unsure.update(text for text in _TEXTS[level] if not _is_plain_identifier(text, values))
@@ -579,15 +636,15 @@ class DicomWebSource:
             try:
                 answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
             except ServerError as error:
-                if error.status not in _CANNOT_SEARCH:
+                if error.status not in _CANNOT_SEARCH and error.status < 500:
                     raise
                 answers = []
             if not all(text_of(answer, "SeriesInstanceUID") for answer in answers) or not answers:
                 # The standard does not ask for searching the instances of a whole study.
-                series = self._keys("series", list(self._search("series", {}, key, 1)), key)
+                series = self._keys("series", self._listed_in("series", key, 1)[0], key)
                 return self._first_instance(series[0]) if series and series[0] else None
         else:
-            answers = list(self._search("instance", {}, key, None if self._stands_twice(key) else 1))
+            answers, _ = self._listed_in("instance", key, None if self._stands_twice(key) else 1)
         found = [each for each in self._keys("instance", answers, key) if each and each.patient == key.patient]
         return found[0] if found else None
 
@@ -622,9 +679,10 @@ class DicomWebSource:
             if from_files:
                 doubtful.setdefault(key, []).extend(from_files)
         headers = map_ordered(self.header, list(doubtful), total=len(doubtful), label="reading headers")
-        for (key, lacking), header in zip(doubtful.items(), headers, strict=True):
-            for tag in lacking:
-                columns[tag.name][key] = read_value(header, tag)
+        with quiet():
+            for (key, lacking), header in zip(doubtful.items(), headers, strict=True):
+                for tag in lacking:
+                    columns[tag.name][key] = read_value(header, tag)
         return columns
 
     def _of_series(self, name: str, tags: Sequence[Tag]) -> list[tuple[str, Tag, Value, bool]]:
@@ -652,7 +710,8 @@ class DicomWebSource:
         """
         if level not in self._trusts_metadata and answers:
             first = answers[0]
-            header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
+            with quiet():
+                header = self.header(str(series._replace(instance=text_of(first, "SOPInstanceUID"))))
             in_file = {f"{int(tag):08X}" for tag in header.keys() if tag.element and tag not in PIXELS}  # noqa: SIM118
             self._trusts_metadata[level] = in_file <= set(first)
         return self._trusts_metadata.get(level, True)
@@ -792,6 +851,15 @@ class DicomWebSource:
 def _answered(row: Row, found: Mapping[str, Value]) -> Row:
     values = {name: value for name, value in found.items() if value is not None}
     return replace(row, values={**row.values, **values}, unanswered=frozenset())
+
+
+def _first_of_each(level: Level, metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the metadata of one instance for each object of a level, without what files say of numbers of others."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in metadata:
+        first.setdefault((text_of(answer, "PatientID"), text_of(answer, UID_TAGS[level])), answer)
+    counts = {f"{parse_tag(name).steps[0].number:08X}" for name in _NUMBER_OF_CHILDREN.values()}
+    return [{name: value for name, value in answer.items() if name not in counts} for answer in first.values()]
 
 
 def _is_plain_identifier(name: str, values: Mapping[str, Value]) -> bool:

@@ -31,6 +31,7 @@ from simple_orthanc.dicom_files import BEGINNING, PassedBy, is_dicomdir, is_zip,
 from simple_orthanc.display import stacklevel
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.levels import Level
+from simple_orthanc.paths import path_text
 from simple_orthanc.sources.base import Changes, Found, Revision, Row
 from simple_orthanc.sources.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder_cache import FolderCache, cache_folder
@@ -84,7 +85,7 @@ class FolderSource:
         recursive: bool = True,
         cache: str | os.PathLike[str] | Literal[False] | None = None,
     ) -> None:
-        self._given = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        self._given = os.path.abspath(os.path.expanduser(path_text(path, 'Folder("scans")')))
         self._listing = _kind(self._given) == "DICOMDIR"
         self._recursive = recursive or self._listing
         top = os.path.dirname(self._given) if self._listing else self._given

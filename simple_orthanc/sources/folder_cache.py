@@ -21,12 +21,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from simple_orthanc.paths import path_text
 from simple_orthanc.sources.catalogue import TAGS, Item
 
 VARIABLE = "SIMPLE_ORTHANC_CACHE"
 
 # To be raised when the same file is read otherwise than before.
-_FORMAT = 1
+_FORMAT = 2
 _SECONDS_KEPT = 90 * 24 * 3600
 
 
@@ -49,7 +50,10 @@ def cache_folder(given: str | os.PathLike[str] | Literal[False] | None) -> Path 
         given = False if given == "" else given
     try:
         if given is not None:
-            return None if given is False else Path(given).expanduser().absolute() / "simple_orthanc"
+            if given is False:
+                return None
+            folder = path_text(given, 'cache="caches", or cache=False for none')
+            return Path(folder).expanduser().absolute() / "simple_orthanc"
         if sys.platform == "win32":
             base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
         elif sys.platform == "darwin":

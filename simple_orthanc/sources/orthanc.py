@@ -41,6 +41,7 @@ from simple_orthanc.sources.feed import count_all, read_changes, read_last
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.parts import read_header
 from simple_orthanc.sources.plain_headers import Scanner
+from simple_orthanc.sources.scanning import quiet
 from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.transport import Transport
@@ -73,6 +74,15 @@ _CONTENT: dict[Level, list[str]] = {
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
+# What a find answers out of what the server knows, or not at all, and never from the file: InstanceAvailability,
+# ModalitiesInStudy, SOPClassesInStudy, and how many there are of what.
+_COMPUTED = frozenset(
+    {
+        *("0008,0056", "0008,0061", "0008,0062"),
+        *("0020,1200", "0020,1202", "0020,1204", "0020,1206", "0020,1208", "0020,1209"),
+    }
+)
+_PATIENT_ID = parse_tag("PatientID")
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 # A letter that the server folds away leaves nothing behind, so that not even "?" would find it.
 _SAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
@@ -363,12 +373,14 @@ class OrthancSource:
         """Choose the cheapest way that gives the same value as reading the file would."""
         outermost, vr = tag.steps[0], tag.vr
         ambiguous = not tag.is_private and " or " in _dictionary_vr(tag)
-        if tag.is_private or ambiguous or vr in BINARY_VRS | {"SQ", "AT"} or outermost.group in (2, 0x7FE0):
+        # Before 1.13.0 the 64-bit integers are null in every answer.
+        if tag.is_private or ambiguous or vr in BINARY_VRS | {"SQ", "AT", "SV", "UV"} or outermost.group in (2, 0x7FE0):
             return "header"
         number = f"{outermost.group:04x},{outermost.element:04x}"
         capabilities = self.rest.capabilities
         # A tag that the server keeps at another level would be answered from the database, for one instance.
-        return "find" if capabilities.extended_find and number not in capabilities.main_tags else "json"
+        is_answered_otherwise = number in capabilities.main_tags or number in _COMPUTED
+        return "json" if is_answered_otherwise or not capabilities.extended_find else "find"
 
     def _fill_by_find(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], series: Sequence[Row]) -> None:
         # Attachments are not used: asking for them makes the server read its database in one pass, ten times faster.
@@ -428,9 +440,10 @@ class OrthancSource:
 
     def _fill_by_header(self, columns: dict[str, dict[str, Value]], tags: Sequence[Tag], keys: Sequence[str]) -> None:
         headers = map_ordered(self.header, keys, total=len(keys), label="reading headers")
-        for key, header in zip(keys, headers, strict=True):
-            for tag in tags:
-                columns[tag.name][key] = read_value(header, tag)
+        with quiet():
+            for key, header in zip(keys, headers, strict=True):
+                for tag in tags:
+                    columns[tag.name][key] = read_value(header, tag)
 
     def resolve(self, text: str) -> list[Found]:
         found: list[Found] = []
@@ -441,7 +454,26 @@ class OrthancSource:
                 except NotFoundError:
                     continue
                 found.append(Found("Orthanc id", level, text))
-        answers = self.transport.json("POST", "/tools/lookup", data=text.encode(), idempotent=True)
+        if "*" in text or "?" in text:
+            # The lookup refuses wildcards; no UID holds them, and a PatientID may.
+            for row in self.search("study", _PATIENT_ID, (text,)):
+                if row.values.get(_PATIENT_ID.name) == (text,):
+                    found.append(Found(_PATIENT_ID.name, "patient", row.parent))
+        else:
+            found += self._looked_up(text)
+        # The lookup does not know accession numbers.
+        accession = parse_tag("AccessionNumber")
+        for row in self.search("study", accession, (text,)):
+            if row.values.get(accession.name) == (text,):
+                found.append(Found(accession.name, "study", row.key))
+        return list(dict.fromkeys(found))
+
+    def _looked_up(self, text: str) -> Iterator[Found]:
+        try:
+            content = text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair stands in no text that was decoded
+            return
+        answers = self.transport.json("POST", "/tools/lookup", data=content, idempotent=True)
         levels = {name: level for level, name in ORTHANC_LEVEL.items()}
         for answer in answers:
             level = levels[answer["Type"]]
@@ -449,13 +481,7 @@ class OrthancSource:
             for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
                 # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
-                    found.append(Found(keyword, level, answer["ID"]))
-        # The lookup does not know accession numbers.
-        accession = parse_tag("AccessionNumber")
-        for row in self.search("study", accession, (text,)):
-            if row.values.get(accession.name) == (text,):
-                found.append(Found(accession.name, "study", row.key))
-        return list(dict.fromkeys(found))
+                    yield Found(keyword, level, answer["ID"])
 
     def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         if kind == "label":

@@ -269,9 +269,7 @@ def _values(elements: dict[int, tuple[str | None, bytes]], syntax: _Syntax, want
         written, content = found
         vr = tag.vr if written is None or (written == "UN" and tag.vr in PLAIN_VRS) else written
         value: Value
-        if vr in PLAIN_VRS:
-            value = from_text(content.decode("latin-1"), vr)
-        elif plain and vr in TEXT_VRS and content.isascii() and b"\x1b" not in content:
+        if (vr in PLAIN_VRS or (plain and vr in TEXT_VRS)) and content.isascii() and b"\x1b" not in content:
             value = from_text(content.decode("ascii"), vr)
         else:
             others.append(tag)

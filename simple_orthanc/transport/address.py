@@ -252,6 +252,11 @@ class _Headers(dict[str, str]):
 
 
 def _checked(headers: Mapping[Any, Any]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise TransportError(
+            f"headers is of type {type(headers).__name__}; give a dict of names and values, as in "
+            f'headers={{"X-Name": "value"}}.'
+        )
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TransportError(f"The header {name!r} has a value of type {type(value).__name__}; give strings.")

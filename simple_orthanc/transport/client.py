@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -101,6 +103,8 @@ class Transport:
         http: Session | None = None,
         pool_size: int = 16,
     ) -> None:
+        if http is not None and not isinstance(http, Session):
+            raise TransportError(f"http is of type {type(http).__name__}; give a requests.Session(), or leave it out.")
         address = parse_address(url)
         if address.user is not None and auth is None and token is None:
             auth = (address.user, address.password or "")
@@ -368,6 +372,8 @@ class Transport:
         timeout: Timeout | None,
         idempotent: bool | None,
     ) -> Request:
+        if not isinstance(path, str):
+            raise TransportError(f"The path {path!r} is no text; give that of a resource, as in '/system'.")
         if isinstance(data, (bytearray, memoryview)):
             data = bytes(data)
         elif isinstance(data, str):
@@ -384,9 +390,13 @@ class Transport:
 
     def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
         times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
-        if len(times) != 2 or any(time is not None and not time > 0 for time in times):
+        if len(times) != 2 or not all(map(_is_time, times)):
             raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(5, 300) or timeout=60.")
         return (times[0], times[1])
+
+
+def _is_time(seconds: object) -> bool:
+    return seconds is None or (isinstance(seconds, Real) and 0 < float(seconds) < math.inf)
 
 
 def _save(part: Path, response: Response) -> None:

@@ -51,7 +51,17 @@ def test_two_meanings_are_refused(filled: Orthanc) -> None:
     assert filled.select(PatientID="p1").instance_count == 2
 
 
-@pytest.mark.parametrize("text", ["p3", "1.2.99", "", "nothing", "x%1", "%", "x_a"])
+@pytest.mark.parametrize("text", ["P*1", "a?", "**"])
+def test_a_star_in_an_identifier_is_a_star(empty_server: LocalOrthanc, orthanc: Orthanc, text: str) -> None:
+    other = {"StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.4.1"}
+    store(empty_server, simple_file(1, PatientID=text), simple_file(2, PatientID="Px1", AccessionNumber="ab", **other))
+    assert orthanc.select(text).get_dicom_tag("PatientID") == [text]
+    store(empty_server, simple_file(3, PatientID="p3", AccessionNumber=text, StudyInstanceUID="1.2.5"))
+    with pytest.raises(AmbiguousSelectionError, match="2 meanings"):
+        orthanc.refresh().reset().select(text)
+
+
+@pytest.mark.parametrize("text", ["p3", "1.2.99", "", "nothing", "x%1", "%", "x_a", "P*", "1.2.?", "a\\b", "\udc80"])
 def test_no_meaning_is_refused(filled: Orthanc, text: str) -> None:
     with pytest.raises(SelectionError, match=r"select\(PatientName="):
         filled.select(text)

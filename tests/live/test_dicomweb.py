@@ -12,6 +12,7 @@ from archives import LEVELS, archives, header_of, simple_file, store
 from conftest import MakeServer, empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
 from pydicom.data import get_charset_files
 from test_pydicom_files import FILES, shipped
 from test_queries import PHASES, asked, assert_selected
@@ -130,6 +131,21 @@ def test_metadata_of_which_something_was_left_out_are_not_believed(make_server: 
     assert session.table("KVP", "AcquisitionComments", level="instance").KVP.tolist() == [80.0] * 4
 
 
+def test_one_study_that_cannot_be_searched_leaves_the_archive_listable(empty_server: LocalOrthanc) -> None:
+    request = Dataset()
+    request.add_new("ReasonForTheRequestedProcedure", "LO", "see the notes")
+    request.add_new("RequestedProcedureComments", "LT", "x" * 300)
+    odd = {"StudyInstanceUID": "1.2.3.9", "SeriesInstanceUID": "1.2.3.9.1", "PatientID": "p9"}
+    for number in (1, 2):
+        tags = {"SeriesDescription": "odd", "InstanceNumber": number, "RequestAttributesSequence": [request]}
+        store(empty_server, simple_file(number, **odd, **tags))
+    store(empty_server, simple_file(3, SeriesDescription="even"))
+    session = over_dicomweb(empty_server)
+    table = session.table("SeriesDescription", "instance_count")
+    assert sorted(table.itertuples(index=False, name=None)) == [("even", 1), ("odd", 2)]
+    assert session.select(SeriesDescription="odd", InstanceNumber=2).instance_count == 1
+
+
 def test_letters_that_a_search_cannot_write_are_not_lost(empty_server: LocalOrthanc) -> None:
     names = {
         "Διονυσιος": "ISO_IR 126",
@@ -232,6 +248,21 @@ def test_nothing_is_hidden_by_a_limit_in_silence(make_server: MakeServer, studie
         assert re.search("holds? 9", str(told[0].message))
     else:
         assert not told
+
+
+@pytest.mark.parametrize("said", [0, 1, 77])
+def test_what_a_file_says_of_the_number_of_others_is_not_believed(empty_server: LocalOrthanc, said: int) -> None:
+    numbers = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances")
+    for number in range(4):
+        series = {"SeriesInstanceUID": f"1.2.3.4.{number % 2}", **dict.fromkeys(numbers, said)}
+        store(empty_server, simple_file(number, **series))
+    store(empty_server, simple_file(5, StudyInstanceUID="1.2.4", SeriesInstanceUID="1.2.4.1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with over_dicomweb(empty_server) as archive:
+            assert (archive.study_count, archive.series_count, archive.instance_count) == (2, 3, 5)
+            assert archive.table("instance_count").instance_count.tolist() == [2, 2, 1]
+            assert archive.select(StudyInstanceUID="1.2.3").instance_count == 4
 
 
 def test_a_server_that_says_nothing_of_itself_is_asked_no_further(empty_server: LocalOrthanc) -> None:

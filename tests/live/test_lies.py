@@ -178,6 +178,36 @@ def test_texts_that_the_server_cannot_decode(
     assert orthanc.reset().verify_index().empty
 
 
+@pytest.mark.parametrize("character_set", ["ISO IR 100", "ISO_IR 203", "LATIN-1   ", "\\ISO-IR100"])
+def test_texts_of_a_file_keep_the_letters_of_a_character_set_the_server_does_not_know(
+    empty_server: LocalOrthanc, orthanc: Orthanc, character_set: str
+) -> None:
+    content = simple_file(1, SpecificCharacterSet="ISO_IR 100", ImageComments="é x", OperatorsName="Müller")
+    store(empty_server, content.replace(b"ISO_IR 100", character_set.encode()))
+    for session in (orthanc, orthanc.dicomweb):
+        assert session.table("ImageComments", level="instance").ImageComments.tolist() == ["é x"]
+        assert session.select(ImageComments="é*").instance_count == 1
+
+
+def test_what_the_server_computes_is_not_what_the_files_say(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    class_uid = "1.2.840.10008.5.1.4.1.1.2"
+    said = {"InstanceAvailability": "NEARLINE", "NumberOfSeriesRelatedInstances": 77, "ModalitiesInStudy": ["CT", "SR"]}
+    said |= {"SOPClassesInStudy": class_uid, "NumberOfStudyRelatedSeries": 78}
+    store(empty_server, simple_file(1, **said), simple_file(2))
+    table = orthanc.table(*said, level="instance")
+    assert table.iloc[0].tolist() == ["NEARLINE", 77, ("CT", "SR"), (class_uid,), 78]
+    assert table.iloc[1].isna().all()
+    assert orthanc.select(InstanceAvailability="NEARLINE").instance_count == 1
+
+
+def test_integers_of_64_bits_are_whole(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    values = {"SelectorSVValue": -(2**63), "SelectorUVValue": 2**53 + 1}
+    store(empty_server, simple_file(1, **values))
+    for session in (orthanc, orthanc.dicomweb):
+        for name, value in values.items():
+            assert session.get_dicom_tag(name) == [(value,)]
+
+
 # Where the index itself is wrong
 
 
