@@ -80,7 +80,7 @@ class Folder(Session):
         # What is changed from now on is what `refresh` has to find.
         self._index.counts()
         if selection:
-            self.selection = dict(selection)
+            self.selection = selection
 
     @property
     def files(self) -> pd.DataFrame:
