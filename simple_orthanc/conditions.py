@@ -460,10 +460,7 @@ def _convert(vr: str, value: Any) -> Comparable | None:
         return _time(value)
     if vr == "DT":
         if isinstance(value, datetime):
-            try:
-                return utc(value)
-            except OverflowError:  # in UTC it would lie before the first year, or after the last
-                return None
+            return utc(value)
         return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
     return None
 
