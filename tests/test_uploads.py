@@ -24,7 +24,7 @@ from pydicom.filewriter import write_dataset
 
 from simple_orthanc import long_files
 from simple_orthanc.dicom_files import dataset_bytes
-from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, TransportError
+from simple_orthanc.errors import NotFoundError, RequestTimeout, SelectionError, ServerError, TransportError
 from simple_orthanc.long_files import LongFile
 from simple_orthanc.session import uploads
 from simple_orthanc.session.uploads import (
@@ -628,32 +628,30 @@ def test_a_long_file_is_sent_again_from_its_beginning(tmp_path: Path) -> None:
     assert server.received == [FILE, FILE]
 
 
-@pytest.mark.usefixtures("_long")
-def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> None:
-    path = tmp_path / "long"
+def shortened(folder: Path) -> Job:
+    """Give the job of a long file that becomes shorter once it has been opened."""
+    path = folder / "long"
     path.write_bytes(FILE)
     (job,) = jobs_for(path)
     assert isinstance(job, Job)
     content = job.read()
     path.write_bytes(FILE[:200])
-    report = one(Server().run([Job(job.path, None, lambda: content)]))
+    return Job(job.path, None, lambda: content)
+
+
+@pytest.mark.usefixtures("_long")
+def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> None:
+    report = one(Server().run([shortened(tmp_path)]))
     assert (report.status, report.message) == ("failed", "cannot be read: it has become shorter")
 
 
 @pytest.mark.usefixtures("_long")
 def test_a_long_file_that_can_only_be_sent_as_a_whole_is_a_row_where_it_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "long"
-    path.write_bytes(FILE)
-    (job,) = jobs_for(path)
-    assert isinstance(job, Job)
-    content = job.read()
-    path.write_bytes(FILE[:200])
-
     def store(file: bytes | LongFile) -> tuple[str, str]:
         return "Success", str(len(file if isinstance(file, bytes) else file.whole()))
 
     server = Server()
-    pending = [Job(job.path, None, lambda: content), Job(None, None, lambda: OTHER)]
+    pending = [shortened(tmp_path), Job(None, None, lambda: OTHER)]
     reports = Uploader(store, server.checksum, server.alive).run(pending, True)
     assert [report.status for report in reports] == ["failed", "stored"]
     assert reports[0].message == "cannot be read: it has become shorter"
@@ -675,3 +673,14 @@ def test_a_long_file_that_is_gone_before_it_is_compared_is_stored_already(tmp_pa
     assert report.status == "already stored"
     assert report.message.startswith("not compared with what the server holds: ")
     assert "No such file" in report.message
+
+
+def test_a_server_that_is_silent_when_asked_for_its_checksum_ends_the_upload() -> None:
+    server = Server()
+    assert one(server.upload(FILE)).status == "stored"
+
+    def checksum(key: str) -> str | None:
+        raise RequestTimeout("no answer")
+
+    with pytest.raises(TransportError, match="no answer"):
+        Uploader(server.store, checksum, server.alive).run(jobs_for(FILE), True)

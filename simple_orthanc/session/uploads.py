@@ -302,11 +302,14 @@ class Uploader:
             return replace(report, message=f"the server answered {word!r}")
         try:
             held = self._checksum(key)
+        except ServerError as error:
+            # A server may be told to keep no checksums.
+            message = f"not compared with what the server holds: {error.details or error.message}"
+            return replace(report, status="already stored", message=message)
+        try:
             is_held = held is None or held == _md5(content)
-        except (ServerError, OSError) as error:
-            # A server may be told to keep no checksums, and the file may be gone meanwhile.
-            reason = (error.details or error.message) if isinstance(error, ServerError) else error
-            message = f"not compared with what the server holds: {reason}"
+        except OSError as error:  # the file is gone meanwhile
+            message = f"not compared with what the server holds: {error}"
             return replace(report, status="already stored", message=message)
         if is_held:
             return replace(report, status="already stored")
