@@ -21,7 +21,7 @@ from benchmarks.archive import Archive
 from benchmarks.images import Images
 from benchmarks.wire import Wire, store
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local.server import LocalOrthanc
 
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
 WANTED = ("1.10", "1.12", "1.13")

@@ -10,7 +10,7 @@ The one line that does the whole job::
 
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.conditions import exact, label, like, metadata, tag
+from simple_orthanc.concurrency.threads import show_progress
 from simple_orthanc.errors import (
     AmbiguousSelectionError,
     AuthenticationError,
@@ -32,17 +32,17 @@ from simple_orthanc.errors import (
     UnsupportedError,
     VolumeError,
 )
-from simple_orthanc.query import Condition
+from simple_orthanc.selection.conditions import Condition
+from simple_orthanc.selection.criteria import exact, label, like, metadata, tag
 from simple_orthanc.session import Orthanc, Session
-from simple_orthanc.workers import show_progress
 
 if TYPE_CHECKING:
-    from simple_orthanc.geometry import Geometry
-    from simple_orthanc.local import LocalOrthanc
+    from simple_orthanc.local.server import LocalOrthanc
+    from simple_orthanc.pixels.suv import SuvRecord
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.folder import Folder
-    from simple_orthanc.suv import SuvRecord
-    from simple_orthanc.volume import Volume
+    from simple_orthanc.volume.geometry import Geometry
+    from simple_orthanc.volume.volume import Volume
 
 __version__ = "1.0.0"
 
@@ -89,10 +89,10 @@ __all__ = [
 _ON_DEMAND = {
     "DicomWeb": "simple_orthanc.session.dicomweb",
     "Folder": "simple_orthanc.session.folder",
-    "Geometry": "simple_orthanc.geometry",
-    "LocalOrthanc": "simple_orthanc.local",
-    "SuvRecord": "simple_orthanc.suv",
-    "Volume": "simple_orthanc.volume",
+    "Geometry": "simple_orthanc.volume.geometry",
+    "LocalOrthanc": "simple_orthanc.local.server",
+    "SuvRecord": "simple_orthanc.pixels.suv",
+    "Volume": "simple_orthanc.volume.volume",
 }
 
 

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from pydicom.data import get_testdata_file
 
 from simple_orthanc.errors import OrthancError, TransportError
-from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local.server import LocalOrthanc
 from simple_orthanc.phantom import as_bytes, ct_phantom
 
 if TYPE_CHECKING:
     from simple_orthanc.session import Orthanc, Session
-    from simple_orthanc.volume import Volume
+    from simple_orthanc.volume.volume import Volume
 
 HEADINGS = ("PatientName", "StudyDate", "Modality", "SeriesDescription", "instance_count")
 WIDTH = 120

@@ -29,6 +29,10 @@ handed to process pools and Dask workers: what an error carries beside its messa
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from types import FrameType
 from typing import Any
 
 
@@ -190,3 +194,16 @@ class PixelDecodeError(VolumeError):
 
 class SuvError(VolumeError):
     """A standardized uptake value cannot be computed: the message names the tag that is missing or unusable."""
+
+
+# Frames in these files are not the user's own.
+_INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def stacklevel() -> int:
+    """Return the stack level, for ``warnings.warn``, of the caller's line outside this package."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+        level, frame = level + 1, frame.f_back
+    return level

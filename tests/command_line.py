@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-m", "simple_orthanc")
 # The same command line, with the sessions of `stand_ins` in the place of those that it names.
-WITH_STAND_INS = (sys.executable, str(Path(__file__).with_name("stand_ins.py")))
+WITH_STAND_INS = (sys.executable, "-m", "tests.stand_ins")
 # A hanging program must fail its test, and a busy machine must not.
 PATIENCE = 120.0
 

@@ -21,8 +21,8 @@ import hypothesis
 import pytest
 
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.local import LocalOrthanc
-from simple_orthanc.local_program import find_program
+from simple_orthanc.local.program import find_program
+from simple_orthanc.local.server import LocalOrthanc
 
 if TYPE_CHECKING:
     from simple_orthanc import Orthanc

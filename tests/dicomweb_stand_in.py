@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pydicom
-from http_stand_in import Asked, StandIn, reply
-from memory_source import as_file
 from pydicom.dataset import Dataset
+
+from tests.http_stand_in import Asked, StandIn, reply
+from tests.memory_source import as_file
 
 UIDS = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}
 LEVELS = list(UIDS)

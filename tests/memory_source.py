@@ -14,10 +14,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from simple_orthanc.levels import LEVELS, Level, depth
-from simple_orthanc.sources.base import Changes, Found, Revision, Row
-from simple_orthanc.tags import Tag, parse_tag
-from simple_orthanc.values import Value, read_value
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.tags import Tag, parse_tag
+from simple_orthanc.dicom.values import Value, read_value
+from simple_orthanc.selection.source import Changes, Found, Revision, Row
 
 IDENTIFIERS: dict[Level, str] = {
     "patient": "PatientID",
@@ -81,7 +81,7 @@ def as_file(dataset: Dataset) -> bytes:
 
 
 class MemorySource:
-    """A `simple_orthanc.sources.base.Source` over datasets; see there for the methods.
+    """A `simple_orthanc.selection.source.Source` over datasets; see there for the methods.
 
     Parameters
     ----------

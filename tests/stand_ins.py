@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 import pandas as pd
 import pydicom
-from memory_source import MemorySource
 
 import simple_orthanc
 from simple_orthanc.session import Session
+from tests.memory_source import MemorySource
 
 PICTURE = b"\x89PNG a picture"
 

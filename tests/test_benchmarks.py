@@ -24,7 +24,7 @@ from benchmarks.jobs import FLOOR, OURS, Job, Place
 from benchmarks.relay import Relay
 from benchmarks.timing import Contestant, Elsewhere, SkippedError, Timing, interleaved
 from benchmarks.wire import Wire, read_files, store
-from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local.server import LocalOrthanc
 
 SMALL = Archive(300)
 # What is not the same in two archives with the same content, or not known to the stand-in.

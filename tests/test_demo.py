@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import stand_ins
-from conftest import MakeServer
 from pydicom.dataset import Dataset
 
 import simple_orthanc
 from simple_orthanc import Geometry, Volume, demo
 from simple_orthanc.phantom import CT_SPACING
+from tests import stand_ins
+from tests.conftest import MakeServer
 
 
 class PhantomFolder(stand_ins.Folder):

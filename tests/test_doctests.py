@@ -24,7 +24,17 @@ def test_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["levels", "tags", "values", "query", "conditions", "display", "session.downloads", "rest"]
+    "name",
+    [
+        "dicom.levels",
+        "dicom.tags",
+        "dicom.values",
+        "selection.conditions",
+        "selection.criteria",
+        "session.display",
+        "session.downloads",
+        "rest",
+    ],
 )
 def test_the_query_half_shows_examples(name: str) -> None:
     finder = doctest.DocTestFinder()

@@ -8,16 +8,16 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import Any
 
-from simple_orthanc import tables
 from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
 from simple_orthanc.cli.source import opened
-from simple_orthanc.display import counted
+from simple_orthanc.dicom.levels import Level, depth
+from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import EmptySelectionError, JobError, NotFoundError, SelectionError, UnsupportedError
-from simple_orthanc.levels import Level, depth
 from simple_orthanc.rest import Rest
+from simple_orthanc.selection import tables
 from simple_orthanc.session import Orthanc, Session
-from simple_orthanc.tags import parse_tag
+from simple_orthanc.session.display import counted
 
 _IDENTIFIERS: dict[str, Level] = {
     "PatientID": "patient",

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from simple_orthanc import handover, picture
 from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
-from simple_orthanc.volume import Volume
+from simple_orthanc.volume import export as handover
+from simple_orthanc.volume import plotting as picture
+from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from simple_orthanc import demo
 from simple_orthanc.cli import terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.errors import SelectionError, TransportError
-from simple_orthanc.local import LocalOrthanc
+from simple_orthanc.local.server import LocalOrthanc
 
 _GLANCE = 0.2
 

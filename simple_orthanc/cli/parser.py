@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from simple_orthanc.cli.selecting import WHERE_HELP, add_selection
 from simple_orthanc.cli.terminal import PROGRAM, one_line
-from simple_orthanc.levels import Level
+from simple_orthanc.dicom.levels import Level
 
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]

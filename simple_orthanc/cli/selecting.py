@@ -9,11 +9,11 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from simple_orthanc.conditions import exact, label, metadata, tag
+from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, parse_tag
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.query import Condition
+from simple_orthanc.selection.conditions import Condition
+from simple_orthanc.selection.criteria import exact, label, metadata, tag
 from simple_orthanc.session import Session
-from simple_orthanc.tags import DATE_VRS, NUMBER_VRS, parse_tag
 
 WHERE_HELP = """\
 A criterion is a tag, an operator and a value, in quotes where the shell would read it otherwise:

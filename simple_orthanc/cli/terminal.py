@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from simple_orthanc.concurrency.threads import Progress
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.workers import Progress
 
 PROGRAM = "simple-orthanc"
 

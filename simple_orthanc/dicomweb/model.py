@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
+from simple_orthanc.dicom.tags import BINARY_VRS, TagLike, parse_tag
 from simple_orthanc.errors import TransportError
-from simple_orthanc.tags import BINARY_VRS, TagLike, parse_tag
 
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from simple_orthanc.dicom_files import looks_like_dicom
 from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import NOT_ACCEPTABLE, PERHAPS_NOT_ACCEPTABLE, checked_media_type, resource
 from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.files.detection import looks_like_dicom
 
 DICOM_TYPE = "application/dicom"
 OCTETS = "application/octet-stream"

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicomweb.model import text, texts
 from simple_orthanc.dicomweb.service import Service, resource, warn
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
-from simple_orthanc.tags import parse_tag
 
 PAGE = 1000
 """How many results are asked for at once unless another number is given."""

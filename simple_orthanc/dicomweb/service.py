@@ -12,8 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from simple_orthanc.dicomweb import multipart
 from simple_orthanc.dicomweb.multipart import Part, read_parts
-from simple_orthanc.display import stacklevel
-from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError, stacklevel
 from simple_orthanc.transport import Answer, Stream, Transport, is_loopback
 
 T = TypeVar("T")

@@ -15,11 +15,11 @@ import pandas as pd
 import pydicom
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb.answers import Answers, read_answers, reason_text
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
+from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.transport import Answer
 
 Storable: TypeAlias = "str | os.PathLike[str] | bytes | Dataset"

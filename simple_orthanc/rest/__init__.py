@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.errors import TransportError
-from simple_orthanc.levels import LEVELS, Level
 from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import Transport
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simple_orthanc.concurrency.threads import Progress
 from simple_orthanc.errors import JobError, OrthancError
-from simple_orthanc.workers import Progress
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0

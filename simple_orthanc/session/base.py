@@ -17,21 +17,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydicom.datadict
 from pydicom.dataset import Dataset
 
-from simple_orthanc import display, tables, verification
-from simple_orthanc.conditions import condition_for, literal_where_unreadable
-from simple_orthanc.errors import AmbiguousSelectionError, EmptySelectionError, SelectionError, UnknownTagError
-from simple_orthanc.index import Index, NotKnownError
-from simple_orthanc.levels import LEVELS, Level, deepest
-from simple_orthanc.query import Both, Condition, Leaf, Not, TextIs
-from simple_orthanc.selection import Criterion, Selection, Step
+from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.dicom.levels import LEVELS, Level, deepest
+from simple_orthanc.dicom.tags import NUMBER_VRS, Tag, TagLike, parse_attribute, parse_tag
+from simple_orthanc.dicom.values import Value, comparable, shown
+from simple_orthanc.errors import (
+    AmbiguousSelectionError,
+    EmptySelectionError,
+    SelectionError,
+    UnknownTagError,
+    stacklevel,
+)
+from simple_orthanc.selection import tables, verification
+from simple_orthanc.selection.conditions import Both, Condition, Leaf, Not, TextIs
+from simple_orthanc.selection.criteria import condition_for, literal_where_unreadable
+from simple_orthanc.selection.index import Index, NotKnownError
+from simple_orthanc.selection.selection import Criterion, Selection, Step
+from simple_orthanc.selection.source import Found, Source
+from simple_orthanc.selection.tables import Columns, Varying
+from simple_orthanc.session import display
 from simple_orthanc.session.downloads import file_paths, target_folder
 from simple_orthanc.session.selection_view import SelectionView, unshared
 from simple_orthanc.session.sequences import Children, LazyVolumes
-from simple_orthanc.sources.base import Found, Source
-from simple_orthanc.tables import Columns, Varying
-from simple_orthanc.tags import NUMBER_VRS, Tag, TagLike, parse_attribute, parse_tag
-from simple_orthanc.values import Value, comparable, shown
-from simple_orthanc.workers import map_ordered, run_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
     import SimpleITK
 
     from simple_orthanc.session.reading import Reader, Units
-    from simple_orthanc.volume import Volume
+    from simple_orthanc.volume.volume import Volume
 
 Self = TypeVar("Self", bound="Session")
 
@@ -329,7 +336,7 @@ class Session:
             warnings.warn(
                 f"{text} stands {len(found)} times in the archive, under different patients or studies: they are "
                 f"{len(found)} different {found[0].level} objects, and all are selected.",
-                stacklevel=display.stacklevel(),
+                stacklevel=stacklevel(),
             )
         if pydicom.datadict.tag_for_keyword(found[0].tag) is None:
             return self._identified(found[0])
@@ -373,7 +380,7 @@ class Session:
                 warnings.warn(
                     f"Nothing is selected any more: no object satisfies {step.criterion}"
                     + (" among those selected before it." if place else "."),
-                    stacklevel=display.stacklevel(),
+                    stacklevel=stacklevel(),
                 )
         return narrowed
 
@@ -465,7 +472,7 @@ class Session:
             warnings.warn(
                 f"{parsed} differs within {differing} of {len(found)} rows of level {wanted!r}, which give None: ask "
                 f"at a deeper level.",
-                stacklevel=display.stacklevel(),
+                stacklevel=stacklevel(),
             )
         return [shown(values[0], parsed) if len(values) == 1 else None for values in found]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc import tables
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
-from simple_orthanc.index import Index
-from simple_orthanc.levels import Level
+from simple_orthanc.selection import tables
+from simple_orthanc.selection.index import Index
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.uploads import (
     Pending,

@@ -7,13 +7,13 @@ from typing import Any
 
 import requests
 
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.levels import Level
 from simple_orthanc.session.changing import ChangingSession, credentials
 from simple_orthanc.session.storing import Keeper
 from simple_orthanc.session.uploads import Uploader
-from simple_orthanc.sources.dicomweb import DicomWebSource
+from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport
 
 

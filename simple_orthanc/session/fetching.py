@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc import elements, pixels
-from simple_orthanc.assembly import Draft
-from simple_orthanc.decoding_processes import DecodingProcesses
+from simple_orthanc.concurrency.threads import Room, run_all
+from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.sources.base import Source
-from simple_orthanc.sources.parts import read_beginning, read_image
-from simple_orthanc.sources.plain_headers import Scanner
-from simple_orthanc.workers import Room, run_all
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.partial import read_beginning, read_image
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.selection.source import Source
+from simple_orthanc.volume.assembly import Draft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.session.base import Session
-from simple_orthanc.sources.folder import FolderSource
+from simple_orthanc.sources.folder.source import FolderSource
 
 if TYPE_CHECKING:
     import pandas as pd

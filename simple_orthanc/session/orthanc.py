@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from simple_orthanc import tables
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
-from simple_orthanc.levels import Level
 from simple_orthanc.rest import Rest
+from simple_orthanc.selection import tables
 from simple_orthanc.session.changing import ChangingSession, credentials
 from simple_orthanc.session.uploads import Uploader
-from simple_orthanc.sources.orthanc import OrthancSource
+from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport import Transport
 
 if TYPE_CHECKING:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc import display, pixels, stacks
-from simple_orthanc.decoding_processes import DecodingProcesses
-from simple_orthanc.errors import NoPixelDataError, VolumeError
-from simple_orthanc.frames import planes
+from simple_orthanc.concurrency.threads import run_all
+from simple_orthanc.errors import NoPixelDataError, VolumeError, stacklevel
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.pixels.suv import SUV_KINDS
+from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import Fetching
-from simple_orthanc.sources.base import Source
-from simple_orthanc.stacks import Stack
-from simple_orthanc.suv import SUV_KINDS
-from simple_orthanc.volume import Volume
-from simple_orthanc.workers import run_all
+from simple_orthanc.volume import choosing as stacks
+from simple_orthanc.volume.choosing import Stack
+from simple_orthanc.volume.planes import planes
+from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ class Reader:
         if pixelless:
             warnings.warn(
                 f"{len(pixelless)} of {len(self._keys)} series hold no images and give no volume: see volume_table().",
-                stacklevel=display.stacklevel(),
+                stacklevel=stacklevel(),
             )
         return [label for label, found in planned.items() if found not in pixelless]
 

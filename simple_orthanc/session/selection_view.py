@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from pydicom.multival import MultiValue
 
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection import Selection
-from simple_orthanc.sources.base import Source
+from simple_orthanc.selection.selection import Selection
+from simple_orthanc.selection.source import Source
 
 
 class SelectionView(dict[str, Any]):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
-    from simple_orthanc.volume import Volume
+    from simple_orthanc.volume.volume import Volume
 
 Child = TypeVar("Child")
 

@@ -8,11 +8,11 @@ import warnings
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom_files import dataset_bytes
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
-from simple_orthanc.long_files import LongFile
-from simple_orthanc.sources.plain_headers import PIXELS
+from simple_orthanc.files.detection import dataset_bytes
+from simple_orthanc.files.fast_headers import PIXELS
+from simple_orthanc.files.streaming import LongFile
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom_files import (
+from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
+from simple_orthanc.files.detection import (
     PassedBy,
     dataset_bytes,
     is_zip,
@@ -23,10 +25,8 @@ from simple_orthanc.dicom_files import (
     refusal,
     walk,
 )
-from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
-from simple_orthanc.long_files import LongFile, read_file, read_member
-from simple_orthanc.paths import path_text
-from simple_orthanc.workers import map_ordered
+from simple_orthanc.files.paths import path_text
+from simple_orthanc.files.streaming import LongFile, read_file, read_member
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,1 @@
-"""Where images come from: each module makes one kind of place answer the same few questions.
-
-`base` says which questions; nothing above this package asks what kind of source it has.
-"""
+"""Adapters of the port `simple_orthanc.selection.source`; nothing above asks which of them a session has."""

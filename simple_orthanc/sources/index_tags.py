@@ -6,8 +6,8 @@ whole study or series there, so nothing that DICOM puts into the image is held a
 
 from __future__ import annotations
 
-from simple_orthanc.levels import Level
-from simple_orthanc.tags import TEXT_VRS, Tag, parse_tag
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
 
 _PATIENT = ("0010,0010", "0010,0020", "0010,0030", "0010,0040")
 

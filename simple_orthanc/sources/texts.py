@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from simple_orthanc.tags import parse_tag
-from simple_orthanc.values import Value
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import Value
 
 CHARACTER_SET = "0008,0005"
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simple_orthanc import Session, exact, like, tag
+from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.levels import LEVELS
 
 Narrow = Callable[[Session], Session]
 

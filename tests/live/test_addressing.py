@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from archives import simple_file, store
-from conftest import ask
 
 from simple_orthanc import AmbiguousSelectionError, LocalOrthanc, Orthanc, SelectionError
+from tests.conftest import ask
+from tests.live.archives import simple_file, store
 
 
 @pytest.fixture

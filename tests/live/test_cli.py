@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from command_line import PATIENCE, PROGRAM, Ended, Terminal, environment, in_pipe, on_terminal
-from conftest import MakeServer, servers_of
 from PIL import Image
 
 from simple_orthanc import LocalOrthanc, Orthanc
 from simple_orthanc.cli import build_parser
 from simple_orthanc.dicomweb import bulk_data_uris
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.command_line import PATIENCE, PROGRAM, Ended, Terminal, environment, in_pipe, on_terminal
+from tests.conftest import MakeServer, servers_of
 
 RUNNERS: dict[str, Callable[..., Ended]] = {"terminal": on_terminal, "pipe": in_pipe}
 

@@ -9,8 +9,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
-from simple_orthanc import Orthanc, PixelDecodeError, decoding_processes
+from simple_orthanc import Orthanc, PixelDecodeError
 from simple_orthanc.phantom import make_series
+from simple_orthanc.pixels import processes as decoding_processes
 
 
 @pytest.fixture

@@ -6,17 +6,11 @@ import re
 import warnings
 from typing import Any
 
-import archives as archive_tags
 import pytest
-from archives import LEVELS, archives, header_of, simple_file, store
-from conftest import MakeServer, empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.data import get_charset_files
-from test_pydicom_files import FILES, shipped
-from test_queries import PHASES, asked, assert_selected
-from traps import TRAPS, Trap
 
 from simple_orthanc import (
     AuthenticationError,
@@ -28,7 +22,13 @@ from simple_orthanc import (
     TransportError,
     UnsupportedError,
 )
-from simple_orthanc.tags import parse_tag
+from simple_orthanc.dicom.tags import parse_tag
+from tests.conftest import MakeServer, empty
+from tests.live import archives as archive_tags
+from tests.live.archives import LEVELS, archives, header_of, simple_file, store
+from tests.live.test_pydicom_files import FILES, shipped
+from tests.live.test_queries import PHASES, asked, assert_selected
+from tests.live.traps import TRAPS, Trap
 
 # Orthanc takes their PatientID, of VR UN, for that of another patient, who then has the UIDs of the first.
 TWICE = {"rtdose_rle.dcm", "rtdose_rle_1frame.dcm"}

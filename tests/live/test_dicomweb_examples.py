@@ -17,9 +17,6 @@ import numpy as np
 import pydicom
 import pytest
 import requests
-from command_line import in_pipe
-from conftest import MakeServer
-from http_stand_in import Asked, StandIn, reply
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -31,6 +28,9 @@ from simple_orthanc import DicomWeb, Folder, LocalOrthanc, OrthancError, Transpo
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import AuthenticationError
 from simple_orthanc.phantom import SOP_CLASSES, as_bytes, make_series
+from tests.command_line import in_pipe
+from tests.conftest import MakeServer
+from tests.http_stand_in import Asked, StandIn, reply
 
 STUDY, CT_SERIES, MR_SERIES = "1.2.826.1", "1.2.826.1.1", "1.2.826.1.2"
 OTHER_STUDY = "1.2.826.2"

@@ -9,8 +9,6 @@ from typing import Any
 
 import pydicom
 import pytest
-from archives import CT_IMAGE, file_bytes, header_of, keys_of, simple_file, store
-from conftest import MakeServer
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
@@ -26,6 +24,8 @@ from simple_orthanc.errors import (
     UnsupportedError,
 )
 from simple_orthanc.transport import Transport
+from tests.conftest import MakeServer
+from tests.live.archives import CT_IMAGE, file_bytes, header_of, keys_of, simple_file, store
 
 PYDICOM_FILES = [
     "CT_small.dcm",

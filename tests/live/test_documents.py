@@ -16,14 +16,14 @@ from typing import Any
 import nbformat
 import pytest
 import SimpleITK
-from command_line import PATIENCE, environment
-from conftest import SERVERS
 from nbclient import NotebookClient
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, tag
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.command_line import PATIENCE, environment
+from tests.conftest import SERVERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
-from archives import archives, header_of, simple_file, store
-from conftest import empty
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
-from parity import (
+
+from simple_orthanc import Folder, LocalOrthanc, Orthanc, phantom
+from simple_orthanc.errors import ServerError
+from tests.conftest import empty
+from tests.live.archives import archives, header_of, simple_file, store
+from tests.live.parity import (
     about,
     about_anything,
     assert_same,
@@ -23,10 +26,7 @@ from parity import (
     assert_same_volumes,
     select,
 )
-from test_queries import asked, assert_selected
-
-from simple_orthanc import Folder, LocalOrthanc, Orthanc, phantom
-from simple_orthanc.errors import ServerError
+from tests.live.test_queries import asked, assert_selected
 
 PACKAGE = Path(pydicom.data.__file__).parent
 # What real servers make of these is not what the files say, so the folder differs on purpose.

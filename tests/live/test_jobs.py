@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from archives import simple_file, store
 
 from simple_orthanc import JobError, LocalOrthanc, Orthanc, SelectionError, ServerError
-from simple_orthanc.levels import LEVELS
+from simple_orthanc.dicom.levels import LEVELS
+from tests.live.archives import simple_file, store
 
 
 @pytest.fixture

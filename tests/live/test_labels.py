@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from archives import simple_file, store
-from conftest import MakeServer, ask
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnsupportedError, label, metadata, tag
+from tests.conftest import MakeServer, ask
+from tests.live.archives import simple_file, store
 
 
 def orthanc_id(server: LocalOrthanc, uid: str) -> str:

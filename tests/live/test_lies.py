@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from archives import archives, file_bytes, simple_file, store
-from conftest import MakeServer, empty
 from hypothesis import HealthCheck, Phase, given, settings
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnknownTagError, tag
+from tests.conftest import MakeServer, empty
+from tests.live.archives import archives, file_bytes, simple_file, store
 
 
 def series_files(count: int, **attributes: Any) -> list[bytes]:

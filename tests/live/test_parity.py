@@ -17,11 +17,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from archives import archives, store
-from conftest import empty, servers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity import (
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
+from tests.conftest import empty, servers_of
+from tests.live.archives import archives, store
+from tests.live.parity import (
     about,
     about_anything,
     assert_same,
@@ -29,12 +32,9 @@ from parity import (
     assert_same_tables,
     assert_same_volumes,
 )
-from pydicom.uid import DeflatedExplicitVRLittleEndian
-from test_dicomweb import over_dicomweb
-from test_folder_answers import ODD, PACKAGE, PHASES, opened, stored
-from traps import TRAPS
-
-from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
+from tests.live.test_dicomweb import over_dicomweb
+from tests.live.test_folder_answers import ODD, PACKAGE, PHASES, opened, stored
+from tests.live.traps import TRAPS
 
 UNDER_TWO_PATIENTS = "one SeriesInstanceUID under two patients"
 ROOT = b"1.2.826.0.1.3680043.8.498."

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
-from conftest import MakeServer, empty
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from simple_orthanc import LocalOrthanc, Orthanc, exact, like, tag
+from tests.conftest import MakeServer, empty
+from tests.live.archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
 
 Narrow = Callable[[Orthanc], object]
 Holds = Callable[[Dataset], bool]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from archives import simple_file, store
-from conftest import MakeServer, ask
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError
+from tests.conftest import MakeServer, ask
+from tests.live.archives import simple_file, store
 
 
 def sent(session: Orthanc) -> int:

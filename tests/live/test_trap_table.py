@@ -9,12 +9,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from test_traps import REFUSALS
-from trap_registry import axes, case
-from traps import TRAPS
 
 from simple_orthanc import LocalOrthanc
 from simple_orthanc.phantom import make_series
+from tests.live.test_traps import REFUSALS
+from tests.live.trap_registry import axes, case
+from tests.live.traps import TRAPS
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import traps_in_space as space
-import traps_in_values as values
 from pydicom.dataset import Dataset
-from trap_checks import assert_right, calls, follow, load
-from traps import TRAPS, Trap
 
 from simple_orthanc import (
     AmbiguousSelectionError,
@@ -30,6 +26,10 @@ from simple_orthanc import (
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.session import reading
+from tests.live import traps_in_space as space
+from tests.live import traps_in_values as values
+from tests.live.trap_checks import assert_right, calls, follow, load
+from tests.live.traps import TRAPS, Trap
 
 TRUE = [trap for trap in TRAPS if trap.case.values is not None]
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
-import traps_in_space as space
-import traps_in_values as values
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from trap_checks import follow, load
-from traps import Trap
-from traps_in_values import left, pet
 
 from simple_orthanc import Orthanc, SuvError
 from simple_orthanc.phantom import make_series
+from tests.live import traps_in_space as space
+from tests.live import traps_in_values as values
+from tests.live.trap_checks import follow, load
+from tests.live.traps import Trap
+from tests.live.traps_in_values import left, pet
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError, long_files
+from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError
+from simple_orthanc.files import streaming as long_files
 from simple_orthanc.phantom import as_bytes, make_series
 
 

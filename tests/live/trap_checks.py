@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import numpy as np
-from trap_registry import Trap
 
 from simple_orthanc import Orthanc, Volume
 from simple_orthanc.errors import OrthancError
+from tests.live.trap_registry import Trap
 
 CALL = re.compile(r"\b(select|exclude|get_\w+|to_sitk)(?=\()")
 

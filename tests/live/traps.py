@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import traps_in_space
-import traps_in_values
-from trap_registry import TRAPS, Case, Trap
+from tests.live import traps_in_space, traps_in_values
+from tests.live.trap_registry import TRAPS, Case, Trap
 
 __all__ = ["TRAPS", "Case", "Trap", "traps_in_space", "traps_in_values"]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from trap_registry import Case, axes, case, trap
 
 from simple_orthanc.phantom import SECONDARY_CAPTURE, make_enhanced, make_series, put
+from tests.live.trap_registry import Case, axes, case, trap
 
 SHUFFLED = (1, 2, 0)
 

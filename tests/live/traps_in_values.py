@@ -21,10 +21,10 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from trap_registry import Case, Trap, axes, case, trap
-from traps_in_space import stored
 
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.live.trap_registry import Case, Trap, axes, case, trap
+from tests.live.traps_in_space import stored
 
 NO_PLACE: dict[str, Any] = {
     "ImagePositionPatient": None,

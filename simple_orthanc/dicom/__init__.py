@@ -1,0 +1,1 @@
+"""What DICOM itself defines: levels, tags, value representations, header elements."""

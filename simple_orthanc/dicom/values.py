@@ -1,0 +1,319 @@
+"""The value of a DICOM element in one canonical form, whichever way it came.
+
+A value is a tuple of texts, one for each value of the element (PS3.5, section 6.4), stripped of padding; ``None`` says
+that the element is missing or empty. Bytes stay bytes. Orthanc's JSON and pydicom's elements both become this form, and
+only here is it turned into numbers, dates and times.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from pydicom.charset import decode_bytes
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.valuerep import TEXT_VR_DELIMS
+
+from simple_orthanc.dicom.tags import NUMBER_VRS, REAL_VRS, Tag
+from simple_orthanc.errors import SelectionError
+
+Value: TypeAlias = "tuple[str | bytes, ...] | None"
+Comparable: TypeAlias = "int | float | date | datetime | timedelta"
+
+# A backslash separates values except in these (PS3.5, section 6.2, "not permitted as delimiter").
+_UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
+# These should hold plain characters of the default repertoire, so that the bytes say it all and pydicom's conversion,
+# which refuses what is malformed, is not needed.
+PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
+PADDING = " \0\t\r\n"
+
+_DATE = re.compile(r"(\d{4})([.\-]?)(\d{2})\2(\d{2})\Z", re.ASCII)
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d{1,6}))?)?)?\Z", re.ASCII)
+# With the separator the same throughout, 202001-0500 is a month with an offset, and not the fifth of January.
+_DATETIME = re.compile(r"(\d{4})(?:(-?)(\d{2})(?:\2(\d{2})(?:[T ]?(.*?))?)?)?([+-]\d{2}:?\d{2}|Z)?\Z", re.ASCII)
+_AGE = re.compile(r"(\d{1,3})([DWMY])\Z", re.ASCII)
+_DAYS = {"D": 1.0, "W": 7.0, "M": 365.2425 / 12, "Y": 365.2425}
+
+
+def from_text(text: str, vr: str) -> Value:
+    """Read a value from one text with backslashes between values.
+
+    Examples
+    --------
+    >>> from_text("ORIGINAL\\\\PRIMARY ", "CS"), from_text("", "CS"), from_text("a\\\\b", "LT")
+    (('ORIGINAL', 'PRIMARY'), None, ('a\\\\b',))
+    """
+    if "\0" in text:
+        # Servers take it for the end of the element.
+        text = text.partition("\0")[0]
+    return _stripped([text] if vr in _UNSPLIT_VRS else text.split("\\"), vr)
+
+
+def from_texts(texts: Iterable[str], vr: str) -> Value:
+    """Read a value from its texts, one for each value.
+
+    Examples
+    --------
+    >>> from_texts(["Doe^Jane="], "PN"), from_texts(["", ""], "LO")
+    (('Doe^Jane',), None)
+    """
+    return _stripped(_before_nul(texts), vr)
+
+
+def _stripped(texts: Iterable[str], vr: str) -> Value:
+    cleaned = tuple(text.strip(PADDING) for text in texts)
+    if vr == "PN":
+        cleaned = tuple(text.rstrip("= ") for text in cleaned)
+    return cleaned if any(cleaned) else None
+
+
+def _before_nul(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        before, nul, _ = text.partition("\0")
+        yield before
+        if nul:
+            return
+
+
+def read_value(dataset: Dataset, tag: Tag) -> Value:
+    """Read the value of a tag from a dataset; of a path that meets several items, the values of all of them.
+
+    Examples
+    --------
+    >>> from simple_orthanc.dicom.tags import parse_tag
+    >>> dataset = Dataset()
+    >>> dataset.SliceThickness = "1.50"
+    >>> read_value(dataset, parse_tag("SliceThickness")), read_value(dataset, parse_tag("KVP"))
+    (('1.50',), None)
+    """
+    found: list[str | bytes] = []
+    for owner, number in tag.elements(dataset):
+        found.extend(_read_element(owner, number, tag) or ())
+    return tuple(found) if found else None
+
+
+def _read_element(owner: Dataset, number: int, tag: Tag) -> Value:
+    raw: Any = owner.get_item(number)
+    vr = raw.VR or tag.vr
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
+        if vr == "UN" and tag.vr in PLAIN_VRS:
+            vr = tag.vr
+        if vr in PLAIN_VRS:
+            return from_text(_decoded(raw.value, owner), vr)
+    return _from_element(owner[number])
+
+
+def _decoded(content: bytes, owner: Dataset) -> str:
+    """Decode what should be plain characters, and may be others, as servers do: in the character set of its dataset."""
+    if content.isascii() and b"\x1b" not in content:
+        return content.decode("ascii")
+    # As pydicom chooses for the texts of a dataset.
+    names = owner.original_character_set or owner._character_set
+    encodings = [names] if isinstance(names, str) else list(names)
+    if len(encodings) > 1 and b"\x1b" in content:
+        return decode_bytes(content, encodings, TEXT_VR_DELIMS)
+    try:
+        return content.decode(encodings[0])
+    except (UnicodeDecodeError, LookupError):
+        return content.decode("latin-1")
+
+
+def _from_element(element: DataElement) -> Value:
+    content = element.value
+    if content is None or (isinstance(content, (str, bytes)) and not content):
+        return None
+    if element.VR == "SQ":
+        return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
+    if element.VR == "AT":
+        numbers = [content] if isinstance(content, int) else content
+        return tuple(f"{int(number) >> 16:04x},{int(number) & 0xFFFF:04x}" for number in numbers) or None
+    if isinstance(content, bytes):
+        return _from_unknown(content) if element.VR == "UN" else (content,)
+    parts = content if element.VM > 1 or isinstance(content, list) else [content]
+    return from_texts((_text(part) for part in parts), element.VR)
+
+
+def _from_unknown(content: bytes) -> Value:
+    """Read a private element that a file with implicit VR leaves unexplained: as text where it can be nothing else."""
+    text = content.rstrip(b"\0 ")
+    if text and all(32 <= letter < 127 for letter in text):
+        return from_text(text.decode("ascii"), "UN")
+    return (content,)
+
+
+def _text(part: Any) -> str:
+    if part is None:
+        return ""
+    if isinstance(part, (int, float, Decimal)):
+        # pydicom's own classes of numbers write themselves with quotation marks.
+        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
+        return str(getattr(part, "original_string", None) or plain)
+    return str(part)
+
+
+def parse_number(text: str, vr: str) -> int | float | None:
+    """Read a number; ``None`` where it is none.
+
+    Examples
+    --------
+    >>> parse_number("1.50", "DS"), parse_number("+007", "IS"), parse_number("abc", "DS")
+    (1.5, 7, None)
+    """
+    text = text.strip(PADDING)
+    if not text.isascii() or "_" in text:  # which Python would read, and DICOM does not allow
+        return None
+    try:
+        if vr not in REAL_VRS and re.fullmatch(r"[+-]?\d+", text):
+            return int(text)
+        number = float(text)
+    except ValueError:
+        return None
+    if vr in REAL_VRS or vr == "UN":
+        # Only the binary kinds have a value for infinity.
+        return number if math.isfinite(number) or (math.isinf(number) and vr in ("FL", "FD")) else None
+    return int(number) if number.is_integer() else None
+
+
+def parse_date(text: str) -> date | None:
+    """Read a DA, also in the forms 2020.01.31 (before DICOM 3) and 2020-01-31; ``None`` where it is no date.
+
+    Examples
+    --------
+    >>> parse_date("20200131"), parse_date("20200231")
+    (datetime.date(2020, 1, 31), None)
+    """
+    found = _DATE.match(text.strip(PADDING))
+    try:
+        return date(int(found[1]), int(found[3]), int(found[4])) if found else None
+    except ValueError:
+        return None
+
+
+def parse_time(text: str) -> timedelta | None:
+    """Read a TM as the time since midnight; what is not said counts as zero.
+
+    Examples
+    --------
+    >>> parse_time("1030"), parse_time("10:30:15.5"), parse_time("99")
+    (datetime.timedelta(seconds=37800), datetime.timedelta(seconds=37815, microseconds=500000), None)
+    """
+    found = _TIME.match(text.strip(PADDING))
+    if not found:
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in found.group(1, 2, 3))
+    # A leap second is allowed (PS3.5, section 6.2).
+    if hours > 23 or minutes > 59 or seconds > 60:
+        return None
+    microseconds = int((found[4] or "").ljust(6, "0"))
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=microseconds)
+
+
+def parse_datetime(text: str) -> datetime | None:
+    """Read a DT; one with an offset from UTC is given in UTC, one without as it stands.
+
+    Examples
+    --------
+    >>> parse_datetime("20200131103000+0100"), parse_datetime("2020")
+    (datetime.datetime(2020, 1, 31, 9, 30), datetime.datetime(2020, 1, 1, 0, 0))
+    """
+    found = _DATETIME.match(text.strip(PADDING))
+    if not found:
+        return None
+    time = parse_time(found[5]) if found[5] else timedelta()
+    offset = _offset(found[6])
+    if time is None or offset is None:
+        return None
+    try:
+        return datetime(int(found[1]), int(found[3] or 1), int(found[4] or 1)) + time - offset
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(text: str | None) -> timedelta | None:
+    if text is None or text == "Z":
+        return timedelta()
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    # No place on Earth is further ahead of UTC, or behind it (PS3.5, section 6.2).
+    if minutes > 59 or 60 * hours + minutes > (12 if text[0] == "-" else 14) * 60:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return -offset if text[0] == "-" else offset
+
+
+def parse_age(text: str) -> float | None:
+    """Read an AS, such as ``045Y``, in days.
+
+    Examples
+    --------
+    >>> parse_age("002W"), parse_age("45")
+    (14.0, None)
+    """
+    found = _AGE.match(text.strip(PADDING))
+    return int(found[1]) * _DAYS[found[2]] if found else None
+
+
+def comparable(text: str | bytes, vr: str) -> Comparable | None:
+    """Turn one value into what compares by value: a number, date, time since midnight, or age in days.
+
+    Returns
+    -------
+    int, float, date, datetime, timedelta or None
+        ``None`` where the value cannot be read as its value representation asks, or is text.
+    """
+    if isinstance(text, bytes):
+        return None
+    if vr in NUMBER_VRS or vr == "UN":
+        return parse_number(text, vr)
+    parser = {"DA": parse_date, "TM": parse_time, "DT": parse_datetime, "AS": parse_age}.get(vr)
+    return parser(text) if parser else None
+
+
+def utc(moment: datetime) -> datetime:
+    """Give a moment without a zone: in UTC where it has one, as it stands where not."""
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise SelectionError(
+            f"{moment} cannot be compared: in UTC it is outside the years 1 to 9999. Leave the zone out, or give None "
+            f"where a range has no end."
+        ) from None
+
+
+def typed(text: str | bytes, vr: str) -> Any:
+    """Turn one value into what a user's function gets: a number, date, time since midnight, or the text."""
+    if vr in NUMBER_VRS or vr in ("DA", "TM", "DT"):
+        return comparable(text, vr)
+    return text
+
+
+def shown(value: Value, tag: Tag) -> Any:
+    """Turn a value into what lists of values hold.
+
+    Numbers are numbers, everything else is text as it stands in the file (dates too); a tag that may have several
+    values gives a tuple; missing, and a number that is none, give ``None``.
+
+    Examples
+    --------
+    >>> from simple_orthanc.dicom.tags import parse_tag
+    >>> shown(("1.50",), parse_tag("SliceThickness")), shown(("A", "B"), parse_tag("ImageType"))
+    (1.5, ('A', 'B'))
+    """
+    if value is None:
+        return None
+    if tag.is_multiple:
+        return tuple(_shown_part(part, tag.vr) for part in value)
+    if len(value) == 1:
+        return _shown_part(value[0], tag.vr)
+    return "\\".join(part if isinstance(part, str) else part.hex() for part in value)
+
+
+def _shown_part(part: str | bytes, vr: str) -> Any:
+    return parse_number(part, vr) if vr in NUMBER_VRS and isinstance(part, str) else part

@@ -1,0 +1,1 @@
+"""DICOM files: how they are recognised, read in part, read quickly, and named safely."""

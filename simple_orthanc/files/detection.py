@@ -1,0 +1,241 @@
+"""What is DICOM in a pile of files: the one place that decides it, for uploading and for reading a folder.
+
+A file is judged by its first bytes, never by its name. Folders are walked in the order of names; links are followed,
+and what can be reached in several ways is met once. Only regular files are opened: a pipe might never end.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from stat import S_ISDIR, S_ISREG
+from typing import IO, Literal, TypeAlias
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import _read_file_meta_info, read_partial, read_preamble
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.errors import SelectionError
+
+# Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
+BEGINNING = 64 * 1024
+
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_SOP_INSTANCE_UID = 0x00080018
+_ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
+
+Reason: TypeAlias = Literal[
+    "folder not readable", "folder not entered", "reached already", "no such file", "not a regular file"
+]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A regular file that was met on a walk."""
+
+    path: str
+    stat: os.stat_result
+
+
+@dataclass(frozen=True)
+class PassedBy:
+    """What was met on a walk and is no file to read."""
+
+    path: str
+    reason: Reason
+    message: str
+
+
+def walk(top: str, recursive: bool) -> Iterator[Walked | PassedBy]:
+    """Meet everything in a folder, in the order of names; a folder's content stands in the place of its name.
+
+    Parameters
+    ----------
+    top : str
+        A folder.
+    recursive : bool
+        Whether to enter the folders in it.
+
+    Yields
+    ------
+    Walked or PassedBy
+        A file or folder that several links lead to is met once, so links in a circle end.
+    """
+    yield from _walk(top, recursive, {_identity(top, os.stat(top))})
+
+
+def _walk(folder: str, recursive: bool, met: set[tuple[int, int] | str]) -> Iterator[Walked | PassedBy]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as error:
+        yield PassedBy(folder, "folder not readable", f"the folder cannot be read: {error.strerror}")
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            # Through links: what they lead to is meant.
+            stat = os.stat(path)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            yield PassedBy(path, "no such file", "no such file" if gone else f"cannot be reached: {error.strerror}")
+            continue
+        is_folder = S_ISDIR(stat.st_mode)
+        identity = _identity(path, stat)
+        if is_folder and not recursive:
+            yield PassedBy(path, "folder not entered", "a folder: recursive=True enters it")
+        elif not is_folder and not S_ISREG(stat.st_mode):
+            yield PassedBy(path, "not a regular file", "not a regular file")
+        elif identity in met:
+            kind = "folder that was entered" if is_folder else "file that was met"
+            yield PassedBy(path, "reached already", f"a link to a {kind} already")
+        else:
+            met.add(identity)
+            if is_folder:
+                yield from _walk(path, recursive, met)
+            else:
+                yield Walked(path, stat)
+
+
+def _identity(path: str, stat: os.stat_result) -> tuple[int, int] | str:
+    # Some file systems have no numbers for files.
+    return (stat.st_dev, stat.st_ino) if stat.st_ino else os.path.realpath(path)
+
+
+def is_zip(beginning: bytes) -> bool:
+    """Say whether a file that begins so is a zip.
+
+    Examples
+    --------
+    >>> is_zip(b"PK\\x03\\x04..."), is_zip(bytes(128) + b"DICM")
+    (True, False)
+    """
+    return beginning[:4] in _ZIPS
+
+
+def open_zip(file: str | os.PathLike[str] | IO[bytes]) -> zipfile.ZipFile:
+    """Open a zip.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    """
+    try:
+        return zipfile.ZipFile(file)
+    except Exception as error:  # a damaged zip can fail in as many ways as it has fields
+        raise ValueError(f"a broken zip: {error}") from None
+
+
+def members_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Give the files in a zip, as they stand in it."""
+    return [member for member in archive.infolist() if not member.is_dir()]
+
+
+def refusal(
+    content: bytes, *, in_zip: bool, test_dicom: bool = True
+) -> tuple[Literal["not DICOM", "skipped"], str] | None:
+    """Say why a file is not a DICOM object; None: it is one, as far as its beginning shows.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, or at least its first ``BEGINNING`` bytes.
+    in_zip : bool
+        Whether it is a member of a zip: zips inside zips are not opened.
+    test_dicom : bool
+        Whether what does not look like DICOM is refused.
+
+    Examples
+    --------
+    >>> refusal(b"", in_zip=False), refusal(bytes(128) + b"DICM", in_zip=False)
+    (('not DICOM', 'the file is empty'), None)
+    """
+    if not content:
+        return "not DICOM", "the file is empty"
+    if in_zip and content[:4] == _ZIPS[0]:
+        return "skipped", "a zip inside a zip"
+    if content[128:132] == b"DICM":
+        if is_dicomdir(content):
+            return "skipped", "a DICOMDIR: a list of files, not an object"
+        return None
+    if test_dicom and not looks_like_dicom(content):
+        return "not DICOM", "neither the DICM prefix nor a DICOM dataset without it"
+    return None
+
+
+def is_dicomdir(content: bytes) -> bool:
+    """Say whether a file with the DICM prefix is a DICOMDIR (PS3.10, section 8.6), by its media storage class."""
+    # The UID stands in the file meta information as plain text, and reading that costs more than looking for it.
+    return _DICOMDIR.encode() in content[:BEGINNING] and file_meta(content).get("MediaStorageSOPClassUID") == _DICOMDIR
+
+
+def looks_like_dicom(content: bytes) -> bool:
+    """Say whether bytes are a DICOM file: with the prefix of PS3.10, section 7.1, or a dataset without it.
+
+    Such a dataset begins with an element of group 0002 or 0008, in one of the two byte orders.
+
+    Examples
+    --------
+    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"%PDF-1.4")
+    (True, False)
+    """
+    if content[128:132] == b"DICM":
+        return True
+    if len(content) < 8 or content[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02"):
+        return False
+    try:
+        header = pydicom.dcmread(io.BytesIO(content[:BEGINNING]), force=True, specific_tags=["SOPClassUID"])
+    except Exception:  # whatever pydicom stumbles over, this is not a dataset
+        return False
+    return bool(header.get("SOPClassUID"))
+
+
+def file_meta(content: bytes) -> Dataset:
+    """Read the file meta information (PS3.10, section 7.1) alone: of what follows pydicom might have much to say."""
+    stream = io.BytesIO(content[:BEGINNING])
+    try:
+        return _read_file_meta_info(stream) if read_preamble(stream, force=True) is not None else Dataset()
+    except Exception:  # a broken file meta group is for the reader of the whole to judge
+        return Dataset()
+
+
+def object_uid(content: bytes) -> str | None:
+    """Say which object a file holds: by the dataset's own word, which servers go by too; or else its file meta's."""
+    try:
+        beginning = io.BytesIO(content[:BEGINNING])
+        header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
+        if named := elements.text(header, "SOPInstanceUID"):
+            return named
+    except Exception:  # what has no SOPInstanceUID that can be read may still be an object
+        pass
+    return str(file_meta(content).get("MediaStorageSOPInstanceUID", "")) or None
+
+
+def dataset_bytes(dataset: Dataset) -> bytes:
+    """Write a dataset as a DICOM file, without changing it; file meta information is made where it is missing.
+
+    Raises
+    ------
+    SelectionError
+        The dataset lacks what a DICOM file must have.
+    """
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if not dataset.get(keyword):
+            raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
+    written = Dataset(dataset)
+    meta = FileMetaDataset()
+    meta.update(getattr(dataset, "file_meta", None) or {})
+    if "TransferSyntaxUID" not in meta:
+        # The pixels of what was read without file meta information are still in the byte order of the file.
+        big_endian = dataset.original_encoding[1] is False
+        meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
+    written.file_meta = meta
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, written, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""An Orthanc server of one's own, started and ended with the process."""

@@ -1,0 +1,139 @@
+"""Runs one server program, and ends it when the Python that asked for it is gone.
+
+`server` starts this file as a script, with the standard library alone. A killed interpreter runs no
+clean-up, and asking the kernel to end a child with its parent from inside ``fork`` is unsound in a program with
+threads. This process has no thread when it starts the server, so that it may; and it reads a pipe whose other end
+only its parent holds, so that the end of that pipe tells it of the parent's death on every system.
+
+It takes one JSON argument: ``command`` to run; ``lock``, a file to hold meanwhile; ``grace``, the seconds that the
+server has to end by itself before it is killed; ``orphan``, what to remove when the parent died. It answers one line
+(``started``, ``busy`` or ``failed`` with the reason) and ends the server at the first byte or the end of its input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+# Long enough for a server that is on its way out because its own parent has just died.
+LOCK_PATIENCE = 3.0
+PR_SET_PDEATHSIG = 1
+
+
+def lock(path: str, patience: float = LOCK_PATIENCE) -> int | None:
+    """Hold the file at `path` for this process alone, and give its descriptor; None when another holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.05)
+
+
+def before_exec() -> Callable[[], None] | None:
+    """Give the function that ties the server's life to this process, where the kernel can (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        # Loaded before the fork: only the bare call is left for the child.
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def tell(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
+    """Ask the server, and what it may have started, to end."""
+    if server.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            server.terminate()
+        else:
+            # The server leads its own group, so that a wrapper script goes together with what it runs.
+            os.killpg(server.pid, signal.SIGKILL if forcibly else signal.SIGTERM)
+
+
+def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[str], told: threading.Event) -> None:
+    """Wait for the parent's word or death, then end the server; remove `orphan` if nobody is left to do it."""
+    # os.read, because a buffered standard input blocked in a thread cannot be closed when the interpreter ends.
+    word = os.read(0, 1)
+    told.set()
+    tell(server, forcibly=not grace)
+    try:
+        server.wait(grace or None)
+    except subprocess.TimeoutExpired:
+        tell(server, forcibly=True)
+        server.wait()
+    if not word:
+        for path in orphan:
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            elif os.path.exists(path):
+                os.remove(path)
+
+
+def say(line: str) -> None:
+    """Answer the parent, which may be gone already."""
+    try:
+        os.write(1, (line.replace("\n", " ") + "\n").encode())
+    except OSError:
+        return
+
+
+def main(argument: str) -> int:
+    """Run the server that `argument` describes until it ends or is told to."""
+    request = json.loads(argument)
+    if lock(request["lock"]) is None:
+        say("busy")
+        return 1
+    # The log, which the parent opened: only who holds the lock may drop what an earlier server wrote there.
+    os.ftruncate(2, 0)
+    try:
+        server = subprocess.Popen(
+            request["command"],
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            stderr=2,
+            start_new_session=True,
+            preexec_fn=before_exec(),
+        )
+    except OSError as error:
+        say(f"failed {error}")
+        return 1
+    signal.signal(signal.SIGTERM, lambda number, frame: tell(server))
+    say("started")
+    told = threading.Event()
+    listener = threading.Thread(
+        target=end_when_told, args=(server, request["grace"], request["orphan"], told), daemon=True
+    )
+    listener.start()
+    server.wait()
+    if told.is_set():
+        listener.join()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,394 @@
+"""An Orthanc server of one's own: started on a free port of this machine, and gone when it is no longer needed.
+
+For trying things out, for tests, and for working on a folder of DICOM files with everything a server offers. The
+Orthanc program itself must be installed (``sudo apt install orthanc orthanc-dicomweb orthanc-gdcm`` on Debian and
+Ubuntu; https://www.orthanc-server.com/download.php elsewhere).
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, TransportError
+from simple_orthanc.files.paths import path_text
+from simple_orthanc.local.program import find_plugins, find_program
+from simple_orthanc.session import Orthanc
+
+GUARD = Path(__file__).with_name("guard.py")
+# Orthanc finishes its running jobs and closes its database between the request to stop and its end.
+GRACE = 10.0
+PORT_ATTEMPTS = 5
+STARTED = re.compile(r"Orthanc version: (\S+).*Orthanc has started", re.DOTALL)
+# Orthanc's own words for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
+PORT_IN_USE = "TCP port of the HTTP server is privileged or already in use"
+
+
+def free_port() -> int:
+    """Give a port on which nothing listens at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class LocalOrthanc:
+    """An Orthanc server started by this program, on this machine, for as long as it is needed.
+
+    It answers this machine alone, on a free port of the loopback interface, with its own configuration and its own
+    folder, and takes nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are
+    installed; the DICOM protocol (C-STORE and the like) is off. A second process watches this one and ends the
+    server when this one is gone, however it ended: leaving the ``with`` block, the end of the interpreter, or a
+    killed kernel.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Where the server keeps its files. A given folder is made if it is not there, is kept at the end, and can be
+        opened again, by one server at a time. Without it a temporary one is used and removed at the end.
+    program : str, path or list of str, optional
+        The Orthanc program, or a whole command to which the name of the configuration file is appended. Without
+        it: the environment variable ``ORTHANC_PROGRAM``, then ``PATH`` and the usual places.
+    config : dict, optional
+        Options of Orthanc's configuration file, put over the ones chosen here. ``RegisteredUsers`` turns
+        authentication on, and `connect` then uses the first of them. ``Name`` is always chosen here.
+    timeout : float, default 30
+        Seconds within which the server must answer.
+
+    Attributes
+    ----------
+    folder : pathlib.Path or None
+        The server's folder; None for a temporary one that does not exist now.
+
+    Raises
+    ------
+    OrthancError
+        When it is started: no Orthanc program, the folder is in use by another server, or a contradictory `config`.
+    TransportError
+        When it is started: the program ended at once, or (RequestTimeout) did not answer in time. The message ends
+        with the last lines of its log.
+
+    Notes
+    -----
+    The constructor starts nothing. ``with``, `start` and `connect` do, and after `stop` they do so again. Whoever is
+    logged in to this machine can reach the port: where that matters, give ``RegisteredUsers`` in `config`.
+
+    Examples
+    --------
+    >>> with LocalOrthanc() as server:
+    ...     orthanc = server.connect()
+    ...     print(orthanc.study_count)
+    0
+
+    Or, for a whole notebook, until its kernel ends:
+
+    >>> orthanc = LocalOrthanc("~/orthanc-of-mine").connect()
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        program: str | os.PathLike[str] | Sequence[str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        timeout: float = 30,
+    ) -> None:
+        example = 'LocalOrthanc("orthanc"), or LocalOrthanc() for a temporary folder'
+        self.folder = None if folder is None else Path(path_text(folder, example)).expanduser().absolute()
+        _check_arguments(timeout, config)
+        self.timeout = float(timeout)
+        self._temporary = folder is None
+        self._program = program
+        self._config = dict(config or {})
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._config_file: Path | None = None
+        self._owner = 0
+        self._port = 0
+        self._system: dict[str, Any] = {}
+        self._log = ""
+
+    def start(self) -> LocalOrthanc:
+        """Start the server, unless it runs, and wait until it answers.
+
+        Returns
+        -------
+        LocalOrthanc
+            This object.
+        """
+        if self.is_running:
+            return self
+        # What an earlier server left, one that died by itself, is cleared first.
+        self.stop()
+        command = find_program(self._program)
+        if self._config.get("AuthenticationEnabled") and not self._config.get("RegisteredUsers"):
+            raise OrthancError(
+                "config asks for AuthenticationEnabled and names no RegisteredUsers, so that nobody could log in: "
+                "add RegisteredUsers={'name': 'password'}."
+            )
+        deadline = time.monotonic() + self.timeout
+        try:
+            for attempt in range(1, PORT_ATTEMPTS + 1):
+                if self._try_start(command, deadline, last=attempt == PORT_ATTEMPTS or "HttpPort" in self._config):
+                    break
+        except BaseException:
+            self.stop()
+            raise
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """End the server, if it runs, and remove its folder if that is temporary. Starting it again is possible."""
+        atexit.unregister(self.stop)
+        # A forked child has this object too, and the server is not its own to end.
+        if self._owner == os.getpid():
+            self._end_guard()
+            if self._temporary and self.folder is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        if self._temporary:
+            self.folder = None
+        self._guard = None
+        self._config_file = None
+        self._port = 0
+        self._system = {}
+
+    def connect(self, **kwargs: Any) -> Orthanc:
+        """Start the server, unless it runs, and give a session on it.
+
+        Parameters
+        ----------
+        **kwargs
+            Anything that `Orthanc` takes beside the address. ``username`` and ``password`` are the first of
+            ``RegisteredUsers`` unless said otherwise.
+
+        Returns
+        -------
+        Orthanc
+            A session; the server ends with this program, or with `stop`, not with the session.
+        """
+        self.start()
+        credentials = self._credentials()
+        # Any other way to log in replaces the password as a whole.
+        if credentials and not kwargs.keys() & {"username", "password", "auth", "token"}:
+            kwargs["username"], kwargs["password"] = credentials
+        return Orthanc(self.url, **kwargs)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server has been started by this process and has not ended."""
+        return self._guard is not None and self._owner == os.getpid() and self._guard.poll() is None
+
+    @property
+    def port(self) -> int:
+        """The port of the HTTP server."""
+        if not self._port:
+            raise OrthancError("This LocalOrthanc is not running: use it in a with statement, or call start().")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address of the server, such as ``"http://127.0.0.1:53121"``."""
+        return f"{'https' if self._config.get('SslEnabled') else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def version(self) -> str:
+        """The version of Orthanc that the running server reports, such as ``"1.12.7"``."""
+        return str(self._system["Version"]) if self.port else ""
+
+    @property
+    def log(self) -> str:
+        """What the server has written to its log since its last start, also after it has ended."""
+        if self._log_file is not None and self._log_file.exists():
+            self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
+        return self._log
+
+    def __enter__(self) -> LocalOrthanc:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A running server cannot be pickled, and its configuration may hold passwords; pickle a session."
+        )
+
+    def __repr__(self) -> str:
+        where = "a temporary folder" if self.folder is None else str(self.folder)
+        state = f"Orthanc {self.version} at {self.url}" if self._port else "not running"
+        return f"<LocalOrthanc: {state}, in {where}>"
+
+    @property
+    def _log_file(self) -> Path | None:
+        return None if self.folder is None else self.folder / "orthanc.log"
+
+    def _credentials(self) -> tuple[str, str] | None:
+        users: Mapping[str, str] = self._config.get("RegisteredUsers") or {}
+        return next(iter(users.items()), None)
+
+    def _configuration(self, folder: Path, name: str, port: int) -> dict[str, Any]:
+        configuration: dict[str, Any] = {
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "storage"),
+            "HttpPort": port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": self._credentials() is not None,
+            "DicomServerEnabled": False,
+            "StableAge": 1,
+            "Plugins": find_plugins(),
+        }
+        if not self._config.get("RemoteAccessAllowed"):
+            # 1.13.0 knows it. 1.12.7 does not: it hears on every interface, and refuses what comes from elsewhere.
+            configuration["HttpBindAddresses"] = ["127.0.0.1"]
+        if self._config.get("DicomServerEnabled"):
+            configuration["DicomPort"] = free_port()
+        return {**configuration, **self._config, "Name": name}
+
+    def _try_start(self, command: list[str], deadline: float, *, last: bool) -> bool:
+        """Start the program once; False if another process took the port in the meantime and `last` is not set."""
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="simple-orthanc-"))
+        folder = self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._owner = os.getpid()
+        name = f"simple-orthanc-{secrets.token_hex(8)}"
+        configuration = self._configuration(folder, name, free_port())
+        file = folder / f"{name}.json"
+        # It may hold passwords, so nobody else may read it. It stays while the server runs: /tools/reset rereads it.
+        self._config_file = file
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            json.dump(configuration, stream, default=os.fspath)
+        self._start_guard([*command, str(file)], folder, file)
+        system = self._wait(int(configuration["HttpPort"]), name, deadline)
+        if system is None:
+            self._end_guard()
+            if PORT_IN_USE in self.log and not last:
+                return False
+            raise TransportError(f"{command[0]} ended before it answered.{self._log_tail()}")
+        self._port, self._system = int(configuration["HttpPort"]), system
+        return True
+
+    def _start_guard(self, command: list[str], folder: Path, file: Path) -> None:
+        request = {
+            "command": command,
+            "lock": str(folder / "simple-orthanc.lock"),
+            # What is thrown away need not be closed well, which takes Orthanc two seconds.
+            "grace": 0 if self._temporary else GRACE,
+            "orphan": [str(folder if self._temporary else file)],
+        }
+        if not sys.executable:
+            raise OrthancError("LocalOrthanc needs a Python program (sys.executable) to watch over the server.")
+        with open(folder / "orthanc.log", "ab") as log:
+            self._guard = subprocess.Popen(
+                # Isolated and without site packages: it starts in a few milliseconds and depends on nothing.
+                [sys.executable, "-I", "-S", str(GUARD), json.dumps(request)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # Ctrl-C in a terminal goes to the whole group, and must not end the server under a session.
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        assert self._guard.stdout is not None
+        answer = self._guard.stdout.readline().decode(errors="replace").strip()
+        if answer == "started":
+            return
+        self._end_guard()
+        if answer == "busy":
+            raise OrthancError(
+                f"The folder {folder} is in use by another LocalOrthanc: stop that one, or give another folder."
+            )
+        raise TransportError(f"{command[0]} could not be started: {answer}.{self._log_tail()}")
+
+    def _end_guard(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            self._stop_guard(guard)
+        if self._config_file is not None:
+            self._config_file.unlink(missing_ok=True)
+            self._config_file = None
+        # Kept, since a temporary folder goes with the server.
+        self._log = self.log
+
+    @staticmethod
+    def _stop_guard(guard: subprocess.Popen[bytes]) -> None:
+        assert guard.stdin is not None
+        assert guard.stdout is not None
+        # The byte, and not only the end of the pipe: a forked worker may still hold a copy of our end.
+        with contextlib.suppress(OSError):
+            guard.stdin.write(b"\n")
+            guard.stdin.close()
+        try:
+            guard.wait(GRACE + 5)
+        except subprocess.TimeoutExpired:
+            guard.kill()
+            guard.wait()
+        guard.stdout.close()
+
+    def _wait(self, port: int, name: str, deadline: float) -> dict[str, Any] | None:
+        """Wait until the server called `name` answers, and give its ``/system``; None if it has ended."""
+        assert self._guard is not None
+        scheme = "https" if self._config.get("SslEnabled") else "http"
+        request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/system")
+        credentials = self._credentials()
+        if credentials:
+            encoded = base64.b64encode(":".join(credentials).encode()).decode()
+            request.add_header("Authorization", f"Basic {encoded}")
+        # Whose certificate it is does not matter here: the name, known to our own server alone, is the proof.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        while time.monotonic() < deadline:
+            if self._guard.poll() is not None:
+                return None
+            started = STARTED.search(self.log) if self._config.get("SslVerifyPeers") else None
+            if started:
+                # It answers nobody without a client's certificate, which is the session's to show.
+                return {"Name": name, "Version": started[1]}
+            with (
+                contextlib.suppress(OSError, ValueError, http.client.HTTPException),
+                opener.open(request, timeout=2) as answer,
+            ):
+                system = json.load(answer)
+                if isinstance(system, dict) and system.get("Name") == name:
+                    return system
+            time.sleep(0.02)
+        raise RequestTimeout(f"Orthanc did not answer at {request.full_url} in {self.timeout:g} s.{self._log_tail()}")
+
+    def _log_tail(self, lines: int = 15) -> str:
+        last = self.log.strip().splitlines()[-lines:]
+        return " The last lines of its log:\n" + "\n".join(last) if last else " Its log is empty."
+
+
+def _check_arguments(timeout: object, config: object) -> None:
+    if not isinstance(timeout, Real) or not float(timeout) > 0:
+        raise SelectionError(f"timeout is {timeout!r}; give seconds above 0, as in LocalOrthanc(timeout=30).")
+    if config is not None and not isinstance(config, Mapping):
+        raise SelectionError(
+            f"config is of type {type(config).__name__}; give a dict of Orthanc's options, as in "
+            f'LocalOrthanc(config={{"Name": "mine"}}).'
+        )

@@ -1,0 +1,1 @@
+"""What is selected: conditions and criteria, the selection, and how it is resolved against a source."""

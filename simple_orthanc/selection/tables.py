@@ -1,0 +1,250 @@
+"""Tables of tags: from values to typed pandas columns, and from deeper levels to one row each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
+from simple_orthanc.dicom.values import Value, comparable, shown
+from simple_orthanc.errors import SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.selection import Selection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Varying: TypeAlias = Literal["na", "list"]
+
+COUNTS: tuple[str, ...] = ("study_count", "series_count", "instance_count")
+
+_DEFAULT: dict[Level, str] = {
+    "patient": "PatientID PatientName PatientBirthDate PatientSex",
+    "study": """
+        StudyInstanceUID StudyDate StudyTime StudyID AccessionNumber StudyDescription InstitutionName
+        ReferringPhysicianName RequestingPhysician RequestedProcedureDescription
+    """,
+    "series": """
+        SeriesInstanceUID SeriesNumber Modality SeriesDescription SeriesDate SeriesTime BodyPartExamined ProtocolName
+        Manufacturer StationName OperatorsName PerformedProcedureStepDescription
+    """,
+    "instance": """
+        SOPInstanceUID InstanceNumber ImagePositionPatient ImageOrientationPatient AcquisitionNumber NumberOfFrames
+        TemporalPositionIdentifier InstanceCreationDate InstanceCreationTime
+    """,
+}
+
+
+def check_level(level: str) -> Level:
+    """Read the name of a level."""
+    if level not in LEVELS:
+        raise SelectionError(f"level={level!r} is none of {', '.join(LEVELS)}.")
+    return level
+
+
+def default_columns(level: Level) -> list[str]:
+    """Name the columns of a table of which none was asked: identifiers, main tags and counts."""
+    names = [name for each in LEVELS[: depth(level) + 1] for name in _DEFAULT[each].split()]
+    return names + list(COUNTS[depth(level) :])
+
+
+def row_keys(index: Index, selection: Selection, level: Level) -> list[str]:
+    """Give the selected rows of a level in the order that holds everywhere."""
+    if level == "patient":
+        studies = index.ordered("study", selection.at(index, "study"))
+        return list(dict.fromkeys(index.up("study", studies, "patient")))
+    return index.ordered(level, selection.at(index, level))
+
+
+class Columns:
+    """Values of tags for the selected rows of one level.
+
+    Parameters
+    ----------
+    index, selection
+        What is known, and what is selected.
+    level : str
+        One row for each selected object of this level.
+    keys : sequence of str, optional
+        The rows, in this order; None: the order that holds everywhere.
+    """
+
+    def __init__(self, index: Index, selection: Selection, level: Level, keys: Sequence[str] | None = None) -> None:
+        self._index, self._selection, self.level = index, selection, level
+        self.keys = row_keys(index, selection, level) if keys is None else list(keys)
+
+    def read(self, tags: Sequence[Tag]) -> None:
+        """Read all that only the files know in one pass."""
+        if any(self._index.source.indexed(tag) is None for tag in tags):
+            self._index.read_files(tags, self._selection.at(self._index, "instance"))
+
+    def values(self, tag: Tag) -> list[list[Value]]:
+        """Give, for each row, the distinct values of a tag in it, [None] where it is missing throughout."""
+        home = self._index.source.indexed(tag) or "instance"
+        if depth(home) <= depth(self.level):
+            return [[value] for value in self._index.column(tag, self.level, self.keys)]
+        below = self._index.ordered(home, self._selection.at(self._index, home))
+        owners = self._index.up(home, below, self.level)
+        gathered: dict[str, dict[Any, Value]] = {key: {} for key in self.keys}
+        meant: dict[Value, Any] = {}
+        for owner, value in zip(owners, self._index.column(tag, home, below), strict=True):
+            if owner in gathered:
+                if value not in meant:
+                    meant[value] = _meaning(value, tag)
+                gathered[owner].setdefault(meant[value], value)
+        return [list(found.values()) or [None] for found in gathered.values()]
+
+    def count(self, name: str) -> list[int]:
+        """Count, for each row, the selected objects below it."""
+        target: Level = name.removesuffix("_count")  # type: ignore[assignment]
+        if depth(target) < depth(self.level):
+            raise SelectionError(f"{name} counts what lies below a row, and a {self.level} holds no {target}.")
+        below = self._selection.at(self._index, target)
+        tally = dict.fromkeys(self.keys, 0)
+        for owner in self._index.up(target, below, self.level):
+            if owner in tally:
+                tally[owner] += 1
+        return list(tally.values())
+
+
+def _meaning(value: Value, tag: Tag) -> Any:
+    """Give what makes two values one: numbers are compared by value, however they are spelt."""
+    typed = shown(value, tag) if tag.vr in NUMBER_VRS else None
+    return value if typed is None or (isinstance(typed, tuple) and None in typed) else typed
+
+
+def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]:
+    """Give the distinct values of a tag that only the files know, series by series, and in each by value.
+
+    The rows of the instances themselves are not needed for that, which cost as much again.
+    """
+    series = row_keys(index, selection, "series")
+    if selection.level == "instance":
+        owners = index.up("instance", selection.keys, "series")
+        inside: dict[str, list[str]] = {key: [] for key in series}
+        for key, owner in zip(selection.keys, owners, strict=True):
+            inside[owner].append(key)
+    else:
+        inside = {key: index.down("series", [key], "instance") for key in series}
+    index.read_files([tag], [key for keys in inside.values() for key in keys])
+    found: dict[Any, None] = {}
+    for keys in inside.values():
+        values = {shown(value, tag) for value in index.column(tag, "instance", keys)} - {None}
+        found.update(dict.fromkeys(sorted(values, key=_by_value)))
+    return list(found)
+
+
+def _by_value(value: Any) -> tuple[int, Any]:
+    """Order numbers by size, then texts, then what has no order of its own."""
+    kind = 0 if isinstance(value, (int, float)) else 1 if isinstance(value, str) else 2
+    return kind, value if kind < 2 else str(value)
+
+
+def parse_column(name: TagLike) -> Tag | str:
+    """Read the name of a column: a tag in any spelling, or a count."""
+    if isinstance(name, str) and name in COUNTS:
+        return name
+    if isinstance(name, str) and name.endswith("_count"):
+        raise UnknownTagError(f"{name!r} is no count: there are {', '.join(COUNTS)}.")
+    return parse_tag_column(name)
+
+
+def parse_tag_column(name: TagLike) -> Tag:
+    """Read the name of a tag whose values can be listed."""
+    try:
+        tag = parse_tag(name)
+    except TypeError:
+        raise UnknownTagError(f"{name!r} is not a DICOM tag. {close_matches('')}") from None
+    if tag.is_pixels:
+        raise SelectionError(f"{tag} holds pixels, which are in no table: get_volume() and get_instances() read them.")
+    return tag
+
+
+def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.DataFrame:
+    """Make a table: one row per object of the level, one typed column per name, as asked."""
+    import pandas as pd
+
+    if varying not in ("na", "list"):
+        raise SelectionError(f'varying={varying!r} is neither "na" nor "list".')
+    parsed = [parse_column(name) for name in names or default_columns(columns.level)]
+    asked = zip(names or parsed, parsed, strict=True)
+    labels = [str(name) if isinstance(name, str) else str(tag) for name, tag in asked]
+    columns.read([tag for tag in parsed if isinstance(tag, Tag)])
+    content = [_column(columns, tag, varying) for tag in parsed]
+    if not content:
+        return pd.DataFrame(index=pd.RangeIndex(len(columns.keys)))
+    frame: pd.DataFrame = pd.concat(content, axis=1)
+    frame.columns = pd.Index(labels)
+    return frame
+
+
+def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any]:
+    import pandas as pd
+
+    if isinstance(tag, str):
+        return pd.Series(columns.count(tag), dtype="Int64")
+    found = columns.values(tag)
+    differing = sum(len(values) > 1 for values in found)
+    if varying == "list" and (differing or depth(tag.level) > depth(columns.level)):
+        return pd.Series([_distinct(values, tag) for values in found], dtype=object)
+    if differing:
+        warnings.warn(
+            f"{tag} differs within {differing} of {len(found)} rows of level {columns.level!r}, which show NA: ask for "
+            f'it at a deeper level, or with varying="list".',
+            stacklevel=stacklevel(),
+        )
+    return typed_column([values[0] if len(values) == 1 else None for values in found], tag)
+
+
+def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
+    """Give the distinct values of one row, typed and sorted, without what is missing."""
+    present = [value for value in values if value is not None]
+    series = typed_column(present, tag).dropna()
+    return sorted(dict.fromkeys(series.tolist()), key=_order)
+
+
+def _order(value: Any) -> Any:
+    """Give what to sort a value by: in a tuple some may be None, or bytes."""
+    if not isinstance(value, tuple):
+        return value
+    return [(part is None, isinstance(part, bytes), 0 if part is None else part) for part in value]
+
+
+def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
+    """Turn values into a typed column.
+
+    DA datetime64, TM timedelta64, DT datetime64, DS/FL/FD Float64, integers Int64, everything else string; a tag that
+    may have several values always tuples; missing is NA, and what cannot be read is NA with one warning.
+    """
+    import pandas as pd
+
+    vr = tag.vr
+    if tag.is_multiple:
+        return pd.Series(
+            [pd.NA if value is None else tuple(_part(part, vr) for part in value) for value in values], dtype=object
+        )
+    texts = [None if value is None else value[0] if len(value) == 1 else "\\".join(map(str, value)) for value in values]
+    if vr not in NUMBER_VRS | DATE_VRS:
+        plain = [text.decode("latin-1") if isinstance(text, bytes) else text for text in texts]
+        return pd.Series(plain, dtype="string")
+    parsed = [None if text is None else comparable(text, vr) for text in texts]
+    if vr in NUMBER_VRS and vr not in REAL_VRS:
+        parsed = [number if isinstance(number, int) and -(2**63) <= number < 2**63 else None for number in parsed]
+    unread = sum(text is not None and number is None for text, number in zip(texts, parsed, strict=True))
+    if unread:
+        example = next(text for text, number in zip(texts, parsed, strict=True) if text is not None and number is None)
+        warnings.warn(
+            f"{tag}: {unread} of {len(texts)} values cannot be read as {vr} and are NA, {example!r} for one.",
+            stacklevel=stacklevel(),
+        )
+    if vr in NUMBER_VRS:
+        return pd.Series(parsed, dtype="Float64" if vr in REAL_VRS else "Int64")
+    return pd.Series(parsed, dtype="timedelta64[us]" if vr == "TM" else "datetime64[us]")
+
+
+def _part(part: str | bytes, vr: str) -> Any:
+    if vr not in NUMBER_VRS or isinstance(part, bytes):
+        return part
+    return comparable(part, vr)

@@ -1,0 +1,1 @@
+"""Any DICOMweb server as a source of images."""

@@ -1,0 +1,1 @@
+"""A folder, a zip file or a DICOMDIR as a source of images."""

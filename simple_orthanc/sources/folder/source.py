@@ -1,0 +1,376 @@
+"""A folder of DICOM files as a source; see `simple_orthanc.selection.source.Source` for the methods.
+
+The answers are those of an Orthanc into which all the files were uploaded in the order of their paths:
+
+- what is DICOM is what `upload_folder` sends, and what Orthanc accepts: a file that is cut off, or has no
+  StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, is not part of the archive;
+- one file speaks for its study and one for its series, the first by path, folder by folder in the order of names;
+- of several files of one instance the first by path counts.
+
+Nothing in the folder is ever changed, and a file is opened for indexing once: see
+`simple_orthanc.sources.folder.cache`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.values import Value
+from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
+from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, walk
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.partial import read_header
+from simple_orthanc.files.paths import path_text
+from simple_orthanc.files.tag_reader import STEP, quiet, read_tags
+from simple_orthanc.selection.source import Changes, Found, Revision, Row
+from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
+from simple_orthanc.sources.folder.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
+from simple_orthanc.sources.folder.files import Files, look, stamp_of
+from simple_orthanc.sources.folder.processes import Met, look_at, side_by_side
+from simple_orthanc.sources.index_tags import LEVEL_OF, can_be_searched
+
+# What should have been part of the archive, and is not.
+_TROUBLES: dict[Status, str] = {
+    "unreadable": "cannot be read",
+    "incomplete": "lack an identifier",
+    "conflict": "have the SOPInstanceUID of another file, and another content",
+    "missing": "are listed in a DICOMDIR and not there",
+}
+_NAMES_OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
+
+
+class FolderSource:
+    """The DICOM files of a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder; a zip, whose members are the archive; or a DICOMDIR, to take what it lists, and nothing else.
+    recursive : bool
+        Whether folders inside the folder are entered.
+    cache : path, False or None
+        Where what is known of the files is kept: see `simple_orthanc.sources.folder.cache.cache_folder`.
+
+    Raises
+    ------
+    SelectionError
+        There is nothing of that kind there.
+
+    Notes
+    -----
+    The files are looked at when something is asked for the first time, or by `look_again`.
+    """
+
+    requests = 0
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        recursive: bool = True,
+        cache: str | os.PathLike[str] | Literal[False] | None = None,
+    ) -> None:
+        self._given = os.path.abspath(os.path.expanduser(path_text(path, 'Folder("scans")')))
+        self._listing = _kind(self._given) == "DICOMDIR"
+        self._recursive = recursive or self._listing
+        top = os.path.dirname(self._given) if self._listing else self._given
+        self._top = top
+        self.files = Files(top)
+        self._cache_folder = cache_folder(cache)
+        self._catalogue: Catalogue | None = None
+        self._known: dict[str, list[Item]] | None = None
+        self._is_fresh = False
+        self._scanner = Scanner()
+        self._lock = threading.RLock()
+
+    @property
+    def description(self) -> str:
+        return self._given
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the folder held when it was last looked at."""
+        with self._lock:
+            if self._catalogue is None:
+                return self.look_again()
+            return self._catalogue
+
+    def look_again(self) -> Catalogue:
+        """Look at what has changed in the folder since it was last looked at.
+
+        Warns
+        -----
+        UserWarning
+            Files that should be part of the archive are not: how many, and why. Those told of before are not told of
+            again.
+        """
+        with self._lock:
+            before = self._catalogue
+            items, others = self._look()
+            self._catalogue = Catalogue(items, others, self.files.differ)
+            self._is_fresh = True
+            self._keep()
+            self._warn(before)
+            return self._catalogue
+
+    def _look(self) -> tuple[list[Item], list[Finding]]:
+        cache = self._cache()
+        was_known = cache.load() if self._known is None else self._known
+        known: dict[str, list[Item]] = {}
+        others: list[Finding] = []
+        waiting: list[Met] = []
+        for full, path, stat in self._met(others):
+            items, stamp = was_known.get(path), stamp_of(stat)
+            if items and items[0].stamp == stamp and items[0].is_settled:
+                known[path] = items
+            else:
+                known[path] = []
+                waiting.append((full, path, stamp))
+        self._known, self._is_changed = known, bool(waiting) or known.keys() != was_known.keys()
+        try:
+            # Ended here, whatever happens, and not when the memory of it is freed: there may be helper processes.
+            with closing(look_at(waiting)) as looked:
+                for found in looked:
+                    known[found[0].path] = found
+        except BaseException:
+            # What has been read need not be read again.
+            self._known = {path: items for path, items in known.items() if items}
+            self._keep()
+            raise
+        return [item for items in known.values() for item in items], others
+
+    def _met(self, others: list[Finding]) -> Iterator[tuple[str, str, os.stat_result]]:
+        """Meet the files that are to be part of the archive; what else is met is added to the findings."""
+        if not os.path.isdir(self._top):
+            yield self._top, "", _stat(self._top)
+            return
+        listed = self._listed() if self._listing else None
+        for met in walk(self._top, self._recursive):
+            path = met.path[len(self._top) :].lstrip(os.sep)
+            if isinstance(met, PassedBy):
+                lost = met.reason in ("folder not readable", "no such file")
+                others.append(Finding(path, None, "unreadable" if lost else "skipped", None, met.message))
+            elif listed is not None and as_reference(path) not in listed:
+                others.append(Finding(path, None, "skipped", None, "not listed in the DICOMDIR"))
+            else:
+                yield met.path, path, met.stat
+
+    def _listed(self) -> set[str]:
+        """Give what the DICOMDIR lists, itself too."""
+        name = os.path.basename(self._given)
+        (item,) = look(self._given, name, stamp_of(_stat(self._given)))
+        if not item.references:
+            raise SelectionError(f"{self._given} lists no files: {item.message}. Its folder can be opened instead.")
+        return {as_reference(name), *references_of(item)}
+
+    def _cache(self) -> FolderCache:
+        how = "recursive" if self._recursive else "flat"
+        return FolderCache(self._cache_folder, f"{how} {os.path.realpath(self._given)}")
+
+    def _keep(self) -> None:
+        if self._is_changed and self._known is not None:
+            self._cache().save(self._known)
+
+    def _warn(self, before: Catalogue | None) -> None:
+        """Say what is missing from the archive, once."""
+        assert self._catalogue is not None
+        told = set() if before is None else set(before.findings)
+        counts = Counter(_trouble(finding) for finding in self._catalogue.findings if finding not in told)
+        troubles = [f"{count:,} {kind}" for kind, count in counts.items() if kind]
+        if troubles:
+            number = sum(count for kind, count in counts.items() if kind)
+            warnings.warn(
+                f"{number:,} files in {self._given} should be DICOM and are not used: {'; '.join(sorted(troubles))}. "
+                f"Folder.files lists them.",
+                stacklevel=stacklevel(),
+            )
+        if not self._catalogue.instances and (before is None or before.instances):
+            warnings.warn(f"There is no DICOM object in {self._given}.", stacklevel=stacklevel())
+
+    def counts(self) -> Mapping[Level, int]:
+        return self.catalogue.counts()
+
+    def indexed(self, tag: Tag) -> Level | None:
+        return LEVEL_OF.get(tag.name)
+
+    def searchable(self, tag: Tag) -> bool:
+        return can_be_searched(tag)
+
+    def listing(self, level: Level) -> Iterable[Row]:
+        catalogue = self.catalogue
+        return catalogue.rows(level, list(catalogue.keys(level)))
+
+    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
+        # Choosing among rows takes longer than giving them all.
+        return self.listing(level)
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
+        return self.catalogue.rows(level, [child for row in parents for child in row.children])
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
+        return self.catalogue.rows(level, keys)
+
+    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+        # No row casts doubt: all texts are read from the files.
+        return rows
+
+    def columns(
+        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
+    ) -> Mapping[str, Mapping[str, Value]]:
+        wanted = [key for row in series for key in row.children if keys is None or key in keys]
+        columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
+        read = partial(self._tags, tags=tuple(tags))
+        for key, values in zip(wanted, side_by_side(read, wanted, "reading tags"), strict=True):
+            for name, column in columns.items():
+                column[key] = values.get(name)
+        return columns
+
+    def _tags(self, key: str, tags: tuple[Tag, ...]) -> dict[str, Value]:
+        item = self._item(key)
+        with self.files.reading(item) as stream:
+            return read_tags(stream, item.size, tags)
+
+    def resolve(self, text: str) -> Sequence[Found]:
+        return self.catalogue.resolve(text)
+
+    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        raise UnsupportedError(
+            f"{kind}({name!r}): labels and metadata are what an Orthanc server attaches to its objects; the files in "
+            f"{self._given} have none."
+        )
+
+    def header(self, key: str) -> Dataset:
+        item = self._item(key)
+        with self.files.reading(item) as stream:
+
+            def read(start: int, stop: int) -> tuple[bytes, bool]:
+                if item.size > stop:
+                    return stream.read(stop - start), False
+                stream.seek(0)
+                return stream.read(), True
+
+            return read_header(read, STEP, self._scanner)
+
+    def content(self, key: str) -> bytes:
+        return self.files.read(self._item(key))
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        item = self._item(key)
+        with self.files.reading(item) as stream:
+            memory = room(item.size)
+            filled = 0
+            while filled < len(memory):
+                count = stream.readinto(memory[filled:])  # type: ignore[attr-defined]
+                if not count:
+                    raise EOFError(f"it ends after {filled} of {item.size} bytes")
+                filled += count
+            return memory
+
+    def save(self, key: str, path: Path) -> None:
+        item = self._item(key)
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with self.files.opened(item) as stream, open(part, "xb") as target:
+                shutil.copyfileobj(stream, target, 1 << 20)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _item(self, key: str) -> Item:
+        try:
+            return self.catalogue.instances[key]
+        except KeyError:
+            raise SelectionError(
+                f"An instance is no longer in {self._given}, which has been looked at again since it was selected. "
+                f"refresh() keeps the selection and leaves out what is gone."
+            ) from None
+
+    def revision(self) -> Revision:
+        with self._lock:
+            catalogue = self.catalogue if self._is_fresh or self._catalogue is None else self.look_again()
+            self._is_fresh = False
+            return Revision(catalogue, catalogue.counts())
+
+    def changes(self, since: Revision) -> Changes:
+        before = since.token
+        now = self.look_again()
+        self._is_fresh = False
+        revision = Revision(now, now.counts())
+        if not isinstance(before, Catalogue):
+            return Changes(revision, None, True)
+        added = frozenset(key for key, item in now.instances.items() if before.instances.get(key) != item)
+        removed = any(now.instances.get(key) != item for key, item in before.instances.items())
+        return Changes(revision, added, removed)
+
+    def close(self) -> None:
+        self.files.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._scanner = Scanner()
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<folder {self.description}>"
+
+
+def _trouble(finding: Finding) -> str:
+    """Say what kind of trouble there is with a file; "" if none."""
+    if finding.status == "not DICOM":
+        # Anything may lie in a folder, but a name is a promise.
+        name = (finding.member or finding.path).lower()
+        return "are called DICOM and are not" if name.endswith(_NAMES_OF_DICOM) else ""
+    return _TROUBLES.get(finding.status, "")
+
+
+def _kind(path: str) -> Literal["folder", "zip", "DICOMDIR"]:
+    """Say what can be opened at a path.
+
+    Raises
+    ------
+    SelectionError
+        Nothing can.
+    """
+    if os.path.isdir(path):
+        return "folder"
+    if not os.path.isfile(path):
+        found = "neither a folder nor a file" if os.path.lexists(path) else "no such folder or file"
+        raise SelectionError(f"{path}: {found}. Folder takes a folder of DICOM files, a zip, or a DICOMDIR.")
+    try:
+        with open(path, "rb") as stream:
+            beginning = stream.read(BEGINNING)
+    except OSError as error:
+        raise SelectionError(f"{path} cannot be read: {error.strerror}.") from error
+    if is_zip(beginning):
+        return "zip"
+    with quiet():
+        if beginning[128:132] == b"DICM" and is_dicomdir(beginning):
+            return "DICOMDIR"
+    raise SelectionError(
+        f"{path} is a single file, neither a zip nor a DICOMDIR. Folder takes a folder of DICOM files, a zip, or a "
+        f"DICOMDIR: open its folder, and select by the SOPInstanceUID."
+    )
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise SelectionError(f"{path} cannot be read any more: {error.strerror}.") from error

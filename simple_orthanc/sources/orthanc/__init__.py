@@ -1,0 +1,1 @@
+"""An Orthanc server as a source of images."""

@@ -1,0 +1,1 @@
+"""Which slices form a volume, where they lie in the patient, and the volume itself. No I/O."""

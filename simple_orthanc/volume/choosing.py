@@ -1,0 +1,355 @@
+"""Which stacks are asked for: all, exactly one, or several of the same grid along a fourth axis. No pixels, no I/O.
+
+:func:`plan` (from ``stacking``) gives one :class:`Stack` for each group of frames that can be a volume, regular or
+not. :func:`one` demands exactly one regular volume and otherwise raises the error that names what was found and the
+next call; :func:`several` takes them all; :func:`summary` is one row of a quality report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.volume import problems
+from simple_orthanc.volume.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value, since_midnight
+from simple_orthanc.volume.grouping import alike, arranged
+from simple_orthanc.volume.planes import has_image_type
+from simple_orthanc.volume.stacking import Stack, on_grid, plan, unique
+
+__all__ = ["AXES", "Stack", "one", "plan", "several", "summary"]
+
+AXES = ("time", "echo", "b", "phase")
+
+
+def several(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
+    """Give all stacks, with what is asked of holes done.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        From :func:`plan`.
+    gaps : {"raise", "nan", "split"}
+        "raise" leaves the problem in the stack, "nan" puts the slices on their regular grid with places left free,
+        "split" gives one stack per unbroken run.
+
+    Returns
+    -------
+    list of Stack
+        Some may have a ``problem``.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> holey = plan([header for number, header in enumerate(make_series((6, 4, 4))) if number != 2])
+    >>> [(stack.label, stack.slices) for stack in several(holey, gaps="split")]
+    [('axial 5x4x4 run 1', 2), ('axial 5x4x4 run 2', 3)]
+    """
+    _check_gaps(gaps)
+    if gaps == "nan":
+        return [_filled(stack) for stack in stacks]
+    if gaps == "split":
+        return unique([run for stack in stacks for run in _runs(stack)])
+    return list(stacks)
+
+
+def check(gaps: str, dims: str | None) -> None:
+    """Refuse what :func:`one` would refuse, before anything is read.
+
+    Raises
+    ------
+    VolumeError
+        With all that can be asked for.
+    """
+    _check_gaps(gaps)
+    if gaps == "split":
+        raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
+    if dims is not None and dims not in AXES:
+        raise VolumeError(f"dims={dims!r} was asked; it can be {', '.join(map(repr, AXES))}.")
+
+
+def _check_gaps(gaps: str) -> None:
+    if gaps not in ("raise", "nan", "split"):
+        raise VolumeError(f'gaps={gaps!r} was asked; it can be "raise", "nan" or "split".')
+
+
+def _filled(stack: Stack) -> Stack:
+    if not isinstance(stack.problem, MissingSlicesError):
+        return stack
+    found = arranged(stack.planes)
+    free = sorted(set(range(stack.slices)) - set(stack.places))
+    note = f"{len(free)} missing slices are filled with NaN: number {problems.listed(free)}"
+    return on_grid(replace(stack, problem=None, log=(*stack.log, note)), found)
+
+
+def _runs(stack: Stack) -> list[Stack]:
+    if not isinstance(stack.problem, MissingSlicesError):
+        return [stack]
+    breaks = [at for at in range(1, len(stack.places)) if stack.places[at] - stack.places[at - 1] > 1]
+    result = []
+    for number, (start, stop) in enumerate(zip([0, *breaks], [*breaks, len(stack.planes)], strict=True), 1):
+        members = stack.planes[start:stop]
+        run = replace(stack, label=f"{stack.label} run {number}", planes=members, places=tuple(range(len(members))))
+        note = f"run {number} of {len(breaks) + 1} between missing slices"
+        run = replace(run, slices=len(members), problem=None, log=(*stack.log, note))
+        found = arranged(members)
+        # The grid of a single slice between holes is known from its neighbours beyond them.
+        result.append(on_grid(run, replace(found, step=found.step or arranged(stack.planes).step)))
+    return result
+
+
+def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -> list[Stack]:
+    """Demand one regular volume.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        From :func:`plan`.
+    dims : {"time", "echo", "b", "phase"}, optional
+        The axis along which several stacks of the same grid make one 4D volume.
+    gaps : {"raise", "nan"}
+        What to do about missing slices: raise, or leave them NaN.
+
+    Returns
+    -------
+    list of Stack
+        One stack; with `dims` one per step, in the order of their coordinates, each with its ``step``. The segments of
+        one segmentation become one label map, and so does a single binary one.
+
+    Raises
+    ------
+    InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError
+        With the groups that were found and the call that separates them.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> second = make_series(TemporalPositionIdentifier=2)
+    >>> first = make_series(TemporalPositionIdentifier=1, like=second[0])
+    >>> [stack.step for stack in one(plan(second + first), dims="time")]
+    [('time', 1.0), ('time', 2.0)]
+    """
+    check(gaps, dims)
+    stacks = several(stacks, gaps)
+    if dims is not None:
+        return _along(stacks, dims)
+    # A label tells which segment this is, also where it is the only one; the fractions of one segment are values.
+    can_be_alone = stacks[0].planes[0].segmentation == "BINARY"
+    if all(stack.is_segment for stack in stacks) and (len(stacks) > 1 or can_be_alone):
+        stacks = [_label_map(stacks)]
+    if len(stacks) > 1:
+        raise _too_many(stacks)
+    if stacks[0].problem is not None:
+        raise stacks[0].problem
+    return stacks
+
+
+def _label_map(stacks: Sequence[Stack]) -> Stack:
+    # Frames of one segmentation may differ in orientation and pixel spacing too (PS3.3 C.7.6.16.2.1, C.7.6.16.2.4).
+    if len(alike([plane for stack in stacks for plane in stack.planes])) > 1:
+        raise _too_many(stacks)
+    pairs = sorted(
+        (
+            (place, plane.segment or 0, plane)
+            for stack in stacks
+            for place, plane in zip(stack.places, stack.planes, strict=True)
+        ),
+        key=lambda pair: pair[:2],
+    )
+    problems = [stack.problem for stack in stacks if stack.problem is not None]
+    return replace(
+        stacks[0],
+        label="segmentation",
+        planes=tuple(plane for _, _, plane in pairs),
+        places=tuple(place for place, _, _ in pairs),
+        problem=problems[0] if problems else None,
+        log=(f"label map: {', '.join(stack.label for stack in stacks)}", *(stacks[0].log if len(stacks) == 1 else ())),
+        is_label_map=True,
+    )
+
+
+def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:
+    """Order stacks of the same grid along an axis."""
+    for stack in stacks:
+        if stack.problem is not None:
+            raise stack.problem
+    if len(stacks) == 1:
+        raise InconsistentSlicesError(
+            f"dims={dims!r} was asked, but the images are one volume, {stacks[0].label}: no position repeats. "
+            "Read it with get_volume().",
+            groups=_groups(stacks),
+        )
+    steps = _coordinates(stacks, dims)
+    if steps is None:
+        raise _too_many(stacks, f"a 4D volume with dims={dims!r}")
+    unequal = [stack.label for stack in stacks if not _same_grid(stacks[0], stack)]
+    if unequal:
+        raise InconsistentSlicesError(
+            f"dims={dims!r} was asked, but not all of the {len(stacks)} volumes have the grid of {stacks[0].label}, "
+            f"{_grid_text(stacks[0])}: "
+            + problems.listed([f"{s.label}, {_grid_text(s)}" for s in stacks if s.label in unequal])
+            + ". Read each by itself with get_volumes().",
+            groups=_groups(stacks),
+        )
+    discriminator, order = steps
+    unit = f" in {discriminator.unit}" if discriminator.unit else ""
+    note = f"{dims}: {len(stacks)} steps, coordinates from {discriminator.keyword}{unit}"
+    return [replace(stacks[index], step=(dims, value), log=(*stacks[index].log, note)) for value, index in order]
+
+
+def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, list[tuple[float, int]]] | None:
+    """Give the tag and, in order, the coordinate and the index of each stack; None if `dims` does not order them."""
+    words = {word for stack in stacks for word in stack.discriminators}
+    axes = {BY_WORD[word].dims if word in BY_WORD else "" for word in words}
+    if len({tuple(stack.discriminators) for stack in stacks}) == 1 or dims == "b":
+        # A clock that differs orders anything, so it counts only where the stacks were split by time.
+        candidates = [
+            discriminator
+            for discriminator in DISCRIMINATORS
+            if discriminator.dims == dims and (discriminator.word in words or not discriminator.ranked)
+        ]
+        if dims == "echo":
+            candidates.reverse()  # the echo time says more than the number of the echo
+        for discriminator in candidates if dims in axes or dims in ("echo", "b") else ():
+            values = [_constant(stack, discriminator) for stack in stacks]
+            numbers = [value for value in values if isinstance(value, float)]
+            if len(set(numbers)) == len(stacks):
+                numbers = since_midnight(discriminator, numbers)
+                return discriminator, sorted((value, index) for index, value in enumerate(numbers))
+    if dims == "b" and words <= {"b", "gradient"}:
+        # Gradients of one b-value differ in their direction alone, and an image without any has b = 0; but a step of
+        # which the headers do not tell the b-value has no coordinate.
+        b = BY_WORD["b"]
+        order = []
+        for index, stack in enumerate(stacks):
+            value = _constant(stack, b)
+            if value is None and not any(plane.discriminators.get(word) for plane in stack.planes for word in words):
+                value = 0.0
+            if not isinstance(value, float):
+                return None
+            order.append((value, index))
+        return (b, sorted(order)) if any(value for value, _ in order) else None
+    return None
+
+
+def _constant(stack: Stack, discriminator: Discriminator) -> Value | None:
+    if discriminator.word in stack.discriminators:
+        return stack.discriminators[discriminator.word]
+    values = {plane.discriminators.get(discriminator.word) for plane in stack.planes}
+    return values.pop() if len(values) == 1 else None
+
+
+def _same_grid(one: Stack, other: Stack) -> bool:
+    if one.geometry is None or other.geometry is None:
+        return one.geometry is other.geometry and one.shape == other.shape
+    # As close as the slices of one volume must be to their places.
+    return one.geometry.isclose(other.geometry, tolerance=0.02 * min(one.geometry.spacing))
+
+
+def _grid_text(stack: Stack) -> str:
+    size = "x".join(str(number) for number in stack.shape)
+    if stack.geometry is None:
+        return f"{size} without geometry"
+    origin = ", ".join(f"{value:g}" for value in stack.geometry.origin)
+    spacing = " x ".join(f"{value:g}" for value in stack.geometry.spacing[::-1])
+    return f"{size} voxels of {spacing} mm from ({origin})"
+
+
+def _groups(stacks: Sequence[Stack]) -> dict[str, int]:
+    return {stack.label: len(stack.planes) for stack in stacks}
+
+
+def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError:
+    """Make the error that names each group with its size, and the calls that separate them."""
+    groups = ", ".join(f"{stack.label} ({len(stack.planes)} images)" for stack in stacks[: 2 * problems.SHOWN])
+    more = f" and {len(stacks) - 2 * problems.SHOWN} more" if len(stacks) > 2 * problems.SHOWN else ""
+    calls = []
+    if all(stack.problem is None for stack in stacks):
+        calls += [f'get_volume(dims="{dims}")' for dims in AXES if _stackable(stacks, dims)]
+    calls += [f"select({text}) first" for text in _separating(stacks)]
+    if any(has_image_type(stack.planes[0], "LOCALIZER") for stack in stacks):
+        calls.append('exclude(ImageType="LOCALIZER") first')
+    calls.append("get_volumes() for each by itself")
+    return InconsistentSlicesError(
+        f"{asked[0].upper()}{asked[1:]} was asked, but the images are {len(stacks)} groups: {groups}{more}. "
+        f"Use {', or '.join(calls)}.",
+        groups=_groups(stacks),
+    )
+
+
+def _stackable(stacks: Sequence[Stack], dims: str) -> bool:
+    return _coordinates(stacks, dims) is not None and all(_same_grid(stacks[0], stack) for stack in stacks)
+
+
+def _separating(stacks: Sequence[Stack]) -> list[str]:
+    """Give, as arguments of select, what would leave the first stack."""
+    first = stacks[0]
+    marks = {
+        BY_WORD[word].keyword: value
+        for word, value in first.discriminators.items()
+        if word in first.planes[0].selectable and value is not None and BY_WORD[word].by_value
+    }
+    if len({stack.shape[1:3] for stack in stacks}) > 1:
+        marks.update(Rows=float(first.shape[1]), Columns=float(first.shape[2]))
+    if first.is_segment or any(plane.frames > 1 for plane in first.planes):
+        return []  # frames of one object cannot be selected apart
+    return [", ".join(problems.example(keyword, {value: None}) for keyword, value in marks.items())] if marks else []
+
+
+def summary(stack: Stack, headers: Sequence[Dataset] | None = None, units: str = "modality") -> dict[str, Any]:
+    """Give one row of the quality table of a selection.
+
+    Parameters
+    ----------
+    stack : Stack
+    headers : sequence of pydicom.Dataset, optional
+        Those that the stack was planned from. With them the bytes are those of the array that
+        ``get_volume(units=units)`` makes, without them those of the stored pixels.
+    units : str
+        As in ``get_volume``.
+
+    Returns
+    -------
+    dict
+        label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> row = summary(plan(make_series((3, 4, 5)))[0])
+    >>> row["slices"], row["regular"], row["bytes"]
+    (3, True, 120)
+    """
+    first = stack.planes[0]
+    spacing = None if stack.geometry is None else stack.geometry.spacing[::-1]
+    return {
+        "label": stack.label,
+        "slices": stack.slices,
+        "rows": first.size[0],
+        "columns": first.size[1],
+        "spacing": spacing,
+        "regular": stack.problem is None and stack.geometry is not None,
+        "reason": _reason(stack),
+        "bytes": int(np.prod(stack.shape)) * _bytes_per_sample(stack, headers, units),
+    }
+
+
+def _reason(stack: Stack) -> str:
+    if stack.problem is not None:
+        return str(stack.problem)
+    return "" if stack.geometry is not None else next((note for note in stack.log if note.startswith("no ")), "")
+
+
+def _bytes_per_sample(stack: Stack, headers: Sequence[Dataset] | None, units: str) -> int:
+    if headers is None:
+        return max(1, stack.planes[0].bits // 8)
+    if units.startswith("SUV"):
+        return 4
+    rescales = [pixels.rescale(headers[plane.instance], plane.frame, units) for plane in stack.planes]
+    own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in stack.planes)]
+    return int(np.dtype(pixels.result_dtype(own, rescales, units)).itemsize)

@@ -1,0 +1,277 @@
+"""A volume: an array with its geometry, its unit, the header it came with, and a record of how it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.volume import export as handover
+from simple_orthanc.volume import plotting as picture
+from simple_orthanc.volume.geometry import Geometry, Vector
+
+if TYPE_CHECKING:
+    import nibabel
+    import pandas as pd
+    import SimpleITK
+    from matplotlib.figure import Figure
+    from numpy.typing import DTypeLike, NDArray
+
+AXES = ("slice", "row", "column")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Volume:
+    """Voxels and what is known of them.
+
+    Attributes
+    ----------
+    array : ndarray
+        (slice, row, column); colour (slice, row, column, 3); a 4D volume has its step first: ``dims`` names the axes.
+    geometry : Geometry or None
+        Where the voxels are, LPS, mm; None if the objects have no position.
+    header : pydicom.Dataset
+        That of the first slice, without pixels.
+    units : str
+        Of the values: "HU", "BQML", "GY", "stored", "label", ...; "" if the objects do not say.
+    padding_mask : ndarray of bool or None
+        True where the objects say that there is no image (PS3.3 C.7.5.1.1.2); the values there are left as they are.
+    slices : pandas.DataFrame
+        One row per frame: SOPInstanceUID, frame (from 1, as DICOM counts), position (x, y, z in mm), slope; the index
+        is the number of the slice in the array.
+    log : tuple of str
+        What was found, assumed and done.
+    suv : SuvRecord or None
+        How a standardized uptake value was computed.
+    dims : tuple of str
+        The names of the axes.
+    coordinates : mapping
+        For the first axis of a 4D volume its name to the coordinate of each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = Geometry((5, 4, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    >>> volume = Volume(np.zeros((3, 4, 5), np.int16), grid, Dataset(), units="HU")
+    >>> volume
+    <Volume 3 x 4 x 5 (slice, row, column) int16 HU, voxels of 2 x 1 x 1 mm>
+    >>> volume.to_sitk().GetSpacing()
+    (1.0, 1.0, 2.0)
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry | None
+    header: Dataset
+    units: str = ""
+    padding_mask: NDArray[np.bool_] | None = None
+    slices: pd.DataFrame | None = None
+    log: tuple[str, ...] = ()
+    suv: Any = None
+    dims: tuple[str, ...] = AXES
+    coordinates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def spacing(self) -> Vector | None:
+        """Between columns, rows and slices, mm, in SimpleITK's order; None without geometry."""
+        return None if self.geometry is None else self.geometry.spacing
+
+    @property
+    def origin(self) -> Vector | None:
+        """The centre of the first voxel, mm, LPS; None without geometry."""
+        return None if self.geometry is None else self.geometry.origin
+
+    @property
+    def direction(self) -> tuple[float, ...] | None:
+        """The nine numbers of SimpleITK's ``GetDirection``; None without geometry."""
+        return None if self.geometry is None else self.geometry.direction
+
+    @property
+    def affine(self) -> NDArray[np.float64] | None:
+        """From (column, row, slice, 1) to (x, y, z, 1), mm, LPS; None without geometry."""
+        return None if self.geometry is None else self.geometry.affine
+
+    @property
+    def affine_ras(self) -> NDArray[np.float64] | None:
+        """The same for NIfTI's coordinates, RAS; None without geometry."""
+        return None if self.geometry is None else self.geometry.affine_ras
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the slices are not perpendicular to the axis along which they follow each other (gantry tilt)."""
+        return self.geometry is not None and self.geometry.is_sheared
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the last axis holds red, green and blue."""
+        return self.array.ndim > len(self.dims)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return tuple(self.array.shape)
+
+    def to_sitk(self, resample: bool = False, assume_geometry: bool = False) -> SimpleITK.Image:
+        """Give a SimpleITK image: the same voxels at the same millimetres.
+
+        Parameters
+        ----------
+        resample : bool
+            Resample a sheared volume onto perpendicular axes: within the slices, linearly (numbers of segments by their
+            nearest neighbour), on a grid that holds all of it. An unsheared volume is never resampled.
+        assume_geometry : bool
+            Give objects without position voxels of 1 mm from 0, 0, 0; otherwise they raise.
+
+        Returns
+        -------
+        SimpleITK.Image
+            Of vector pixels for colour, of four dimensions for a 4D volume.
+
+        Raises
+        ------
+        VolumeError
+            If there is no geometry, or it is sheared, and nothing was said about it.
+        """
+        geometry = self.geometry
+        if geometry is None:
+            if not assume_geometry:
+                raise VolumeError(
+                    "An image with geometry was asked, but the objects have no position in the patient. Use .array, or "
+                    "to_sitk(assume_geometry=True), get_image's way to voxels of 1 mm from 0, 0, 0."
+                )
+            slices, rows, columns = self.shape[len(self.dims) - 3 : len(self.dims)]
+            identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+            geometry = Geometry((columns, rows, slices), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), identity)
+        array = self.array
+        if geometry.is_sheared:
+            if not resample:
+                raise VolumeError(
+                    "An image was asked of a sheared volume (gantry tilt), which SimpleITK's filters and most formats "
+                    "would show in the wrong place. Use to_sitk(resample=True), or .array with .affine."
+                )
+            if array.ndim != 3:
+                raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
+            array, geometry = handover.unsheared(array, geometry, self._background())
+        return handover.to_sitk(array, geometry, is_colour=self.is_colour, steps=self._steps())
+
+    def _background(self) -> int | None:
+        """Give the value of no segment; None where values are no numbers of segments."""
+        kind = elements.text(self.header, "SegmentationType")
+        return pixels.background(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
+
+    def _steps(self) -> tuple[float, ...] | None:
+        return self.coordinates[self.dims[0]] if len(self.dims) == 4 else None
+
+    @classmethod
+    def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None) -> Volume:
+        """Make a volume of a 3D SimpleITK image, for example of a result computed from :meth:`to_sitk`.
+
+        Parameters
+        ----------
+        image : SimpleITK.Image
+        like : Volume, optional
+            Where the header and the unit are taken from.
+        """
+        array, geometry = handover.from_sitk(image)
+        header, units = (Dataset(), "") if like is None else (like.header, like.units)
+        return cls(array, geometry, header, units=units, log=("from a SimpleITK image",))
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """Give a nibabel image, axes (column, row, slice), RAS affine; a shear is kept. Needs nibabel.
+
+        Raises
+        ------
+        VolumeError
+            If there is no geometry, or colour is not uint8.
+        """
+        if self.geometry is None:
+            raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
+        return handover.to_nibabel(self.array, self.geometry, is_colour=self.is_colour)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write .nii.gz, .nrrd or .mha, whole or not at all.
+
+        Raises
+        ------
+        VolumeError
+            For another suffix, and where :meth:`to_sitk` raises: save a sheared volume with
+            ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``. NaN cannot go to .nii.gz: ITK's reader, and
+            so SimpleITK, turns it into 0, which is a value.
+        """
+        suffix = handover.check_suffix(Path(path))
+        if suffix == ".nii.gz" and self.array.dtype.kind == "f" and bool(np.isnan(self.array).any()):
+            raise VolumeError(
+                f"{Path(path).name} was asked for a volume with NaN, which SimpleITK reads from NIfTI as 0: save .nrrd "
+                "or .mha, or fill the NaN first."
+            )
+        return handover.save(self.to_sitk(), path)
+
+    def window(self, center: float, width: float) -> NDArray[np.uint8]:
+        """Map values to grey levels from 0 to 255 for display; MONOCHROME1 is inverted, so that it looks as meant.
+
+        Parameters
+        ----------
+        center, width : float
+            In the unit of the volume: ``window(40, 400)`` for soft tissue in HU.
+        """
+        return picture.windowed(self.array, center, width, invert=self._is_inverted())
+
+    def _is_inverted(self) -> bool:
+        return bool(self.header.get("PhotometricInterpretation") == "MONOCHROME1")
+
+    def plot(self) -> Figure:
+        """Draw the three planes through the middle, each pixel in its true shape. Needs matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of a 4D volume the first step.
+
+        Raises
+        ------
+        UnsupportedError
+            matplotlib is not installed.
+        """
+        array = self.array[0] if len(self.dims) == 4 else self.array
+        return picture.three_planes(
+            array,
+            self.spacing or (1.0, 1.0, 1.0),
+            picture.sensible_window(array, self.header, self.units),
+            invert=self._is_inverted(),
+            title=self._describe(),
+        )
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
+            raise ValueError(f"the values are {self.array.dtype}; as {np.dtype(dtype)} they have to be copied")
+        if copy:
+            return np.array(self.array, dtype=dtype)
+        return np.asarray(self.array, dtype=dtype)
+
+    def _describe(self) -> str:
+        size = " x ".join(str(number) for number in self.shape)
+        axes = ", ".join((*self.dims, "colour") if self.is_colour else self.dims)
+        text = " ".join(part for part in (f"{size} ({axes})", str(self.array.dtype), self.units) if part)
+        if self.spacing is None:
+            return f"{text}, no geometry"
+        voxel = " x ".join(f"{value:.4g}" for value in self.spacing[::-1])
+        return f"{text}, voxels of {voxel} mm{', sheared' if self.is_sheared else ''}"
+
+    def __repr__(self) -> str:
+        return f"<Volume {self._describe()}>"
+
+    def _repr_html_(self) -> str:
+        origin = None if self.origin is None else ", ".join(f"{value:.6g}" for value in self.origin)
+        rows = [("", self._describe()), ("origin (LPS, mm)", origin or "none")]
+        rows += [(str(self.header.get("Modality", "")), str(self.header.get("SeriesDescription", "")))]
+        rows += [("log", note) for note in self.log]
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>Volume</caption>{cells}</table>"

@@ -1,0 +1,206 @@
+"""The commands between the archive and the disk."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import simple_orthanc
+from simple_orthanc import TransportError
+from simple_orthanc.cli import files, main
+from simple_orthanc.phantom import as_bytes, make_series
+from tests import stand_ins
+
+
+class Uploading(stand_ins.DicomWeb):
+    """A session that says of each file what it is told to say."""
+
+    statuses: ClassVar[list[str]] = []
+    error: ClassVar[TransportError | None] = None
+
+    def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
+        return self._table([str(file)])
+
+    def upload_folder(self, folder: Any, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
+        return self._table([f"{folder}/{number}" for number in range(len(self.statuses))])
+
+    def _table(self, paths: list[str]) -> pd.DataFrame:
+        columns = {"path": paths, "member": None, "status": self.statuses, "SOPInstanceUID": "1.2", "message": "=why"}
+        table = pd.DataFrame(columns).astype("string")
+        if self.error is not None:
+            raise TransportError("The server went away.", table=table)
+        return table
+
+
+@pytest.fixture(autouse=True)
+def _sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(simple_orthanc, "Folder", stand_ins.Folder, raising=False)
+    monkeypatch.setattr(simple_orthanc, "DicomWeb", Uploading, raising=False)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("STAND_IN_FOLDER", str(tmp_path / "empty"))
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, *series: list[Any]) -> None:
+    folder.mkdir(exist_ok=True)
+    for number, dataset in enumerate(dataset for each in series for dataset in each):
+        (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "is_folder", "status"),
+    [
+        (["stored", "already stored"], True, 0),
+        (["stored", "not DICOM", "skipped"], True, 0),
+        (["stored", "failed"], True, 1),
+        (["conflict"], True, 1),
+        (["filtered"], True, 1),
+        ([], True, 0),
+        (["stored"], False, 0),
+        (["not DICOM"], False, 1),
+        (["skipped"], False, 1),
+    ],
+)
+def test_uploading_ends_as_the_files_did(
+    statuses: list[str],
+    is_folder: bool,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Uploading, "statuses", statuses)
+    Path("some.dcm").write_bytes(b"")
+    path = "empty" if is_folder else "some.dcm"
+    assert main(["--dicomweb", "http://a", "upload", path, "--format", "csv", "--exact"]) == status
+    written = capsys.readouterr()
+    assert [line.split(",")[2] for line in written.out.splitlines()[1:]] == statuses
+    assert (statuses[0] if statuses else "nothing") in written.err
+
+
+def test_what_became_of_the_files_is_said_when_the_server_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Uploading, "statuses", ["stored", "failed"])
+    monkeypatch.setattr(Uploading, "error", TransportError())
+    assert main(["--dicomweb", "http://a", "upload", "empty"]) == 1
+    written = capsys.readouterr()
+    assert len(written.out.splitlines()) == 3
+    assert written.err == "simple-orthanc: error: The server went away.\n"
+
+
+def test_volumes_of_a_split_never_leave_their_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = {"PatientID": "P", "modality": "MR"}
+    write(
+        tmp_path / "files",
+        make_series((2, 4, 4), seed=1, SeriesDescription="../../x", **same),
+        make_series((2, 4, 4), seed=2, SeriesDescription="../../X", SeriesNumber=2, **same),
+        make_series((2, 4, 4), seed=3, SeriesDescription="\x1b[2J", SeriesNumber=3, **same),
+    )
+    (tmp_path / "out").mkdir()
+    assert main(["--quiet", "--folder", "files", "volume", "out/all.NRRD", "--split"]) == 0
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(made) == len({name.lower() for name in made}) == 3
+    assert all(name.startswith("all-") and name.endswith(".NRRD") for name in made)
+    assert "\x1b" not in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "files", "out"]
+
+
+def test_what_is_no_volume_does_not_keep_the_others_from_being_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holes = make_series((5, 4, 4), seed=2, PatientID="P", SeriesNumber=2, SeriesDescription="holes")
+    good = make_series((2, 4, 4), seed=1, PatientID="P", SeriesDescription="good")
+    write(tmp_path / "files", good, holes[:2], holes[3:])
+    assert main(["--folder", "files", "volume", "all.mha", "--split"]) == 1
+    written = capsys.readouterr()
+    assert len(written.out.splitlines()) == 1
+    assert "holes" in written.err
+    assert len(list(tmp_path.glob("all-*.mha"))) == 1
+    assert main(["--folder", "files", "volume", "all.mha", "--split", "--gaps", "nan"]) == 0
+
+
+def test_a_sheared_volume_is_resampled_only_if_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import SimpleITK
+
+    positions = [(0.0, 0.5 * number, float(number)) for number in range(4)]
+    write(tmp_path / "files", make_series((4, 6, 6), seed=1, ImagePositionPatient=positions))
+    assert main(["--quiet", "--folder", "files", "volume", "a.mha"]) == 1
+    assert "--resample" in capsys.readouterr().err
+    assert not Path("a.mha").exists()
+    assert main(["--quiet", "--folder", "files", "volume", "a.mha", "--resample"]) == 0
+    assert np.allclose(SimpleITK.ReadImage("a.mha").GetDirection(), np.eye(3).ravel())
+
+
+def test_one_slice_is_drawn_with_pixels_as_they_are_in_the_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.arange(2 * 4 * 5, dtype=np.int16).reshape(2, 4, 5)
+    write(tmp_path / "files", make_series(array=values, spacing=(3.0, 2.0, 1.0), seed=1))
+    assert main(["--folder", "files", "show", "a.png", "--slice", "1", "--window", "30", "20"]) == 0
+    picture = np.asarray(Image.open("a.png"))
+    assert picture.shape == (8, 5)
+    wanted = np.rint(np.clip((values[1].astype(float) - 30) / 20 + 0.5, 0, 1) * 255)
+    assert np.array_equal(picture[::2], wanted)
+    assert main(["--folder", "files", "show", "a.png", "--slice", "2"]) == 1
+    assert "has 2 slices" in capsys.readouterr().err
+    assert main(["--folder", "files", "show", "a.jpg", "--slice", "0"]) == 0
+    assert Path("a.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.float32])
+def test_one_slice_of_32_bits(tmp_path: Path, dtype: type) -> None:
+    values = np.array([[[0, 100_000], [200_000, 300_000]]], dtype=dtype)
+    write(tmp_path / "files", make_series(array=values, seed=1))
+    assert main(["--quiet", "--folder", "files", "show", "a.png", "--slice", "0", "--window", "150000", "300000"]) == 0
+    assert np.asarray(Image.open("a.png")).tolist() == [[0, 85], [170, 255]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_one_slice_in_colour(tmp_path: Path, dtype: type) -> None:
+    values = np.zeros((1, 4, 5, 3), dtype=dtype)
+    values[..., 0] = np.iinfo(dtype).max
+    write(tmp_path / "files", make_series(array=values, seed=1, modality="US"))
+    assert main(["--quiet", "--folder", "files", "show", "a.png", "--slice", "0"]) == 0
+    assert np.asarray(Image.open("a.png")).tolist() == [[[255, 0, 0]] * 5] * 4
+
+
+def test_without_matplotlib_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "files", make_series((2, 4, 4), seed=1))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["--folder", "files", "show", "a.png"]) == 1
+    assert "pip install matplotlib" in capsys.readouterr().err
+    assert not Path("a.png").exists()
+
+
+def test_a_file_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"before")
+
+    def half(stream: Any) -> None:
+        stream.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write_whole(target, half)
+    assert target.read_bytes() == b"before"
+    files.write_whole(target, lambda stream: stream.write(b"whole"))
+    assert target.read_bytes() == b"whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "empty"]
+
+
+def test_paths_of_downloads_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "files", make_series((2, 4, 4), seed=1, PatientID="../up"))
+    assert main(["--folder", "files", "download", "out", "--list"]) == 0
+    listed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(listed) == sorted(path for path in Path("out").rglob("*.dcm"))
+    assert len(listed) == 2
+    assert io.BytesIO(listed[0].read_bytes()).read()[128:132] == b"DICM"

@@ -1,0 +1,224 @@
+"""Work side by side: in order, bounded, ended by the first error and by Ctrl-C; a progress bar only where one looks."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simple_orthanc.concurrency import threads as workers
+from simple_orthanc.concurrency.threads import Progress, map_ordered
+
+
+@given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 6))
+def test_results_come_in_the_order_of_the_items(delays: list[int], count: int) -> None:
+    def wait(item: tuple[int, int]) -> int:
+        time.sleep(item[1] / 2000)
+        return item[0]
+
+    assert list(map_ordered(wait, enumerate(delays), workers=count)) == list(range(len(delays)))
+
+
+def test_as_many_run_at_once_as_there_are_workers() -> None:
+    barrier = threading.Barrier(4, timeout=10)
+    assert list(map_ordered(lambda item: barrier.wait() >= 0, range(8), workers=4)) == [True] * 8
+
+
+def test_one_worker_is_the_callers_own_thread() -> None:
+    found = set(map_ordered(lambda item: threading.current_thread(), range(3), workers=1))
+    assert found == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_results_wait_and_items_are_taken_as_they_are_needed(count: int) -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            taken.append(item)
+            yield item
+
+    results = map_ordered(lambda item: item, items(), workers=count)
+    assert taken == []
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert len(taken) <= 5 + 2 * count
+    results.close()  # type: ignore[attr-defined]
+    assert len(taken) <= 5 + 2 * count
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_first_error_is_raised_and_what_has_not_begun_is_cancelled(error: BaseException, count: int) -> None:
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item == 3:
+            raise error
+        time.sleep(0.001)
+        return item
+
+    found: list[int] = []
+    with pytest.raises(type(error)):
+        found.extend(map_ordered(work, range(1000), workers=count))
+    assert found == [0, 1, 2]
+    assert max(begun) < 3 + 2 * count + 1
+    assert not threads()
+
+
+def test_an_error_of_the_items_themselves_ends_the_work() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(map_ordered(lambda item: item, items(), workers=4))
+    assert not threads()
+
+
+@pytest.mark.parametrize("how", ["close", "interrupt"])
+def test_who_stops_listening_ends_the_work(how: str) -> None:
+    running = threading.Event()
+
+    def work(item: int) -> int:
+        running.set()
+        time.sleep(0.01)
+        return item
+
+    results = map_ordered(work, range(1000), workers=4)
+    assert next(results) == 0
+    if how == "close":
+        results.close()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            results.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    assert running.is_set()
+    assert not threads()
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def bar(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, late: bool, total: int | None, enabled: bool = True) -> str:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(workers, "_SECONDS_BEFORE_PROGRESS", -1.0 if late else 60.0)
+    monkeypatch.setattr(Progress, "enabled", enabled)
+    results = map_ordered(lambda item: item, range(5), workers=2, total=total, label="reading headers")
+    assert list(results) == [0, 1, 2, 3, 4]
+    return stream.getvalue()
+
+
+def test_a_bar_appears_in_a_terminal_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = bar(monkeypatch, terminal=True, late=True, total=5)
+    assert "reading headers" in shown
+    assert "/5" in shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "late", "total", "enabled"),
+    [(False, True, 5, True), (True, False, 5, True), (True, True, None, True), (True, True, 5, False)],
+)
+def test_a_bar_appears_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, late: bool, total: int | None, enabled: bool
+) -> None:
+    assert bar(monkeypatch, terminal=terminal, late=late, total=total, enabled=enabled) == ""
+
+
+def test_run_all_gives_the_results_in_the_order_of_the_items() -> None:
+    assert workers.run_all(lambda item: item * 2, range(100), workers=4) == list(range(0, 200, 2))
+    assert workers.run_all(lambda item: item, [], workers=4) == []
+
+
+def test_run_all_ends_at_the_first_error() -> None:
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        if item == 5:
+            raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        workers.run_all(fail, range(10_000), workers=2)
+    assert len(begun) < 10_000
+
+
+def test_an_error_keeps_nothing_of_the_work_in_memory() -> None:
+    class Large:
+        pass
+
+    def fail(large: Large) -> None:
+        raise ValueError("no")
+
+    gc.disable()
+    try:
+        large = Large()
+        left = weakref.ref(large)
+        with pytest.raises(ValueError, match="no"):
+            workers.run_all(fail, [large, large], workers=2)
+        del large
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_room_is_used_again_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_LARGEST_KEPT", 100)
+    room = workers.Room()
+    assert room(100).obj is room(10).obj
+    large = weakref.ref(room(101))
+    assert large() is None
+    assert len(room(100).obj) == 100
+
+
+def to_the_program() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def to_this_thread() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [to_the_program, to_this_thread])
+def test_run_all_is_ended_by_ctrl_c(interrupt: Callable[[], None]) -> None:
+    begun: list[int] = []
+    waiting = threading.Event()
+
+    def slow(item: int) -> None:
+        begun.append(item)
+        # By then the caller waits for the threads.
+        if item == 20:
+            waiting.set()
+        time.sleep(0.02)
+
+    def press() -> None:
+        waiting.wait()
+        interrupt()
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        workers.run_all(slow, range(10_000), workers=2)
+    count = len(begun)
+    assert count < 10_000
+    time.sleep(0.1)
+    assert len(begun) == count

@@ -1,0 +1,111 @@
+"""What is met in a folder, and what is DICOM."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from simple_orthanc.files.detection import (
+    PassedBy,
+    Walked,
+    is_dicomdir,
+    is_zip,
+    looks_like_dicom,
+    object_uid,
+    open_zip,
+    refusal,
+    walk,
+)
+from tests.memory_source import as_file, instance
+
+FILE = as_file(instance(1))
+
+
+def met(top: Path, recursive: bool = True) -> list[tuple[str, str]]:
+    """Give the names of what is met, with the reason for passing by, "" for a file."""
+    return [
+        (os.path.relpath(each.path, top).replace(os.sep, "/"), each.reason if isinstance(each, PassedBy) else "")
+        for each in walk(str(top), recursive)
+    ]
+
+
+def test_everything_is_met_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("b", "a.txt", "a/z", "a/b/c", "a/a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert met(tmp_path) == [(name, "") for name in ("a/a", "a/b/c", "a/z", "a.txt", "b")]
+    assert met(tmp_path, recursive=False) == [("a", "folder not entered"), ("a.txt", ""), ("b", "")]
+    first = next(walk(str(tmp_path), True))
+    assert isinstance(first, Walked)
+    assert first.stat.st_size == 0
+
+
+def test_circles_end_and_what_is_reached_twice_is_met_once(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").touch()
+    (tmp_path / "inner" / "self").symlink_to(tmp_path / "inner")
+    (tmp_path / "inner" / "top").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "inner" / "file")
+    os.link(tmp_path / "inner" / "file", tmp_path / "other name")
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    found = dict(met(tmp_path))
+    assert found == {
+        "a": "no such file",
+        "b": "no such file",
+        "gone": "no such file",
+        "inner/file": "",
+        "inner/self": "reached already",
+        "inner/top": "reached already",
+        "link": "reached already",
+        "other name": "reached already",
+    }
+
+
+def test_a_link_out_of_the_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").touch()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "elsewhere")
+    assert met(tmp_path / "top") == [("link/file", "")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_passed_by(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    assert met(tmp_path) == [("device", "not a regular file"), ("pipe", "not a regular file")]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (FILE, None),
+        (b"", ("not DICOM", "the file is empty")),
+        (b"%PDF-1.4", ("not DICOM", "neither the DICM prefix nor a DICOM dataset without it")),
+        (b"PK\x03\x04", ("skipped", "a zip inside a zip")),
+    ],
+)
+def test_what_is_refused(content: bytes, expected: tuple[str, str] | None) -> None:
+    assert refusal(content, in_zip=True) == expected
+    assert looks_like_dicom(content) == (expected is None)
+
+
+def test_a_file_that_mentions_a_dicomdir_is_none() -> None:
+    assert not is_dicomdir(as_file(instance(1, ReferencedSOPClassUIDInFile="1.2.840.10008.1.3.10")))
+
+
+def test_the_object_is_named_by_its_dataset() -> None:
+    assert object_uid(FILE) == "1.2.1.1.1"
+    assert object_uid(b"") is None
+
+
+def test_zips() -> None:
+    assert is_zip(b"PK\x05\x06" + bytes(18))
+    assert not is_zip(FILE)
+    with pytest.raises(ValueError, match="a broken zip"):
+        open_zip(io.BytesIO(b"PK\x03\x04"))

@@ -1,0 +1,374 @@
+"""The tables of what is known: what is asked for, how often, and in what order rows stand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from simple_orthanc.dicom.levels import LEVELS, Level
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection import index as index_module
+from simple_orthanc.selection.index import Index, NotKnownError
+from tests.memory_source import MemorySource, instance
+
+
+def archive(patients: int = 2, studies: int = 2, series: int = 2, instances: int = 3) -> list[Dataset]:
+    return [
+        instance(i, series=str(s), study=f"{p}.{t}", patient=f"P{p}", SeriesDescription=f"d{s}", KVP=str(100 + i))
+        for p in range(patients)
+        for t in range(studies)
+        for s in range(series)
+        for i in range(instances)
+    ]
+
+
+def keys(source: MemorySource, level: Level) -> list[str]:
+    return list(dict.fromkeys(source.key(dataset, level) for dataset in source.datasets))
+
+
+def texts(index: Index, name: str, level: Level, rows: list[str]) -> list[str | None]:
+    return [None if value is None else str(value[0]) for value in index.column(parse_tag(name), level, rows)]
+
+
+def test_nothing_is_asked_before_it_is_needed() -> None:
+    source = MemorySource(archive())
+    Index(source)
+    assert source.requests == 0
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_a_level_is_listed_once(level: Level) -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    assert index.everything(level) == keys(source, level)
+    assert index.is_listed(level)
+    index.everything(level)
+    index.load(level, keys(source, level))
+    index.search(level, parse_tag("SeriesDescription"), ["*"])
+    assert [what for what in source.asked if what != "revision"] == [f"listing {level}"]
+
+
+def test_counts_come_with_the_revision() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    index.begin()
+    assert index.counts() == {"patient": 2, "study": 4, "series": 8, "instance": 24}
+    index.begin()
+    assert source.asked == ["revision"]
+
+
+@pytest.mark.parametrize("extra", [False, True])
+@pytest.mark.parametrize(("above", "below"), [("study", "series"), ("study", "instance"), ("series", "instance")])
+def test_down_and_up_are_each_others_reverse(above: Level, below: Level, extra: bool) -> None:
+    source = MemorySource(archive(), extra=extra)
+    index = Index(source)
+    chosen = keys(source, above)[1:2]
+    inner = index.down(above, chosen, below)
+    expected = [source.key(each, below) for each in source.datasets if source.key(each, above) == chosen[0]]
+    assert inner == list(dict.fromkeys(expected))
+    assert index.up(below, inner, above) == chosen * len(inner)
+    assert index.up(below, inner, "patient") == ["P0"] * len(inner)
+    # Few are wanted, so no level is listed whole.
+    assert not any(what.startswith("listing") for what in source.asked)
+
+
+def test_rows_are_fetched_through_their_parents_in_one_request() -> None:
+    source = MemorySource(archive(instances=9))
+    index = Index(source)
+    index.load("series", keys(source, "series")[:2])
+    before = source.requests
+    inner = index.down("series", keys(source, "series")[:2], "instance")
+    index.load("instance", inner)
+    assert len(inner) == 18
+    assert source.asked[before:] == ["below instance"]
+
+
+def test_most_of_a_level_is_listed_rather_than_fetched() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    index.load("series", keys(source, "series")[1:])
+    assert "listing series" in source.asked
+    assert not any(what.startswith(("rows", "below")) for what in source.asked)
+
+
+def test_patients_have_no_rows_to_go_down_from() -> None:
+    with pytest.raises(ValueError, match="start from studies"):
+        Index(MemorySource(archive())).down("patient", ["P0"], "study")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_is_gone_is_said(listed: bool) -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    wanted = keys(source, "series")
+    if listed:
+        del source.datasets[-3:]
+        index.everything("series")
+    else:
+        index.load("study", [source.key(each, "study") for each in source.datasets[-1:]])
+        del source.datasets[-3:]
+        wanted = wanted[-2:]
+    with pytest.raises(SelectionError, match=r"1 of \d objects of level series are not known: .* refresh\(\)"):
+        index.load("series", wanted)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda index: index.counts(),
+        lambda index: index.everything("study"),
+        lambda index: index.search("study", parse_tag("PatientName"), ["*"]),
+        lambda index: index.load("series", ["P0|1.2.0.0|1.2.0.0.0"]),
+        lambda index: index.attached("label", "x"),
+        lambda index: index.column(parse_tag("KVP"), "instance", ["P0|1.2.0.0|1.2.0.0.0|1.2.0.0.0.0"]),
+    ],
+)
+def test_nothing_is_asked_offline(use: Callable[[Index], object]) -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    with index.offline(), pytest.raises(NotKnownError):
+        use(index)
+    assert source.requests == 0
+    with index.offline():
+        with index.offline():
+            pass
+        with pytest.raises(NotKnownError):
+            use(index)
+    use(index)
+    before = source.requests
+    with index.offline():
+        use(index)
+    assert before == source.requests > 0
+
+
+def test_a_column_comes_from_the_row_or_from_above_or_from_the_files() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    rows = index.everything("instance")
+    assert texts(index, "InstanceNumber", "instance", rows) == [str(each.InstanceNumber) for each in source.datasets]
+    assert texts(index, "SeriesDescription", "instance", rows) == [each.SeriesDescription for each in source.datasets]
+    assert texts(index, "PatientID", "instance", rows) == [each.PatientID for each in source.datasets]
+    assert not any(what.startswith("columns") for what in source.asked)
+    assert texts(index, "KVP", "instance", rows) == [each.KVP.original_string for each in source.datasets]
+    assert source.asked[-1] == "columns KVP"
+
+
+def test_files_are_read_once_and_several_tags_in_one_pass() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    rows = index.everything("instance")
+    tags = [parse_tag(name) for name in ("KVP", "ImageType", "SeriesDescription")]
+    index.read_files(tags, rows[:5])
+    index.read_files(tags, rows[:5])
+    index.read_files([tags[0]], rows[:2])
+    assert [what for what in source.asked if what.startswith("columns")] == ["columns KVP ImageType"]
+    index.read_files([tags[0]], rows)
+    assert [what for what in source.asked if what.startswith("columns")] == ["columns KVP ImageType", "columns KVP"]
+
+
+def test_reading_very_many_files_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "FILES_BEFORE_WARNING", 23)
+    source = MemorySource(archive())
+    index = Index(source)
+    rows = index.everything("instance")
+    index.read_files([parse_tag("KVP")], rows[:23])
+    with pytest.warns(UserWarning, match=r"ImageType: the index does not hold this, so 24 files are read.*Ctrl-C"):
+        index.read_files([parse_tag("ImageType")], rows)
+
+
+def test_a_series_whose_text_is_doubtful_is_read_again_once() -> None:
+    source = MemorySource(archive())
+    source.doubtful = {"P0|1.2.0.0"}
+    index = Index(source)
+    rows = index.everything("series")
+    assert texts(index, "SeriesDescription", "series", rows) == ["d0", "d1"] * 4
+    assert texts(index, "SeriesDescription", "series", rows) == ["d0", "d1"] * 4
+    assert source.asked.count("read again series") == 1
+
+
+# The order that holds everywhere
+
+
+ORDERED = [
+    instance(1, patient="A", study="9", StudyDate="20200101"),
+    instance(2, patient="A", study="9", StudyDate="20200101"),
+    instance(10, patient="A", study="9", StudyDate="20200101"),
+    instance(1, patient="A", study="8", StudyDate="20200101", StudyTime="0900", series="1", SeriesNumber="2"),
+    instance(1, patient="A", study="8", StudyDate="20200101", StudyTime="0900", series="0", SeriesNumber="10"),
+    instance(1, patient="A", study="8", StudyDate="20200101", StudyTime="0900", series="2"),
+    instance(1, patient="A", study="1", StudyDate="20210101"),
+    instance(1, patient="A", study="2"),
+    instance(1, patient="B", study="0", StudyDate="19990101"),
+    instance(1, patient="", study="0.1", StudyDate="19990101"),
+]
+# A study with a time stands before one of the same day without.
+EXPECTED = ["8.1.1", "8.0.1", "8.2.1", "9.1.1", "9.1.2", "9.1.10", "1.1.1", "2.1.1", "0.1.1", "0.1.1.1"]
+
+
+@given(st.permutations(ORDERED))
+def test_the_order_is_the_same_whatever_the_source_gives_first(shuffled: list[Dataset]) -> None:
+    source = MemorySource(shuffled)
+    index = Index(source)
+    found = index.ordered("instance", index.everything("instance"))
+    assert [key.rpartition("|")[2] for key in found] == [f"1.2.{ending}" for ending in EXPECTED]
+    for level in ("series", "study"):
+        above = list(dict.fromkeys(index.up("instance", found, level)))
+        assert index.ordered(level, index.everything(level)) == above
+
+
+def test_numbers_stand_by_their_value_however_they_are_spelt() -> None:
+    numbers = {"a": "02", "b": "2", "c": "+2", "d": "1", "e": "010", "f": "9", "g": None, "h": "0000000000000000002"}
+    datasets = [
+        instance(1, study="1", series=str(place), **({} if number is None else {"SeriesNumber": number}))
+        for place, number in enumerate(numbers.values())
+    ]
+    index = Index(MemorySource(datasets))
+    found = index.ordered("series", index.everything("series"))
+    assert texts(index, "SeriesInstanceUID", "series", found) == [
+        f"1.2.1.{place}" for place in (3, 0, 1, 2, 7, 5, 4, 6)
+    ]
+
+
+_POSITION, _NUMBER = Tag("ImagePositionPatient"), Tag("SeriesNumber")
+AXIAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+@pytest.mark.parametrize(("orientation", "axis"), [(AXIAL, 2), (SAGITTAL, 0)])
+def test_slices_stand_along_their_normal_whatever_their_numbers(orientation: list[int], axis: int, turned: int) -> None:
+    places = [0.0, 2.5, 5.0, 7.5, 100.0, -3.0]
+    datasets = []
+    for number, place in enumerate(places):
+        position = [10.0, 20.0, 30.0]
+        position[axis] = turned * place
+        datasets.append(instance(99 - number, ImagePositionPatient=position, ImageOrientationPatient=orientation))
+    random.Random(1).shuffle(datasets)
+    index = Index(MemorySource(datasets))
+    found = index.ordered("instance", index.everything("instance"))
+    rows = [value or () for value in index.column(parse_tag("ImagePositionPatient"), "instance", found)]
+    along = [float(value[axis]) for value in rows]
+    # The normal of the sagittal orientation points to -x.
+    assert along == sorted(along, reverse=axis == 0)
+
+
+def test_slices_at_one_place_stand_by_their_numbers_and_those_without_a_place_last() -> None:
+    def at(number: int, z: float | None) -> Dataset:
+        if z is None:
+            return instance(number)
+        return instance(number, ImagePositionPatient=[0, 0, z], ImageOrientationPatient=AXIAL)
+
+    datasets = [at(3, 1.0), at(1, None), at(2, 1.0000001), at(10, 1.0), at(4, 0.0)]
+    odd = instance(5, ImagePositionPatient=[0, 0], ImageOrientationPatient=AXIAL)
+    index = Index(MemorySource([*datasets, odd]))
+    found = index.ordered("instance", index.everything("instance"))
+    assert texts(index, "InstanceNumber", "instance", found) == ["4", "2", "3", "10", "1", "5"]
+
+
+@pytest.mark.parametrize("odd", ["NaN", "inf", "-inf", "1e308"])
+def test_a_position_that_is_not_finite_is_none_and_leaves_the_others_in_order(odd: str) -> None:
+    # Across all three directions, so that what is finite but very large does not stay so either.
+    orientation = [1, -1, 0, 1, 1, -2] if odd == "1e308" else AXIAL
+    for places in (["3", odd, "1", "2"], ["1", odd, "2", "3"], ["2", "3", odd, "1"]):
+        datasets = []
+        for number, place in enumerate(places):
+            dataset = instance(number, ImageOrientationPatient=orientation)
+            content = "\\".join([place] * 3).encode()
+            dataset[_POSITION] = RawDataElement(_POSITION, "DS", len(content), content, 0, False, True)
+            datasets.append(dataset)
+        index = Index(MemorySource(datasets))
+        found = index.ordered("instance", index.everything("instance"))
+        assert texts(index, "ImagePositionPatient", "instance", found) == ["1", "2", "3", odd]
+
+
+def test_a_number_too_large_for_a_float_stands_by_its_value() -> None:
+    datasets = []
+    for place, number in enumerate(["9" * 400, "1", "8" * 400]):
+        dataset = instance(1, study="1", series=str(place))
+        dataset[_NUMBER] = RawDataElement(_NUMBER, "IS", len(number), number.encode(), 0, False, True)
+        datasets.append(dataset)
+    index = Index(MemorySource(datasets))
+    found = index.ordered("series", index.everything("series"))
+    assert [text[0] for text in texts(index, "SeriesNumber", "series", found) if text] == ["1", "8", "9"]
+
+
+# What becomes of it when the archive changes
+
+
+def test_an_archive_that_has_not_changed_is_not_read_again() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    rows = index.everything("instance")
+    index.everything("series")
+    index.column(parse_tag("KVP"), "instance", rows)
+    before = source.requests
+    fresh = index.updated()
+    fresh.everything("series")
+    fresh.column(parse_tag("KVP"), "instance", rows)
+    fresh.counts()
+    assert source.asked[before:] == ["changes"]
+
+
+TOLD: dict[Level, str] = {"study": "PatientID", "series": "SeriesDescription", "instance": "InstanceNumber KVP"}
+
+
+def everything_about(index: Index) -> dict[str, list[list[str | None]]]:
+    found: dict[str, list[list[str | None]]] = {}
+    for level, names in TOLD.items():
+        rows = index.ordered(level, index.everything(level))
+        found[level] = [list(rows), *(texts(index, name, level, rows) for name in names.split())]
+    return found
+
+
+@given(st.data())
+def test_an_updated_index_knows_what_a_new_one_would(data: st.DataObject) -> None:
+    pool = archive(2, 2, 1, 2)
+    source = MemorySource(data.draw(st.lists(st.sampled_from(pool), unique_by=id)))
+    index = Index(source)
+    for level in data.draw(st.sets(st.sampled_from(LEVELS[1:]))):
+        index.everything(level)
+    if data.draw(st.booleans()):
+        everything_about(index)
+    before = index.counts()
+    kept = [dataset for dataset in source.datasets if data.draw(st.booleans())]
+    replaced = [Dataset(dataset) for dataset in kept[:1] if data.draw(st.booleans())]
+    for dataset in replaced:
+        dataset.KVP, dataset.InstanceNumber = "1", 77
+    added = [dataset for dataset in pool if dataset not in source.datasets and data.draw(st.booleans())]
+    source.datasets = [*replaced, *kept[len(replaced) :], *added]
+    fresh = index.updated()
+    assert everything_about(fresh) == everything_about(Index(MemorySource(source.datasets)))
+    assert fresh.counts() == MemorySource(source.datasets).counts()
+    assert index.counts() == before
+
+
+def test_attached_fields_are_asked_for_once() -> None:
+    source = MemorySource(archive())
+    source.attached_to["label", "x"] = {"study": {"P0|1.2.0.0": ("x",)}}
+    index = Index(source)
+    assert index.attached("label", "x") == {"study": {"P0|1.2.0.0": ("x",)}}
+    index.attached("label", "x")
+    assert source.asked.count("attached label x") == 1
+
+
+def test_what_has_been_seen_is_known_without_a_request() -> None:
+    source = MemorySource([instance(1, StudyDescription="head", ProtocolName="a\\b")])
+    index = Index(source)
+    description, protocol = parse_tag("StudyDescription"), parse_tag("ProtocolName")
+    assert not index.has_seen(description, "head")
+    assert source.requests == 0
+    index.everything("study")
+    index.read_files([protocol], index.everything("instance"))
+    asked = source.requests
+    assert index.has_seen(description, "head")
+    assert not index.has_seen(description, "Head")
+    assert all(index.has_seen(protocol, text) for text in ("a", "b", "a\\b"))
+    assert not index.has_seen(protocol, "b\\a")
+    assert source.requests == asked

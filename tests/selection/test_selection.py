@@ -1,0 +1,193 @@
+"""The immutable selection: at which level it stands, who decided, and how many requests that took."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from simple_orthanc.dicom.levels import LEVELS, Level
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.selection.conditions import Condition
+from simple_orthanc.selection.criteria import condition_for, label, tag
+from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.selection import Criterion, Selection
+from tests.memory_source import MemorySource, instance
+
+DATASETS = [
+    instance(number, series=series, study=study, patient=patient, **tags)
+    for patient, study, series, tags in [
+        ("P1", "1", "1", {"Modality": "CT", "SeriesDescription": "head", "PatientName": "Doe^Jane", "KVP": "100"}),
+        ("P1", "1", "2", {"Modality": "CT", "SeriesDescription": "HEAD", "PatientName": "Doe^Jane", "KVP": "120"}),
+        ("P1", "2", "1", {"Modality": "PT", "SeriesDescription": "h*d", "PatientName": "Doe^Janet"}),
+        ("P2", "3", "1", {"Modality": "CT", "SeriesDescription": "abdomen", "PatientName": "Roe^Rick", "KVP": "100"}),
+    ]
+    for number in (1, 2)
+]
+
+
+def make(**options: Any) -> tuple[MemorySource, Index]:
+    source = MemorySource(DATASETS, **options)
+    return source, Index(source)
+
+
+def criterion(condition: Condition) -> Criterion:
+    return Criterion(condition, "", condition)
+
+
+def narrow(index: Index, *conditions: Condition) -> Selection:
+    selection = Selection()
+    for condition in conditions:
+        selection = selection.narrowed(index, criterion(condition))
+    return selection
+
+
+def given_for(**tags: Any) -> list[Condition]:
+    return [condition_for(parse_tag(name), value) for name, value in tags.items()]
+
+
+def endings(keys: list[str]) -> list[str]:
+    return [key.rpartition("|")[2].removeprefix("1.2.") for key in keys]
+
+
+def test_at_first_everything_is_selected_and_nothing_is_listed() -> None:
+    source, index = make()
+    selection = Selection()
+    assert source.requests == 0
+    assert [selection.count(index, level) for level in LEVELS] == [2, 3, 4, 8]
+    assert source.asked == ["revision"]
+    assert [len(selection.at(index, level)) for level in LEVELS] == [2, 3, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("condition", "level", "counts"),
+    [
+        (tag("PatientName") == "doe*", "study", [1, 2, 3, 6]),
+        (tag("PatientName").is_missing(), "study", [0, 0, 0, 0]),
+        (tag("Modality") == "ct", "series", [2, 2, 3, 6]),
+        (tag("InstanceNumber") == 1, "instance", [2, 3, 4, 4]),
+        (tag("KVP") > 100, "instance", [1, 1, 1, 2]),
+        ((tag("PatientName") == "doe*") & (tag("Modality") == "CT"), "series", [1, 1, 2, 4]),
+        ((tag("PatientName") == "roe*") | (tag("KVP") > 100), "instance", [2, 2, 2, 4]),
+        (~(tag("Modality") == "CT"), "series", [1, 1, 1, 2]),
+        (~((tag("Modality") == "CT") & (tag("InstanceNumber") == 1)), "instance", [2, 3, 4, 5]),
+        (~(~(tag("Modality") == "CT")), "series", [2, 2, 3, 6]),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"extra": True}, {"searchable": False}])
+def test_a_criterion_is_decided_at_the_level_of_its_tags(
+    condition: Condition, level: Level, counts: list[int], options: dict[str, Any]
+) -> None:
+    _, index = make(**options)
+    selection = narrow(index, condition)
+    assert selection.level == level
+    assert [selection.count(index, each) for each in LEVELS] == counts
+    assert [len(set(selection.at(index, each))) for each in LEVELS] == counts
+
+
+def test_the_level_goes_down_and_never_up_again() -> None:
+    _, index = make()
+    levels = []
+    selection = Selection()
+    for condition in given_for(PatientName="doe*", Modality="CT", InstanceNumber=1, PatientID="P1"):
+        selection = selection.narrowed(index, criterion(condition))
+        levels.append(selection.level)
+    assert levels == ["study", "series", "instance", "instance"]
+    assert endings(list(selection.keys)) == ["1.1.1", "1.2.1"]
+    assert endings(selection.at(index, "study")) == ["1"]
+
+
+def test_a_selection_never_changes() -> None:
+    _, index = make()
+    first = narrow(index, *given_for(Modality="CT"))
+    before = (first.level, first.keys, first.criteria, first.steps)
+    second = first.narrowed(index, criterion(tag("KVP") > 100))
+    assert second != first
+    assert (first.level, first.keys, first.criteria, first.steps) == before
+    assert len(second.criteria) == len(second.steps) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.keys = ()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("options", "prepared", "condition", "decided"),
+    [
+        ({}, False, tag("Modality") == "CT", "server, checked here"),
+        ({}, True, tag("Modality") == "CT", "here, from the index"),
+        ({"searchable": False}, False, tag("Modality") == "CT", "here, from the index"),
+        ({}, False, tag("SeriesNumber") == 1, "here, from the index"),
+        ({}, False, tag("KVP") == 100, "here, in 8 files"),
+        ({}, False, (tag("PatientID") == "P2") & (tag("KVP") == 100), "server, checked here; here, in 2 files"),
+        ({}, False, (tag("KVP") == 100) & (tag("PatientID") == "P2"), "server, checked here; here, in 2 files"),
+    ],
+)
+def test_who_decided(options: dict[str, Any], prepared: bool, condition: Condition, decided: str) -> None:
+    source, index = make(**options)
+    if prepared:
+        index.everything("series")
+    before = source.requests
+    (step,) = narrow(index, condition).steps
+    assert step.decided == decided
+    assert step.criterion == str(condition)
+    assert step.requests == source.requests - before
+    assert (step.requests == 0) == prepared
+
+
+def test_counts_in_steps_ask_nothing() -> None:
+    source, index = make()
+    selection = narrow(index, *given_for(PatientName="doe*"))
+    before = source.requests
+    assert selection.known_counts(index) == {"patient": 1, "study": 2, "series": 3}
+    assert source.requests == before
+    assert selection.count(index, "instance") == 6
+    assert selection.known_counts(index) == {"patient": 1, "study": 2, "series": 3, "instance": 6}
+
+
+@pytest.mark.parametrize("options", [{}, {"extra": True}])
+def test_a_text_that_stands_anywhere_in_the_archive_is_meant_alone(options: dict[str, Any]) -> None:
+    _, index = make(**options)
+    everywhere = narrow(index, *given_for(SeriesDescription="h*d"))
+    assert endings(everywhere.at(index, "series")) == ["2.1"]
+    assert "'h*d' stands in the archive, so it alone is meant" in everywhere.steps[0].decided
+    # h*d stands in the second study only, and still is no wildcard in the first.
+    _, index = make(**options)
+    narrowed = narrow(index, *given_for(StudyInstanceUID="1.2.1", SeriesDescription="h*d"))
+    assert narrowed.keys == ()
+    _, index = make(**options)
+    assert endings(narrow(index, *given_for(SeriesDescription="h?d")).at(index, "series")) == ["2.1"]
+    _, index = make(**options)
+    assert endings(narrow(index, *given_for(SeriesDescription="head")).at(index, "series")) == ["1.1"]
+    _, index = make(**options)
+    assert endings(narrow(index, *given_for(SeriesDescription="Head")).at(index, "series")) == ["1.1", "1.2"]
+
+
+def test_what_no_meaning_finds_is_not_looked_for_elsewhere() -> None:
+    source, index = make()
+    narrow(index, *given_for(StudyInstanceUID="1.2.1", SeriesDescription="never"))
+    assert [what for what in source.asked if what.startswith("search series")] == []
+
+
+def test_a_chain_is_as_good_as_one_after_the_other() -> None:
+    both = (tag("KVP") == 100) & (tag("PatientName") == "Roe*")
+    source, index = make()
+    chained = narrow(index, both)
+    one = source.requests
+    source, index = make()
+    in_turn = narrow(index, tag("PatientName") == "Roe*", tag("KVP") == 100)
+    assert chained.keys == in_turn.keys
+    assert one == source.requests
+    assert not any(what.startswith("listing") for what in source.asked)
+
+
+def test_labels_are_decided_at_their_own_level() -> None:
+    source, index = make()
+    source.attached_to["label", "x"] = {"patient": {}, "study": {"P1|1.2.1": ("x",)}, "series": {}, "instance": {}}
+    selection = narrow(index, label("x"))
+    assert selection.level == "study"
+    assert endings(selection.at(index, "study")) == ["1"]
+    source.attached_to["label", "y"] = {"series": {"P1|1.2.1|1.2.1.2": ("y",)}, "patient": {"P2": ("y",)}}
+    found = narrow(index, label("y"))
+    assert endings(found.at(index, "series")) == ["1.2", "3.1"]
+    assert endings(narrow(index, label("x"), label("y")).at(index, "series")) == ["1.2"]
+    assert narrow(index, label("never")).keys == ()

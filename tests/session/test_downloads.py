@@ -1,0 +1,152 @@
+"""Where downloaded files go: never outside the folder, never two in one place, complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.session import Session
+from simple_orthanc.session.downloads import file_paths, safe_name
+from tests.memory_source import MemorySource, as_file, instance
+
+HOSTILE = [
+    "..",
+    ".",
+    "",
+    "/",
+    "/etc/passwd",
+    "../../x",
+    "..\\..\\x",
+    "C:\\x",
+    "con",
+    "NUL.txt",
+    "nul.?",
+    "a\0b",
+    "~",
+    "-rf",
+]
+NAMES = st.one_of(
+    st.sampled_from([*HOSTILE, "missing", "missing-e3b0c442", "a" * 300, "a.", "a ", "é", "e\u0301", "COM1"]),
+    st.text("aA./\\ -_:é0\0", max_size=8),
+    st.text(max_size=80),
+)
+
+
+@pytest.mark.parametrize("name", ["1.2.840.10008", "P1", "a_b-c", "x.dcm", "console", "A" * 64])
+def test_a_plain_identifier_stays_as_it_is(name: str) -> None:
+    assert safe_name(name) == name
+
+
+@given(NAMES | st.none())
+def test_a_name_is_one_plain_part_of_a_path(text: str | None) -> None:
+    name = safe_name(text)
+    assert name == os.path.basename(name)
+    assert Path("folder", name).parts == ("folder", name)
+    assert Path(os.path.normpath(Path("folder", name))) == Path("folder", name)
+    assert 0 < len(name) <= 73
+    assert name.isascii()
+    assert name.isprintable()
+    assert not set(name) & set(' /\\:*?"<>|')
+    assert not name.endswith(".")
+    assert name.partition(".")[0].lower() not in ("con", "prn", "aux", "nul", "com1", "lpt1")
+
+
+@given(NAMES, NAMES)
+def test_two_names_differ_unless_one_is_made_to_look_like_the_other(one: str, other: str) -> None:
+    if one == other:
+        assert safe_name(one) == safe_name(other)
+    elif safe_name(one) == safe_name(other):
+        # Only an identifier that is itself a made name, checksum and all, meets the one it was made from.
+        assert one == safe_name(other) or other == safe_name(one)
+
+
+CHAINS = st.lists(st.tuples(NAMES | st.none(), NAMES, NAMES, NAMES | st.none()), max_size=6)
+
+
+@given(CHAINS)
+def test_no_two_files_meet_and_none_leaves_the_folder(chains: list[tuple[str | None, ...]]) -> None:
+    keys = [f"key{place}" for place in range(len(chains))]
+    paths = file_paths(Path("/base/folder"), chains, keys)
+    # Not even where upper and lower case are the same.
+    assert len({str(path).lower() for path in paths}) == len(chains)
+    for path in paths:
+        assert path.parts[:3] == ("/", "base", "folder")
+        assert len(path.parts) == 7
+        assert Path(os.path.normpath(path)) == path
+        assert path.suffix == ".dcm"
+
+
+def test_a_name_made_to_meet_another_does_not() -> None:
+    chains = [("P", "1", "1", "uid-key2"), ("P", "1", "1", "uid"), ("P", "1", "1", "uid"), ("P", "1", "1", "uid-key2")]
+    paths = file_paths(Path("folder"), chains, ["key0", "key1", "key2", "key2"])
+    assert len({path.name for path in paths}) == 4
+
+
+def hostile_archive() -> list[Dataset]:
+    datasets = [instance(number, patient=patient) for number, patient in enumerate(HOSTILE)]
+    datasets += [instance(50, patient="a"), instance(50, patient="A"), instance(51, patient="a")]
+    return datasets
+
+
+def test_a_hostile_archive_is_downloaded_below_the_folder(tmp_path: Path) -> None:
+    datasets = hostile_archive()
+    target = tmp_path / "target"
+    paths = Session(MemorySource(datasets)).download(target)
+    assert len(set(paths)) == len(datasets)
+    assert sorted(paths) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert all(target in path.parents for path in paths)
+    assert {path.read_bytes() for path in paths} == {as_file(dataset) for dataset in datasets}
+
+
+def test_files_stand_by_their_identifiers_and_in_the_order_of_the_selection(tmp_path: Path) -> None:
+    session = Session(MemorySource([instance(2), instance(1), instance(1, series="2", patient="P1")]))
+    paths = session.download(str(tmp_path / "new" / "folder"))
+    assert [str(path.relative_to(tmp_path / "new" / "folder")) for path in paths] == [
+        "P1/1.2.1/1.2.1.1/1.2.1.1.1.dcm",
+        "P1/1.2.1/1.2.1.1/1.2.1.1.2.dcm",
+        "P1/1.2.1/1.2.1.2/1.2.1.2.1.dcm",
+    ]
+    first, *_ = session.sort_by("InstanceNumber", "descending").download(tmp_path)
+    assert pydicom.dcmread(first).InstanceNumber == 2
+
+
+def test_without_a_folder_a_new_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    session = Session(MemorySource([instance(1)]))
+    (one,), (other,) = session.download(), session.download()
+    assert one != other
+    assert tmp_path in one.parents
+    assert tmp_path in other.parents
+
+
+def test_an_error_is_raised(tmp_path: Path) -> None:
+    source = MemorySource([instance(number) for number in range(5)])
+    session = Session(source)
+    assert session.instance_count == 5
+    session.table(level="instance")
+    source.break_at(3, TransportError("gone"))
+    with pytest.raises(TransportError, match="gone"):
+        session.download(tmp_path)
+    assert len(list(tmp_path.rglob("*.dcm"))) < 5
+
+
+@pytest.mark.parametrize("folder", [5, b"there", ["there"]])
+def test_the_target_is_a_path(folder: object) -> None:
+    session = Session(MemorySource([instance(1)]))
+    with pytest.raises(SelectionError, match=r"the target is the path of one folder, as in download\(\"images\"\)"):
+        session.download(folder)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("inside", ["", "more", "more/and more"])
+def test_a_file_is_no_target(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SelectionError, match=r"file is a file, so there can be no folder of that name"):
+        Session(MemorySource([instance(1)])).download(tmp_path / "file" / inside)
+    assert (tmp_path / "file").read_text() == "mine"
