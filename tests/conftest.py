@@ -1,8 +1,8 @@
 """The Orthanc servers that live tests run against, and what all tests share.
 
 Every Orthanc found is used: this system's own, or the one that ``ORTHANC_PROGRAM`` names, and those that
-``make servers`` put beside it. One process of each version serves the whole run; a live test takes the fixture
-`orthanc`, and thereby runs once per version, each time on an empty server.
+``make servers`` put beside it. One process of each version, started when a test first needs it, serves the whole run.
+A live test takes the fixture `orthanc`, and thereby runs once per version, each time on an empty server.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -52,45 +53,51 @@ MakeServer = Callable[..., LocalOrthanc]
 
 
 class Servers:
-    """One running server per version found; started once, when first asked for."""
+    """The versions of Orthanc on this machine, and one server of each, started when a test first needs it."""
 
     def __init__(self) -> None:
-        self.running: dict[str, LocalOrthanc] = {}
         self.recipes: dict[str, dict[str, Any]] = {}
         self.complaints: list[str] = []
-        for recipe in self._recipes():
-            server = LocalOrthanc(**recipe)
-            try:
-                server.start()
-            except OrthancError as error:
-                self.complaints.append(str(error))
-                continue
-            name = f"orthanc-{server.version}"
-            if name in self.running:
-                server.stop()
-                continue
-            self.running[name] = server
-            self.recipes[name] = recipe
-
-    def _recipes(self) -> Iterator[dict[str, Any]]:
+        self._started: dict[str, LocalOrthanc] = {}
         try:
-            yield {"program": find_program()}
+            self._add(find_program(), {})
         except OrthancError as error:
             self.complaints.append(str(error))
         for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
             # The paths are those inside the server's own system.
             inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
-            found = inside.glob("usr/share/orthanc/plugins/libOrthanc*.so")
-            plugins = ["/" + str(plugin.relative_to(inside)) for plugin in sorted(found)]
-            yield {"program": program, "config": {"Plugins": plugins}}
+            plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
+            config = {"Plugins": ["/" + str(plugin.relative_to(inside)) for plugin in plugins]}
+            self._add([str(program)], {"config": config})
+
+    def _add(self, command: list[str], options: dict[str, Any]) -> None:
+        """Add a program under the version that it prints."""
+        try:
+            answer = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.complaints.append(f"{command[0]} --version: {error}")
+            return
+        version = re.search(r"^Orthanc (\d[\w.]*)", answer.stdout, re.MULTILINE)
+        if version is None:
+            self.complaints.append(
+                f"{command[0]} --version printed no version: {(answer.stdout + answer.stderr)[:200]!r}"
+            )
+            return
+        self.recipes.setdefault(f"orthanc-{version[1]}", {"program": command, **options})
+
+    def started(self, name: str) -> LocalOrthanc:
+        """Return the running server that tests of one version share."""
+        if name not in self._started:
+            self._started[name] = LocalOrthanc(**self.recipes[name]).start()
+        return self._started[name]
 
     def make(self, name: str, config: Mapping[str, Any], **options: Any) -> LocalOrthanc:
-        """Give another server of the same version, not started yet, with `config` over its own."""
+        """Return another server of the same version, not started yet, with `config` over its own."""
         recipe = self.recipes[name]
         return LocalOrthanc(**{**recipe, **options, "config": {**recipe.get("config", {}), **config}})
 
     def stop(self) -> None:
-        for server in self.running.values():
+        for server in self._started.values():
             server.stop()
 
 
@@ -105,18 +112,19 @@ def servers_of(config: pytest.Config) -> Servers:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     servers = servers_of(config)
-    lines = [f"live tests: {', '.join(servers.running) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
+    lines = [f"live tests: {', '.join(servers.recipes) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
     return lines + [f"not used: {complaint}" for complaint in servers.complaints]
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     if not os.environ.get("CI") or session.config.option.collectonly:
         return
-    found = servers_of(session.config).running
-    if len(found) < VERSIONS_IN_CI:
+    servers = servers_of(session.config)
+    is_live = any("server" in getattr(item, "fixturenames", ()) for item in session.items)
+    if is_live and len(servers.recipes) < VERSIONS_IN_CI:
         raise pytest.UsageError(
-            f"CI is set, so {VERSIONS_IN_CI} versions of Orthanc are needed; found: {', '.join(found) or 'none'}. "
-            f"Run: sudo make servers. {' '.join(servers_of(session.config).complaints)}"
+            f"CI is set, so {VERSIONS_IN_CI} versions of Orthanc are needed; found: "
+            f"{', '.join(servers.recipes) or 'none'}. Run: sudo make servers. {' '.join(servers.complaints)}"
         )
 
 
@@ -128,7 +136,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         # Without a server a live test fails; an empty list of parameters would skip it.
-        names = list(servers_of(metafunc.config).running) or [NO_SERVER]
+        names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
@@ -137,7 +145,7 @@ def server(request: pytest.FixtureRequest) -> LocalOrthanc:
     """The running server of one version; tests of that version share it, so it may hold anything."""
     if request.param == NO_SERVER:
         pytest.fail(f"No Orthanc server was found: {HOW_TO_GET_ONE}.")
-    return servers_of(request.config).running[request.param]
+    return servers_of(request.config).started(request.param)
 
 
 @pytest.fixture

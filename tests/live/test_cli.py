@@ -352,13 +352,13 @@ def test_command_bulkdata(archive: Archive) -> None:
 def test_command_serve(
     server: LocalOrthanc, request: pytest.FixtureRequest, folder: Path, tmp_path: Path, ending: signal.Signals
 ) -> None:
-    recipe = servers_of(request.config).recipes[f"orthanc-{server.version}"]
-    program = recipe["program"] if isinstance(recipe["program"], (str, Path)) else recipe["program"][0]
+    recipes = servers_of(request.config).recipes
+    name = f"orthanc-{server.version}"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    arguments = ("serve", folder, "--program", program)
+    arguments = ("serve", folder, "--program", recipes[name]["program"][0])
     # The other versions see no more of this system than the folder for temporary files.
-    env = {} if server.version == next(iter(servers_of(request.config).running.values())).version else None
+    env = {} if name == next(iter(recipes)) else None
     if ending is signal.SIGINT:
         terminal = Terminal(*arguments)
         url = terminal.wait_for(r"http://127\.0\.0\.1:\d+")

@@ -23,7 +23,7 @@ from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.command_line import PATIENCE, environment
-from tests.conftest import SERVERS
+from tests.conftest import servers_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,8 +34,8 @@ ADDRESS = "http://127.0.0.1:8042"
 @pytest.fixture
 def this_version(server: LocalOrthanc, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a plain LocalOrthanc() start the version under test."""
-    program = request.config.stash[SERVERS].recipes[f"orthanc-{server.version}"]["program"]
-    monkeypatch.setenv("ORTHANC_PROGRAM", str(program[0] if isinstance(program, list) else program))
+    recipe = servers_of(request.config).recipes[f"orthanc-{server.version}"]
+    monkeypatch.setenv("ORTHANC_PROGRAM", recipe["program"][0])
 
 
 def blocks(language: str) -> list[str]:
