@@ -21,11 +21,11 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from simple_orthanc.dicom.tags import PADDING
 from simple_orthanc.errors import VolumeError
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
-_PADDING = " \0\t\r\n"
 
 
 _INTERNED: dict[int, BaseTag] = {}
@@ -89,7 +89,7 @@ def texts(header: Dataset, tag: int | str) -> list[str]:
         return list(_split(value, vr, little))
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         value = [] if value is None else [value]
-    return [stripped for one in value if (stripped := str(one).strip(_PADDING))]
+    return [stripped for one in value if (stripped := str(one).strip(PADDING))]
 
 
 @lru_cache(maxsize=4096)
@@ -98,7 +98,7 @@ def _split(value: bytes, vr: str, little: bool) -> tuple[str, ...]:
     if vr in _BINARY:
         return tuple(repr(one) for one in _unpack(value, vr, little))
     parts = value.decode("latin-1").split("\\")
-    return tuple(stripped for one in parts if (stripped := one.strip(_PADDING)))
+    return tuple(stripped for one in parts if (stripped := one.strip(PADDING)))
 
 
 def has(header: Dataset, keyword: str) -> bool:
@@ -267,9 +267,9 @@ def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:
 
 def _unknown_numbers(value: bytes, little: bool) -> list[str]:
     """Read numbers from a private element whose VR nobody knows: text if it looks like text, else a float."""
-    plain = value.decode("latin-1").strip(_PADDING)
+    plain = value.decode("latin-1").strip(PADDING)
     if plain and all(character in "0123456789+-.,eE\\ " for character in plain):
-        return [part.strip(_PADDING) for part in plain.split("\\")]
+        return [part.strip(PADDING) for part in plain.split("\\")]
     if len(value) in (4, 8):
         return [repr(one) for one in _unpack(value, "FL" if len(value) == 4 else "FD", little)]
     return [plain] if plain else []

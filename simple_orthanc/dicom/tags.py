@@ -36,7 +36,9 @@ DATE_VRS = frozenset({"DA", "TM", "DT"})
 TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
-_COUNT = re.compile(r"(study|series|instance)_count\Z")
+# What pads a value (PS3.5, section 6.2), and what writers pad it with besides.
+PADDING = " \0\t\r\n"
+
 _NUMBER = re.compile(r"\(?(?:0x)?([0-9A-Fa-f]{4}),?\s*([0-9A-Fa-f]{4})\)?\Z")
 # A creator may hold quotes, brackets and dots itself; what follows says where it ends.
 _PRIVATE_DCMTK = re.compile(r'\(?([0-9A-Fa-f]{4}),\s*"(.+?)",\s*([0-9A-Fa-f]{2})\)?(?=\[\d+\]\.|\.|\Z)', re.DOTALL)

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -20,8 +20,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import TEXT_VR_DELIMS
 
-from simple_orthanc.dicom.tags import NUMBER_VRS, REAL_VRS, Tag
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.dicom.tags import NUMBER_VRS, PADDING, REAL_VRS, Tag
+from simple_orthanc.dicom.times import parse_age, parse_date, parse_datetime, parse_time
 
 Value: TypeAlias = "tuple[str | bytes, ...] | None"
 Comparable: TypeAlias = "int | float | date | datetime | timedelta"
@@ -31,14 +31,6 @@ _UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
 # These should hold plain characters of the default repertoire, so that the bytes say it all and pydicom's conversion,
 # which refuses what is malformed, is not needed.
 PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
-PADDING = " \0\t\r\n"
-
-_DATE = re.compile(r"(\d{4})([.\-]?)(\d{2})\2(\d{2})\Z", re.ASCII)
-_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d{1,6}))?)?)?\Z", re.ASCII)
-# With the separator the same throughout, 202001-0500 is a month with an offset, and not the fifth of January.
-_DATETIME = re.compile(r"(\d{4})(?:(-?)(\d{2})(?:\2(\d{2})(?:[T ]?(.*?))?)?)?([+-]\d{2}:?\d{2}|Z)?\Z", re.ASCII)
-_AGE = re.compile(r"(\d{1,3})([DWMY])\Z", re.ASCII)
-_DAYS = {"D": 1.0, "W": 7.0, "M": 365.2425 / 12, "Y": 365.2425}
 
 
 def from_text(text: str, vr: str) -> Value:
@@ -180,84 +172,6 @@ def parse_number(text: str, vr: str) -> int | float | None:
     return int(number) if number.is_integer() else None
 
 
-def parse_date(text: str) -> date | None:
-    """Read a DA, also in the forms 2020.01.31 (before DICOM 3) and 2020-01-31; ``None`` where it is no date.
-
-    Examples
-    --------
-    >>> parse_date("20200131"), parse_date("20200231")
-    (datetime.date(2020, 1, 31), None)
-    """
-    found = _DATE.match(text.strip(PADDING))
-    try:
-        return date(int(found[1]), int(found[3]), int(found[4])) if found else None
-    except ValueError:
-        return None
-
-
-def parse_time(text: str) -> timedelta | None:
-    """Read a TM as the time since midnight; what is not said counts as zero.
-
-    Examples
-    --------
-    >>> parse_time("1030"), parse_time("10:30:15.5"), parse_time("99")
-    (datetime.timedelta(seconds=37800), datetime.timedelta(seconds=37815, microseconds=500000), None)
-    """
-    found = _TIME.match(text.strip(PADDING))
-    if not found:
-        return None
-    hours, minutes, seconds = (int(part or 0) for part in found.group(1, 2, 3))
-    # A leap second is allowed (PS3.5, section 6.2).
-    if hours > 23 or minutes > 59 or seconds > 60:
-        return None
-    microseconds = int((found[4] or "").ljust(6, "0"))
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=microseconds)
-
-
-def parse_datetime(text: str) -> datetime | None:
-    """Read a DT; one with an offset from UTC is given in UTC, one without as it stands.
-
-    Examples
-    --------
-    >>> parse_datetime("20200131103000+0100"), parse_datetime("2020")
-    (datetime.datetime(2020, 1, 31, 9, 30), datetime.datetime(2020, 1, 1, 0, 0))
-    """
-    found = _DATETIME.match(text.strip(PADDING))
-    if not found:
-        return None
-    time = parse_time(found[5]) if found[5] else timedelta()
-    offset = _offset(found[6])
-    if time is None or offset is None:
-        return None
-    try:
-        return datetime(int(found[1]), int(found[3] or 1), int(found[4] or 1)) + time - offset
-    except (ValueError, OverflowError):
-        return None
-
-
-def _offset(text: str | None) -> timedelta | None:
-    if text is None or text == "Z":
-        return timedelta()
-    hours, minutes = int(text[1:3]), int(text[-2:])
-    # No place on Earth is further ahead of UTC, or behind it (PS3.5, section 6.2).
-    if minutes > 59 or 60 * hours + minutes > (12 if text[0] == "-" else 14) * 60:
-        return None
-    offset = timedelta(hours=hours, minutes=minutes)
-    return -offset if text[0] == "-" else offset
-
-
-def parse_age(text: str) -> float | None:
-    """Read an AS, such as ``045Y``, in days.
-
-    Examples
-    --------
-    >>> parse_age("002W"), parse_age("45")
-    (14.0, None)
-    """
-    found = _AGE.match(text.strip(PADDING))
-    return int(found[1]) * _DAYS[found[2]] if found else None
-
-
 def comparable(text: str | bytes, vr: str) -> Comparable | None:
     """Turn one value into what compares by value: a number, date, time since midnight, or age in days.
 
@@ -272,19 +186,6 @@ def comparable(text: str | bytes, vr: str) -> Comparable | None:
         return parse_number(text, vr)
     parser = {"DA": parse_date, "TM": parse_time, "DT": parse_datetime, "AS": parse_age}.get(vr)
     return parser(text) if parser else None
-
-
-def utc(moment: datetime) -> datetime:
-    """Give a moment without a zone: in UTC where it has one, as it stands where not."""
-    if moment.tzinfo is None:
-        return moment
-    try:
-        return moment.astimezone(timezone.utc).replace(tzinfo=None)
-    except OverflowError:
-        raise SelectionError(
-            f"{moment} cannot be compared: in UTC it is outside the years 1 to 9999. Leave the zone out, or give None "
-            f"where a range has no end."
-        ) from None
 
 
 def typed(text: str | bytes, vr: str) -> Any:

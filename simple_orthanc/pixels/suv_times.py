@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.times import parse_date, parse_moment, parse_offset, parse_time
 from simple_orthanc.errors import SuvError
 
 GE = ("ge ", "general electric")
 SIEMENS = ("siemens", "cps", "cti")
-
-_PRIVATE_MOMENTS = ((0x0009, 0x0D, "GEMS_PETD_01", GE), (0x0071, 0x22, "SIEMENS MED PT", SIEMENS))
 
 # A dynamic acquisition begins shortly before the injection. Later than this, a time belongs to another day.
 _BEFORE = timedelta(hours=1)
@@ -24,7 +22,6 @@ _BEFORE = timedelta(hours=1)
 _LONG_HALF_LIFE = 41400.0
 # After so many half-lives one part in a thousand is left, and no image is made of that: a time is wrong.
 _HALF_LIVES = 10.0
-_MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?\d*([+-]\d{4})?\Z")
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def average_time(half_life: float, duration: float) -> float:
 
 def started(header: Dataset) -> datetime | None:
     """When the acquisition of this image began."""
-    return _moment(header, "Acquisition") or _parsed(elements.text(header, "AcquisitionDateTime"), _zone(header))
+    return _moment(header, "Acquisition") or _local(elements.text(header, "AcquisitionDateTime"), header)
 
 
 def as_acquired(headers: Sequence[Dataset], half_life: float) -> References:
@@ -152,8 +149,8 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
     SuvError
         The header does not tell, or what it tells cannot be.
     """
-    full = _parsed(elements.text(item, "RadiopharmaceuticalStartDateTime"), _zone(header))
-    bare = _digits(elements.text(item, "RadiopharmaceuticalStartTime"))
+    full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
+    bare = parse_time(elements.text(item, "RadiopharmaceuticalStartTime"))
     warnings = []
     moment = full
     if full is not None and not -_BEFORE <= reference - full <= _longest(half_life):
@@ -164,8 +161,8 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
         )
         moment = None
     if moment is None:
-        time = full or _parsed(f"{reference:%Y%m%d}{bare}" if bare else "", None)
-        if time is None:
+        time_of_day = bare if full is None else full - _midnight(full)
+        if time_of_day is None:
             raise SuvError(
                 f"{elements.instance_of(header)} does not say when the dose was given: neither "
                 "RadiopharmaceuticalStartDateTime (0018,1078) nor RadiopharmaceuticalStartTime (0018,1072) can be read."
@@ -175,7 +172,7 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
                 "RadiopharmaceuticalStartDateTime (0018,1078) is missing or wrong, and with RadionuclideHalfLife "
                 f"(0018,1075) of {half_life:g} s the day of the injection cannot be guessed."
             )
-        moment = datetime.combine(reference.date(), time.time())
+        moment = _midnight(reference) + time_of_day
         if moment - reference > _BEFORE:
             moment -= timedelta(days=1)
     if moment > reference:
@@ -191,9 +188,8 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
 
 def stated_administration(header: Dataset, item: Dataset) -> datetime | None:
     """Give the moment of the injection as the header has it, for the record only."""
-    full = _parsed(elements.text(item, "RadiopharmaceuticalStartDateTime"), _zone(header))
-    bare = _digits(elements.text(item, "RadiopharmaceuticalStartTime"))
-    return full or (_parsed(_date(header, "Series") + bare, None) if bare else None)
+    full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
+    return full or _on_day(_date(header, "Series"), elements.text(item, "RadiopharmaceuticalStartTime"))
 
 
 def _longest(half_life: float) -> timedelta:
@@ -227,9 +223,7 @@ def _private_moment(header: Dataset) -> tuple[datetime | None, str]:
     ):
         for tag in elements.private(header, group, element, creator, makers):
             value = elements.text(header, tag)
-            if len(_digits(value).split(".")[0]) <= 6:
-                value = _date(header, "Series") + _digits(value)
-            moment = _parsed(value, _zone(header))
+            moment = _on_day(_date(header, "Series"), value) or _local(value, header)
             if moment is not None:
                 maker = "GE" if group == 0x0009 else "Siemens"
                 return moment, f"{maker} private {elements.name_of(tag)}"
@@ -237,57 +231,43 @@ def _private_moment(header: Dataset) -> tuple[datetime | None, str]:
 
 
 def _moment(header: Dataset, what: str) -> datetime | None:
-    time = _digits(elements.text(header, f"{what}Time"))
-    return _parsed(_date(header, what) + time, None) if time else None
+    return _on_day(_date(header, what), elements.text(header, f"{what}Time"))
 
 
-def _date(header: Dataset, what: str) -> str:
-    """Read a date as eight digits; without one, another of the same examination, or an arbitrary day for all."""
+def _date(header: Dataset, what: str) -> date:
+    """Read a date; without one, another of the same examination, or an arbitrary day for all."""
     for name in (what, "Series", "Acquisition", "Study"):
-        found = re.sub(r"\D", "", elements.text(header, f"{name}Date"))
-        if len(found) == 8:
-            return found
-    return "19000101"
+        day = parse_date(elements.text(header, f"{name}Date"))
+        if day is not None:
+            return day
+    return date(1900, 1, 1)
 
 
-def _digits(text: str) -> str:
-    return text.replace(":", "").strip()
-
-
-def _zone(header: Dataset) -> tzinfo | None:
-    offset = elements.text(header, "TimezoneOffsetFromUTC")
-    return _offset(offset) if re.fullmatch(r"[+-]\d{4}", offset) else None
-
-
-def _offset(text: str) -> tzinfo:
-    minutes = int(text[1:3]) * 60 + int(text[3:5])
-    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
-
-
-def _parsed(text: str, zone: tzinfo | None) -> datetime | None:
-    """Read a DICOM date and time as the local time of the examination; None where it is none.
-
-    An offset from UTC is applied where the header says in which zone its other times are.
-    """
-    found = _MOMENT.match(text.replace(":", "").replace(" ", ""))
-    if found is None:
-        return None
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
+def _on_day(day: date, text: str) -> datetime | None:
+    """Read a TM of a day; None if it is not a time."""
+    since_midnight = parse_time(text)
     try:
-        moment = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour),
-            int(minute or 0),
-            int(second or 0),
-            int((fraction or "0").ljust(6, "0")),
-        )
-    except ValueError:
+        return None if since_midnight is None else datetime.combine(day, time()) + since_midnight
+    except OverflowError:  # the leap second after the last day of all
         return None
-    if offset and zone is not None:
-        moment = moment.replace(tzinfo=_offset(offset)).astimezone(zone).replace(tzinfo=None)
-    return moment
+
+
+def _midnight(moment: datetime) -> datetime:
+    return datetime.combine(moment.date(), time())
+
+
+def _local(text: str, header: Dataset) -> datetime | None:
+    """Read a DT as the local time of the examination; None if it is not a date with a time.
+
+    An offset from UTC is applied if the header states in which zone its other times are.
+    """
+    moment = parse_moment(text)
+    if moment is None or not moment.has_time:
+        return None
+    try:
+        return moment.local(parse_offset(elements.text(header, "TimezoneOffsetFromUTC")))
+    except OverflowError:
+        return None
 
 
 def _needed(moment: datetime | None, header: Dataset, keyword: str) -> datetime:

@@ -18,8 +18,9 @@ import numpy as np
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, Tag, TagLike, parse_tag
-from simple_orthanc.dicom.values import PADDING, Comparable, comparable, utc
+from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, PADDING, Tag, TagLike, parse_tag
+from simple_orthanc.dicom.times import utc
+from simple_orthanc.dicom.values import Comparable, comparable
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import (
     AnyOf,

@@ -6,27 +6,25 @@ tags; nothing here decides when images are split by it, which is the business of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.times import parse_date, parse_moment, parse_time
 from simple_orthanc.errors import VolumeError
 
 Value = float | str | tuple[Any, ...]
 
-_TIME = re.compile(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d*)?)?(?:[+-]\d{4})?")
 _DAY = 86400.0
-_DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
 # What says on which day a time is; without it, a time after midnight comes before one in the evening.
 _DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}
 # Seconds since the beginning of our time reckoning would leave no room for microseconds in a float.
-_FIRST_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -268,14 +266,16 @@ def _value(header: Dataset, keyword: str) -> Value | None:
     vr = dictionary_VR(elements.tag_of(keyword))
     values = [_converted(text, vr) for text in texts]
     if keyword in _DATES:
-        start = _DAY * (_days(elements.text(header, _DATES[keyword])) or 0)
+        day = parse_date(elements.text(header, _DATES[keyword]))
+        start = 0.0 if day is None else _DAY * (day - _EPOCH.date()).days
         values = [round(value + start, 6) if isinstance(value, float) else value for value in values]
     return values[0] if len(values) == 1 else tuple(values)
 
 
 def _converted(text: str, vr: str) -> float | str:
     if vr in ("TM", "DT"):
-        return _seconds(text, vr)
+        seconds = _seconds(text, vr)
+        return text if seconds is None else seconds
     if vr in ("CS", "LO", "SH", "UI"):
         return text
     try:
@@ -284,21 +284,11 @@ def _converted(text: str, vr: str) -> float | str:
         return text
 
 
-def _seconds(text: str, vr: str) -> float | str:
-    """Give the seconds since midnight, or those since the year 1970 of a date with a time."""
-    found = _TIME.fullmatch(text if vr == "TM" else text[8:])
-    days = 0 if vr == "TM" else _days(text[:8])
-    if found is None or days is None:
-        return text
-    hour, minute, second = (float(part or 0) for part in found.groups())
-    # The zone does not matter: such times are only compared within one series.
-    return round(days * _DAY + hour * 3600 + minute * 60 + second, 6)
-
-
-def _days(text: str) -> int | None:
-    """Give the days since the year 1970, or None for what is no date."""
-    found = _DATE.fullmatch(text)
-    try:
-        return None if found is None else date(*(int(part) for part in found.groups())).toordinal() - _FIRST_DAY
-    except ValueError:
-        return None
+def _seconds(text: str, vr: str) -> float | None:
+    """Return the seconds since midnight of a time, or since the year 1970 of a date with a time; None if unreadable."""
+    if vr == "TM":
+        time = parse_time(text)
+        return None if time is None else time.total_seconds()
+    moment = parse_moment(text)
+    # The offset does not matter: such times are only compared within one series.
+    return (moment.clock - _EPOCH).total_seconds() if moment is not None and moment.has_time else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.valuerep import DA, DT, TM, DSdecimal, DSfloat
+from pydicom.valuerep import DSdecimal, DSfloat
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import (
@@ -24,17 +24,11 @@ from simple_orthanc.dicom.values import (
     comparable,
     from_text,
     from_texts,
-    parse_age,
-    parse_date,
-    parse_datetime,
     parse_number,
-    parse_time,
     read_value,
     shown,
     typed,
-    utc,
 )
-from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.tag_reader import read_tags
 from tests.memory_source import as_file, instance
 
@@ -277,138 +271,6 @@ def test_a_decimal_string_is_the_number_pydicom_reads(number: float) -> None:
 @given(st.integers(-(2**31), 2**31 - 1))
 def test_an_integer_string_is_the_number_pydicom_reads(number: int) -> None:
     assert parse_number(str(number), "IS") == int(pydicom.valuerep.IS(str(number))) == number
-
-
-@given(st.dates())
-def test_a_date_is_the_date_pydicom_reads(day: date) -> None:
-    text = f"{day:%Y%m%d}".rjust(8, "0")
-    assert parse_date(text) == day == date.fromisoformat(str(DA(text).isoformat()))
-    assert parse_date(day.isoformat()) == day
-    assert parse_date(f"{text[:4]}.{text[4:6]}.{text[6:]}") == day
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "2020", "202001", "20200231", "20201301", "2020-0131", "2020.01-31", "2020013", "0131/2020", "00000000"],
-)
-def test_what_is_no_date(text: str) -> None:
-    assert parse_date(text) is None
-    assert comparable(text, "DA") is None
-
-
-@given(st.times(), st.integers(1, 6))
-def test_a_time_is_the_time_pydicom_reads(moment: object, digits: int) -> None:
-    assert hasattr(moment, "strftime")
-    text = moment.strftime("%H%M%S.%f")[: 7 + digits]
-    read = TM(text)
-    expected = timedelta(hours=read.hour, minutes=read.minute, seconds=read.second, microseconds=read.microsecond)
-    assert parse_time(text) == expected
-    assert parse_time(f"{text[:2]}:{text[2:4]}:{text[4:]}") == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("10", 36000), ("1030", 37800), ("10:30", 37800), ("103000.25", 37800.25), ("235960", 86400), ("000000 ", 0)],
-)
-def test_a_time_may_be_short(text: str, seconds: float) -> None:
-    assert parse_time(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "103", "2400", "1060", "103061", "10:3", "103000.", "103000.1234567", "-1030"]
-)
-def test_what_is_no_time(text: str) -> None:
-    assert parse_time(text) is None
-    assert comparable(text, "TM") is None
-
-
-OFFSETS = st.none() | st.integers(-12 * 60, 14 * 60)
-
-
-@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)), st.integers(4, 20), OFFSETS)
-def test_a_moment_is_the_moment_pydicom_reads(moment: datetime, length: int, offset: int | None) -> None:
-    # The parts that are not said count as the lowest; half a part cannot be said.
-    length = length - length % 2 if length < 15 else max(length, 16)
-    text = f"{moment.year:04}{moment:%m%d%H%M%S.%f}"[:length]
-    if offset is not None:
-        text += f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{abs(offset) % 60:02}"
-    # pydicom allows -0000 no more than the standard does.
-    read = DT(text)
-    found = parse_datetime(text)
-    assert found is not None
-    assert found.tzinfo is None
-    expected = datetime(*read.timetuple()[:6], read.microsecond, read.tzinfo)
-    assert found == utc(expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2020", datetime(2020, 1, 1)),
-        ("202003", datetime(2020, 3, 1)),
-        ("2020-03", datetime(2020, 3, 1)),
-        ("2020-01-31T10:30:15.5", datetime(2020, 1, 31, 10, 30, 15, 500000)),
-        ("2020-01-31 10:30+01:00", datetime(2020, 1, 31, 9, 30)),
-        ("2020-01-31T10:30Z", datetime(2020, 1, 31, 10, 30)),
-        ("20200131103000-0500", datetime(2020, 1, 31, 15, 30)),
-        ("20200131-0500", datetime(2020, 1, 31, 5)),
-        ("202001-0500", datetime(2020, 1, 1, 5)),
-        ("2020-0500", datetime(2020, 1, 1, 5)),
-        ("2020+0100", datetime(2019, 12, 31, 23)),
-        ("20161231235960", datetime(2017, 1, 1)),
-    ],
-)
-def test_moments(text: str, moment: datetime) -> None:
-    assert parse_datetime(text) == moment
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "202",
-        "20201",
-        "20201301",
-        "20200231",
-        "2020013125",
-        "20200131+9999",
-        "20200131+1430",
-        "20200131-1230",
-        "20200131+0160",
-        "202001-202006",
-        "2020-2021",
-        "20200101-20201231",
-        "0001+1400",
-        "yesterday",
-    ],
-)
-def test_what_is_no_moment(text: str) -> None:
-    assert parse_datetime(text) is None
-
-
-@pytest.mark.parametrize(("year", "hours"), [(1, 5), (9999, -5)])
-def test_a_moment_outside_of_all_years_in_utc_is_refused(year: int, hours: int) -> None:
-    moment = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, 0 if year == 1 else 23)
-    with pytest.raises(SelectionError, match="outside the years 1 to 9999"):
-        utc(moment.replace(tzinfo=timezone(timedelta(hours=hours))))
-
-
-def test_a_moment_with_a_zone_is_brought_to_utc() -> None:
-    assert utc(datetime(2020, 1, 1, 1, tzinfo=timezone(timedelta(hours=2)))) == datetime(2019, 12, 31, 23)
-    assert utc(datetime(2020, 1, 1, 1)) == datetime(2020, 1, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "days"),
-    [("010D", 10.0), ("002W", 14.0), ("1W", 7.0), ("045Y", 45 * 365.2425), ("045", None), ("45y", None), ("", None)],
-)
-def test_ages(text: str, days: float | None) -> None:
-    assert parse_age(text) == days
-    assert comparable(text, "AS") == days
-
-
-def test_ages_of_one_year_and_twelve_months_are_equal() -> None:
-    assert parse_age("012M") == parse_age("001Y")
 
 
 def test_text_and_bytes_do_not_compare_by_value() -> None:

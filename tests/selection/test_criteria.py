@@ -36,8 +36,20 @@ def holds(condition: Condition, text: str | None) -> bool:
     return condition.mask(lambda each: [each.holds(value)])[0]
 
 
-NAN, NAT = float("nan"), np.datetime64("NaT")
-MISSING = [None, "", "  ", "\0", NAN, Decimal("NaN"), np.float64("nan"), pd.NA, pd.NaT, NAT, np.timedelta64("NaT")]
+NAN, NAT, NO_SPAN = float("nan"), np.datetime64("NaT", "us"), np.timedelta64("NaT", "us")
+MISSING = [
+    None,
+    "",
+    "  ",
+    "\0",
+    NAN,
+    Decimal("NaN"),
+    np.float64("nan"),
+    pd.NA,
+    pd.NaT,
+    NAT,
+    np.timedelta64("NaT", "us"),
+]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,7 @@ MISSING = [None, "", "  ", "\0", NAN, Decimal("NaN"), np.float64("nan"), pd.NA, 
         ("StudyDate", date(2020, 1, 31), ["20200131"], ["20200130"]),
         ("StudyDate", datetime(2020, 1, 31), ["20200131"], ["20200130"]),
         ("StudyDate", pd.Timestamp("2020-01-31"), ["20200131"], ["20200130"]),
-        ("StudyDate", np.datetime64("2020-01-31"), ["20200131"], ["20200130"]),
+        ("StudyDate", np.datetime64("2020-01-31", "D"), ["20200131"], ["20200130"]),
         ("StudyDate", "20200101-20201231", ["20200101", "20201231"], ["20191231", "20210101", None]),
         ("StudyDate", "20200101 - 20201231", ["20200601"], ["20210101"]),
         ("StudyDate", "20200101-", ["20990101"], ["20191231", None]),
