@@ -3,6 +3,7 @@
 # make servers  (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
 # make bench    how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
+# make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
 # make format   puts the code in shape
 # make clean    removes what the other targets made in this folder
 
@@ -14,7 +15,7 @@ ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test servers bench bench-peers format clean orthanc
+.PHONY: demo test servers bench bench-peers realdata format clean orthanc
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -52,6 +53,10 @@ bench-peers: $(INSTALLED) orthanc
 	@benchmarks/peers/make-environment "$(PYTHON)"
 	@$(BIN)/python -m benchmarks --json benchmarks/results/bench-peers.json --peers .venv-peers/bin/python; \
 		status=$$?; $(BIN)/python -m benchmarks.summary --write && exit $$status
+
+realdata: $(INSTALLED)
+	@test -n "$(FOLDER)" || { echo "Name a folder of DICOM files: make realdata FOLDER=path" >&2; exit 1; }
+	$(BIN)/python tools/realdata.py $(FOLDER)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
