@@ -16,7 +16,7 @@ from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.selection.source import Source
-from simple_orthanc.volume.assembly import Draft
+from simple_orthanc.volume.builder import VolumeBuilder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ _CONNECTIONS = 4
 
 
 class Fetching:
-    """Reads objects, each once: pixels into a `Draft`, headers beside it.
+    """Reads objects, each once: pixels into a `VolumeBuilder`, headers beside it.
 
     A header costs more to read than the pixels of a slice to fetch and to convert, mostly because the two drive each
     other out of the processor's caches. So where the first and the last object are stored alike, those between are
@@ -52,25 +52,25 @@ class Fetching:
         self.headers = [Dataset() for _ in keys]
         self._scanner, self._room = Scanner(), Room()
 
-    def read(self, instances: Sequence[int]) -> Draft:
+    def read(self, instances: Sequence[int]) -> VolumeBuilder:
         """Fetch the objects whose indexes are given."""
-        draft = Draft(instances, self.headers, self._units)
+        builder = VolumeBuilder(instances, self.headers, self._units)
         first, *others = instances
         stored, pattern = self._whole(first, with_pattern=True)
-        draft.add(first, self.headers[first], stored)
+        builder.add(first, self.headers[first], stored)
         if len(others) > 1 and pattern is not None:
             last = others.pop()
             stored, other = self._whole(last, with_pattern=True)
-            draft.add(last, self.headers[last], stored)
+            builder.add(last, self.headers[last], stored)
             if other is not None and other.alike(pattern):
-                others = self._alike(draft, others, pattern)
+                others = self._alike(builder, others, pattern)
 
         def fetch(instance: int) -> None:
             stored, _ = self._whole(instance)
-            draft.add(instance, self.headers[instance], stored)
+            builder.add(instance, self.headers[instance], stored)
 
         self._each(fetch, others)
-        return draft
+        return builder
 
     def again(self, instance: int) -> NDArray[Any]:
         """Fetch the stored values of an object once more.
@@ -101,7 +101,7 @@ class Fetching:
         self.headers[instance] = dataset
         return array, pattern
 
-    def _alike(self, draft: Draft, instances: Sequence[int], pattern: _Pattern) -> list[int]:
+    def _alike(self, builder: VolumeBuilder, instances: Sequence[int], pattern: _Pattern) -> list[int]:
         """Put pixels in place by a pattern, and say of which objects the headers do not bear it out."""
 
         def fetch(instance: int) -> bytes | None:
@@ -110,7 +110,7 @@ class Fetching:
             if start is None:
                 return None
             frames = pattern.plain.stored(content[start + len(pattern.head) :])
-            placed = draft.place(instance, pattern.header, pattern.rescale, frames)
+            placed = builder.place(instance, pattern.header, pattern.rescale, frames)
             return bytes(content[: start + _ELEMENT_HEAD]) if placed else None
 
         beginnings: Iterable[bytes | None] = self._each(fetch, instances)

@@ -19,7 +19,7 @@ from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import Fetching
 from simple_orthanc.volume import choosing as stacks
 from simple_orthanc.volume.choosing import Stack
-from simple_orthanc.volume.planes import planes
+from simple_orthanc.volume.planes import read_planes
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class Reader:
         """
         (keys,) = self._keys.values()
         pixels.check_units(units, SUV_KINDS)
-        stacks.check(gaps, dims)
+        stacks.check_options(gaps, dims)
         first = self._source.header(keys[0])
         self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
         with DecodingProcesses(len(keys)) as processes:
             reading = Fetching(self._source, keys, units, processes)
-            draft = reading.read(range(len(keys)))
-            chosen = stacks.one(stacks.plan(reading.headers), dims=dims, gaps=gaps)
-            return draft.finish(chosen, reading.again, gaps)
+            builder = reading.read(range(len(keys)))
+            chosen = stacks.choose_volume(stacks.plan_stacks(reading.headers), dims=dims, gaps=gaps)
+            return builder.finish(chosen, reading.again, gaps)
 
     def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -117,7 +117,7 @@ class Reader:
         """Plan one series; what makes a plan of it impossible must not keep the others from being read."""
         headers = run_all(self._source.header, keys, label="reading headers")
         try:
-            planned = stacks.several(stacks.plan(headers), gaps)
+            planned = stacks.apply_gaps(stacks.plan_stacks(headers), gaps)
         except NoPixelDataError as error:
             return [("no images", None, error)]
         except VolumeError as error:
@@ -133,12 +133,12 @@ class Reader:
         needed = sorted({plane.instance for plane in found.stack.planes})
         first = found.stack.planes[0]
         of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
-        self._check_memory(of_object // first.frames * found.stack.slices, f"The volume {label!r}")
+        self._check_memory(of_object // first.number_of_frames * found.stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
             reading = Fetching(self._source, found.keys, units, processes)
-            draft = reading.read(needed)
+            builder = reading.read(needed)
             _check_planned(found.stack, reading.headers)
-            return draft.finish(found.stack, reading.again, gaps)
+            return builder.finish(found.stack, reading.again, gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
@@ -150,7 +150,7 @@ class Reader:
             if found.stack is None:
                 row |= {"slices": 0, "regular": False, "reason": str(found.problem), "bytes": 0}
             else:
-                row |= {**stacks.summary(found.stack), "label": label}
+                row |= {**stacks.summarize(found.stack), "label": label}
             rows.append(row)
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)
@@ -159,9 +159,9 @@ class Reader:
 
 def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
     """Refuse objects that are not any more what their place was planned from."""
-    now = {(plane.instance, plane.frame): plane for plane in planes(headers)}
+    now = {(plane.instance, plane.frame_index): plane for plane in read_planes(headers)}
     for plane in stack.planes:
-        if now.get((plane.instance, plane.frame)) != plane:
+        if now.get((plane.instance, plane.frame_index)) != plane:
             raise VolumeError(
                 f"The volume {stack.label!r} was asked, but {plane} was replaced in the archive after the volumes were "
                 "named. Call get_volumes() again."

@@ -1,8 +1,8 @@
-"""Which stacks are asked for: all, exactly one, or several of the same grid along a fourth axis. No pixels, no I/O.
+"""Choose among planned stacks: all, exactly one, or several of one grid along a fourth axis. No pixels, no I/O.
 
-:func:`plan` (from ``stacking``) gives one :class:`Stack` for each group of frames that can be a volume, regular or
-not. :func:`one` demands exactly one regular volume and otherwise raises the error that names what was found and the
-next call; :func:`several` takes them all; :func:`summary` is one row of a quality report.
+:func:`plan_stacks` (from ``stacking``) makes one :class:`Stack` of each group of frames that can be a volume, regular
+or not. :func:`choose_volume` demands exactly one regular volume and otherwise raises the error that names what was
+found and the next call; :func:`apply_gaps` takes them all; :func:`summarize` is one row of a quality report.
 """
 
 from __future__ import annotations
@@ -12,28 +12,32 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
-from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.volume import problems
-from simple_orthanc.volume.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value, since_midnight
-from simple_orthanc.volume.grouping import alike, arranged
+from simple_orthanc.volume.discriminators import (
+    BY_NAME,
+    DISCRIMINATORS,
+    Discriminator,
+    DiscriminatorValue,
+    since_midnight,
+)
+from simple_orthanc.volume.grouping import arrange_planes, group_by_grid
 from simple_orthanc.volume.planes import has_image_type
-from simple_orthanc.volume.stacking import Stack, on_grid, plan, unique
+from simple_orthanc.volume.stacking import Stack, on_grid, plan_stacks, unique_labels
 
-__all__ = ["AXES", "Stack", "one", "plan", "several", "summary"]
+__all__ = ["AXES", "Stack", "apply_gaps", "check_options", "choose_volume", "plan_stacks", "summarize"]
 
 AXES = ("time", "echo", "b", "phase")
 
 
-def several(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
-    """Give all stacks, with what is asked of holes done.
+def apply_gaps(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
+    """Return all stacks, with what is asked of holes done.
 
     Parameters
     ----------
     stacks : sequence of Stack
-        From :func:`plan`.
+        From :func:`plan_stacks`.
     gaps : {"raise", "nan", "split"}
         "raise" leaves the problem in the stack, "nan" puts the slices on their regular grid with places left free,
         "split" gives one stack per unbroken run.
@@ -46,20 +50,20 @@ def several(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
-    >>> holey = plan([header for number, header in enumerate(make_series((6, 4, 4))) if number != 2])
-    >>> [(stack.label, stack.slices) for stack in several(holey, gaps="split")]
+    >>> holey = plan_stacks([header for number, header in enumerate(make_series((6, 4, 4))) if number != 2])
+    >>> [(stack.label, stack.slices) for stack in apply_gaps(holey, gaps="split")]
     [('axial 5x4x4 run 1', 2), ('axial 5x4x4 run 2', 3)]
     """
     _check_gaps(gaps)
     if gaps == "nan":
         return [_filled(stack) for stack in stacks]
     if gaps == "split":
-        return unique([run for stack in stacks for run in _runs(stack)])
+        return unique_labels([run for stack in stacks for run in _runs(stack)])
     return list(stacks)
 
 
-def check(gaps: str, dims: str | None) -> None:
-    """Refuse what :func:`one` would refuse, before anything is read.
+def check_options(gaps: str, dims: str | None) -> None:
+    """Refuse what :func:`choose_volume` would refuse, before anything is read.
 
     Raises
     ------
@@ -81,8 +85,8 @@ def _check_gaps(gaps: str) -> None:
 def _filled(stack: Stack) -> Stack:
     if not isinstance(stack.problem, MissingSlicesError):
         return stack
-    found = arranged(stack.planes)
-    free = sorted(set(range(stack.slices)) - set(stack.places))
+    found = arrange_planes(stack.planes)
+    free = sorted(set(range(stack.slices)) - set(stack.slice_indices))
     note = f"{len(free)} missing slices are filled with NaN: number {problems.listed(free)}"
     return on_grid(replace(stack, problem=None, log=(*stack.log, note)), found)
 
@@ -90,26 +94,30 @@ def _filled(stack: Stack) -> Stack:
 def _runs(stack: Stack) -> list[Stack]:
     if not isinstance(stack.problem, MissingSlicesError):
         return [stack]
-    breaks = [at for at in range(1, len(stack.places)) if stack.places[at] - stack.places[at - 1] > 1]
+    breaks = [
+        at for at in range(1, len(stack.slice_indices)) if stack.slice_indices[at] - stack.slice_indices[at - 1] > 1
+    ]
     result = []
     for number, (start, stop) in enumerate(zip([0, *breaks], [*breaks, len(stack.planes)], strict=True), 1):
         members = stack.planes[start:stop]
-        run = replace(stack, label=f"{stack.label} run {number}", planes=members, places=tuple(range(len(members))))
+        run = replace(
+            stack, label=f"{stack.label} run {number}", planes=members, slice_indices=tuple(range(len(members)))
+        )
         note = f"run {number} of {len(breaks) + 1} between missing slices"
         run = replace(run, slices=len(members), problem=None, log=(*stack.log, note))
-        found = arranged(members)
+        found = arrange_planes(members)
         # The grid of a single slice between holes is known from its neighbours beyond them.
-        result.append(on_grid(run, replace(found, step=found.step or arranged(stack.planes).step)))
+        result.append(on_grid(run, replace(found, step=found.step or arrange_planes(stack.planes).step)))
     return result
 
 
-def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -> list[Stack]:
+def choose_volume(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -> list[Stack]:
     """Demand one regular volume.
 
     Parameters
     ----------
     stacks : sequence of Stack
-        From :func:`plan`.
+        From :func:`plan_stacks`.
     dims : {"time", "echo", "b", "phase"}, optional
         The axis along which several stacks of the same grid make one 4D volume.
     gaps : {"raise", "nan"}
@@ -131,11 +139,11 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
     >>> from simple_orthanc.phantom import make_series
     >>> second = make_series(TemporalPositionIdentifier=2)
     >>> first = make_series(TemporalPositionIdentifier=1, like=second[0])
-    >>> [stack.step for stack in one(plan(second + first), dims="time")]
+    >>> [stack.step for stack in choose_volume(plan_stacks(second + first), dims="time")]
     [('time', 1.0), ('time', 2.0)]
     """
-    check(gaps, dims)
-    stacks = several(stacks, gaps)
+    check_options(gaps, dims)
+    stacks = apply_gaps(stacks, gaps)
     if dims is not None:
         return _along(stacks, dims)
     # A label tells which segment this is, also where it is the only one; the fractions of one segment are values.
@@ -151,13 +159,13 @@ def one(stacks: Sequence[Stack], dims: str | None = None, gaps: str = "raise") -
 
 def _label_map(stacks: Sequence[Stack]) -> Stack:
     # Frames of one segmentation may differ in orientation and pixel spacing too (PS3.3 C.7.6.16.2.1, C.7.6.16.2.4).
-    if len(alike([plane for stack in stacks for plane in stack.planes])) > 1:
+    if len(group_by_grid([plane for stack in stacks for plane in stack.planes])) > 1:
         raise _too_many(stacks)
     pairs = sorted(
         (
             (place, plane.segment or 0, plane)
             for stack in stacks
-            for place, plane in zip(stack.places, stack.planes, strict=True)
+            for place, plane in zip(stack.slice_indices, stack.planes, strict=True)
         ),
         key=lambda pair: pair[:2],
     )
@@ -166,7 +174,7 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
         stacks[0],
         label="segmentation",
         planes=tuple(plane for _, _, plane in pairs),
-        places=tuple(place for place, _, _ in pairs),
+        slice_indices=tuple(place for place, _, _ in pairs),
         problem=problems[0] if problems else None,
         log=(f"label map: {', '.join(stack.label for stack in stacks)}", *(stacks[0].log if len(stacks) == 1 else ())),
         is_label_map=True,
@@ -203,15 +211,15 @@ def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:
 
 
 def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, list[tuple[float, int]]] | None:
-    """Give the tag and, in order, the coordinate and the index of each stack; None if `dims` does not order them."""
-    words = {word for stack in stacks for word in stack.discriminators}
-    axes = {BY_WORD[word].dims if word in BY_WORD else "" for word in words}
+    """Return the tag and, in order, the coordinate and the index of each stack; None if `dims` does not order them."""
+    names = {name for stack in stacks for name in stack.discriminators}
+    axes = {BY_NAME[name].axis if name in BY_NAME else "" for name in names}
     if len({tuple(stack.discriminators) for stack in stacks}) == 1 or dims == "b":
         # A clock that differs orders anything, so it counts only where the stacks were split by time.
         candidates = [
             discriminator
             for discriminator in DISCRIMINATORS
-            if discriminator.dims == dims and (discriminator.word in words or not discriminator.ranked)
+            if discriminator.axis == dims and (discriminator.name in names or not discriminator.ranked)
         ]
         if dims == "echo":
             candidates.reverse()  # the echo time says more than the number of the echo
@@ -221,14 +229,14 @@ def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, lis
             if len(set(numbers)) == len(stacks):
                 numbers = since_midnight(discriminator, numbers)
                 return discriminator, sorted((value, index) for index, value in enumerate(numbers))
-    if dims == "b" and words <= {"b", "gradient"}:
+    if dims == "b" and names <= {"b", "gradient"}:
         # Gradients of one b-value differ in their direction alone, and an image without any has b = 0; but a step of
         # which the headers do not tell the b-value has no coordinate.
-        b = BY_WORD["b"]
+        b = BY_NAME["b"]
         order = []
         for index, stack in enumerate(stacks):
             value = _constant(stack, b)
-            if value is None and not any(plane.discriminators.get(word) for plane in stack.planes for word in words):
+            if value is None and not any(plane.discriminators.get(name) for plane in stack.planes for name in names):
                 value = 0.0
             if not isinstance(value, float):
                 return None
@@ -237,10 +245,10 @@ def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, lis
     return None
 
 
-def _constant(stack: Stack, discriminator: Discriminator) -> Value | None:
-    if discriminator.word in stack.discriminators:
-        return stack.discriminators[discriminator.word]
-    values = {plane.discriminators.get(discriminator.word) for plane in stack.planes}
+def _constant(stack: Stack, discriminator: Discriminator) -> DiscriminatorValue | None:
+    if discriminator.name in stack.discriminators:
+        return stack.discriminators[discriminator.name]
+    values = {plane.discriminators.get(discriminator.name) for plane in stack.planes}
     return values.pop() if len(values) == 1 else None
 
 
@@ -290,38 +298,30 @@ def _separating(stacks: Sequence[Stack]) -> list[str]:
     """Give, as arguments of select, what would leave the first stack."""
     first = stacks[0]
     marks = {
-        BY_WORD[word].keyword: value
-        for word, value in first.discriminators.items()
-        if word in first.planes[0].selectable and value is not None and BY_WORD[word].by_value
+        BY_NAME[name].keyword: value
+        for name, value in first.discriminators.items()
+        if name in first.planes[0].selectable and value is not None and BY_NAME[name].by_value
     }
     if len({stack.shape[1:3] for stack in stacks}) > 1:
         marks.update(Rows=float(first.shape[1]), Columns=float(first.shape[2]))
-    if first.is_segment or any(plane.frames > 1 for plane in first.planes):
+    if first.is_segment or any(plane.number_of_frames > 1 for plane in first.planes):
         return []  # frames of one object cannot be selected apart
     return [", ".join(problems.example(keyword, {value: None}) for keyword, value in marks.items())] if marks else []
 
 
-def summary(stack: Stack, headers: Sequence[Dataset] | None = None, units: str = "modality") -> dict[str, Any]:
-    """Give one row of the quality table of a selection.
-
-    Parameters
-    ----------
-    stack : Stack
-    headers : sequence of pydicom.Dataset, optional
-        Those that the stack was planned from. With them the bytes are those of the array that
-        ``get_volume(units=units)`` makes, without them those of the stored pixels.
-    units : str
-        As in ``get_volume``.
+def summarize(stack: Stack) -> dict[str, Any]:
+    """Return one row of the quality table of a selection.
 
     Returns
     -------
     dict
-        label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes.
+        label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes (of the
+        stored pixels).
 
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
-    >>> row = summary(plan(make_series((3, 4, 5)))[0])
+    >>> row = summarize(plan_stacks(make_series((3, 4, 5)))[0])
     >>> row["slices"], row["regular"], row["bytes"]
     (3, True, 120)
     """
@@ -335,7 +335,7 @@ def summary(stack: Stack, headers: Sequence[Dataset] | None = None, units: str =
         "spacing": spacing,
         "regular": stack.problem is None and stack.geometry is not None,
         "reason": _reason(stack),
-        "bytes": int(np.prod(stack.shape)) * _bytes_per_sample(stack, headers, units),
+        "bytes": int(np.prod(stack.shape)) * max(1, first.bits // 8),
     }
 
 
@@ -343,13 +343,3 @@ def _reason(stack: Stack) -> str:
     if stack.problem is not None:
         return str(stack.problem)
     return "" if stack.geometry is not None else next((note for note in stack.log if note.startswith("no ")), "")
-
-
-def _bytes_per_sample(stack: Stack, headers: Sequence[Dataset] | None, units: str) -> int:
-    if headers is None:
-        return max(1, stack.planes[0].bits // 8)
-    if units.startswith("SUV"):
-        return 4
-    rescales = [pixels.rescale(headers[plane.instance], plane.frame, units) for plane in stack.planes]
-    own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in stack.planes)]
-    return int(np.dtype(pixels.result_dtype(own, rescales, units)).itemsize)

@@ -18,7 +18,7 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.times import parse_date, parse_moment, parse_time
 from simple_orthanc.errors import VolumeError
 
-Value = float | str | tuple[Any, ...]
+DiscriminatorValue = float | str | tuple[Any, ...]
 
 _DAY = 86400.0
 # What says on which day a time is; without it, a time after midnight comes before one in the evening.
@@ -33,9 +33,9 @@ class Discriminator:
 
     Attributes
     ----------
-    word : str
+    name : str
         What labels and messages call it.
-    dims : str
+    axis : str
         The axis of a 4D volume that it can be: "time", "echo", "b", "phase" or "".
     sources : tuple
         Where it stands: pairs of a sequence keyword, a functional group or "" for the top level, and a keyword.
@@ -47,8 +47,8 @@ class Discriminator:
         Of the values, where they have one.
     """
 
-    word: str
-    dims: str
+    name: str
+    axis: str
     sources: tuple[tuple[str, str], ...]
     ranked: bool = False
     by_value: bool = False
@@ -87,12 +87,12 @@ _ACQUIRED = (
 )
 
 
-def _tag(word: str, dims: str, *sources: tuple[str, str], unit: str = "") -> Discriminator:
-    return Discriminator(word, dims, sources, by_value=True, unit=unit)
+def _tag(name: str, axis: str, *sources: tuple[str, str], unit: str = "") -> Discriminator:
+    return Discriminator(name, axis, sources, by_value=True, unit=unit)
 
 
-def _series(word: str, dims: str, *sources: tuple[str, str], ranked: bool = False, unit: str = "") -> Discriminator:
-    return Discriminator(word, dims, sources, ranked=ranked, unit=unit)
+def _series(name: str, axis: str, *sources: tuple[str, str], ranked: bool = False, unit: str = "") -> Discriminator:
+    return Discriminator(name, axis, sources, ranked=ranked, unit=unit)
 
 
 # In the order of preference where several would separate the same images.
@@ -122,7 +122,7 @@ DISCRIMINATORS = (
     _series("dimension", "", *_in(_FRAME, "DimensionIndexValues")),
     _series("content time", "time", *_top("ContentTime"), ranked=True, unit="s"),
 )
-BY_WORD = {discriminator.word: discriminator for discriminator in DISCRIMINATORS}
+BY_NAME = {discriminator.name: discriminator for discriminator in DISCRIMINATORS}
 
 # Vendors' own places for the b-value, and for the gradient direction, from before the standard had them:
 # group, element, private creator, maker.
@@ -136,53 +136,55 @@ _PRIVATE_GRADIENT = ((0x0019, 0x0E, "SIEMENS MR HEADER", ("siemens",)),)
 _GE_B_FLAG = 1_000_000_000
 
 
-def of_header(header: Dataset) -> dict[str, Value]:
-    """Give the values at the top level of a header, vendors' own tags for diffusion included.
+def read_header_discriminators(header: Dataset) -> dict[str, DiscriminatorValue]:
+    """Return the values at the top level of a header, vendors' own tags for diffusion included.
 
     Examples
     --------
     >>> header = Dataset()
     >>> header.EchoTime = "4.6"
-    >>> of_header(header)
+    >>> read_header_discriminators(header)
     {'echo time': 4.6}
     """
-    result: dict[str, Value] = {}
+    result: dict[str, DiscriminatorValue] = {}
     for discriminator in DISCRIMINATORS:
         for sequence, keyword in discriminator.sources:
             if sequence or keyword.endswith("Vector"):
                 continue
             value = _value(header, keyword)
             if value is not None:
-                result[discriminator.word] = value
+                result[discriminator.name] = value
                 break
     if elements.text(header, "Modality") == "MR":
         _add_private(header, result)
     return result
 
 
-def selectable(header: Dataset) -> frozenset[str]:
-    """Give the words whose DICOM keyword stands at the top level of a header, so that a selection by it finds it.
+def selectable_names(header: Dataset) -> frozenset[str]:
+    """Return the names whose DICOM keyword stands at the top level of a header, so that a selection by it finds it.
 
     Examples
     --------
     >>> header = Dataset()
     >>> header.EchoTime = "4.6"
-    >>> selectable(header)
+    >>> selectable_names(header)
     frozenset({'echo time'})
     """
     return frozenset(
-        discriminator.word
+        discriminator.name
         for discriminator in DISCRIMINATORS
         if not discriminator.sources[0][0] and elements.has(header, discriminator.keyword)
     )
 
 
-def on_one_clock(discriminator: Discriminator, values: Sequence[Value | None]) -> list[Value | None]:
+def on_one_clock(
+    discriminator: Discriminator, values: Sequence[DiscriminatorValue | None]
+) -> list[DiscriminatorValue | None]:
     """Take the days out of times if only some of them have one, so that all can be compared by the time of day.
 
     Examples
     --------
-    >>> on_one_clock(BY_WORD["content time"], [1577880000.0, 43201.0])
+    >>> on_one_clock(BY_NAME["content time"], [1577880000.0, 43201.0])
     [43200.0, 43201.0]
     """
     numbers = [value for value in values if isinstance(value, float)]
@@ -196,7 +198,7 @@ def since_midnight(discriminator: Discriminator, values: Sequence[float]) -> lis
 
     Examples
     --------
-    >>> since_midnight(BY_WORD["content time"], [1577923199.0, 1577923201.0])
+    >>> since_midnight(BY_NAME["content time"], [1577923199.0, 1577923201.0])
     [86399.0, 86401.0]
     """
     if discriminator.unit != "s":
@@ -205,14 +207,14 @@ def since_midnight(discriminator: Discriminator, values: Sequence[float]) -> lis
     return [round(value - midnight, 6) for value in values]
 
 
-def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
-    """Give the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
-    result: dict[str, Value] = {}
+def read_frame_discriminators(groups: tuple[Dataset, ...]) -> dict[str, DiscriminatorValue]:
+    """Return the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
+    result: dict[str, DiscriminatorValue] = {}
     for discriminator in DISCRIMINATORS:
         for sequence, keyword in discriminator.sources:
             value = _value(group_item(groups, sequence), keyword) if sequence else None
             if value is not None:
-                result[discriminator.word] = value
+                result[discriminator.name] = value
                 break
     directions = elements.items(group_item(groups, "MRDiffusionSequence"), "DiffusionGradientDirectionSequence")
     gradient = _value((directions or [Dataset()])[0], "DiffusionGradientOrientation")
@@ -221,14 +223,14 @@ def of_groups(groups: tuple[Dataset, ...]) -> dict[str, Value]:
     return result
 
 
-def _add_private(header: Dataset, result: dict[str, Value]) -> None:
-    for word, places in (("b", _PRIVATE_B), ("gradient", _PRIVATE_GRADIENT)):
+def _add_private(header: Dataset, result: dict[str, DiscriminatorValue]) -> None:
+    for name, places in (("b", _PRIVATE_B), ("gradient", _PRIVATE_GRADIENT)):
         for place in places:
-            numbers = _private_numbers(header, place) if word not in result else ()
-            if numbers and word == "b":
-                result[word] = numbers[0] % _GE_B_FLAG
+            numbers = _private_numbers(header, place) if name not in result else ()
+            if numbers and name == "b":
+                result[name] = numbers[0] % _GE_B_FLAG
             elif numbers:
-                result[word] = tuple(numbers)
+                result[name] = tuple(numbers)
 
 
 def _private_numbers(header: Dataset, place: tuple[int, int, str, tuple[str, ...]]) -> list[float]:
@@ -250,7 +252,7 @@ def _has_creator(header: Dataset, group: int, creator: str) -> bool:
 
 
 def group_item(groups: tuple[Dataset, ...], sequence: str) -> Dataset:
-    """Give the item of a functional group, the frame's own before the shared one; empty where there is none."""
+    """Return the item of a functional group, the frame's own before the shared one; empty where there is none."""
     for group in groups:
         items = elements.items(group, sequence)
         if items:
@@ -258,8 +260,8 @@ def group_item(groups: tuple[Dataset, ...], sequence: str) -> Dataset:
     return Dataset()
 
 
-def _value(header: Dataset, keyword: str) -> Value | None:
-    """Give numbers as floats, times as seconds, everything else as text; None for what is missing or empty."""
+def _value(header: Dataset, keyword: str) -> DiscriminatorValue | None:
+    """Return numbers as floats, times as seconds, everything else as text; None for what is missing or empty."""
     texts = elements.texts(header, keyword)
     if not texts:
         return None

@@ -77,7 +77,7 @@ def to_sitk(
 
 
 def perpendicular(geometry: Geometry) -> NDArray[np.float64]:
-    """Give the direction matrix with the third axis put exactly on the normal of the first two, on its own side."""
+    """Return the direction matrix with the third axis put exactly on the normal of the first two, on its own side."""
     matrix: NDArray[np.float64] = np.reshape(np.asarray(geometry.direction, np.float64), (3, 3)).copy()
     along = np.cross(matrix[:, 0], matrix[:, 1])
     matrix[:, 2] = along * (1.0 if along @ matrix[:, 2] >= 0 else -1.0)
@@ -148,7 +148,7 @@ def unsheared(
 
 
 def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
-    """Give the array (slice, row, column), with colour last, and the geometry of a 3D image.
+    """Return the array (slice, row, column), with colour last, and the geometry of a 3D image.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def save(image: SimpleITK.Image, path: str | os.PathLike[str]) -> Path:
 
 
 def check_suffix(path: Path) -> str:
-    """Give the suffix of a file that can be written, or raise VolumeError."""
+    """Return the suffix of a file that can be written, or raise VolumeError."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return suffix

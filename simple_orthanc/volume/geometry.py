@@ -26,9 +26,9 @@ Vector = tuple[float, float, float]
 Floats: TypeAlias = "NDArray[np.float64]"
 
 # A slice may be this far from its place on the line from first to last, as a share of the spacing.
-PLACE_TOLERANCE = 0.02
+DEVIATION_TOLERANCE = 0.02
 # Slices closer than this share of the typical gap share a position.
-SAME_POSITION = 0.01
+SAME_POSITION_TOLERANCE = 0.01
 # A gap that is within this share of a whole number of spacings is a hole.
 HOLE_TOLERANCE = 0.05
 # Cosines are taken as equal, unit vectors as such and axes as perpendicular within this.
@@ -87,7 +87,7 @@ class Geometry:
         return bool(np.hypot(columns[2] @ columns[0], columns[2] @ columns[1]) > COSINE_TOLERANCE)
 
     def to_patient(self, indices: ArrayLike, order: Order) -> Floats:
-        """Give the patient coordinates of voxel indices, which may be fractions.
+        """Return the patient coordinates of voxel indices, which may be fractions.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Geometry:
         return result
 
     def to_index(self, points: ArrayLike, order: Order) -> Floats:
-        """Give the indices, as fractions, of patient coordinates; they may be outside of the grid.
+        """Return the indices, as fractions, of patient coordinates; they may be outside of the grid.
 
         Parameters
         ----------
@@ -181,15 +181,15 @@ def unit_cosines(orientation: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in (*row, *column))
 
 
-def normal(orientation: Sequence[float]) -> Floats:
-    """Give the unit vector along which slices are ordered: the cross product of the two direction cosines."""
+def slice_normal(orientation: Sequence[float]) -> Floats:
+    """Return the unit vector along which slices are ordered: the cross product of the two direction cosines."""
     values = np.asarray(orientation, np.float64)
     return np.cross(values[:3], values[3:])
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How the positions of slices lie along the normal; made by :func:`arrange`.
+    """How the positions of slices lie along the normal; made by :func:`arrange_positions`.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class Arrangement:
         Indices into the positions given, along the normal.
     distances : tuple of float
         In this order, the distance in mm from the first slice, along the normal.
-    places : tuple of int
+    slice_indices : tuple of int
         In this order, the number of the slice on the regular grid. Slices that share a position share a place.
     step : tuple of float or None
         The third affine column, mm: (last - first) / (number of places - 1). None for a single position.
@@ -210,7 +210,7 @@ class Arrangement:
 
     order: tuple[int, ...]
     distances: tuple[float, ...]
-    places: tuple[int, ...]
+    slice_indices: tuple[int, ...]
     step: Vector | None
     deviation: float
     regular: bool
@@ -218,19 +218,19 @@ class Arrangement:
     @property
     def gaps(self) -> tuple[tuple[float, float, int], ...]:
         """For each hole the distances of the slices before and after it, and how many slices are missing."""
-        pairs = zip(self.distances, self.distances[1:], self.places, self.places[1:], strict=False)
+        pairs = zip(self.distances, self.distances[1:], self.slice_indices, self.slice_indices[1:], strict=False)
         return tuple((a, b, after - before - 1) for a, b, before, after in pairs if after - before > 1)
 
     @property
-    def shared(self) -> tuple[tuple[int, ...], ...]:
+    def shared_positions(self) -> tuple[tuple[int, ...], ...]:
         """The groups of positions, as indices into those given, that share one place."""
         groups: dict[int, list[int]] = {}
-        for index, place in zip(self.order, self.places, strict=True):
+        for index, place in zip(self.order, self.slice_indices, strict=True):
             groups.setdefault(place, []).append(index)
         return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def arrange(
+def arrange_positions(
     positions: ArrayLike, along: ArrayLike, *, in_plane: float = 0.0, spacing: float | None = None
 ) -> Arrangement:
     """Put the positions of parallel slices in order and find the regular grid that they lie on.
@@ -257,8 +257,8 @@ def arrange(
 
     Examples
     --------
-    >>> found = arrange([(0, 0, 6), (0, 0, 0), (0, 0, 2)], (0, 0, 1))
-    >>> found.order, found.places, found.gaps
+    >>> found = arrange_positions([(0, 0, 6), (0, 0, 0), (0, 0, 2)], (0, 0, 1))
+    >>> found.order, found.slice_indices, found.gaps
     ((1, 2, 0), (0, 1, 3), ((2.0, 6.0, 1),))
     """
     points = np.asarray(positions, np.float64).reshape(-1, 3)
@@ -270,24 +270,24 @@ def arrange(
     real = np.sort(gaps[gaps > floor])
     if not len(real):
         spread = float(np.linalg.norm(points - points[0], axis=1).max())
-        return _arrangement(order, distances, np.zeros(len(points), int), None, spread, spread <= max(floor, 1e-6))
+        return _make_arrangement(order, distances, np.zeros(len(points), int), None, spread, spread <= max(floor, 1e-6))
     typical = real[(len(real) - 1) // 2]
-    real = real[real >= SAME_POSITION * typical]
+    real = real[real >= SAME_POSITION_TOLERANCE * typical]
     # At a spacing of 0, which writers put for none, all slices would share a position: it says nothing.
     known = abs(spacing or 0.0)
     candidates = [known] if known > floor else [real[(len(real) - 1) // 2], real[0]]
-    fits = [_fit(points, gaps, base, max(floor, SAME_POSITION * typical)) for base in candidates]
+    fits = [_fit_grid(points, gaps, base, max(floor, SAME_POSITION_TOLERANCE * typical)) for base in candidates]
     # The smallest gap is a second opinion where larger gaps are the more common ones; it may not invent a grid on which
     # most places are empty.
     fit = fits[0]
     if not fit[3] and fits[-1][3] and fits[-1][0][-1] + 1 < 2 * len(points):
         fit = fits[-1]
     places, step, deviation, regular = fit
-    return _arrangement(order, distances, places, step, deviation, regular)
+    return _make_arrangement(order, distances, places, step, deviation, regular)
 
 
-def _fit(points: Floats, gaps: Floats, base: float, same: float) -> tuple[NDArray[np.int_], Floats, float, bool]:
-    """Give places, step, largest deviation and regularity for one guess of the spacing."""
+def _fit_grid(points: Floats, gaps: Floats, base: float, same: float) -> tuple[NDArray[np.int_], Floats, float, bool]:
+    """Return places, step, largest deviation and regularity for one guess of the spacing."""
     counts = np.maximum(np.rint(gaps / base), 1)
     is_hole = (counts >= 2) & (np.abs(gaps - counts * base) <= HOLE_TOLERANCE * counts * base)
     steps = np.where(gaps < same, 0, np.where(is_hole, counts, 1)).astype(int)
@@ -296,10 +296,10 @@ def _fit(points: Floats, gaps: Floats, base: float, same: float) -> tuple[NDArra
     step = (last - first) / places[-1]
     deviations = np.linalg.norm(points - (first + places[:, None] * step), axis=1)
     deviation = float(deviations.max())
-    return places, step, deviation, deviation <= PLACE_TOLERANCE * float(np.linalg.norm(step))
+    return places, step, deviation, deviation <= DEVIATION_TOLERANCE * float(np.linalg.norm(step))
 
 
-def _arrangement(
+def _make_arrangement(
     order: NDArray[np.intp],
     distances: Floats,
     places: NDArray[np.int_],
@@ -310,21 +310,21 @@ def _arrangement(
     return Arrangement(
         order=tuple(order.tolist()),
         distances=tuple(distances.tolist()),
-        places=tuple(places.tolist()),
+        slice_indices=tuple(places.tolist()),
         step=None if step is None else (float(step[0]), float(step[1]), float(step[2])),
         deviation=deviation,
         regular=regular,
     )
 
 
-def grid(
+def stack_geometry(
     shape: tuple[int, int, int],
     orientation: Sequence[float],
     in_plane: tuple[float, float],
     first: Sequence[float],
     step: Sequence[float],
 ) -> Geometry:
-    """Give the geometry of a stack of slices.
+    """Return the geometry of a stack of slices.
 
     Parameters
     ----------
@@ -345,7 +345,7 @@ def grid(
 
     Examples
     --------
-    >>> grid((3, 4, 5), (1, 0, 0, 0, 1, 0), (0.7, 1.3), (0, 0, 0), (0, 0, 2)).spacing
+    >>> stack_geometry((3, 4, 5), (1, 0, 0, 0, 1, 0), (0.7, 1.3), (0, 0, 0), (0, 0, 2)).spacing
     (1.3, 0.7, 2.0)
     """
     length = float(np.linalg.norm(step))

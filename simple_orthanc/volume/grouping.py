@@ -1,8 +1,8 @@
-"""Which frames can belong to one volume, before anything is stacked.
+"""Decide which frames can belong to one volume, before anything is stacked.
 
-Frames that differ in orientation, size, pixel spacing or frame of reference never do (:func:`alike`). Frames that agree
-in all of these are told apart by time, echo, b-value and the like only if they lie at the same place
-(:func:`separate`): a CT whose AcquisitionNumber changes half-way along the table is one volume.
+Frames that differ in orientation, size, pixel spacing or frame of reference never do (:func:`group_by_grid`). Frames
+that agree in all of these are told apart by time, echo, b-value and the like only if they lie at the same position
+(:func:`split_by_discriminator`): a CT whose AcquisitionNumber changes half-way along the table is one volume.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from simple_orthanc.volume import geometry
-from simple_orthanc.volume.discriminators import BY_WORD, DISCRIMINATORS, Discriminator, Value, on_one_clock
+from simple_orthanc.volume.discriminators import (
+    BY_NAME,
+    DISCRIMINATORS,
+    Discriminator,
+    DiscriminatorValue,
+    on_one_clock,
+)
 from simple_orthanc.volume.planes import Plane, has_image_type
 
 # Pixel spacings are taken as equal within this share of them.
@@ -28,20 +34,20 @@ class Mark:
     """One property that set a group apart from others at the same place: which, its value, its number, its label."""
 
     discriminator: Discriminator
-    value: Value | None
+    value: DiscriminatorValue | None
     number: int
     label: str
 
 
 @dataclass(frozen=True)
-class Part:
+class Group:
     """Frames that are to be stacked, and what set them apart."""
 
     planes: tuple[Plane, ...]
     marks: tuple[Mark, ...] = ()
 
 
-def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
+def group_by_grid(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Group frames by what no volume mixes: orientation, size, pixel spacing, frame of reference, kind of image.
 
     The groups and the frames in them come in an order that does not depend on the order given: InstanceNumber, then
@@ -49,11 +55,11 @@ def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
 
     Examples
     --------
-    >>> from simple_orthanc.volume.planes import planes
+    >>> from simple_orthanc.volume.planes import read_planes
     >>> from simple_orthanc.phantom import make_series
     >>> block = make_series()
     >>> scout = make_series((1, 4, 4), orientation=(0, 1, 0, 0, 0, -1), like=block[0])
-    >>> sorted(len(group) for group in alike(planes(scout + block)))
+    >>> sorted(len(group) for group in group_by_grid(read_planes(scout + block)))
     [1, 3]
     """
     ordered = sorted(planes, key=_canonical)
@@ -64,8 +70,8 @@ def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
 
 
 def _canonical(plane: Plane) -> tuple[Any, ...]:
-    number = plane.number if plane.number is not None else np.inf
-    return plane.series, number, plane.uid, plane.frame, plane.instance
+    number = plane.instance_number if plane.instance_number is not None else np.inf
+    return plane.series, number, plane.uid, plane.frame_index, plane.instance
 
 
 def _cluster(planes: Sequence[Plane], same: Callable[[Plane, Plane], bool]) -> list[list[Plane]]:
@@ -90,7 +96,7 @@ def _kind(plane: Plane) -> Hashable:
     own: Hashable = -1
     if plane.is_sparse and plane.concatenation and plane.position is not None:
         own = plane.concatenation.uid
-    elif plane.is_sparse or (plane.position is None and plane.frames > 1):
+    elif plane.is_sparse or (plane.position is None and plane.number_of_frames > 1):
         own = plane.instance
     return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, has_image_type(plane, "LOCALIZER")
 
@@ -102,13 +108,13 @@ def _same_orientation(one: Plane, other: Plane) -> bool:
 
 
 def _same_spacing(one: Plane, other: Plane) -> bool:
-    if one.spacing is None or other.spacing is None:
-        return one.spacing is other.spacing
-    return bool(np.allclose(one.spacing, other.spacing, rtol=SPACING_TOLERANCE, atol=0))
+    if one.pixel_spacing is None or other.pixel_spacing is None:
+        return one.pixel_spacing is other.pixel_spacing
+    return bool(np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=SPACING_TOLERANCE, atol=0))
 
 
-def separate(planes: Sequence[Plane]) -> list[Part]:
-    """Split frames that lie alike into parts in which no position repeats, as far as their headers allow.
+def split_by_discriminator(planes: Sequence[Plane]) -> list[Group]:
+    """Split frames of one grid into parts in which no position repeats, as far as their headers allow.
 
     Nothing is split where no position repeats, but for irregular frames that say of themselves that they are several
     stacks. Where positions repeat, a property is preferred whose every value
@@ -117,62 +123,62 @@ def separate(planes: Sequence[Plane]) -> list[Part]:
 
     Examples
     --------
-    >>> from simple_orthanc.volume.planes import planes
+    >>> from simple_orthanc.volume.planes import read_planes
     >>> from simple_orthanc.phantom import make_series
     >>> echoes = [header for echo in (1, 2) for header in make_series(EchoNumbers=echo, modality="MR")]
-    >>> [(part.marks[0].label, len(part.planes)) for part in separate(planes(echoes))]
+    >>> [(part.marks[0].label, len(part.planes)) for part in split_by_discriminator(read_planes(echoes))]
     [('echo 1', 3), ('echo 2', 3)]
     """
-    slots = repeated_slots(planes)
+    slots = repeated_positions(planes)
     split = _named_stacks(planes) if slots is None else _best_split(planes, slots)
     if split is None:
-        return [Part(tuple(planes))]
+        return [Group(tuple(planes))]
     discriminator, groups = split
     labels = _labels(discriminator, [value for value, _ in groups])
     return [
-        Part(part.planes, (Mark(discriminator, value, number, label), *part.marks))
+        Group(part.planes, (Mark(discriminator, value, number, label), *part.marks))
         for number, ((value, group), label) in enumerate(zip(groups, labels, strict=True), 1)
-        for part in separate(group)
+        for part in split_by_discriminator(group)
     ]
 
 
-def arranged(frames: Sequence[Plane], spacing: float | None = None) -> geometry.Arrangement:
+def arrange_planes(frames: Sequence[Plane], spacing: float | None = None) -> geometry.Arrangement:
     """Arrange frames that all have a position and an orientation."""
     first = frames[0]
-    return geometry.arrange(
+    return geometry.arrange_positions(
         [plane.position for plane in frames if plane.position is not None],
-        geometry.normal(first.orientation or ()),
-        in_plane=min(first.spacing) if first.spacing else 0.0,
+        geometry.slice_normal(first.orientation or ()),
+        in_plane=min(first.pixel_spacing) if first.pixel_spacing else 0.0,
         spacing=spacing,
     )
 
 
-def repeated_slots(planes: Sequence[Plane]) -> list[int] | None:
-    """Give for each frame the number of its position, or None if no position repeats or there are none."""
+def repeated_positions(planes: Sequence[Plane]) -> list[int] | None:
+    """Return for each frame the number of its position, or None if no position repeats or there are none."""
     first = planes[0]
     if first.position is None or first.orientation is None or len(planes) < 2:
         return None
-    found = arranged(planes)
-    if not found.shared:
+    found = arrange_planes(planes)
+    if not found.shared_positions:
         return None
     slots = [0] * len(planes)
-    for index, place in zip(found.order, found.places, strict=True):
+    for index, place in zip(found.order, found.slice_indices, strict=True):
         slots[index] = place
     return slots
 
 
-Split = tuple[Discriminator, list[tuple[Value | None, list[Plane]]]]
+Split = tuple[Discriminator, list[tuple[DiscriminatorValue | None, list[Plane]]]]
 
 
 def _named_stacks(planes: Sequence[Plane]) -> Split | None:
     """Split by StackID (PS3.3 C.7.6.16.2.2) the frames that are no regular stack together."""
-    discriminator = BY_WORD["stack"]
-    stacks: dict[Value | None, list[Plane]] = {}
+    discriminator = BY_NAME["stack"]
+    stacks: dict[DiscriminatorValue | None, list[Plane]] = {}
     for plane in planes:
         stacks.setdefault(_value(plane, discriminator), []).append(plane)
     if len(stacks) < 2 or planes[0].position is None:
         return None
-    together = arranged(planes)
+    together = arrange_planes(planes)
     if together.regular and not together.gaps:
         return None
     return discriminator, sorted(stacks.items(), key=lambda pair: _sortable(pair[0]))
@@ -181,13 +187,13 @@ def _named_stacks(planes: Sequence[Plane]) -> Split | None:
 def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
     best: tuple[tuple[int, int, int], Split] | None = None
     candidates = list(DISCRIMINATORS)
-    if all(plane.frames > 1 for plane in planes):
+    if all(plane.number_of_frames > 1 for plane in planes):
         candidates.append(OBJECT)
     for priority, discriminator in enumerate(candidates):
         values = on_one_clock(discriminator, [_value(plane, discriminator) for plane in planes])
         if len(set(zip(slots, values, strict=True))) == len(set(slots)):
             continue  # the same for all frames at each position
-        by_value: dict[Value | None, list[int]] = {}
+        by_value: dict[DiscriminatorValue | None, list[int]] = {}
         for index, value in enumerate(values):
             by_value.setdefault(value, []).append(index)
         members = [by_value[value] for value in sorted(by_value, key=_sortable)]
@@ -203,12 +209,12 @@ def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
     return None if best is None else best[1]
 
 
-def _value(plane: Plane, discriminator: Discriminator) -> Value | None:
-    return plane.uid if discriminator is OBJECT else plane.discriminators.get(discriminator.word)
+def _value(plane: Plane, discriminator: Discriminator) -> DiscriminatorValue | None:
+    return plane.uid if discriminator is OBJECT else plane.discriminators.get(discriminator.name)
 
 
-def _ranked(values: Sequence[Value | None], slots: Sequence[int]) -> list[list[int]] | None:
-    """Give the first, second, ... of each position, if each has as many and their numbers order them."""
+def _ranked(values: Sequence[DiscriminatorValue | None], slots: Sequence[int]) -> list[list[int]] | None:
+    """Return the first, second, ... of each position, if each has as many and their numbers order them."""
     by_slot: dict[int, list[int]] = {}
     for index, slot in enumerate(slots):
         if not isinstance(values[index], float):
@@ -224,11 +230,11 @@ def _ranked(values: Sequence[Value | None], slots: Sequence[int]) -> list[list[i
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _middle(values: Sequence[Value | None]) -> float:
+def _middle(values: Sequence[DiscriminatorValue | None]) -> float:
     return float(np.median([value for value in values if isinstance(value, float)]))
 
 
-def _sortable(value: Value | None) -> tuple[Any, ...]:
+def _sortable(value: DiscriminatorValue | None) -> tuple[Any, ...]:
     if value is None:
         return (0,)
     if isinstance(value, tuple):
@@ -236,20 +242,20 @@ def _sortable(value: Value | None) -> tuple[Any, ...]:
     return (1, value) if isinstance(value, float) else (2, value)
 
 
-def _labels(discriminator: Discriminator, values: Sequence[Value | None]) -> list[str]:
-    word = discriminator.word
+def _labels(discriminator: Discriminator, values: Sequence[DiscriminatorValue | None]) -> list[str]:
+    name = discriminator.name
     if not discriminator.by_value:
-        return [f"{word} {number}" for number in range(1, len(values) + 1)]
+        return [f"{name} {number}" for number in range(1, len(values) + 1)]
     texts = [_text(value) for value in values]
     if all(isinstance(value, tuple) for value in values):
         tuples = [value for value in values if isinstance(value, tuple)]
         if len({len(value) for value in tuples}) == 1:
             differing = [at for at in range(len(tuples[0])) if len({value[at] for value in tuples}) > 1]
             texts = [" ".join(_text(value[at]) for at in differing) for value in tuples]
-    return [f"{word} {text}" if text else f"no {word}" for text in texts]
+    return [f"{name} {text}" if text else f"no {name}" for text in texts]
 
 
-def _text(value: Value | None) -> str:
+def _text(value: DiscriminatorValue | None) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):

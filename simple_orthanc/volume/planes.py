@@ -19,7 +19,14 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import InconsistentSlicesError, NoPixelDataError, VolumeError
 from simple_orthanc.pixels.colour import has_palette, stored_samples
 from simple_orthanc.volume import geometry
-from simple_orthanc.volume.discriminators import DISCRIMINATORS, Value, group_item, of_groups, of_header, selectable
+from simple_orthanc.volume.discriminators import (
+    DISCRIMINATORS,
+    DiscriminatorValue,
+    group_item,
+    read_frame_discriminators,
+    read_header_discriminators,
+    selectable_names,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Plane:
     ----------
     instance : int
         Index of the object among the headers given.
-    frame : int
+    frame_index : int
         Number of the frame in the object, from 0.
     size : tuple of int
         Rows, columns.
@@ -57,16 +64,16 @@ class Plane:
         1, or 3 for colour.
     bits : int
         BitsAllocated.
-    position, orientation, spacing
+    position, orientation, pixel_spacing
         ImagePositionPatient (mm, LPS), unit cosines, PixelSpacing (between rows, between columns, mm); None if absent.
-    between : float or None
+    spacing_between_slices : float or None
         SpacingBetweenSlices in mm, only for a single slice and for segmentations.
-    thickness : float or None
+    slice_thickness : float or None
         SliceThickness in mm, only for a single slice.
     discriminators : mapping
-        Word of each discriminator that is present to its value.
+        Name of each discriminator that is present to its value.
     selectable : frozenset of str
-        Words of the discriminators whose keyword stands at the top level of the header, where select finds it.
+        Names of the discriminators whose keyword stands at the top level of the header, where select finds it.
     segmentation : str
         SegmentationType: "BINARY", "FRACTIONAL" or "LABELMAP"; "" for what is no segmentation.
     segment : int or None
@@ -76,9 +83,9 @@ class Plane:
     """
 
     instance: int
-    frame: int
+    frame_index: int
     uid: str
-    number: int | None
+    instance_number: int | None
     series: str
     modality: str
     size: tuple[int, int]
@@ -86,16 +93,16 @@ class Plane:
     bits: int
     position: geometry.Vector | None = None
     orientation: tuple[float, ...] | None = None
-    spacing: tuple[float, float] | None = None
-    between: float | None = None
-    thickness: float | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    spacing_between_slices: float | None = None
+    slice_thickness: float | None = None
     frame_of_reference: str = ""
-    discriminators: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    discriminators: Mapping[str, DiscriminatorValue] = field(default_factory=dict, hash=False)
     selectable: frozenset[str] = frozenset()
     segmentation: str = ""
     segment: int | None = None
     segment_name: str = ""
-    frames: int = 1
+    number_of_frames: int = 1
     concatenation: Concatenation | None = None
 
     @property
@@ -104,13 +111,14 @@ class Plane:
         return self.segment is not None or self.segmentation == "LABELMAP"
 
     def __str__(self) -> str:
-        number = "" if self.number is None else f"InstanceNumber {self.number}, "
-        frame = f", frame {self.frame + 1}" if self.frames > 1 else ""
+        """Name the frame in a message: its InstanceNumber, its SOPInstanceUID and its number in the object."""
+        number = "" if self.instance_number is None else f"InstanceNumber {self.instance_number}, "
+        frame = f", frame {self.frame_index + 1}" if self.number_of_frames > 1 else ""
         return f"{number}SOPInstanceUID {self.uid}{frame}"
 
 
-def planes(headers: Sequence[Dataset]) -> list[Plane]:
-    """Give every frame of every object that holds an image, in the order of the headers.
+def read_planes(headers: Sequence[Dataset]) -> list[Plane]:
+    """Return every frame of every object that holds an image, in the order of the headers.
 
     Parameters
     ----------
@@ -131,7 +139,7 @@ def planes(headers: Sequence[Dataset]) -> list[Plane]:
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
-    >>> [plane.position for plane in planes(make_series((2, 4, 4), spacing=(2.5, 1, 1)))]
+    >>> [plane.position for plane in read_planes(make_series((2, 4, 4), spacing=(2.5, 1, 1)))]
     [(0.0, 0.0, 0.0), (0.0, 0.0, 2.5)]
     """
     result = [plane for index, header in enumerate(headers) if has_image(header) for plane in _planes(index, header)]
@@ -168,7 +176,7 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
     common: dict[str, Any] = {
         "instance": index,
         "uid": elements.text(header, "SOPInstanceUID"),
-        "number": _integer(header, "InstanceNumber"),
+        "instance_number": _integer(header, "InstanceNumber"),
         "series": elements.text(header, "SeriesInstanceUID"),
         "modality": elements.text(header, "Modality"),
         "size": (_count(header, "Rows", 1), _count(header, "Columns", 1)),
@@ -176,8 +184,8 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         "samples": 3 if has_palette(header) else stored_samples(header),
         "bits": _count(header, "BitsAllocated", 8),
         "frame_of_reference": elements.text(header, "FrameOfReferenceUID"),
-        "frames": frames,
-        "selectable": selectable(header),
+        "number_of_frames": frames,
+        "selectable": selectable_names(header),
         "concatenation": _concatenation(header),
     }
     if "PerFrameFunctionalGroupsSequence" in header or "SharedFunctionalGroupsSequence" in header:
@@ -197,10 +205,10 @@ def _concatenation(header: Dataset) -> Concatenation | None:
 
 def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     # Outside of functional groups one position cannot be the position of many frames.
-    place = _place(header, header, header, common["uid"]) if frames == 1 else {}
-    discriminators = of_header(header)
+    place = _read_position(header, header, header, common["uid"]) if frames == 1 else {}
+    discriminators = read_header_discriminators(header)
     for frame in range(frames):
-        yield Plane(frame=frame, **common, **place, discriminators=discriminators)
+        yield Plane(frame_index=frame, **common, **place, discriminators=discriminators)
 
 
 def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
@@ -215,10 +223,10 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
     segments = elements.items(header, "SegmentSequence")
     names = {_integer(item, "SegmentNumber"): str(item.get("SegmentLabel") or "") for item in segments}
     segmentation = elements.text(header, "SegmentationType")
-    top = of_header(header)
+    top = read_header_discriminators(header)
     for frame, own in enumerate(each):
         groups = (own, shared)
-        place = _place(
+        place = _read_position(
             group_item(groups, "PlanePositionSequence"),
             group_item(groups, "PlaneOrientationSequence"),
             group_item(groups, "PixelMeasuresSequence"),
@@ -235,10 +243,10 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
         segment = group_item(groups, "SegmentIdentificationSequence")
         number = None if segmentation == "LABELMAP" else _integer(segment, "ReferencedSegmentNumber")
         yield Plane(
-            frame=frame,
+            frame_index=frame,
             **common,
             **place,
-            discriminators={**top, **of_groups(groups)},
+            discriminators={**top, **read_frame_discriminators(groups)},
             segmentation=segmentation,
             segment=number,
             segment_name=names.get(number, ""),
@@ -248,7 +256,7 @@ def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterat
 def _from_detectors(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     """Read the geometry of nuclear medicine (PS3.3 C.8.4.15): the first slice, and a signed spacing."""
     detector = (elements.items(header, "DetectorInformationSequence") or [Dataset()])[0]
-    place_of_first = _place(
+    place_of_first = _read_position(
         detector if "ImagePositionPatient" in detector else header,
         detector if "ImageOrientationPatient" in detector else header,
         header,
@@ -258,25 +266,25 @@ def _from_detectors(header: Dataset, frames: int, common: dict[str, Any]) -> Ite
     numbers = _vector(header, "SliceVector", frames)
     position, orientation = place_of_first.get("position"), place_of_first.get("orientation")
     tomographic = frames == 1 or (numbers is not None and between)
-    top = of_header(header)
+    top = read_header_discriminators(header)
     for frame in range(frames):
         own = {
-            discriminator.word: float(vector[frame])
+            discriminator.name: float(vector[frame])
             for discriminator in DISCRIMINATORS
             if discriminator.keyword.endswith("Vector")
             and (vector := _vector(header, discriminator.keyword, frames)) is not None
         }
         place = dict(place_of_first) if tomographic else {}
         if tomographic and position and orientation and numbers is not None and between:
-            shifted = np.asarray(position) + (numbers[frame] - 1) * between * geometry.normal(orientation)
+            shifted = np.asarray(position) + (numbers[frame] - 1) * between * geometry.slice_normal(orientation)
             place["position"] = tuple(float(value) for value in shifted)
-        yield Plane(frame=frame, **common, **place, discriminators={**top, **own})
+        yield Plane(frame_index=frame, **common, **place, discriminators={**top, **own})
 
 
 def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:
     """Read the places of the planes of a dose grid (PS3.3 C.8.8.3.2), in either of the two ways they are written."""
     offsets = np.asarray(elements.numbers(header, "GridFrameOffsetVector"))
-    place = _place(header, header, header, common["uid"])
+    place = _read_position(header, header, header, common["uid"])
     position, orientation = place.get("position"), place.get("orientation")
     if len(offsets) != frames:
         raise InconsistentSlicesError(
@@ -285,10 +293,10 @@ def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Itera
         )
     if position is None or orientation is None:
         for frame in range(frames):
-            yield Plane(frame=frame, **common)
+            yield Plane(frame_index=frame, **common)
         return
-    along = geometry.normal(orientation)
-    near = geometry.PLACE_TOLERANCE * float(np.median(np.abs(np.diff(offsets))))
+    along = geometry.slice_normal(orientation)
+    near = geometry.DEVIATION_TOLERANCE * float(np.median(np.abs(np.diff(offsets))))
     if abs(offsets[0]) > near:
         if np.abs(np.abs(along) - (0, 0, 1)).max() > geometry.COSINE_TOLERANCE:
             raise InconsistentSlicesError(
@@ -306,10 +314,10 @@ def _from_offsets(header: Dataset, frames: int, common: dict[str, Any]) -> Itera
     for frame in range(frames):
         shifted = np.asarray(position) + offsets[frame] * along
         place["position"] = tuple(float(value) for value in shifted)
-        yield Plane(frame=frame, **common, **place)
+        yield Plane(frame_index=frame, **common, **place)
 
 
-def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[str, Any]:
+def _read_position(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[str, Any]:
     position = _numbers(at, "ImagePositionPatient", 3)
     orientation = _numbers(turned, "ImageOrientationPatient", 6)
     spacing = _numbers(measures, "PixelSpacing", 2)
@@ -326,9 +334,9 @@ def _place(at: Dataset, turned: Dataset, measures: Dataset, uid: str) -> dict[st
     return {
         "position": position,
         "orientation": orientation if position is not None else None,
-        "spacing": spacing,
-        "between": _number(measures, "SpacingBetweenSlices"),
-        "thickness": _number(measures, "SliceThickness"),
+        "pixel_spacing": spacing,
+        "spacing_between_slices": _number(measures, "SpacingBetweenSlices"),
+        "slice_thickness": _number(measures, "SliceThickness"),
     }
 
 
@@ -343,7 +351,7 @@ def _numbers(header: Dataset, keyword: str, count: int) -> tuple[Any, ...] | Non
 
 
 def _number(header: Dataset, keyword: str) -> float | None:
-    """Give a number that is good to know, or None, also where it is none."""
+    """Return a number that is good to know, or None, also where it is none."""
     try:
         return elements.number(header, keyword)
     except VolumeError:

@@ -33,7 +33,7 @@ def windowed(array: NDArray[Any], center: float, width: float, *, invert: bool =
 
 
 def sensible_window(array: NDArray[Any], header: Dataset, units: str) -> tuple[float, float]:
-    """Give center and width: those of the header for Hounsfield units, else from the 1st to the 99th percentile."""
+    """Return center and width: those of the header for Hounsfield units, else from the 1st to the 99th percentile."""
     center, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
     if units == "HU" and center is not None and width is not None and width > 1:
         return center, width

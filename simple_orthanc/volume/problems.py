@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from simple_orthanc.errors import DuplicateSlicesError, InconsistentSlicesError, MissingSlicesError, VolumeError
-from simple_orthanc.volume.discriminators import BY_WORD, Value
-from simple_orthanc.volume.geometry import PLACE_TOLERANCE, SAME_POSITION, Arrangement
-from simple_orthanc.volume.grouping import arranged
+from simple_orthanc.volume.discriminators import BY_NAME, DiscriminatorValue
+from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE, SAME_POSITION_TOLERANCE, Arrangement
+from simple_orthanc.volume.grouping import arrange_planes
 from simple_orthanc.volume.planes import Plane
 
 # Messages list this many positions at each end.
@@ -29,7 +29,7 @@ def mosaic(label: str, planes: Sequence[Plane]) -> VolumeError:
 
 def unordered(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Say that neither positions nor numbers order the images."""
-    numbers = listed([plane.number for plane in planes])
+    numbers = listed([plane.instance_number for plane in planes])
     return InconsistentSlicesError(
         f"A volume was asked of {len(planes)} images without ImagePositionPatient ({label}), and their "
         f"InstanceNumbers do not order them: {numbers}. Read them with get_instances(), or select one by its "
@@ -41,15 +41,15 @@ def unordered(label: str, planes: Sequence[Plane]) -> VolumeError:
 def shared(label: str, planes: Sequence[Plane], found: Arrangement) -> VolumeError:
     """Say which images share a position, or lie side by side in one plane."""
     by_place: dict[int, list[tuple[float, Plane]]] = {}
-    for distance, place, plane in zip(found.distances, found.places, planes, strict=True):
+    for distance, place, plane in zip(found.distances, found.slice_indices, planes, strict=True):
         by_place.setdefault(place, []).append((distance, plane))
     several = [members for members in by_place.values() if len(members) > 1]
     apart = max(_apart([plane for _, plane in members]) for members in several)
-    limit = PLACE_TOLERANCE * min(planes[0].spacing or (1.0,)) + 1e-6
+    limit = DEVIATION_TOLERANCE * min(planes[0].pixel_spacing or (1.0,)) + 1e-6
     shown = "; ".join(
         f"{members[0][0]:g} mm: " + ", ".join(str(plane) for _, plane in members) for members in several[:SHOWN]
     ) + ("; ..." if len(several) > SHOWN else "")
-    if apart > limit and apart > SAME_POSITION * float(np.linalg.norm(found.step or 0)):
+    if apart > limit and apart > SAME_POSITION_TOLERANCE * float(np.linalg.norm(found.step or 0)):
         return InconsistentSlicesError(
             f"A volume was asked of {len(planes)} images ({label}), but some lie side by side in one plane, "
             f"up to {apart:g} mm apart, at these distances along the normal: {shown}. "
@@ -95,16 +95,16 @@ def uneven(label: str, planes: Sequence[Plane], found: Arrangement) -> VolumeErr
 
 def _regular_parts(planes: Sequence[Plane]) -> str:
     """Find a tag whose values part an uneven stack into regular ones."""
-    for word, discriminator in BY_WORD.items():
-        if not all(word in plane.selectable for plane in planes):
+    for name, discriminator in BY_NAME.items():
+        if not all(name in plane.selectable for plane in planes):
             continue
-        parts: dict[Value | None, list[Plane]] = {}
+        parts: dict[DiscriminatorValue | None, list[Plane]] = {}
         for plane in planes:
-            parts.setdefault(plane.discriminators.get(word), []).append(plane)
+            parts.setdefault(plane.discriminators.get(name), []).append(plane)
         if len(parts) < 2 or min(len(part) for part in parts.values()) < 2:
             continue
-        fits = [arranged(part) for part in parts.values()]
-        if all(fit.regular and not fit.gaps and not fit.shared for fit in fits):
+        fits = [arrange_planes(part) for part in parts.values()]
+        if all(fit.regular and not fit.gaps and not fit.shared_positions for fit in fits):
             keyword = discriminator.keyword
             return f"Each value of {keyword} is regular by itself: select({example(keyword, parts)})."
     return ""
@@ -129,13 +129,13 @@ def listed(values: Sequence[Any]) -> str:
     return ", ".join(texts if len(texts) <= 2 * SHOWN else [*texts[:SHOWN], "...", *texts[-SHOWN:]])
 
 
-def example(keyword: str, values: Mapping[Value | None, object]) -> str:
+def example(keyword: str, values: Mapping[DiscriminatorValue | None, object]) -> str:
     """Write the first value as an argument of select."""
     value = next((value for value in values if value is not None), None)
     return f"{keyword}={_literal(value)}"
 
 
-def _literal(value: Value | None) -> str:
+def _literal(value: DiscriminatorValue | None) -> str:
     if isinstance(value, tuple):
         return "(" + ", ".join(_literal(item) for item in value) + ")"
     return f"{value:g}" if isinstance(value, float) else repr(value)

@@ -120,7 +120,7 @@ class Volume:
         return tuple(self.array.shape)
 
     def to_sitk(self, resample: bool = False, assume_geometry: bool = False) -> SimpleITK.Image:
-        """Give a SimpleITK image: the same voxels at the same millimetres.
+        """Return a SimpleITK image: the same voxels at the same millimetres.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Volume:
         return handover.to_sitk(array, geometry, is_colour=self.is_colour, steps=self._steps())
 
     def _background(self) -> int | None:
-        """Give the value of no segment; None where values are no numbers of segments."""
+        """Return the value of no segment; None where values are no numbers of segments."""
         kind = elements.text(self.header, "SegmentationType")
         return pixels.background(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
 
@@ -185,7 +185,7 @@ class Volume:
         return cls(array, geometry, header, units=units, log=("from a SimpleITK image",))
 
     def to_nibabel(self) -> nibabel.Nifti1Image:
-        """Give a nibabel image, axes (column, row, slice), RAS affine; a shear is kept. Needs nibabel.
+        """Return a nibabel image, axes (column, row, slice), RAS affine; a shear is kept. Needs nibabel.
 
         Raises
         ------
@@ -250,6 +250,7 @@ class Volume:
         )
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the array for numpy, as `dtype` where one is asked."""
         if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
             raise ValueError(f"the values are {self.array.dtype}; as {np.dtype(dtype)} they have to be copied")
         if copy:
@@ -266,6 +267,7 @@ class Volume:
         return f"{text}, voxels of {voxel} mm{', sheared' if self.is_sheared else ''}"
 
     def __repr__(self) -> str:
+        """Describe the volume in one line, without its voxels."""
         return f"<Volume {self._describe()}>"
 
     def _repr_html_(self) -> str:

@@ -40,7 +40,7 @@ from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.pixels import colour, jpeg_streams
 from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels.stored import Rescale
-from simple_orthanc.volume import planes as frames
+from simple_orthanc.volume import planes as planes_module
 
 SHIPPED = [path for path in sorted(set(get_testdata_files())) if Path(path).is_file()]
 
@@ -179,7 +179,7 @@ class TestNative:
         assert np.shares_memory(pixels.stored(dataset), np.frombuffer(dataset.PixelData, np.uint8))
 
     @pytest.mark.parametrize(
-        ("word", "signed", "high", "expected"),
+        ("name", "signed", "high", "expected"),
         [
             (0x0FFB, 1, 11, -5),
             (0x8000 + 100, 0, 11, 100),
@@ -189,21 +189,21 @@ class TestNative:
             (100, 0, 0, 100),
         ],
     )
-    def test_twelve_bits_in_sixteen(self, word: int, signed: int, high: int, expected: int) -> None:
-        dataset = image(np.full((1, 1, 2), word, np.uint16), BitsStored=12, HighBit=high, PixelRepresentation=signed)
+    def test_twelve_bits_in_sixteen(self, name: int, signed: int, high: int, expected: int) -> None:
+        dataset = image(np.full((1, 1, 2), name, np.uint16), BitsStored=12, HighBit=high, PixelRepresentation=signed)
         assert pixels.stored(dataset).tolist() == [[[expected, expected]]]
 
     @given(
-        words=arrays(np.uint16, (1, 2, 3)),
+        names=arrays(np.uint16, (1, 2, 3)),
         bits=st.integers(1, 16),
         shift=st.integers(0, 15),
         signed=st.integers(0, 1),
     )
-    def test_bits_of_any_width_and_place(self, words: NDArray[Any], bits: int, shift: int, signed: int) -> None:
+    def test_bits_of_any_width_and_place(self, names: NDArray[Any], bits: int, shift: int, signed: int) -> None:
         high = min(bits - 1 + shift, 15)
-        found = pixels.stored(image(words, BitsStored=bits, HighBit=high, PixelRepresentation=signed))
-        for word, value in zip(words.ravel().tolist(), found.ravel().tolist(), strict=True):
-            expected = word >> (high + 1 - bits) & ((1 << bits) - 1)
+        found = pixels.stored(image(names, BitsStored=bits, HighBit=high, PixelRepresentation=signed))
+        for name, value in zip(names.ravel().tolist(), found.ravel().tolist(), strict=True):
+            expected = name >> (high + 1 - bits) & ((1 << bits) - 1)
             if signed and expected >> (bits - 1):
                 expected -= 1 << bits
             assert value == expected
@@ -412,10 +412,10 @@ class TestPalette:
     def test_segments(self, bits: int) -> None:
         width = bits // 8
         # Two entries; six more on a line to 60; again both of these segments, from the beginning of the table.
-        words = [0, 2, 0, 10, 1, 5, 60, 2, 2, *([0] * (32 // bits))]
+        names = [0, 2, 0, 10, 1, 5, 60, 2, 2, *([0] * (32 // bits))]
         expected = [0, 10, 20, 30, 40, 50, 60, 0, 10, 20, 30, 40, 50, 60]
         dataset = image(np.arange(14, dtype=np.uint8).reshape(1, 2, 7), PhotometricInterpretation="PALETTE COLOR")
-        content = struct.pack(f"<{len(words)}{'B' if width == 1 else 'H'}", *words)
+        content = struct.pack(f"<{len(names)}{'B' if width == 1 else 'H'}", *names)
         for name in ("Red", "Green", "Blue"):
             dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [14, 0, bits])
             dataset.add_new(f"Segmented{name}PaletteColorLookupTableData", "OW", content + b"\0" * (len(content) % 2))
@@ -425,9 +425,9 @@ class TestPalette:
         np.testing.assert_array_equal(found[..., 0], found[..., 2])
 
     def test_segment_offset_counts_bytes(self) -> None:
-        # The second segment, at byte 8 of words of two bytes, is copied.
-        words = [0, 2, 7, 8, 0, 2, 30, 40, 2, 1, 8, 0]
-        assert colour._expand(words, 16) == [7, 8, 30, 40, 30, 40]
+        # The second segment, at byte 8 of names of two bytes, is copied.
+        names = [0, 2, 7, 8, 0, 2, 30, 40, 2, 1, 8, 0]
+        assert colour._expand(names, 16) == [7, 8, 30, 40, 30, 40]
 
     @pytest.mark.parametrize(
         "changes",
@@ -443,7 +443,7 @@ class TestPalette:
         dataset = self.with_palette(array, np.arange(9, dtype=np.uint16).reshape(3, 3), **changes)
         np.testing.assert_array_equal(pixels.stored(dataset), array)
         assert pixels.result_dtype([dataset], [pixels.rescale(dataset, units=units)], units).itemsize <= 2
-        assert [plane.samples for plane in frames.planes([dataset])] == [1]
+        assert [plane.samples for plane in planes_module.read_planes([dataset])] == [1]
 
     def test_a_nuclear_medicine_picture_keeps_its_colours(self) -> None:
         table = np.arange(9, dtype=np.uint8).reshape(3, 3)
@@ -506,41 +506,41 @@ class TestCompressed:
             np.testing.assert_array_equal(pixels.stored(dataset)[0], self.signed)
 
     # What goes beyond twelve bits, with the sign of all sixteen and without.
-    words = (np.add.outer(np.arange(64), np.arange(64)) & 0xFFF).astype(np.uint16)
-    words[0, :6] = 0x0FFB, 0x8064, 40000, 0xFFFB, 0xF801, 0x1000
+    names = (np.add.outer(np.arange(64), np.arange(64)) & 0xFFF).astype(np.uint16)
+    names[0, :6] = 0x0FFB, 0x8064, 40000, 0xFFFB, 0xF801, 0x1000
 
     @staticmethod
-    def streams(words: NDArray[Any], signed: int = 0) -> list[tuple[UID, UID, bytes]]:
+    def streams(names: NDArray[Any], signed: int = 0) -> list[tuple[UID, UID, bytes]]:
         """The transfer syntaxes without and with loss, and for both a codestream of 16 bits that may know the sign."""
         from jpeg_ls.CharLS import encode_array as encode_jpeg_ls
         from openjpeg.utils import encode_array
 
         return [
-            (JPEG2000Lossless, JPEG2000, bytes(encode_array(words, bits_stored=16))),
+            (JPEG2000Lossless, JPEG2000, bytes(encode_array(names, bits_stored=16))),
             (
                 JPEG2000Lossless,
                 JPEG2000,
-                bytes(encode_array(words.view(np.int16 if signed else np.uint16), bits_stored=16)),
+                bytes(encode_array(names.view(np.int16 if signed else np.uint16), bits_stored=16)),
             ),
-            (JPEGLSLossless, JPEGLSNearLossless, bytes(encode_jpeg_ls(words))),
+            (JPEGLSLossless, JPEGLSNearLossless, bytes(encode_jpeg_ls(names))),
         ]
 
     @pytest.mark.parametrize("high", [11, 15])
     @pytest.mark.parametrize("signed", [0, 1])
     def test_upper_bits_without_loss_are_those_of_native_pixels(self, high: int, signed: int) -> None:
         changes = {"BitsStored": 12, "HighBit": high, "PixelRepresentation": signed}
-        twin = pixels.stored(image(self.words[np.newaxis], **changes))
-        for syntax, _, stream in self.streams(self.words, signed):
-            found = pixels.stored(compressed(image(self.words[np.newaxis], **changes), syntax, [stream]))
+        twin = pixels.stored(image(self.names[np.newaxis], **changes))
+        for syntax, _, stream in self.streams(self.names, signed):
+            found = pixels.stored(compressed(image(self.names[np.newaxis], **changes), syntax, [stream]))
             assert found.dtype == twin.dtype
             np.testing.assert_array_equal(found, twin)
 
     @pytest.mark.parametrize("signed", [0, 1])
     def test_upper_bits_with_loss_are_clipped(self, signed: int) -> None:
         dtype = np.int16 if signed else np.uint16
-        values = self.words.view(dtype)
+        values = self.names.view(dtype)
         low, high = (-2048, 2047) if signed else (0, 4095)
-        for _, syntax, stream in self.streams(self.words):
+        for _, syntax, stream in self.streams(self.names):
             dataset = compressed(image(values[np.newaxis], BitsStored=12), syntax, [stream])
             found = pixels.stored(dataset)
             assert found.dtype == dtype
@@ -557,8 +557,8 @@ class TestCompressed:
         assert np.unique(pixels.stored(dataset)[0, :, 4:]).tolist() == [127]
 
     def test_more_bits_than_there_is_room_for(self) -> None:
-        for syntax, _, stream in self.streams(self.words):
-            dataset = compressed(image(self.words.astype(np.uint8)[np.newaxis]), syntax, [stream])
+        for syntax, _, stream in self.streams(self.names):
+            dataset = compressed(image(self.names.astype(np.uint8)[np.newaxis]), syntax, [stream])
             with pytest.raises(PixelDecodeError, match="16 bits, and BitsAllocated is 8"):
                 pixels.stored(dataset)
 

@@ -27,9 +27,9 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.session.fetching import Fetching
 from simple_orthanc.session.reading import Reader
 from simple_orthanc.volume.assembly import assemble
-from simple_orthanc.volume.choosing import one, plan, several
+from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
-from tests.volume.test_assembly import assert_same
+from tests.volume.test_builder import assert_same
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def whole(content: bytes, **options: Any) -> Dataset:
 
 def assembled(files: Sequence[bytes], units: str, gaps: str = "raise", dims: str | None = None) -> Volume:
     headers = [whole(content, stop_before_pixels=True) for content in files]
-    chosen = one(plan(headers), dims=dims, gaps=gaps)
+    chosen = choose_volume(plan_stacks(headers), dims=dims, gaps=gaps)
     return assemble(chosen, headers, lambda index: pixels.stored(whole(files[index])), units=units, gaps=gaps)
 
 
@@ -122,8 +122,8 @@ def stored_as(dataset: Dataset, syntax: str) -> bytes:
     if syntax == "big":
         size = int(copy.BitsAllocated) // 8
         copy["PixelData"].VR = "OW"
-        words = np.frombuffer(copy.PixelData, f"<u{max(size, 2)}")
-        copy.PixelData = words.astype(f">u{max(size, 2)}").tobytes()
+        names = np.frombuffer(copy.PixelData, f"<u{max(size, 2)}")
+        copy.PixelData = names.astype(f">u{max(size, 2)}").tobytes()
     copy.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
     stream = io.BytesIO()
     pydicom.dcmwrite(
@@ -438,7 +438,7 @@ def assert_every_volume_alike(files: Sequence[bytes], gaps: str) -> None:
     headers = [whole(content, stop_before_pixels=True) for content in files]
     read = reader(Files(files))
     try:
-        planned = several(plan(headers), gaps)
+        planned = apply_gaps(plan_stacks(headers), gaps)
     except VolumeError:
         return
     assert read.labels("modality", gaps) == [stack.label for stack in planned]

@@ -1,166 +1,240 @@
-"""A volume that is filled while its slices arrive is the one that is assembled when all of them are there."""
+"""Planned stacks become arrays with the right values at the right millimetres."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import SimpleITK
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import PixelDecodeError, VolumeError
-from simple_orthanc.phantom import make_series
-from simple_orthanc.pixels import stored as pixels
-from simple_orthanc.volume.assembly import Draft, assemble
-from simple_orthanc.volume.choosing import one, plan
-from simple_orthanc.volume.volume import Volume
-
-
-def assembled(series: Sequence[Dataset], units: str, gaps: str = "raise", dims: str | None = None) -> Volume:
-    chosen = one(plan(series), dims=dims, gaps=gaps)
-    return assemble(chosen, series, lambda index: pixels.stored(series[index]), units=units, gaps=gaps)
-
-
-def drafted(
-    series: Sequence[Dataset], units: str, gaps: str = "raise", dims: str | None = None, again: Any = None
-) -> Volume:
-    headers = [Dataset() for _ in series]
-    draft = Draft(range(len(series)), headers, units)
-    for index, dataset in enumerate(series):
-        headers[index] = dataset
-        draft.add(index, dataset, pixels.stored(dataset))
-    chosen = one(plan(headers), dims=dims, gaps=gaps)
-    return draft.finish(chosen, again or (lambda index: pixels.stored(series[index])), gaps)
-
-
-def assert_same(found: Volume, expected: Volume) -> None:
-    assert found.array.dtype == expected.array.dtype
-    np.testing.assert_array_equal(found.array, expected.array)
-    assert found.geometry == expected.geometry
-    assert (found.units, found.dims, found.coordinates) == (expected.units, expected.dims, expected.coordinates)
-    assert found.log == expected.log
-    assert (found.padding_mask is None) == (expected.padding_mask is None)
-    if expected.padding_mask is not None:
-        np.testing.assert_array_equal(found.padding_mask, expected.padding_mask)
-    assert found.slices is not None
-    assert expected.slices is not None
-    assert found.slices.equals(expected.slices)
-
-
-def never(_: int) -> Any:
-    raise AssertionError("everything was there")
-
-
-@settings(max_examples=60)
-@given(
-    order=st.permutations(range(6)),
-    slope=st.sampled_from([1, 2, 0.5]),
-    intercept=st.sampled_from([0, -1024, 0.25]),
-    bits=st.sampled_from([12, 16]),
-    units=st.sampled_from(["modality", "stored"]),
-    padded=st.booleans(),
+from simple_orthanc.errors import (
+    InconsistentSlicesError,
+    MissingSlicesError,
+    PixelDecodeError,
 )
-def test_the_order_of_the_slices_does_not_matter(
-    order: list[int], slope: float, intercept: float, bits: int, units: str, padded: bool
-) -> None:
-    tags: dict[str, Any] = {"PixelPaddingValue": 3} if padded else {}
-    series = make_series((6, 3, 4), bits_stored=bits, slope=slope, intercept=intercept, seed=1, **tags)
-    shuffled = [series[place] for place in order]
-    assert_same(drafted(shuffled, units, again=never), assembled(series, units))
+from simple_orthanc.phantom import CT_RODS, ct_phantom, make_enhanced, make_series, put
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels import suv
+from simple_orthanc.volume.assembly import assemble
+from simple_orthanc.volume.choosing import plan_stacks
+from tests.volume.helpers import (
+    first_values,
+    random_series,
+    read,
+    read_all,
+    stored_of,
+)
 
 
-def test_slices_with_slopes_of_their_own() -> None:
-    series = make_series((4, 3, 4), modality="PT", slope=[0.5, 1, 2, 0.25], intercept=0, Units="BQML")
-    assert_same(drafted(series, "modality", again=never), assembled(series, "modality"))
+class TestValues:
+    def test_shuffled_series_comes_back_in_order(self) -> None:
+        array, series = random_series(intercept=-24, spacing=(2, 0.7, 1.3))
+        found = read([series[index] for index in (3, 0, 4, 1, 2)])
+        assert np.array_equal(found.array, array - 24)
+        assert found.array.dtype == np.int32  # 16 bits stored and an intercept do not fit int16
+        assert found.units == "HU"
+        assert found.header.SOPInstanceUID == series[0].SOPInstanceUID
+        assert found.slices is not None
+        assert found.slices.SOPInstanceUID.tolist() == [header.SOPInstanceUID for header in series]
+        assert found.slices.position.tolist() == [(0, 0, 2.0 * number) for number in range(5)]
+        assert found.slices.index.tolist() == list(range(5))
+        assert found.slices.frame.tolist() == [1] * 5
+
+    def test_phantom_rods_are_at_their_millimetres(self) -> None:
+        slices = ct_phantom((10, 128, 128))
+        found = read(slices[::-1])
+        assert found.geometry is not None
+        assert found.array.dtype == np.int16
+        for rod in CT_RODS:
+            z, y, x = np.rint(found.geometry.to_index((rod.x, rod.y, 10.0), "zyx")).astype(int)
+            assert found.array[z, y, x] == rod.hounsfield
+        z, y, x = np.rint(found.geometry.to_index((0, 40, -10.0), "zyx")).astype(int)
+        assert found.array[z, y, x] == 0
+
+    def test_rescale_is_per_slice(self) -> None:
+        series = make_series(
+            array=np.full((3, 4, 4), 100, np.int16), slope=[0.5, 1.0, 1.5], modality="PT", Units="BQML"
+        )
+        found = read(series)
+        assert first_values(found) == [50, 100, 150]
+        assert found.array.dtype == np.float32
+        assert found.units == "BQML"
+        assert found.slices is not None
+        assert found.slices.slope.tolist() == [0.5, 1.0, 1.5]
+        swapped = make_series(array=np.full((2, 4, 4), 101, np.int16), slope=[1.0, 0.5], modality="PT")
+        assert first_values(read(swapped)) == [101, 50.5]
+
+    def test_stored_values_on_request(self) -> None:
+        array, series = random_series(intercept=-1024)
+        found = read(series, units="stored")
+        assert np.array_equal(found.array, array)
+        assert found.array.dtype == np.int16
+        assert found.units == "stored"
+
+    def test_unsigned_with_intercept_does_not_wrap(self) -> None:
+        found = read(make_series(array=np.zeros((2, 4, 4), np.uint16), intercept=-1024))
+        assert found.array.min() == -1024
+
+    def test_signed_and_unsigned_slices_are_promoted(self) -> None:
+        signed = make_series(array=np.full((2, 4, 4), -5, np.int16))
+        unsigned = make_series(array=np.full((2, 4, 4), 60000, np.uint16), origin=(0, 0, 2), like=signed[0])
+        assert first_values(read(signed + unsigned)) == [-5, -5, 60000, 60000]
+
+    def test_monochrome1_is_left_as_it_is(self) -> None:
+        series = make_series(array=np.full((2, 4, 4), 100, np.int16), PhotometricInterpretation="MONOCHROME1")
+        found = read(series)
+        assert (found.array == 100).all()
+        assert (found.window(100, 200) == 128).all()
+        assert (found.window(0, 200) == 0).all()
+
+    def test_padding_is_a_mask(self) -> None:
+        array = np.zeros((2, 4, 4), np.int16)
+        array[1, 0, 0] = -2000
+        found = read(make_series(array=array, PixelPaddingValue=-2000, intercept=-24))
+        assert found.padding_mask is not None
+        assert np.argwhere(found.padding_mask).tolist() == [[1, 0, 0]]
+        assert found.array[1, 0, 0] == -2024
+        assert read(make_series()).padding_mask is None
+
+    def test_colour_keeps_its_type_and_stands_last(self) -> None:
+        array = np.random.default_rng(0).integers(0, 255, (3, 4, 5, 3), dtype=np.uint8)
+        found = read(make_series(array=array, modality="US", ImagePositionPatient=None, ImageOrientationPatient=None))
+        assert np.array_equal(found.array, array)
+        assert found.array.dtype == np.uint8
+        assert found.is_colour
+        assert found.affine is None
+
+    def test_frames_that_are_not_as_the_header_says(self) -> None:
+        series = make_series((2, 4, 4))
+        with pytest.raises(PixelDecodeError, match=r"1 frame\(s\) of 4 rows and 4 columns were expected"):
+            assemble(plan_stacks(series)[0], series, lambda index: np.zeros((1, 3, 4), np.int16))
+
+    def test_each_object_is_asked_for_once(self) -> None:
+        image = make_enhanced((4, 4, 4), positions=[(0, 0, z) for z in (3, 1, 2, 0)])
+        asked = []
+
+        def stored(index: int) -> np.ndarray:
+            asked.append(index)
+            return pixels.stored(image)
+
+        assert first_values(assemble(plan_stacks([image])[0], [image], stored)) == [3, 1, 2, 0]
+        assert asked == [0]
+
+    def test_problem_of_the_stack_is_raised(self) -> None:
+        series = make_series((3, 4, 4), ImagePositionPatient=[(0, 0, 0), (0, 0, 2), (0, 0, 5)])
+        with pytest.raises(InconsistentSlicesError, match="unevenly"):
+            assemble(plan_stacks(series)[0], series, stored_of(series))
+
+    def test_units_must_agree(self) -> None:
+        series = make_series(modality="PT", Units=["BQML", "BQML", "CNTS"])
+        with pytest.raises(InconsistentSlicesError, match=r"BQML \(2 slices\), CNTS \(1 slices\)"):
+            read(series)
 
 
-@pytest.mark.parametrize("place", [0, 2])
-def test_one_slice_that_needs_another_type_changes_that_of_all(place: int) -> None:
-    series = make_series((4, 3, 4), slope=1, intercept=-1024)
-    series[place].RescaleSlope = 0.5
-    asked: list[int] = []
+class TestHoles:
+    def test_missing_slices_are_nan(self) -> None:
+        series = make_series((3, 4, 4), ImagePositionPatient=[(0, 0, 0), (0, 0, 2), (0, 0, 6)])
+        with pytest.raises(MissingSlicesError):
+            read(series)
+        found = read(series, gaps="nan")
+        assert found.array.dtype == np.float32
+        assert np.array_equal(found.array[:, 0, 0], [0, 1, np.nan, 2], equal_nan=True)
+        assert found.geometry is not None
+        assert found.geometry.size == (4, 4, 4)
+        assert any("NaN" in note for note in found.log)
+        assert found.slices is not None
+        assert found.slices.index.tolist() == [0, 1, 3]
 
-    def again(index: int) -> Any:
-        asked.append(index)
-        return pixels.stored(series[index])
-
-    assert_same(drafted(series, "modality", again=again), assembled(series, "modality"))
-    # What had been kept is not asked for once more: a float among integers finds no room, integers do among floats.
-    assert asked == ([] if place == 0 else [0, 1, 3])
-
-
-def test_missing_slices_become_nan() -> None:
-    series = [dataset for number, dataset in enumerate(make_series((6, 3, 4))) if number != 2]
-    assert_same(drafted(series[::-1], "modality", "nan", again=never), assembled(series[::-1], "modality", "nan"))
-
-
-def test_a_fourth_dimension() -> None:
-    second = make_series((3, 3, 4), seed=5, TemporalPositionIdentifier=2)
-    first = make_series((3, 3, 4), seed=6, TemporalPositionIdentifier=1, like=second[0])
-    mixed = [one for pair in zip(second, first, strict=True) for one in pair]
-    assert_same(drafted(mixed, "modality", dims="time", again=never), assembled(mixed, "modality", dims="time"))
+    def test_runs(self) -> None:
+        series = make_series((3, 4, 4), ImagePositionPatient=[(0, 0, 0), (0, 0, 2), (0, 0, 6)])
+        assert {label: first_values(found) for label, found in read_all(series, gaps="split").items()} == {
+            "axial 3x4x4 run 1": [0, 1],
+            "axial 3x4x4 run 2": [2],
+        }
 
 
-def test_standardized_uptake_values_are_made_of_what_was_stored() -> None:
-    tags = {
-        "Units": "BQML",
-        "PatientWeight": 70,
-        "CorrectedImage": ("DECY", "ATTN"),
-        "DecayCorrection": "START",
-        "SeriesTime": "120000",
-        "AcquisitionTime": "120000",
-    }
-    agent = Dataset()
-    agent.RadiopharmaceuticalStartTime, agent.RadionuclideTotalDose, agent.RadionuclideHalfLife = "110000", 3e8, 6586
-    series = make_series((3, 3, 4), modality="PT", RadiopharmaceuticalInformationSequence=[[agent]] * 3, **tags)
-    try:
-        expected = assembled(series, "SUVbw")
-    except VolumeError as error:
-        with pytest.raises(type(error)):
-            drafted(series, "SUVbw")
-    else:
-        assert_same(drafted(series, "SUVbw", again=never), expected)
+class TestFourDimensions:
+    def test_times_are_the_first_axis(self) -> None:
+        base = make_series(array=np.arange(3, dtype=np.int16)[:, None, None] + np.zeros((3, 4, 5), np.int16))
+        series = list(base)
+        for time in (1, 2):
+            series += make_series(array=base[0].pixel_array + np.full((3, 4, 5), 10 * time, np.int16), like=base[0])
+        for number, header in enumerate(series):
+            header.TemporalPositionIdentifier = 3 - number // 3
+        found = read(series, dims="time")
+        assert found.dims == ("time", "slice", "row", "column")
+        assert found.coordinates == {"time": (1.0, 2.0, 3.0)}
+        assert found.array.shape == (3, 3, 4, 5)
+        assert found.array[:, :, 0, 0].tolist() == [[20, 20, 20], [10, 10, 10], [0, 1, 2]]
+        assert found.slices is not None
+        assert found.slices.time.tolist() == [1] * 3 + [2] * 3 + [3] * 3
+        image = found.to_sitk()
+        assert image.GetSize() == (5, 4, 3, 3)
+        assert image.GetSpacing() == (1, 1, 1, 1)
+        assert image.GetOrigin() == (0, 0, 0, 1)
+        assert np.array_equal(SimpleITK.GetArrayFromImage(image), found.array)
+        assert found.plot() is not None
+        assert "3 x 3 x 4 x 5 (time, slice, row, column)" in repr(found)
+
+    def test_a_time_point_with_a_hole_is_refused(self) -> None:
+        base = make_series((4, 4, 4), TemporalPositionIdentifier=1)
+        later = make_series((4, 4, 4), TemporalPositionIdentifier=2, like=base[0])
+        with pytest.raises(MissingSlicesError, match="time 2"):
+            read(base + later[:1] + later[2:], dims="time")
+        found = read(base + later[:1] + later[2:], dims="time", gaps="nan")
+        assert np.array_equal(found.array[1, :, 0, 0], [0, np.nan, 2, 3], equal_nan=True)
+        assert not np.isnan(found.array[0]).any()
 
 
-def test_colour_that_does_not_say_how_many_samples_it_has() -> None:
-    array = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3)
-    series = make_series(array=array, slope=None, intercept=None, SamplesPerPixel=None)
-    np.testing.assert_array_equal(assembled(series, "modality").array, array)
-    assert_same(drafted(series, "modality", again=never), assembled(series, "modality"))
-    assert pixels.volume_bytes(series[0]) == array[0].nbytes
+class TestMultiFrame:
+    def test_shared_rescale_and_frame_order(self) -> None:
+        array = np.array([5, 6, 7], np.int16)[:, None, None] + np.zeros((3, 4, 5), np.int16)
+        positions = [(0, 0, 4), (0, 0, 0), (0, 0, 2)]
+        image = make_enhanced(array=array, positions=positions, slope=2.0, intercept=-1000, modality="CT")
+        found = read([image])
+        assert first_values(found) == [-988, -986, -990]
+        assert found.units == "HU"
+        assert found.slices is not None
+        assert found.slices.frame.tolist() == [2, 3, 1]
+
+    def test_rescale_of_each_frame(self) -> None:
+        image = make_enhanced(array=np.full((2, 4, 4), 100, np.int16), slope=[1.0, 0.5], modality="PT")
+        assert first_values(read([image])) == [100, 50]
+
+    def test_dose_in_gray(self) -> None:
+        dose = make_series(
+            array=np.full((1, 4, 4), 1_000_000, np.uint32), modality="RTDOSE", slope=None, intercept=None
+        )[0]
+        dose.DoseGridScaling, dose.DoseUnits, dose.NumberOfFrames = "1e-6", "GY", 2
+        dose.GridFrameOffsetVector = [0, 3]
+        dose.PixelData = dose.PixelData * 2
+        found = read([dose])
+        assert first_values(found) == [1.0, 1.0]
+        assert found.units == "GY"
+        assert found.spacing == (1, 1, 3)
 
 
-def test_pixels_of_another_shape_are_refused() -> None:
-    series = make_series((3, 4, 4))
-    with pytest.raises(PixelDecodeError, match=r"\(1, 4, 4\).*\(1, 4, 4, 3\)"):
-        assemble(one(plan(series)), series, lambda index: np.zeros((1, 4, 4, 3), np.int16))
+class TestUptake:
+    def test_suv_keeps_its_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[Any] = []
 
+        record = suv.SuvRecord("SUVbw", "by hand", "BQML", warnings=("weight taken for grams",))
 
-@pytest.mark.parametrize(("name", "changes"), [("f4", {"BitsAllocated": 16}), ("f8", {"BitsAllocated": 32})])
-def test_floats_that_the_headers_do_not_announce_are_refused(name: str, changes: dict[str, int]) -> None:
-    series = make_series(array=np.full((3, 2, 2), 0.1, name), slope=None, intercept=None, **changes)
-    arrays = [pixels.stored(dataset) for dataset in series]
-    for dataset in series:
-        pixels.strip(dataset)
-    with pytest.raises(PixelDecodeError, match=f"decode to {np.dtype(name).name}"):
-        assemble(one(plan(series)), series, lambda index: arrays[index])
+        def scale(headers: list[Dataset], kind: str) -> tuple[list[float], suv.SuvRecord]:
+            asked.append((len(headers), kind))
+            return [2.0, 3.0, 4.0], record
 
-
-def test_memory_that_is_used_again_does_no_harm() -> None:
-    series = make_series((4, 3, 4), seed=2)
-    series[1].Rows, series[1].Columns = 4, 3
-    series[1].PixelData = series[1].PixelData
-    shared = np.empty((1, 3, 4), np.int16)
-    headers = list(series)
-    draft = Draft(range(4), headers, "modality")
-    expected = [pixels.stored(dataset).copy() for dataset in series]
-    for index, dataset in enumerate(series):
-        shared.reshape(-1)[:] = expected[index].reshape(-1)
-        draft.add(index, dataset, shared.reshape(expected[index].shape)[:])
-    shared[:] = -1
-    groups = [stack for stack in plan(headers) if stack.slices == 1]
-    volume = draft.finish(groups, never)
-    np.testing.assert_array_equal(volume.array, pixels.stored(series[1]))
+        monkeypatch.setattr(suv, "suv_scale", scale)
+        series = make_series(array=np.full((3, 4, 4), 10, np.int16), slope=[1, 2, 3], modality="PT", Units="BQML")
+        put(series[0], "PatientWeight", 70)
+        found = read(series, units="SUVbw")
+        assert asked == [(3, "SUVbw")]
+        assert first_values(found) == [20, 60, 120]
+        assert found.units == "g/ml"
+        assert found.suv == record
+        assert "weight taken for grams" in found.log
+        assert found.array.dtype == np.float32
+        assert found.slices is not None
+        assert found.slices.slope.tolist() == [2, 6, 12]

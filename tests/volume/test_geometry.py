@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.volume import geometry
-from simple_orthanc.volume.geometry import Geometry, arrange, grid, unit_cosines
+from simple_orthanc.volume.geometry import Geometry, arrange_positions, stack_geometry, unit_cosines
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 UP = (0.0, 0.0, 1.0)
@@ -72,7 +72,7 @@ def test_coordinates_agree_with_simpleitk_and_back(shape: Geometry) -> None:
 
 
 def test_order_must_be_said_and_points_have_three_numbers() -> None:
-    shape = grid((3, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 2))
+    shape = stack_geometry((3, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 2))
     with pytest.raises(ValueError, match="xyz"):
         shape.to_patient((0, 0, 0), "ijk")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="three numbers"):
@@ -81,23 +81,23 @@ def test_order_must_be_said_and_points_have_three_numbers() -> None:
 
 
 def test_geometry_is_frozen_comparable_and_picklable() -> None:
-    shape = grid((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3), (0, 0, 2))
+    shape = stack_geometry((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3), (0, 0, 2))
     assert shape.size == (5, 4, 3)
     assert shape.spacing == (1.3, 0.7, 2.0)
     assert pickle.loads(pickle.dumps(shape)) == shape
     with pytest.raises(ValueError, match="read-only"):
         shape.affine[0, 0] = 9
-    assert shape.isclose(grid((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3.0005), (0, 0, 2)))
-    assert not shape.isclose(grid((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3.01), (0, 0, 2)))
-    assert not shape.isclose(grid((3, 4, 6), AXIAL, (0.7, 1.3), (1, 2, 3), (0, 0, 2)))
-    assert not grid((1, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 2)).isclose(
-        grid((1, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 3))
+    assert shape.isclose(stack_geometry((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3.0005), (0, 0, 2)))
+    assert not shape.isclose(stack_geometry((3, 4, 5), AXIAL, (0.7, 1.3), (1, 2, 3.01), (0, 0, 2)))
+    assert not shape.isclose(stack_geometry((3, 4, 6), AXIAL, (0.7, 1.3), (1, 2, 3), (0, 0, 2)))
+    assert not stack_geometry((1, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 2)).isclose(
+        stack_geometry((1, 4, 5), AXIAL, (1, 1), (0, 0, 0), (0, 0, 3))
     )
 
 
 @pytest.mark.parametrize(("step", "sheared"), [((0, 0, 2), False), ((0.0019, 0, 2), False), ((0.0021, 0, 2), True)])
 def test_shear_begins_at_a_thousandth(step: tuple[float, float, float], sheared: bool) -> None:
-    assert grid((3, 4, 5), AXIAL, (1, 1), (0, 0, 0), step).is_sheared is sheared
+    assert stack_geometry((3, 4, 5), AXIAL, (1, 1), (0, 0, 0), step).is_sheared is sheared
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,18 @@ def test_cosines_close_to_unit_are_made_exact(matrix: np.ndarray, longer: float,
     ],
 )
 def test_regular(values: tuple[float, ...]) -> None:
-    found = arrange(along_z(*values), UP)
+    found = arrange_positions(along_z(*values), UP)
     assert found.regular
-    assert found.places == tuple(range(len(values)))
+    assert found.slice_indices == tuple(range(len(values)))
     assert not found.gaps
-    assert not found.shared
+    assert not found.shared_positions
     assert found.step is not None
     assert found.step[2] == pytest.approx((max(values) - min(values)) / (len(values) - 1), rel=1e-12)
 
 
 @pytest.mark.parametrize("values", [(0, 2, 4.1, 6.3), (0, 2, 5), (0, 1, 2, 3.5, 4.5), (0, 2, 4.09, 6)])
 def test_uneven(values: tuple[float, ...]) -> None:
-    assert not arrange(along_z(*values), UP).regular
+    assert not arrange_positions(along_z(*values), UP).regular
 
 
 @pytest.mark.parametrize(
@@ -155,41 +155,41 @@ def test_uneven(values: tuple[float, ...]) -> None:
     ],
 )
 def test_holes(values: tuple[float, ...], gaps: tuple[tuple[float, float, int], ...]) -> None:
-    found = arrange(along_z(*values), UP)
+    found = arrange_positions(along_z(*values), UP)
     assert found.regular
     assert found.gaps == gaps
 
 
 def test_shared_positions_do_not_spoil_the_step() -> None:
-    found = arrange(along_z(0, 2, 2.01, 4, 6, 6, 6), UP)
+    found = arrange_positions(along_z(0, 2, 2.01, 4, 6, 6, 6), UP)
     assert found.regular
-    assert found.shared == ((1, 2), (4, 5, 6))
+    assert found.shared_positions == ((1, 2), (4, 5, 6))
     assert found.step == pytest.approx((0, 0, 2))
-    assert arrange(along_z(0, 2, 2.03, 4), UP).shared == ()
-    assert arrange(along_z(5, 5, 5), UP).shared == ((0, 1, 2),)
-    assert arrange(along_z(5), UP).step is None
-    everything_twice = arrange(along_z(*[2 * number for number in range(9) for _ in (0, 1)]), UP)
+    assert arrange_positions(along_z(0, 2, 2.03, 4), UP).shared_positions == ()
+    assert arrange_positions(along_z(5, 5, 5), UP).shared_positions == ((0, 1, 2),)
+    assert arrange_positions(along_z(5), UP).step is None
+    everything_twice = arrange_positions(along_z(*[2 * number for number in range(9) for _ in (0, 1)]), UP)
     assert everything_twice.regular
-    assert len(everything_twice.shared) == 9
+    assert len(everything_twice.shared_positions) == 9
 
 
 def test_a_slice_off_the_line_sideways_is_not_regular() -> None:
-    assert arrange([(0, 0, 0), (0.03, 0, 2), (0, 0, 4)], UP).regular
-    assert not arrange([(0, 0, 0), (0.05, 0, 2), (0, 0, 4)], UP).regular
-    assert not arrange([(0, 0, 0), (10, 0, 0)], UP).regular
-    assert arrange([(0, 0, 0), (0, 1, 2), (0, 2, 4)], UP).step == pytest.approx((0, 1, 2))
+    assert arrange_positions([(0, 0, 0), (0.03, 0, 2), (0, 0, 4)], UP).regular
+    assert not arrange_positions([(0, 0, 0), (0.05, 0, 2), (0, 0, 4)], UP).regular
+    assert not arrange_positions([(0, 0, 0), (10, 0, 0)], UP).regular
+    assert arrange_positions([(0, 0, 0), (0, 1, 2), (0, 2, 4)], UP).step == pytest.approx((0, 1, 2))
 
 
 def test_known_spacing_shows_holes_where_no_two_slices_are_neighbours() -> None:
-    found = arrange(along_z(0, 10, 16), UP, spacing=2.0)
-    assert found.places == (0, 5, 8)
+    found = arrange_positions(along_z(0, 10, 16), UP, spacing=2.0)
+    assert found.slice_indices == (0, 5, 8)
     assert found.regular
-    assert arrange(along_z(0, 10, 16), UP, spacing=-2.0) == found
+    assert arrange_positions(along_z(0, 10, 16), UP, spacing=-2.0) == found
 
 
 @pytest.mark.parametrize("spacing", [0.0, -0.0, 1e-300])
 def test_a_spacing_of_nothing_is_none(spacing: float) -> None:
-    assert arrange(along_z(0, 2, 6), UP, spacing=spacing) == arrange(along_z(0, 2, 6), UP)
+    assert arrange_positions(along_z(0, 2, 6), UP, spacing=spacing) == arrange_positions(along_z(0, 2, 6), UP)
 
 
 @given(
@@ -207,10 +207,10 @@ def test_any_even_stack_is_regular_whatever_its_place_and_order(
     positions = np.asarray(origin) + np.outer(np.arange(count) * spacing + signs * jitter * spacing, matrix[:, 2])
     order = list(range(count))
     random.shuffle(order)  # type: ignore[attr-defined]
-    found = arrange(positions[order], matrix[:, 2])
+    found = arrange_positions(positions[order], matrix[:, 2])
     assert found.regular
     assert [order[index] for index in found.order] == list(range(count))
-    assert found.places == tuple(range(count))
+    assert found.slice_indices == tuple(range(count))
     assert np.allclose(found.step, (positions[-1] - positions[0]) / (count - 1), atol=1e-9)
 
 
@@ -219,10 +219,10 @@ def test_removing_inner_slices_gives_exactly_those_holes(count: int, data: st.Da
     # At least one pair of neighbours must be left, or the spacing is another.
     removed = data.draw(st.sets(st.integers(2, count - 2), max_size=count - 3))
     kept = [number for number in range(count) if number not in removed]
-    found = arrange(along_z(*[0.7 * number for number in kept]), UP)
+    found = arrange_positions(along_z(*[0.7 * number for number in kept]), UP)
     if (len(removed)) < len(kept):
         assert found.regular
-        assert found.places == tuple(kept)
+        assert found.slice_indices == tuple(kept)
         assert sum(number for _, _, number in found.gaps) == len(removed)
     else:
-        assert not found.regular or found.places == tuple(kept)
+        assert not found.regular or found.slice_indices == tuple(kept)

@@ -1,0 +1,200 @@
+"""Build a volume while its slices arrive, before it is known that they make one.
+
+Pixels come first and the plan after, because a header costs more to read than a slice to fetch: values are written
+where they are expected, and put in order once all headers are there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.volume.assembly import FrameValues, assemble, make_volume, require_regular
+from simple_orthanc.volume.choosing import Stack
+from simple_orthanc.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class VolumeBuilder:
+    """A volume that is filled while its slices arrive, before it is known that they make one.
+
+    The first object shows how much room one of them needs, and room for all is made at once. The values of a single
+    frame are written where they are expected, so that no file has to be kept; what does not fit there is kept as it is
+    stored. `finish` then gives what `assemble` would.
+
+    Parameters
+    ----------
+    instances : sequence of int
+        The indexes, among the headers, of the objects to come, in the order in which they are expected to lie.
+    headers : list of pydicom.Dataset
+        Whoever adds an object puts its header there.
+    units : str
+        As for `assemble`.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> from simple_orthanc.volume.choosing import choose_volume, plan_stacks
+    >>> series = make_series((3, 4, 5))
+    >>> builder = VolumeBuilder(range(3), series, "modality")
+    >>> for index, dataset in enumerate(series):
+    ...     builder.add(index, dataset, pixels.stored(dataset))
+    >>> builder.finish(choose_volume(plan_stacks(series)), again=lambda index: pixels.stored(series[index]))
+    <Volume 3 x 4 x 5 (slice, row, column) int16 HU, voxels of 1 x 1 x 1 mm>
+    """
+
+    def __init__(self, instances: Sequence[int], headers: list[Dataset], units: str) -> None:
+        self._headers, self._units = headers, units
+        self._rows = {instance: row for row, instance in enumerate(instances)}
+        self._array: NDArray[Any] | None = None
+        self._mask: NDArray[np.bool_] | None = None
+        self._placed: dict[int, pixels.Rescale] = {}
+        self._padded: set[int] = set()
+        self._kept: dict[int, NDArray[Any]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, instance: int, header: Dataset, stored: NDArray[Any]) -> None:
+        """Take the stored values of an object; they may lie in memory that is used again afterwards."""
+        placed = False
+        if not (self._units.startswith("SUV") or len(stored) != 1 or elements.has(header, "SegmentSequence")):
+            # What is wrong with a header matters only if its stack is asked for.
+            with suppress(VolumeError):
+                placed = self.place(instance, header, pixels.rescale(header, 0, self._units), stored)
+        if not placed:
+            self._placed.pop(instance, None)
+            self._kept[instance] = stored if stored.base is None else stored.copy()
+
+    def place(self, instance: int, like: Dataset, rescale: pixels.Rescale, stored: NDArray[Any]) -> bool:
+        """Write the values of an object by the header of another that says the same of them; False: no room for it.
+
+        Where it turns out that the headers differ, `add` puts the right values in their place.
+        """
+        array = self._room(like, rescale, stored)
+        padded = pixels.padding(like, stored[0])
+        if array.shape[1:] != stored.shape[1:]:
+            return False
+        if array.dtype.kind in "iu" and not (rescale.is_integer and stored.dtype.kind in "iu"):
+            return False
+        if stored.dtype.kind == "f" and stored.dtype.itemsize > array.dtype.itemsize:
+            return False
+        row = self._rows[instance]
+        pixels.apply(stored[0], rescale, array.dtype, out=array[row])
+        self._padded.discard(instance)
+        if padded is not None:
+            self._padding(array.shape)[row] = padded
+            self._padded.add(instance)
+        elif self._mask is not None:
+            self._mask[row] = False
+        self._placed[instance] = rescale
+        return True
+
+    def _room(self, header: Dataset, rescale: pixels.Rescale, stored: NDArray[Any]) -> NDArray[Any]:
+        with self._lock:
+            if self._array is None:
+                dtype = pixels.result_dtype([header], [rescale], self._units)
+                self._array = np.empty((len(self._rows), *stored.shape[1:]), dtype)
+            return self._array
+
+    def _padding(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        with self._lock:
+            if self._mask is None:
+                self._mask = np.zeros(shape[:3], bool)
+            return self._mask
+
+    def finish(
+        self, stacks: Stack | Sequence[Stack], again: Callable[[int], NDArray[Any]], gaps: str = "raise"
+    ) -> Volume:
+        """Return the volume.
+
+        Parameters
+        ----------
+        stacks, gaps
+            As for `assemble`, whose errors these are too.
+        again : callable
+            Gives the stored values of an object once more: only where they were not kept, and what was written in
+            their place does not serve.
+        """
+        chosen = require_regular(stacks, gaps)
+        values = None if chosen[0].is_label_map else FrameValues(chosen, self._headers, self._units, self._placed)
+        if values is not None and self._array is not None and self._serves(chosen, values):
+            return self._arranged(chosen, values)
+
+        def stored(instance: int) -> NDArray[Any]:
+            kept = self._kept.pop(instance, None)
+            return again(instance) if kept is None else kept
+
+        self._array = self._mask = None
+        return assemble(chosen, self._headers, stored, self._units, gaps)
+
+    def _serves(self, chosen: Sequence[Stack], values: FrameValues) -> bool:
+        """Check whether what was written are the values of the volume, and all of them."""
+        assert self._array is not None
+        # In the type of all slices together nothing has wrapped; in that of the first alone, others may have.
+        return self._array.dtype == values.complete and all(
+            self._array.shape[1:] == stack.shape[1:]
+            and not stack.is_sparse
+            and all(plane.number_of_frames == 1 and plane.instance in self._placed for plane in stack.planes)
+            for stack in chosen
+        )
+
+    def _arranged(self, chosen: Sequence[Stack], values: FrameValues) -> Volume:
+        """Put what was written into the order of the slices, in place where it is all there is."""
+        assert self._array is not None
+        array, mask, slices = self._array, self._mask, chosen[0].slices
+        targets = {
+            self._rows[plane.instance]: step * slices + place
+            for step, stack in enumerate(chosen)
+            for place, plane in zip(stack.slice_indices, stack.planes, strict=True)
+        }
+        whole = len(chosen) * slices
+        if len(targets) == whole == len(array) and array.dtype == values.dtype:
+            _permute(array, targets)
+            if mask is not None:
+                _permute(mask, targets)
+        else:
+            rows, places = list(targets), list(targets.values())
+            missing = np.setdiff1d(np.arange(whole), places)
+            # By slices: whole arrays in between would need the memory once more.
+            array = np.empty((whole, *array.shape[1:]), values.dtype)
+            for row, place in targets.items():
+                array[place] = self._array[row]
+            if missing.size:
+                array[missing] = np.nan
+            if mask is not None:
+                moved = np.zeros((whole, *mask.shape[1:]), bool)
+                moved[places] = mask[rows]
+                mask = moved
+        self._array = self._mask = None
+        if not any(plane.instance in self._padded for stack in chosen for plane in stack.planes):
+            mask = None
+        steps = (len(chosen), slices)
+        return make_volume(
+            chosen,
+            self._headers,
+            array.reshape(*steps, *array.shape[1:]),
+            None if mask is None else mask.reshape(*steps, *mask.shape[1:]),
+            values,
+        )
+
+
+def _permute(array: NDArray[Any], targets: Mapping[int, int]) -> None:
+    """Move each row of an array to its place, with room for no more than two rows."""
+    waiting = {row for row, place in targets.items() if row != place}
+    while waiting:
+        row = first = min(waiting)
+        held = array[row].copy()
+        while row in waiting:
+            waiting.discard(row)
+            place = targets[row]
+            held, array[place] = (array[place].copy() if place != first else held), held
+            row = place

@@ -1,0 +1,56 @@
+"""Errors name what was asked, what was found and what to do next."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from simple_orthanc.errors import (
+    DuplicateSlicesError,
+    InconsistentSlicesError,
+    MissingSlicesError,
+)
+from simple_orthanc.phantom import make_series
+from simple_orthanc.volume.choosing import choose_volume, plan_stacks
+from tests.volume.helpers import (
+    at,
+)
+
+
+class TestProblems:
+    def test_hole_names_its_place(self) -> None:
+        with pytest.raises(MissingSlicesError, match=r"1 between 2 and 6.*gaps=\"nan\"") as caught:
+            choose_volume(plan_stacks(at(0, 2, 6)))
+        assert caught.value.gaps == ((2.0, 6.0, 1),)
+        assert pickle.loads(pickle.dumps(caught.value)).gaps == caught.value.gaps
+
+    @pytest.mark.parametrize("values", [(0, 2, 4.1, 6.3), (0, 2, 5)])
+    def test_uneven_spacing_is_refused(self, values: tuple[float, ...]) -> None:
+        with pytest.raises(InconsistentSlicesError, match="unevenly spaced: gaps from 2"):
+            choose_volume(plan_stacks(at(*values)), gaps="nan")
+
+    def test_uneven_spacing_names_the_tag_that_parts_it(self) -> None:
+        series = at(0, 2, 4, 7.5, 10.5, 13.5, AcquisitionNumber=[1, 1, 1, 2, 2, 2])
+        with pytest.raises(InconsistentSlicesError, match=r"select\(AcquisitionNumber=1\)"):
+            choose_volume(plan_stacks(series))
+
+    def test_duplicates_are_named(self) -> None:
+        series = at(0, 2, 4, 2)
+        with pytest.raises(
+            DuplicateSlicesError, match=r"1 position.*2 mm: InstanceNumber 2.*InstanceNumber 4"
+        ) as caught:
+            choose_volume(plan_stacks(series), gaps="nan")
+        assert caught.value.positions == ((2.0, (series[1].SOPInstanceUID, series[3].SOPInstanceUID)),)
+        assert plan_stacks(series)[0].geometry is None
+
+    def test_tiles_of_one_plane_are_not_duplicates(self) -> None:
+        series = make_series((2, 4, 4), ImagePositionPatient=[(0, 0, 0), (4, 0, 0)])
+        with pytest.raises(InconsistentSlicesError, match="side by side"):
+            choose_volume(plan_stacks(series))
+
+    def test_mosaic_is_refused_by_name(self) -> None:
+        with pytest.raises(InconsistentSlicesError, match="Siemens mosaic"):
+            choose_volume(
+                plan_stacks(make_series((2, 64, 64), modality="MR", ImageType=("ORIGINAL", "PRIMARY", "M", "MOSAIC")))
+            )
