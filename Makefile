@@ -1,28 +1,36 @@
-# make demo     from nothing to a picture of a volume: environment, Orthanc, upload, select, read
-# make test     everything that must be right; with CI set, against three versions of Orthanc
-# make servers  (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
-# make bench    how fast it is, against the wire and the local disk, on each version of Orthanc that is here
+# make demo      from nothing to a picture of a volume: environment, Orthanc, upload, select, read
+# make check     lint, format, types and layers, in seconds
+# make unit      the tests that need no server, in minutes
+# make test      everything: check, and all tests; with CI set, against three versions of Orthanc
+# make thorough  (root) what is too slow for each change: ten times as many random examples, the oldest and the newest
+#                allowed dependencies, and the first and the last of these lines on a fresh Debian 13
+# make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
+# make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
 # make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
-# make format   puts the code in shape
-# make clean    removes what the other targets made in this folder
+# make format    formats the code
+# make clean     removes what the other targets made in this folder
 
 PYTHON ?= python3
+# Processes that run tests at a time. Each has servers of its own.
+WORKERS ?= 2
 SIMPLE_ORTHANC_SERVERS ?= /opt/simple-orthanc
 export SIMPLE_ORTHANC_SERVERS
 
 ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
 BIN := .venv/bin
 INSTALLED := .venv/installed
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo test servers bench bench-peers realdata format clean orthanc
+.PHONY: demo check unit test thorough random oldest newest debian servers bench bench-peers realdata \
+	format clean orthanc openssl
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
 	@tools/make-environment "$(PYTHON)"
 	@touch $@
 
-# Not asked for where the user names a program, or has one that apt did not bring.
+# Not asked for where the user names a program, or has one that apt did not install.
 orthanc:
 	@if [ -z "$$ORTHANC_PROGRAM" ]; then \
 		if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v Orthanc >/dev/null; \
@@ -30,18 +38,37 @@ orthanc:
 		else tools/install-packages $(OPTIONAL) $(ORTHANC_PACKAGES) || [ -n "$(OPTIONAL)" ]; fi; \
 	fi
 
+# Makes the certificates of the tests.
+openssl:
+	@command -v openssl >/dev/null || tools/install-packages --optional openssl
+
 # Without a server the demo reads a folder.
 demo: OPTIONAL := --optional
 demo: $(INSTALLED) orthanc
 	@$(BIN)/python -m simple_orthanc.demo
 
-test: $(INSTALLED) orthanc $(if $(CI),servers)
-	@command -v openssl >/dev/null || tools/install-packages --optional openssl
+check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --cov --cov-report=term
+
+unit: $(INSTALLED) openssl
+	$(PYTEST) -m "not live"
+
+test: check orthanc openssl $(if $(CI),servers)
+	$(PYTEST) --cov --cov-report=term
+
+thorough: random oldest newest debian
+
+random: $(INSTALLED) orthanc openssl servers
+	SIMPLE_ORTHANC_TESTS=thorough $(PYTEST)
+
+oldest newest: openssl
+	@tools/check-dependencies $@ "$(PYTHON)" "$(WORKERS)"
+
+debian:
+	@tools/check-debian trixie "$(SIMPLE_ORTHANC_SERVERS)"
 
 servers:
 	@tools/make-servers "$(SIMPLE_ORTHANC_SERVERS)"
@@ -63,5 +90,5 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-peers build demo dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build demo dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find simple_orthanc tests -name __pycache__ -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ import pytest
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.local.program import find_program
 from simple_orthanc.local.server import LocalOrthanc
+from tests.examples import THOROUGH, examples
 
 if TYPE_CHECKING:
     from simple_orthanc import Orthanc
@@ -42,10 +43,11 @@ HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb ort
 hypothesis.settings.register_profile(
     "house",
     deadline=None,
-    max_examples=60,
-    # The machine decides how slow, not the test.
+    max_examples=examples(60),
+    # How slow a test is depends on the machine.
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    derandomize=bool(os.environ.get("CI")),
+    # A run that decides whether a change is accepted must not fail by chance; a thorough one looks for new failures.
+    derandomize=bool(os.environ.get("CI")) and not THOROUGH,
 )
 hypothesis.settings.load_profile("house")
 
@@ -116,11 +118,28 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines + [f"not used: {complaint}" for complaint in servers.complaints]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, and keep together what shares fixtures when several processes run tests.
+
+    The tests of a module for one version run in one process, so that a fixture of the module is made once. Every
+    process has servers of its own.
+    """
+    for item in items:
+        group = item.nodeid.partition("::")[0]
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("live")
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "server" in callspec.params:
+            group = f"{group}-{callspec.params['server']}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not os.environ.get("CI") or session.config.option.collectonly:
         return
     servers = servers_of(session.config)
-    is_live = any("server" in getattr(item, "fixturenames", ()) for item in session.items)
+    is_live = any(item.get_closest_marker("live") for item in session.items)
     if is_live and len(servers.recipes) < VERSIONS_IN_CI:
         raise pytest.UsageError(
             f"CI is set, so {VERSIONS_IN_CI} versions of Orthanc are needed; found: "

@@ -19,6 +19,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from simple_orthanc.files.fast_headers import PIXELS, Scanner
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.examples import examples
 
 
 def by_pydicom(content: bytes) -> tuple[Dataset, int]:
@@ -74,7 +75,7 @@ def test_what_is_not_plain_is_left_to_pydicom(name: str) -> None:
     assert Scanner().scan(Path(str(path)).read_bytes()) is None
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.integers(0, 2000))
 def test_a_file_that_is_cut_before_its_pixels_is_not_read(length: int) -> None:
     content = as_bytes(make_series((1, 40, 40))[0])
@@ -134,7 +135,7 @@ def written(draw: st.DrawFn) -> bytes:
     return bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta)) + meta + body
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(written(), st.data())
 def test_whatever_elements_there_are_they_are_those_of_pydicom(content: bytes, data: st.DataObject) -> None:
     scanner = Scanner()

@@ -19,6 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from simple_orthanc.files.fast_headers import PIXELS, Scanner
 from simple_orthanc.files.partial import read_header, read_image
+from tests.examples import examples
 from tests.memory_source import as_file, instance
 
 SCANNER = Scanner()
@@ -89,7 +90,7 @@ def test_a_header_is_what_the_whole_file_says(name: str) -> None:
             assert not PIXELS & {int(number) for number in found.keys()}  # noqa: SIM118 - a Dataset yields elements
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.integers(1, 45000))
 def test_wherever_a_file_is_cut_the_header_is_exact(first: int) -> None:
     content = content_of("CT_small.dcm")

@@ -24,6 +24,7 @@ from simple_orthanc import (
 )
 from simple_orthanc.dicom.tags import parse_tag
 from tests.conftest import MakeServer, empty
+from tests.examples import examples
 from tests.live import archives as archive_tags
 from tests.live.archives import LEVELS, archives, header_of, simple_file, store
 from tests.live.test_pydicom_files import FILES, shipped
@@ -39,7 +40,7 @@ def over_dicomweb(server: LocalOrthanc) -> DicomWeb:
 
 
 @given(data=st.data())
-@settings(max_examples=25, phases=PHASES)
+@settings(max_examples=examples(25), phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     files = data.draw(archives(shared_uids=False))
@@ -72,7 +73,7 @@ def same(one: Session, other: Session, *tags: str) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=8, phases=PHASES)
+@settings(max_examples=examples(8), phases=PHASES)
 def test_tables_are_those_of_the_rest_api(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     empty(server)

@@ -16,6 +16,7 @@ from pandas.testing import assert_frame_equal
 from simple_orthanc import Folder, LocalOrthanc, Orthanc, phantom
 from simple_orthanc.errors import ServerError
 from tests.conftest import empty
+from tests.examples import examples
 from tests.live.archives import archives, header_of, simple_file, store
 from tests.live.parity import (
     about,
@@ -149,7 +150,7 @@ def test_volumes_and_headers(both: tuple[Orthanc, Folder]) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=15, phases=PHASES)
+@settings(max_examples=examples(15), phases=PHASES)
 def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     server.start()
     empty(server)

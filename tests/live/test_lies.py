@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnknownTagError, tag
 from tests.conftest import MakeServer, empty
+from tests.examples import examples
 from tests.live.archives import archives, file_bytes, simple_file, store
 
 
@@ -213,7 +214,7 @@ def test_integers_of_64_bits_are_whole(empty_server: LocalOrthanc, orthanc: Orth
 
 def test_an_archive_that_agrees_verifies(empty_server: LocalOrthanc) -> None:
     @given(files=archives())
-    @settings(max_examples=8, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(8), phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     def run(files: list[bytes]) -> None:
         empty(empty_server)
         store(empty_server, *files)

@@ -23,6 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc
 from tests.conftest import empty, servers_of
+from tests.examples import examples
 from tests.live.archives import archives, store
 from tests.live.parity import (
     about,
@@ -96,7 +97,7 @@ def test_headers(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=8, phases=PHASES)
+@settings(max_examples=examples(8), phases=PHASES)
 def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     server.start()
     empty(server)

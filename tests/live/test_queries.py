@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import LocalOrthanc, Orthanc, exact, like, tag
 from tests.conftest import MakeServer, empty
+from tests.examples import examples
 from tests.live.archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
 
 Narrow = Callable[[Orthanc], object]
@@ -113,7 +114,7 @@ def ask_all(server: LocalOrthanc, data: st.DataObject, questions_asked: int) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=40, phases=PHASES)
+@settings(max_examples=examples(40), phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     ask_all(server, data, 15)
@@ -134,7 +135,7 @@ def test_selects_the_same_where_the_server_is_told_to_find_less(
     limited = make_server(config)
 
     @given(data=st.data())
-    @settings(max_examples=12, phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(12), phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         ask_all(limited, data, 15)
 
@@ -219,7 +220,7 @@ def same(name: str, found: Any, value: Any) -> bool:
 
 def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     @given(data=st.data())
-    @settings(max_examples=12, phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(12), phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         empty(empty_server)
         store(empty_server, *data.draw(archives()))

@@ -25,6 +25,7 @@ from simple_orthanc import (
     VolumeError,
 )
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.examples import examples
 
 
 def reference(folder: Path) -> SimpleITK.Image:
@@ -76,7 +77,7 @@ def test_orientations_equal_simpleitk(orthanc: Orthanc, tmp_path: Path, orientat
 
 
 @given(data=st.data())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_random_geometries_come_back(
     server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -29,6 +29,7 @@ from simple_orthanc.session.reading import Reader
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
+from tests.examples import examples
 from tests.volume.test_builder import assert_same
 
 
@@ -232,7 +233,7 @@ def put_number(dataset: Dataset, keyword: str, value: float) -> None:
     dataset.add_new(keyword, "DS", f"{value:g}")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(files=slices(), units=st.sampled_from(UNITS), gaps=st.sampled_from(["raise", "nan"]), data=st.data())
 def test_whatever_differs_between_slices_the_volume_is_that_of_whole_files(
     files: list[bytes], units: str, gaps: str, data: st.DataObject
@@ -399,7 +400,7 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     slopes=st.lists(st.sampled_from([1, 2, 0.5, 100]), min_size=10, max_size=10),
     left_out=st.integers(0, 9),
@@ -426,7 +427,7 @@ def test_steps_in_time_are_those_of_whole_files(
     assert_every_volume_alike(files, gaps)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(files=slices(), gaps=st.sampled_from(["raise", "nan", "split"]))
 def test_every_volume_of_several_is_that_of_whole_files(files: list[bytes], gaps: str) -> None:
     with warnings.catch_warnings():

@@ -27,6 +27,7 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.transport import Transport, failures, sending
 from simple_orthanc.transport.failures import Kind, classify, redact
+from tests.examples import examples
 from tests.http_stand_in import Asked, StandIn, reply
 
 
@@ -231,7 +232,7 @@ def everything_about(error: BaseException) -> str:
     return shown
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(password=SECRET)
 @example(password='quote"back\\slash')
 @example(password="<html>&amp;12345")

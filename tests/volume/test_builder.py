@@ -18,6 +18,7 @@ from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.builder import VolumeBuilder
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
+from tests.examples import examples
 
 
 def assembled(series: Sequence[Dataset], units: str, gaps: str = "raise", dims: str | None = None) -> Volume:
@@ -55,7 +56,7 @@ def never(_: int) -> Any:
     raise AssertionError("everything was there")
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     order=st.permutations(range(6)),
     slope=st.sampled_from([1, 2, 0.5]),

@@ -20,6 +20,7 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.phantom import make_series
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks, summarize
+from tests.examples import examples
 from tests.volume.helpers import (
     SAGITTAL,
     at,
@@ -229,7 +230,7 @@ class TestAgainstSimpleITK:
         series = make_series((5, 4, 4), ImagePositionPatient=positions)
         assert_same_place(series, written(series, tmp_path))
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         quaternion=st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.2),
         spacing=st.tuples(*[st.floats(0.1, 8)] * 3),

@@ -38,6 +38,7 @@ from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.session.uploads import Uploader, jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from simple_orthanc.sources.folder import processes as looking
+from tests.examples import examples
 from tests.memory_source import MemorySource, archives, as_file, instance
 from tests.session.test_uploads import dicomdir, without_preamble, zipped
 
@@ -153,7 +154,7 @@ def answers(session: Session) -> list[Any]:
 
 
 @given(datasets=archives(least=1))
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_the_same_answers_as_from_memory(tmp_path_factory: pytest.TempPathFactory, datasets: list[Dataset]) -> None:
     top = tmp_path_factory.mktemp("archive")
     reference = []
