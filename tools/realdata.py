@@ -120,7 +120,8 @@ def distance(one: Grid, other: Grid) -> float | None:
     if one.values.shape != other.values.shape:
         return None
     if one.affine is None:
-        flips = (one.values, one.values[:, ::-1])
+        # Where there is no geometry, dcm2niix makes one up.
+        flips = (one.values, one.values[:, ::-1], one.values[::-1], one.values[::-1, ::-1])
         return 0.0 if any(same_values(values, other.values) for values in flips) else None
     if not same_values(one.values, other.values):
         return None
@@ -140,7 +141,7 @@ def same_values(one: NDArray[Any], other: NDArray[Any]) -> bool:
 def converted(folder: Path, target: Path) -> tuple[list[Path], list[Path], str]:
     """Convert a folder; return the main files, the secondary ones and what the program said last."""
     target.mkdir()
-    command = [str(PROGRAM), "-z", "n", "-b", "n", "-f", "out", "-w", "2"]
+    command = [str(PROGRAM), "-z", "n", "-b", "n", "-p", "n", "-f", "out", "-w", "2"]
     try:
         ended = subprocess.run(
             [*command, "-o", str(target), str(folder)], capture_output=True, timeout=DCM2NIIX_SECONDS, check=False
