@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value, read_value
-from simple_orthanc.selection.source import Changes, Found, Revision, Row
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 
 IDENTIFIERS: dict[Level, str] = {
     "patient": "PatientID",
@@ -215,7 +215,7 @@ class MemorySource:
         known = self._rows(level)
         yield from (known[key] for key in keys if key in known)
 
-    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
         self._request(f"read again {level}")
         known = self._rows(level, sure=True)
         yield from (known[row.key] for row in rows)
@@ -228,20 +228,20 @@ class MemorySource:
         found = [dataset for dataset in self.datasets if self.key(dataset, "series") in wanted]
         return {tag.name: {self.key(each, "instance"): read_value(each, tag) for each in found} for tag in tags}
 
-    def resolve(self, text: str) -> list[Found]:
+    def resolve(self, text: str) -> list[IdentifierMatch]:
         self._request("resolve")
         found = []
         for level, keyword in [*IDENTIFIERS.items(), ("study", "AccessionNumber")]:
             for dataset in self.datasets:
                 if str(dataset.get(keyword, "")) == text:
-                    found.append(Found(keyword, level, self.key(dataset, level)))
+                    found.append(IdentifierMatch(keyword, level, self.key(dataset, level)))
                 if self.key(dataset, level) == text:
-                    found.append(Found("key", level, text))
+                    found.append(IdentifierMatch("key", level, text))
         # A PatientID is the whole key of its patient here, and is to have one meaning.
         meanings = [each for each in found if not (each.tag == "key" and each.level == "patient")]
         return list(dict.fromkeys(meanings))
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         self._request(f"attached {kind} {name}")
         return self.attached_to.get((kind, name), {})
 

@@ -2,7 +2,7 @@
 
 A condition is a tree of ``&``, ``|`` and ``~`` over leaves; a leaf joins a field (a tag, or one of Orthanc's own labels
 and metadata) to a test. A test holds for an element if any of its values satisfies it; a missing element satisfies
-none, but ``Missing``; so ``~`` and ``!=`` are exact complements.
+none, but ``IsMissing``; so ``~`` and ``!=`` are exact complements.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from simple_orthanc.dicom.values import Comparable, Value, comparable, typed
 from simple_orthanc.errors import SelectionError
 
 Operator: TypeAlias = Literal["==", "<", "<=", ">", ">="]
-TextMode: TypeAlias = Literal["auto", "exact", "like"]
+StringMode: TypeAlias = Literal["auto", "exact", "like"]
 Mask: TypeAlias = "list[bool]"
 
 # Identifiers are compared with regard to case; two patients may differ in nothing else.
@@ -83,7 +83,7 @@ _OPERATORS: dict[Operator, Callable[[Any, Any], Any]] = {
 }
 
 
-class Test(Protocol):
+class Predicate(Protocol):
     """A question about one element; frozen, comparable and picklable."""
 
     def holds(self, value: Value, vr: str) -> bool: ...
@@ -92,7 +92,7 @@ class Test(Protocol):
 
 
 @dataclass(frozen=True)
-class Missing:
+class IsMissing:
     """Holds for an element that is not there, or is empty; of a single number also if it is none, as in tables."""
 
     is_one_number: bool = False
@@ -105,7 +105,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class TextIs:
+class StringIs:
     """Holds if a value is this text.
 
     In mode "auto" and "like" ``*`` and ``?`` are wildcards, and case does not matter unless ``cased``; in mode "exact"
@@ -114,7 +114,7 @@ class TextIs:
     """
 
     text: str
-    mode: TextMode = "auto"
+    mode: StringMode = "auto"
     cased: bool = False
 
     def holds(self, value: Value, vr: str) -> bool:
@@ -142,7 +142,7 @@ class TextIs:
 
 
 @dataclass(frozen=True)
-class Compare:
+class Relation:
     """Holds if a value stands in this order to the operand: numbers, dates, times, ages."""
 
     operator: Operator
@@ -173,8 +173,8 @@ class Between:
     high: Comparable | None
 
     def holds(self, value: Value, vr: str) -> bool:
-        ends = [Compare(">=", self.low)] if self.low is not None else []
-        ends += [Compare("<=", self.high)] if self.high is not None else []
+        ends = [Relation(">=", self.low)] if self.low is not None else []
+        ends += [Relation("<=", self.high)] if self.high is not None else []
         return any(
             all(end.holds((part,), vr) for end in ends) for part in value or () if comparable(part, vr) is not None
         )
@@ -185,7 +185,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class RangeText:
+class RangeString:
     """A range in DICOM's own words, ``20200101-20200131``, unless the archive holds just this text: see `settle`."""
 
     text: str
@@ -199,20 +199,20 @@ class RangeText:
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeValue:
     """Holds if the element has exactly these values, in this order."""
 
-    tests: tuple[Test, ...]
+    predicates: tuple[Predicate, ...]
 
     def holds(self, value: Value, vr: str) -> bool:
         parts = value or ()
-        return len(parts) == len(self.tests) and all(
-            _is_gap(part, vr) if isinstance(test, Missing) else test.holds((part,), vr)
-            for test, part in zip(self.tests, parts, strict=True)
+        return len(parts) == len(self.predicates) and all(
+            _is_gap(part, vr) if isinstance(test, IsMissing) else test.holds((part,), vr)
+            for test, part in zip(self.predicates, parts, strict=True)
         )
 
     def __str__(self) -> str:
-        return "== (" + ", ".join(str(test).removeprefix("== ") for test in self.tests) + ")"
+        return "== (" + ", ".join(str(test).removeprefix("== ") for test in self.predicates) + ")"
 
 
 def _is_gap(part: str | bytes, vr: str) -> bool:
@@ -224,13 +224,13 @@ def _is_gap(part: str | bytes, vr: str) -> bool:
 class AnyOf:
     """Holds if any of its tests holds; with none of them it holds for nothing."""
 
-    tests: tuple[Test, ...]
+    predicates: tuple[Predicate, ...]
 
     def holds(self, value: Value, vr: str) -> bool:
-        return any(test.holds(value, vr) for test in self.tests)
+        return any(test.holds(value, vr) for test in self.predicates)
 
     def __str__(self) -> str:
-        return "in [" + ", ".join(str(test).removeprefix("== ") for test in self.tests) + "]"
+        return "in [" + ", ".join(str(test).removeprefix("== ") for test in self.predicates) + "]"
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Attached:
+class ServerField:
     """A field of Orthanc's own: a label, or a metadata entry by its name."""
 
     kind: Literal["label", "metadata"]
@@ -274,7 +274,7 @@ class Attached:
         return f"{self.kind}({self.name!r})"
 
 
-Field: TypeAlias = "Tag | Attached"
+Field: TypeAlias = "Tag | ServerField"
 
 
 class Condition:
@@ -285,10 +285,10 @@ class Condition:
     """
 
     def __and__(self, other: Condition) -> Condition:
-        return Both(self, _checked(other, "&"))
+        return And(self, _checked(other, "&"))
 
     def __or__(self, other: Condition) -> Condition:
-        return Either(self, _checked(other, "|"))
+        return Or(self, _checked(other, "|"))
 
     def __invert__(self) -> Condition:
         return Not(self)
@@ -299,15 +299,15 @@ class Condition:
             'in select((tag("KVP") > 100) & ~(tag("Modality") == "PT")); for a range use tag("KVP").between(80, 120).'
         )
 
-    def leaves(self) -> Iterator[Leaf]:
+    def comparisons(self) -> Iterator[Comparison]:
         """Yield the leaves of the tree from left to right."""
         raise NotImplementedError
 
-    def mask(self, leaf_mask: Callable[[Leaf], Mask]) -> Mask:
+    def mask(self, leaf_mask: Callable[[Comparison], Mask]) -> Mask:
         """Evaluate the tree, given the mask of each leaf over the same rows."""
         raise NotImplementedError
 
-    def map(self, change: Callable[[Leaf], Leaf]) -> Condition:
+    def map(self, change: Callable[[Comparison], Comparison]) -> Condition:
         """Give the same tree with every leaf changed."""
         raise NotImplementedError
 
@@ -322,47 +322,47 @@ def _checked(other: object, operator: str) -> Condition:
 
 
 @dataclass(frozen=True)
-class Leaf(Condition):
+class Comparison(Condition):
     """One field and one test."""
 
     field: Field
-    test: Test
+    predicate: Predicate
 
-    def leaves(self) -> Iterator[Leaf]:
+    def comparisons(self) -> Iterator[Comparison]:
         yield self
 
-    def mask(self, leaf_mask: Callable[[Leaf], Mask]) -> Mask:
+    def mask(self, leaf_mask: Callable[[Comparison], Mask]) -> Mask:
         return leaf_mask(self)
 
-    def map(self, change: Callable[[Leaf], Leaf]) -> Condition:
+    def map(self, change: Callable[[Comparison], Comparison]) -> Condition:
         return change(self)
 
     def holds(self, value: Value) -> bool:
         """Say whether the test holds for a value of the field."""
-        return self.test.holds(value, self.field.vr)
+        return self.predicate.holds(value, self.field.vr)
 
     def __repr__(self) -> str:
         name = f'tag("{self.field}")' if isinstance(self.field, Tag) else str(self.field)
-        return f"{name} {self.test}"
+        return f"{name} {self.predicate}"
 
     def __str__(self) -> str:
-        return f"{self.field} {self.test}"
+        return f"{self.field} {self.predicate}"
 
 
 @dataclass(frozen=True)
-class Both(Condition):
+class And(Condition):
     left: Condition
     right: Condition
 
-    def leaves(self) -> Iterator[Leaf]:
-        yield from self.left.leaves()
-        yield from self.right.leaves()
+    def comparisons(self) -> Iterator[Comparison]:
+        yield from self.left.comparisons()
+        yield from self.right.comparisons()
 
-    def mask(self, leaf_mask: Callable[[Leaf], Mask]) -> Mask:
+    def mask(self, leaf_mask: Callable[[Comparison], Mask]) -> Mask:
         return [a and b for a, b in zip(self.left.mask(leaf_mask), self.right.mask(leaf_mask), strict=True)]
 
-    def map(self, change: Callable[[Leaf], Leaf]) -> Condition:
-        return Both(self.left.map(change), self.right.map(change))
+    def map(self, change: Callable[[Comparison], Comparison]) -> Condition:
+        return And(self.left.map(change), self.right.map(change))
 
     def __repr__(self) -> str:
         return f"({self.left!r}) & ({self.right!r})"
@@ -372,19 +372,19 @@ class Both(Condition):
 
 
 @dataclass(frozen=True)
-class Either(Condition):
+class Or(Condition):
     left: Condition
     right: Condition
 
-    def leaves(self) -> Iterator[Leaf]:
-        yield from self.left.leaves()
-        yield from self.right.leaves()
+    def comparisons(self) -> Iterator[Comparison]:
+        yield from self.left.comparisons()
+        yield from self.right.comparisons()
 
-    def mask(self, leaf_mask: Callable[[Leaf], Mask]) -> Mask:
+    def mask(self, leaf_mask: Callable[[Comparison], Mask]) -> Mask:
         return [a or b for a, b in zip(self.left.mask(leaf_mask), self.right.mask(leaf_mask), strict=True)]
 
-    def map(self, change: Callable[[Leaf], Leaf]) -> Condition:
-        return Either(self.left.map(change), self.right.map(change))
+    def map(self, change: Callable[[Comparison], Comparison]) -> Condition:
+        return Or(self.left.map(change), self.right.map(change))
 
     def __repr__(self) -> str:
         return f"({self.left!r}) | ({self.right!r})"
@@ -397,13 +397,13 @@ class Either(Condition):
 class Not(Condition):
     inner: Condition
 
-    def leaves(self) -> Iterator[Leaf]:
-        yield from self.inner.leaves()
+    def comparisons(self) -> Iterator[Comparison]:
+        yield from self.inner.comparisons()
 
-    def mask(self, leaf_mask: Callable[[Leaf], Mask]) -> Mask:
+    def mask(self, leaf_mask: Callable[[Comparison], Mask]) -> Mask:
         return [not held for held in self.inner.mask(leaf_mask)]
 
-    def map(self, change: Callable[[Leaf], Leaf]) -> Condition:
+    def map(self, change: Callable[[Comparison], Comparison]) -> Condition:
         return Not(self.inner.map(change))
 
     def __repr__(self) -> str:
@@ -415,29 +415,31 @@ class Not(Condition):
 
 def parts_of(condition: Condition) -> Iterator[Condition]:
     """Yield the conditions that a chain of ``&`` joins: each can be applied after the other."""
-    if isinstance(condition, Both):
+    if isinstance(condition, And):
         yield from parts_of(condition.left)
         yield from parts_of(condition.right)
     else:
         yield condition
 
 
-def open_texts(test: Test) -> Iterator[TextIs | RangeText]:
+def open_strings(test: Predicate) -> Iterator[StringIs | RangeString]:
     """Yield the parts of a test that mean their text alone if the archive holds it as it stands."""
-    if isinstance(test, RangeText) or (isinstance(test, TextIs) and test.mode == "auto"):
+    if isinstance(test, RangeString) or (isinstance(test, StringIs) and test.mode == "auto"):
         yield test
-    elif isinstance(test, (AnyOf, Whole)):
-        for inner in test.tests:
-            yield from open_texts(inner)
+    elif isinstance(test, (AnyOf, WholeValue)):
+        for inner in test.predicates:
+            yield from open_strings(inner)
 
 
-def literals(test: Test) -> Iterator[str]:
+def literals(test: Predicate) -> Iterator[str]:
     """Yield the texts of a test that mean themselves alone if the archive holds them as they stand."""
-    for each in open_texts(test):
+    for each in open_strings(test):
         yield each.text
 
 
-def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str], bool] = lambda text: False) -> Test:
+def settle(
+    test: Predicate, present: Callable[[str], bool], means_more: Callable[[str], bool] = lambda text: False
+) -> Predicate:
     """Turn each text that the archive holds as it stands into one that means itself alone.
 
     Of the others those for which ``means_more`` holds, because they find something by their wider meaning, keep this
@@ -445,32 +447,32 @@ def settle(test: Test, present: Callable[[str], bool], means_more: Callable[[str
 
     Examples
     --------
-    >>> str(settle(TextIs("T2*_GRE"), {"T2*_GRE", "T2_x_GRE"}.__contains__))
+    >>> str(settle(StringIs("T2*_GRE"), {"T2*_GRE", "T2_x_GRE"}.__contains__))
     "== exact 'T2*_GRE'"
     """
-    if isinstance(test, TextIs) and test.mode == "auto":
-        mode: TextMode = "exact" if present(test.text) else "like" if means_more(test.text) else "auto"
+    if isinstance(test, StringIs) and test.mode == "auto":
+        mode: StringMode = "exact" if present(test.text) else "like" if means_more(test.text) else "auto"
         return replace(test, mode=mode)
-    if isinstance(test, RangeText):
-        return TextIs(test.text, "exact") if present(test.text) else test.range if means_more(test.text) else test
-    if isinstance(test, (AnyOf, Whole)):
-        return type(test)(tuple(settle(inner, present, means_more) for inner in test.tests))
+    if isinstance(test, RangeString):
+        return StringIs(test.text, "exact") if present(test.text) else test.range if means_more(test.text) else test
+    if isinstance(test, (AnyOf, WholeValue)):
+        return type(test)(tuple(settle(inner, present, means_more) for inner in test.predicates))
     return test
 
 
-def taken_literally(given: Test, settled: Test) -> Iterator[str]:
+def taken_literally(given: Predicate, settled: Predicate) -> Iterator[str]:
     """Yield the texts that could have meant more than themselves, and were settled to mean themselves alone.
 
     Examples
     --------
-    >>> list(taken_literally(TextIs("T2*_GRE"), TextIs("T2*_GRE", "exact")))
+    >>> list(taken_literally(StringIs("T2*_GRE"), StringIs("T2*_GRE", "exact")))
     ['T2*_GRE']
     """
-    if isinstance(given, (AnyOf, Whole)) and isinstance(settled, (AnyOf, Whole)):
-        for pair in zip(given.tests, settled.tests, strict=True):
+    if isinstance(given, (AnyOf, WholeValue)) and isinstance(settled, (AnyOf, WholeValue)):
+        for pair in zip(given.predicates, settled.predicates, strict=True):
             yield from taken_literally(*pair)
-    elif given != settled and isinstance(settled, TextIs) and settled.mode == "exact":
-        yield from [settled.text] if isinstance(given, RangeText) or has_wildcard(settled.text) else []
+    elif given != settled and isinstance(settled, StringIs) and settled.mode == "exact":
+        yield from [settled.text] if isinstance(given, RangeString) or has_wildcard(settled.text) else []
 
 
 def _name_pattern(text: str) -> str:
@@ -478,21 +480,21 @@ def _name_pattern(text: str) -> str:
     return re.sub("[=?]+", "*", text if has_wildcard(text) else name_forms(text)[0])
 
 
-def wildcard_patterns(test: Test, vr: str) -> tuple[str, ...] | None:
+def wildcard_patterns(test: Predicate, vr: str) -> tuple[str, ...] | None:
     """Give wildcard patterns, compared without regard to case, of which a value matches one wherever the test holds.
 
     A source that can search by wildcards uses them to bring fewer rows; each row is then decided by the test itself.
     ``None`` says that no such patterns exist. An element with several values is one text with backslashes here, and a
     person name may be meant by one of its groups, so each pattern is open at both ends, identifiers aside.
     """
-    if isinstance(test, TextIs):
+    if isinstance(test, StringIs):
         text = test.text
         if test.mode != "exact":
             # A value may have leading zeros where the age that was asked for has none, and the other way round.
             text = {"PN": _name_pattern, "AS": age_form}.get(vr, str)(text)
         return (text if vr == "UI" and test.mode != "like" and not has_wildcard(text) else f"*{text}*",)
     if isinstance(test, AnyOf):
-        inner = [wildcard_patterns(each, vr) for each in test.tests]
+        inner = [wildcard_patterns(each, vr) for each in test.predicates]
         if any(each is None for each in inner):
             return None
         return tuple(dict.fromkeys(pattern for each in inner for pattern in each or ()))

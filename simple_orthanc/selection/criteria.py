@@ -24,22 +24,22 @@ from simple_orthanc.dicom.values import Comparable, comparable
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import (
     AnyOf,
-    Attached,
     Between,
-    Compare,
+    Comparison,
     Condition,
     Field,
-    Leaf,
+    IsMissing,
     Matches,
-    Missing,
     Not,
     Operator,
-    RangeText,
-    Test,
-    TextIs,
-    TextMode,
+    Predicate,
+    RangeString,
+    Relation,
+    ServerField,
+    StringIs,
+    StringMode,
     Where,
-    Whole,
+    WholeValue,
     has_wildcard,
     is_identifier,
 )
@@ -124,7 +124,7 @@ class TagField:
 
     def between(self, low: Any, high: Any) -> Condition:
         """Hold where a value lies from ``low`` to ``high``, both included; an end that is None is open."""
-        return Leaf(self._field, _range(self._field, low, high))
+        return Comparison(self._field, _range(self._field, low, high))
 
     def isin(self, values: Iterable[Any]) -> Condition:
         """Hold where a value is one of several; each is meant as in ``==``."""
@@ -134,20 +134,20 @@ class TagField:
 
     def matches(self, pattern: str | re.Pattern[str]) -> Condition:
         """Hold where a regular expression is found in a value."""
-        return Leaf(self._field, Matches(_compiled(pattern)))
+        return Comparison(self._field, Matches(_compiled(pattern)))
 
     def is_missing(self) -> Condition:
         """Hold where the element is not there, or is empty; of a single number also where it is none."""
-        return Leaf(self._field, _missing(self._field))
+        return Comparison(self._field, _missing(self._field))
 
     def where(self, function: Callable[[Any], Any]) -> Condition:
         """Hold where a function is true for a value, given as a number, date, time since midnight or text."""
         if not callable(function):
             raise SelectionError(f'where takes a function: tag("{self._field}").where(lambda value: value > 3).')
-        return Leaf(self._field, Where(function))
+        return Comparison(self._field, Where(function))
 
     def _ordered(self, operator: Operator, value: Any) -> Condition:
-        return Leaf(self._field, Compare(operator, _operand(self._field, value)))
+        return Comparison(self._field, Relation(operator, _operand(self._field, value)))
 
     def __repr__(self) -> str:
         return f'tag("{self._field}")' if isinstance(self._field, Tag) else str(self._field)
@@ -203,7 +203,7 @@ def label(name: str) -> Condition:
     >>> label("reviewed")
     label('reviewed') is set
     """
-    return Leaf(Attached("label", _text_or_raise(name, "label")), _IsSet())
+    return Comparison(ServerField("label", _text_or_raise(name, "label")), _IsSet())
 
 
 def metadata(name: str) -> TagField:
@@ -214,7 +214,7 @@ def metadata(name: str) -> TagField:
     >>> metadata("RemoteAET") == "SCANNER"
     metadata('RemoteAET') == 'SCANNER'
     """
-    return TagField(Attached("metadata", _text_or_raise(name, "metadata")))
+    return TagField(ServerField("metadata", _text_or_raise(name, "metadata")))
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def condition_for(field: Field, value: Any) -> Condition:
             f"{field} is a sequence and has no value of its own: name a tag in it, "
             f'as in tag("{field}[0].CodeMeaning") == ...'
         )
-    return Leaf(field, _test(field, value))
+    return Comparison(field, _test(field, value))
 
 
 def _is_table(value: Any) -> bool:
@@ -268,7 +268,7 @@ def _without_pydicom(field: Field, value: Any) -> Any:
     return value
 
 
-def _test(field: Field, value: Any) -> Test:
+def _test(field: Field, value: Any) -> Predicate:
     value = _without_pydicom(field, value)
     if _is_missing(value):
         return _missing(field)
@@ -285,9 +285,9 @@ def _test(field: Field, value: Any) -> Test:
     return _single(field, value)
 
 
-def _missing(field: Field) -> Missing:
+def _missing(field: Field) -> IsMissing:
     # Lists and tables show a number that cannot be read as missing, so it is found as that.
-    return Missing(isinstance(field, Tag) and field.vr in NUMBER_VRS and not field.is_multiple)
+    return IsMissing(isinstance(field, Tag) and field.vr in NUMBER_VRS and not field.is_multiple)
 
 
 def literal_where_unreadable(field: Tag, value: Any, stands: Callable[[str], bool]) -> Any:
@@ -343,13 +343,13 @@ def _is_vector(value: Any) -> bool:
     )
 
 
-def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
+def _tuple(field: Field, value: tuple[Any, ...]) -> Predicate:
     vr = field.vr
     # A tag that may have one value in each of several items is given as a range if an end is open.
     open_range = len(value) == 2 and any(_is_missing(end) for end in value) and not all(map(_is_missing, value))
     per_item = isinstance(field, Tag) and field.is_multiple and not field.is_list
     if isinstance(field, Tag) and field.is_multiple and not (per_item and open_range):
-        return Whole(tuple(_whole_part(field, part) for part in value))
+        return WholeValue(tuple(_whole_part(field, part) for part in value))
     if vr in NUMBER_VRS or vr in DATE_VRS or vr == "AS":
         if len(value) != 2:
             raise SelectionError(
@@ -362,11 +362,11 @@ def _tuple(field: Field, value: tuple[Any, ...]) -> Test:
     )
 
 
-def _whole_part(field: Field, part: Any) -> Test:
+def _whole_part(field: Field, part: Any) -> Predicate:
     part = _without_pydicom(field, part)
     if isinstance(part, str):
         if not part.strip(PADDING):
-            return Missing()
+            return IsMissing()
         return _text_test(field, part) if field.vr not in NUMBER_VRS else _single(field, part)
     return _test(field, part)
 
@@ -376,15 +376,15 @@ def _range(field: Field, low: Any, high: Any) -> Between:
     if ends == [None, None]:
         raise SelectionError(f"{field}=({low!r}, {high!r}): a range needs at least one end.")
     bottom, top = ends
-    if bottom is not None and top is not None and Compare(">", top).accepts(bottom):
+    if bottom is not None and top is not None and Relation(">", top).accepts(bottom):
         raise SelectionError(
             f"{field}=({low!r}, {high!r}): the range is empty, since its low end lies above its high end."
         )
     return Between(bottom, top)
 
 
-def _text_test(field: Field, value: str | Exact | Like) -> Test:
-    mode: TextMode = "exact" if isinstance(value, Exact) else "like" if isinstance(value, Like) else "auto"
+def _text_test(field: Field, value: str | Exact | Like) -> Predicate:
+    mode: StringMode = "exact" if isinstance(value, Exact) else "like" if isinstance(value, Like) else "auto"
     text = value.strip(" \0") if isinstance(value, str) else value.text
     vr = field.vr
     if vr in BINARY_VRS and vr != "UN":
@@ -393,36 +393,36 @@ def _text_test(field: Field, value: str | Exact | Like) -> Test:
     if mode == "auto" and vr in NUMBER_VRS | DATE_VRS and not (has_wildcard(text) and vr in DATE_VRS):
         return _typed_text(field, text)
     if mode == "exact" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
-        return Whole(tuple(TextIs(part, mode, cased) for part in text.split("\\")))
+        return WholeValue(tuple(StringIs(part, mode, cased) for part in text.split("\\")))
     if mode == "auto" and "\\" in text and vr not in ("LT", "ST", "UT", "UR"):
-        return Whole(tuple(_whole_part(field, part) for part in text.split("\\")))
-    return TextIs(text, mode, cased)
+        return WholeValue(tuple(_whole_part(field, part) for part in text.split("\\")))
+    return StringIs(text, mode, cased)
 
 
-def _typed_text(field: Field, text: str) -> Test:
+def _typed_text(field: Field, text: str) -> Predicate:
     """Read a text given for a number, a date or a time: a value, or a range in DICOM's own words."""
     vr = field.vr
     if "\\" in text:
-        return Whole(tuple(_whole_part(field, part) for part in text.split("\\")))
+        return WholeValue(tuple(_whole_part(field, part) for part in text.split("\\")))
     found = comparable(text, vr)
     if found is not None:
-        return Compare("==", found)
+        return Relation("==", found)
     if vr in DATE_VRS and (ends := _RANGE_TEXT.match(text)):
-        return RangeText(text, _range(field, ends[1] or None, ends[2] or None))
+        return RangeString(text, _range(field, ends[1] or None, ends[2] or None))
     raise SelectionError(_malformed(field, text))
 
 
-def _single(field: Field, value: Any) -> Test:
+def _single(field: Field, value: Any) -> Predicate:
     vr = field.vr
     if vr in NUMBER_VRS | DATE_VRS | {"AS"}:
-        return Compare("==", _operand(field, value))
+        return Relation("==", _operand(field, value))
     if _is_number(value):
         if vr == "UN":
-            return Compare("==", _operand(field, value))
+            return Relation("==", _operand(field, value))
         # A number that is none says so in one of these ways.
         with suppress(ValueError, OverflowError):
             if value == int(value):
-                return TextIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
+                return StringIs(str(int(value)), "auto", isinstance(field, Tag) and is_identifier(field))
     raise SelectionError(
         f"{field} is text ({vr}), and {value!r} is a {type(value).__name__}: give a text or a list of texts."
     )
@@ -435,12 +435,12 @@ def _is_number(value: Any) -> bool:
 def _operand(field: Field, value: Any) -> Comparable:
     """Turn a value into what the tag's own values compare with."""
     vr = field.vr
-    if vr not in NUMBER_VRS | DATE_VRS | {"AS", "UN"} and not isinstance(field, Attached):
+    if vr not in NUMBER_VRS | DATE_VRS | {"AS", "UN"} and not isinstance(field, ServerField):
         raise SelectionError(
             f"{field} is text ({vr}) and has no order, so {value!r} cannot bound it: "
             "use == with wildcards, isin([...]) or matches(...)."
         )
-    if isinstance(field, Attached):
+    if isinstance(field, ServerField):
         vr = "DS"
     found = _convert(vr, value)
     if found is None:

@@ -47,7 +47,7 @@ class Index:
         self._rows: dict[Level, dict[str, Row]] = {level: {} for level in ROW_LEVELS}
         self._complete: set[Level] = set()
         self._columns: dict[str, dict[str, Value]] = {}
-        self._sure: set[str] = set()
+        self._verified: set[str] = set()
         # Key of instance to key of series, as the rows of series have it; None: to be made anew from these.
         self._owners: dict[str, str] | None = None
         self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
@@ -97,7 +97,7 @@ class Index:
             return fresh
         for level in ("study", "series"):
             fresh._rows[level] = dict(self._rows[level])
-        fresh._complete, fresh._sure = set(self._complete), set(self._sure)
+        fresh._complete, fresh._verified = set(self._complete), set(self._verified)
         if changes.added:
             fresh._include(sorted(changes.added))
         else:
@@ -111,7 +111,7 @@ class Index:
             rows = list(self._ask().rows(level, keys))
             self._rows[level].update((row.key, row) for row in rows)
             self._owners = None
-            self._sure.difference_update(row.key for row in rows)
+            self._verified.difference_update(row.key for row in rows)
             keys = list(dict.fromkeys(row.parent for row in rows))
             level = LEVELS[depth(level) - 1]
 
@@ -123,10 +123,10 @@ class Index:
             self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         """Give the objects that carry a label, or the values of an entry of metadata, at each level."""
         if (kind, name) not in self._attached:
-            self._attached[kind, name] = self._ask().attached(kind, name)
+            self._attached[kind, name] = self._ask().server_field(kind, name)
         return self._attached[kind, name]
 
     def row(self, level: Level, key: str) -> Row:
@@ -159,7 +159,7 @@ class Index:
             rows = {row.key: row for row in self._ask().listing(level)}
             self._rows[level] = rows
             self._owners = None if level == "series" else self._owners
-            self._sure.difference_update(rows)
+            self._verified.difference_update(rows)
             self._complete.add(level)
         return list(self._rows[level])
 
@@ -249,25 +249,27 @@ class Index:
         owners = self.up(level, keys, home)
         self.load(home, owners)
         if home == "series" and tag.vr in TEXT_VRS:
-            self._dispel_doubt(owners)
+            self._verify_strings(owners)
         rows = self._rows[home]
-        unanswered = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unanswered]
+        unanswered = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unresolved_tags]
         if unanswered:
-            rows.update((row.key, row) for row in self._ask().read_again(home, unanswered))
+            rows.update((row.key, row) for row in self._ask().reload_from_files(home, unanswered))
         return [rows[key].values.get(tag.name) for key in owners]
 
-    def _dispel_doubt(self, series: Sequence[str]) -> None:
+    def _verify_strings(self, series: Sequence[str]) -> None:
         """Read the series anew of which their studies say that the source may hold their texts wrongly."""
-        unsure = [key for key in dict.fromkeys(series) if key not in self._sure]
-        if not unsure:
+        unverified = [key for key in dict.fromkeys(series) if key not in self._verified]
+        if not unverified:
             return
-        studies = self.up("series", unsure, "study")
+        studies = self.up("series", unverified, "study")
         self.load("study", studies)
-        pairs = zip(unsure, studies, strict=True)
-        doubtful = [self._rows["series"][key] for key, study in pairs if self._rows["study"][study].casts_doubt]
+        pairs = zip(unverified, studies, strict=True)
+        doubtful = [
+            self._rows["series"][key] for key, study in pairs if self._rows["study"][study].has_unreliable_strings
+        ]
         if doubtful:
-            self._rows["series"].update((row.key, row) for row in self._ask().read_again("series", doubtful))
-        self._sure.update(unsure)
+            self._rows["series"].update((row.key, row) for row in self._ask().reload_from_files("series", doubtful))
+        self._verified.update(unverified)
 
     def read_files(self, tags: Sequence[Tag], keys: Sequence[str]) -> None:
         """Read several tags from the files of instances in one pass."""

@@ -12,17 +12,17 @@ from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.selection.conditions import (
-    Attached,
+    Comparison,
     Condition,
-    Leaf,
     Mask,
     Not,
-    RangeText,
-    TextIs,
+    RangeString,
+    ServerField,
+    StringIs,
     has_wildcard,
     is_identifier,
     literals,
-    open_texts,
+    open_strings,
     parts_of,
     settle,
     taken_literally,
@@ -142,7 +142,7 @@ class Selection:
     def _meanings(self) -> _Meanings:
         meanings = _Meanings()
         for criterion in self.criteria:
-            for given, settled in zip(criterion.condition.leaves(), criterion.settled.leaves(), strict=True):
+            for given, settled in zip(criterion.condition.comparisons(), criterion.settled.comparisons(), strict=True):
                 meanings.add(given, settled)
         return meanings
 
@@ -185,7 +185,9 @@ class Selection:
                 level = self.level
             keys = self.at(index, level)
             how = "here, from the index"
-        if any(isinstance(leaf.field, Tag) and index.source.indexed(leaf.field) is None for leaf in condition.leaves()):
+        if any(
+            isinstance(leaf.field, Tag) and index.source.indexed(leaf.field) is None for leaf in condition.comparisons()
+        ):
             how = f"here, in {len(keys):,} files"
         condition = _settled(index, condition, level, keys, meanings, whole=self.level is None)
         mask = condition.mask(lambda leaf: _leaf_mask(index, leaf, level, keys))
@@ -198,12 +200,12 @@ class _Meanings:
 
     def __init__(self) -> None:
         # A list, since a leaf may hold a function of the user's that cannot be a key.
-        self._found: list[tuple[Leaf, Leaf]] = []
+        self._found: list[tuple[Comparison, Comparison]] = []
 
-    def of(self, leaf: Leaf) -> Leaf:
+    def of(self, leaf: Comparison) -> Comparison:
         return next((settled for given, settled in self._found if given == leaf), leaf)
 
-    def add(self, leaf: Leaf, settled: Leaf) -> None:
+    def add(self, leaf: Comparison, settled: Comparison) -> None:
         if settled != leaf:
             self._found = [(leaf, settled), *(pair for pair in self._found if pair[0] != leaf)]
 
@@ -234,8 +236,8 @@ class _Work:
         return narrowed
 
     def step(self, criterion: Criterion) -> Step:
-        pairs = zip(criterion.condition.leaves(), criterion.settled.leaves(), strict=True)
-        texts = [repr(text) for given, settled in pairs for text in taken_literally(given.test, settled.test)]
+        pairs = zip(criterion.condition.comparisons(), criterion.settled.comparisons(), strict=True)
+        texts = [repr(text) for given, settled in pairs for text in taken_literally(given.predicate, settled.predicate)]
         decided = list(dict.fromkeys(self._decided))
         if texts:
             decided.append(f"{', '.join(dict.fromkeys(texts))} stands in the archive, so it alone is meant")
@@ -251,35 +253,35 @@ def _ordered_parts(index: Index, condition: Condition) -> list[tuple[int, Condit
 def _level(index: Index, condition: Condition) -> Level:
     """Say at which level a condition is decided: the deepest that one of its fields needs."""
     levels: list[Level] = ["study"]
-    for leaf in condition.leaves():
+    for leaf in condition.comparisons():
         if isinstance(leaf.field, Tag):
             levels.append(index.source.indexed(leaf.field) or "instance")
         else:
-            found = index.attached(leaf.field.kind, leaf.field.name)
+            found = index.server_field(leaf.field.kind, leaf.field.name)
             levels.extend(level for level, column in found.items() if column)
     return deepest(*levels)
 
 
 def _candidates(index: Index, condition: Condition, level: Level) -> list[str] | None:
     """Ask the source for rows that may satisfy a condition; None: it cannot know."""
-    if not isinstance(condition, Leaf) or not isinstance(condition.field, Tag):
+    if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
         return None
     if not index.source.searchable(condition.field):
         return None
-    patterns = wildcard_patterns(condition.test, condition.field.vr)
+    patterns = wildcard_patterns(condition.predicate, condition.field.vr)
     return None if patterns is None else index.search(level, condition.field, patterns)
 
 
-def _leaf_mask(index: Index, leaf: Leaf, level: Level, keys: Sequence[str]) -> Mask:
-    if isinstance(leaf.field, Attached):
+def _leaf_mask(index: Index, leaf: Comparison, level: Level, keys: Sequence[str]) -> Mask:
+    if isinstance(leaf.field, ServerField):
         return _attached_mask(index, leaf, level, keys)
     return [leaf.holds(value) for value in index.column(leaf.field, level, keys)]
 
 
-def _attached_mask(index: Index, leaf: Leaf, level: Level, keys: Sequence[str]) -> Mask:
+def _attached_mask(index: Index, leaf: Comparison, level: Level, keys: Sequence[str]) -> Mask:
     """Decide on labels and metadata: an object has what any of its parents has."""
-    assert isinstance(leaf.field, Attached)
-    found = index.attached(leaf.field.kind, leaf.field.name)
+    assert isinstance(leaf.field, ServerField)
+    found = index.server_field(leaf.field.kind, leaf.field.name)
     values: list[Value] = [None] * len(keys)
     for above, column in found.items():
         if column:
@@ -293,11 +295,11 @@ def _settled(
 ) -> Condition:
     """Let texts that the archive holds as they stand mean themselves alone."""
 
-    def change(leaf: Leaf) -> Leaf:
+    def change(leaf: Comparison) -> Comparison:
         known = meanings.of(leaf)
-        if not isinstance(known.field, Tag) or not any(literals(known.test)):
+        if not isinstance(known.field, Tag) or not any(literals(known.predicate)):
             return known
-        settled = Leaf(known.field, settle(known.test, *_presence(index, known, level, keys, whole=whole)))
+        settled = Comparison(known.field, settle(known.predicate, *_presence(index, known, level, keys, whole=whole)))
         meanings.add(leaf, settled)
         return settled
 
@@ -305,23 +307,23 @@ def _settled(
 
 
 def _presence(
-    index: Index, leaf: Leaf, level: Level, keys: Sequence[str], *, whole: bool
+    index: Index, leaf: Comparison, level: Level, keys: Sequence[str], *, whole: bool
 ) -> tuple[Callable[[str], bool], Callable[[str], bool]]:
     """Give two questions about a text: does it stand in the archive as it is, and does it find more than itself?"""
     assert isinstance(leaf.field, Tag)
     tag, cased = leaf.field, is_identifier(leaf.field)
-    asked = {each.text: each for each in open_texts(leaf.test)}
+    asked = {each.text: each for each in open_strings(leaf.predicate)}
     here = {part for value in index.column(tag, level, keys) for part in value or () if isinstance(part, str)}
 
     @cache
     def forms(wild: bool) -> frozenset[str]:
-        test = TextIs("*" if wild else "", "like", cased)
+        test = StringIs("*" if wild else "", "like", cased)
         return frozenset(form for part in here for form in test.forms(part, tag.vr))
 
     @cache
     def means_more(text: str) -> bool:
         test = asked[text]
-        if isinstance(test, RangeText):
+        if isinstance(test, RangeString):
             return any(test.range.holds((part,), tag.vr) for part in here)
         return test.finds(forms(has_wildcard(text)), tag.vr)
 

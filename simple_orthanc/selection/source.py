@@ -30,24 +30,24 @@ class Row:
         The source did not say with the row what lies below it; `Source.below` finds that out.
     values : dict
         Name of tag to value, for the tags that the source indexes at this level; a missing one has no entry.
-    casts_doubt : bool
-        Of a study: texts in the rows of its series may be wrong, and `Source.read_again` gives them right.
+    has_unreliable_strings : bool
+        Of a study: texts in the rows of its series may be wrong, and `Source.reload_from_files` gives them right.
     unanswered : frozenset of str
         Names of indexed tags that have no value here, and of which it is not known whether the source has answered
-        for them at all; `Source.read_again` finds out.
+        for them at all; `Source.reload_from_files` finds out.
     """
 
     key: str
     parent: str
     children: tuple[str, ...] = ()
     values: dict[str, Value] = field(default_factory=dict)
-    casts_doubt: bool = False
+    has_unreliable_strings: bool = False
     has_unknown_children: bool = False
-    unanswered: frozenset[str] = frozenset()
+    unresolved_tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Found:
+class IdentifierMatch:
     """One meaning of an identifier: the tag that holds it, and the object it names."""
 
     tag: str
@@ -131,7 +131,7 @@ class Source(Protocol):
     def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
         """Give the rows with these keys."""
 
-    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
         """Give rows anew, with all texts from a file of each.
 
         Asked of series of a study that casts doubt, and of rows with tags unanswered.
@@ -145,10 +145,10 @@ class Source(Protocol):
         ``keys`` narrows to these instances; a source that can only read whole series gives more.
         """
 
-    def resolve(self, text: str) -> Sequence[Found]:
+    def resolve(self, text: str) -> Sequence[IdentifierMatch]:
         """Find what an identifier names: a UID, AccessionNumber, PatientID or the source's own key."""
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         """Give the objects that carry a label, or the values of an entry of metadata."""
 
     def header(self, key: str) -> Dataset:

@@ -29,11 +29,11 @@ from simple_orthanc.errors import (
     stacklevel,
 )
 from simple_orthanc.selection import tables, verification
-from simple_orthanc.selection.conditions import Both, Condition, Leaf, Not, TextIs
+from simple_orthanc.selection.conditions import And, Comparison, Condition, Not, StringIs
 from simple_orthanc.selection.criteria import condition_for, literal_where_unreadable
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Criterion, Selection, Step
-from simple_orthanc.selection.source import Found, Source
+from simple_orthanc.selection.source import IdentifierMatch, Source
 from simple_orthanc.selection.tables import Columns, Varying
 from simple_orthanc.session import display
 from simple_orthanc.session.downloads import file_paths, target_folder
@@ -127,7 +127,7 @@ class Session:
             return self
         joined = criteria[0].condition
         for criterion in criteria[1:]:
-            joined = Both(joined, criterion.condition)
+            joined = And(joined, criterion.condition)
         names = {criterion.tag for criterion in criteria}
         name = names.pop() if len(names) == 1 else ""
         return self._narrow([Criterion(Not(joined), name, Not(joined))])
@@ -215,7 +215,7 @@ class Session:
         for name, criteria in by_tag.items():
             joined: Condition = criteria[0].condition
             for criterion in criteria[1:]:
-                joined = Both(joined, criterion.condition)
+                joined = And(joined, criterion.condition)
             result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
         if spanning:
             result["conditions"] = spanning
@@ -306,8 +306,8 @@ class Session:
             if isinstance(condition, str):
                 texts.append(condition)
             elif isinstance(condition, Condition):
-                fields = {str(leaf.field) for leaf in condition.leaves() if isinstance(leaf.field, Tag)}
-                own = all(isinstance(leaf.field, Tag) for leaf in condition.leaves()) and len(fields) == 1
+                fields = {str(leaf.field) for leaf in condition.comparisons() if isinstance(leaf.field, Tag)}
+                own = all(isinstance(leaf.field, Tag) for leaf in condition.comparisons()) and len(fields) == 1
                 criteria.append(Criterion(condition, fields.pop() if own else "", condition))
             else:
                 raise SelectionError(
@@ -341,9 +341,9 @@ class Session:
         if pydicom.datadict.tag_for_keyword(found[0].tag) is None:
             return self._identified(found[0])
         tag = parse_tag(found[0].tag)
-        return [Criterion(Leaf(tag, TextIs(text.strip(), "exact", True)), tag.name, text.strip())]
+        return [Criterion(Comparison(tag, StringIs(text.strip(), "exact", True)), tag.name, text.strip())]
 
-    def _identified(self, found: Found) -> list[Criterion]:
+    def _identified(self, found: IdentifierMatch) -> list[Criterion]:
         """Say in DICOM tags which object a source's own identifier names."""
         level: Level = "study" if found.level == "patient" else found.level
         keys = [found.key]
@@ -923,7 +923,7 @@ class Session:
 
 
 def _exactly(tag: Tag, text: str | None) -> Condition:
-    return condition_for(tag, None) if text is None else Leaf(tag, TextIs(text, "exact", True))
+    return condition_for(tag, None) if text is None else Comparison(tag, StringIs(text, "exact", True))
 
 
 def _whole_number(value: Any) -> int | None:

@@ -21,7 +21,7 @@ from pydicom.valuerep import PersonName
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import SelectionError, UnknownTagError
-from simple_orthanc.selection.conditions import Condition, Leaf, Not, settle
+from simple_orthanc.selection.conditions import Comparison, Condition, Not, settle
 from simple_orthanc.selection.criteria import TagField, condition_for, exact, label, like, metadata, tag
 
 
@@ -31,7 +31,7 @@ def given_for(name: str, value: Any) -> Condition:
 
 def holds(condition: Condition, text: str | None) -> bool:
     """Say whether a condition on one tag holds for an element written so; None: it is missing."""
-    leaf = next(iter(condition.leaves()))
+    leaf = next(iter(condition.comparisons()))
     value: Value = None if text is None else from_text(text, leaf.field.vr)
     return condition.mask(lambda each: [each.holds(value)])[0]
 
@@ -355,7 +355,7 @@ def test_any_text_of_the_archive_can_be_given(text: str, vr: str) -> None:
     if value is None:
         return
     condition = given_for(name, "\\".join(map(str, value)))
-    settled = condition.map(lambda leaf: Leaf(leaf.field, settle(leaf.test, value.__contains__)))
+    settled = condition.map(lambda leaf: Comparison(leaf.field, settle(leaf.predicate, value.__contains__)))
     assert settled.mask(lambda leaf: [leaf.holds(value)]) == [True]
 
 
@@ -408,4 +408,4 @@ def test_conditions_survive_pickle() -> None:
     condition = (tag("KVP") > 100) & ~(tag("Modality") == ["CT", exact("PT")]) | tag("PatientName").matches("x")
     again = pickle.loads(pickle.dumps(condition))
     assert again == condition
-    assert all(isinstance(leaf, Leaf) for leaf in again.leaves())
+    assert all(isinstance(leaf, Comparison) for leaf in again.comparisons())

@@ -127,7 +127,7 @@ def test_what_is_gone_is_said(listed: bool) -> None:
         lambda index: index.everything("study"),
         lambda index: index.search("study", parse_tag("PatientName"), ["*"]),
         lambda index: index.load("series", ["P0|1.2.0.0|1.2.0.0.0"]),
-        lambda index: index.attached("label", "x"),
+        lambda index: index.server_field("label", "x"),
         lambda index: index.column(parse_tag("KVP"), "instance", ["P0|1.2.0.0|1.2.0.0.0|1.2.0.0.0.0"]),
     ],
 )
@@ -353,8 +353,8 @@ def test_attached_fields_are_asked_for_once() -> None:
     source = MemorySource(archive())
     source.attached_to["label", "x"] = {"study": {"P0|1.2.0.0": ("x",)}}
     index = Index(source)
-    assert index.attached("label", "x") == {"study": {"P0|1.2.0.0": ("x",)}}
-    index.attached("label", "x")
+    assert index.server_field("label", "x") == {"study": {"P0|1.2.0.0": ("x",)}}
+    index.server_field("label", "x")
     assert source.asked.count("attached label x") == 1
 
 

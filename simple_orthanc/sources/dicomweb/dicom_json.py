@@ -15,7 +15,7 @@ from pydicom.datadict import dictionary_VR
 
 from simple_orthanc.dicom.tags import BINARY_VRS, NUMBER_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
-from simple_orthanc.sources.texts import is_decodable, is_mangled
+from simple_orthanc.sources.charset_check import is_decodable, is_mangled
 
 _CHARACTER_SET = parse_tag("SpecificCharacterSet")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")

@@ -8,7 +8,7 @@ What such a server is trusted with, and why
 - Several UIDs in one filter are asked for once; whatever did not come is asked for by itself.
 - A tag that a search has given for any object of a level is one that the server searches. One that never came may be
   missing everywhere, or be withheld: such tags stay unanswered in their rows, and files are looked at once somebody
-  asks (`DicomWebSource.read_again`).
+  asks (`DicomWebSource.reload_from_files`).
 - Orthanc's plugin 1.7 writes the texts of searches in the server's DefaultEncoding (Latin-1), and says so; letters that
   it cannot write are lost without a trace. Such texts count as unanswered too, but for plain identifiers.
 - Orthanc answers for an image's ImageOrientationPatient with that of the series' first image, so it is never searched.
@@ -56,10 +56,10 @@ from simple_orthanc.errors import (
 from simple_orthanc.files.fast_headers import PIXELS, Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import quiet
-from simple_orthanc.selection.source import Changes, Found, Revision, Row, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.sources.charset_check import shows_undecoded_strings
 from simple_orthanc.sources.dicomweb.dicom_json import holds, needs_file, number_of, read_json, text_of
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF
-from simple_orthanc.sources.texts import casts_doubt
 from simple_orthanc.transport import Transport
 
 # How many UIDs one filter lists: a URL of 4,000 characters is taken everywhere.
@@ -463,7 +463,7 @@ class DicomWebSource:
             if not is_searched:
                 # A server may be told to keep less in metadata, and these say nothing of what its searches give.
                 unsure.update(tag.name for tag in BY_NUMBER[level].values() if tag.name not in values)
-            doubt = level == "study" and casts_doubt(values)
+            doubt = level == "study" and shows_undecoded_strings(values)
             if doubt or self._has_lost_letters(answer):
                 unsure.update(text for text in _TEXTS[level] if not _is_plain_identifier(text, values))
             if unsure:
@@ -485,7 +485,7 @@ class DicomWebSource:
             never_given = frozenset(tag.name for tag in BY_NUMBER[level].values()) - self._given[level]
         if never_given:
             for row in rows:
-                row.unanswered |= never_given
+                row.unresolved_tags |= never_given
         return rows
 
     def _has_lost_letters(self, answer: Mapping[str, Any]) -> bool:
@@ -551,21 +551,21 @@ class DicomWebSource:
             stacklevel=stacklevel(),
         )
 
-    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
         given, unsure = self._given[level], self._unsure[level]
         lacking = []
         for row in rows:
-            if row.unanswered and row.unanswered <= given and row.key not in unsure:
-                yield replace(row, unanswered=frozenset())
+            if row.unresolved_tags and row.unresolved_tags <= given and row.key not in unsure:
+                yield replace(row, unresolved_tags=frozenset())
             else:
                 lacking.append(row)
         # Rows of which nothing is unsure may lack tags that are nowhere.
-        absent = [row for row in lacking if row.key not in unsure and row.unanswered.isdisjoint(_NEVER_SEARCHED)]
+        absent = [row for row in lacking if row.key not in unsure and row.unresolved_tags.isdisjoint(_NEVER_SEARCHED)]
         if len(absent) > _SAMPLE:
             chosen = [absent[place * len(absent) // _SAMPLE] for place in range(_SAMPLE)]
             read = self._read_rows(level, chosen)
-            if all(row.unanswered.isdisjoint(now.values) for row, now in zip(chosen, read, strict=True)):
-                yield from (replace(row, unanswered=frozenset()) for row in absent)
+            if all(row.unresolved_tags.isdisjoint(now.values) for row, now in zip(chosen, read, strict=True)):
+                yield from (replace(row, unresolved_tags=frozenset()) for row in absent)
                 settled = {row.key for row in absent}
                 lacking = [row for row in lacking if row.key not in settled]
         yield from self._read_rows(level, lacking)
@@ -718,7 +718,7 @@ class DicomWebSource:
 
     # Identifiers and files
 
-    def resolve(self, text: str) -> list[Found]:
+    def resolve(self, text: str) -> list[IdentifierMatch]:
         if "/" in text:
             found = self._resolve_key(text)
             if found:
@@ -728,23 +728,23 @@ class DicomWebSource:
         if not _UID.match(text):
             questions = questions[-2:]
 
-        def ask(question: tuple[Level, str]) -> list[Found]:
+        def ask(question: tuple[Level, str]) -> list[IdentifierMatch]:
             level, name = question
             rows = [row for row in self.search(level, parse_tag(name), (text,)) if row.values.get(name) == (text,)]
             if name == "PatientID":
-                return [Found(name, "patient", row.parent) for row in rows]
-            return [Found(name, level, row.key) for row in rows]
+                return [IdentifierMatch(name, "patient", row.parent) for row in rows]
+            return [IdentifierMatch(name, level, row.key) for row in rows]
 
         return list(dict.fromkeys(found for each in map_ordered(ask, questions) for found in each))
 
-    def _resolve_key(self, text: str) -> list[Found]:
+    def _resolve_key(self, text: str) -> list[IdentifierMatch]:
         key = Key.parse(text)
         level = LEVELS[sum(map(bool, key[1:]))]
         if level == "patient" or str(key) != text:
             return []
-        return [Found("DICOMweb key", level, row.key) for row in self.rows(level, [text])]
+        return [IdentifierMatch("DICOMweb key", level, row.key) for row in self.rows(level, [text])]
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         raise UnsupportedError(
             f"{kind}({name!r}): DICOMweb knows no {'labels' if kind == 'label' else 'metadata of a server'}. Where "
             f"{self.description} is an Orthanc, open its own address with Orthanc(...)."
@@ -850,7 +850,7 @@ class DicomWebSource:
 
 def _answered(row: Row, found: Mapping[str, Value]) -> Row:
     values = {name: value for name, value in found.items() if value is not None}
-    return replace(row, values={**row.values, **values}, unanswered=frozenset())
+    return replace(row, values={**row.values, **values}, unresolved_tags=frozenset())
 
 
 def _first_of_each(level: Level, metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
-from simple_orthanc.selection.source import Found, Row
+from simple_orthanc.selection.source import IdentifierMatch, Row
 from simple_orthanc.sources.index_tags import BY_NUMBER
 
 Status: TypeAlias = Literal[
@@ -233,16 +233,18 @@ class Catalogue:
             if group is not None:
                 yield Row(key, group.parent, tuple(group.children), read_written(group.text, level))
 
-    def resolve(self, text: str) -> list[Found]:
+    def resolve(self, text: str) -> list[IdentifierMatch]:
         """Find what an identifier names."""
         levels: tuple[Level, ...] = ("patient", "study", "series", "instance")
-        found = [Found("Orthanc id", level, text) for level in levels if text in self.keys(level)]
+        found = [IdentifierMatch("Orthanc id", level, text) for level in levels if text in self.keys(level)]
         for depth, (name, level) in enumerate(_LEVEL_OF_IDENTIFIER.items()):
             chains = {item.chain[: depth + 1] for item in self.instances.values() if item.chain}
-            found.extend(Found(name, level, identifier(chain)) for chain in sorted(chains) if chain[depth] == text)
+            found.extend(
+                IdentifierMatch(name, level, identifier(chain)) for chain in sorted(chains) if chain[depth] == text
+            )
         for row in self.rows("study", self.keys("study")):
             if row.values.get("AccessionNumber") == (text,):
-                found.append(Found("AccessionNumber", "study", row.key))
+                found.append(IdentifierMatch("AccessionNumber", "study", row.key))
         return found
 
 

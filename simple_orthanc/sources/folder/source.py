@@ -36,7 +36,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, quiet, read_tags
-from simple_orthanc.selection.source import Changes, Found, Revision, Row
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
@@ -224,7 +224,7 @@ class FolderSource:
     def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
         return self.catalogue.rows(level, keys)
 
-    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
         # No row casts doubt: all texts are read from the files.
         return rows
 
@@ -244,10 +244,10 @@ class FolderSource:
         with self.files.reading(item) as stream:
             return read_tags(stream, item.size, tags)
 
-    def resolve(self, text: str) -> Sequence[Found]:
+    def resolve(self, text: str) -> Sequence[IdentifierMatch]:
         return self.catalogue.resolve(text)
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         raise UnsupportedError(
             f"{kind}({name!r}): labels and metadata are what an Orthanc server attaches to its objects; the files in "
             f"{self._given} have none."

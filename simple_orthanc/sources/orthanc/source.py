@@ -13,7 +13,7 @@ What the server is trusted with, and why
   last only if it is empty or smaller than a page this server has already given. Before Orthanc 1.12.5 pages are taken
   from what the limit has left over, so there a listing takes the place of a find that may have been cut.
 - Orthanc cannot decode every combination of character sets: what may be mangled is read again from a DICOM file. See
-  `simple_orthanc.sources.texts`.
+  `simple_orthanc.sources.charset_check`.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.rest import Rest
-from simple_orthanc.selection.source import Changes, Found, Revision, Row, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.sources.charset_check import CHARACTER_SET, is_decodable, is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.orthanc.changes import count_all, read_changes, read_last
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
-from simple_orthanc.sources.texts import CHARACTER_SET, casts_doubt, is_decodable, is_mangled
 from simple_orthanc.transport import Transport
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
@@ -325,17 +325,17 @@ class OrthancSource:
                 if value is not None:
                     values[tag.name] = value
             children = tuple(answer.get(_CHILDREN.get(level, ""), ()))
-            doubt = level == "study" and casts_doubt(values)
+            doubt = level == "study" and shows_undecoded_strings(values)
             row = Row(answer["ID"], answer.get(_PARENT[level], ""), children, values, doubt)
             if mangled or doubt:
                 doubtful.append(row)
             rows.append(row)
         if not doubtful:
             return rows
-        corrected = {row.key: row for row in self.read_again(level, doubtful)}
+        corrected = {row.key: row for row in self.reload_from_files(level, doubtful)}
         return [corrected.get(row.key, row) for row in rows]
 
-    def read_again(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
         yield from map_ordered(partial(self._from_file, level), rows, total=len(rows), label="reading headers")
 
     def _from_file(self, level: Level, row: Row) -> Row:
@@ -445,30 +445,30 @@ class OrthancSource:
                 for tag in tags:
                     columns[tag.name][key] = read_value(header, tag)
 
-    def resolve(self, text: str) -> list[Found]:
-        found: list[Found] = []
+    def resolve(self, text: str) -> list[IdentifierMatch]:
+        found: list[IdentifierMatch] = []
         if _ORTHANC_ID.match(text):
             for level, route in ROUTE.items():
                 try:
                     self.transport.json("GET", f"/{route}/{text}")
                 except NotFoundError:
                     continue
-                found.append(Found("Orthanc id", level, text))
+                found.append(IdentifierMatch("Orthanc id", level, text))
         if "*" in text or "?" in text:
             # The lookup refuses wildcards; no UID holds them, and a PatientID may.
             for row in self.search("study", _PATIENT_ID, (text,)):
                 if row.values.get(_PATIENT_ID.name) == (text,):
-                    found.append(Found(_PATIENT_ID.name, "patient", row.parent))
+                    found.append(IdentifierMatch(_PATIENT_ID.name, "patient", row.parent))
         else:
             found += self._looked_up(text)
         # The lookup does not know accession numbers.
         accession = parse_tag("AccessionNumber")
         for row in self.search("study", accession, (text,)):
             if row.values.get(accession.name) == (text,):
-                found.append(Found(accession.name, "study", row.key))
+                found.append(IdentifierMatch(accession.name, "study", row.key))
         return list(dict.fromkeys(found))
 
-    def _looked_up(self, text: str) -> Iterator[Found]:
+    def _looked_up(self, text: str) -> Iterator[IdentifierMatch]:
         try:
             content = text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair stands in no text that was decoded
@@ -481,9 +481,9 @@ class OrthancSource:
             for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
                 # Orthanc's lookup folds case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
-                    yield Found(keyword, level, answer["ID"])
+                    yield IdentifierMatch(keyword, level, answer["ID"])
 
-    def attached(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         if kind == "label":
             return read_label(self.rest.capabilities, self.description, self._find, name)
         return read_metadata(self.transport, self.rest.capabilities, self._find, name)

@@ -63,7 +63,7 @@ def is_decodable(character_set: str | None) -> bool:
     return len(others) == 1 and (not others[0].strip() or others[0].strip() in _KNOWN)
 
 
-def casts_doubt(values: Mapping[str, Value]) -> bool:
+def shows_undecoded_strings(values: Mapping[str, Value]) -> bool:
     """Say whether a study's own values show that its texts, and those of its series, may be mangled without a trace.
 
     That is so where half-width katakana are written, and where the ideographic or phonetic group of a person name is
@@ -72,8 +72,10 @@ def casts_doubt(values: Mapping[str, Value]) -> bool:
 
     Examples
     --------
-    >>> casts_doubt({"PatientName": ("YAMADA^TAROU=;3ED^B@O:",)}), casts_doubt({"PatientName": ("YAMADA^TAROU",)})
-    (True, False)
+    >>> shows_undecoded_strings({"PatientName": ("YAMADA^TAROU=;3ED^B@O:",)})
+    True
+    >>> shows_undecoded_strings({"PatientName": ("YAMADA^TAROU",)})
+    False
     """
     for name, value in values.items():
         for part in value or ():
