@@ -10,14 +10,14 @@ import requests
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.session.changing import ChangingSession, credentials
-from simple_orthanc.session.storing import Keeper
+from simple_orthanc.session.acting import ActingSession, credentials
 from simple_orthanc.session.uploads import Uploader
+from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport
 
 
-class DicomWeb(ChangingSession):
+class DicomWeb(ActingSession):
     """A session on any server that speaks DICOMweb (PS3.18): the same selection, tables, headers and volumes.
 
     Parameters
@@ -144,8 +144,8 @@ class DicomWeb(ChangingSession):
         return self._dicomweb.rest
 
     def _uploader(self) -> Uploader:
-        keeper = Keeper(self.rest)
-        return Uploader(keeper.store, keeper.checksum, self._alive)
+        store = CheckedStore(self.rest)
+        return Uploader(store.store, store.checksum, self._alive)
 
     def _alive(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Fetching the objects of one volume, and filling it as they arrive."""
+"""ObjectFetcher the objects of one volume, and filling it as they arrive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ELEMENT_HEAD = 12
 _CONNECTIONS = 4
 
 
-class Fetching:
+class ObjectFetcher:
     """Reads objects, each once: pixels into a `VolumeBuilder`, headers beside it.
 
     A header costs more to read than the pixels of a slice to fetch and to convert, mostly because the two drive each

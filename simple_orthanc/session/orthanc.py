@@ -12,7 +12,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
-from simple_orthanc.session.changing import ChangingSession, credentials
+from simple_orthanc.session.acting import ActingSession, credentials
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport import Transport
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
 
 
-class Orthanc(ChangingSession):
+class Orthanc(ActingSession):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters

@@ -1,183 +1,249 @@
-"""From selected instances to volumes: fetches, plans and assembles."""
+"""The verbs that read what is selected: headers, instances, volumes, files."""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+import io
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pydicom
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import run_all
-from simple_orthanc.errors import NoPixelDataError, VolumeError, stacklevel
-from simple_orthanc.pixels import stored as pixels
-from simple_orthanc.pixels.processes import DecodingProcesses
-from simple_orthanc.pixels.suv import SUV_KINDS
-from simple_orthanc.selection.source import Source
-from simple_orthanc.session.fetching import Fetching
-from simple_orthanc.volume import choosing as stacks
-from simple_orthanc.volume.choosing import Stack
-from simple_orthanc.volume.planes import read_planes
-from simple_orthanc.volume.volume import Volume
+from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import shown
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
+from simple_orthanc.session.containers import LazyVolumes
+from simple_orthanc.session.downloads import file_paths, target_folder
+from simple_orthanc.session.series_names import describe, separating_call, short_names
+from simple_orthanc.session.state import SessionState
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import SimpleITK
 
-Units: TypeAlias = str
+    from simple_orthanc.session.volume_reader import Units, VolumeReader
+    from simple_orthanc.volume.volume import Volume
 
-
-@dataclass(frozen=True)
-class Labelled:
-    """One group of images that can be read as a volume, regular or not; or a series of which no group can be made."""
-
-    series: str
-    keys: tuple[str, ...]
-    stack: Stack | None
-    problem: VolumeError | None
+_MOST_LISTED = 6
 
 
-class Reader:
-    """Reads the selected instances as volumes.
+class Reading(SessionState):
+    """The verbs of a session that read what is selected."""
 
-    Parameters
-    ----------
-    source : Source
-        Where from.
-    keys, series : sequence of str
-        Keys of the selected instances, and of the series of each.
-    names : mapping
-        Key of series to its SeriesInstanceUID, and to its name in labels.
-    """
+    def get_header(self, index: int | None = None) -> Dataset:
+        """Read one instance's header from the DICOM file, without pixels.
 
-    def __init__(
-        self, source: Source, keys: Sequence[str], series: Sequence[str], names: Mapping[str, tuple[str, str]]
-    ) -> None:
-        self._source, self._names = source, dict(names)
-        self._keys: dict[str, list[str]] = {}
-        for key, owner in zip(keys, series, strict=True):
-            self._keys.setdefault(owner, []).append(key)
-        self._planned: dict[str, Labelled] | None = None
+        Parameters
+        ----------
+        index : int, optional
+            Which of the selected instances; not needed where only one is selected.
 
-    def volume(self, units: Units, gaps: str, dims: str | None) -> Volume:
-        """Read all instances, which are of one series, as one volume.
+        Returns
+        -------
+        pydicom.Dataset
+            The header exactly as the file holds it.
 
-        Everything is fetched once: what is read decides whether it was one volume.
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several instances are selected and no index is given.
         """
-        (keys,) = self._keys.values()
-        pixels.check_units(units, SUV_KINDS)
-        stacks.check_options(gaps, dims)
-        first = self._source.header(keys[0])
-        self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
-        with DecodingProcesses(len(keys)) as processes:
-            reading = Fetching(self._source, keys, units, processes)
-            builder = reading.read(range(len(keys)))
-            chosen = stacks.choose_volume(stacks.plan_stacks(reading.headers), dims=dims, gaps=gaps)
-            return builder.finish(chosen, reading.again, gaps)
-
-    def _check_memory(self, needed: int, what: str) -> None:
-        """Refuse what cannot fit, before it is downloaded."""
-        free = _free_memory()
-        if free is not None and needed > free:
-            raise VolumeError(
-                f"{what} would need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} GB of memory are free. "
-                "Select fewer, or read the volumes of get_volumes() one by one."
+        keys = self._nonempty()
+        if index is None and len(keys) > 1:
+            raise AmbiguousSelectionError(
+                f"{len(keys)} instances are selected, and get_header() gives one: get_header(0) reads the first, "
+                f"get_headers() all.",
+                candidates=tuple(keys),
             )
+        return self._source.header(_item(keys, 0 if index is None else index))
 
-    def labels(self, units: Units, gaps: str) -> list[str]:
-        """Name every volume, from headers alone."""
-        pixels.check_units(units, SUV_KINDS)
-        planned = self._plan(gaps)
-        pixelless = [found for found in planned.values() if isinstance(found.problem, NoPixelDataError)]
-        if pixelless and len(pixelless) == len(planned):
-            assert pixelless[0].problem is not None
-            raise pixelless[0].problem
-        if pixelless:
-            warnings.warn(
-                f"{len(pixelless)} of {len(self._keys)} series hold no images and give no volume: see volume_table().",
-                stacklevel=stacklevel(),
+    def get_headers(self, index: int | None = None, silent: bool = True) -> list[Dataset]:
+        """Read the headers of all selected instances, in slice order or the order of `sort_by`.
+
+        Parameters
+        ----------
+        index : int, optional
+            Read this one only; the result is still a list.
+        silent : bool
+            Has no effect: headers come from the DICOM files, so no tag is left out that could be reported.
+
+        Returns
+        -------
+        list of pydicom.Dataset
+            Without pixels.
+        """
+        keys = self._nonempty()
+        if index is not None:
+            keys = [_item(keys, index)]
+        return run_all(self._source.header, keys, label="reading headers")
+
+    def get_instances(self) -> list[Dataset]:
+        """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
+
+        Returns
+        -------
+        list of pydicom.Dataset
+            As pydicom reads the DICOM files.
+        """
+        keys = self._nonempty()
+        return list(map_ordered(self._instance, keys, total=len(keys), label="reading instances"))
+
+    def _instance(self, key: str) -> Dataset:
+        return pydicom.dcmread(io.BytesIO(self._source.content(key)), force=True)
+
+    def get_volume(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
+        """Read the selected images as one regular volume, or raise an error that names the reason.
+
+        Parameters
+        ----------
+        units : str
+            "modality" (HU, BQML, ... as the headers say, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
+            "SUVbsa", "SUVibw", "real world", "philips".
+        gaps : {"raise", "nan"}
+            How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
+        dims : {"time", "echo", "b", "phase"}, optional
+            Stack equal groups along this dimension, which comes first.
+
+        Returns
+        -------
+        Volume
+            ``array`` is (slice, row, column), colour (slice, row, column, 3); geometry in LPS millimetres.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several series are selected; the message lists them, and the `select` that separates them.
+        VolumeError
+            The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
+        """
+        return self._volume_reader().volume(units, gaps, dims)
+
+    def get_array(
+        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``.
+
+        Parameters
+        ----------
+        units, gaps, dims
+            As for `get_volume`.
+        """
+        return self.get_volume(units, gaps, dims).array
+
+    def get_image(
+        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None, *, assume_geometry: bool = False
+    ) -> SimpleITK.Image:
+        """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
+
+        Parameters
+        ----------
+        units, gaps, dims
+            As for `get_volume`.
+        assume_geometry : bool
+            Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
+            error.
+        """
+        return self.get_volume(units, gaps, dims).to_sitk(assume_geometry=assume_geometry)
+
+    def get_volumes(self, units: Units = "modality", gaps: str = "raise") -> Mapping[str, Volume]:
+        """Read the selected images as volumes, split where they must be.
+
+        Parameters
+        ----------
+        units, gaps
+            As for `get_volume`.
+
+        Returns
+        -------
+        Mapping
+            Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
+        """
+        reader = self._volume_reader(many=True)
+        return LazyVolumes(reader.labels(units, gaps), lambda label: reader.labelled(label, units, gaps))
+
+    def volume_table(self) -> pd.DataFrame:
+        """Report on the volumes of the selection from headers alone.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes.
+        """
+        return self._volume_reader(many=True).report()
+
+    def _volume_reader(self, many: bool = False) -> VolumeReader:
+        # What only volumes need is imported with the first of them.
+        from simple_orthanc.session.volume_reader import VolumeReader
+
+        keys = self._nonempty()
+        series = self._index.up("instance", keys, "series")
+        owners = list(dict.fromkeys(series))
+        if len(owners) > 1 and not many:
+            listed = [describe(self._index, key) for key in owners]
+            more = f"; and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+            raise AmbiguousSelectionError(
+                f"{len(listed)} series are selected, and one volume is asked for: "
+                f"{'; '.join(listed[:_MOST_LISTED])}{more}. Narrow to one of them, as in "
+                f"{separating_call(self._index, owners)}, or read each with get_volumes().",
+                candidates=tuple(listed),
             )
-        return [label for label, found in planned.items() if found not in pixelless]
+        return VolumeReader(self._source, keys, series, short_names(self._index, owners))
 
-    def _plan(self, gaps: str) -> dict[str, Labelled]:
-        if self._planned is None:
-            self._planned = {}
-            for series, keys in self._keys.items():
-                prefix = f"{self._names[series][1]}: " if len(self._keys) > 1 else ""
-                for name, stack, problem in self._groups(keys, gaps):
-                    label, number = prefix + name, 1
-                    while label in self._planned:
-                        number += 1
-                        label = f"{prefix}{name} ({number})"
-                    self._planned[label] = Labelled(series, tuple(keys), stack, problem)
-        return self._planned
+    def download(self, folder: str | Path | None = None) -> list[Path]:
+        """Write the DICOM files of the selection, bit for bit as the archive holds them.
 
-    def _groups(self, keys: Sequence[str], gaps: str) -> list[tuple[str, Stack | None, VolumeError | None]]:
-        """Plan one series; what makes a plan of it impossible must not keep the others from being read."""
-        headers = run_all(self._source.header, keys, label="reading headers")
-        try:
-            planned = stacks.apply_gaps(stacks.plan_stacks(headers), gaps)
-        except NoPixelDataError as error:
-            return [("no images", None, error)]
-        except VolumeError as error:
-            return [("no volume", None, error)]
-        return [(stack.label, stack, stack.problem) for stack in planned]
+        Parameters
+        ----------
+        folder : str or Path, optional
+            The target; created where it is missing. None: a new folder among the system's temporary ones.
 
-    def labelled(self, label: str, units: Units, gaps: str) -> Volume:
-        """Read one volume by its label."""
-        found = self._plan(gaps)[label]
-        if found.problem is not None:
-            raise found.problem
-        assert found.stack is not None
-        needed = sorted({plane.instance for plane in found.stack.planes})
-        first = found.stack.planes[0]
-        of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
-        self._check_memory(of_object // first.number_of_frames * found.stack.slices, f"The volume {label!r}")
-        with DecodingProcesses(len(needed)) as processes:
-            reading = Fetching(self._source, found.keys, units, processes)
-            builder = reading.read(needed)
-            _check_planned(found.stack, reading.headers)
-            return builder.finish(found.stack, reading.again, gaps)
+        Returns
+        -------
+        list of Path
+            One per instance: ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with
+            characters that could lead elsewhere replaced. A file appears when it is complete.
 
-    def report(self) -> pd.DataFrame:
-        """Describe every volume: one row each, from headers alone."""
-        import pandas as pd
-
-        rows = []
-        for label, found in self._plan("raise").items():
-            row: dict[str, Any] = {"SeriesInstanceUID": self._names[found.series][0], "label": label}
-            if found.stack is None:
-                row |= {"slices": 0, "regular": False, "reason": str(found.problem), "bytes": 0}
-            else:
-                row |= {**stacks.summarize(found.stack), "label": label}
-            rows.append(row)
-        names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
-        table: pd.DataFrame = pd.DataFrame(rows, columns=names)
-        return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
+        Raises
+        ------
+        SelectionError
+            The target is not a path, or cannot be a folder because a file of that name exists.
+        """
+        keys = self._nonempty()
+        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else target_folder(folder)
+        chain = [
+            [shown(value, tag) for value in self._index.column(tag, "instance", keys)]
+            for tag in map(parse_tag, IDENTIFIERS.values())
+        ]
+        paths = file_paths(target, list(zip(*chain, strict=True)), keys)
+        jobs = list(zip(keys, paths, strict=True))
+        for folder_needed in {path.parent for path in paths}:
+            folder_needed.mkdir(parents=True, exist_ok=True)
+        save: Callable[[tuple[str, Path]], None] = lambda job: self._source.save(*job)  # noqa: E731
+        for _ in map_ordered(save, jobs, total=len(jobs), label="downloading"):
+            pass
+        return paths
 
 
-def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
-    """Refuse objects that are not any more what their place was planned from."""
-    now = {(plane.instance, plane.frame_index): plane for plane in read_planes(headers)}
-    for plane in stack.planes:
-        if now.get((plane.instance, plane.frame_index)) != plane:
-            raise VolumeError(
-                f"The volume {stack.label!r} was asked, but {plane} was replaced in the archive after the volumes were "
-                "named. Call get_volumes() again."
-            )
-
-
-def _free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
+def _item(keys: Sequence[str], index: int) -> str:
+    """Return one of the selected instances by its index."""
+    position = whole_number(index)
+    if position is None:
+        raise SelectionError(
+            f"index {index!r}: it says which of the {len(keys)} selected instances is meant by a whole number from 0, "
+            f"as in get_header(0). get_headers() reads all of them; one by its UID is select(uid).get_header()."
+        )
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return None
+        return keys[position]
+    except IndexError:
+        raise SelectionError(
+            f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}."
+        ) from None

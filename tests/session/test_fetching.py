@@ -24,8 +24,8 @@ from simple_orthanc.files.partial import read_image
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_series
 from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels.processes import DecodingProcesses
-from simple_orthanc.session.fetching import Fetching
-from simple_orthanc.session.reading import Reader
+from simple_orthanc.session.fetching import ObjectFetcher
+from simple_orthanc.session.volume_reader import VolumeReader
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
@@ -80,8 +80,8 @@ def fetched(source: Files, units: str = "modality", gaps: str = "raise", dims: s
     return reader(source).volume(units, gaps, dims)
 
 
-def reader(source: Files) -> Reader:
-    return Reader(source, source.keys, ["series"] * len(source.keys), {"series": ("1.2", "series")})  # type: ignore[arg-type]
+def reader(source: Files) -> VolumeReader:
+    return VolumeReader(source, source.keys, ["series"] * len(source.keys), {"series": ("1.2", "series")})  # type: ignore[arg-type]
 
 
 def outcome(read: Callable[[], Volume]) -> Volume | type[OrthancError]:
@@ -394,7 +394,7 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
 
     source.replace = fail
     with DecodingProcesses(1) as processes:
-        reading = Fetching(source, source.keys, "modality", processes)  # type: ignore[arg-type]
+        reading = ObjectFetcher(source, source.keys, "modality", processes)  # type: ignore[arg-type]
         with pytest.raises(KeyboardInterrupt):
             reading.read(range(40))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]

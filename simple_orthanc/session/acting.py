@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-Self = TypeVar("Self", bound="ChangingSession")
+Self = TypeVar("Self", bound="ActingSession")
 
 
-class ChangingSession(Session):
+class ActingSession(Session):
     """A session on an archive to which can be added, and from which can be deleted."""
 
     def _uploader(self) -> Uploader:

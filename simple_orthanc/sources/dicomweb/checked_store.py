@@ -1,4 +1,4 @@
-"""Storing single files over DICOMweb, with what became of each: a server says little about what it had already."""
+"""Store single files over DICOMweb, and compare each with what the server holds: its answer tells little about that."""
 
 from __future__ import annotations
 
@@ -16,25 +16,43 @@ from simple_orthanc.files.streaming import LongFile
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
-# What `Keeper.store` names a file that the server has under the same UIDs.
+# How the object that the server holds under the same UIDs compares with the file.
 _SAME, _OTHER = "the same", "another"
 
 
-class Keeper:
-    """Stores files for `simple_orthanc.session.uploads.Uploader`."""
+class CheckedStore:
+    """Stores files on a DICOMweb server, with the answers that Orthanc would give.
+
+    Parameters
+    ----------
+    rest : Transactions
+        The transactions of the server.
+    """
 
     def __init__(self, rest: Transactions) -> None:
         self._rest = rest
 
     def store(self, content: bytes | LongFile) -> tuple[str, str]:
-        """Store a file, unless the server has it; what Orthanc would say of it, and how it compares with what is held.
+        """Store a file, unless the server has it.
+
+        Parameters
+        ----------
+        content : bytes or LongFile
+            The DICOM file.
+
+        Returns
+        -------
+        status : {"Success", "AlreadyStored"}
+            What Orthanc would answer.
+        comparison : str
+            Whether the server holds the same object or another one under its UIDs; "" where there was none before.
 
         Raises
         ------
         ServerError
-            The server refused it, or says nothing about it.
+            The server refused it, or its answer does not mention it.
         """
-        # Compared with what the server holds, element by element, for which the whole is needed.
+        # All elements are compared with those that the server holds, so the whole file is needed.
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -53,18 +71,18 @@ class Keeper:
             return ("AlreadyStored" if held is None else "Success"), _SAME
         return "AlreadyStored", _OTHER
 
-    def checksum(self, key: str) -> str | None:
-        """Stand for the checksum of what the server holds: None where it is the file itself, else nobody's."""
-        return None if key == _SAME else key
+    def checksum(self, comparison: str) -> str | None:
+        """Return None where `comparison` is of the same object, else a checksum that no file has."""
+        return None if comparison == _SAME else comparison
 
     def _held(self, header: Dataset) -> bytes | None:
-        """Give the file that the server holds under these UIDs for this patient."""
+        """Return the file that the server holds under these UIDs for this patient."""
         patient, study, series, instance = (str(header.get(keyword) or "").strip() for keyword in _IDENTIFIERS)
         if not (study and series and instance):
             return None
         try:
-            found = list(self._rest.search_instances(study, series, {"SOPInstanceUID": instance}, fields=["PatientID"]))
-            for answer in found:
+            query = {"SOPInstanceUID": instance}
+            for answer in self._rest.search_instances(study, series, query, fields=["PatientID"]):
                 if text(answer, "SOPInstanceUID") == instance and (text(answer, "PatientID") or patient) == patient:
                     return self._rest.retrieve_instance(study, series, instance)
         except NotFoundError:
@@ -73,10 +91,10 @@ class Keeper:
 
 
 def same_object(one: bytes, other: bytes) -> bool:
-    """Say whether two files hold the same object.
+    """Check whether two files hold the same object.
 
-    A server may write a file anew, with other file meta information and in another order of bytes; so all elements
-    are compared, and pixels only where both have them in the same transfer syntax.
+    A server may rewrite a file, with other file meta information and in another byte order. So all elements are
+    compared, and pixels only where both files have the same transfer syntax.
     """
     if one == other:
         return True
@@ -90,17 +108,17 @@ def same_object(one: bytes, other: bytes) -> bool:
                     if number in dataset:
                         del dataset[number]
             return bool(first == second)
-        except Exception:  # whatever pydicom stumbles over, it is not known to be the same
+        except Exception:  # whatever pydicom cannot read is not known to be the same
             return False
 
 
 def _with_preamble(content: bytes) -> bytes:
-    """Make a file of PS3.10 of a dataset without its preamble: DICOMweb takes no others."""
+    """Return a PS3.10 file; a dataset without the preamble gets one, since DICOMweb accepts no others."""
     if content[128:132] == b"DICM":
         return content
     try:
         return dataset_bytes(dcmread(io.BytesIO(content), force=True))
     except SelectionError:
         return content
-    except Exception:  # the server's to judge
+    except Exception:  # for the server to judge
         return content

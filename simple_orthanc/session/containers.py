@@ -1,0 +1,143 @@
+"""What a session hands out beside plain data: its selection as a dictionary, child sessions, volumes read on demand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+from pydicom.multival import MultiValue
+
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection.selection import Selection
+from simple_orthanc.selection.source import Source
+
+if TYPE_CHECKING:
+    from simple_orthanc.volume.volume import Volume
+
+Child = TypeVar("Child")
+
+
+class SelectionView(dict[str, Any]):
+    """The value of `Session.selection`: tag to value.
+
+    It is equal to a plain dictionary with the same items, and its copies are plain dictionaries. It is a copy itself,
+    so changing it would not change the selection; that raises an error instead of doing nothing.
+
+    Parameters
+    ----------
+    items : mapping
+        Tag to value.
+    selection, source : optional
+        The origin of the items. Assigned to a session on the same source, their strings keep the meaning that they
+        were found to have.
+    """
+
+    def __init__(
+        self, items: Mapping[str, Any], selection: Selection | None = None, source: Source | None = None
+    ) -> None:
+        super().__init__(items)
+        self._selection, self._source = selection, source
+
+    def selection_on(self, source: Source) -> Selection | None:
+        """Return the selection that this shows, or None if it was on another source."""
+        return self._selection if self._source is source else None
+
+    def __reduce__(self) -> tuple[type[SelectionView], tuple[dict[str, Any]]]:
+        # A source may hold a password, and the archive may be another one where this is unpickled.
+        return (SelectionView, (dict(self),))
+
+    def __setitem__(self, name: str, value: Any) -> NoReturn:
+        raise SelectionError(
+            f"selection[{name!r}] = {value!r} would change a copy, and select nothing. To narrow the selection write "
+            f"select(**{{{name!r}: {value!r}}}); to replace what stands there write selection = "
+            f"{{**session.selection, {name!r}: {value!r}}}."
+        )
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise SelectionError(
+            "The dictionary that selection gives is a copy, and changing it would change no selection. To take back "
+            "what was asked of a tag write reset(tag); for a dictionary of your own write dict(session.selection)."
+        )
+
+    __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
+def unshared(value: Any) -> Any:
+    """Copy what the caller could change later: lists, sets, arrays and the like; return every other value itself.
+
+    Examples
+    --------
+    >>> given = ["CT", ["PT"]]
+    >>> unshared(given) == given, unshared(given)[1] is given[1]
+    (True, False)
+    """
+    if isinstance(value, list):
+        return [unshared(item) for item in value]
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(unshared(item) for item in value)
+    if isinstance(value, Set) and not isinstance(value, frozenset):
+        return set(value) if isinstance(value, set) else list(value)
+    if isinstance(value, MultiValue):
+        return copy.deepcopy(value)
+    # Arrays, Series and the like.
+    return value.copy() if hasattr(value, "__array__") and hasattr(value, "copy") else value
+
+
+class Children(Sequence[Child], Generic[Child]):
+    """A sequence of child sessions, each created when it is indexed.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Keys of the objects, one per child.
+    create : callable
+        Called with a key; returns the session on that object.
+    """
+
+    def __init__(self, keys: Sequence[str], create: Callable[[str], Child]) -> None:
+        self._keys, self._create = tuple(keys), create
+
+    @overload
+    def __getitem__(self, index: int) -> Child: ...
+    @overload
+    def __getitem__(self, index: slice) -> Children[Child]: ...
+    def __getitem__(self, index: int | slice) -> Child | Children[Child]:
+        if isinstance(index, slice):
+            return Children(self._keys[index], self._create)
+        return self._create(self._keys[index])
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} sessions>"
+
+
+class LazyVolumes(Mapping[str, Any]):
+    """Volumes by label; each is read when it is looked up, and not kept.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The labels, each once.
+    read : callable
+        Called with a label; returns the volume.
+    """
+
+    def __init__(self, labels: Sequence[str], read: Callable[[str], Volume]) -> None:
+        self._labels, self._read = tuple(labels), read
+
+    def __getitem__(self, label: str) -> Volume:
+        if label not in self._labels:
+            raise KeyError(label)
+        return self._read(label)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} volumes: {', '.join(self._labels)}>"

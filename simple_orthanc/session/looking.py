@@ -1,0 +1,261 @@
+"""The verbs that show what is selected: counts, values, tables, child sessions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+
+from simple_orthanc.dicom.levels import Level, deepest
+from simple_orthanc.dicom.tags import TagLike, parse_tag
+from simple_orthanc.dicom.values import shown
+from simple_orthanc.errors import stacklevel
+from simple_orthanc.selection import tables, verification
+from simple_orthanc.selection.selection import Step
+from simple_orthanc.selection.tables import Columns, Varying
+from simple_orthanc.session.arguments import object_criteria
+from simple_orthanc.session.containers import Children
+from simple_orthanc.session.state import SessionState
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+
+class Looking(SessionState):
+    """The verbs of a session that show what is selected."""
+
+    @property
+    def patient_count(self) -> int:
+        """Number of selected patients."""
+        return self._selection.count(self._index, "patient")
+
+    @property
+    def study_count(self) -> int:
+        """Number of selected studies."""
+        return self._selection.count(self._index, "study")
+
+    @property
+    def series_count(self) -> int:
+        """Number of selected series: those with a selected instance."""
+        return self._selection.count(self._index, "series")
+
+    @property
+    def instance_count(self) -> int:
+        """Number of selected instances."""
+        return self._selection.count(self._index, "instance")
+
+    def __len__(self) -> int:
+        return self.series_count
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get_dicom_tag(self, tag: TagLike, unique: bool = True, level: Level | None = None) -> list[Any]:
+        """List the values of a tag in the selection.
+
+        Parameters
+        ----------
+        tag : str
+            Any spelling of a tag.
+        unique : bool
+            True: each value once, missing ones left out. False: one value per row of the level, None where it is
+            missing or differs within the row, so that lists asked at the same level align.
+        level : {"patient", "study", "series", "instance"}, optional
+            Default: the level where DICOM puts the tag.
+
+        Returns
+        -------
+        list
+            Numbers as numbers, everything else as the string in the file; a tuple for a tag that may have several
+            values. In the usual order of rows, or that of `sort_by`; the distinct values of a tag that only the files
+            hold are listed series by series, and in each by value.
+
+        Examples
+        --------
+        >>> orthanc.get_dicom_tag("PatientName", unique=False)            # doctest: +SKIP
+        ['JaneDoe', 'JohnDoe']
+        """
+        parsed = tables.parse_tag_column(tag)
+        wanted = tables.check_level(level) if level is not None else parsed.level
+        if unique and self._source.indexed(parsed) is None and self._selection.order is None:
+            return tables.distinct_in_files(self._index, self._selection, parsed)
+        columns = self._columns(wanted)
+        columns.read([parsed])
+        by_row = columns.values(parsed)
+        if unique:
+            # A patient's rows may be spelt in several ways; each spelling is a value.
+            listed = [shown(value, parsed) for values in by_row for value in values]
+            return list(dict.fromkeys(value for value in listed if value is not None))
+        differing = sum(len(values) > 1 for values in by_row)
+        if differing:
+            warnings.warn(
+                f"{parsed} differs within {differing} of {len(by_row)} rows of level {wanted!r}, which give None: ask "
+                f"at a deeper level.",
+                stacklevel=stacklevel(),
+            )
+        return [shown(values[0], parsed) if len(values) == 1 else None for values in by_row]
+
+    def get_all_dicom_tags(self, include_private: bool = True) -> list[str]:
+        """List the tags that can be asked for.
+
+        Of a single series, every tag in the header of its first instance; of several, the tags that the index may hold,
+        since finding out more would mean reading every file.
+
+        Parameters
+        ----------
+        include_private : bool
+            Whether to list private tags too, written as ``(0009,"CREATOR",0D)``.
+
+        Returns
+        -------
+        list of str
+            Keywords, or numbers of tags without a keyword.
+        """
+        if self.series_count != 1:
+            return [name for name in tables.default_columns("instance") if name not in tables.COUNTS]
+        header = self._source.header(self._instances()[0])
+        names = []
+        for number in header.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
+            if number.is_private:
+                if include_private and not number.is_private_creator:
+                    names.append(_private_name(header, number))
+            else:
+                names.append(parse_tag(int(number)).name)
+        return names
+
+    def table(self, *tags: TagLike, level: Level = "series", varying: Varying = "na") -> pd.DataFrame:
+        """Return a table of tags with one row per selected object of a level.
+
+        Parameters
+        ----------
+        *tags : str
+            Tags, and ``study_count``, ``series_count``, ``instance_count``. Default: identifiers, main tags and counts.
+        level : {"patient", "study", "series", "instance"}
+            What a row is.
+        varying : {"na", "list"}
+            The value where a tag differs below the row's level: NA with one warning, or the sorted distinct values.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns exactly as asked, typed: DA datetime64, TM timedelta64, DT datetime64 (in UTC where an offset is
+            given), DS/FL/FD Float64, integers Int64, else string; tuples for tags that may have several values; NA
+            where missing. Rows in the usual order, those of instances in the order of `sort_by` if there is one; with a
+            RangeIndex.
+
+        Examples
+        --------
+        >>> orthanc.table("PatientName", "SeriesDescription", "KVP")      # doctest: +SKIP
+          PatientName SeriesDescription    KVP
+        0     JaneDoe           ct_scan  120.0
+        """
+        checked = tables.check_level(level)
+        for tag in tags:
+            tables.parse_column(tag)
+        return tables.table(self._columns(checked), tags, varying)
+
+    def value_counts(self, tag: TagLike, level: Level | None = None) -> pd.Series[int]:
+        """Count how often each value of a tag occurs, most frequent first, missing ones under NA.
+
+        Parameters
+        ----------
+        tag : str
+            Any spelling of a tag.
+        level : {"patient", "study", "series", "instance"}, optional
+            What is counted; default: the level where DICOM puts the tag.
+
+        Returns
+        -------
+        pandas.Series
+            Counts by value.
+        """
+        parsed = tables.parse_tag_column(tag)
+        wanted = tables.check_level(level) if level is not None else parsed.level
+        frame = tables.table(self._columns(wanted), [parsed.name], "na")
+        return frame[parsed.name].value_counts(dropna=False)
+
+    def verify_index(self) -> pd.DataFrame:
+        """Read the headers of all selected instances, and list where the archive's index differs from them.
+
+        An index keeps one value of a tag for a whole study or series, that of the first instance stored, so a tag that
+        contradicts itself inside one is selected, and shown in tables, by that value alone. Orthanc's index also leaves
+        out values of more than 256 characters.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each wrong tag of a study, series or instance: PatientID, StudyInstanceUID, SeriesInstanceUID,
+            SOPInstanceUID as far as they apply; tag; level; problem ("differs inside the study", "differs inside the
+            series", "not what the files say"); indexed, the index's value, NA if it holds none; found, a tuple of the
+            distinct values in the files, None for missing; files, how many were read. An empty table: all is well.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+
+        Examples
+        --------
+        >>> orthanc.verify_index()[["level", "tag", "problem", "found"]]   # doctest: +SKIP
+            level              tag                    problem         found
+        0  series  SeriesDescription  differs inside the series  (head, neck)
+        """
+        return verification.verify_index(self._source, self._index, self._nonempty())
+
+    @property
+    def patients(self) -> Children[Self]:
+        """The selected patients, each an independent session."""
+        return self._children("patient")
+
+    @property
+    def studies(self) -> Children[Self]:
+        """The selected studies, each an independent session."""
+        return self._children("study")
+
+    @property
+    def series(self) -> Children[Self]:
+        """The selected series, each an independent session."""
+        return self._children("series")
+
+    @property
+    def instances(self) -> Children[Self]:
+        """The selected instances, each an independent session."""
+        return self._children("instance")
+
+    def _children(self, level: Level) -> Children[Self]:
+        index, selection = self._index, self._selection
+        keys = self._instances() if level == "instance" else tables.row_keys(index, selection, level)
+        deepest_level = deepest(selection.level or "study", level, "study")
+        inner = selection.at(index, deepest_level)
+        owned: dict[str, list[str]] = {key: [] for key in keys}
+        for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
+            owned[owner].append(key)
+        # This session may be narrowed, reset or refreshed before the children are asked for.
+        parent = self.copy()
+        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]))
+
+    def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Self:
+        child = self.copy()
+        chain = object_criteria(self._index, level, inner_level, inner[0])
+        narrowed = replace(self._selection, level=inner_level, keys=tuple(inner))
+        counts = narrowed.known_counts(self._index)
+        how = "here, with the others that name this object"
+        steps = [Step(str(criterion.condition), how, 0, counts) for criterion in chain]
+        child._selection = replace(narrowed, criteria=(*narrowed.criteria, *chain), steps=(*narrowed.steps, *steps))
+        return child
+
+    def _columns(self, level: Level) -> Columns:
+        keys = self._instances() if level == "instance" and self._selection.order else None
+        return Columns(self._index, self._selection, level, keys)
+
+
+def _private_name(header: Dataset, number: BaseTag) -> str:
+    creator: Any = header.get((number.group, number.element >> 8))
+    if creator is None:
+        return f"{number.group:04X},{number.element:04X}"
+    return f'({number.group:04X},"{str(creator.value).strip()}",{number.element & 0xFF:02X})'

@@ -1,0 +1,262 @@
+"""The verbs that change what is selected, and the selection itself as a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import TagLike, parse_tag
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection.conditions import And, Condition, Not
+from simple_orthanc.selection.selection import Criterion, Selection
+from simple_orthanc.session.arguments import read_criteria, whole_number
+from simple_orthanc.session.containers import SelectionView, unshared
+from simple_orthanc.session.state import SessionState
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+_PLURALS: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
+
+
+class Narrowing(SessionState):
+    """The verbs of a session that narrow its selection or take that back."""
+
+    def select(self, *conditions: Condition | str, **tags: Any) -> Self:
+        """Narrow the selection: keep what satisfies every argument, and was selected before.
+
+        Parameters
+        ----------
+        *conditions : Condition or str
+            Conditions made with `tag`, `label` and `metadata`; or a string that is a UID, AccessionNumber, PatientID
+            or the source's own identifier.
+        **tags
+            A DICOM keyword and its value: a string with wildcards ``*`` and ``?`` (case does not matter, except in
+            identifiers), a list for any of several values, a tuple ``(low, high)`` for a range of dates, times or
+            numbers, a date, time or number, a compiled regular expression, a function, or None for missing, empty, or
+            not a number. A value that the session has listed means itself, even where it is not a valid date. Other
+            spellings of a tag: ``**{"0018,0050": 3}``.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain. Without arguments nothing changes.
+
+        Warns
+        -----
+        UserWarning
+            Nothing is left; the message names the criterion that left nothing.
+
+        Raises
+        ------
+        UnknownTagError
+            There is no such tag; the message lists close matches. No request was sent.
+        SelectionError
+            The value is not possible for its tag. No request was sent.
+        AmbiguousSelectionError
+            A string identifies two different things.
+
+        Examples
+        --------
+        >>> orthanc.select(PatientName="JaneDoe", SeriesDescription="ct_scan").series_count   # doctest: +SKIP
+        1
+        """
+        criteria = read_criteria(self._index, conditions, tags)
+        if not criteria:
+            return self
+        return self._assign(self._resolve(self._selection, criteria))
+
+    def exclude(self, *conditions: Condition | str, **tags: Any) -> Self:
+        """Narrow the selection to exactly what `select` with the same arguments would leave out.
+
+        What lacks a tag stays in, since `select` would not have kept it.
+
+        Parameters
+        ----------
+        *conditions, **tags
+            As for `select`.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
+        criteria = read_criteria(self._index, conditions, tags)
+        if not criteria:
+            return self
+        joined = criteria[0].condition
+        for criterion in criteria[1:]:
+            joined = And(joined, criterion.condition)
+        names = {criterion.tag for criterion in criteria}
+        name = names.pop() if len(names) == 1 else ""
+        return self._assign(self._resolve(self._selection, [Criterion(Not(joined), name, Not(joined))]))
+
+    def reset(self, tag: TagLike | None = None) -> Self:
+        """Remove the whole selection, or the criteria on one tag.
+
+        Parameters
+        ----------
+        tag : str, optional
+            Such as ``"PatientName"``; None for everything, the order of `sort_by` included.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
+        if tag is None:
+            return self._assign(Selection())
+        name = parse_tag(tag).name
+        kept = [criterion for criterion in self._selection.criteria if criterion.tag != name]
+        if len(kept) == len(self._selection.criteria):
+            return self
+        return self._assign(self._resolve(Selection(order=self._selection.order), kept))
+
+    def undo(self, steps: int = 1) -> Self:
+        """Undo the last `select`, `exclude`, `reset` or assignment, or the last few of them.
+
+        The order of `sort_by` stays.
+
+        Parameters
+        ----------
+        steps : int
+            How many to undo.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
+        count = whole_number(steps)
+        if count is None:
+            raise SelectionError(f"undo({steps!r}): how many steps to take back is a whole number, as in undo(2).")
+        if not 0 < count <= len(self._history):
+            raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
+        self._selection = self._history[-count]
+        self._history = self._history[:-count]
+        return self
+
+    @contextmanager
+    def selecting(self, *conditions: Condition | str, **tags: Any) -> Iterator[Self]:
+        """Narrow the selection inside a ``with`` block only.
+
+        Parameters
+        ----------
+        *conditions, **tags
+            As for `select`.
+        """
+        before, history, index = self._selection, self._history, self._index
+        try:
+            yield self.select(*conditions, **tags)
+        finally:
+            self._selection, self._history = before, history
+            if self._index is not index:
+                # The session was refreshed inside the block, and the earlier selection may have changed with it.
+                self._selection = self._resolve(Selection(order=before.order), before.criteria)
+                self._history = ()
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What is selected: tag to value as it was given, or to a condition; what spans tags is under "conditions".
+
+        It can be assigned, also a dictionary taken from here; None resets. The dictionary is a copy that cannot be
+        changed in place: ``selection = {**session.selection, "Modality": "CT"}`` replaces one tag's value. A string
+        that was in the selection before keeps the meaning that it was found to have.
+
+        Examples
+        --------
+        >>> orthanc.select(Modality="CT").selection                       # doctest: +SKIP
+        {'Modality': 'CT'}
+        """
+        result: dict[str, Any] = {}
+        spanning: list[Condition] = []
+        by_tag: dict[str, list[Criterion]] = {}
+        for criterion in self._selection.criteria:
+            if criterion.tag:
+                by_tag.setdefault(criterion.tag, []).append(criterion)
+            else:
+                spanning.append(criterion.condition)
+        for name, criteria in by_tag.items():
+            joined: Condition = criteria[0].condition
+            for criterion in criteria[1:]:
+                joined = And(joined, criterion.condition)
+            result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
+        if spanning:
+            result["conditions"] = spanning
+        return SelectionView(result, self._selection, self._source)
+
+    @selection.setter
+    def selection(self, wanted: Mapping[str, Any] | None) -> None:
+        if wanted is None:
+            self.reset()
+            return
+        if not isinstance(wanted, Mapping):
+            raise SelectionError(
+                f"selection = {wanted!r}: it is a dictionary of tags and values, as in selection = "
+                '{"Modality": "CT"}, or None. To narrow by an identifier or a condition use select(...).'
+            )
+        known = wanted.selection_on(self._source) if isinstance(wanted, SelectionView) else None
+        wanted = dict(wanted)
+        conditions = wanted.pop("conditions", [])
+        if not isinstance(conditions, (Condition, list, tuple)):
+            raise SelectionError(
+                f'selection = {{"conditions": {conditions!r}}}: under this name stands a list of conditions, as in '
+                '{"conditions": [tag("KVP") > 100]}.'
+            )
+        conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
+        conditions += [value for value in wanted.values() if isinstance(value, Condition)]
+        tags = {name: value for name, value in wanted.items() if not isinstance(value, Condition)}
+        criteria = (known or self._selection).remembered(read_criteria(self._index, conditions, tags))
+        self._assign(self._resolve(Selection(order=self._selection.order), criteria))
+
+    def sort_by(self, tag: TagLike, order: str = "ascending") -> Self:
+        """Sort headers, instances and values of tags of the instance by a tag.
+
+        Parameters
+        ----------
+        tag : str
+            Its values are sorted as numbers, dates or times where the tag holds these, else as strings; what lacks the
+            tag comes last.
+        order : {"ascending", "descending"}
+            Instances with equal values keep their order in both.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+
+        Notes
+        -----
+        Volumes are not affected: their slices are ordered in space.
+        """
+        if order not in ("ascending", "descending"):
+            raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
+        wanted = (parse_tag(tag), order == "descending")
+        self._selection = replace(self._selection, order=wanted)
+        # What is selected has not changed, so there is nothing here that undo could take back.
+        self._history = tuple(replace(selection, order=wanted) for selection in self._history)
+        return self
+
+    def explain(self) -> pd.DataFrame:
+        """Report criterion by criterion where it was decided, with how many requests, and how many objects were left.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns criterion, decided, requests, and patients, studies, series, instances; NA where counting would need
+            a further request.
+        """
+        import pandas as pd
+
+        steps = self._selection.steps
+        frame = pd.DataFrame(
+            {"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]}
+        )
+        frame = frame.astype("string").assign(requests=pd.Series([step.requests for step in steps], dtype="Int64"))
+        for level, name in _PLURALS.items():
+            frame[name] = pd.Series([step.counts.get(level) for step in steps], dtype="Int64")
+        return frame

@@ -1,0 +1,71 @@
+"""How several series are told apart: in labels of volumes, in messages, and in the call that narrows to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import shown
+from simple_orthanc.selection.index import Index
+
+# From what people read to what is unique.
+_SEPARATING = (
+    "SeriesDescription",
+    "Modality",
+    "SeriesNumber",
+    "SeriesInstanceUID",
+    "PatientID",
+    "StudyInstanceUID",
+)
+
+
+def short_names(index: Index, series: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the SeriesInstanceUID of each series, and the shortest name that no other one has.
+
+    Parameters
+    ----------
+    index : Index
+        What is known of the archive.
+    series : sequence of str
+        Keys of series.
+
+    Returns
+    -------
+    dict
+        Key to SeriesInstanceUID and name.
+    """
+    more = ("SeriesNumber", "PatientID", "SeriesInstanceUID", "StudyInstanceUID")
+    columns = [_column(index, keyword, series) for keyword in ("SeriesDescription", "Modality", *more)]
+    names = [str(description or modality or "series") for description, modality, *_ in zip(*columns, strict=True)]
+    for column in columns[2:]:
+        extras: dict[str, set[object]] = {}
+        for name, extra in zip(names, column, strict=True):
+            extras.setdefault(name, set()).add(extra)
+        # A value that does not differ would make the name longer and no clearer.
+        names = [
+            f"{name} {extra}" if len(extras[name]) > 1 else name for name, extra in zip(names, column, strict=True)
+        ]
+    uids = [str(uid or "") for uid in columns[4]]
+    return {key: (uid, name) for key, uid, name in zip(series, uids, names, strict=True)}
+
+
+def describe(index: Index, series: str) -> str:
+    """Describe a series in a message: modality, number, description and UID."""
+    keywords = ("Modality", "SeriesNumber", "SeriesDescription", "SeriesInstanceUID")
+    modality, number, description, uid = (_column(index, keyword, [series])[0] for keyword in keywords)
+    numbered = "" if number is None else f"{number} "
+    return f"{modality or 'series'} {numbered}{description or '(no description)'!r} {uid}"
+
+
+def separating_call(index: Index, series: Sequence[str]) -> str:
+    """Return the `select` call that narrows to the first of several series."""
+    for keyword in _SEPARATING:
+        values = _column(index, keyword, series)
+        if values[0] is not None and values.count(values[0]) == 1:
+            return f"select({keyword}={values[0]!r})"
+    return f"select({series[0]!r})"
+
+
+def _column(index: Index, keyword: str, series: Sequence[str]) -> list[object]:
+    tag = parse_tag(keyword)
+    return [shown(value, tag) for value in index.column(tag, "series", series)]

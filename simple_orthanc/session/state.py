@@ -1,0 +1,167 @@
+"""What every session holds: a source, what is known of it, and the one attribute of state, its selection."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
+from simple_orthanc.dicom.values import Value, comparable
+from simple_orthanc.errors import EmptySelectionError, SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.selection import Criterion, Selection
+from simple_orthanc.selection.source import Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SessionState:
+    """The state of a session, and what its verbs share.
+
+    `Narrowing`, `Looking` and `Reading` add the verbs. A verb computes a new immutable selection and stores it;
+    everything else is immutable, or a cache of what the source has answered.
+
+    Parameters
+    ----------
+    source : Source
+        The archive.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._index = Index(source)
+        self._selection = Selection()
+        self._history: tuple[Selection, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
+        raise UnknownTagError(
+            f"A session has no attribute {name!r} to assign to. To narrow it, write select({name}={value!r}) or "
+            f'selection = {{"{name}": {value!r}}}.'
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        for selection in (self._selection, *self._history):
+            for criterion in selection.criteria:
+                _check_picklable(criterion)
+        return self.__dict__
+
+    def copy(self) -> Self:
+        """Return an independent session with the same selection."""
+        twin: Self = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _history=())
+        return twin
+
+    __copy__ = copy
+
+    def refresh(self) -> Self:
+        """Bring what is known of the archive up to date, and apply the criteria of the selection again.
+
+        What has not changed is not read again. Where the source can report what was added, only that is read; where
+        something was deleted or replaced, the studies and series are listed again.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
+        index, selection = self._index, self._selection
+        try:
+            self._index = index.updated()
+            self._selection = self._resolve(Selection(order=selection.order), selection.criteria)
+        except BaseException:
+            self._index, self._selection = index, selection
+            raise
+        # Earlier selections were resolved on an archive that may have changed.
+        self._history = ()
+        return self
+
+    def close(self) -> None:
+        """Close the connections; the session connects again if it is used again."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _assign(self, selection: Selection) -> Self:
+        """Store a complete selection, so that an error or Ctrl-C before this point has changed nothing."""
+        self._history = (*self._history, self._selection)
+        self._selection = selection
+        return self
+
+    def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
+        """Narrow a selection by criteria, with a warning where nothing is left."""
+        narrowed = selection.narrowed(self._index, *criteria)
+        for position, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
+            if step.emptied:
+                warnings.warn(
+                    f"Nothing is selected any more: no object satisfies {step.criterion}"
+                    + (" among those selected before it." if position else "."),
+                    stacklevel=stacklevel(),
+                )
+        return narrowed
+
+    def _instances(self) -> list[str]:
+        """Return the keys of the selected instances, in the order of `sort_by`, or else in the usual order."""
+        keys = self._index.ordered("instance", self._selection.at(self._index, "instance"))
+        if self._selection.order is None:
+            return keys
+        tag, descending = self._selection.order
+        ranks = [_rank(value, tag) for value in self._index.column(tag, "instance", keys)]
+        present = [position for position in range(len(keys)) if ranks[position] is not None]
+        present.sort(key=lambda position: ranks[position] or (), reverse=descending)
+        missing = [key for key, rank in zip(keys, ranks, strict=True) if rank is None]
+        return [keys[position] for position in present] + missing
+
+    def _nonempty(self) -> list[str]:
+        """Return the keys of the selected instances, of which there is at least one."""
+        keys = self._instances()
+        if not keys:
+            raise self._empty()
+        return keys
+
+    def _empty(self) -> EmptySelectionError:
+        criteria = " & ".join(self._criteria_texts())
+        if not criteria:
+            return EmptySelectionError("There is nothing to read: the archive is empty.")
+        return EmptySelectionError(
+            f"Nothing is selected by {criteria}. explain() shows where the selection became empty; undo() and reset() "
+            f"take criteria back."
+        )
+
+    def _criteria_texts(self) -> list[str]:
+        return [str(criterion.condition) for criterion in self._selection.criteria]
+
+    def _known_counts(self) -> dict[Level, int]:
+        """Count what is selected at each level, as far as that needs no request."""
+        return self._selection.known_counts(self._index)
+
+
+def _check_picklable(criterion: Criterion) -> None:
+    try:
+        pickle.dumps(criterion)
+    except Exception as error:
+        raise SelectionError(
+            f"This session cannot be pickled, because of its criterion {criterion.condition}: {error}. Another process "
+            "finds a function by its name, so write it with def at the top of a module, and not as a lambda or inside "
+            "another function; or say the same with tag(...), as in tag('KVP') > 100."
+        ) from error
+
+
+def _rank(value: Value, tag: Tag) -> tuple[Any, ...] | None:
+    """Return what to sort a value by, or None where it is missing or cannot be read by the tag's VR."""
+    if value is None:
+        return None
+    if tag.vr in NUMBER_VRS | {"DA", "TM", "DT", "AS"}:
+        parts = tuple(comparable(part, tag.vr) for part in value)
+        return None if any(part is None for part in parts) else parts
+    return tuple(str(part) for part in value)
