@@ -170,6 +170,59 @@ def items(header: Dataset, tag: int | str) -> list[Dataset]:
     return list(value) if isinstance(value, Sequence) else []
 
 
+def functional_groups(header: Dataset, frames: int) -> list[tuple[Dataset, ...]]:
+    """Return the functional groups of each frame, its own before the shared one (PS3.3 C.7.6.16.2).
+
+    Parameters
+    ----------
+    header : Dataset
+    frames : int
+        The number of frames. Where the per-frame groups are missing, frames have the shared group alone.
+
+    Returns
+    -------
+    list of tuple of Dataset
+        One tuple for each per-frame group, so that its length differs from `frames` where the header does so.
+    """
+    shared = items(header, "SharedFunctionalGroupsSequence")[:1]
+    own = items(header, "PerFrameFunctionalGroupsSequence")
+    return [(group, *shared) for group in own] if own else [tuple(shared)] * frames
+
+
+def holder(header: Dataset, groups: tuple[Dataset, ...], sequence: str, keyword: str) -> Dataset:
+    """Find the level of a header that holds an attribute: the frame's group, the shared group, the top level.
+
+    Each attribute is looked for by itself, and the nearest value counts: an item that lacks it, or holds it empty,
+    does not hide the value of a further level.
+
+    Parameters
+    ----------
+    header : Dataset
+    groups : tuple of Dataset
+        The functional groups of the frame, nearest first, as :func:`functional_groups` returns them.
+    sequence, keyword : str
+        The functional group and the attribute in it.
+
+    Returns
+    -------
+    Dataset
+        The item or the header that holds a value; an empty one where none does.
+
+    Examples
+    --------
+    >>> header, group, empty = Dataset(), Dataset(), Dataset()
+    >>> header.SliceThickness = 3
+    >>> group.PixelMeasuresSequence = [empty]
+    >>> number(holder(header, (group,), "PixelMeasuresSequence", "SliceThickness"), "SliceThickness")
+    3.0
+    """
+    for group in groups:
+        for item in items(group, sequence):
+            if texts(item, keyword):
+                return item
+    return header if texts(header, keyword) else Dataset()
+
+
 def private(header: Dataset, group: int, element: int, creator: str, makers: tuple[str, ...]) -> Iterator[int]:
     """Find a private element, with or without its private creator.
 
