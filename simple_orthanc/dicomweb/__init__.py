@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simple_orthanc.dicomweb.model import bulk_data_uris, text, texts, to_dataset
+from simple_orthanc.dicomweb.datasets import bulk_data_uris, to_dataset
+from simple_orthanc.dicomweb.model import text, texts
 from simple_orthanc.dicomweb.multipart import Part
 from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.retrieving import Frame, Retrieve

@@ -1,28 +1,24 @@
-"""The DICOM JSON model (PS3.18 annex F): its values as texts, and as pydicom datasets."""
+"""The DICOM JSON model (PS3.18 annex F): the one reader of its values.
+
+`text` and `texts` return what a server wrote, whatever it is. `read_json_value` returns the canonical form of
+`simple_orthanc.dicom.values`, and whether it is what the file holds: JSON says less than the file, since a server may
+leave out what it cannot convert, or keep elsewhere what it finds too large.
+"""
 
 from __future__ import annotations
 
-import base64
 import struct
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydicom import config
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, empty_value_for_VR
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag, Tag
+from simple_orthanc.dicom.tags import NUMBER_VRS, Tag, TagLike, parse_tag
+from simple_orthanc.dicom.values import Value, from_text
 
-from simple_orthanc.dicom.tags import BINARY_VRS, TagLike, parse_tag
-from simple_orthanc.errors import TransportError
-
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def texts(item: Mapping[str, Any], tag: TagLike) -> list[str]:
-    """Give the values of an element as the texts that a DICOM file would hold; none where it is missing or empty.
+    """Return the values of an element as the strings that a DICOM file would hold.
 
     Parameters
     ----------
@@ -31,6 +27,16 @@ def texts(item: Mapping[str, Any], tag: TagLike) -> list[str]:
     tag : str, int or Tag
         A keyword or number, or a path into sequences.
 
+    Returns
+    -------
+    list of str
+        One string for each value; empty if the element is missing or has no value.
+
+    Raises
+    ------
+    UnknownTagError
+        If `tag` is not a DICOM tag.
+
     Examples
     --------
     >>> texts({"00080060": {"vr": "CS", "Value": ["MR"]}}, "Modality")
@@ -38,22 +44,13 @@ def texts(item: Mapping[str, Any], tag: TagLike) -> list[str]:
     >>> texts({"00181030": {"vr": "DS", "Value": [1.5, "2.50", None]}}, "0018,1030")
     ['1.5', '2.50', '']
     """
-    found: list[str] = []
     if isinstance(tag, str) and tag in item:
-        return _element_texts(item[tag])
-    steps = parse_tag(tag).steps
-    entries = [item.get(f"{steps[0].number:08X}")]
-    for before, step in pairwise(steps):
-        items = [inner for entry in entries if entry for inner in entry.get("Value") or []]
-        chosen = items if before.item is None else items[before.item : before.item + 1]
-        entries = [inner.get(f"{step.number:08X}") for inner in chosen if inner]
-    for entry in entries:
-        found += _element_texts(entry) if entry else []
-    return found
+        return _element_strings(item[tag])
+    return [string for element in _elements(item, parse_tag(tag)) for string in _element_strings(element)]
 
 
 def text(item: Mapping[str, Any], tag: TagLike) -> str:
-    """Give the first value of an element as text, "" where there is none.
+    """Return the first value of an element as a string, "" if there is none.
 
     Examples
     --------
@@ -63,169 +60,146 @@ def text(item: Mapping[str, Any], tag: TagLike) -> str:
     return next(iter(texts(item, tag)), "")
 
 
-def _element_texts(entry: Mapping[str, Any]) -> list[str]:
-    values = entry.get("Value")
+def _element_strings(element: Any) -> list[str]:
+    values = element.get("Value") if isinstance(element, Mapping) else None
     if values is None:
         return []
-    found = [value_text(value) for value in (values if isinstance(values, list) else [values])]
-    return found if any(found) else []
+    strings = [value_string(value) for value in (values if isinstance(values, list) else [values])]
+    return strings if any(strings) else []
 
 
-def value_text(value: Any) -> str:
-    """Write one value as text: a name with its groups, a number in its shortest form, null as nothing."""
+def value_string(value: Any) -> str:
+    """Write one value as a string: a name with its groups, a number in its shortest form, null as "".
+
+    Examples
+    --------
+    >>> value_string({"Alphabetic": "A", "Ideographic": "B"}), value_string(2.0), value_string(None)
+    ('A=B', '2', '')
+    """
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return "=".join(str(value.get(group) or "") for group in _GROUPS).rstrip("=")
+        return "=".join(str(value.get(group) or "") for group in _NAME_GROUPS).rstrip("=")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
 
 
-def to_dataset(item: Mapping[str, Any], bulk: Callable[[str], bytes] | None = None) -> Dataset:
-    """Make a pydicom dataset of a dataset in the DICOM JSON model.
+def read_json_value(item: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
+    """Read the value of a tag, and check whether it is known to be what the file holds.
 
-    Parameters
-    ----------
-    item : mapping
-        As metadata and searches give it.
-    bulk : function, optional
-        Gives the bytes of a BulkDataURI, such as `Transactions.retrieve_bulkdata`. Without it elements whose value is
-        elsewhere are left out; `bulk_data_uris` names them.
-
-    Returns
-    -------
-    pydicom.Dataset
-        With ``file_meta`` where the item has elements of group 2. Numbers that came as text and texts that came as
-        numbers become what their VR says; DS keeps the text that came.
-
-    Raises
-    ------
-    TransportError
-        If an element is not in that model, such as a number in the place of a sequence.
+    A number for a decimal or integer string is known: its spelling is lost, its value is not. Whether a string was
+    decoded rightly cannot be known here.
 
     Examples
     --------
-    >>> item = {"00180050": {"vr": "DS", "Value": ["2.50"]}, "00280010": {"vr": "US", "Value": [4]}}
-    >>> dataset = to_dataset(item)
-    >>> dataset.SliceThickness, str(dataset.SliceThickness), dataset.Rows
-    ('2.50', '2.50', 4)
+    >>> tag = parse_tag("SliceThickness")
+    >>> read_json_value({"00180050": {"vr": "DS", "Value": [1.5]}}, tag)
+    (('1.5',), True)
+    >>> read_json_value({"00180050": {"vr": "DS"}}, tag), read_json_value({}, tag)
+    ((None, False), (None, True))
     """
-    dataset, meta = Dataset(), FileMetaDataset()
-    for name, entry in item.items():
+    values: list[str | bytes] = []
+    is_known = True
+    for element in _elements(item, tag):
+        value, element_is_known = _read_element(element, tag.vr)
+        values.extend(value or ())
+        is_known = is_known and element_is_known
+    return (tuple(values) if values else None), is_known
+
+
+def read_string(item: Mapping[str, Any], keyword: str) -> str:
+    """Read an identifier in its canonical form, "" if it is missing.
+
+    Examples
+    --------
+    >>> read_string({"00100020": {"vr": "LO", "Value": ["P1 "]}}, "PatientID")
+    'P1'
+    """
+    value, _ = read_json_value(item, parse_tag(keyword))
+    return str(value[0]) if value else ""
+
+
+def read_count(item: Mapping[str, Any], keyword: str) -> int | None:
+    """Read a count, None if it is missing or not a number.
+
+    Examples
+    --------
+    >>> read_count({"00201208": {"vr": "IS", "Value": [12]}}, "NumberOfStudyRelatedInstances")
+    12
+    """
+    string = read_string(item, keyword)
+    return int(string) if string.isdecimal() else None
+
+
+def has_element(item: Mapping[str, Any], tag: Tag) -> bool:
+    """Check whether an element is present, with a value or without.
+
+    Examples
+    --------
+    >>> has_element({"00100020": {"vr": "LO"}}, parse_tag("PatientID")), has_element({}, parse_tag("PatientID"))
+    (True, False)
+    """
+    return any(True for _ in _elements(item, tag))
+
+
+def _elements(item: Mapping[str, Any], tag: Tag, depth: int = 0) -> Iterator[Any]:
+    """Yield the elements that a tag names: one for each sequence item on its path that has it."""
+    step = tag.steps[depth]
+    number = f"{step.number:08X}"
+    if number not in item:
+        return
+    element = item[number]
+    if depth == len(tag.steps) - 1:
+        yield element
+        return
+    inner_items = element.get("Value") if isinstance(element, Mapping) else None
+    if not isinstance(inner_items, list):
+        return
+    for inner in inner_items if step.item is None else inner_items[step.item : step.item + 1]:
+        if isinstance(inner, Mapping):
+            yield from _elements(inner, tag, depth + 1)
+
+
+def _read_element(element: Any, vr: str) -> tuple[Value, bool]:
+    if not isinstance(element, Mapping) or element.get("vr", vr) != vr:
+        return None, False
+    values = element.get("Value")
+    if not isinstance(values, list) or not values:
+        # A number that could not be converted is left out just as an empty one is; so is what is kept elsewhere.
+        return None, vr not in NUMBER_VRS and "BulkDataURI" not in element and "InlineBinary" not in element
+    strings = [_checked_string(value, vr) for value in values]
+    if any(string is None for string in strings):
+        return None, False
+    joined = "\\".join(str(string) for string in strings)
+    # What follows a NUL is cut off below.
+    return from_text(joined, vr), "\0" not in joined
+
+
+def _checked_string(value: Any, vr: str) -> str | None:
+    """Write one value as the file would; None if it cannot be a value of this VR."""
+    if isinstance(value, Mapping):
+        is_name = vr == "PN" and all(isinstance(value.get(group) or "", str) for group in _NAME_GROUPS)
+        return value_string(value) if is_name else None
+    if vr in NUMBER_VRS:
+        return _number_string(value, vr)
+    return value_string(value) if value is None or isinstance(value, str) else None
+
+
+def _number_string(value: Any, vr: str) -> str | None:
+    if isinstance(value, str) and vr in ("DS", "IS"):
+        return value
+    if isinstance(value, str):
+        # Numbers too large for others to read, and those that JSON does not have (PS3.18, section F.2.3).
         try:
-            element = _element(name, entry, bulk)
-        except (ValueError, TypeError, OverflowError, AttributeError, KeyError) as error:
-            raise TransportError(
-                f"The element {name!r} is not in the DICOM JSON model: {error}. The server sent it so; read the files "
-                "instead."
-            ) from None
-        if element is None or element.tag.element == 0:
-            continue
-        (meta if element.tag.group == 2 else dataset).add(element)
-    if meta:
-        dataset.file_meta = meta
-    return dataset
-
-
-def bulk_data_uris(item: Mapping[str, Any]) -> dict[str, str]:
-    """Find where the values of a dataset are that are not in it.
-
-    Returns
-    -------
-    dict of str to str
-        Tag, as a path where it lies in a sequence, to BulkDataURI.
-
-    Examples
-    --------
-    >>> bulk_data_uris({"7FE00010": {"vr": "OW", "BulkDataURI": "http://127.0.0.1/bulk/1"}})
-    {'7FE00010': 'http://127.0.0.1/bulk/1'}
-    """
-    found: dict[str, str] = {}
-    for name, entry in item.items():
-        if isinstance(entry.get("BulkDataURI"), str):
-            found[name] = entry["BulkDataURI"]
-        values = entry.get("Value")
-        for place, inner in enumerate(values if entry.get("vr") == "SQ" and isinstance(values, list) else []):
-            if isinstance(inner, Mapping):
-                found |= {f"{name}[{place}].{path}": uri for path, uri in bulk_data_uris(inner).items()}
-    return found
-
-
-def _element(name: str, entry: Mapping[str, Any], bulk: Callable[[str], bytes] | None) -> DataElement | None:
-    tag = Tag(int(name, 16))
-    vr = str(entry.get("vr") or _vr_of(tag))
-    value: Any
-    if "InlineBinary" in entry:
-        inline = entry["InlineBinary"]
-        # A list of one is what some servers write.
-        value = base64.b64decode(inline[0] if isinstance(inline, list) else inline or "", validate=True)
-    elif "BulkDataURI" in entry:
-        if bulk is None:
+            value = float(value) if vr in ("FL", "FD") else int(value)
+        except ValueError:
             return None
-        content = bulk(entry["BulkDataURI"])
-        value = content if vr in BINARY_VRS else _from_bytes(vr, content)
-    else:
-        value = _value(vr, entry.get("Value"), bulk)
-    try:
-        return DataElement(tag, vr, value, validation_mode=config.IGNORE)
-    except (ValueError, TypeError, OverflowError):
-        if vr not in ("DS", "IS"):
-            raise
-        # A text that is no number stays that text, as it stands in the file.
-        return DataElement(tag, vr, value, validation_mode=config.IGNORE, already_converted=True)
-
-
-def _vr_of(tag: BaseTag) -> str:
-    try:
-        return dictionary_VR(tag)[:2]
-    except KeyError:
-        return "UN"
-
-
-def _value(vr: str, given: Any, bulk: Callable[[str], bytes] | None) -> Any:
-    values = given if isinstance(given, list) else [given]
-    if vr == "SQ":
-        return Sequence([] if given is None else [to_dataset(value or {}, bulk) for value in values])
-    if not values or values == [None]:
-        return empty_value_for_VR(vr)
-    if vr in BINARY_VRS:
-        return "\\".join(map(_checked_text, values)).encode()
-    convert: Callable[[Any], Any] = _CONVERSIONS.get(vr, value_text)
-    converted = [convert(value) for value in values]
-    return converted[0] if len(converted) == 1 else converted
-
-
-def _checked_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where bytes should be")
-    return value
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"{value} is no integer")
-    return int(value)
-
-
-def _attribute_tag(value: Any) -> BaseTag:
-    return Tag(int(value, 16) if isinstance(value, str) else int(value))
-
-
-_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("SS", "US", "SL", "UL", "SV", "UV"), _integer),
-    **dict.fromkeys(("FL", "FD"), float),
-    "AT": _attribute_tag,
-}
-
-_FORMATS = {"FL": "f", "FD": "d", "SS": "h", "US": "H", "SL": "i", "UL": "I", "SV": "q", "UV": "Q"}
-
-
-def _from_bytes(vr: str, content: bytes) -> Any:
-    """Read a value that was sent as bytes, in little endian (PS3.18 section 8.7.3.3.2)."""
-    if vr in _FORMATS:
-        numbers = [number for (number,) in struct.iter_unpack(f"<{_FORMATS[vr]}", content)]
-        return numbers[0] if len(numbers) == 1 else numbers
-    text = content.decode("utf-8").rstrip(" \0")
-    single = vr in ("LT", "ST", "UT", "UR")
-    return text if single or "\\" not in text else text.split("\\")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if vr == "FL":
+        try:
+            return repr(struct.unpack("<f", struct.pack("<f", value))[0])
+        except OverflowError:
+            return None
+    return repr(float(value)) if vr == "FD" else value_string(value)

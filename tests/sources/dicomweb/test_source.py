@@ -25,7 +25,7 @@ from simple_orthanc import (
     label,
     tag,
 )
-from simple_orthanc.sources.dicomweb.source import Key
+from simple_orthanc.sources.dicomweb.keys import Key
 from tests.dicomweb_stand_in import DicomServer, Peculiar
 from tests.http_stand_in import StandIn, always, reply
 from tests.memory_source import MemorySource, as_file, instance
@@ -269,7 +269,7 @@ def test_one_uid_under_two_patients_where_nobody_says_whose(serve: Make) -> None
     server = serve(two_patients(), names_patients=False, deaf_to_fields=True)
     session = DicomWeb(server.root)
     assert session.study_count == 2
-    with pytest.raises(UnsupportedError, match="stands under 2 patients"):
+    with pytest.raises(UnsupportedError, match="exists under 2 patients"):
         session.table("SeriesDescription")
 
 

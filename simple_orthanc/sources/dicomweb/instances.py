@@ -1,0 +1,118 @@
+"""Headers and files of single instances, and the refusal to read one that DICOMweb cannot tell from another.
+
+If one UID exists under two patients, only one of the two can be read: the other raises `UnsupportedError`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import read_value
+from simple_orthanc.dicomweb import Transactions
+from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.partial import read_header
+from simple_orthanc.sources.dicomweb.keys import Key
+from simple_orthanc.sources.dicomweb.rows import RowBuilder
+
+_PATIENT_ID = parse_tag("PatientID")
+
+_HEADER_BYTES = 64 * 1024
+"""How much of a large file is tried first."""
+
+
+class InstanceReader:
+    """Reads instances by their keys.
+
+    Parameters
+    ----------
+    rest : Transactions
+        The transactions of the server.
+    rows : RowBuilder
+        Knows which studies exist under several patients.
+    description : str
+        The address of the service, for messages.
+    """
+
+    def __init__(self, rest: Transactions, rows: RowBuilder, description: str) -> None:
+        self._rest, self._rows, self._description = rest, rows, description
+
+    def header(self, key: Key) -> Dataset:
+        """Read the header of an instance from its file, of a large file no more than that."""
+        header = None
+        with suppress(ServerError, TransportError), self._rest.open_instance(*key[1:]) as (chunks, is_whole):
+            content = b"".join(chunks) if is_whole else b""
+            header = _read_header(content) if is_whole else _read_beginning(chunks)
+        # If anything went wrong, retrieving the whole file raises the error that says so.
+        header = _read_header(self._retrieve(key)) if header is None else header
+        self._check_patient(key, header)
+        return header
+
+    def content(self, key: Key) -> bytes:
+        """Read the file of an instance."""
+        content = self._retrieve(key)
+        if self._rows.is_shared(key):
+            self._check_patient(key, dcmread(io.BytesIO(content), force=True, specific_tags=["PatientID"]))
+        return content
+
+    def save(self, key: Key, path: Path) -> None:
+        """Write the file of an instance; `path` appears only when the file is complete."""
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_bytes(self.content(key))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _retrieve(self, key: Key) -> bytes:
+        try:
+            return self._rest.retrieve_instance(key.study, key.series, key.instance)
+        except (NotFoundError, TransportError):
+            # Orthanc returns neither if it would have to choose between two; others return both.
+            if not self._rows.is_shared(key):
+                raise
+        raise self._ambiguous(key, "and the server returns neither, or both")
+
+    def _check_patient(self, key: Key, header: Dataset) -> None:
+        if self._rows.is_shared(key):
+            value = read_value(header, _PATIENT_ID)
+            patient = str(value[0]) if value else ""
+            if patient != key.patient:
+                raise self._ambiguous(key, f"and the server returns that of patient {patient!r}")
+
+    def _ambiguous(self, key: Key, returned: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"SOPInstanceUID {key.instance} of patient {key.patient!r} cannot be read from {self._description}: its "
+            f"StudyInstanceUID exists under {len(self._rows.patients[key.study])} patients, DICOMweb addresses by UIDs "
+            f"alone, {returned}. Exclude these studies, or read them otherwise (an Orthanc with Orthanc(...))."
+        )
+
+
+def _read_header(content: bytes) -> Dataset:
+    return dcmread(io.BytesIO(content), force=True, stop_before_pixels=True)
+
+
+def _read_beginning(chunks: Iterator[bytes]) -> Dataset | None:
+    """Read a header while its file arrives; None if the file ended before its pixels, if it has any."""
+    content = bytearray()
+
+    def read(start: int, stop: int) -> tuple[bytes, bool]:
+        while len(content) < stop:
+            chunk = next(chunks, None)
+            if chunk is None:
+                raise EOFError
+            content.extend(chunk)
+        return bytes(content[start:stop]), False
+
+    try:
+        header = read_header(read, _HEADER_BYTES, Scanner())
+    except EOFError:
+        return None
+    return header if "SOPInstanceUID" in header else None
