@@ -244,16 +244,18 @@ def private(header: Dataset, group: int, element: int, creator: str, makers: tup
     int
         The tags at which it is, best first.
     """
+    # The dictionary itself, since asking the header makes a tag object of each of the 240 numbers.
+    present = header._dict
     blocks = {
-        block: text(header, (group << 16) + block) for block in range(0x10, 0x100) if (group << 16) + block in header
+        block: text(header, (group << 16) + block) for block in range(0x10, 0x100) if (group << 16) + block in present
     }
     for block, name in blocks.items():
         if name.casefold() == creator.casefold():
             tag = (group << 16) + (block << 8) + element
-            if tag in header:
+            if tag in present:
                 yield tag
     tag = (group << 16) + 0x1000 + element
-    if 0x10 not in blocks and tag in header and not _made_by_another(header, makers):
+    if 0x10 not in blocks and tag in present and not _made_by_another(header, makers):
         yield tag
 
 

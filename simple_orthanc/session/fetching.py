@@ -58,7 +58,7 @@ class ObjectFetcher:
         first, *others = instances
         stored, pattern = self._whole(first, with_pattern=True)
         builder.add(first, self.headers[first], stored)
-        if len(others) > 1 and pattern is not None:
+        if len(others) > 1 and pattern is not None and builder.can_place(self.headers[first]):
             last = others.pop()
             stored, other = self._whole(last, with_pattern=True)
             builder.add(last, self.headers[last], stored)

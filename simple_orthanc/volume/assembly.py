@@ -12,6 +12,7 @@ from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, Suv
 from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels import suv
 from simple_orthanc.volume.choosing import Stack, apply_gaps
+from simple_orthanc.volume.mosaic import split_tiles
 from simple_orthanc.volume.planes import Plane
 from simple_orthanc.volume.volume import AXES, Volume
 
@@ -122,6 +123,8 @@ def _frames(chosen: Sequence[Stack], stored: Callable[[int], NDArray[Any]]) -> I
     for instance, slots in by_instance.items():
         array = stored(instance)
         first = slots[0][2]
+        if first.tiles is not None and array.shape == (1, *np.multiply(first.tiles, first.size)):
+            array = split_tiles(array, first.tiles, first.number_of_frames)
         expected = (first.number_of_frames, *first.size, *((first.samples,) if first.samples > 1 else ()))
         if array.shape != expected:
             raise PixelDecodeError(

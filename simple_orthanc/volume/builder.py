@@ -19,6 +19,7 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.volume.assembly import FrameValues, assemble, make_volume, require_regular
 from simple_orthanc.volume.choosing import Stack
+from simple_orthanc.volume.mosaic import read_mosaic
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -66,13 +67,18 @@ class VolumeBuilder:
     def add(self, instance: int, header: Dataset, stored: NDArray[Any]) -> None:
         """Take the stored values of an object; they may lie in memory that is used again afterwards."""
         placed = False
-        if not (self._units.startswith("SUV") or len(stored) != 1 or elements.has(header, "SegmentSequence")):
+        if not self._units.startswith("SUV") and len(stored) == 1 and self.can_place(header):
             # What is wrong with a header matters only if its stack is asked for.
             with suppress(VolumeError):
                 placed = self.place(instance, header, pixels.rescale(header, 0, self._units), stored)
         if not placed:
             self._placed.pop(instance, None)
             self._kept[instance] = stored if stored.base is None else stored.copy()
+
+    @staticmethod
+    def can_place(header: Dataset) -> bool:
+        """Check whether the values of objects like this one have the shape of a slice of the volume."""
+        return not elements.has(header, "SegmentSequence") and read_mosaic(header) is None
 
     def place(self, instance: int, like: Dataset, rescale: pixels.Rescale, stored: NDArray[Any]) -> bool:
         """Write the values of an object by the header of another that says the same of them; False: no room for it.

@@ -304,7 +304,7 @@ def _separating(stacks: Sequence[Stack]) -> list[str]:
     }
     if len({stack.shape[1:3] for stack in stacks}) > 1:
         marks.update(Rows=float(first.shape[1]), Columns=float(first.shape[2]))
-    if first.is_segment or any(plane.number_of_frames > 1 for plane in first.planes):
+    if first.is_segment or any(plane.number_of_frames > 1 and plane.tiles is None for plane in first.planes):
         return []  # frames of one object cannot be selected apart
     return [", ".join(problems.example(keyword, {value: None}) for keyword, value in marks.items())] if marks else []
 

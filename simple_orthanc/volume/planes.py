@@ -27,6 +27,7 @@ from simple_orthanc.volume.discriminators import (
     read_header_discriminators,
     selectable_names,
 )
+from simple_orthanc.volume.mosaic import Mosaic, read_mosaic
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Plane:
         ReferencedSegmentNumber of a binary or fractional segmentation.
     concatenation : Concatenation or None
         If the object is one of several that are one image.
+    tiles : tuple of int or None
+        How many tiles lie below each other and beside each other if the frame is a tile of a mosaic; it is the one with
+        the number `frame_index`.
+    mosaic_lacks : tuple of str
+        What is missing in the header of a mosaic, so that its tiles cannot be told apart; the frame is all of it then.
     """
 
     instance: int
@@ -104,6 +110,8 @@ class Plane:
     segment_name: str = ""
     number_of_frames: int = 1
     concatenation: Concatenation | None = None
+    tiles: tuple[int, int] | None = None
+    mosaic_lacks: tuple[str, ...] = ()
 
     @property
     def is_sparse(self) -> bool:
@@ -194,6 +202,10 @@ def _planes(index: int, header: Dataset) -> Iterator[Plane]:
         return _from_detectors(header, frames, common)
     if "GridFrameOffsetVector" in header and frames > 1:
         return _from_offsets(header, frames, common)
+    mosaic = read_mosaic(header)
+    if mosaic is not None and not mosaic.missing:
+        return _from_mosaic(header, mosaic, common)
+    common["mosaic_lacks"] = () if mosaic is None else mosaic.missing
     return _plain(header, frames, common)
 
 
@@ -209,6 +221,19 @@ def _plain(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Pla
     discriminators = read_header_discriminators(header)
     for frame in range(frames):
         yield Plane(frame_index=frame, **common, **place, discriminators=discriminators)
+
+
+def _from_mosaic(header: Dataset, mosaic: Mosaic, common: dict[str, Any]) -> Iterator[Plane]:
+    """Read the tiles of a mosaic, each a slice at its own position."""
+    rows, columns = common["size"]
+    down, across = mosaic.tiles
+    common |= {"size": (rows // down, columns // across), "number_of_frames": len(mosaic.positions)}
+    place = _read_position(header, header, header, common["uid"])
+    orientation = geometry.unit_cosines(elements.numbers(header, "ImageOrientationPatient"))
+    discriminators = read_header_discriminators(header)
+    for index, position in enumerate(mosaic.positions):
+        own = {**place, "position": position, "orientation": orientation}
+        yield Plane(frame_index=index, **common, **own, discriminators=discriminators, tiles=mosaic.tiles)
 
 
 def _from_groups(header: Dataset, frames: int, common: dict[str, Any]) -> Iterator[Plane]:

@@ -18,11 +18,12 @@ SHOWN = 6
 
 
 def mosaic(label: str, planes: Sequence[Plane]) -> VolumeError:
-    """Say that the slices lie side by side in one image."""
+    """Make the error for mosaics whose headers do not tell where their slices are."""
+    lacking = dict.fromkeys(name for plane in planes for name in plane.mosaic_lacks)
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} Siemens mosaic(s) (ImageType MOSAIC): the slices lie side by side in "
-        "one image, and ImagePositionPatient is not that of any of them. Read the mosaics with get_instances(), or "
-        "have them converted to enhanced MR images.",
+        f"A volume was asked of {len(planes)} mosaic(s) ({label}), each with its slices side by side in one image. The "
+        f"positions of the slices are unknown, because the headers lack {', '.join(lacking)}. Read the mosaics with "
+        "get_instances(), or store the series again from its origin, with its private elements.",
         groups={label: len(planes)},
     )
 

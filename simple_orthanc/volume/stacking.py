@@ -16,6 +16,7 @@ from simple_orthanc.volume import geometry, problems
 from simple_orthanc.volume.discriminators import BY_NAME, DiscriminatorValue
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.grouping import Group, arrange_planes, group_by_grid, split_by_discriminator
+from simple_orthanc.volume.mosaic import can_be_slice
 from simple_orthanc.volume.planes import Plane, describe, has_image, has_image_type, read_planes
 
 
@@ -163,11 +164,25 @@ def _stack(label: str, part: Group) -> Stack:
         log=tuple(_differences(part)),
         discriminators={mark.discriminator.name: mark.value for mark in part.marks},
     )
-    if has_image_type(first, "MOSAIC"):
-        return replace(stack, problem=problems.mosaic(label, part.planes))
+    if any(plane.mosaic_lacks for plane in part.planes):
+        if not _are_unpacked(part.planes):
+            return replace(stack, problem=problems.mosaic(label, part.planes))
+        stack = replace(stack, log=(*stack.log, "named mosaics, but positioned as slices are: unpacked before"))
     if first.position is None or first.orientation is None:
         return _without_positions(stack)
     return _with_positions(stack)
+
+
+def _are_unpacked(planes: Sequence[Plane]) -> bool:
+    """Check whether images that are named mosaics lie as slices do, so that each is a slice unpacked from one.
+
+    The mosaics of a series share their position, or are moved a little to follow the head.
+    """
+    first = planes[0]
+    if len(planes) < 2 or None in (first.position, first.orientation, first.slice_thickness):
+        return False
+    distances = np.diff(arrange_planes(planes).distances)
+    return can_be_slice(first.size, first.pixel_spacing) and bool(distances.min() >= 0.5 * (first.slice_thickness or 0))
 
 
 def _differences(part: Group) -> list[str]:

@@ -138,7 +138,7 @@ REFUSALS: dict[Trap, Refusal] = {
         },
     ),
     space.mosaic: Refusal(
-        InconsistentSlicesError, {"groups": {"axial 2x8x8": 2}}, {"get_instances()": 2}, ("Siemens mosaic", "MOSAIC")
+        InconsistentSlicesError, {"groups": {"axial 2x8x8": 2}}, {"get_instances()": 2}, ("mosaic", "SliceNormalVector")
     ),
     space.cosines_not_unit: Refusal(
         InconsistentSlicesError,

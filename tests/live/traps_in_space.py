@@ -386,7 +386,7 @@ def nm(between: float) -> Dataset:
 
 @trap(0, "Siemens mosaic: the slices side by side in one image")
 def mosaic() -> Case:
-    return case(make_series((2, 8, 8), spacing=(2, 1, 1), modality="MR", seed=1,
+    return case(make_series((2, 8, 8), spacing=(2, 100, 100), modality="MR", seed=1,
                             ImageType=("ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC")))  # fmt: skip
 
 

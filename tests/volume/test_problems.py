@@ -50,7 +50,8 @@ class TestProblems:
             choose_volume(plan_stacks(series))
 
     def test_mosaic_is_refused_by_name(self) -> None:
-        with pytest.raises(InconsistentSlicesError, match="Siemens mosaic"):
-            choose_volume(
-                plan_stacks(make_series((2, 64, 64), modality="MR", ImageType=("ORIGINAL", "PRIMARY", "M", "MOSAIC")))
-            )
+        series = make_series(
+            (2, 64, 64), spacing=(1, 20, 20), modality="MR", ImageType=("ORIGINAL", "PRIMARY", "M", "MOSAIC")
+        )
+        with pytest.raises(InconsistentSlicesError, match=r"2 mosaic\(s\) .* lack NumberOfImagesInMosaic"):
+            choose_volume(plan_stacks(series))
