@@ -1,9 +1,13 @@
-"""The four levels of an archive, and where DICOM puts each tag.
+"""The four levels of an archive, where DICOM puts each tag, and which tags an index of an archive holds.
 
-DICOM's information model (PS3.3, section A.1.2) nests patient, study, series and instance. The composite IODs then say
+DICOM's information model (PS3.3, section A.1.2) nests patient, study, series and instance. The composite IODs define
 which module, and so which attribute, belongs to which of these entities: the Patient module to the patient, General
 Study and Patient Study to the study, General Series, General Equipment and the modality's own series module to the
 series, and everything else to the single instance.
+
+The index is the same for every source, so that their answers agree. It holds what the database of every Orthanc since
+1.4.2 keeps at the level where DICOM puts it. One value is valid for a whole study or series there, so no tag that DICOM
+puts into the image is held above the instance.
 """
 
 from __future__ import annotations
@@ -45,8 +49,8 @@ _SERIES = """
     TimezoneOffsetFromUTC
 """
 
-# Orthanc keeps these with the study, and DICOM's General Equipment module with the series. An archive is browsed by
-# institution study by study, and one study comes from one institution.
+# Orthanc keeps these with the study; DICOM's General Equipment module puts them with the series. An archive is browsed
+# by institution study by study, and one study comes from one institution.
 _KEPT_WITH_STUDY = "InstitutionName TimezoneOffsetFromUTC"
 
 _LEVEL_OF: dict[str, Level] = {
@@ -56,9 +60,46 @@ _LEVEL_OF: dict[str, Level] = {
     **dict.fromkeys(_PATIENT.split(), "patient"),
 }
 
+_INDEXED_OF_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+
+INDEXED: dict[Level, tuple[str, ...]] = {
+    "patient": _INDEXED_OF_PATIENT,
+    "study": (
+        *_INDEXED_OF_PATIENT,
+        *("StudyDate", "StudyTime", "AccessionNumber", "InstitutionName", "ReferringPhysicianName"),
+        *("StudyDescription", "StudyInstanceUID", "StudyID", "RequestingPhysician", "RequestedProcedureDescription"),
+    ),
+    "series": (
+        *("SeriesDate", "SeriesTime", "Modality", "Manufacturer", "StationName", "SeriesDescription", "OperatorsName"),
+        *("BodyPartExamined", "ProtocolName", "SeriesInstanceUID", "SeriesNumber"),
+        *("PerformedProcedureStepDescription", "SeriesType"),
+    ),
+    "instance": (
+        *("InstanceCreationDate", "InstanceCreationTime", "SOPInstanceUID", "AcquisitionNumber", "InstanceNumber"),
+        *("ImagePositionPatient", "ImageOrientationPatient", "TemporalPositionIdentifier", "NumberOfFrames"),
+        "ImageIndex",
+    ),
+}
+"""Keywords of the tags in the index, by the level of the row that holds them; a study's row also has its patient's."""
+
+_INDEXED_AT: dict[str, Level] = {
+    keyword: level for level, keywords in INDEXED.items() if level != "patient" for keyword in keywords
+}
+
+
+def indexed_level(keyword: str) -> Level | None:
+    """Return the level of the rows that hold a tag in the index, None if the index does not hold it.
+
+    Examples
+    --------
+    >>> indexed_level("PatientName"), indexed_level("Modality"), indexed_level("KVP")
+    ('study', 'series', None)
+    """
+    return _INDEXED_AT.get(keyword)
+
 
 def level_of_keyword(keyword: str) -> Level:
-    """Say at which level DICOM puts an attribute.
+    """Return the level at which DICOM puts an attribute.
 
     Parameters
     ----------
@@ -68,7 +109,7 @@ def level_of_keyword(keyword: str) -> Level:
     Returns
     -------
     str
-        "patient", "study", "series" or "instance"; whatever is not known to belong higher is "instance".
+        "patient", "study", "series" or "instance"; an attribute that is not known to belong higher is "instance".
 
     Examples
     --------
@@ -79,7 +120,7 @@ def level_of_keyword(keyword: str) -> Level:
 
 
 def depth(level: Level) -> int:
-    """Give the depth of a level: 0 for the patient, 3 for the instance.
+    """Return the depth of a level: 0 for the patient, 3 for the instance.
 
     Examples
     --------
@@ -90,7 +131,7 @@ def depth(level: Level) -> int:
 
 
 def deepest(*levels: Level) -> Level:
-    """Give the deepest of several levels.
+    """Return the deepest of several levels.
 
     Examples
     --------

@@ -25,7 +25,7 @@ import pydicom.datadict as dictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from simple_orthanc.dicom.levels import Level, level_of_keyword
+from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level, level_of_keyword
 from simple_orthanc.errors import UnknownTagError
 
 TagLike: TypeAlias = Union[str, int, tuple[int, int], tuple[int, str, int], BaseTag, "Tag"]
@@ -334,3 +334,27 @@ def parse_attribute(name: str) -> Tag:
         if name.endswith(ending) and _number_for(keyword) is not None:
             return _parse_text(keyword)
     raise _unknown(name, name)
+
+
+# By number as Orthanc writes it. Patients have no rows of their own.
+INDEX_TAGS: dict[Level, dict[str, Tag]] = {
+    level: {tag.number: tag for tag in map(parse_tag, keywords)}
+    for level, keywords in INDEXED.items()
+    if level != "patient"
+}
+"""The tags of the rows of the index (`simple_orthanc.dicom.levels.INDEXED`), by level and number."""
+
+
+def is_searchable(tag: Tag) -> bool:
+    """Check whether sources are asked for the rows with a value of this tag.
+
+    The others are compared here: Orthanc refuses wildcards on UI, and would compare dates and numbers as strings.
+
+    Examples
+    --------
+    >>> [is_searchable(parse_tag(name)) for name in ("PatientName", "StudyDate", "SOPInstanceUID", "KVP")]
+    [True, False, True, False]
+    """
+    if tag.name == "SOPInstanceUID":
+        return True
+    return indexed_level(tag.name) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}

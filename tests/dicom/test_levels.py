@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydicom.datadict import keyword_dict, tag_for_keyword
 
 from simple_orthanc.dicom import levels
-from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth, level_of_keyword
+from simple_orthanc.dicom.levels import INDEXED, LEVELS, Level, deepest, depth, indexed_level, level_of_keyword
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,19 @@ def test_the_deepest_is_one_of_them_and_none_lies_deeper(some: list[Level]) -> N
     found = deepest(*some)
     assert found in some
     assert all(depth(level) <= depth(found) for level in some)
+
+
+def test_every_indexed_name_is_a_keyword_once_at_its_level() -> None:
+    for keywords in INDEXED.values():
+        assert [name for name in keywords if tag_for_keyword(name) is None] == []
+        assert len(keywords) == len(set(keywords))
+
+
+def test_the_index_holds_no_tag_above_the_level_where_dicom_puts_it() -> None:
+    for level, keywords in INDEXED.items():
+        assert all(depth(level_of_keyword(keyword)) <= depth(level) for keyword in keywords)
+
+
+def test_tags_of_the_patient_are_held_with_the_study() -> None:
+    assert {indexed_level(keyword) for keyword in INDEXED["patient"]} == {"study"}
+    assert indexed_level("KVP") is None

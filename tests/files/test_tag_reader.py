@@ -20,12 +20,11 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.tags import INDEX_TAGS, parse_tag
 from simple_orthanc.dicom.values import Value, read_value
 from simple_orthanc.files import tag_reader as scanning
 from simple_orthanc.files.detection import refusal
 from simple_orthanc.files.tag_reader import DamagedError, quiet, read_tags
-from simple_orthanc.sources.index_tags import BY_NUMBER
 from tests.memory_source import archives, as_file, instance
 from tests.session.test_uploads import without_preamble
 
@@ -33,7 +32,7 @@ MORE = """
     KVP Rows ImageType SliceThickness PatientComments PixelSpacing ImageComments SOPClassUID WindowCenter
     PixelAspectRatio FrameIncrementPointer PatientAge AcquisitionDateTime ProtocolName SpecificCharacterSet
 """
-TAGS = tuple(tag for tags in BY_NUMBER.values() for tag in tags.values()) + tuple(map(parse_tag, MORE.split()))
+TAGS = tuple(tag for tags in INDEX_TAGS.values() for tag in tags.values()) + tuple(map(parse_tag, MORE.split()))
 SHIPPED = [path for path in sorted({*get_testdata_files(), *get_charset_files()}) if Path(path).is_file()]
 
 

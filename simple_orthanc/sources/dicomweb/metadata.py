@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicom.values import Value, read_value
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_string
@@ -27,7 +27,6 @@ from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NEVER_SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import is_whole, needs_file, read_sure_value
-from simple_orthanc.sources.index_tags import BY_NUMBER
 
 _SAMPLE = 60
 """Of more rows with unresolved tags than this, so many are read, evenly spread, before all are."""
@@ -152,7 +151,7 @@ class MetadataReader:
 
     def _read_rows(self, level: Level, rows: Sequence[Row]) -> list[Row]:
         """Re-read rows, each from one file; one that cannot be read is left as it is."""
-        tags = list(BY_NUMBER[level].values())
+        tags = list(INDEX_TAGS[level].values())
         problems: list[str] = []
         values_of: dict[str, dict[str, Value]] = {}
         if level == "instance":

@@ -12,20 +12,19 @@ from contextlib import suppress
 from typing import Any
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_count, read_string
 from simple_orthanc.errors import NotFoundError, OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key
 from simple_orthanc.sources.dicomweb.trust import first_of_each
-from simple_orthanc.sources.index_tags import BY_NUMBER
 from simple_orthanc.transport import Transport
 
 # A search for these is answered with those of the first image of the series, by Orthanc.
 NEVER_SEARCHED = frozenset({"ImageOrientationPatient"})
 
 SEARCHED: dict[Level, tuple[Tag, ...]] = {
-    level: tuple(tag for tag in tags.values() if tag.name not in NEVER_SEARCHED) for level, tags in BY_NUMBER.items()
+    level: tuple(tag for tag in tags.values() if tag.name not in NEVER_SEARCHED) for level, tags in INDEX_TAGS.items()
 }
 
 NUMBER_OF_CHILDREN: dict[Level, str] = {

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import TEXT_VRS, parse_tag
+from simple_orthanc.dicom.tags import INDEX_TAGS, TEXT_VRS, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb.model import has_element, read_count, read_string
 from simple_orthanc.errors import UnsupportedError, stacklevel
@@ -24,13 +24,12 @@ from simple_orthanc.sources.charset_check import shows_undecoded_strings
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain_identifier, is_uid
 from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss, read_sure_value
-from simple_orthanc.sources.index_tags import BY_NUMBER
 
 _INDEXED: dict[Level, frozenset[str]] = {
-    level: frozenset(tag.name for tag in tags.values()) for level, tags in BY_NUMBER.items()
+    level: frozenset(tag.name for tag in tags.values()) for level, tags in INDEX_TAGS.items()
 }
 _TEXTS: dict[Level, frozenset[str]] = {
-    level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in BY_NUMBER.items()
+    level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in INDEX_TAGS.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
 

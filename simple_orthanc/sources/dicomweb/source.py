@@ -26,7 +26,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import map_ordered
-from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.levels import LEVELS, Level, depth, indexed_level
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb import Transactions
@@ -46,7 +46,6 @@ from simple_orthanc.sources.dicomweb.metadata import MetadataReader
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss
-from simple_orthanc.sources.index_tags import LEVEL_OF
 from simple_orthanc.transport import Transport
 
 # How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere.
@@ -143,7 +142,7 @@ class DicomWebSource:
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows carry a tag, None if only the files hold it."""
-        return LEVEL_OF.get(tag.name)
+        return indexed_level(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
         """Check whether `search` finds rows by a tag; what is not a plain identifier is listed, and compared here."""

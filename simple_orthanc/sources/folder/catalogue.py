@@ -15,17 +15,16 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.selection.source import IdentifierMatch, Row
-from simple_orthanc.sources.index_tags import BY_NUMBER
 
 Status: TypeAlias = Literal[
     "indexed", "duplicate", "conflict", "not DICOM", "incomplete", "unreadable", "missing", "skipped"
 ]
 Chain: TypeAlias = tuple[str, str, str, str]
 
-TAGS: dict[Level, tuple[Tag, ...]] = {level: tuple(tags.values()) for level, tags in BY_NUMBER.items()}
+TAGS: dict[Level, tuple[Tag, ...]] = {level: tuple(tags.values()) for level, tags in INDEX_TAGS.items()}
 IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _LEVEL_OF_IDENTIFIER: dict[str, Level] = dict(zip(IDENTIFIERS, ("patient", "study", "series", "instance"), strict=True))
 

@@ -27,8 +27,8 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.levels import Level
-from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.levels import Level, indexed_level
+from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, walk
@@ -41,7 +41,6 @@ from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.processes import Met, look_at, side_by_side
-from simple_orthanc.sources.index_tags import LEVEL_OF, can_be_searched
 
 # What should have been part of the archive, and is not.
 _TROUBLES: dict[Status, str] = {
@@ -205,10 +204,10 @@ class FolderSource:
         return self.catalogue.counts()
 
     def indexed(self, tag: Tag) -> Level | None:
-        return LEVEL_OF.get(tag.name)
+        return indexed_level(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        return can_be_searched(tag)
+        return is_searchable(tag)
 
     def listing(self, level: Level) -> Iterable[Row]:
         catalogue = self.catalogue

@@ -2,7 +2,7 @@
 
 What the server is trusted with, and why
 ----------------------------------------
-- The tags in `simple_orthanc.sources.index_tags` are in the database of every Orthanc since 1.4.2. Orthanc keeps
+- The tags in `simple_orthanc.dicom.levels.INDEXED` are in the database of every Orthanc since 1.4.2. Orthanc keeps
   further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName,
   ContrastBolusAgent ...): there the first instance speaks for all, so they are read from every file.
 - The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments,
@@ -32,8 +32,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import Room, map_ordered
-from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
+from simple_orthanc.dicom.levels import INDEXED, LEVELS, Level, depth, indexed_level
+from simple_orthanc.dicom.tags import BINARY_VRS, INDEX_TAGS, TEXT_VRS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text, read_value
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.files.fast_headers import Scanner
@@ -43,7 +43,6 @@ from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import CHARACTER_SET, is_decodable, is_mangled, shows_undecoded_strings
-from simple_orthanc.sources.index_tags import BY_NUMBER, LEVEL_OF, NUMBERS, can_be_searched
 from simple_orthanc.sources.orthanc.changes import count_all, read_changes, read_last
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.transport import Transport
@@ -128,10 +127,10 @@ class OrthancSource:
         return changes
 
     def indexed(self, tag: Tag) -> Level | None:
-        return LEVEL_OF.get(tag.name)
+        return indexed_level(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
-        return can_be_searched(tag)
+        return is_searchable(tag)
 
     def listing(self, level: Level) -> Iterator[Row]:
         if not self.rest.capabilities.extended_find:
@@ -304,7 +303,7 @@ class OrthancSource:
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any] | None]) -> list[Row]:
         rows: list[Row] = []
         doubtful: list[Row] = []
-        known = BY_NUMBER[level]
+        known = INDEX_TAGS[level]
         for answer in answers:
             if not answer:
                 continue
@@ -347,7 +346,7 @@ class OrthancSource:
             key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
         header = self.header(key)
         values = dict(row.values)
-        for tag in BY_NUMBER[level].values():
+        for tag in INDEX_TAGS[level].values():
             # What the server left out is left out: only texts that are there may be mangled.
             if tag.name in values:
                 values[tag.name] = read_value(header, tag)
@@ -535,7 +534,7 @@ class OrthancSource:
         """The keywords that the server keeps in its database, level by level."""
         listed = self.rest.capabilities.tags_by_level
         if not listed:  # before Orthanc 1.11.0, which cannot be told to keep others
-            listed = NUMBERS
+            return {level: list(keywords) for level, keywords in INDEXED.items()}
         return {level: [parse_tag(number).name for number in numbers] for level, numbers in listed.items()}
 
     def close(self) -> None:
