@@ -136,7 +136,7 @@ def run_all(
         errors.clear()
 
 
-class Room(threading.local):
+class ReusableBuffer(threading.local):
     """Memory that each thread uses again and again, for what it reads and then has done with.
 
     What is larger than most files of one slice is not kept.

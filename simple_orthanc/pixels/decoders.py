@@ -33,6 +33,7 @@ from pydicom.uid import UID
 from simple_orthanc.errors import PixelDecodeError
 from simple_orthanc.pixels import codestreams as codestreams
 from simple_orthanc.pixels.jpeg_streams import JpegHeader, checked_stream, jpeg_header
+from simple_orthanc.pixels.layout import PixelLayout
 from simple_orthanc.pixels.processes import DecodingProcesses
 
 if TYPE_CHECKING:
@@ -42,42 +43,6 @@ _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _LOSSLESS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in ("57", "70", "80", "90", "201", "202"))
 _END_OF_IMAGE = b"\xff\xd9"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the header says that pixels are stored; the Image Pixel Module, PS3.3 section C.7.6.3."""
-
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    allocated: int
-    stored: int
-    high: int
-    signed: bool
-    photometric: str
-    planar: int
-    syntax: str
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of one stored sample, in this machine's byte order."""
-        if self.allocated == 1:
-            return np.dtype(np.uint8)
-        return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest value that the stored bits can hold."""
-        if self.signed:
-            return -(1 << (self.stored - 1)), (1 << (self.stored - 1)) - 1
-        return 0, (1 << self.stored) - 1
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one frame: rows, columns, and the samples where there are several."""
-        return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
 
 @dataclass(frozen=True)
@@ -105,14 +70,14 @@ def supported(syntax: str) -> bool:
     return syntax in _DECODERS
 
 
-def decode(stream: bytes, layout: Layout, processes: DecodingProcesses | None = None) -> Decoded:
+def decode(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None = None) -> Decoded:
     """Decode one frame.
 
     Parameters
     ----------
     stream : bytes
         The codestream of one frame.
-    layout : Layout
+    layout : PixelLayout
     processes : DecodingProcesses, optional
         What runs the decoders that hold the interpreter; without it they run in this process.
 
@@ -213,7 +178,7 @@ def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
     return [*joined, b"".join(current)] if current else joined
 
 
-def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
+def _checked_jpeg_header(stream: bytes, layout: PixelLayout) -> JpegHeader:
     header = jpeg_header(stream)
     # A stream may leave its number of lines to a later marker, and says 0 then.
     if header.columns != layout.columns or header.rows not in (0, layout.rows):
@@ -225,7 +190,7 @@ def _checked_jpeg_header(stream: bytes, layout: Layout) -> JpegHeader:
     return header
 
 
-def _shaped(buffer: Any, layout: Layout, precision: int, *, planes: bool = False) -> NDArray[Any]:
+def _shaped(buffer: Any, layout: PixelLayout, precision: int, *, planes: bool = False) -> NDArray[Any]:
     """View a decoder's bytes as unsigned samples, in the smallest word that holds the precision."""
     size = 1 if precision <= 8 else 2 if precision <= 16 else 4
     array = np.frombuffer(buffer, dtype=f"<u{size}").astype(f"u{size}", copy=False)
@@ -249,7 +214,7 @@ def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArra
     return (wide << shift) >> shift if shift > 0 else wide
 
 
-def _fitted(array: NDArray[Any], layout: Layout, precision: int, photometric: str) -> Decoded:
+def _fitted(array: NDArray[Any], layout: PixelLayout, precision: int, photometric: str) -> Decoded:
     """Bring samples of more bits than the header stores into the range of these.
 
     Without loss the upper bits are those of native pixel data, and are no part of the value (PS3.5 section 8.1.1). With
@@ -264,7 +229,7 @@ def _fitted(array: NDArray[Any], layout: Layout, precision: int, photometric: st
     return Decoded(array, photometric)
 
 
-def _rle(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _rle(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     from rle.utils import decode_pixel_data
 
     try:
@@ -280,7 +245,7 @@ def _rle(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> 
     return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
 
 
-def _deflated(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _deflated(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     buffer = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream)
     if layout.allocated == 1:
         count = layout.rows * layout.columns
@@ -291,7 +256,7 @@ def _deflated(stream: bytes, layout: Layout, processes: DecodingProcesses | None
     return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
 
 
-def _jpeg(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _jpeg(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     if header.precision != 8:
         if layout.syntax == _JPEG_BASELINE:
@@ -308,7 +273,7 @@ def _jpeg(stream: bytes, layout: Layout, processes: DecodingProcesses | None) ->
     return _jpeg_values(array, layout, header.precision, header.colour(layout.photometric))
 
 
-def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _jpeg_gdcm(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     # At a malformed header GDCM throws an exception that nobody catches, which ends the process.
     stream = checked_stream(stream, lossless=layout.syntax != _JPEG_EXTENDED)
@@ -320,7 +285,7 @@ def _jpeg_gdcm(stream: bytes, layout: Layout, processes: DecodingProcesses | Non
     return _jpeg_values(array, layout, header.precision, photometric)
 
 
-def _jpeg_values(array: NDArray[Any], layout: Layout, precision: int, photometric: str) -> Decoded:
+def _jpeg_values(array: NDArray[Any], layout: PixelLayout, precision: int, photometric: str) -> Decoded:
     typed = _typed(array, layout.dtype)
     if layout.signed and layout.syntax not in _LOSSLESS:
         # These streams know no sign, so that it is where the header has it.
@@ -328,7 +293,7 @@ def _jpeg_values(array: NDArray[Any], layout: Layout, precision: int, photometri
     return _fitted(typed, layout, precision, photometric)
 
 
-def _jpeg_ls(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _jpeg_ls(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     header = _checked_jpeg_header(stream, layout)
     buffer, (interleave,) = _run("charls", stream, (), layout, processes)
     array = _shaped(buffer, layout, header.precision, planes=interleave == 0)
@@ -336,7 +301,7 @@ def _jpeg_ls(stream: bytes, layout: Layout, processes: DecodingProcesses | None)
     return _fitted(array, layout, header.precision, layout.photometric)
 
 
-def _jpeg_2000(stream: bytes, layout: Layout, processes: DecodingProcesses | None) -> Decoded:
+def _jpeg_2000(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
     arguments = (layout.rows, layout.columns, layout.samples)
     buffer, (precision, signed) = _run("openjpeg", stream, arguments, layout, processes)
     array = _shaped(buffer, layout, precision)
@@ -352,7 +317,7 @@ def _jpeg_2000(stream: bytes, layout: Layout, processes: DecodingProcesses | Non
 
 
 def _run(
-    codec: str, stream: bytes, arguments: tuple[Any, ...], layout: Layout, processes: DecodingProcesses | None
+    codec: str, stream: bytes, arguments: tuple[Any, ...], layout: PixelLayout, processes: DecodingProcesses | None
 ) -> tuple[bytes | bytearray, tuple[int, ...]]:
     """Decode by a codec of `codestreams`, here or in a helper."""
     if processes is None:
@@ -360,7 +325,7 @@ def _run(
     return processes.run(codec, stream, arguments, layout.frames * layout.rows * layout.columns * layout.samples)
 
 
-_DECODERS: dict[str, tuple[str, Callable[[bytes, Layout, DecodingProcesses | None], Decoded]]] = {
+_DECODERS: dict[str, tuple[str, Callable[[bytes, PixelLayout, DecodingProcesses | None], Decoded]]] = {
     "1.2.840.10008.1.2.5": ("pylibjpeg-rle", _rle),
     "1.2.840.10008.1.2.8.1": ("", _deflated),
     _JPEG_BASELINE: ("pillow", _jpeg),

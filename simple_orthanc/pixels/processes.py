@@ -67,11 +67,11 @@ class DecodingProcesses:
 
     Examples
     --------
-    >>> from simple_orthanc.pixels import stored as pixels
+    >>> from simple_orthanc.pixels.stored import stored_values
     >>> from pydicom import dcmread
     >>> from pydicom.data import get_testdata_file
     >>> with DecodingProcesses(instances=1) as processes:
-    ...     pixels.stored(dcmread(get_testdata_file("JPEG2000.dcm")), processes).shape
+    ...     stored_values(dcmread(get_testdata_file("JPEG2000.dcm")), processes).shape
     (1, 1024, 256)
     """
 

@@ -12,16 +12,12 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.pixels.colour import has_palette, palette, stored_samples
+from simple_orthanc.pixels.sample_format import is_colour, is_float, is_label_map, stored_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
-# BitsAllocated that can be read.
-ALLOCATED = (1, 8, 16, 32, 64)
-# The elements that hold floats, and how many bytes each of these has.
-FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +75,7 @@ class Rescale:
         return self.slope, self.intercept, self.unit, self.source, self.valid
 
 
-def rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale:
+def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale:
     """Find how the stored values of a frame become meaningful.
 
     Parameters
@@ -108,7 +104,7 @@ def rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale
     --------
     >>> header = Dataset()
     >>> header.Modality, header.RescaleSlope, header.RescaleIntercept = "CT", "1", "-1024"
-    >>> found = rescale(header)
+    >>> found = read_rescale(header)
     >>> found.slope, found.intercept, found.unit
     (1.0, -1024.0, 'HU')
     """
@@ -138,150 +134,6 @@ def check_units(units: object, kinds: Sequence[str]) -> None:
         raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
 
 
-def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units: str = "modality") -> np.dtype[Any]:
-    """Choose the type of a volume from its headers, never from its pixels, so that it does not depend on their content.
-
-    Parameters
-    ----------
-    headers : sequence of Dataset
-        Those of all slices.
-    rescales : sequence of Rescale
-        Those of all slices.
-    units : str
-
-    Returns
-    -------
-    dtype
-        Colour and label maps keep their type. Where values are whole numbers, the smaller of int16 and int32 that
-        holds what BitsStored, the sign and all slopes and intercepts allow. Else float32, or float64 for stored
-        values of 32 bits and more. ``units="stored"`` keeps the stored type, or the smallest that holds all of several.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.SamplesPerPixel, header.BitsAllocated, header.BitsStored, header.PixelRepresentation = 1, 16, 16, 0
-    >>> result_dtype([header], [Rescale(intercept=-1024.0)]).name
-    'int32'
-    """
-    kept = np.result_type(*{_stored_dtype(header) for header in headers})
-    if units == "stored" or any(_is_colour(header) or is_label_map(header) for header in headers):
-        return kept
-    wide = kept.itemsize >= (8 if kept.kind == "f" else 4)
-    distinct = set(rescales) or {Rescale()}
-    if kept.kind != "f" and all(one.is_integer for one in distinct):
-        ranges = [_range(one, *_stored_range(header)) for one in distinct for header in headers]
-        low, high = min(first for first, _ in ranges), max(last for _, last in ranges)
-        for candidate in (np.int16, np.int32):
-            if np.iinfo(candidate).min <= low and high <= np.iinfo(candidate).max:
-                return np.dtype(candidate)
-        wide = True
-    return np.dtype(np.float64 if wide else np.float32)
-
-
-def apply(
-    stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | type[Any], out: NDArray[Any] | None = None
-) -> NDArray[Any]:
-    """Turn stored values into meaningful ones.
-
-    Parameters
-    ----------
-    stored_frame : ndarray
-        Stored values, of any shape.
-    rescale : Rescale
-    dtype : dtype
-        That of the result, from `result_dtype`.
-    out : ndarray, optional
-        Of this type and the same shape: where the result goes.
-
-    Returns
-    -------
-    ndarray
-        Of the same shape. Computed in float64 unless exact in integers. Where there is nothing to do, and no `out`, it
-        is `stored_frame` itself.
-
-    Examples
-    --------
-    >>> apply(np.array([0, 65535], dtype=np.uint16), Rescale(intercept=-1024.0), np.int32).tolist()
-    [-1024, 64511]
-    """
-    target = np.dtype(dtype)
-    if rescale.is_identity:
-        if out is None:
-            return stored_frame.astype(target, copy=False)
-        np.copyto(out, stored_frame, casting="unsafe")
-        return out
-    if rescale.lut is None and target.kind in "iu" and stored_frame.dtype.kind in "iu":
-        return _integers(stored_frame, rescale, target, out)
-    if rescale.lut is not None:
-        inputs, outputs = rescale.lut
-        index = stored_frame.astype(np.int64)
-        index -= int(inputs[0])
-        np.clip(index, 0, len(outputs) - 1, out=index)
-        result = outputs.astype(target)[index]
-    else:
-        exact = np.multiply(stored_frame, rescale.slope, dtype=np.float64)
-        if rescale.intercept:
-            exact += rescale.intercept
-        result = exact.astype(target, copy=False)
-    if rescale.valid is not None:
-        low, high = rescale.valid
-        result[(stored_frame < low) | (stored_frame > high)] = np.nan
-    if out is None:
-        return result
-    out[...] = result
-    return out
-
-
-def _integers(
-    stored_frame: NDArray[Any], rescale: Rescale, target: np.dtype[Any], out: NDArray[Any] | None
-) -> NDArray[Any]:
-    """Compute in the type of the result, which holds it: so it is right modulo the type's range where a step overflows.
-
-    Integers of one width are the same bits modulo that range, signed or not, and need not be converted.
-    """
-    one_width = stored_frame.dtype.itemsize == target.itemsize
-    source = stored_frame.view(target) if one_width else stored_frame.astype(target)
-    unsigned, whole = np.dtype(f"u{target.itemsize}"), 1 << 8 * target.itemsize
-    slope, intercept = (
-        np.array(int(value) % whole, unsigned).view(target) for value in (rescale.slope, rescale.intercept)
-    )
-    if rescale.slope != 1:
-        source = out = np.multiply(source, slope, out=out)
-    result: NDArray[Any] = np.add(source, intercept, out=out)
-    return result
-
-
-def volume_bytes(header: Dataset, units: str = "modality") -> int:
-    """Say how much memory the values of one object take, from its header alone.
-
-    Parameters
-    ----------
-    header : Dataset
-    units : str
-        As in `rescale`; standardized uptake values ("SUVbw" and so on) are float32.
-
-    Returns
-    -------
-    int
-        Bytes of all frames; 0 for an object that is no image.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.Rows, header.Columns, header.BitsAllocated, header.BitsStored = 512, 256, 16, 12
-    >>> volume_bytes(header)
-    262144
-    """
-    rows, columns = elements.number(header, "Rows"), elements.number(header, "Columns")
-    if not rows or not columns:
-        return 0
-    frames = elements.frame_count(header)
-    samples = frames * int(rows) * int(columns) * (3 if _is_colour(header) else 1)
-    if units.startswith("SUV"):
-        return samples * 4
-    return samples * result_dtype([header], [rescale(header, 0, units)], units).itemsize
-
-
 def functional_group(header: Dataset, frame: int, keyword: str) -> list[Dataset]:
     """Give the items of a functional group of a frame: its own, else the shared one, else those at the top level.
 
@@ -298,19 +150,6 @@ def functional_group(header: Dataset, frame: int, keyword: str) -> list[Dataset]
     groups = elements.items(header, "SharedFunctionalGroupsSequence")
     shared = [item for group in groups for item in elements.items(group, keyword)]
     return own or shared or elements.items(header, keyword)
-
-
-def is_label_map(header: Dataset) -> bool:
-    """Whether the stored values are the numbers of segments (PS3.3 C.8.20.2.3.3), to be taken as they are.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.SegmentationType = "LABELMAP"
-    >>> is_label_map(header)
-    True
-    """
-    return elements.text(header, "SegmentationType") == "LABELMAP"
 
 
 def _modality(header: Dataset, frame: int) -> Rescale:
@@ -340,7 +179,7 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         fractional = _fractional(header)
         return fractional or Rescale(unit=unit if modality == "PT" and unit else "stored")
     slope = _usable_slope(header, 1.0 if slope is None else slope, "RescaleSlope")
-    if _is_colour(header) and (slope != 1 or intercept):
+    if is_colour(header) and (slope != 1 or intercept):
         raise VolumeError(
             f"{elements.instance_of(header)} is in colour and has RescaleSlope {slope:g} and RescaleIntercept "
             f'{intercept or 0:g}, which mean nothing for colour: get_volume(units="stored") reads it as it is.'
@@ -431,8 +270,8 @@ def _real_world(header: Dataset, frame: int) -> Rescale:
     slope, intercept = elements.number(item, "RealWorldValueSlope"), elements.number(item, "RealWorldValueIntercept")
     if slope is None:
         raise VolumeError(f"The real world value mapping of {elements.instance_of(header)} has no slope and no table.")
-    if valid is not None and not _is_float(header):
-        low, high = _stored_range(header)
+    if valid is not None and not is_float(header):
+        low, high = stored_range(header)
         valid = None if valid[0] <= low and high <= valid[1] else valid
     return Rescale(_usable_slope(header, slope, "RealWorldValueSlope"), intercept or 0.0, None, unit, source, valid)
 
@@ -490,68 +329,3 @@ def _philips_holders(header: Dataset, frame: int) -> list[Dataset]:
     frames = elements.items(header, "PerFrameFunctionalGroupsSequence")
     groups = [*frames[frame : frame + 1], *elements.items(header, "SharedFunctionalGroupsSequence"), header]
     return [holder for group in groups for holder in (*elements.items(group, 0x2005140F), group)]
-
-
-def _is_float(header: Dataset) -> bool:
-    """Say whether pixels are floats: by the element that holds them, or else by what only integers have."""
-    if elements.has(header, "PixelData"):
-        return False
-    if any(elements.has(header, keyword) for keyword in FLOATS):
-        return True
-    # Integers cannot be read without both of these, and floats need neither of them.
-    needed = ("BitsStored", "PixelRepresentation")
-    return _allocated(header) in (32, 64) and any(elements.number(header, keyword) is None for keyword in needed)
-
-
-def _allocated(header: Dataset) -> int:
-    allocated = int(elements.number(header, "BitsAllocated") or 16)
-    if allocated not in ALLOCATED:
-        raise VolumeError(
-            f"{elements.name_of('BitsAllocated')} of {elements.instance_of(header)} is {allocated}; what can be read "
-            f"is {', '.join(map(str, ALLOCATED))}. Read the header with get_headers()."
-        )
-    return allocated
-
-
-def _is_colour(header: Dataset) -> bool:
-    return stored_samples(header) > 1 or has_palette(header)
-
-
-def _stored_dtype(header: Dataset) -> np.dtype[Any]:
-    allocated = _allocated(header)
-    if _is_float(header):
-        size = next((size for keyword, size in FLOATS.items() if elements.has(header, keyword)), allocated // 8)
-        return np.dtype(f"f{size}")
-    if has_palette(header):
-        return _palette_dtype(header)
-    if allocated == 1:
-        return np.dtype(np.uint8)
-    signed = elements.number(header, "PixelRepresentation") == 1
-    return np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
-
-
-def _palette_dtype(header: Dataset) -> np.dtype[Any]:
-    try:
-        return palette(header)[1].dtype
-    except (TypeError, ValueError, OverflowError):
-        return np.dtype(np.uint8)
-
-
-def _stored_range(header: Dataset) -> tuple[int, int]:
-    allocated = _allocated(header)
-    bits = int(elements.number(header, "BitsStored") or allocated)
-    if not 1 <= bits <= allocated:
-        raise VolumeError(
-            f"{elements.name_of('BitsStored')} of {elements.instance_of(header)} is {bits}, where "
-            f"{elements.name_of('BitsAllocated')} is {allocated}. Read the header with get_headers()."
-        )
-    if elements.number(header, "PixelRepresentation") == 1:
-        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return 0, (1 << bits) - 1
-
-
-def _range(rescale: Rescale, low: int, high: int) -> tuple[float, float]:
-    if rescale.lut is not None:
-        return float(rescale.lut[1].min()), float(rescale.lut[1].max())
-    ends = (rescale.slope * low + rescale.intercept, rescale.slope * high + rescale.intercept)
-    return min(ends), max(ends)

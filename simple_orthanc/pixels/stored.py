@@ -1,12 +1,10 @@
-"""Stored pixel values of an object, and the way from them to meaningful ones.
+"""Stored pixel values of an object: decoded, without bits that are not part of the value, colour as RGB.
 
-Two steps, kept apart. `stored` gives what the pixel data hold: decoded, stripped of bits that are not pixels, colour
-as RGB. `rescale`, `result_dtype` and `apply` turn a frame of them into HU, Bq/ml or Gy.
+`rescale` and `conversion` turn them into HU, Bq/ml or Gy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,50 +13,20 @@ from pydicom.uid import UID
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import NoPixelDataError, PixelDecodeError, VolumeError
-from simple_orthanc.pixels.colour import PHOTOMETRIC, apply_palette, has_palette, palette, stored_samples, ybr_to_rgb
-from simple_orthanc.pixels.decoders import Decoded, Layout, decode, frame_streams, supported
+from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
+from simple_orthanc.pixels.colour import apply_palette, has_palette, palette, ybr_to_rgb
+from simple_orthanc.pixels.decoders import Decoded, decode, frame_streams, supported
+from simple_orthanc.pixels.layout import NATIVE, PixelLayout, read_layout, required, syntax_name, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
-from simple_orthanc.pixels.rescale import (
-    ALLOCATED,
-    FLOATS,
-    Rescale,
-    apply,
-    check_units,
-    is_label_map,
-    rescale,
-    result_dtype,
-    volume_bytes,
-)
+from simple_orthanc.pixels.sample_format import FLOATS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "Plain",
-    "Rescale",
-    "apply",
-    "background",
-    "check_units",
-    "padding",
-    "plain",
-    "rescale",
-    "result_dtype",
-    "stored",
-    "strip",
-    "volume_bytes",
-]
-
 _KEYWORDS = ("PixelData", *FLOATS)
-_NATIVE = {
-    "1.2.840.10008.1.2": True,
-    "1.2.840.10008.1.2.1": True,
-    "1.2.840.10008.1.2.1.99": True,
-    "1.2.840.10008.1.2.2": False,
-}
 
 
-def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
+def stored_values(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDArray[Any]:
     """Decode the pixel data of an object.
 
     Parameters
@@ -94,7 +62,7 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
     --------
     >>> from pydicom import dcmread
     >>> from pydicom.data import get_testdata_file
-    >>> array = stored(dcmread(get_testdata_file("CT_small.dcm")))
+    >>> array = stored_values(dcmread(get_testdata_file("CT_small.dcm")))
     >>> array.shape, array.dtype.name, int(array[0, 0, 0])
     ((1, 128, 128), 'int16', 175)
     """
@@ -114,14 +82,14 @@ def stored(dataset: Dataset, processes: DecodingProcesses | None = None) -> NDAr
         raise PixelDecodeError(f"{elements.instance_of(dataset)}: {error.message}") from error
     except Exception as error:
         raise PixelDecodeError(
-            f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({_syntax_name(dataset)}): "
+            f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({syntax_name(dataset)}): "
             f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
             f"store it again, or leave it out with {_without(dataset)}."
         ) from error
 
 
-def strip(dataset: Dataset) -> None:
-    """Take the pixels out of an object, so that what is left is its header.
+def remove_pixels(dataset: Dataset) -> None:
+    """Remove the pixel data of an object, which leaves its header.
 
     Where they were floats, BitsStored and HighBit go with them: these count the bits of integers, floats do not have
     them (PS3.3 section C.7.6.24), and without the pixels nothing else would tell the one from the other.
@@ -130,9 +98,9 @@ def strip(dataset: Dataset) -> None:
     --------
     >>> from simple_orthanc.phantom import make_series
     >>> (image,) = make_series((1, 4, 4), dtype="float32", slope=None, intercept=None, BitsStored=32)
-    >>> strip(image)
-    >>> "FloatPixelData" in image, result_dtype([image], [rescale(image)]).name
-    (False, 'float32')
+    >>> remove_pixels(image)
+    >>> "FloatPixelData" in image, "BitsStored" in image
+    (False, False)
     """
     is_integer = "PixelData" in dataset
     for keyword in _KEYWORDS:
@@ -145,205 +113,6 @@ def strip(dataset: Dataset) -> None:
 
 def _without(dataset: Dataset) -> str:
     return f"exclude(SOPInstanceUID={elements.text(dataset, 'SOPInstanceUID')!r})"
-
-
-@dataclass(frozen=True)
-class Plain:
-    """How the single, uncompressed, grey frames of many files lie in them, known from one of these files."""
-
-    layout: Layout
-    _deciding: tuple[object, ...]
-
-    def fits(self, header: Dataset) -> bool:
-        """Say whether a header says the same of its pixels."""
-        return _deciding(header) == self._deciding
-
-    def stored(self, content: memoryview) -> NDArray[Any]:
-        """View pixel data as `stored` gives them, (1, rows, columns); what comes behind them is ignored.
-
-        Raises
-        ------
-        ValueError
-            The pixel data is too short.
-        """
-        layout = self.layout
-        array = np.frombuffer(content, layout.dtype.newbyteorder("<"), count=layout.rows * layout.columns)
-        return _extracted(array.reshape(1, *layout.shape).astype(layout.dtype, copy=False), layout, layout.high)
-
-
-def plain(header: Dataset) -> Plain | None:
-    """Say how the pixels of files like this one are read without a look at their headers; None: they cannot be.
-
-    Parameters
-    ----------
-    header : Dataset
-        With its ``file_meta``.
-    """
-    try:
-        layout = _layout(header)
-    except (ValueError, VolumeError):
-        return None
-    simple = layout.syntax in _PLAIN and layout.frames == layout.samples == 1 and layout.allocated in (8, 16, 32)
-    grey = layout.photometric in ("MONOCHROME1", "MONOCHROME2")
-    return Plain(layout, _deciding(header)) if simple and grey and "FloatPixelData" not in header else None
-
-
-_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
-# What `_layout` and `padding` read.
-_DECIDING = (
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "SegmentationType",
-)
-
-
-def _deciding(header: Dataset) -> tuple[object, ...]:
-    return (_syntax(header), *(elements.raw(header, keyword) for keyword in _DECIDING))
-
-
-def padding(header: Dataset, stored_frame: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Say which pixels of a frame are padding, outside of what the scanner measured.
-
-    Parameters
-    ----------
-    header : Dataset
-    stored_frame : ndarray
-        Shape (rows, columns), stored values, before any rescaling.
-
-    Returns
-    -------
-    ndarray of bool, or None
-        True where the value is Pixel Padding Value (0028,0120), or lies between that and Pixel Padding Range Limit
-        (0028,0121), whichever is larger. None where the header names no padding, or the frame is colour or a label map.
-
-    Notes
-    -----
-    PS3.3 section C.7.5.1.1.2. Float pixels have elements of their own, (0028,0122) to (0028,0125).
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.PixelRepresentation, header.BitsStored, header.PixelPaddingValue = 1, 16, 63536
-    >>> padding(header, np.array([[-2000, 5]], dtype=np.int16)).tolist()
-    [[True, False]]
-    """
-    if stored_frame.ndim != 2 or is_label_map(header):
-        return None
-    if stored_frame.dtype.kind == "f":
-        prefix = "Double" if stored_frame.dtype.itemsize == 8 else ""
-        # What floats can hold marks padding as well, NaN and infinities too.
-        first, limit = (
-            elements.number(header, f"{prefix}FloatPixelPadding{name}", finite=False)
-            for name in ("Value", "RangeLimit")
-        )
-        if prefix == "" and first is not None:
-            # The element has the pixels' precision, and comparing it as anything wider would miss them.
-            first, limit = (None if value is None else float(np.float32(value)) for value in (first, limit))
-    else:
-        first, limit = (_stored_value(header, f"PixelPadding{name}") for name in ("Value", "RangeLimit"))
-    if first is None:
-        return None
-    if np.isnan(first):
-        return np.asarray(np.isnan(stored_frame))
-    if limit is None or limit == first or np.isnan(limit):
-        return np.asarray(stored_frame == first)
-    low, high = min(first, limit), max(first, limit)
-    return np.asarray((stored_frame >= low) & (stored_frame <= high))
-
-
-def background(header: Dataset) -> int:
-    """Give the stored value that a segmentation has where no segment is.
-
-    Notes
-    -----
-    A label map names it as its Pixel Padding Value (0028,0120), DICOM supplement 243: there this marks what is no
-    segment, and not, as elsewhere, what is no image.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.SegmentationType, header.BitsStored, header.PixelPaddingValue = "LABELMAP", 8, 255
-    >>> background(header)
-    255
-    """
-    return (_stored_value(header, "PixelPaddingValue") or 0) if is_label_map(header) else 0
-
-
-def _stored_value(header: Dataset, keyword: str) -> int | None:
-    """Read a stored value as pixels hold it: of BitsStored bits, with the sign of PixelRepresentation.
-
-    Its VR, US or SS, is often the wrong one of the two, and its upper bits are often filled.
-    """
-    value = elements.number(header, keyword)
-    if value is None:
-        return None
-    bits = int(elements.number(header, "BitsStored") or 16)
-    whole = int(value) & ((1 << bits) - 1)
-    if elements.number(header, "PixelRepresentation") == 1 and whole >> (bits - 1):
-        return whole - (1 << bits)
-    return whole
-
-
-def _syntax(dataset: Dataset) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    syntax = elements.text(meta, "TransferSyntaxUID") if meta is not None else ""
-    if not syntax:
-        raise PixelDecodeError(
-            "The object does not say how its pixels are encoded: TransferSyntaxUID (0002,0010) is missing from its "
-            "file_meta. Set dataset.file_meta.TransferSyntaxUID."
-        )
-    return syntax
-
-
-def _syntax_name(dataset: Dataset) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    return UID(elements.text(meta, "TransferSyntaxUID")).name if meta is not None else "no transfer syntax"
-
-
-def _required(dataset: Dataset, keyword: str) -> int:
-    value = elements.number(dataset, keyword)
-    if value is None:
-        raise ValueError(f"{elements.name_of(keyword)} is missing")
-    return int(value)
-
-
-def _layout(dataset: Dataset) -> Layout:
-    syntax = _syntax(dataset)
-    allocated, bits = _required(dataset, "BitsAllocated"), _required(dataset, "BitsStored")
-    high = int(elements.number(dataset, "HighBit") or 0)
-    photometric = elements.text(dataset, "PhotometricInterpretation")
-    samples = stored_samples(dataset)
-    if allocated not in ALLOCATED or not 1 <= bits <= allocated:
-        raise ValueError(f"BitsAllocated {allocated} with BitsStored {bits} cannot be read")
-    if photometric not in PHOTOMETRIC.get(samples, ()):
-        raise ValueError(f"PhotometricInterpretation {photometric!r} with {samples} samples per pixel cannot be read")
-    layout = Layout(
-        rows=_required(dataset, "Rows"),
-        columns=_required(dataset, "Columns"),
-        frames=elements.frame_count(dataset),
-        samples=samples,
-        allocated=allocated,
-        stored=bits,
-        # Below BitsStored - 1 there is no room for the bits, so the value is an error.
-        high=high if bits - 1 <= high < allocated else bits - 1,
-        signed=_required(dataset, "PixelRepresentation") == 1,
-        photometric=photometric,
-        planar=int(elements.number(dataset, "PlanarConfiguration") or 0),
-        syntax=syntax,
-    )
-    if layout.rows < 1 or layout.columns < 1:
-        raise ValueError(f"the image has {layout.rows} rows and {layout.columns} columns")
-    return layout
 
 
 def _buffer(dataset: Dataset, keyword: str) -> bytes | memoryview:
@@ -361,21 +130,21 @@ def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     size = FLOATS[keyword]
     shape = (
         elements.frame_count(dataset),
-        _required(dataset, "Rows"),
-        _required(dataset, "Columns"),
+        required(dataset, "Rows"),
+        required(dataset, "Columns"),
     )
-    syntax = _syntax(dataset)
-    if syntax not in _NATIVE:
+    syntax = transfer_syntax(dataset)
+    if syntax not in NATIVE:
         raise ValueError(f"{keyword} cannot be compressed")
     expected = int(np.prod(shape)) * size
     buffer = _checked(_native_buffer(dataset, keyword, expected), expected)
-    dtype = np.dtype(f"{'<' if _NATIVE[syntax] else '>'}f{size}")
+    dtype = np.dtype(f"{'<' if NATIVE[syntax] else '>'}f{size}")
     return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
 
 
 def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[Any]:
-    layout = _layout(dataset)
-    if layout.syntax in _NATIVE:
+    layout = read_layout(dataset)
+    if layout.syntax in NATIVE:
         array = _native(dataset, layout)
         return _finished(dataset, layout, array, layout.photometric)
     if not supported(layout.syntax):
@@ -403,10 +172,10 @@ def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[
     return result
 
 
-def _decoded_frame(dataset: Dataset, layout: Layout, decoded: Decoded) -> NDArray[Any]:
+def _decoded_frame(dataset: Dataset, layout: PixelLayout, decoded: Decoded) -> NDArray[Any]:
     array = decoded.array[np.newaxis]
     if decoded.high is not None:
-        array = _extracted(array, layout, decoded.high)
+        array = layout.extract(array, decoded.high)
     return _finished(dataset, layout, array, decoded.photometric)
 
 
@@ -429,15 +198,15 @@ def _native_buffer(dataset: Dataset, keyword: str, expected: int) -> bytes | mem
     # One byte more is the padding to an even length.
     if undefined or (len(buffer) > expected + 1 and bytes(buffer[:4]) == b"\xfe\xff\x00\xe0"):
         raise PixelDecodeError(
-            f"The pixels are said to be uncompressed ({_syntax_name(dataset)}), but {elements.name_of(keyword)} holds "
+            f"The pixels are said to be uncompressed ({syntax_name(dataset)}), but {elements.name_of(keyword)} holds "
             "encapsulated fragments. Store the object again from its origin, with the transfer syntax it was made in."
         )
     return buffer
 
 
-def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
+def _native(dataset: Dataset, layout: PixelLayout) -> NDArray[Any]:
     """View uncompressed pixels as (frames, rows, columns) or (frames, rows, columns, 3)."""
-    little = _NATIVE[layout.syntax]
+    little = NATIVE[layout.syntax]
     count = layout.frames * layout.rows * layout.columns * layout.samples
     subsampled = layout.photometric == "YBR_FULL_422" and layout.allocated > 1
     promised = count // 3 * 2 if subsampled else count
@@ -459,7 +228,7 @@ def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
     elif layout.samples > 1 and layout.planar == 1:
         planes = array.reshape(layout.frames, layout.samples, layout.rows, layout.columns)
         array = np.ascontiguousarray(np.moveaxis(planes, 1, -1))
-    return _extracted(array.reshape(layout.frames, *layout.shape), layout, layout.high)
+    return layout.extract(array.reshape(layout.frames, *layout.shape), layout.high)
 
 
 def _swapped(buffer: bytes | memoryview, expected: int) -> bytes:
@@ -476,24 +245,7 @@ def _upsampled(array: NDArray[Any]) -> NDArray[Any]:
     return groups[:, [0, 2, 3, 1, 2, 3]].reshape(-1)
 
 
-def _extracted(array: NDArray[Any], layout: Layout, high: int) -> NDArray[Any]:
-    """Take the stored bits out of their words, and extend the sign."""
-    if layout.stored == layout.allocated or layout.allocated == 1:
-        return array
-    # Most writers leave the other bits as they have to become, and looking costs less than a copy.
-    least, greatest = layout.range
-    if high == layout.stored - 1 and array.max() <= greatest and (not layout.signed or array.min() >= least):
-        return array
-    result: NDArray[Any]
-    if layout.signed:
-        result = (array << (layout.allocated - 1 - high)) >> (layout.allocated - layout.stored)
-    else:
-        below = high + 1 - layout.stored
-        result = (array >> below if below else array) & layout.dtype.type((1 << layout.stored) - 1)
-    return result
-
-
-def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric: str) -> NDArray[Any]:
+def _finished(dataset: Dataset, layout: PixelLayout, array: NDArray[Any], photometric: str) -> NDArray[Any]:
     """Convert colour to RGB."""
     if photometric in ("YBR_FULL", "YBR_FULL_422"):
         result = np.empty(array.shape, array.dtype)
@@ -501,6 +253,6 @@ def _finished(dataset: Dataset, layout: Layout, array: NDArray[Any], photometric
             result[index] = ybr_to_rgb(frame, layout.stored)
         return result
     if photometric == "PALETTE COLOR" and has_palette(dataset):
-        first, table = palette(dataset, little=_NATIVE.get(layout.syntax, True))
+        first, table = palette(dataset, little=NATIVE.get(layout.syntax, True))
         array = apply_palette(array, first, table)
     return array

@@ -157,8 +157,8 @@ class Source(Protocol):
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
 
-    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        """Read an instance's DICOM file into memory of so many bytes that `room` gives, or into other memory."""
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read an instance's DICOM file into memory of so many bytes that `allocate` gives, or into other memory."""
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""

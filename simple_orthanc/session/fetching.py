@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import Room, run_all
+from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning, read_image
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.layout import NativeLayout, native_layout
 from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.pixels.rescale import Rescale, read_rescale
+from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.source import Source
 from simple_orthanc.volume.builder import VolumeBuilder
 
@@ -50,7 +52,7 @@ class ObjectFetcher:
     def __init__(self, source: Source, keys: Sequence[str], units: str, processes: DecodingProcesses) -> None:
         self._source, self._keys, self._units, self._processes = source, keys, units, processes
         self.headers = [Dataset() for _ in keys]
-        self._scanner, self._room = Scanner(), Room()
+        self._scanner, self._buffer = Scanner(), ReusableBuffer()
 
     def read(self, instances: Sequence[int]) -> VolumeBuilder:
         """Fetch the objects whose indexes are given."""
@@ -62,7 +64,7 @@ class ObjectFetcher:
             last = others.pop()
             stored, other = self._whole(last, with_pattern=True)
             builder.add(last, self.headers[last], stored)
-            if other is not None and other.alike(pattern):
+            if other is not None and other.same_layout(pattern):
                 others = self._alike(builder, others, pattern)
 
         def fetch(instance: int) -> None:
@@ -91,25 +93,25 @@ class ObjectFetcher:
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
 
-    def _whole(self, instance: int, with_pattern: bool = False) -> tuple[NDArray[Any], _Pattern | None]:
+    def _whole(self, instance: int, with_pattern: bool = False) -> tuple[NDArray[Any], FileLayout | None]:
         """Fetch an object and read it all; its pixels may lie in memory that is used again for the next."""
-        content = self._source.read(self._keys[instance], self._room)
+        content = self._source.read(self._keys[instance], self._buffer)
         dataset = read_image(content, self._scanner)
-        array = pixels.stored(dataset, self._processes)
-        pattern = _Pattern.of(dataset, content, self._units) if with_pattern else None
-        pixels.strip(dataset)
+        array = stored_values(dataset, self._processes)
+        pattern = FileLayout.of(dataset, content, self._units) if with_pattern else None
+        remove_pixels(dataset)
         self.headers[instance] = dataset
         return array, pattern
 
-    def _alike(self, builder: VolumeBuilder, instances: Sequence[int], pattern: _Pattern) -> list[int]:
+    def _alike(self, builder: VolumeBuilder, instances: Sequence[int], pattern: FileLayout) -> list[int]:
         """Put pixels in place by a pattern, and say of which objects the headers do not bear it out."""
 
         def fetch(instance: int) -> bytes | None:
-            content = self._source.read(self._keys[instance], self._room)
+            content = self._source.read(self._keys[instance], self._buffer)
             start = pattern.find(content)
             if start is None:
                 return None
-            frames = pattern.plain.stored(content[start + len(pattern.head) :])
+            frames = pattern.native.view(content[start + len(pattern.head) :])
             placed = builder.place(instance, pattern.header, pattern.rescale, frames)
             return bytes(content[: start + _ELEMENT_HEAD]) if placed else None
 
@@ -118,21 +120,21 @@ class ObjectFetcher:
         for instance, beginning in zip(instances, beginnings, strict=True):
             if beginning is not None:
                 self.headers[instance], start = read_beginning(beginning, self._scanner)
-                if start == len(beginning) - _ELEMENT_HEAD and pattern.fits(self.headers[instance]):
+                if start == len(beginning) - _ELEMENT_HEAD and pattern.matches(self.headers[instance]):
                     continue
             different.append(instance)
         return different
 
 
 @dataclass(frozen=True, eq=False)
-class _Pattern:
+class FileLayout:
     """How the file of a slice is laid out.
 
     Attributes
     ----------
     header : Dataset
         Of that slice.
-    plain : Plain
+    native : NativeLayout
         How its pixels are stored.
     rescale : Rescale
         What its values mean.
@@ -143,35 +145,35 @@ class _Pattern:
     """
 
     header: Dataset
-    plain: pixels.Plain
-    rescale: pixels.Rescale
+    native: NativeLayout
+    rescale: Rescale
     units: str
     head: bytes
     tail: int
 
     @classmethod
-    def of(cls, dataset: Dataset, content: bytes | memoryview, units: str) -> _Pattern | None:
+    def of(cls, dataset: Dataset, content: bytes | memoryview, units: str) -> FileLayout | None:
         """Find the pattern of a file; None where its pixels are not plain, or its values not known without others."""
         element: Any = dataset.get_item(0x7FE00010)
-        plain = pixels.plain(dataset) if element is not None and isinstance(element.value, memoryview) else None
-        if plain is None or units.startswith("SUV"):
+        native = native_layout(dataset) if element is not None and isinstance(element.value, memoryview) else None
+        if native is None or units.startswith("SUV"):
             return None
         try:
-            rescale = pixels.rescale(dataset, 0, units)
+            rescale = read_rescale(dataset, 0, units)
         except VolumeError:
             return None
         start = element.value_tell - (8 if element.is_implicit_VR else _ELEMENT_HEAD)
         head = bytes(content[start : element.value_tell])
-        return cls(dataset, plain, rescale, units, head, len(content) - start)
+        return cls(dataset, native, rescale, units, head, len(content) - start)
 
-    def alike(self, other: _Pattern) -> bool:
-        """Say whether another file is laid out in the same way."""
-        return self.head == other.head and self.tail == other.tail and other.fits(self.header)
+    def same_layout(self, other: FileLayout) -> bool:
+        """Check whether another file is laid out in the same way."""
+        return self.head == other.head and self.tail == other.tail and other.matches(self.header)
 
-    def fits(self, header: Dataset) -> bool:
-        """Say whether a header says the same of its pixels."""
+    def matches(self, header: Dataset) -> bool:
+        """Check whether another header describes its pixels in the same way."""
         try:
-            return self.plain.fits(header) and pixels.rescale(header, 0, self.units) == self.rescale
+            return self.native.matches(header) and read_rescale(header, 0, self.units) == self.rescale
         except VolumeError:
             return False
 

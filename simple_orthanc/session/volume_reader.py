@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import NoPixelDataError, VolumeError, stacklevel
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
@@ -66,10 +67,10 @@ class VolumeReader:
         Everything is fetched once: what is read decides whether it was one volume.
         """
         (keys,) = self._keys.values()
-        pixels.check_units(units, SUV_KINDS)
+        check_units(units, SUV_KINDS)
         stacks.check_options(gaps, dims)
         first = self._source.header(keys[0])
-        self._check_memory(len(keys) * pixels.volume_bytes(first, units), f"{len(keys)} instances like the first")
+        self._check_memory(len(keys) * volume_bytes(first, units), f"{len(keys)} instances like the first")
         with DecodingProcesses(len(keys)) as processes:
             reading = ObjectFetcher(self._source, keys, units, processes)
             builder = reading.read(range(len(keys)))
@@ -87,7 +88,7 @@ class VolumeReader:
 
     def labels(self, units: Units, gaps: str) -> list[str]:
         """Name every volume, from headers alone."""
-        pixels.check_units(units, SUV_KINDS)
+        check_units(units, SUV_KINDS)
         planned = self._plan(gaps)
         pixelless = [found for found in planned.values() if isinstance(found.problem, NoPixelDataError)]
         if pixelless and len(pixelless) == len(planned):
@@ -132,7 +133,7 @@ class VolumeReader:
         assert found.stack is not None
         needed = sorted({plane.instance for plane in found.stack.planes})
         first = found.stack.planes[0]
-        of_object = pixels.volume_bytes(self._source.header(found.keys[first.instance]), units)
+        of_object = volume_bytes(self._source.header(found.keys[first.instance]), units)
         self._check_memory(of_object // first.number_of_frames * found.stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
             reading = ObjectFetcher(self._source, found.keys, units, processes)

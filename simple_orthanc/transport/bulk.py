@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from simple_orthanc.transport.connections import MAX_IDLE
 
-Room = Callable[[int], memoryview]
+BufferProvider = Callable[[int], memoryview]
 """Gives memory of so many bytes; the caller's own, which may be the same each time."""
 
 
@@ -38,7 +38,7 @@ class Bulk:
         weakref.finalize(self, _close, self._free)
 
     def read(
-        self, path: str, room: Room, timeout: tuple[float | None, float | None], part: str | None = None
+        self, path: str, allocate: BufferProvider, timeout: tuple[float | None, float | None], part: str | None = None
     ) -> memoryview | None:
         """GET a path into memory; None where anything is not as expected, and nothing is known then.
 
@@ -46,7 +46,7 @@ class Bulk:
         ----------
         path : str
             From the root of the host, encoded.
-        room : callable
+        allocate : callable
             Gives the memory, once the length is known.
         timeout : (float or None, float or None)
             Seconds for connecting, and for each wait for bytes.
@@ -76,7 +76,7 @@ class Bulk:
             if answer.getheader("Transfer-Encoding"):
                 # It says where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
                 return None
-            body = room(int(length))
+            body = allocate(int(length))
             filled = 0
             while filled < len(body):
                 count = answer.readinto(body[filled:])

@@ -19,7 +19,7 @@ from requests import Response, Session
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import Credentials, parse_address, parse_origin, warn_if_readable
-from simple_orthanc.transport.bulk import Room
+from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
@@ -258,14 +258,14 @@ class Transport:
             method, path, params=params, data=data, headers=headers, timeout=timeout, idempotent=idempotent
         ).content
 
-    def read_into(self, path: str, room: Room, part: tuple[int, int] | None = None) -> memoryview:
+    def read_into(self, path: str, allocate: BufferProvider, part: tuple[int, int] | None = None) -> memoryview:
         """GET a body into memory that is used again: for many files in a row of which none is kept.
 
         Parameters
         ----------
         path : str
             As for `json`, whose errors these are too.
-        room : callable
+        allocate : callable
             Gives memory of so many bytes.
         part : (int, int), optional
             Only the bytes from one place up to, not including, another. A server that cannot do that gives all.
@@ -279,14 +279,14 @@ class Transport:
         if part is not None:
             headers["Range"] = f"bytes={part[0]}-{part[1] - 1}"
         request = self._request("GET", path, None, None, headers, None, True)
-        return self._sender.fetch(request, room)
+        return self._sender.fetch(request, allocate)
 
-    def json_in_a_row(self, path: str, room: Room) -> Any:
+    def json_in_a_row(self, path: str, allocate: BufferProvider) -> Any:
         """GET JSON, for many short answers in a row; parameters as for `read_into`, errors as for `json`."""
         # Over a network an answer comes sooner packed, which is for the general way.
         if self._sender.is_local:
             try:
-                return json.loads(bytes(self.read_into(path, room)))
+                return json.loads(bytes(self.read_into(path, allocate)))
             except (ValueError, RecursionError):
                 # Asked for again, in the way that says what is wrong with it.
                 pass

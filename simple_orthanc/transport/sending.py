@@ -20,7 +20,7 @@ from requests.utils import select_proxy
 
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
-from simple_orthanc.transport.bulk import Bulk, Room
+from simple_orthanc.transport.bulk import BufferProvider, Bulk
 from simple_orthanc.transport.connections import new_session
 from simple_orthanc.transport.failures import Context, Kind, NetworkError, network, public_error, server_error
 from simple_orthanc.transport.reading import read_all, read_beginning
@@ -151,7 +151,7 @@ class Sender:
             if self._bulk is not None:
                 self._bulk.close()
 
-    def fetch(self, request: Request, room: Room) -> memoryview:
+    def fetch(self, request: Request, allocate: BufferProvider) -> memoryview:
         """GET a body into memory that is given, or elsewhere where that cannot be."""
         bulk = self._bulk_reader()
         if bulk is not None:
@@ -160,7 +160,10 @@ class Sender:
             try:
                 with network():
                     body = bulk.read(
-                        f"{urlsplit(self.url).path}/{request.path}", room, request.timeout, request.headers.get("Range")
+                        f"{urlsplit(self.url).path}/{request.path}",
+                        allocate,
+                        request.timeout,
+                        request.headers.get("Range"),
                     )
             except NetworkError as failure:
                 error = self.failed(request, failure)

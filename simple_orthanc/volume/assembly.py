@@ -9,8 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, SuvError, VolumeError
-from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels import suv
+from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
+from simple_orthanc.pixels.padding import background_value, padding_mask
+from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.volume.choosing import Stack, apply_gaps
 from simple_orthanc.volume.mosaic import split_tiles
 from simple_orthanc.volume.planes import Plane
@@ -39,7 +41,7 @@ def assemble(
     headers : sequence of pydicom.Dataset
         Those that the stacks were planned from.
     stored : callable
-        Gives for the index of a header its stored values, (frame, row, column), or with 3 last, as ``pixels.stored``.
+        Gives for the index of a header its stored values, (frame, row, column), or with 3 last, as ``stored_values``.
     units : str
         "stored", "modality", "real world", "philips", "SUVbw", "SUVlbm", "SUVbsa" or "SUVibw".
     gaps : {"raise", "nan"}
@@ -61,14 +63,14 @@ def assemble(
     first = chosen[0]
     shape = (len(chosen), *first.shape)
     array = np.empty(shape, values.dtype)
-    nothing = pixels.background(headers[first.planes[0].instance]) if first.is_sparse else np.nan
+    nothing = background_value(headers[first.planes[0].instance]) if first.is_sparse else np.nan
     for step, stack in enumerate(chosen):
         for place in sorted(set(range(stack.slices)) - set(stack.slice_indices)):
             array[step, place] = nothing
     mask: NDArray[np.bool_] | None = None
     for (step, place, plane), frame in _frames(chosen, stored):
         array[step, place] = values.of(plane, frame)
-        padded = pixels.padding(headers[plane.instance], frame)
+        padded = padding_mask(headers[plane.instance], frame)
         if padded is not None:
             mask = np.zeros(shape[:4], bool) if mask is None else mask
             mask[step, place] = padded
@@ -144,7 +146,7 @@ class FrameValues:
         chosen: Sequence[Stack],
         headers: Sequence[Dataset],
         units: str,
-        known: Mapping[int, pixels.Rescale] | None = None,
+        known: Mapping[int, Rescale] | None = None,
     ) -> None:
         planes = [plane for stack in chosen for plane in stack.planes]
         known = known or {}
@@ -153,7 +155,7 @@ class FrameValues:
         self.log: list[str] = []
         self._rescales = {
             (plane.instance, plane.frame_index): known.get(plane.instance)
-            or pixels.rescale(headers[plane.instance], plane.frame_index, "modality" if kind else units)
+            or read_rescale(headers[plane.instance], plane.frame_index, "modality" if kind else units)
             for plane in planes
         }
         self.unit = self._one_unit(planes)
@@ -170,11 +172,11 @@ class FrameValues:
             return
         own = [headers[instance] for instance in dict.fromkeys(plane.instance for plane in planes)]
         # The type is `complete` where no slice is missing.
-        self.dtype = self.complete = pixels.result_dtype(own, list(self._rescales.values()), units)
+        self.dtype = self.complete = result_dtype(own, list(self._rescales.values()), units)
         missing = any(set(stack.slice_indices) != set(range(stack.slices)) and not stack.is_sparse for stack in chosen)
         if missing:
             # float32 holds the whole numbers of 16 stored bits and an intercept, also where they need int32.
-            narrow = self.dtype.kind in "iu" and pixels.result_dtype(own, (), "stored").itemsize < 4
+            narrow = self.dtype.kind in "iu" and result_dtype(own, (), "stored").itemsize < 4
             self.dtype = np.dtype(np.float32) if narrow else np.result_type(self.dtype, np.float32)
 
     def _one_unit(self, planes: Sequence[Plane]) -> str:
@@ -191,7 +193,7 @@ class FrameValues:
             )
         return next(iter(found))
 
-    def _rescale(self, plane: Plane) -> pixels.Rescale:
+    def _rescale(self, plane: Plane) -> Rescale:
         return self._rescales[plane.instance, plane.frame_index]
 
     def slope(self, plane: Plane) -> float:
@@ -208,8 +210,8 @@ class FrameValues:
                 f"they decode to {frame.dtype}. Store the object again from its origin."
             )
         if self._factors is None:
-            return pixels.apply(frame, rescale, self.dtype)
-        values = pixels.apply(frame, rescale, np.dtype(np.float64)) * self._factors[plane.instance]
+            return apply_rescale(frame, rescale, self.dtype)
+        values = apply_rescale(frame, rescale, np.dtype(np.float64)) * self._factors[plane.instance]
         return values.astype(self.dtype)
 
 

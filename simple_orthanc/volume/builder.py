@@ -16,7 +16,9 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
+from simple_orthanc.pixels.padding import padding_mask
+from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.volume.assembly import FrameValues, assemble, make_volume, require_regular
 from simple_orthanc.volume.choosing import Stack
 from simple_orthanc.volume.mosaic import read_mosaic
@@ -45,12 +47,13 @@ class VolumeBuilder:
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
+    >>> from simple_orthanc.pixels.stored import stored_values
     >>> from simple_orthanc.volume.choosing import choose_volume, plan_stacks
     >>> series = make_series((3, 4, 5))
     >>> builder = VolumeBuilder(range(3), series, "modality")
     >>> for index, dataset in enumerate(series):
-    ...     builder.add(index, dataset, pixels.stored(dataset))
-    >>> builder.finish(choose_volume(plan_stacks(series)), again=lambda index: pixels.stored(series[index]))
+    ...     builder.add(index, dataset, stored_values(dataset))
+    >>> builder.finish(choose_volume(plan_stacks(series)), again=lambda index: stored_values(series[index]))
     <Volume 3 x 4 x 5 (slice, row, column) int16 HU, voxels of 1 x 1 x 1 mm>
     """
 
@@ -59,7 +62,7 @@ class VolumeBuilder:
         self._rows = {instance: row for row, instance in enumerate(instances)}
         self._array: NDArray[Any] | None = None
         self._mask: NDArray[np.bool_] | None = None
-        self._placed: dict[int, pixels.Rescale] = {}
+        self._placed: dict[int, Rescale] = {}
         self._padded: set[int] = set()
         self._kept: dict[int, NDArray[Any]] = {}
         self._lock = threading.Lock()
@@ -70,7 +73,7 @@ class VolumeBuilder:
         if not self._units.startswith("SUV") and len(stored) == 1 and self.can_place(header):
             # What is wrong with a header matters only if its stack is asked for.
             with suppress(VolumeError):
-                placed = self.place(instance, header, pixels.rescale(header, 0, self._units), stored)
+                placed = self.place(instance, header, read_rescale(header, 0, self._units), stored)
         if not placed:
             self._placed.pop(instance, None)
             self._kept[instance] = stored if stored.base is None else stored.copy()
@@ -80,13 +83,13 @@ class VolumeBuilder:
         """Check whether the values of objects like this one have the shape of a slice of the volume."""
         return not elements.has(header, "SegmentSequence") and read_mosaic(header) is None
 
-    def place(self, instance: int, like: Dataset, rescale: pixels.Rescale, stored: NDArray[Any]) -> bool:
+    def place(self, instance: int, like: Dataset, rescale: Rescale, stored: NDArray[Any]) -> bool:
         """Write the values of an object by the header of another that says the same of them; False: no room for it.
 
         Where it turns out that the headers differ, `add` puts the right values in their place.
         """
         array = self._room(like, rescale, stored)
-        padded = pixels.padding(like, stored[0])
+        padded = padding_mask(like, stored[0])
         if array.shape[1:] != stored.shape[1:]:
             return False
         if array.dtype.kind in "iu" and not (rescale.is_integer and stored.dtype.kind in "iu"):
@@ -94,7 +97,7 @@ class VolumeBuilder:
         if stored.dtype.kind == "f" and stored.dtype.itemsize > array.dtype.itemsize:
             return False
         row = self._rows[instance]
-        pixels.apply(stored[0], rescale, array.dtype, out=array[row])
+        apply_rescale(stored[0], rescale, array.dtype, out=array[row])
         self._padded.discard(instance)
         if padded is not None:
             self._padding(array.shape)[row] = padded
@@ -104,10 +107,10 @@ class VolumeBuilder:
         self._placed[instance] = rescale
         return True
 
-    def _room(self, header: Dataset, rescale: pixels.Rescale, stored: NDArray[Any]) -> NDArray[Any]:
+    def _room(self, header: Dataset, rescale: Rescale, stored: NDArray[Any]) -> NDArray[Any]:
         with self._lock:
             if self._array is None:
-                dtype = pixels.result_dtype([header], [rescale], self._units)
+                dtype = result_dtype([header], [rescale], self._units)
                 self._array = np.empty((len(self._rows), *stored.shape[1:]), dtype)
             return self._array
 

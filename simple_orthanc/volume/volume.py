@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.padding import background_value
 from simple_orthanc.volume import export as handover
 from simple_orthanc.volume import plotting as picture
 from simple_orthanc.volume.geometry import Geometry, Vector
@@ -165,7 +165,7 @@ class Volume:
     def _background(self) -> int | None:
         """Return the value of no segment; None where values are no numbers of segments."""
         kind = elements.text(self.header, "SegmentationType")
-        return pixels.background(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
+        return background_value(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
 
     def _steps(self) -> tuple[float, ...] | None:
         return self.coordinates[self.dims[0]] if len(self.dims) == 4 else None

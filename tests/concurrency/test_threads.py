@@ -184,7 +184,7 @@ def test_an_error_keeps_nothing_of_the_work_in_memory() -> None:
 
 def test_room_is_used_again_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_LARGEST_KEPT", 100)
-    room = workers.Room()
+    room = workers.ReusableBuffer()
     assert room(100).obj is room(10).obj
     large = weakref.ref(room(101))
     assert large() is None

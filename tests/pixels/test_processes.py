@@ -29,9 +29,9 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.errors import PixelDecodeError
 from simple_orthanc.pixels import codestreams
 from simple_orthanc.pixels import processes as decoding_processes
-from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels.decoders import frame_streams
 from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.pixels.stored import stored_values
 
 if not sys.platform.startswith("linux"):
     pytest.skip("child processes are counted in /proc", allow_module_level=True)
@@ -118,7 +118,7 @@ def stored_or_failure(
     dataset: Dataset, processes: DecodingProcesses | None = None
 ) -> tuple[NDArray[Any] | None, str | None]:
     try:
-        return pixels.stored(dataset, processes), None
+        return stored_values(dataset, processes), None
     except PixelDecodeError as error:
         return None, str(error)
 
@@ -169,7 +169,7 @@ class TestValues:
             array = array.view("uint16")
         datasets = [image(frame[np.newaxis], syntax, number) for number, frame in enumerate(array)]
         with DecodingProcesses(len(datasets)) as processes:
-            found = list(map_ordered(lambda one: pixels.stored(one, processes), datasets))
+            found = list(map_ordered(lambda one: stored_values(one, processes), datasets))
             assert len(helpers()) == 2
         np.testing.assert_array_equal(np.concatenate(found), array)
         assert found[0].dtype == array.dtype
@@ -177,7 +177,7 @@ class TestValues:
     def test_frames_of_one_object_keep_their_order(self) -> None:
         array = frames(30)
         with DecodingProcesses(1) as processes:
-            np.testing.assert_array_equal(pixels.stored(image(array, JPEG2000Lossless), processes), array)
+            np.testing.assert_array_equal(stored_values(image(array, JPEG2000Lossless), processes), array)
             assert len(helpers()) == 2
 
     @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ class TestValues:
         datasets = [with_gdcm(image(one[np.newaxis], None), tmp_path / "one.dcm", syntax) for one in array]
         assert datasets[0].file_meta.TransferSyntaxUID in (JPEGLossless, JPEGLosslessSV1)
         with DecodingProcesses(len(datasets)) as processes:
-            found = list(map_ordered(lambda one: pixels.stored(one, processes), datasets))
+            found = list(map_ordered(lambda one: stored_values(one, processes), datasets))
             assert len(helpers()) == 2
         np.testing.assert_array_equal(np.concatenate(found), array)
         assert found[0].dtype == array.dtype
@@ -199,7 +199,7 @@ class TestValues:
 
         def read() -> None:
             with DecodingProcesses(1) as processes:
-                found.append(pixels.stored(image(array, JPEG2000Lossless), processes))
+                found.append(stored_values(image(array, JPEG2000Lossless), processes))
 
         thread = threading.Thread(target=read)
         thread.start()
@@ -211,7 +211,7 @@ class TestWhereItPays:
     def helpers_for(self, instances: int, side: int) -> int:
         dataset = image(frames(1, side, side), JPEG2000Lossless)
         with DecodingProcesses(instances) as processes:
-            pixels.stored(dataset, processes)
+            stored_values(dataset, processes)
             return len(helpers())
 
     def test_few_or_small_frames_start_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ class TestWhereItPays:
     def test_uncompressed_and_pillow_start_none(self) -> None:
         with DecodingProcesses(MANY) as processes:
             for name in ("CT_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_RLE.dcm"):
-                pixels.stored(dcmread(str(get_testdata_file(name))), processes)
+                stored_values(dcmread(str(get_testdata_file(name))), processes)
             assert helpers() == []
 
 
@@ -257,12 +257,12 @@ class TestFailures:
         whole, broken = image(frames(1), JPEG2000Lossless, 1), image(frames(1), JPEG2000Lossless, 2)
         broken.PixelData = broken.PixelData[:40] + bytes(60) + broken.PixelData[100:]
         with pytest.raises(PixelDecodeError) as expected:
-            pixels.stored(broken)
+            stored_values(broken)
         with DecodingProcesses(MANY) as processes:
             with pytest.raises(PixelDecodeError) as found:
-                pixels.stored(broken, processes)
+                stored_values(broken, processes)
             before = helpers()
-            np.testing.assert_array_equal(pixels.stored(whole, processes), frames(1))
+            np.testing.assert_array_equal(stored_values(whole, processes), frames(1))
             assert helpers() == before
         assert str(found.value) == str(expected.value)
         assert "1.2.3.2" in str(found.value)
@@ -282,7 +282,7 @@ class TestFailures:
     def test_a_helper_killed_in_the_middle_is_an_error_of_that_object_and_is_replaced(self) -> None:
         dataset = image(frames(1), JPEG2000Lossless, 9)
         with DecodingProcesses(MANY) as processes:
-            pixels.stored(dataset, processes)
+            stored_values(dataset, processes)
             # One that is killed while it starts is not replaced.
             wait_for(lambda: processes._free.qsize() == 2)
             first = helpers()
@@ -293,7 +293,7 @@ class TestFailures:
 
             def read() -> None:
                 try:
-                    pixels.stored(dataset, processes)
+                    stored_values(dataset, processes)
                 except PixelDecodeError as error:
                     failures.append(str(error))
 
@@ -306,7 +306,7 @@ class TestFailures:
             for thread in threads:
                 thread.join(20)
             assert not any(thread.is_alive() for thread in threads)
-            np.testing.assert_array_equal(pixels.stored(dataset, processes), frames(1))
+            np.testing.assert_array_equal(stored_values(dataset, processes), frames(1))
             wait_for(lambda: len(helpers()) == 2)
             assert not set(helpers()) & set(first)
         assert len(failures) == 2
@@ -334,10 +334,10 @@ class TestFailures:
         dataset = image(frames(1), JPEG2000Lossless)
         monkeypatch.setattr(threading.Thread, "start", refuse)
         with DecodingProcesses(MANY) as processes:
-            np.testing.assert_array_equal(pixels.stored(dataset, processes), frames(1))
+            np.testing.assert_array_equal(stored_values(dataset, processes), frames(1))
 
     def test_a_decoder_that_only_this_process_finds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pixels.stored(image(frames(1), JPEG2000Lossless))
+        stored_values(image(frames(1), JPEG2000Lossless))
         monkeypatch.setattr(sys, "path", [])
         self.check_a_series()
 
@@ -345,13 +345,13 @@ class TestFailures:
         array = frames(12)
         datasets = [image(frame[np.newaxis], JPEG2000Lossless) for frame in array]
         with DecodingProcesses(len(datasets)) as processes:
-            found = list(map_ordered(lambda one: pixels.stored(one, processes), datasets))
+            found = list(map_ordered(lambda one: stored_values(one, processes), datasets))
         np.testing.assert_array_equal(np.concatenate(found), array)
 
     def test_an_error_in_the_block_ends_the_helpers(self) -> None:
         dataset = image(frames(1), JPEG2000Lossless)
         with pytest.raises(KeyError, match="mine"), DecodingProcesses(MANY) as processes:  # noqa: PT012
-            pixels.stored(dataset, processes)
+            stored_values(dataset, processes)
             assert helpers()
             raise KeyError("mine")
         assert helpers() == []
@@ -390,14 +390,14 @@ import sys, threading
 print("began", flush=True)
 from pydicom import dcmread
 from simple_orthanc.pixels import processes as decoding_processes
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.concurrency.threads import map_ordered
 decoding_processes._SECONDS_EACH = 1e-12
 decoding_processes.processors = lambda: 2
 dataset = dcmread(sys.argv[1])
 count = int(sys.argv[2])
 with decoding_processes.DecodingProcesses(count) as processes:
-    for array in map_ordered(lambda one: pixels.stored(one, processes), [dataset] * count):
+    for array in map_ordered(lambda one: stored_values(one, processes), [dataset] * count):
         print(array.sum(), flush=True)
 """
 
@@ -421,7 +421,7 @@ class TestPrograms:
             program.communicate()
 
     def test_a_script_without_a_guard_runs_once(self, start: Callable[[int], subprocess.Popen[str]]) -> None:
-        expected = pixels.stored(dcmread(str(get_testdata_file("JPEG2000.dcm")))).sum()
+        expected = stored_values(dcmread(str(get_testdata_file("JPEG2000.dcm")))).sum()
         output, errors = start(20).communicate(timeout=60)
         assert errors == ""
         assert output.split() == ["began", *[str(expected)] * 20]

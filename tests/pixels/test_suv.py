@@ -14,7 +14,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import SuvError
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.conversion import apply_rescale
+from simple_orthanc.pixels.rescale import read_rescale
+from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.pixels.suv import suv_scale
 from simple_orthanc.pixels.suv_times import average_time
 
@@ -89,7 +91,7 @@ class TestReferenceObjects:
         factors, record = suv_scale(slices)
         values = np.stack(
             [
-                pixels.apply(pixels.stored(each)[0], pixels.rescale(each), np.float64) * factor
+                apply_rescale(stored_values(each)[0], read_rescale(each), np.float64) * factor
                 for each, factor in zip(slices, factors, strict=True)
             ]
         )

@@ -22,8 +22,8 @@ from simple_orthanc.errors import OrthancError, PixelDecodeError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_image
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_series
-from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.session.fetching import ObjectFetcher
 from simple_orthanc.session.volume_reader import VolumeReader
 from simple_orthanc.volume.assembly import assemble
@@ -73,7 +73,7 @@ def whole(content: bytes, **options: Any) -> Dataset:
 def assembled(files: Sequence[bytes], units: str, gaps: str = "raise", dims: str | None = None) -> Volume:
     headers = [whole(content, stop_before_pixels=True) for content in files]
     chosen = choose_volume(plan_stacks(headers), dims=dims, gaps=gaps)
-    return assemble(chosen, headers, lambda index: pixels.stored(whole(files[index])), units=units, gaps=gaps)
+    return assemble(chosen, headers, lambda index: stored_values(whole(files[index])), units=units, gaps=gaps)
 
 
 def fetched(source: Files, units: str = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
@@ -445,7 +445,7 @@ def assert_every_volume_alike(files: Sequence[bytes], gaps: str) -> None:
     assert read.labels("modality", gaps) == [stack.label for stack in planned]
     for stack in planned:
         expected = outcome(
-            lambda stack=stack: assemble(stack, headers, lambda index: pixels.stored(whole(files[index])), gaps=gaps)  # type: ignore[misc]
+            lambda stack=stack: assemble(stack, headers, lambda index: stored_values(whole(files[index])), gaps=gaps)  # type: ignore[misc]
         )
         found = outcome(lambda stack=stack: read.labelled(stack.label, "modality", gaps))  # type: ignore[misc]
         if isinstance(expected, Volume) and isinstance(found, Volume):

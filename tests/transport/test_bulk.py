@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simple_orthanc.concurrency.threads import Room, run_all
+from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.errors import AuthenticationError, NotFoundError, RequestTimeout, TransportError
 from simple_orthanc.transport import Transport, sending
 from tests.http_stand_in import Asked, StandIn, always, free_port, in_turn, reply
@@ -26,7 +26,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_body_comes_into_the_memory_that_is_given() -> None:
-    room = Room()
+    room = ReusableBuffer()
     with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
         first = transport.read_into("/a", room)
         assert bytes(first) == BODY
@@ -40,7 +40,7 @@ def test_one_that_is_dropped_without_being_closed_leaves_no_connection_open() ->
     with StandIn(always(reply(BODY))) as server, warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         transport = Transport(server.url)
-        transport.read_into("/a", Room())
+        transport.read_into("/a", ReusableBuffer())
         bulk = transport._sender._bulk
         assert bulk is not None
         ((connection, _),) = bulk._free
@@ -60,7 +60,7 @@ def test_one_that_is_dropped_without_being_closed_leaves_no_connection_open() ->
 )
 def test_what_is_not_plain_comes_all_the_same(answer: bytes) -> None:
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
-        assert [bytes(transport.read_into("/a", Room())) for _ in range(3)] == [BODY] * 3
+        assert [bytes(transport.read_into("/a", ReusableBuffer())) for _ in range(3)] == [BODY] * 3
 
 
 @pytest.mark.parametrize(
@@ -68,37 +68,37 @@ def test_what_is_not_plain_comes_all_the_same(answer: bytes) -> None:
 )
 def test_a_connection_that_breaks_is_tried_again(broken: bytes | None) -> None:
     with StandIn(in_turn(broken, reply(BODY))) as server, Transport(server.url) as transport:
-        assert bytes(transport.read_into("/a", Room())) == BODY
+        assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
 
 
 def test_a_length_beside_chunks_cuts_nothing_off() -> None:
     answer = reply(BODY, chunked=True, headers={"Content-Length": "100"})
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
-        assert bytes(transport.read_into("/a", Room())) == BODY
+        assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError)])
 def test_refusals_are_the_errors_of_the_general_way(status: int, error: type[Exception]) -> None:
     with StandIn(always(reply(b"", status))) as server, Transport(server.url) as transport, pytest.raises(error):
-        transport.read_into("/a", Room())
+        transport.read_into("/a", ReusableBuffer())
 
 
 def test_nobody_there_is_the_error_of_the_general_way() -> None:
     with pytest.raises(TransportError), Transport(f"http://127.0.0.1:{free_port()}") as transport:
-        transport.read_into("/a", Room())
+        transport.read_into("/a", ReusableBuffer())
 
 
 def test_a_silent_server_is_not_asked_twice() -> None:
     with StandIn(always(reply(BODY)), slow=1.0) as server:
         with Transport(server.url, timeout=(5, 0.2)) as transport, pytest.raises(RequestTimeout):
-            transport.read_into("/a", Room())
+            transport.read_into("/a", ReusableBuffer())
         assert transport.requests == 1
 
 
 def test_credentials_and_headers_are_sent_as_in_the_general_way() -> None:
     with StandIn(always(reply(BODY))) as server:
         with Transport(server.url + "/root", auth=("alice", "wünder"), headers={"X-Key": "k"}) as transport:
-            transport.read_into("/instances/1/file", Room())
+            transport.read_into("/instances/1/file", ReusableBuffer())
             transport.content("GET", "/instances/1/file")
         direct, general = server.asked
     assert direct.path == general.path == "/root/instances/1/file"
@@ -116,8 +116,8 @@ def test_a_token_that_changes_is_asked_for_every_time() -> None:
     give: Callable[[], str] = lambda: next(tokens)  # noqa: E731
     with StandIn(always(reply(BODY))) as server:
         with Transport(server.url, token=give) as transport:
-            transport.read_into("/a", Room())
-            transport.read_into("/a", Room())
+            transport.read_into("/a", ReusableBuffer())
+            transport.read_into("/a", ReusableBuffer())
         assert [lowered(asked)["authorization"] for asked in server.asked] == ["Bearer one", "Bearer two"]
 
 
@@ -125,7 +125,7 @@ def test_several_threads_have_connections_and_memory_of_their_own() -> None:
     def script(asked: Asked, number: int) -> bytes:
         return reply(asked.path.encode() * 1000)
 
-    room = Room()
+    room = ReusableBuffer()
     with StandIn(script) as server, Transport(server.url) as transport:
         found = run_all(lambda number: bytes(transport.read_into(f"/{number}", room)), range(100), workers=4)
         assert server.connections <= 4
@@ -138,5 +138,5 @@ def test_an_idle_connection_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(bulk, "MAX_IDLE", 0.0)
     with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
         for _ in range(3):
-            transport.read_into("/a", Room())
+            transport.read_into("/a", ReusableBuffer())
         assert server.connections == 3

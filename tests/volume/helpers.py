@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.phantom import make_enhanced, make_series
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.volume import choosing as stacks
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
@@ -32,7 +32,7 @@ def labels(headers: list[Dataset]) -> list[str]:
 
 
 def stored_of(datasets: list[Dataset]) -> Callable[[int], np.ndarray]:
-    return lambda index: pixels.stored(datasets[index])
+    return lambda index: stored_values(datasets[index])
 
 
 def read(datasets: list[Dataset], units: str = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:

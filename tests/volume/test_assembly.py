@@ -15,8 +15,8 @@ from simple_orthanc.errors import (
     PixelDecodeError,
 )
 from simple_orthanc.phantom import CT_RODS, ct_phantom, make_enhanced, make_series, put
-from simple_orthanc.pixels import stored as pixels
 from simple_orthanc.pixels import suv
+from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import plan_stacks
 from tests.volume.helpers import (
@@ -117,7 +117,7 @@ class TestValues:
 
         def stored(index: int) -> np.ndarray:
             asked.append(index)
-            return pixels.stored(image)
+            return stored_values(image)
 
         assert first_values(assemble(plan_stacks([image])[0], [image], stored)) == [3, 1, 2, 0]
         assert asked == [0]

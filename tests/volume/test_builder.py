@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import PixelDecodeError, VolumeError
 from simple_orthanc.phantom import make_series
-from simple_orthanc.pixels import stored as pixels
+from simple_orthanc.pixels.conversion import volume_bytes
+from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.builder import VolumeBuilder
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
@@ -23,7 +24,7 @@ from tests.examples import examples
 
 def assembled(series: Sequence[Dataset], units: str, gaps: str = "raise", dims: str | None = None) -> Volume:
     chosen = choose_volume(plan_stacks(series), dims=dims, gaps=gaps)
-    return assemble(chosen, series, lambda index: pixels.stored(series[index]), units=units, gaps=gaps)
+    return assemble(chosen, series, lambda index: stored_values(series[index]), units=units, gaps=gaps)
 
 
 def drafted(
@@ -33,9 +34,9 @@ def drafted(
     builder = VolumeBuilder(range(len(series)), headers, units)
     for index, dataset in enumerate(series):
         headers[index] = dataset
-        builder.add(index, dataset, pixels.stored(dataset))
+        builder.add(index, dataset, stored_values(dataset))
     chosen = choose_volume(plan_stacks(headers), dims=dims, gaps=gaps)
-    return builder.finish(chosen, again or (lambda index: pixels.stored(series[index])), gaps)
+    return builder.finish(chosen, again or (lambda index: stored_values(series[index])), gaps)
 
 
 def assert_same(found: Volume, expected: Volume) -> None:
@@ -87,7 +88,7 @@ def test_one_slice_that_needs_another_type_changes_that_of_all(place: int) -> No
 
     def again(index: int) -> Any:
         asked.append(index)
-        return pixels.stored(series[index])
+        return stored_values(series[index])
 
     assert_same(drafted(series, "modality", again=again), assembled(series, "modality"))
     # What had been kept is not asked for once more: a float among integers finds no room, integers do among floats.
@@ -132,7 +133,7 @@ def test_colour_that_does_not_say_how_many_samples_it_has() -> None:
     series = make_series(array=array, slope=None, intercept=None, SamplesPerPixel=None)
     np.testing.assert_array_equal(assembled(series, "modality").array, array)
     assert_same(drafted(series, "modality", again=never), assembled(series, "modality"))
-    assert pixels.volume_bytes(series[0]) == array[0].nbytes
+    assert volume_bytes(series[0]) == array[0].nbytes
 
 
 def test_pixels_of_another_shape_are_refused() -> None:
@@ -144,9 +145,9 @@ def test_pixels_of_another_shape_are_refused() -> None:
 @pytest.mark.parametrize(("name", "changes"), [("f4", {"BitsAllocated": 16}), ("f8", {"BitsAllocated": 32})])
 def test_floats_that_the_headers_do_not_announce_are_refused(name: str, changes: dict[str, int]) -> None:
     series = make_series(array=np.full((3, 2, 2), 0.1, name), slope=None, intercept=None, **changes)
-    arrays = [pixels.stored(dataset) for dataset in series]
+    arrays = [stored_values(dataset) for dataset in series]
     for dataset in series:
-        pixels.strip(dataset)
+        remove_pixels(dataset)
     with pytest.raises(PixelDecodeError, match=f"decode to {np.dtype(name).name}"):
         assemble(choose_volume(plan_stacks(series)), series, lambda index: arrays[index])
 
@@ -158,11 +159,11 @@ def test_memory_that_is_used_again_does_no_harm() -> None:
     shared = np.empty((1, 3, 4), np.int16)
     headers = list(series)
     builder = VolumeBuilder(range(4), headers, "modality")
-    expected = [pixels.stored(dataset).copy() for dataset in series]
+    expected = [stored_values(dataset).copy() for dataset in series]
     for index, dataset in enumerate(series):
         shared.reshape(-1)[:] = expected[index].reshape(-1)
         builder.add(index, dataset, shared.reshape(expected[index].shape)[:])
     shared[:] = -1
     groups = [stack for stack in plan_stacks(headers) if stack.slices == 1]
     volume = builder.finish(groups, never)
-    np.testing.assert_array_equal(volume.array, pixels.stored(series[1]))
+    np.testing.assert_array_equal(volume.array, stored_values(series[1]))

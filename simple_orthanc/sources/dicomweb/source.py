@@ -310,7 +310,7 @@ class DicomWebSource:
         """Read the file of an instance."""
         return self._instances.content(Key.parse(key))
 
-    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read the file of an instance, into memory of its own."""
         return memoryview(self.content(key))
 

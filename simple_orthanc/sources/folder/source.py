@@ -267,10 +267,10 @@ class FolderSource:
     def content(self, key: str) -> bytes:
         return self.files.read(self._item(key))
 
-    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         item = self._item(key)
         with self.files.reading(item) as stream:
-            memory = room(item.size)
+            memory = allocate(item.size)
             filled = 0
             while filled < len(memory):
                 count = stream.readinto(memory[filled:])  # type: ignore[attr-defined]

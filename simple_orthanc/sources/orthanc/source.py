@@ -31,7 +31,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import Room, map_ordered
+from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
 from simple_orthanc.dicom.levels import INDEXED, LEVELS, Level, depth, indexed_level
 from simple_orthanc.dicom.tags import BINARY_VRS, INDEX_TAGS, TEXT_VRS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text, read_value
@@ -97,7 +97,7 @@ class OrthancSource:
         self._counted: Mapping[Level, int] = {}
         self._largest_page: dict[bool, int] = {}
         self._sizes: dict[str, int] = {}
-        self._scanner, self._room = Scanner(), Room()
+        self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
 
     @property
@@ -415,7 +415,7 @@ class OrthancSource:
 
         def ask(row: Row) -> list[tuple[str, Tag, tuple[Value, bool]]]:
             try:
-                answer = self.transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._room)
+                answer = self.transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._buffer)
             except NotFoundError:
                 # Deleted meanwhile, of which the index tells where values are missing.
                 return []
@@ -496,8 +496,8 @@ class OrthancSource:
             size = self._sizes.get(key)
             # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
             if not self.rest.capabilities.ranges or size is None or size <= stop:
-                return self.read(key, self._room), True
-            part = self.transport.read_into(f"/instances/{key}/attachments/dicom/data", self._room, (start, stop))
+                return self.read(key, self._buffer), True
+            part = self.transport.read_into(f"/instances/{key}/attachments/dicom/data", self._buffer, (start, stop))
             # Where the server does not honour the range this is the whole file.
             return part, len(part) != stop - start
 
@@ -506,8 +506,8 @@ class OrthancSource:
     def content(self, key: str) -> bytes:
         return self.transport.content("GET", f"/instances/{key}/file")
 
-    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        return self.transport.read_into(f"/instances/{key}/file", room)
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        return self.transport.read_into(f"/instances/{key}/file", allocate)
 
     def save(self, key: str, path: Path) -> None:
         self.transport.download(f"/instances/{key}/file", path)
@@ -542,13 +542,13 @@ class OrthancSource:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name not in ("_lock", "_room", "_scanner", "rest")
+            name: value for name, value in self.__dict__.items() if name not in ("_lock", "_buffer", "_scanner", "rest")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.rest = Rest(self.transport)
-        self._scanner, self._room = Scanner(), Room()
+        self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
