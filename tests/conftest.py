@@ -79,7 +79,8 @@ class Servers:
         except (OSError, subprocess.TimeoutExpired) as error:
             self.complaints.append(f"{command[0]} --version: {error}")
             return
-        version = re.search(r"^Orthanc (\d[\w.]*)", answer.stdout, re.MULTILINE)
+        # The first line begins with the program as it was called: "/usr/sbin/Orthanc 1.10.1".
+        version = re.search(r"^.+ (\d+\.\d[\w.]*)$", answer.stdout, re.MULTILINE)
         if version is None:
             self.complaints.append(
                 f"{command[0]} --version printed no version: {(answer.stdout + answer.stderr)[:200]!r}"
