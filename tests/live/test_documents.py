@@ -1,8 +1,9 @@
-"""The README's examples and the notebooks run as they stand."""
+"""The examples of the README, of docs/ and of the notebooks run as they are written."""
 
 from __future__ import annotations
 
 import doctest
+import getpass
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from typing import Any
 
 import nbformat
 import pytest
+import requests
 import SimpleITK
 from nbclient import NotebookClient
 
@@ -23,12 +25,16 @@ from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.command_line import PATIENCE, environment
-from tests.conftest import servers_of
+from tests.conftest import MakeServer, servers_of
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-# In the README's examples it stands for wherever a server is.
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+# What the shell examples write for the address of a server.
 ADDRESS = "http://127.0.0.1:8042"
+OWN_SERVER = "https://pacs.example.org/orthanc"
 
 
 @pytest.fixture
@@ -38,11 +44,13 @@ def this_version(server: LocalOrthanc, request: pytest.FixtureRequest, monkeypat
     monkeypatch.setenv("ORTHANC_PROGRAM", recipe["program"][0])
 
 
-def blocks(language: str) -> list[str]:
-    """The examples in the README that are written in a language."""
-    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found
-    return found
+def blocks(language: str, document: str) -> list[str]:
+    """Return the examples in a document that are written in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENTS[document], re.DOTALL)
+
+
+def documents_with(language: str) -> list[str]:
+    return [document for document in DOCUMENTS if blocks(language, document)]
 
 
 def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -64,57 +72,110 @@ def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("this_version")
-def test_the_examples_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def run_python(document: str) -> dict[str, Any]:
+    """Run the Python examples of a document in order, compare their output, and return their names."""
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     names: dict[str, Any] = {}
-    address = ADDRESS
-    for block in blocks("pycon"):
-        test = doctest.DocTestParser().get_doctest(block.replace(ADDRESS, address), names, "README.md", None, 0)
+    for block in blocks("pycon", document):
+        test = doctest.DocTestParser().get_doctest(block, names, document, None, 0)
         assert runner.run(test, clear_globs=False).failed == 0
         names = test.globs
-        address = names["orthanc"]._source.description
-    for block in blocks("console"):
+    return names
+
+
+def run_console(document: str, address: str, folder: Path) -> None:
+    """Run the shell examples of a document, and compare their output."""
+    for block in blocks("console", document):
         wanted = block.replace(ADDRESS, address)
         commands = re.findall(r"^\$ (.*)$", wanted, re.MULTILINE)
-        ended = run_shell("\n".join(f"echo {shlex.quote(f'$ {each}')}\n{each}" for each in commands), tmp_path)
+        script = "\n".join(f"echo {shlex.quote(f'$ {command}')}\n{command}" for command in commands)
+        ended = run_shell(script, folder)
         assert (ended.stdout, ended.stderr) == (wanted, "")
+
+
+@pytest.mark.usefixtures("this_version")
+@pytest.mark.parametrize("document", documents_with("pycon"))
+def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_python(document)
+    run_console(document, names["orthanc"]._source.description, tmp_path)
+    names["orthanc"].close()
+
+
+@pytest.mark.usefixtures("this_version")
+def test_console_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert documents_with("console") == ["README.md", "docs/command-line.md"]
+    names = run_python("docs/sources.md")
+    run_console("docs/command-line.md", names["orthanc"]._source.description, tmp_path)
     assert SimpleITK.ReadImage(tmp_path / "ct.nii.gz").GetSize() == (128, 128, 40)
-    for name in ("web", "orthanc"):
-        names[name].close()
+    names["orthanc"].close()
 
 
-def test_the_one_line_of_the_readme(orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_example_reaches_a_server_with_a_password(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_server({"RegisteredUsers": {"jane": "wonder:land"}})
     series = make_series((2, 4, 5), seed=1, PatientName="JaneDoe", SeriesDescription="ct_scan")
-    orthanc.upload_dataset(series)
-    monkeypatch.setenv("ORTHANC_URL", orthanc._source.description)
+    server.connect().upload_dataset(series)
+    monkeypatch.setattr("getpass.getpass", lambda: "wonder:land")
+    assert documents_with("python") == ["README.md"]
+    (block,) = blocks("python", "README.md")
+    assert OWN_SERVER in block
     names: dict[str, Any] = {}
-    for block in blocks("python"):
-        exec(block, names)
-    assert names["image"].shape == (2, 4, 5)
+    exec(block.replace(OWN_SERVER, server.url), names)
+    assert names["array"].shape == (2, 4, 5)
 
 
-def test_every_way_of_narrowing_in_the_readme(orthanc: Orthanc) -> None:
+def test_ways_to_open_a_source(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = re.findall(r"^\| .* \| `(.*)` \|$", DOCUMENTS["docs/sources.md"], re.MULTILINE)
+    assert len(rows) == 10
+    orthanc.upload_dataset(make_series((1, 4, 5), seed=1))
+    address = orthanc._source.description
+    orthanc.download(tmp_path / "scans")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORTHANC_URL", address)
+    monkeypatch.setattr("getpass.getpass", lambda: "not asked for")
+    with LocalOrthanc() as local, requests.Session() as http:
+        names = {
+            **{"Orthanc": Orthanc, "DicomWeb": DicomWeb, "Folder": Folder, "LocalOrthanc": lambda: local},
+            **{"orthanc": orthanc, "getpass": getpass, "url": address, "token": "secret", "requests_session": http},
+        }
+        for code in rows:
+            names_of_files = re.findall(r'"(ca\.pem|me\.pem|me\.key)"', code)
+            if names_of_files:
+                # A server without TLS needs none of them; how they are used is tested with the transport.
+                assert names_of_files == ["ca.pem", "me.pem", "me.key"]
+                continue
+            with eval(code.replace(OWN_SERVER, address).replace(ADDRESS, address), names) as session:
+                assert session.instance_count == (0 if "LocalOrthanc" in code else 1), code
+
+
+def test_every_way_of_narrowing(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(
         make_series((2, 4, 4), seed=1, PatientName="Doe^Jane", PatientID="J1", StudyDate="20210101", EchoTime="80",
                     SliceThickness="1.0", SeriesDescription="t1 axial", StudyInstanceUID="1.2.840.113619.2.1")
     )  # fmt: skip
-    rows = re.findall(r"^\| `(select|exclude)\((.*)\)` \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(select|exclude)\((.*)\)` \|", DOCUMENTS["docs/selecting.md"], re.MULTILINE)
     assert len(rows) == 11
     expected = {"select": 1, "exclude": 0}
     for verb, arguments in rows:
         names = {"orthanc": orthanc.copy().reset(), "tag": tag, "re": re}
-        wanted = expected[verb]
-        with nullcontext() if wanted else pytest.warns(UserWarning, match="Nothing"):
+        count = expected[verb]
+        with nullcontext() if count else pytest.warns(UserWarning, match="Nothing"):
             result = eval(f"orthanc.{verb}({arguments.replace(chr(92) + '|', '|')})", names)
-        assert result.series_count == wanted, arguments
+        assert result.series_count == count, arguments
+
+
+def test_every_document_is_named_in_the_readme() -> None:
+    named = set(re.findall(r"^\| `([^`]+\.md)` \|", DOCUMENTS["README.md"], re.MULTILINE))
+    assert named == DOCUMENTS.keys() - {"README.md"}
+    assert len(DOCUMENTS["README.md"].splitlines()) < 200
 
 
 def equivalents(heading: str) -> list[str]:
-    """What stands on the right in the table under a heading, code by code."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    """Return the code in the right column of the table under a heading, item by item."""
+    section = DOCUMENTS["docs/migrating.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| .* \| ([^|]*) \|$", section, re.MULTILINE)
     return [code for row in rows for code in re.findall(r"`([^`]+)`", row)]
 
@@ -126,8 +187,7 @@ def outcome(code: str, names: dict[str, Any]) -> Any:
         return error
 
 
-@pytest.mark.slow
-def test_what_those_who_come_from_dicomweb_client_write(orthanc: Orthanc, tmp_path: Path) -> None:
+def test_equivalents_of_dicomweb_client(orthanc: Orthanc, tmp_path: Path) -> None:
     series = make_series((3, 4, 5), seed=1, PatientID="P1")
     orthanc.upload_dataset(series)
     for number, dataset in enumerate(series):
@@ -178,7 +238,7 @@ def test_what_those_who_come_from_dicomweb_client_write(orthanc: Orthanc, tmp_pa
         assert (ended.returncode, wanted in ended.stdout) == (0, True), ended
 
 
-def test_what_those_who_come_from_elsewhere_write(orthanc: Orthanc, tmp_path: Path) -> None:
+def test_equivalents_of_other_clients(orthanc: Orthanc, tmp_path: Path) -> None:
     for number, dataset in enumerate(make_series((3, 4, 5), seed=1)):
         (tmp_path / "below").mkdir(exist_ok=True)
         (tmp_path / "below" / f"{number}.dcm").write_bytes(as_bytes(dataset))
@@ -196,7 +256,7 @@ def test_what_those_who_come_from_elsewhere_write(orthanc: Orthanc, tmp_path: Pa
         lambda found: found["Name"],
     ]
     names = {"orthanc": orthanc, "path": tmp_path, "uid": orthanc.StudyInstanceUID[0]}
-    for code, holds in zip(equivalents("Coming from elsewhere"), checks, strict=True):
+    for code, holds in zip(equivalents("Coming from PyOrthanc, orthanc-api-client or beren"), checks, strict=True):
         orthanc.reset()
         assert holds(outcome(code, names)), code
 

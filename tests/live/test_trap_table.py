@@ -1,4 +1,4 @@
-"""The table in the README has a row for each trap, and says what the tests assert."""
+"""The table in docs/traps.md has a row for each trap, and says what the tests assert."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def rows() -> list[list[str]]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
     inside = text.split("<!-- traps -->")[1].split("<!-- /traps -->")[0]
     lines = [line for line in inside.splitlines() if line.startswith("|")]
     return [[part.strip() for part in line.strip("|").split("|")] for line in lines[2:]]
