@@ -18,7 +18,9 @@ import pandas as pd
 import pydicom
 
 import simple_orthanc
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.session import Session
+from simple_orthanc.session.acting import ActingSession
 from tests.memory_source import MemorySource
 
 PICTURE = b"\x89PNG a picture"
@@ -113,11 +115,8 @@ class Transactions:
         content = bytes(range(256))
         return content if byte_range is None else content[byte_range[0] : byte_range[1] + 1]
 
-    def delete_instance(self, study: str, series: str, instance: str) -> None:
-        self.asked.append(("delete", study, series, instance))
 
-
-class DicomWeb(StandInSession):
+class DicomWeb(StandInSession, ActingSession):
     """Stands in for a session on a DICOMweb server."""
 
     def __init__(self, place: str, **options: Any) -> None:
@@ -133,10 +132,8 @@ class DicomWeb(StandInSession):
         """The transactions."""
         return self._rest
 
-    def delete_selected_series(self, *, everything: bool = False) -> DicomWeb:
-        """Write down that it was asked."""
-        self._rest.asked.append(("delete series", everything))
-        return self
+    def _delete_object(self, level: Level, key: str) -> None:
+        self._rest.asked.append(("delete", level, key))
 
 
 def install() -> None:

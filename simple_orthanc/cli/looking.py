@@ -22,6 +22,7 @@ from simple_orthanc.dicom.values import read_value
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import tables
 from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.session.display import location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def _counts(value: object) -> bool:
 
 
 def _facts(session: Session) -> dict[str, Any]:
-    facts: dict[str, Any] = {"source": type(session).__name__, "address": session._source.description}
+    facts: dict[str, Any] = {"source": type(session).__name__, "address": location(session)}
     if isinstance(session, Orthanc):
         system = session.rest.get("/system")
         facts |= {"version": str(system.get("Version", "")), "name": str(system.get("Name", ""))}

@@ -1,10 +1,10 @@
-"""What a session can do to an archive that can be changed: upload to it, and delete what is selected."""
+"""The verbs that change an archive: upload to it, and delete what is selected."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
@@ -26,19 +26,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
-Self = TypeVar("Self", bound="ActingSession")
+    from typing_extensions import Self
 
 
 class ActingSession(Session):
-    """A session on an archive to which can be added, and from which can be deleted."""
+    """A session on an archive that takes uploads and deletes objects."""
 
     def _uploader(self) -> Uploader:
-        """Give what sends files to this archive."""
+        """Return the uploader that sends files to this archive."""
         raise NotImplementedError
 
     def _delete_object(self, level: Level, key: str) -> None:
-        """Delete an object and all that lies below it; one that is gone already is no error."""
+        """Delete an object and everything below it; one that is already gone is not an error."""
         raise NotImplementedError
 
     def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
@@ -49,7 +48,7 @@ class ActingSession(Session):
         file : str, Path, bytes, a file open for reading bytes, or list of these
             The members of a zip are uploaded one by one.
         test_dicom : bool
-            Look at each file first, and send only what is DICOM; False leaves that to the server.
+            Check each file first, and send only what is DICOM; False leaves that to the server.
 
         Returns
         -------
@@ -60,16 +59,16 @@ class ActingSession(Session):
         Raises
         ------
         TransportError
-            The server went away; ``.table`` says what became of each file. Uploading again does no harm.
+            The server went away; ``.table`` reports on each file. Uploading again does no harm.
 
         Notes
         -----
-        The criteria of the selection stay as they are, and are applied to what was uploaded too.
+        The criteria of the selection stay, and are applied to the uploaded files too.
         """
         return self._upload(jobs_for(file), test_dicom)
 
     def upload_folder(self, folder: str | Path, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
-        """Upload the files in a folder, whatever they are called.
+        """Upload the files in a folder, whatever their names.
 
         Parameters
         ----------
@@ -79,11 +78,27 @@ class ActingSession(Session):
             As for `upload_file`.
         recursive : bool
             Whether to enter folders inside it; those not entered are rows of the table too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As for `upload_file`.
         """
         return self._upload(jobs_in_folder(folder, recursive), test_dicom)
 
     def upload_dataset(self, dataset: Dataset | Sequence[Dataset]) -> pd.DataFrame:
-        """Upload a pydicom Dataset, or several; none is changed, and no file of theirs is touched."""
+        """Upload a pydicom Dataset, or several; neither they nor their files are changed.
+
+        Parameters
+        ----------
+        dataset : pydicom.Dataset, or sequence of these
+            Written as DICOM files in memory.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As for `upload_file`.
+        """
         datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
         return self._upload(jobs_for_datasets(datasets), True)
 
@@ -94,19 +109,24 @@ class ActingSession(Session):
         try:
             table = report_table(self._uploader().run(jobs, test_dicom))
         except BaseException:
-            # What is known of the archive is out of date, and perhaps nobody answers who could tell more.
+            # What is known of the archive is out of date, and the server may not answer any more.
             self._index = Index(self._source)
             raise
         self._reread()
         return table
 
-    def delete_selected_patient(self: Self, *, everything: bool = False) -> Self:
-        """Delete the one selected patient from the server, with all its studies, selected or not.
+    def delete_selected_patient(self, *, everything: bool = False) -> Self:
+        """Delete the one selected patient with all its studies, selected or not.
 
         Parameters
         ----------
         everything : bool
             True deletes all selected patients, and allows a selection that was never narrowed.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
 
         Raises
         ------
@@ -117,15 +137,37 @@ class ActingSession(Session):
         """
         return self._delete("patient", everything)
 
-    def delete_selected_study(self: Self, *, everything: bool = False) -> Self:
-        """Delete the one selected study from the server, with all its series, selected or not."""
+    def delete_selected_study(self, *, everything: bool = False) -> Self:
+        """Delete the one selected study with all its series, selected or not.
+
+        Parameters
+        ----------
+        everything : bool
+            As for `delete_selected_patient`.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
         return self._delete("study", everything)
 
-    def delete_selected_series(self: Self, *, everything: bool = False) -> Self:
-        """Delete the one selected series from the server, with all its instances, selected or not."""
+    def delete_selected_series(self, *, everything: bool = False) -> Self:
+        """Delete the one selected series with all its instances, selected or not.
+
+        Parameters
+        ----------
+        everything : bool
+            As for `delete_selected_patient`.
+
+        Returns
+        -------
+        Session
+            The session itself, so that calls chain.
+        """
         return self._delete("series", everything)
 
-    def _delete(self: Self, level: Level, everything: bool) -> Self:
+    def _delete(self, level: Level, everything: bool) -> Self:
         if not self._selection.criteria and not everything:
             raise SelectionError(
                 f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
@@ -147,8 +189,8 @@ class ActingSession(Session):
             self._reread()
         return self
 
-    def _reread(self: Self) -> Self:
-        """Read the archive anew; that what was deleted is no longer found needs no warning."""
+    def _reread(self) -> Self:
+        """Refresh the session without warnings: that deleted objects are not found any more is no surprise."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return self.refresh()

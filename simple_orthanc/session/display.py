@@ -1,4 +1,4 @@
-"""How things look in a notebook: text and HTML made of plain data, escaped, without a request."""
+"""How a session looks in a notebook: text and HTML of plain data, escaped, without a request."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from simple_orthanc.dicom.levels import LEVELS, Level
+from simple_orthanc.session.state import SessionState
 
 _PLURAL: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 
 
 def counted(counts: Mapping[Level, int]) -> str:
-    """Write counts as words.
+    """Write counts in words.
 
     Examples
     --------
@@ -20,6 +21,11 @@ def counted(counts: Mapping[Level, int]) -> str:
     """
     words = [(counts[level], level) for level in LEVELS if level in counts]
     return ", ".join(f"{number:,} {level if number == 1 else _PLURAL[level]}" for number, level in words)
+
+
+def location(session: SessionState) -> str:
+    """Return where a session's images are: a URL without a password, or a path."""
+    return session._source.description
 
 
 def session_text(kind: str, where: str, counts: Mapping[Level, int], criteria: Sequence[str]) -> str:

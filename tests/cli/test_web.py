@@ -99,19 +99,21 @@ def test_bulk_data_goes_to_a_file_or_on(
     assert transactions.asked[-1] == ("bulkdata", "/bulk", (0, 9))
 
 
-def test_single_instances_are_deleted_one_by_one(transactions: stand_ins.Transactions) -> None:
-    assert main([*WEB, "delete", "instances", uids()[1][2], "--yes"]) == 0
-    assert transactions.asked == [("delete", *uids()[1])]
-    assert main([*WEB, "delete", "series", "--where", "Modality=CT", "--yes"]) == 0
-    assert transactions.asked[-1] == ("delete series", True)
-
-
-def test_what_a_server_does_not_delete_as_a_whole(
+def test_exactly_what_is_selected_is_deleted(
     transactions: stand_ins.Transactions, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*WEB, "delete", "studies", "--where", "Modality=CT", "--yes"]) == 1
-    assert "deletes no study" in capsys.readouterr().err
+    patient, (study, series, instance) = "PHANTOM", uids()[1]
+    assert main([*WEB, "delete", "series", instance, "--yes"]) == 1
+    assert "1 instance that the selection left out" in capsys.readouterr().err
     assert transactions.asked == []
+    assert main([*WEB, "delete", "instances", instance, "--yes"]) == 0
+    assert main([*WEB, "delete", "series", "--where", "Modality=CT", "--yes"]) == 0
+    assert main([*WEB, "delete", "studies", "--everything", "--yes"]) == 0
+    assert transactions.asked == [
+        ("delete", "instance", f"{patient}|{study}|{series}|{instance}"),
+        ("delete", "series", f"{patient}|{study}|{series}"),
+        ("delete", "study", f"{patient}|{study}"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["JPEG2000.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_jpeg_gdcm.dcm"])
