@@ -14,9 +14,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
-from simple_orthanc.dicom.values import Value, read_value
+from simple_orthanc.dicom.values import Value
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 
 IDENTIFIERS: dict[Level, str] = {

@@ -16,9 +16,9 @@ from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of, positive
 from simple_orthanc.cli.source import opened
 from simple_orthanc.cli.tabular import Rows
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import read_value
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import tables
 from simple_orthanc.session import Orthanc, Session

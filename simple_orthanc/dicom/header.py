@@ -1,50 +1,73 @@
-"""Single values of a header, read without pydicom's conversion.
+"""The one tolerant reader of pydicom headers: the values of their elements, without warnings.
 
-pydicom converts an element when it is first looked at, and warns about what is malformed: a decimal string of 17
+pydicom converts an element when it is first accessed, and warns about what is malformed: a decimal string of 17
 characters, a date with dots. Pixels are read in several threads, where a warning cannot be caught reliably, and the
 number in a malformed element is often plain to see. So these functions look at the bytes where pydicom has not
 converted them yet. They neither warn nor change the header.
+
+`texts`, `number` and their like read what the plan of a volume needs; `read_value` reads any tag, a path into sequences
+too, in the form of `simple_orthanc.dicom.values`, which tables and selections compare. What pydicom keeps private is
+used in this module alone.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import struct
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
+from pydicom.valuerep import TEXT_VR_DELIMS
 
-from simple_orthanc.dicom.tags import PADDING
+from simple_orthanc.dicom.tags import PADDING, TEXT_VRS, Tag
+from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text, from_texts
 from simple_orthanc.errors import VolumeError
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
 
-
 _INTERNED: dict[int, BaseTag] = {}
+_QUIET = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from warning about odd values; there are thousands of files, and the user asked about none yet.
+
+    Filters of warnings belong to the process, so one thread at a time is in such a block.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def interned(number_: int) -> BaseTag:
-    """Give the one tag object of a number: looking it up in a header that has the same object compares no numbers.
+    """Return the one tag object of a number, so that looking it up in a header compares no numbers.
 
     pydicom's tags compare in Python, which would cost more than all the rest of reading a value.
     """
-    found = _INTERNED.get(number_)
-    if found is None:
-        found = _INTERNED.setdefault(number_, BaseTag(number_))
-    return found
+    tag = _INTERNED.get(number_)
+    if tag is None:
+        tag = _INTERNED.setdefault(number_, BaseTag(number_))
+    return tag
 
 
 @lru_cache(maxsize=512)
 def tag_of(keyword: str) -> BaseTag:
-    """Give the tag of a DICOM keyword.
+    """Return the tag of a DICOM keyword.
 
     Examples
     --------
@@ -58,7 +81,7 @@ def tag_of(keyword: str) -> BaseTag:
 
 
 def name_of(tag: int | str) -> str:
-    """Name a tag in an error message: keyword and number.
+    """Return how error messages name a tag: keyword and number.
 
     Examples
     --------
@@ -70,49 +93,150 @@ def name_of(tag: int | str) -> str:
 
 
 def instance_of(header: Dataset) -> str:
-    """Name an object in an error message: its SOP class and SOPInstanceUID."""
+    """Return how error messages name an object: its SOP class and SOPInstanceUID."""
     kind = text(header, "SOPClassUID")
     return f"{UID(kind).name if kind else 'object'} {text(header, 'SOPInstanceUID') or 'without SOPInstanceUID'}"
 
 
 def texts(header: Dataset, tag: int | str) -> list[str]:
-    """Read the values of an element as texts, stripped of padding; missing or empty gives an empty list.
+    """Read the values of an element as strings, stripped of padding, without the empty ones.
 
     Parameters
     ----------
     header : Dataset
     tag : int or str
         A tag or a keyword.
+
+    Returns
+    -------
+    list of str
+        Empty if the element is missing or empty.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.ImageType = ["ORIGINAL", "PRIMARY"]
+    >>> texts(header, "ImageType"), texts(header, "KVP")
+    (['ORIGINAL', 'PRIMARY'], [])
     """
     value, vr, little = raw(header, tag)
     if isinstance(value, bytes):
+        if vr in TEXT_VRS and not _is_ascii(value):
+            return _stripped(_decoded(value, header))
         return list(_split(value, vr, little))
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         value = [] if value is None else [value]
-    return [stripped for one in value if (stripped := str(one).strip(PADDING))]
+    return [stripped for part in value if (stripped := str(part).strip(PADDING))]
 
 
 @lru_cache(maxsize=4096)
 def _split(value: bytes, vr: str, little: bool) -> tuple[str, ...]:
-    """Cut the bytes of an element into texts; most slices of a series have the same bytes."""
+    """Cut the bytes of an element into strings; most slices of a series have the same bytes."""
     if vr in _BINARY:
-        return tuple(repr(one) for one in _unpack(value, vr, little))
-    parts = value.decode("latin-1").split("\\")
-    return tuple(stripped for one in parts if (stripped := one.strip(PADDING)))
+        return tuple(repr(number_) for number_ in _unpack(value, vr, little))
+    return tuple(_stripped(value.decode("latin-1")))
+
+
+def _stripped(joined: str) -> list[str]:
+    return [stripped for part in joined.split("\\") if (stripped := part.strip(PADDING))]
+
+
+def _is_ascii(content: bytes) -> bool:
+    """Check whether bytes are ASCII whatever the character set, without escape sequences to others."""
+    return content.isascii() and b"\x1b" not in content
+
+
+def _decoded(content: bytes, owner: Dataset) -> str:
+    """Decode bytes in the character set of their dataset, as servers do, or else as Latin-1."""
+    if _is_ascii(content):
+        return content.decode("ascii")
+    # As pydicom chooses for the strings of a dataset.
+    names = owner.original_character_set or owner._character_set
+    encodings = [names] if isinstance(names, str) else list(names)
+    if len(encodings) > 1 and b"\x1b" in content:
+        with quiet():
+            return decode_bytes(content, encodings, TEXT_VR_DELIMS)
+    try:
+        return content.decode(encodings[0])
+    except (UnicodeDecodeError, LookupError):
+        return content.decode("latin-1")
+
+
+def read_value(dataset: Dataset, tag: Tag) -> Value:
+    """Read the value of a tag from a dataset; for a path that leads into several items, the values of all of them.
+
+    Examples
+    --------
+    >>> from simple_orthanc.dicom.tags import parse_tag
+    >>> dataset = Dataset()
+    >>> dataset.SliceThickness = "1.50"
+    >>> read_value(dataset, parse_tag("SliceThickness")), read_value(dataset, parse_tag("KVP"))
+    (('1.50',), None)
+    """
+    values: list[str | bytes] = []
+    for owner, number_ in tag.elements(dataset):
+        values.extend(_read_element(owner, number_, tag) or ())
+    return tuple(values) if values else None
+
+
+def _read_element(owner: Dataset, number_: int, tag: Tag) -> Value:
+    element: Any = owner.get_item(number_)
+    vr = element.VR or tag.vr
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+        if vr == "UN" and tag.vr in PLAIN_VRS:
+            vr = tag.vr
+        if vr in PLAIN_VRS:
+            return from_text(_decoded(element.value, owner), vr)
+    with quiet():
+        return _converted(owner[number_])
+
+
+def _converted(element: DataElement) -> Value:
+    """Read an element that pydicom has converted."""
+    content = element.value
+    if content is None or (isinstance(content, (str, bytes)) and not content):
+        return None
+    if element.VR == "SQ":
+        return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
+    if element.VR == "AT":
+        tags = [content] if isinstance(content, int) else content
+        return tuple(f"{int(tag) >> 16:04x},{int(tag) & 0xFFFF:04x}" for tag in tags) or None
+    if isinstance(content, bytes):
+        return _from_unknown(content) if element.VR == "UN" else (content,)
+    parts = content if element.VM > 1 or isinstance(content, list) else [content]
+    return from_texts((_as_written(part) for part in parts), element.VR)
+
+
+def _from_unknown(content: bytes) -> Value:
+    """Read a private element whose VR a file with implicit VR does not state: as a string if it can be nothing else."""
+    text_ = content.rstrip(b"\0 ")
+    if text_ and all(32 <= code < 127 for code in text_):
+        return from_text(text_.decode("ascii"), "UN")
+    return (content,)
+
+
+def _as_written(part: Any) -> str:
+    if part is None:
+        return ""
+    if isinstance(part, (int, float, Decimal)):
+        # pydicom's own classes of numbers write themselves with quotation marks.
+        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
+        return str(getattr(part, "original_string", None) or plain)
+    return str(part)
 
 
 def has(header: Dataset, keyword: str) -> bool:
-    """Say whether an element is there, empty or not."""
+    """Check whether a header has an element, empty or not."""
     return tag_of(keyword) in header._dict
 
 
 def text(header: Dataset, tag: int | str) -> str:
-    """Read the first value of an element as text, or an empty text."""
+    """Read the first value of an element as a string, "" if it is missing or empty."""
     return next(iter(texts(header, tag)), "")
 
 
 def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[float]:
-    """Read the values of an element as numbers, whatever its VR; missing or empty gives an empty list.
+    """Read the values of an element as numbers, whatever its VR; an empty list if it is missing or empty.
 
     Parameters
     ----------
@@ -144,12 +268,12 @@ def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[flo
 
 
 def number(header: Dataset, tag: int | str, *, finite: bool = True) -> float | None:
-    """Read the first value of an element as a number; None where it is missing or empty."""
+    """Read the first value of an element as a number, None if it is missing or empty."""
     return next(iter(numbers(header, tag, finite=finite)), None)
 
 
 def frame_count(header: Dataset) -> int:
-    """Say how many frames an image has: one where NumberOfFrames is missing, or no number of frames at all.
+    """Return how many frames an image has: one if NumberOfFrames is missing, or cannot be a count.
 
     Examples
     --------
@@ -162,7 +286,7 @@ def frame_count(header: Dataset) -> int:
 
 
 def items(header: Dataset, tag: int | str) -> list[Dataset]:
-    """Read the items of a sequence; missing or empty gives an empty list."""
+    """Read the items of a sequence, an empty list if it is missing or empty."""
     number_ = tag_of(tag) if isinstance(tag, str) else tag
     if number_ not in header:
         return []
@@ -276,7 +400,7 @@ _MAKERS = (
 
 
 def made_by(header: Dataset, makers: tuple[str, ...]) -> bool:
-    """Whether ``Manufacturer`` names one of these makers."""
+    """Check whether ``Manufacturer`` names one of these makers."""
     manufacturer = text(header, "Manufacturer").casefold() + " "
     return any(manufacturer.startswith(maker) or f" {maker}" in manufacturer for maker in makers)
 
@@ -286,7 +410,7 @@ def _made_by_another(header: Dataset, makers: tuple[str, ...]) -> bool:
 
 
 def raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
-    """Give the value of an element as it stands in the header, its VR, and whether its bytes are little endian."""
+    """Return the value of an element as the header holds it, its VR, and whether its bytes are little endian."""
     number_ = tag_of(tag) if isinstance(tag, str) else interned(tag)
     # The public ways to an element make a tag object of the number each time.
     element: Any = header._dict.get(number_)
@@ -304,7 +428,7 @@ def raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
 
 
 def same(one: Dataset, other: Dataset) -> bool:
-    """Say whether two headers hold the same elements."""
+    """Check whether two headers hold the same elements."""
     # A dataset compares what it converts, which warns and takes long.
     return one._dict.keys() == other._dict.keys() and all(
         element.value == theirs.value
@@ -314,6 +438,16 @@ def same(one: Dataset, other: Dataset) -> bool:
     )
 
 
+def stored_elements(header: Dataset) -> Mapping[BaseTag, DataElement | RawDataElement]:
+    """Return the elements of a header as they are held, by tag: those that pydicom has not converted yet are raw."""
+    return header._dict
+
+
+def store(header: Dataset, element: RawDataElement) -> None:
+    """Put a raw element into a header, without the conversion that pydicom's own ways begin with."""
+    header._dict[element.tag] = element
+
+
 def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:
     code = _BINARY[vr]
     count = len(value) // struct.calcsize(code)
@@ -321,7 +455,7 @@ def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:
 
 
 def _unknown_numbers(value: bytes, little: bool) -> list[str]:
-    """Read numbers from a private element whose VR nobody knows: text if it looks like text, else a float."""
+    """Read numbers from a private element of unknown VR: decimal strings if the bytes look like them, else a float."""
     plain = value.decode("latin-1").strip(PADDING)
     if plain and all(character in "0123456789+-.,eE\\ " for character in plain):
         return [part.strip(PADDING) for part in plain.split("\\")]

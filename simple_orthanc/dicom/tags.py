@@ -83,11 +83,13 @@ class Step:
         """Find the element in a dataset, through its private block where it has a creator; None: not there."""
         if self.creator is None:
             return self.number if self.number in dataset else None
+        # Asking the dataset itself would make a tag object of each of the 240 numbers.
+        present = dataset.keys()
         for block in range(0x10, 0x100):
-            owner: Any = dataset.get((self.group, block))
-            if owner is not None and str(owner.value).strip() == self.creator:
+            reserved = self.group << 16 | block
+            if reserved in present and str(dataset[reserved].value).strip() == self.creator:
                 number = self.group << 16 | block << 8 | self.element
-                if number in dataset:
+                if number in present:
                     return number
         return None
 

@@ -7,18 +7,11 @@ only here is it turned into numbers, dates and times.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, TypeAlias
-
-from pydicom.charset import decode_bytes
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.valuerep import TEXT_VR_DELIMS
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, PADDING, REAL_VRS, Tag
 from simple_orthanc.dicom.times import parse_age, parse_date, parse_datetime, parse_time
@@ -71,82 +64,6 @@ def _before_nul(texts: Iterable[str]) -> Iterator[str]:
         yield before
         if nul:
             return
-
-
-def read_value(dataset: Dataset, tag: Tag) -> Value:
-    """Read the value of a tag from a dataset; of a path that meets several items, the values of all of them.
-
-    Examples
-    --------
-    >>> from simple_orthanc.dicom.tags import parse_tag
-    >>> dataset = Dataset()
-    >>> dataset.SliceThickness = "1.50"
-    >>> read_value(dataset, parse_tag("SliceThickness")), read_value(dataset, parse_tag("KVP"))
-    (('1.50',), None)
-    """
-    found: list[str | bytes] = []
-    for owner, number in tag.elements(dataset):
-        found.extend(_read_element(owner, number, tag) or ())
-    return tuple(found) if found else None
-
-
-def _read_element(owner: Dataset, number: int, tag: Tag) -> Value:
-    raw: Any = owner.get_item(number)
-    vr = raw.VR or tag.vr
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
-        if vr == "UN" and tag.vr in PLAIN_VRS:
-            vr = tag.vr
-        if vr in PLAIN_VRS:
-            return from_text(_decoded(raw.value, owner), vr)
-    return _from_element(owner[number])
-
-
-def _decoded(content: bytes, owner: Dataset) -> str:
-    """Decode what should be plain characters, and may be others, as servers do: in the character set of its dataset."""
-    if content.isascii() and b"\x1b" not in content:
-        return content.decode("ascii")
-    # As pydicom chooses for the texts of a dataset.
-    names = owner.original_character_set or owner._character_set
-    encodings = [names] if isinstance(names, str) else list(names)
-    if len(encodings) > 1 and b"\x1b" in content:
-        return decode_bytes(content, encodings, TEXT_VR_DELIMS)
-    try:
-        return content.decode(encodings[0])
-    except (UnicodeDecodeError, LookupError):
-        return content.decode("latin-1")
-
-
-def _from_element(element: DataElement) -> Value:
-    content = element.value
-    if content is None or (isinstance(content, (str, bytes)) and not content):
-        return None
-    if element.VR == "SQ":
-        return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
-    if element.VR == "AT":
-        numbers = [content] if isinstance(content, int) else content
-        return tuple(f"{int(number) >> 16:04x},{int(number) & 0xFFFF:04x}" for number in numbers) or None
-    if isinstance(content, bytes):
-        return _from_unknown(content) if element.VR == "UN" else (content,)
-    parts = content if element.VM > 1 or isinstance(content, list) else [content]
-    return from_texts((_text(part) for part in parts), element.VR)
-
-
-def _from_unknown(content: bytes) -> Value:
-    """Read a private element that a file with implicit VR leaves unexplained: as text where it can be nothing else."""
-    text = content.rstrip(b"\0 ")
-    if text and all(32 <= letter < 127 for letter in text):
-        return from_text(text.decode("ascii"), "UN")
-    return (content,)
-
-
-def _text(part: Any) -> str:
-    if part is None:
-        return ""
-    if isinstance(part, (int, float, Decimal)):
-        # pydicom's own classes of numbers write themselves with quotation marks.
-        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
-        return str(getattr(part, "original_string", None) or plain)
-    return str(part)
 
 
 def parse_number(text: str, vr: str) -> int | float | None:

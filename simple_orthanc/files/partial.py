@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from simple_orthanc.dicom import header as elements
 from simple_orthanc.files.fast_headers import PIXELS, Scanner
 
 # Reads bytes start to stop of a file; or, and then it says True, the whole file. They may lie in memory that the next
@@ -85,7 +86,7 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
         found = _pixel_element(content, start, _is_implicit(dataset))
     if found is None:
         return _without_stream(dcmread(io.BytesIO(content), force=True))
-    dataset._dict[found.tag] = found
+    elements.store(dataset, found)
     return dataset
 
 
@@ -95,7 +96,7 @@ _PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 
 def _is_implicit(header: Dataset) -> bool:
     """Say how the elements were read: some files have VRs though their transfer syntax denies it."""
-    raw = (element for element in header._dict.values() if isinstance(element, RawDataElement))
+    raw = (element for element in elements.stored_elements(header).values() if isinstance(element, RawDataElement))
     return next((element.is_implicit_VR for element in raw), bool(header.original_encoding[0]))
 
 

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import re
 import struct
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO
@@ -25,8 +21,9 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from simple_orthanc.dicom.header import quiet, read_value, stored_elements
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
-from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text, read_value
+from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text
 from simple_orthanc.files.fast_headers import PIXELS
 
 # Most headers are shorter; of one that is not, as much again is read at a time.
@@ -115,17 +112,6 @@ def read_tags(stream: IO[bytes], size: int, tags: tuple[Tag, ...]) -> dict[str, 
     return {name: value for name, value in found.items() if value is not None}
 
 
-_QUIET = threading.RLock()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom from warning of each odd value: there are thousands of files, and nobody asked about them yet."""
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _header(stream: IO[bytes], size: int) -> Dataset:
     """Read a header with pydicom, and see that the file does not end too early."""
     reached = False
@@ -143,7 +129,7 @@ def _header(stream: IO[bytes], size: int) -> Dataset:
         implicit, little = header.original_encoding
         _walk(stream, stream.tell(), size, _Syntax(bool(implicit), bool(little)), {})
     else:
-        last = next(reversed(list(header._dict.values())), None)
+        last = next(reversed(list(stored_elements(header).values())), None)
         if isinstance(last, RawDataElement) and last.length not in (_UNDEFINED, len(last.value or b"")):
             raise DamagedError(f"cut off: the file ends inside element {last.tag}")
     return header

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydicom.datadict import keyword_dict
 
 from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag, parse_tag
-from simple_orthanc.dicom.values import Value, comparable, read_value, shown
+from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.source import Source
 

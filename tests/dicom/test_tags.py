@@ -9,8 +9,8 @@ from pydicom.datadict import keyword_dict, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag as PydicomTag
 
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.tags import Step, Tag, TagLike, parse_attribute, parse_tag
-from simple_orthanc.dicom.values import read_value
 from simple_orthanc.errors import SelectionError, UnknownTagError
 
 KEYWORDS = sorted(keyword for keyword in keyword_dict if keyword)

@@ -20,11 +20,12 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
+from simple_orthanc.dicom.header import quiet, read_value
 from simple_orthanc.dicom.tags import INDEX_TAGS, parse_tag
-from simple_orthanc.dicom.values import Value, read_value
+from simple_orthanc.dicom.values import Value
 from simple_orthanc.files import tag_reader as scanning
 from simple_orthanc.files.detection import refusal
-from simple_orthanc.files.tag_reader import DamagedError, quiet, read_tags
+from simple_orthanc.files.tag_reader import DamagedError, read_tags
 from tests.memory_source import archives, as_file, instance
 from tests.session.test_uploads import without_preamble
 

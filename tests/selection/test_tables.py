@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import NUMBER_VRS, parse_tag
-from simple_orthanc.dicom.values import Value, comparable, read_value, shown
+from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import SelectionError, UnknownTagError
 from simple_orthanc.selection.tables import default_columns, parse_column, typed_column
 from simple_orthanc.session import Session

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import Value, comparable, read_value
+from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import (
     SelectionError,
 )

@@ -13,8 +13,8 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import read_value
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner

@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.dicom.header import quiet, read_value
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
-from simple_orthanc.dicom.values import Value, read_value
+from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_string
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
-from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.keys import Key

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.files.tag_reader import quiet
+from simple_orthanc.dicom.header import quiet
 
 _IN_USE = "RecordInUseFlag"
 

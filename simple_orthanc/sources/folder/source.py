@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.header import quiet
 from simple_orthanc.dicom.levels import Level, indexed_level
 from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
@@ -35,7 +36,7 @@ from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.files.tag_reader import STEP, quiet, read_tags
+from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of

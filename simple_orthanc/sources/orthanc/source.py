@@ -32,14 +32,14 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
+from simple_orthanc.dicom.header import quiet, read_value
 from simple_orthanc.dicom.levels import INDEXED, LEVELS, Level, depth, indexed_level
 from simple_orthanc.dicom.tags import BINARY_VRS, INDEX_TAGS, TEXT_VRS, Tag, is_searchable, parse_tag
-from simple_orthanc.dicom.values import Value, from_text, read_value
+from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import CHARACTER_SET, is_decodable, is_mangled, shows_undecoded_strings

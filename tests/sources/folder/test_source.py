@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from simple_orthanc import Folder, Session, label, metadata, phantom, tag
+from simple_orthanc.dicom.header import quiet
 from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.errors import (
     EmptySelectionError,
@@ -34,7 +35,6 @@ from simple_orthanc.errors import (
     UnknownTagError,
     UnsupportedError,
 )
-from simple_orthanc.files.tag_reader import quiet
 from simple_orthanc.session.uploads import Uploader, jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from simple_orthanc.sources.folder import processes as looking
