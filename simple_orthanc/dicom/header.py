@@ -313,6 +313,26 @@ def functional_groups(header: Dataset, frames: int) -> list[tuple[Dataset, ...]]
     return [(group, *shared) for group in own] if own else [tuple(shared)] * frames
 
 
+def groups_of_frame(header: Dataset, frame: int) -> tuple[Dataset, ...]:
+    """Return the functional groups of one frame, its own before the shared one (PS3.3 C.7.6.16.2).
+
+    Parameters
+    ----------
+    header : Dataset
+    frame : int
+        From 0.
+
+    Examples
+    --------
+    >>> header, shared = Dataset(), Dataset()
+    >>> header.SharedFunctionalGroupsSequence = [shared]
+    >>> groups_of_frame(header, 0) == (shared,)
+    True
+    """
+    own = items(header, "PerFrameFunctionalGroupsSequence")[frame : frame + 1]
+    return (*own, *items(header, "SharedFunctionalGroupsSequence")[:1])
+
+
 def holder(header: Dataset, groups: tuple[Dataset, ...], sequence: str, keyword: str) -> Dataset:
     """Find the level of a header that holds an attribute: the frame's group, the shared group, the top level.
 

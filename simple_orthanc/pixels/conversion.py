@@ -15,6 +15,8 @@ from simple_orthanc.pixels.sample_format import is_colour, is_label_map, stored_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_FLOAT32 = np.finfo(np.float32)
+
 
 def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units: str = "modality") -> np.dtype[Any]:
     """Choose the type of a volume from its headers, never from its pixels, so that it does not depend on their content.
@@ -32,7 +34,8 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     dtype
         Colour and label maps keep their type. Where values are whole numbers, the smaller of int16 and int32 that
         holds what BitsStored, the sign and all slopes and intercepts allow. Else float32, or float64 for stored
-        values of 32 bits and more. ``units="stored"`` keeps the stored type, or the smallest that holds all of several.
+        values of 32 bits and more, and for slopes and intercepts beyond float32. ``units="stored"`` keeps the stored
+        type, or the smallest that holds all of several.
 
     Examples
     --------
@@ -44,11 +47,14 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     kept = np.result_type(*{stored_dtype(header) for header in headers})
     if units == "stored" or any(is_colour(header) or is_label_map(header) for header in headers):
         return kept
-    wide = kept.itemsize >= (8 if kept.kind == "f" else 4)
     distinct = set(rescales) or {Rescale()}
+    # Of floats the header tells no range; a slope that is too large for any of them shows at 1.
+    stored = {(-1, 1)} if kept.kind == "f" else {stored_range(header) for header in headers}
+    ranges = [_range(one, *ends) for one in distinct for ends in stored]
+    low, high = min(first for first, _ in ranges), max(last for _, last in ranges)
+    wide = kept.itemsize >= (8 if kept.kind == "f" else 4) or max(-low, high) > float(_FLOAT32.max)
+    wide = wide or any(abs(one.slope) < float(_FLOAT32.tiny) for one in distinct)
     if kept.kind != "f" and all(one.is_integer for one in distinct):
-        ranges = [_range(one, *stored_range(header)) for one in distinct for header in headers]
-        low, high = min(first for first, _ in ranges), max(last for _, last in ranges)
         for candidate in (np.int16, np.int32):
             if np.iinfo(candidate).min <= low and high <= np.iinfo(candidate).max:
                 return np.dtype(candidate)

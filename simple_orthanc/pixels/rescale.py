@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+# Above the largest integer that pixels can store.
+_LARGEST_STORED = 2.0**64
+# The first of them is what scanners write.
+_PHILIPS_CREATORS = ("Philips MR Imaging DD 001", "Philips Imaging DD 001")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,42 +138,24 @@ def check_units(units: object, kinds: Sequence[str]) -> None:
         raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
 
 
-def functional_group(header: Dataset, frame: int, keyword: str) -> list[Dataset]:
-    """Give the items of a functional group of a frame: its own, else the shared one, else those at the top level.
-
-    Parameters
-    ----------
-    header : Dataset
-    frame : int
-        From 0.
-    keyword : str
-        The keyword of the sequence, "PixelValueTransformationSequence".
-    """
-    frames = elements.items(header, "PerFrameFunctionalGroupsSequence")
-    own = elements.items(frames[frame], keyword) if frame < len(frames) else []
-    groups = elements.items(header, "SharedFunctionalGroupsSequence")
-    shared = [item for group in groups for item in elements.items(group, keyword)]
-    return own or shared or elements.items(header, keyword)
-
-
 def _modality(header: Dataset, frame: int) -> Rescale:
     if is_label_map(header):
         return Rescale(unit="label", source="SegmentationType (0062,0001)")
     scaling = elements.number(header, "DoseGridScaling")
     if scaling is not None:
         unit = elements.text(header, "DoseUnits") or "GY"
-        return Rescale(
-            _usable_slope(header, scaling, "DoseGridScaling"), 0.0, None, unit, "DoseGridScaling (3004,000E)"
-        )
-    groups = functional_group(header, frame, "PixelValueTransformationSequence")
-    holder = groups[0] if groups else header
-    tables = elements.items(holder, "ModalityLUTSequence")
+        _check_line(header, scaling, 0.0, "DoseGridScaling")
+        return Rescale(scaling, 0.0, None, unit, "DoseGridScaling (3004,000E)")
+    levels = _levels(header, frame, "PixelValueTransformationSequence")
+    # The nearest level that has a transformation counts, and each of its numbers is looked for by itself.
+    nearest = next((level for level in levels if _has_transformation(level)), header)
+    tables = elements.items(nearest, "ModalityLUTSequence")
     if tables:
         lut = _modality_table(header, tables[0])
         unit = elements.text(tables[0], "ModalityLUTType") or "US"
         return Rescale(1.0, 0.0, lut, unit, "ModalityLUTSequence (0028,3000)")
-    slope, intercept = elements.number(holder, "RescaleSlope"), elements.number(holder, "RescaleIntercept")
-    unit = elements.text(holder, "RescaleType").upper()
+    slope, intercept = _nearest_number(levels, "RescaleSlope"), _nearest_number(levels, "RescaleIntercept")
+    unit = next((text for level in levels if (text := elements.text(level, "RescaleType"))), "").upper()
     modality = elements.text(header, "Modality")
     if modality == "PT" and (units := elements.text(header, "Units")):
         unit = units.upper()
@@ -178,14 +164,30 @@ def _modality(header: Dataset, frame: int) -> Rescale:
     if slope is None and intercept is None:
         fractional = _fractional(header)
         return fractional or Rescale(unit=unit if modality == "PT" and unit else "stored")
-    slope = _usable_slope(header, 1.0 if slope is None else slope, "RescaleSlope")
+    slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
+    _check_line(header, slope, intercept, "RescaleSlope", "RescaleIntercept")
     if is_colour(header) and (slope != 1 or intercept):
         raise VolumeError(
             f"{elements.instance_of(header)} is in colour and has RescaleSlope {slope:g} and RescaleIntercept "
-            f'{intercept or 0:g}, which mean nothing for colour: get_volume(units="stored") reads it as it is.'
+            f'{intercept:g}, which mean nothing for colour: get_volume(units="stored") reads it as it is.'
         )
-    source = "PixelValueTransformationSequence (0028,9145)" if groups else "RescaleSlope (0028,1053)"
-    return Rescale(slope, intercept or 0.0, None, unit or "US", source)
+    source = "RescaleSlope (0028,1053)" if nearest is header else "PixelValueTransformationSequence (0028,9145)"
+    return Rescale(slope, intercept, None, unit or "US", source)
+
+
+def _levels(header: Dataset, frame: int, sequence: str) -> list[Dataset]:
+    """List where a frame's values of a functional group can be: its own items, the shared ones, the top level."""
+    nested = [item for group in elements.groups_of_frame(header, frame) for item in elements.items(group, sequence)]
+    return [*nested, *elements.items(header, sequence), header]
+
+
+def _has_transformation(level: Dataset) -> bool:
+    keywords = ("RescaleSlope", "RescaleIntercept")
+    return bool(elements.items(level, "ModalityLUTSequence")) or any(elements.texts(level, name) for name in keywords)
+
+
+def _nearest_number(levels: Sequence[Dataset], keyword: str) -> float | None:
+    return next((value for level in levels if (value := elements.number(level, keyword)) is not None), None)
 
 
 def _fractional(header: Dataset) -> Rescale | None:
@@ -197,13 +199,27 @@ def _fractional(header: Dataset) -> Rescale | None:
     return Rescale(1.0 / whole, 0.0, None, unit, "MaximumFractionalValue (0062,000E)")
 
 
-def _usable_slope(header: Dataset, slope: float, keyword: str) -> float:
+def _check_line(header: Dataset, slope: float, intercept: float, *tags: int | str) -> None:
+    """Refuse a slope and an intercept that make all pixels alike, or infinite.
+
+    Parameters
+    ----------
+    header : Dataset
+    slope, intercept : float
+    *tags : int or str
+        The elements that they come from, the slope first.
+    """
     if slope == 0:
-        raise VolumeError(
-            f"{elements.name_of(keyword)} of {elements.instance_of(header)} is 0, which makes all pixels alike. "
-            'Read it with get_volume(units="stored").'
+        problem = f"{elements.name_of(tags[0])} of {elements.instance_of(header)} is 0, which makes all pixels alike."
+    elif not math.isfinite(abs(slope) * _LARGEST_STORED + 2 * abs(intercept)):
+        names = " and ".join(elements.name_of(tag) for tag in tags)
+        problem = (
+            f"{names} of {elements.instance_of(header)} give values of {slope:g} * stored value + {intercept:g}, "
+            "which no number can hold."
         )
-    return slope
+    else:
+        return
+    raise VolumeError(f'{problem} Read it with get_volume(units="stored").')
 
 
 def _modality_table(header: Dataset, item: Dataset) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -247,7 +263,7 @@ def _table_entries(item: Dataset, entries: int, bits: int, little: bool) -> NDAr
 
 
 def _real_world(header: Dataset, frame: int) -> Rescale:
-    mappings = functional_group(header, frame, "RealWorldValueMappingSequence")
+    mappings = _mappings(header, frame)
     if len(mappings) != 1:
         names = ", ".join(_mapping_name(item) for item in mappings)
         raise VolumeError(
@@ -273,7 +289,18 @@ def _real_world(header: Dataset, frame: int) -> Rescale:
     if valid is not None and not is_float(header):
         low, high = stored_range(header)
         valid = None if valid[0] <= low and high <= valid[1] else valid
-    return Rescale(_usable_slope(header, slope, "RealWorldValueSlope"), intercept or 0.0, None, unit, source, valid)
+    intercept = intercept or 0.0
+    _check_line(header, slope, intercept, "RealWorldValueSlope", "RealWorldValueIntercept")
+    return Rescale(slope, intercept, None, unit, source, valid)
+
+
+def _mappings(header: Dataset, frame: int) -> list[Dataset]:
+    """Return the mappings at the nearest level that has any; an item without slope and table is no mapping."""
+    groups = (*elements.groups_of_frame(header, frame), header)
+    levels = [elements.items(group, "RealWorldValueMappingSequence") for group in groups]
+    keywords = ("RealWorldValueSlope", "RealWorldValueLUTData")
+    complete = [[item for item in level if any(elements.texts(item, name) for name in keywords)] for level in levels]
+    return next((level for level in (*complete, *levels) if level), [])
 
 
 def _mapping_name(item: Dataset) -> str:
@@ -302,30 +329,43 @@ def _mapped_range(header: Dataset, item: Dataset) -> tuple[float, float] | None:
 
 def _philips(header: Dataset, frame: int) -> Rescale:
     for holder in _philips_holders(header, frame):
-        found = [
-            next(
-                (
-                    value
-                    for tag in elements.private(holder, 0x2005, element, "Philips Imaging DD 001", ("philips",))
-                    if (value := elements.number(holder, tag)) is not None
-                ),
-                None,
-            )
-            for element in (0x0D, 0x0E)
-        ]
-        intercept, slope = found
+        intercept, slope = (_philips_number(holder, element) for element in (0x0D, 0x0E))
         if slope:
             intercept = intercept or 0.0
-            source = "Scale Slope (2005,100E), Scale Intercept (2005,100D)"
-            return Rescale(1.0 / slope, -intercept / slope, None, "Philips", source)
+            tags = ("Scale Slope (2005,100E)", "Scale Intercept (2005,100D)")
+            _check_line(header, 1.0 / slope, -intercept / slope, 0x2005100E, 0x2005100D)
+            return Rescale(1.0 / slope, -intercept / slope, None, "Philips", ", ".join(tags))
     raise VolumeError(
         f"units='philips' was asked of {elements.instance_of(header)}, and Philips's Scale Slope (2005,100E) is "
         'missing or 0. Read it with get_volume(units="modality").'
     )
 
 
+def _philips_number(holder: Dataset, element: int) -> float | None:
+    for creator in _PHILIPS_CREATORS:
+        for tag in elements.private(holder, 0x2005, element, creator, ("philips",)):
+            value = elements.number(holder, tag)
+            if value is not None:
+                return value
+    return None
+
+
 def _philips_holders(header: Dataset, frame: int) -> list[Dataset]:
-    """Where Philips puts its private scaling: at the top, or in the private group (2005,140F) of a functional group."""
-    frames = elements.items(header, "PerFrameFunctionalGroupsSequence")
-    groups = [*frames[frame : frame + 1], *elements.items(header, "SharedFunctionalGroupsSequence"), header]
-    return [holder for group in groups for holder in (*elements.items(group, 0x2005140F), group)]
+    """List where Philips puts its private scaling, nearest first.
+
+    In enhanced objects it is in the items of a private sequence (2005,xx0F) of the functional groups, in others at the
+    top level.
+    """
+    levels = (*elements.groups_of_frame(header, frame), header)
+    return [holder for level in levels for holder in (*_philips_items(level), level)]
+
+
+def _philips_items(level: Dataset) -> list[Dataset]:
+    tags = [int(tag) for tag in sorted(level.keys()) if tag >> 16 == 0x2005 and tag & 0xFF == 0x0F and tag & 0xF000]
+    return [item for tag in tags if _is_sequence(level, tag) for item in elements.items(level, tag)]
+
+
+def _is_sequence(level: Dataset, tag: int) -> bool:
+    """Check whether an element holds items; another creator has a number at the same place."""
+    value, vr, _ = elements.raw(level, tag)
+    return vr == "SQ" or (isinstance(value, bytes) and value.startswith(b"\xfe\xff\x00\xe0"))

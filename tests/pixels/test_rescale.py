@@ -186,28 +186,168 @@ class TestRealWorld:
 
 
 class TestPhilips:
-    @pytest.mark.parametrize("creator", [True, False])
-    @pytest.mark.parametrize("nested", [True, False])
-    @pytest.mark.parametrize("unknown", [True, False])
-    def test_private_scaling(self, creator: bool, nested: bool, unknown: bool) -> None:
-        dataset = header(RescaleSlope="2", RescaleIntercept="-8", Manufacturer="Philips Healthcare")
-        holder = dataset
-        if nested:
-            holder, group = Dataset(), Dataset()
-            group.add_new(0x2005140F, "SQ", [holder])
-            dataset.PerFrameFunctionalGroupsSequence = [group]
-        for element, value in ((0x0D, 4.0), (0x0E, 0.125)):
-            entry: tuple[str, Any] = ("UN", struct.pack("<f", value)) if unknown else ("FL", value)
-            if creator:
-                holder.private_block(0x2005, "Philips Imaging DD 001", create=True).add_new(element, *entry)
-            else:
-                holder.add_new(0x20051000 + element, *entry)
-        found = read_rescale(dataset, 0, "philips")
+    def check(self, dataset: Dataset, *, frame: int = 0) -> None:
+        found = read_rescale(dataset, frame, "philips")
         values = apply_rescale(np.array([4, 5], np.uint16), found, np.float32)
         # Floating point value = displayed value / (rescale slope * scale slope).
         displayed = np.array([4, 5]) * 2 - 8
         np.testing.assert_allclose(values, displayed / (2 * 0.125))
 
+    @staticmethod
+    def scaling(holder: Dataset, creator: str, *, unknown: bool = False) -> None:
+        for element, value in ((0x0D, 4.0), (0x0E, 0.125)):
+            entry: tuple[str, Any] = ("UN", struct.pack("<f", value)) if unknown else ("FL", value)
+            if creator:
+                holder.private_block(0x2005, creator, create=True).add_new(element, *entry)
+            else:
+                holder.add_new(0x20051000 + element, *entry)
+
+    @pytest.mark.parametrize(
+        "creator", ["Philips MR Imaging DD 001", "PHILIPS MR IMAGING DD 001", "Philips Imaging DD 001", ""]
+    )
+    @pytest.mark.parametrize("nested", [None, 0x2005140F, 0x2005100F])
+    @pytest.mark.parametrize("level", ["PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", ""])
+    @pytest.mark.parametrize("unknown", [True, False])
+    def test_private_scaling(self, creator: str, nested: int | None, level: str, unknown: bool) -> None:
+        dataset = header(RescaleSlope="2", RescaleIntercept="-8", Manufacturer="Philips Healthcare")
+        group = dataset
+        if level:
+            group = Dataset()
+            setattr(dataset, level, [group])
+        holder = group
+        if nested is not None:
+            holder = Dataset()
+            group.add_new(nested, "SQ", [holder])
+        self.scaling(holder, creator, unknown=unknown)
+        self.check(dataset)
+
+    def test_the_sixth_block_of_six(self) -> None:
+        dataset = header(RescaleSlope="2", RescaleIntercept="-8")
+        for number in range(6, 0, -1):
+            block = dataset.private_block(0x2005, f"Philips MR Imaging DD 00{number}", create=True)
+            block.add_new(0x7F, "FL", 9.0)
+        dataset.private_block(0x2005, "Philips MR Imaging DD 005").add_new(0x0E, "SQ", [])
+        self.scaling(dataset, "Philips MR Imaging DD 001")
+        assert 0x2005150E in dataset
+        self.check(dataset)
+
+    def test_each_frame_has_its_own(self) -> None:
+        frames = []
+        for slope in (0.5, 0.125):
+            inner, group = Dataset(), Dataset()
+            block = inner.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+            block.add_new(0x0D, "FL", 4.0)
+            block.add_new(0x0E, "FL", slope)
+            group.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", [inner])
+            frames.append(group)
+        dataset = header(PerFrameFunctionalGroupsSequence=frames)
+        assert [read_rescale(dataset, frame, "philips").slope for frame in (0, 1)] == [2, 8]
+
+    def test_a_number_where_others_have_the_sequence(self) -> None:
+        dataset = header(RescaleSlope="2", RescaleIntercept="-8")
+        dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True).add_new(0x0F, "DS", "1024")
+        self.scaling(dataset, "Philips MR Imaging DD 001")
+        self.check(dataset)
+
+    @pytest.mark.parametrize("manufacturer", ["SIEMENS", "GE MEDICAL SYSTEMS", "Canon"])
+    def test_elements_of_another_maker_without_a_creator_are_not_believed(self, manufacturer: str) -> None:
+        dataset = header(Manufacturer=manufacturer)
+        self.scaling(dataset, "")
+        with pytest.raises(VolumeError, match="2005,100E"):
+            read_rescale(dataset, 0, "philips")
+
     def test_missing(self) -> None:
         with pytest.raises(VolumeError, match="2005,100E"):
             read_rescale(header(), 0, "philips")
+
+
+class TestLevels:
+    """Each number is looked for at the frame, the shared group and the top; an empty item hides nothing."""
+
+    empty = item(PixelValueTransformationSequence=[item()])
+    line = item(RescaleSlope="2", RescaleIntercept="-7", RescaleType="HU")
+
+    def groups(self, *per_frame: Dataset, shared: Dataset | None = None, **top: Any) -> Dataset:
+        dataset = header(PerFrameFunctionalGroupsSequence=list(per_frame), **top)
+        if shared is not None:
+            dataset.SharedFunctionalGroupsSequence = [shared]
+        return dataset
+
+    @pytest.mark.parametrize("own", [item(), empty, item(PixelValueTransformationSequence=[])])
+    def test_an_empty_item_of_a_frame_hides_no_shared_transformation(self, own: Dataset) -> None:
+        found = read_rescale(self.groups(own, shared=item(PixelValueTransformationSequence=[self.line])))
+        assert (found.slope, found.intercept, found.unit) == (2, -7, "HU")
+
+    @pytest.mark.parametrize("shared", [None, item(), empty])
+    def test_empty_items_hide_no_transformation_at_the_top(self, shared: Dataset | None) -> None:
+        top = {"RescaleSlope": "2", "RescaleIntercept": "-7", "RescaleType": "HU"}
+        found = read_rescale(self.groups(self.empty, shared=shared, **top))
+        assert (found.slope, found.intercept, found.unit) == (2, -7, "HU")
+        found = read_rescale(self.groups(self.empty, shared=shared, PixelValueTransformationSequence=[self.line]))
+        assert (found.slope, found.intercept, found.unit) == (2, -7, "HU")
+
+    def test_an_empty_item_hides_no_table(self) -> None:
+        table = item(LUTDescriptor=[2, 0, 16], LUTData=[500, 600], ModalityLUTType="OD")
+        shared = item(PixelValueTransformationSequence=[item(ModalityLUTSequence=[table])])
+        assert read_rescale(self.groups(self.empty, shared=shared)).unit == "OD"
+
+    def test_the_nearest_of_a_table_and_a_line_counts(self) -> None:
+        table = item(LUTDescriptor=[2, 0, 16], LUTData=[500, 600], ModalityLUTType="OD")
+        own = item(PixelValueTransformationSequence=[self.line])
+        assert read_rescale(self.groups(own, ModalityLUTSequence=[table])).slope == 2
+
+    def test_a_number_that_the_frame_lacks_is_taken_from_the_next_level(self) -> None:
+        own = item(PixelValueTransformationSequence=[item(RescaleSlope="3", RescaleIntercept="")])
+        found = read_rescale(self.groups(own, shared=item(PixelValueTransformationSequence=[self.line])))
+        assert (found.slope, found.intercept, found.unit) == (3, -7, "HU")
+
+    def test_a_frame_beyond_the_groups_has_the_shared_one(self) -> None:
+        dataset = self.groups(item(), shared=item(PixelValueTransformationSequence=[self.line]))
+        assert read_rescale(dataset, 5).intercept == -7
+
+    def test_an_empty_item_hides_no_real_world_mapping(self) -> None:
+        mapping = item(RealWorldValueSlope=0.5, RealWorldValueIntercept=3.0, LUTLabel="ml")
+        own = item(RealWorldValueMappingSequence=[item()])
+        for dataset in (
+            self.groups(own, shared=item(RealWorldValueMappingSequence=[mapping])),
+            self.groups(own, RealWorldValueMappingSequence=[mapping]),
+        ):
+            found = read_rescale(dataset, 0, "real world")
+            assert (found.slope, found.intercept, found.unit) == (0.5, 3, "ml")
+
+
+class TestUnusableNumbers:
+    @pytest.mark.parametrize(
+        ("values", "units", "named"),
+        [
+            ({"RescaleSlope": "1e308"}, "modality", r"RescaleSlope \(0028,1053\)"),
+            ({"RescaleSlope": "-1e300", "BitsAllocated": 8, "BitsStored": 8}, "modality", "0028,1053"),
+            ({"RescaleIntercept": "1.7e308"}, "modality", r"RescaleIntercept \(0028,1052\)"),
+            ({"DoseGridScaling": "1e308"}, "modality", r"DoseGridScaling \(3004,000E\)"),
+            ({"DoseGridScaling": "0"}, "modality", r"DoseGridScaling \(3004,000E\)"),
+            (
+                {"RealWorldValueMappingSequence": [item(RealWorldValueSlope=1e308, RealWorldValueIntercept=0.0)]},
+                "real world",
+                "0040,9225",
+            ),
+        ],
+    )
+    def test_values_that_no_number_can_hold_are_refused(self, values: dict[str, Any], units: str, named: str) -> None:
+        with pytest.raises(VolumeError, match=named + r".*units=\"stored\""):
+            read_rescale(header(**values), 0, units)
+
+    def test_a_private_slope_that_is_too_small_is_refused(self) -> None:
+        dataset = header()
+        dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True).add_new(0x0E, "FD", 1e-308)
+        with pytest.raises(VolumeError, match="2005,100E"):
+            read_rescale(dataset, 0, "philips")
+
+    @pytest.mark.parametrize("slope", ["1e38", "1e-44", "-1e40"])
+    def test_values_beyond_float32_are_computed_in_float64(self, slope: str) -> None:
+        dataset = header(RescaleSlope=slope, RescaleIntercept="0.5")
+        found = read_rescale(dataset)
+        dtype = result_dtype([dataset], [found])
+        values = apply_rescale(np.array([1, 65535], np.uint16), found, dtype)
+        assert np.isfinite(values).all()
+        assert (values != 0).all()
+        assert dtype == np.float64
