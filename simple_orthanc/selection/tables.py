@@ -11,6 +11,7 @@ from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLi
 from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import SelectionError, UnknownTagError, stacklevel
 from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.selection import Selection
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def default_columns(level: Level) -> list[str]:
 def row_keys(index: Index, selection: Selection, level: Level) -> list[str]:
     """Give the selected rows of a level in the order that holds everywhere."""
     if level == "patient":
-        studies = index.ordered("study", selection.at(index, "study"))
+        studies = index.ordered("study", keys_at(index, selection, "study"))
         return list(dict.fromkeys(index.up("study", studies, "patient")))
-    return index.ordered(level, selection.at(index, level))
+    return index.ordered(level, keys_at(index, selection, level))
 
 
 class Columns:
@@ -78,14 +79,14 @@ class Columns:
     def read(self, tags: Sequence[Tag]) -> None:
         """Read all that only the files know in one pass."""
         if any(self._index.source.indexed(tag) is None for tag in tags):
-            self._index.read_files(tags, self._selection.at(self._index, "instance"))
+            self._index.read_files(tags, keys_at(self._index, self._selection, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
         """Give, for each row, the distinct values of a tag in it, [None] where it is missing throughout."""
         home = self._index.source.indexed(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
-        below = self._index.ordered(home, self._selection.at(self._index, home))
+        below = self._index.ordered(home, keys_at(self._index, self._selection, home))
         owners = self._index.up(home, below, self.level)
         gathered: dict[str, dict[Any, Value]] = {key: {} for key in self.keys}
         meant: dict[Value, Any] = {}
@@ -101,7 +102,7 @@ class Columns:
         target: Level = name.removesuffix("_count")  # type: ignore[assignment]
         if depth(target) < depth(self.level):
             raise SelectionError(f"{name} counts what lies below a row, and a {self.level} holds no {target}.")
-        below = self._selection.at(self._index, target)
+        below = keys_at(self._index, self._selection, target)
         tally = dict.fromkeys(self.keys, 0)
         for owner in self._index.up(target, below, self.level):
             if owner in tally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
@@ -13,9 +12,11 @@ from pydicom.datadict import tag_for_keyword
 from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, stacklevel
-from simple_orthanc.selection.conditions import Comparison, Condition, StringIs
-from simple_orthanc.selection.criteria import condition_for, literal_where_unreadable
+from simple_orthanc.selection.conditions import Comparison, Condition
+from simple_orthanc.selection.criteria import condition_for
 from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.predicates import StringIs
+from simple_orthanc.selection.resolving import exact_where_unreadable
 from simple_orthanc.selection.selection import Criterion
 from simple_orthanc.selection.source import IdentifierMatch
 from simple_orthanc.session.containers import unshared
@@ -55,7 +56,7 @@ def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Map
     criteria = []
     for name, value in tags.items():
         tag = parsed[name]
-        given = literal_where_unreadable(tag, value, partial(index.has_seen, tag))
+        given = exact_where_unreadable(index, tag, value)
         criteria.append(Criterion(condition_for(tag, given), tag.name, unshared(given)))
     identifiers = []
     for condition in conditions:

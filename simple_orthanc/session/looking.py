@@ -14,7 +14,7 @@ from simple_orthanc.dicom.levels import Level, deepest
 from simple_orthanc.dicom.tags import TagLike, parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import stacklevel
-from simple_orthanc.selection import tables, verification
+from simple_orthanc.selection import resolving, tables, verification
 from simple_orthanc.selection.selection import Step
 from simple_orthanc.selection.tables import Columns, Varying
 from simple_orthanc.session.arguments import object_criteria
@@ -32,22 +32,22 @@ class Looking(SessionState):
     @property
     def patient_count(self) -> int:
         """Number of selected patients."""
-        return self._selection.count(self._index, "patient")
+        return resolving.count(self._index, self._selection, "patient")
 
     @property
     def study_count(self) -> int:
         """Number of selected studies."""
-        return self._selection.count(self._index, "study")
+        return resolving.count(self._index, self._selection, "study")
 
     @property
     def series_count(self) -> int:
         """Number of selected series: those with a selected instance."""
-        return self._selection.count(self._index, "series")
+        return resolving.count(self._index, self._selection, "series")
 
     @property
     def instance_count(self) -> int:
         """Number of selected instances."""
-        return self._selection.count(self._index, "instance")
+        return resolving.count(self._index, self._selection, "instance")
 
     def __len__(self) -> int:
         return self.series_count
@@ -231,7 +231,7 @@ class Looking(SessionState):
         index, selection = self._index, self._selection
         keys = self._instances() if level == "instance" else tables.row_keys(index, selection, level)
         deepest_level = deepest(selection.level or "study", level, "study")
-        inner = selection.at(index, deepest_level)
+        inner = resolving.keys_at(index, selection, deepest_level)
         owned: dict[str, list[str]] = {key: [] for key in keys}
         for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
             owned[owner].append(key)
@@ -243,7 +243,7 @@ class Looking(SessionState):
         child = self.copy()
         chain = object_criteria(self._index, level, inner_level, inner[0])
         narrowed = replace(self._selection, level=inner_level, keys=tuple(inner))
-        counts = narrowed.known_counts(self._index)
+        counts = resolving.known_counts(self._index, narrowed)
         how = "here, with the others that name this object"
         steps = [Step(str(criterion.condition), how, 0, counts) for criterion in chain]
         child._selection = replace(narrowed, criteria=(*narrowed.criteria, *chain), steps=(*narrowed.steps, *steps))

@@ -11,6 +11,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import And, Condition, Not
+from simple_orthanc.selection.resolving import with_known_meanings
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.arguments import read_criteria, whole_number
 from simple_orthanc.session.containers import SelectionView, unshared
@@ -210,7 +211,7 @@ class Narrowing(SessionState):
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
         conditions += [value for value in wanted.values() if isinstance(value, Condition)]
         tags = {name: value for name, value in wanted.items() if not isinstance(value, Condition)}
-        criteria = (known or self._selection).remembered(read_criteria(self._index, conditions, tags))
+        criteria = with_known_meanings(known or self._selection, read_criteria(self._index, conditions, tags))
         self._assign(self._resolve(Selection(order=self._selection.order), criteria))
 
     def sort_by(self, tag: TagLike, order: str = "ascending") -> Self:

@@ -11,6 +11,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import EmptySelectionError, SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Source
@@ -100,7 +101,7 @@ class SessionState:
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
         """Narrow a selection by criteria, with a warning where nothing is left."""
-        narrowed = selection.narrowed(self._index, *criteria)
+        narrowed = resolving.narrow(self._index, selection, *criteria)
         for position, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
             if step.emptied:
                 warnings.warn(
@@ -112,7 +113,7 @@ class SessionState:
 
     def _instances(self) -> list[str]:
         """Return the keys of the selected instances, in the order of `sort_by`, or else in the usual order."""
-        keys = self._index.ordered("instance", self._selection.at(self._index, "instance"))
+        keys = self._index.ordered("instance", resolving.keys_at(self._index, self._selection, "instance"))
         if self._selection.order is None:
             return keys
         tag, descending = self._selection.order
@@ -143,7 +144,7 @@ class SessionState:
 
     def _known_counts(self) -> dict[Level, int]:
         """Count what is selected at each level, as far as that needs no request."""
-        return self._selection.known_counts(self._index)
+        return resolving.known_counts(self._index, self._selection)
 
 
 def _check_picklable(criterion: Criterion) -> None:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("empty_selections")
         ((), {"StudyDate": ("20201231", "20200101")}, SelectionError, "its low end lies above its high end"),
         ((), {"PatientName": ("A", "B")}, SelectionError, "give a list: ['A', 'B']"),
         ((), {"RequestAttributesSequence": "x"}, SelectionError, "name a tag in it"),
-        ((), {"Modality": tag("Modality") == "CT"}, SelectionError, "A condition stands by itself"),
+        ((), {"Modality": tag("Modality") == "CT"}, SelectionError, "Give a condition by itself"),
         ((5,), {}, SelectionError, "5 is neither a condition nor an identifier"),
         ((tag("Modality"),), {}, SelectionError, "is neither a condition nor an identifier"),
         (({"Modality": "CT"},), {}, SelectionError, "write select(Modality='CT')"),

@@ -97,7 +97,7 @@ def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> 
     first, other = instance(1, study="1"), instance(1, study="2")
     put_raw(first, name, text)
     session = session_of(first, other)
-    with pytest.raises(SelectionError, match=rf"{name}='{text}': .* the text itself is exact\('{text}'\)"):
+    with pytest.raises(SelectionError, match=rf"{name}='{text}': .* the string itself is exact\('{text}'\)"):
         session.select(**{name: text})
     assert source_of(session).requests == 0
     assert session.get_dicom_tag(name) == [text]
@@ -130,7 +130,7 @@ def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
     assert session.copy().select(StudyDate=text).StudyInstanceUIDs == ["1.2.1"]
     assert session.copy().exclude(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
     found = session.copy().select(StudyDate=text)
-    assert f"'{text}' stands in the archive, so it alone is meant" in found.explain()["decided"][0]
+    assert f"'{text}' is a value in the archive, so it alone is meant" in found.explain()["decided"][0]
     assert session_of(other).select(StudyDate=text).StudyInstanceUIDs == ["1.2.2"]
     assert session.copy().select(StudyDate=("20200101", "20200131")).StudyInstanceUIDs == ["1.2.2"]
 
@@ -153,7 +153,8 @@ def plainly(datasets: Iterable[Dataset], condition: Condition) -> set[str]:
         def value(name: Any) -> Value:
             return read_value(dataset, name)
 
-        return condition.mask(lambda leaf: [leaf.holds(value(leaf.field))])[0]
+        masks = [[comparison.holds(value(comparison.field))] for comparison in condition.comparisons()]
+        return condition.evaluate(masks)[0]
 
     return {str(dataset.SOPInstanceUID) for dataset in datasets if one(dataset)}
 
@@ -260,7 +261,7 @@ def test_a_text_keeps_its_meaning(other: str, again: Callable[[Session], object]
     assert session.instance_count == 0
     quiet(lambda: again(session))
     assert session.instance_count == 0
-    assert "'*fl2d1' stands in the archive, so it alone is meant" in " ".join(session.explain()["decided"])
+    assert "'*fl2d1' is a value in the archive, so it alone is meant" in " ".join(session.explain()["decided"])
     assert session.reset("StudyDescription").StudyDescriptions == ["y"]
 
 
@@ -343,7 +344,7 @@ def test_a_literal_is_said_in_explain() -> None:
     assert session.copy().select(SeriesDescription=like("T2*_GRE")).series_count == 2
     session.select(SeriesDescription="T2*_GRE")
     assert session.SeriesDescriptions == ["T2*_GRE"]
-    assert "'T2*_GRE' stands in the archive, so it alone is meant" in session.explain()["decided"][0]
+    assert "'T2*_GRE' is a value in the archive, so it alone is meant" in session.explain()["decided"][0]
 
 
 def test_explain_says_where_and_how_many() -> None:

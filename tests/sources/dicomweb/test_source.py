@@ -25,6 +25,7 @@ from simple_orthanc import (
     label,
     tag,
 )
+from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.sources.dicomweb.keys import Key
 from tests.dicomweb_stand_in import DicomServer, Peculiar
 from tests.http_stand_in import StandIn, always, reply
@@ -296,7 +297,7 @@ def test_a_key_is_read_as_it_was_written(key: Key) -> None:
 
 def test_a_key_names_its_object(serve: Make) -> None:
     session = DicomWeb(serve(archive()).root)
-    key = session._selection.at(session._index, "series")[0]
+    key = keys_at(session._index, session._selection, "series")[0]
     assert session.select(key).series_count == 1
     with pytest.raises(SelectionError, match="no UID"):
         session.select("1.2.9/nobody")

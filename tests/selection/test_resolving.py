@@ -9,6 +9,7 @@ import pytest
 
 from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.selection import resolving
 from simple_orthanc.selection.conditions import Condition
 from simple_orthanc.selection.criteria import condition_for, label, tag
 from simple_orthanc.selection.index import Index
@@ -39,7 +40,7 @@ def criterion(condition: Condition) -> Criterion:
 def narrow(index: Index, *conditions: Condition) -> Selection:
     selection = Selection()
     for condition in conditions:
-        selection = selection.narrowed(index, criterion(condition))
+        selection = resolving.narrow(index, selection, criterion(condition))
     return selection
 
 
@@ -55,9 +56,9 @@ def test_at_first_everything_is_selected_and_nothing_is_listed() -> None:
     source, index = make()
     selection = Selection()
     assert source.requests == 0
-    assert [selection.count(index, level) for level in LEVELS] == [2, 3, 4, 8]
+    assert [resolving.count(index, selection, level) for level in LEVELS] == [2, 3, 4, 8]
     assert source.asked == ["revision"]
-    assert [len(selection.at(index, level)) for level in LEVELS] == [2, 3, 4, 8]
+    assert [len(resolving.keys_at(index, selection, level)) for level in LEVELS] == [2, 3, 4, 8]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +83,8 @@ def test_a_criterion_is_decided_at_the_level_of_its_tags(
     _, index = make(**options)
     selection = narrow(index, condition)
     assert selection.level == level
-    assert [selection.count(index, each) for each in LEVELS] == counts
-    assert [len(set(selection.at(index, each))) for each in LEVELS] == counts
+    assert [resolving.count(index, selection, each) for each in LEVELS] == counts
+    assert [len(set(resolving.keys_at(index, selection, each))) for each in LEVELS] == counts
 
 
 def test_the_level_goes_down_and_never_up_again() -> None:
@@ -91,18 +92,18 @@ def test_the_level_goes_down_and_never_up_again() -> None:
     levels = []
     selection = Selection()
     for condition in given_for(PatientName="doe*", Modality="CT", InstanceNumber=1, PatientID="P1"):
-        selection = selection.narrowed(index, criterion(condition))
+        selection = resolving.narrow(index, selection, criterion(condition))
         levels.append(selection.level)
     assert levels == ["study", "series", "instance", "instance"]
     assert endings(list(selection.keys)) == ["1.1.1", "1.2.1"]
-    assert endings(selection.at(index, "study")) == ["1"]
+    assert endings(resolving.keys_at(index, selection, "study")) == ["1"]
 
 
 def test_a_selection_never_changes() -> None:
     _, index = make()
     first = narrow(index, *given_for(Modality="CT"))
     before = (first.level, first.keys, first.criteria, first.steps)
-    second = first.narrowed(index, criterion(tag("KVP") > 100))
+    second = resolving.narrow(index, first, criterion(tag("KVP") > 100))
     assert second != first
     assert (first.level, first.keys, first.criteria, first.steps) == before
     assert len(second.criteria) == len(second.steps) == 2
@@ -138,28 +139,31 @@ def test_counts_in_steps_ask_nothing() -> None:
     source, index = make()
     selection = narrow(index, *given_for(PatientName="doe*"))
     before = source.requests
-    assert selection.known_counts(index) == {"patient": 1, "study": 2, "series": 3}
+    assert resolving.known_counts(index, selection) == {"patient": 1, "study": 2, "series": 3}
     assert source.requests == before
-    assert selection.count(index, "instance") == 6
-    assert selection.known_counts(index) == {"patient": 1, "study": 2, "series": 3, "instance": 6}
+    assert resolving.count(index, selection, "instance") == 6
+    assert resolving.known_counts(index, selection) == {"patient": 1, "study": 2, "series": 3, "instance": 6}
 
 
 @pytest.mark.parametrize("options", [{}, {"extra": True}])
 def test_a_text_that_stands_anywhere_in_the_archive_is_meant_alone(options: dict[str, Any]) -> None:
     _, index = make(**options)
     everywhere = narrow(index, *given_for(SeriesDescription="h*d"))
-    assert endings(everywhere.at(index, "series")) == ["2.1"]
-    assert "'h*d' stands in the archive, so it alone is meant" in everywhere.steps[0].decided
+    assert endings(resolving.keys_at(index, everywhere, "series")) == ["2.1"]
+    assert "'h*d' is a value in the archive, so it alone is meant" in everywhere.steps[0].decided
     # h*d stands in the second study only, and still is no wildcard in the first.
     _, index = make(**options)
     narrowed = narrow(index, *given_for(StudyInstanceUID="1.2.1", SeriesDescription="h*d"))
     assert narrowed.keys == ()
     _, index = make(**options)
-    assert endings(narrow(index, *given_for(SeriesDescription="h?d")).at(index, "series")) == ["2.1"]
+    assert endings(resolving.keys_at(index, narrow(index, *given_for(SeriesDescription="h?d")), "series")) == ["2.1"]
     _, index = make(**options)
-    assert endings(narrow(index, *given_for(SeriesDescription="head")).at(index, "series")) == ["1.1"]
+    assert endings(resolving.keys_at(index, narrow(index, *given_for(SeriesDescription="head")), "series")) == ["1.1"]
     _, index = make(**options)
-    assert endings(narrow(index, *given_for(SeriesDescription="Head")).at(index, "series")) == ["1.1", "1.2"]
+    assert endings(resolving.keys_at(index, narrow(index, *given_for(SeriesDescription="Head")), "series")) == [
+        "1.1",
+        "1.2",
+    ]
 
 
 def test_what_no_meaning_finds_is_not_looked_for_elsewhere() -> None:
@@ -185,9 +189,9 @@ def test_labels_are_decided_at_their_own_level() -> None:
     source.attached_to["label", "x"] = {"patient": {}, "study": {"P1|1.2.1": ("x",)}, "series": {}, "instance": {}}
     selection = narrow(index, label("x"))
     assert selection.level == "study"
-    assert endings(selection.at(index, "study")) == ["1"]
+    assert endings(resolving.keys_at(index, selection, "study")) == ["1"]
     source.attached_to["label", "y"] = {"series": {"P1|1.2.1|1.2.1.2": ("y",)}, "patient": {"P2": ("y",)}}
     found = narrow(index, label("y"))
-    assert endings(found.at(index, "series")) == ["1.2", "3.1"]
-    assert endings(narrow(index, label("x"), label("y")).at(index, "series")) == ["1.2"]
+    assert endings(resolving.keys_at(index, found, "series")) == ["1.2", "3.1"]
+    assert endings(resolving.keys_at(index, narrow(index, label("x"), label("y")), "series")) == ["1.2"]
     assert narrow(index, label("never")).keys == ()

@@ -1,0 +1,428 @@
+"""Predicates: what is asked of the value of one element, as pure functions from a value to true or false.
+
+A predicate holds for an element if any of its values satisfies it. A missing element satisfies no predicate but
+`IsMissing`, so that ``~`` and ``!=`` are exact complements.
+
+A string is undecided at first, unless the user said which it is with `exact` or `like`: ``T2*`` is a literal if the
+archive holds the value ``T2*``, else a wildcard. `decide` turns an undecided string into one or the other. Whether the
+archive holds it is asked in `simple_orthanc.selection.resolving`, not here.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias
+
+from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
+from simple_orthanc.dicom.values import Comparable, Value, comparable, typed
+
+Operator: TypeAlias = Literal["==", "<", "<=", ">", ">="]
+StringMode: TypeAlias = Literal["auto", "exact", "like"]
+
+# Identifiers are compared with regard to case: two patients may differ in nothing else.
+_IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+
+_AGE = re.compile(r"(\d{1,3})([DWMYdwmy])\Z", re.ASCII)
+
+
+def is_identifier(tag: Tag) -> bool:
+    """Check whether a tag is an identifier, whose values match exactly as to case."""
+    return tag.vr == "UI" or tag.keyword in _IDENTIFIERS
+
+
+def fold(string: str) -> str:
+    """Return a string in the form in which case does not matter (Unicode NFC, lower case)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", string).lower())
+
+
+def name_forms(name: str) -> tuple[str, ...]:
+    """Return the strings by which a person name can be found: the whole, and each of its component groups.
+
+    PS3.5, section 6.2.1: up to three groups, separated by ``=``; trailing ``^`` and ``=`` carry no meaning.
+
+    Examples
+    --------
+    >>> name_forms("Yamada^Tarou^^=山田^太郎")
+    ('Yamada^Tarou=山田^太郎', 'Yamada^Tarou', '山田^太郎')
+    """
+    groups = [group.strip().rstrip("^ ") for group in name.split("=")]
+    whole = "=".join(groups).rstrip("=")
+    return tuple(dict.fromkeys([whole, *(group for group in groups if group)]))
+
+
+def age_form(age: str) -> str:
+    """Return an age without leading zeros, which carry no meaning; any other string is returned unchanged.
+
+    Examples
+    --------
+    >>> age_form("045Y"), age_form("000D"), age_form("unknown")
+    ('45Y', '0D', 'unknown')
+    """
+    match = _AGE.match(age)
+    return f"{int(match[1])}{match[2]}" if match else age
+
+
+def has_wildcard(string: str) -> bool:
+    """Check whether a string contains ``*`` or ``?``."""
+    return "*" in string or "?" in string
+
+
+def compared_forms(value: str, vr: str, *, cased: bool, has_wildcard: bool) -> list[str]:
+    """Return the forms in which a value is compared with a string.
+
+    Parameters
+    ----------
+    value : str
+        One value of an element.
+    vr : str
+        Its value representation.
+    cased : bool
+        Whether case matters.
+    has_wildcard : bool
+        Whether the string it is compared with has wildcards; an age keeps its leading zeros for these.
+    """
+    forms = name_forms(value) if vr == "PN" else (value,)
+    if vr == "AS" and not has_wildcard:
+        forms = (age_form(value),)
+    return [unicodedata.normalize("NFC", form) if cased else fold(form) for form in forms]
+
+
+def _compile_wildcards(pattern: str) -> re.Pattern[str]:
+    wildcards = {"*": ".*", "?": "."}
+    translated = "".join(wildcards.get(character, re.escape(character)) for character in pattern)
+    return re.compile(translated, re.DOTALL)
+
+
+_OPERATORS: dict[Operator, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Predicate(Protocol):
+    """A question about one element; frozen, comparable and picklable."""
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether the predicate holds for a value of this value representation."""
+        ...
+
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class IsMissing:
+    """Holds for an element that is absent or empty; for a single number also if it cannot be read, as in tables."""
+
+    is_one_number: bool = False
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether the value is missing."""
+        return value is None or (self.is_one_number and len(value) == 1 and comparable(value[0], vr) is None)
+
+    def __str__(self) -> str:
+        return "is missing"
+
+
+@dataclass(frozen=True)
+class IsSet:
+    """Holds for an element that is present."""
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether there is a value."""
+        return value is not None
+
+    def __str__(self) -> str:
+        return "is set"
+
+
+@dataclass(frozen=True)
+class StringIs:
+    """Holds if a value is this string.
+
+    Attributes
+    ----------
+    string : str
+        What a value is compared with.
+    mode : {"auto", "exact", "like"}
+        "exact": a value must be the string, character by character. "like": ``*`` and ``?`` are wildcards. "auto":
+        not decided yet, see `decide`; until then it is evaluated as "like".
+    cased : bool
+        Whether case matters in the modes "auto" and "like".
+    """
+
+    string: str
+    mode: StringMode = "auto"
+    cased: bool = False
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether one of the values is the string."""
+        return any(isinstance(part, str) and self._matches(part, vr) for part in value or ())
+
+    def _matches(self, value: str, vr: str) -> bool:
+        if self.mode == "exact":
+            return value == self.string
+        forms = compared_forms(value, vr, cased=self.cased, has_wildcard=has_wildcard(self.string))
+        return self.matches_forms(forms, vr)
+
+    def matches_forms(self, forms: Collection[str], vr: str) -> bool:
+        """Check whether the string, with its wildcards, matches one of the forms that `compared_forms` returns."""
+        if not has_wildcard(self.string):
+            return compared_forms(self.string, vr, cased=self.cased, has_wildcard=False)[0] in forms
+        pattern = _compile_wildcards(unicodedata.normalize("NFC", self.string) if self.cased else fold(self.string))
+        return any(pattern.fullmatch(form) for form in forms)
+
+    def __str__(self) -> str:
+        return {"auto": "==", "exact": "== exact", "like": "== like"}[self.mode] + f" {self.string!r}"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Holds if a value has this relation to the operand: for numbers, dates, times and ages."""
+
+    operator: Operator
+    operand: Comparable
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether one of the values has the relation to the operand."""
+        return any(self.accepts(comparable(part, vr)) for part in value or ())
+
+    def accepts(self, operand: Comparable | None) -> bool:
+        """Check whether a typed value has the relation; None, for a value that cannot be read, never has."""
+        try:
+            return operand is not None and bool(_OPERATORS[self.operator](operand, self.operand))
+        except TypeError:  # a date and a date with time have no order
+            return False
+
+    def __str__(self) -> str:
+        return f"{self.operator} {_operand_repr(self.operand)}"
+
+
+def _operand_repr(operand: Any) -> str:
+    return repr(operand) if isinstance(operand, (int, float)) else repr(str(operand))
+
+
+@dataclass(frozen=True)
+class Between:
+    """Holds if one value lies in the inclusive range; an end that is None is open."""
+
+    low: Comparable | None
+    high: Comparable | None
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether one of the values lies in the range."""
+        ends = [Relation(">=", self.low)] if self.low is not None else []
+        ends += [Relation("<=", self.high)] if self.high is not None else []
+        return any(
+            all(end.holds((part,), vr) for end in ends) for part in value or () if comparable(part, vr) is not None
+        )
+
+    def __str__(self) -> str:
+        low, high = (None if end is None else _operand_repr(end) for end in (self.low, self.high))
+        return f"between {low} and {high}"
+
+
+@dataclass(frozen=True)
+class RangeString:
+    """A range in DICOM's own notation, ``20200101-20200131``; undecided, since it can also be a literal: see `decide`.
+
+    Attributes
+    ----------
+    string : str
+        The range as it was written.
+    range : Between
+        What it means unless the archive holds the string itself.
+    """
+
+    string: str
+    range: Between
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether one of the values lies in the range."""
+        return self.range.holds(value, vr)
+
+    def __str__(self) -> str:
+        return str(self.range)
+
+
+@dataclass(frozen=True)
+class WholeValue:
+    """Holds if the element has exactly as many values as there are predicates, and each holds for its own."""
+
+    predicates: tuple[Predicate, ...]
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether the values satisfy the predicates one by one, in this order."""
+        parts = value or ()
+        return len(parts) == len(self.predicates) and all(
+            _is_gap(part, vr) if isinstance(predicate, IsMissing) else predicate.holds((part,), vr)
+            for predicate, part in zip(self.predicates, parts, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return "== (" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + ")"
+
+
+def _is_gap(part: str | bytes, vr: str) -> bool:
+    """Check whether lists of values show None for this one of several: it is empty, or not the number it should be."""
+    return not part or (vr in NUMBER_VRS and comparable(part, vr) is None)
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Holds if any of its predicates holds; without predicates it holds for nothing."""
+
+    predicates: tuple[Predicate, ...]
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether one of the predicates holds."""
+        return any(predicate.holds(value, vr) for predicate in self.predicates)
+
+    def __str__(self) -> str:
+        return "in [" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + "]"
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Holds if the regular expression is found in a value."""
+
+    pattern: re.Pattern[str]
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether the regular expression is found in one of the values."""
+        return any(isinstance(part, str) and self.pattern.search(part) is not None for part in value or ())
+
+    def __str__(self) -> str:
+        return f"matches {self.pattern.pattern!r}"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Holds if a function of the user's is true for a typed value: a number, date, time since midnight or string."""
+
+    function: Callable[[Any], Any]
+
+    def holds(self, value: Value, vr: str) -> bool:
+        """Check whether the function is true for one of the values that can be read."""
+        parts = (typed(part, vr) for part in value or ())
+        return any(bool(self.function(part)) for part in parts if part is not None)
+
+    def __str__(self) -> str:
+        return f"where {getattr(self.function, '__name__', repr(self.function))}"
+
+
+# Literal or wildcard
+
+
+def undecided_strings(predicate: Predicate) -> Iterator[StringIs | RangeString]:
+    """Yield the parts of a predicate that are literals if the archive holds their string, and else mean more."""
+    if isinstance(predicate, RangeString) or (isinstance(predicate, StringIs) and predicate.mode == "auto"):
+        yield predicate
+    elif isinstance(predicate, (AnyOf, WholeValue)):
+        for inner in predicate.predicates:
+            yield from undecided_strings(inner)
+
+
+def strings_with_matches(undecided: Iterable[StringIs | RangeString], values: Collection[str], vr: str) -> set[str]:
+    """Return those of the undecided strings that match one of the values as a wildcard, range or in another case.
+
+    Examples
+    --------
+    >>> undecided = [StringIs("T2*"), StringIs("flair"), StringIs("T1?")]
+    >>> sorted(strings_with_matches(undecided, {"T2w", "FLAIR"}, "LO"))
+    ['T2*', 'flair']
+    """
+    forms: dict[tuple[bool, bool], frozenset[str]] = {}
+    matching: set[str] = set()
+    for part in undecided:
+        if isinstance(part, RangeString):
+            matches = any(part.range.holds((value,), vr) for value in values)
+        else:
+            how = part.cased, has_wildcard(part.string)
+            if how not in forms:
+                compared = (compared_forms(value, vr, cased=how[0], has_wildcard=how[1]) for value in values)
+                forms[how] = frozenset(form for value_forms in compared for form in value_forms)
+            matches = part.matches_forms(forms[how], vr)
+        if matches:
+            matching.add(part.string)
+    return matching
+
+
+def decide(predicate: Predicate, literals: Collection[str], wildcards: Collection[str]) -> Predicate:
+    """Return a predicate whose undecided strings are decided.
+
+    Parameters
+    ----------
+    predicate : Predicate
+        What was asked.
+    literals : collection of str
+        The strings that the archive holds: each now matches itself alone.
+    wildcards : collection of str
+        The strings that match something as wildcards or ranges: they keep this meaning for good. What is in neither
+        collection stays undecided.
+
+    Examples
+    --------
+    >>> str(decide(StringIs("T2*_GRE"), literals={"T2*_GRE"}, wildcards=()))
+    "== exact 'T2*_GRE'"
+    """
+    if isinstance(predicate, StringIs) and predicate.mode == "auto":
+        mode: StringMode = (
+            "exact" if predicate.string in literals else "like" if predicate.string in wildcards else "auto"
+        )
+        return replace(predicate, mode=mode)
+    if isinstance(predicate, RangeString):
+        if predicate.string in literals:
+            return StringIs(predicate.string, "exact")
+        return predicate.range if predicate.string in wildcards else predicate
+    if isinstance(predicate, (AnyOf, WholeValue)):
+        return type(predicate)(tuple(decide(inner, literals, wildcards) for inner in predicate.predicates))
+    return predicate
+
+
+def taken_literally(given: Predicate, decided: Predicate) -> Iterator[str]:
+    """Yield the strings that could have been wildcards or ranges, and were decided to be literals.
+
+    Examples
+    --------
+    >>> list(taken_literally(StringIs("T2*_GRE"), StringIs("T2*_GRE", "exact")))
+    ['T2*_GRE']
+    """
+    if isinstance(given, (AnyOf, WholeValue)) and isinstance(decided, (AnyOf, WholeValue)):
+        for pair in zip(given.predicates, decided.predicates, strict=True):
+            yield from taken_literally(*pair)
+    elif given != decided and isinstance(decided, StringIs) and decided.mode == "exact":
+        yield from [decided.string] if isinstance(given, RangeString) or has_wildcard(decided.string) else []
+
+
+def _name_pattern(string: str) -> str:
+    # Spaces and trailing ^, which carry no meaning, may occur between the groups of a name.
+    return re.sub("[=?]+", "*", string if has_wildcard(string) else name_forms(string)[0])
+
+
+def wildcard_patterns(predicate: Predicate, vr: str) -> tuple[str, ...] | None:
+    """Return wildcard patterns, compared without regard to case; wherever the predicate holds, a value matches one.
+
+    A source that can search by wildcards uses them to return fewer rows; each row is then decided by the predicate
+    itself. None means that there are no such patterns. An element with several values is one string with backslashes
+    here, and a person name may be given by one of its groups, so each pattern is open at both ends, identifiers aside.
+    """
+    if isinstance(predicate, StringIs):
+        string = predicate.string
+        if predicate.mode != "exact":
+            # A value may have leading zeros where the age that was asked for has none, and the other way round.
+            string = {"PN": _name_pattern, "AS": age_form}.get(vr, str)(string)
+        is_whole = vr == "UI" and predicate.mode != "like" and not has_wildcard(string)
+        return (string if is_whole else f"*{string}*",)
+    if isinstance(predicate, AnyOf):
+        inner = [wildcard_patterns(alternative, vr) for alternative in predicate.predicates]
+        if any(patterns is None for patterns in inner):
+            return None
+        return tuple(dict.fromkeys(pattern for patterns in inner for pattern in patterns or ()))
+    return None

@@ -1,0 +1,326 @@
+"""What a selection asks of an archive: criteria are settled, then applied, and what is left is listed or counted.
+
+Where ``T2*`` is decided: literal or wildcard
+---------------------------------------------
+In `settle`, once per comparison, before it is applied. A string that a user gives is undecided at first; so is a range
+written as one string, ``20200101-20200131``. `settle` looks at the values of the tag in the rows that are left:
+
+1. one of the values is the string itself: a literal, it alone is meant, and `explain` says so;
+2. else, if the string matches nothing as a wildcard either, it does not matter, and it stays undecided;
+3. else, if the rest of the archive holds the string itself: a literal too, so that the order of criteria does not
+   change their meaning. Only where the source can be searched by the tag: a tag that only the files hold is looked at
+   in what is selected;
+4. else a wildcard.
+
+What was decided is kept in `Criterion.settled`: in one selection the same words always mean the same. How a decided
+string compares is in `simple_orthanc.selection.predicates`. `exact("T2*")` and `like("T2*")` are never undecided.
+
+A string that is not the date, time or number that its tag holds is an error, unless the archive is known to hold it:
+see `exact_where_unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.values import Value
+from simple_orthanc.selection.conditions import Comparison, Condition, Mask, Not, ServerField, conjuncts
+from simple_orthanc.selection.index import Index, NotKnownError
+from simple_orthanc.selection.parsing import unreadable_strings, with_exact
+from simple_orthanc.selection.predicates import (
+    decide,
+    strings_with_matches,
+    taken_literally,
+    undecided_strings,
+    wildcard_patterns,
+)
+from simple_orthanc.selection.selection import Criterion, Selection, Step
+
+
+def keys_at(index: Index, selection: Selection, level: Level) -> list[str]:
+    """Return the keys selected at a level: those with a selected object below or above them."""
+    if selection.level is None:
+        if level == "patient":
+            return list(dict.fromkeys(index.up("study", index.everything("study"), "patient")))
+        return index.everything(level)
+    if depth(level) > depth(selection.level):
+        return index.down(selection.level, selection.keys, level)
+    return list(dict.fromkeys(index.up(selection.level, selection.keys, level)))
+
+
+def count(index: Index, selection: Selection, level: Level) -> int:
+    """Count what is selected at a level."""
+    if selection.level is None and not index.is_listed(level):
+        return index.counts()[level]
+    return len(keys_at(index, selection, level))
+
+
+def known_counts(index: Index, selection: Selection) -> dict[Level, int]:
+    """Count what is selected at each level where that needs no request."""
+    known: dict[Level, int] = {}
+    with index.offline():
+        for level in LEVELS:
+            with suppress(NotKnownError):
+                known[level] = count(index, selection, level)
+    return known
+
+
+def exact_where_unreadable(index: Index, tag: Tag, value: Any) -> Any:
+    """Return a value in which the unreadable strings that the archive is known to hold are marked with `exact`.
+
+    A list of dates shows ``00000000`` as it is, and whatever was listed can be selected. No request is sent: only what
+    has been read from the archive counts.
+
+    Parameters
+    ----------
+    index : Index
+        What has been read.
+    tag : Tag
+        What the value is given for.
+    value : object
+        The value as the user gave it.
+    """
+    seen = {string for string in unreadable_strings(tag, value) if index.has_seen(tag, string)}
+    return with_exact(tag, value, seen) if seen else value
+
+
+def narrow(index: Index, selection: Selection, *criteria: Criterion) -> Selection:
+    """Return the selection that is left once criteria have been applied too.
+
+    The parts of all criteria are applied in one order, whichever criterion they belong to: the meaning of a string may
+    depend on what is left to look at, and so `Session.exclude`, which makes one criterion of all that it is given,
+    takes away what `Session.select` keeps.
+    """
+    meanings, runs = Meanings(selection.criteria), [_CriterionRun(index, criterion) for criterion in criteria]
+    parts = [(level_depth, part, run) for run in runs for level_depth, part in run.parts]
+    for _, part, run in sorted(parts, key=lambda part: part[0]):
+        selection = run.apply(selection, part, meanings)
+    # A criterion is done with its deepest part.
+    for run in sorted(runs, key=lambda run: run.parts[-1][0]):
+        criterion = replace(run.criterion, settled=meanings.applied_to(run.criterion.meaning))
+        selection = replace(
+            selection, criteria=(*selection.criteria, criterion), steps=(*selection.steps, run.step(criterion))
+        )
+    return selection
+
+
+def with_known_meanings(selection: Selection, criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Return criteria whose strings have the meaning that they have in a selection, if they occur in it."""
+    meanings = Meanings(selection.criteria)
+    return [replace(criterion, settled=meanings.applied_to(criterion.meaning)) for criterion in criteria]
+
+
+class Meanings:
+    """What the strings of comparisons were found to mean: in one selection the same words mean the same everywhere."""
+
+    def __init__(self, criteria: Sequence[Criterion]) -> None:
+        # A list, since a comparison may hold a function of the user's that cannot be a key.
+        self._pairs: list[tuple[Comparison, Comparison]] = []
+        for criterion in criteria:
+            pairs = zip(criterion.condition.comparisons(), criterion.meaning.comparisons(), strict=True)
+            for given, settled in pairs:
+                self.add(given, settled)
+
+    def of(self, comparison: Comparison) -> Comparison:
+        return next((settled for given, settled in self._pairs if given == comparison), comparison)
+
+    def add(self, given: Comparison, settled: Comparison) -> None:
+        if settled != given:
+            self._pairs = [(given, settled), *(pair for pair in self._pairs if pair[0] != given)]
+
+    def applied_to(self, condition: Condition) -> Condition:
+        return condition.with_comparisons(map(self.of, condition.comparisons()))
+
+
+class _CriterionRun:
+    """One criterion while its parts are applied, each in its turn, with those of other criteria in between."""
+
+    def __init__(self, index: Index, criterion: Criterion) -> None:
+        self._index, self.criterion = index, criterion
+        before = index.source.requests
+        self.parts = _ordered_parts(index, criterion.meaning)
+        self._requests = index.source.requests - before
+        self._decided: list[str] = []
+        self._counts: dict[Level, int] = {}
+        self._emptied = False
+
+    def apply(self, selection: Selection, part: Condition, meanings: Meanings) -> Selection:
+        before = self._index.source.requests
+        narrowed, decided = _apply(self._index, selection, part, meanings)
+        self._requests += self._index.source.requests - before
+        self._decided.append(decided)
+        self._emptied = self._emptied or (narrowed.is_empty and not selection.is_empty)
+        if part is self.parts[-1][1]:
+            self._counts = known_counts(self._index, narrowed)
+        return narrowed
+
+    def step(self, criterion: Criterion) -> Step:
+        pairs = zip(criterion.condition.comparisons(), criterion.meaning.comparisons(), strict=True)
+        literals = [
+            repr(string) for given, settled in pairs for string in taken_literally(given.predicate, settled.predicate)
+        ]
+        decided = list(dict.fromkeys(self._decided))
+        if literals:
+            decided.append(f"{', '.join(dict.fromkeys(literals))} is a value in the archive, so it alone is meant")
+        return Step(str(criterion.condition), "; ".join(decided), self._requests, self._counts, self._emptied)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows on which a condition is decided.
+
+    Attributes
+    ----------
+    level : str
+        Their level.
+    keys : sequence of str
+        Their keys.
+    from_whole_archive : bool
+        Whether nothing was selected before, so that no row outside them can hold a string that is asked for.
+    decided : str
+        How that is told to users.
+    """
+
+    level: Level
+    keys: Sequence[str]
+    from_whole_archive: bool
+    decided: str
+
+
+def _apply(index: Index, selection: Selection, condition: Condition, meanings: Meanings) -> tuple[Selection, str]:
+    """Return what is left of a selection where a condition holds, and how that was decided."""
+    if isinstance(condition, Not):
+        return _apply_complement(index, selection, condition.inner, meanings)
+    rows = _rows_for(index, selection, condition)
+    settled = settle(index, condition, rows, meanings)
+    mask = settled.evaluate([_mask(index, comparison, rows) for comparison in settled.comparisons()])
+    kept = tuple(key for key, holds in zip(rows.keys, mask, strict=True) if holds)
+    return replace(selection, level=rows.level, keys=kept), rows.decided
+
+
+def _apply_complement(
+    index: Index, selection: Selection, condition: Condition, meanings: Meanings
+) -> tuple[Selection, str]:
+    """Return exactly what a condition would leave out: what it keeps is taken away, whatever its strings mean here."""
+    keys = keys_at(index, selection, deepest(_level(index, condition), selection.level or "study"))
+    kept, decided = selection, []
+    for _, part in _ordered_parts(index, condition):
+        kept, how = _apply(index, kept, part, meanings)
+        decided.append(how)
+    taken = set(kept.keys)
+    left = tuple(key for key in keys if key not in taken)
+    return replace(kept, keys=left), "; ".join(dict.fromkeys(decided))
+
+
+def _ordered_parts(index: Index, condition: Condition) -> list[tuple[int, Condition]]:
+    """Return the parts of a condition with their depths, those on the study first: they leave less for the others."""
+    parts = [(depth(_level(index, part)), part) for part in conjuncts(condition)]
+    return sorted(parts, key=lambda part: part[0])
+
+
+def _level(index: Index, condition: Condition) -> Level:
+    """Return the level at which a condition is decided: the deepest that one of its fields needs."""
+    levels: list[Level] = ["study"]
+    for comparison in condition.comparisons():
+        field = comparison.field
+        if isinstance(field, Tag):
+            levels.append(index.source.indexed(field) or "instance")
+        else:
+            values = index.server_field(field.kind, field.name)
+            levels.extend(level for level, column in values.items() if column)
+    return deepest(*levels)
+
+
+def _rows_for(index: Index, selection: Selection, condition: Condition) -> Rows:
+    """Return the selected rows on which a condition is decided, as few as the source can tell apart."""
+    level = _level(index, condition)
+    before = index.source.requests
+    keys = _candidates(index, condition, level) if selection.level is None else None
+    decided = "here, from the index"
+    if keys is None:
+        level = deepest(level, selection.level or level)
+        keys = keys_at(index, selection, level)
+    elif index.source.requests > before:
+        decided = "server, checked here"
+    fields = [comparison.field for comparison in condition.comparisons()]
+    if any(isinstance(field, Tag) and index.source.indexed(field) is None for field in fields):
+        decided = f"here, in {len(keys):,} files"
+    return Rows(level, keys, selection.level is None, decided)
+
+
+def _candidates(index: Index, condition: Condition, level: Level) -> list[str] | None:
+    """Ask the source for rows on which a condition may hold; None: it cannot search for them."""
+    if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
+        return None
+    if not index.source.searchable(condition.field):
+        return None
+    patterns = wildcard_patterns(condition.predicate, condition.field.vr)
+    return None if patterns is None else index.search(level, condition.field, patterns)
+
+
+def settle(index: Index, condition: Condition, rows: Rows, meanings: Meanings) -> Condition:
+    """Return a condition whose strings are decided, literal or wildcard, as far as the archive tells.
+
+    Parameters
+    ----------
+    index : Index
+        What is known of the archive, and how to ask for more.
+    condition : Condition
+        What was asked.
+    rows : Rows
+        The rows on which it will be decided.
+    meanings : Meanings
+        What was decided before, which holds here too; what is decided here is added.
+    """
+    settled = []
+    for given in condition.comparisons():
+        comparison = _decided(index, meanings.of(given), rows)
+        meanings.add(given, comparison)
+        settled.append(comparison)
+    return condition.with_comparisons(settled)
+
+
+def _decided(index: Index, comparison: Comparison, rows: Rows) -> Comparison:
+    undecided = list(undecided_strings(comparison.predicate))
+    tag = comparison.field
+    if not undecided or not isinstance(tag, Tag):
+        return comparison
+    column = index.column(tag, rows.level, rows.keys)
+    values = {part for value in column for part in value or () if isinstance(part, str)}
+    literals = {part.string for part in undecided if part.string in values}
+    wildcards = strings_with_matches((part for part in undecided if part.string not in literals), values, tag.vr)
+    if not rows.from_whole_archive:
+        literals |= {part.string for part in undecided if part.string in wildcards and _holds(index, tag, part.string)}
+    return Comparison(tag, decide(comparison.predicate, literals, wildcards - literals))
+
+
+def _holds(index: Index, tag: Tag, string: str) -> bool:
+    """Check whether the archive holds a string as the value of a tag, where the source can be searched by the tag."""
+    home = index.source.indexed(tag)
+    if home is None or not index.source.searchable(tag):
+        return False
+    keys = index.search(home, tag, (f"*{string}*",) if tag.vr != "UI" else (string,))
+    return any(string in (value or ()) for value in index.column(tag, home, keys))
+
+
+def _mask(index: Index, comparison: Comparison, rows: Rows) -> Mask:
+    if isinstance(comparison.field, Tag):
+        column = index.column(comparison.field, rows.level, rows.keys)
+    else:
+        column = _server_column(index, comparison.field, rows)
+    return [comparison.holds(value) for value in column]
+
+
+def _server_column(index: Index, field: ServerField, rows: Rows) -> list[Value]:
+    """Return the labels or metadata of rows: an object has those of its parents too."""
+    values: list[Value] = [None] * len(rows.keys)
+    for level, column in index.server_field(field.kind, field.name).items():
+        if column:
+            for position, owner in enumerate(index.up(rows.level, rows.keys, level)):
+                values[position] = (values[position] or ()) + (column.get(owner) or ()) or None
+    return values
