@@ -10,7 +10,7 @@ The one line that does the whole job::
 
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.concurrency.threads import show_progress
+from simple_orthanc.concurrency.progress import show_progress
 from simple_orthanc.errors import (
     AmbiguousSelectionError,
     AuthenticationError,

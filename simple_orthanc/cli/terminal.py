@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from simple_orthanc.concurrency.threads import Progress
+from simple_orthanc.concurrency.progress import progress_is_shown, show_progress
 from simple_orthanc.errors import OrthancError
 
 PROGRAM = "simple-orthanc"
@@ -143,18 +143,18 @@ def reporting(quiet: bool, progress: bool) -> Iterator[None]:
             said.add(text)
             say(f"{PROGRAM}: warning: {text}")
 
-    before = Progress.enabled
+    before = progress_is_shown()
     with warnings.catch_warnings():
         # What libraries say to programmers is not for users of a command.
         warnings.simplefilter("ignore")
         if not quiet:
             warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
-        Progress.enabled = progress and not quiet
+        show_progress(progress and not quiet)
         try:
             yield
         finally:
-            Progress.enabled = before
+            show_progress(before)
 
 
 def can_ask() -> bool:

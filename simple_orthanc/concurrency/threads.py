@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from simple_orthanc.concurrency.progress import progress_bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Orthanc serves fifty requests at once by default; eight keep two cores of a client busy and leave room for others.
 WORKERS = 8
-_SECONDS_BEFORE_PROGRESS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.2
 _LARGEST_KEPT = 16 * 1024 * 1024
 
@@ -46,11 +45,12 @@ def map_ordered(
     label : str
         What the progress bar says.
     """
-    meter = Progress(total, label)
-    try:
+    with progress_bar(total, label) as advance:
         if workers <= 1:
             for item in items:
-                yield meter.step(function(item))
+                result = function(item)
+                advance(1)
+                yield result
             return
         pool = ThreadPoolExecutor(workers, thread_name_prefix="simple_orthanc")
         waiting: deque[Future[Result]] = deque()
@@ -58,13 +58,15 @@ def map_ordered(
             for item in items:
                 waiting.append(pool.submit(function, item))
                 if len(waiting) >= 2 * workers:
-                    yield meter.step(waiting.popleft().result())
+                    result = waiting.popleft().result()
+                    advance(1)
+                    yield result
             while waiting:
-                yield meter.step(waiting.popleft().result())
+                result = waiting.popleft().result()
+                advance(1)
+                yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    finally:
-        meter.close()
 
 
 def run_all(
@@ -86,10 +88,16 @@ def run_all(
         As for `map_ordered`.
     items : sequence
     """
+    with progress_bar(len(items), label) as advance:
+        return _run_all(function, items, workers, advance)
+
+
+def _run_all(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, advance: Callable[[int], object]
+) -> list[Result]:
     results: list[Any] = [None] * len(items)
     places = iter(range(len(items)))
     errors: list[BaseException] = []
-    meter = Progress(len(items), label)
     # Not `Thread.join`: interrupted, it takes a thread that runs for one that has ended (Python 3.10 to 3.12).
     changed, halted = threading.Event(), threading.Event()
     begun: list[bool] = []
@@ -102,7 +110,8 @@ def run_all(
             for place in places:
                 if halted.is_set():
                     return
-                results[place] = meter.step(function(items[place]))
+                results[place] = function(items[place])
+                advance(1)
         except BaseException as error:  # raised below, in the caller's thread
             errors.append(error)
             halted.set()
@@ -125,8 +134,6 @@ def run_all(
         halted.set()
         errors.insert(0, error)
         wait(len(begun))
-    finally:
-        meter.close()
     try:
         if errors:
             raise errors[0]
@@ -152,55 +159,3 @@ class ReusableBuffer(threading.local):
         if len(self._memory) < size:
             self._memory = bytearray(size)
         return memoryview(self._memory)[:size]
-
-
-def show_progress(shown: bool) -> None:
-    """Say whether progress bars are shown, in terminals and notebooks, on what takes more than a second.
-
-    Parameters
-    ----------
-    shown : bool
-        False: none, for all sessions of this program; True: as at the beginning.
-
-    Examples
-    --------
-    >>> import simple_orthanc
-    >>> simple_orthanc.show_progress(False)
-    >>> simple_orthanc.show_progress(True)
-    """
-    Progress.enabled = shown
-
-
-class Progress:
-    """A progress bar that appears after a second, in a terminal or a notebook, and nowhere else."""
-
-    enabled = True
-
-    def __init__(self, total: int | None, label: str) -> None:
-        self._total, self._label = total, label
-        self._done = 0
-        self._began = time.monotonic()
-        self._bar: Any = None
-        self._lock = threading.Lock()
-        self._watched = total is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-
-    def step(self, result: Result) -> Result:
-        """Count one more, and hand its result on."""
-        with self._lock:
-            self._done += 1
-            if self._bar is None and self._wanted():
-                from tqdm.auto import tqdm
-
-                self._bar = tqdm(total=self._total, initial=self._done, desc=self._label, leave=False)
-            elif self._bar is not None:
-                self._bar.update(1)
-        return result
-
-    def _wanted(self) -> bool:
-        return self._watched and Progress.enabled and time.monotonic() - self._began > _SECONDS_BEFORE_PROGRESS
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simple_orthanc.concurrency.threads import Progress
+from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.errors import JobError, OrthancError
 
 _FIRST_PAUSE = 0.05
@@ -43,17 +43,14 @@ def run_job(
 
 
 def _wait(get: Callable[[str], Any], job: str, label: str) -> dict[str, Any]:
-    meter = Progress(100, label)
-    shown, pause = 0, _FIRST_PAUSE
-    try:
+    done, pause = 0, _FIRST_PAUSE
+    with progress_bar(100, label) as advance:
         while True:
             state: dict[str, Any] = get(job)
-            for _ in range(shown, int(state.get("Progress") or 0)):
-                meter.step(None)
-                shown += 1
+            percent = max(done, int(state.get("Progress") or 0))
+            advance(percent - done)
+            done = percent
             if state.get("State") not in ("Pending", "Running", "Retry", "Paused"):
                 return state
             time.sleep(pause)
             pause = min(1.5 * pause, _LONGEST_PAUSE)
-    finally:
-        meter.close()

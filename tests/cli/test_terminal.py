@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.cli import terminal
-from simple_orthanc.concurrency.threads import Progress
+from simple_orthanc.concurrency.progress import progress_is_shown
 from simple_orthanc.errors import OrthancError
 
 
@@ -72,7 +72,7 @@ def test_warnings_are_said_once_each_on_a_line(capsys: pytest.CaptureFixture[str
         for _ in range(3):
             warnings.warn("two\nlines\x1b[2J", stacklevel=1)
         warnings.warn("for programmers", DeprecationWarning, stacklevel=1)
-        assert Progress.enabled
+        assert progress_is_shown()
     assert capsys.readouterr().err == "simple-orthanc: warning: two lines\\x1b[2J\n"
     with pytest.warns(UserWarning, match="as before"):
         warnings.warn("as before", stacklevel=1)
@@ -82,9 +82,9 @@ def test_warnings_are_said_once_each_on_a_line(capsys: pytest.CaptureFixture[str
 def test_quiet_and_no_progress(quiet: bool, progress: bool, capsys: pytest.CaptureFixture[str]) -> None:
     with terminal.reporting(quiet, progress):
         warnings.warn("something", stacklevel=1)
-        assert not Progress.enabled
+        assert not progress_is_shown()
     assert ("something" in capsys.readouterr().err) is not quiet
-    assert Progress.enabled
+    assert progress_is_shown()
 
 
 def test_a_password_is_not_asked_for_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

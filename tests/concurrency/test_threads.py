@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import signal
-import sys
 import threading
 import time
 import weakref
@@ -17,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.concurrency import threads as workers
-from simple_orthanc.concurrency.threads import Progress, map_ordered
+from simple_orthanc.concurrency.threads import map_ordered
 
 
 @given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 6))
@@ -108,41 +106,6 @@ def test_who_stops_listening_ends_the_work(how: str) -> None:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
-
-
-# Progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def bar(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, late: bool, total: int | None, enabled: bool = True) -> str:
-    stream = Terminal() if terminal else io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    monkeypatch.setattr(workers, "_SECONDS_BEFORE_PROGRESS", -1.0 if late else 60.0)
-    monkeypatch.setattr(Progress, "enabled", enabled)
-    results = map_ordered(lambda item: item, range(5), workers=2, total=total, label="reading headers")
-    assert list(results) == [0, 1, 2, 3, 4]
-    return stream.getvalue()
-
-
-def test_a_bar_appears_in_a_terminal_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = bar(monkeypatch, terminal=True, late=True, total=5)
-    assert "reading headers" in shown
-    assert "/5" in shown
-
-
-@pytest.mark.parametrize(
-    ("terminal", "late", "total", "enabled"),
-    [(False, True, 5, True), (True, False, 5, True), (True, True, None, True), (True, True, 5, False)],
-)
-def test_a_bar_appears_nowhere_else(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, late: bool, total: int | None, enabled: bool
-) -> None:
-    assert bar(monkeypatch, terminal=terminal, late=late, total=total, enabled=enabled) == ""
 
 
 def test_run_all_gives_the_results_in_the_order_of_the_items() -> None:

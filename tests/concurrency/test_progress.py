@@ -1,0 +1,72 @@
+"""Progress bars: only where somebody looks, and only on what takes long."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from simple_orthanc.concurrency import progress
+from simple_orthanc.concurrency.progress import progress_is_shown, show_progress
+from simple_orthanc.concurrency.threads import map_ordered, run_all
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _no_notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    before = progress_is_shown()
+    yield
+    show_progress(before)
+
+
+def written(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, late: bool, total: int | None) -> str:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", -1.0 if late else 60.0)
+    results = map_ordered(lambda item: item, range(5), workers=2, total=total, label="reading headers")
+    assert list(results) == [0, 1, 2, 3, 4]
+    if total is not None:
+        assert run_all(lambda item: item, range(5), workers=2, label="reading headers") == [0, 1, 2, 3, 4]
+    return stream.getvalue()
+
+
+def test_a_bar_appears_in_a_terminal_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = written(monkeypatch, terminal=True, late=True, total=5)
+    assert shown.count("reading headers: ") >= 2
+    assert "/5" in shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "late", "total", "shown"),
+    [(False, True, 5, True), (True, False, 5, True), (True, True, None, True), (True, True, 5, False)],
+)
+def test_a_bar_appears_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, late: bool, total: int | None, shown: bool
+) -> None:
+    show_progress(shown)
+    assert written(monkeypatch, terminal=terminal, late=late, total=total) == ""
+
+
+def test_a_bar_goes_away_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", -1.0)
+    with pytest.raises(ZeroDivisionError):
+        list(map_ordered(lambda item: 1 // item, [2, 1, 0], workers=1, total=3, label="reading images"))
+    assert "reading images" in stream.getvalue()
+    assert stream.getvalue().endswith("\r")
+
+
+def test_bars_are_hidden_until_they_are_wanted_again() -> None:
+    assert progress_is_shown()
+    show_progress(False)
+    assert not progress_is_shown()
+    show_progress(True)
+    assert progress_is_shown()
