@@ -30,6 +30,7 @@ class ServerField:
     vr: ClassVar[str] = "UN"
 
     def __str__(self) -> str:
+        """Return the field as users write it."""
         return f"{self.kind}({self.name!r})"
 
 
@@ -44,15 +45,19 @@ class Condition:
     """
 
     def __and__(self, other: Condition) -> Condition:
+        """Return the condition that both hold."""
         return And(self, _checked(other, "&"))
 
     def __or__(self, other: Condition) -> Condition:
+        """Return the condition that at least one of both holds."""
         return Or(self, _checked(other, "|"))
 
     def __invert__(self) -> Condition:
+        """Return the condition that this one does not hold."""
         return Not(self)
 
     def __bool__(self) -> bool:
+        """Raise SelectionError: a condition is neither true nor false by itself."""
         raise SelectionError(
             "A condition is neither true nor false by itself. Join conditions with & | ~ and put each in brackets, as "
             'in select((tag("KVP") > 100) & ~(tag("Modality") == "PT")); for a range use tag("KVP").between(80, 120).'
@@ -116,10 +121,12 @@ class Comparison(Condition):
         return self.predicate.holds(value, self.field.vr)
 
     def __repr__(self) -> str:
+        """Return the condition as users write it."""
         name = f'tag("{self.field}")' if isinstance(self.field, Tag) else str(self.field)
         return f"{name} {self.predicate}"
 
     def __str__(self) -> str:
+        """Return the condition as `explain` shows it."""
         return f"{self.field} {self.predicate}"
 
 
@@ -144,9 +151,11 @@ class _Binary(Condition):
         return type(self)(self.left._rebuilt(comparisons), self.right._rebuilt(comparisons))
 
     def __repr__(self) -> str:
+        """Return the condition as users write it."""
         return f"({self.left!r}) {self.symbol} ({self.right!r})"
 
     def __str__(self) -> str:
+        """Return the condition as `explain` shows it."""
         return f"({self.left}) {self.symbol} ({self.right})"
 
 
@@ -185,9 +194,11 @@ class Not(Condition):
         return Not(self.inner._rebuilt(comparisons))
 
     def __repr__(self) -> str:
+        """Return the condition as users write it."""
         return f"~({self.inner!r})"
 
     def __str__(self) -> str:
+        """Return the condition as `explain` shows it."""
         return f"not ({self.inner})"
 
 

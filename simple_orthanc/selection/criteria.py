@@ -61,21 +61,27 @@ class TagField:
         self._field = field
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
+        """Return the condition that a value equals, or matches, the given one."""
         return condition_for(self._field, value)
 
     def __ne__(self, value: object) -> Condition:  # type: ignore[override]
+        """Return the condition that no value equals, or matches, the given one."""
         return Not(condition_for(self._field, value))
 
     def __lt__(self, value: Any) -> Condition:
+        """Return the condition that a value is less than the given one."""
         return self._ordered("<", value)
 
     def __le__(self, value: Any) -> Condition:
+        """Return the condition that a value is less than or equal to the given one."""
         return self._ordered("<=", value)
 
     def __gt__(self, value: Any) -> Condition:
+        """Return the condition that a value is greater than the given one."""
         return self._ordered(">", value)
 
     def __ge__(self, value: Any) -> Condition:
+        """Return the condition that a value is greater than or equal to the given one."""
         return self._ordered(">=", value)
 
     def between(self, low: Any, high: Any) -> Condition:
@@ -136,9 +142,11 @@ class TagField:
         return Comparison(self._field, Relation(operator, operand_for(self._field, value)))
 
     def __repr__(self) -> str:
+        """Return the field as users write it."""
         return f'tag("{self._field}")' if isinstance(self._field, Tag) else str(self._field)
 
     def __bool__(self) -> bool:
+        """Raise SelectionError: a field is neither true nor false."""
         raise SelectionError(
             f'{self!r} is a tag, not a condition: compare it, as in {self!r} == "..." or {self!r}.is_missing().'
         )

@@ -57,6 +57,7 @@ class Exact:
     string: str
 
     def __repr__(self) -> str:
+        """Return the call that makes it."""
         return f"exact({self.string!r})"
 
 
@@ -67,6 +68,7 @@ class Like:
     string: str
 
     def __repr__(self) -> str:
+        """Return the call that makes it."""
         return f"like({self.string!r})"
 
 

@@ -113,7 +113,9 @@ class Predicate(Protocol):
         """Check whether the predicate holds for a value of this value representation."""
         ...
 
-    def __str__(self) -> str: ...
+    def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class IsMissing:
         return value is None or (self.is_one_number and len(value) == 1 and comparable(value[0], vr) is None)
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return "is missing"
 
 
@@ -139,6 +142,7 @@ class IsSet:
         return value is not None
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return "is set"
 
 
@@ -179,6 +183,7 @@ class StringIs:
         return any(pattern.fullmatch(form) for form in forms)
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return {"auto": "==", "exact": "== exact", "like": "== like"}[self.mode] + f" {self.string!r}"
 
 
@@ -201,6 +206,7 @@ class Relation:
             return False
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return f"{self.operator} {_operand_repr(self.operand)}"
 
 
@@ -224,6 +230,7 @@ class Between:
         )
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         low, high = (None if end is None else _operand_repr(end) for end in (self.low, self.high))
         return f"between {low} and {high}"
 
@@ -248,6 +255,7 @@ class RangeString:
         return self.range.holds(value, vr)
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return str(self.range)
 
 
@@ -266,6 +274,7 @@ class WholeValue:
         )
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return "== (" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + ")"
 
 
@@ -285,6 +294,7 @@ class AnyOf:
         return any(predicate.holds(value, vr) for predicate in self.predicates)
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return "in [" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + "]"
 
 
@@ -299,6 +309,7 @@ class Matches:
         return any(isinstance(part, str) and self.pattern.search(part) is not None for part in value or ())
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return f"matches {self.pattern.pattern!r}"
 
 
@@ -314,6 +325,7 @@ class Where:
         return any(bool(self.function(part)) for part in parts if part is not None)
 
     def __str__(self) -> str:
+        """Return the predicate as it reads after the name of a field."""
         return f"where {getattr(self.function, '__name__', repr(self.function))}"
 
 

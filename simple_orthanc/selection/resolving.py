@@ -127,13 +127,16 @@ class Meanings:
                 self.add(given, settled)
 
     def of(self, comparison: Comparison) -> Comparison:
+        """Return a comparison with the meaning that its strings have."""
         return next((settled for given, settled in self._pairs if given == comparison), comparison)
 
     def add(self, given: Comparison, settled: Comparison) -> None:
+        """Remember what the strings of a comparison mean."""
         if settled != given:
             self._pairs = [(given, settled), *(pair for pair in self._pairs if pair[0] != given)]
 
     def applied_to(self, condition: Condition) -> Condition:
+        """Return a condition with the meanings that its strings have."""
         return condition.with_comparisons(map(self.of, condition.comparisons()))
 
 

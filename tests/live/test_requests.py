@@ -94,7 +94,7 @@ def test_requests_do_not_grow_with_the_archive(empty_server: LocalOrthanc) -> No
 def test_pages_are_read_to_the_end(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simple_orthanc.sources.orthanc.source.PAGE", 4)
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find.PAGE", 4)
     store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number}", KVP="80") for number in range(12)))
     assert len(orthanc.SeriesInstanceUIDs) == 12
     assert orthanc.select(Modality="C*").series_count == 12
@@ -120,7 +120,7 @@ def test_what_came_after_the_counting_hides_nothing(make_server: MakeServer, mos
 def test_what_changes_between_two_pages_hides_nothing_else(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    monkeypatch.setattr("simple_orthanc.sources.orthanc.source.PAGE", 4)
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find.PAGE", 4)
     files = [simple_file(number, SeriesInstanceUID=f"1.2.3.{number}") for number in range(60)]
     store(empty_server, *files[:40])
     orthanc.refresh()

@@ -1,9 +1,9 @@
-"""What became of an Orthanc server since it was last looked at, from its feed of changes and its counts.
+"""What has changed on an Orthanc server since it was last read, from its feed of changes and its counts.
 
 Orthanc writes an entry into ``/changes`` for each instance that it stores, and none for what it deletes: the entries of
-a deleted object go with it, and the whole feed can be cleared, after which its numbers go on. So the feed is believed
-only if the last entry that was there before is still there. Then every addition has an entry, and what the counts are
-short of has been deleted, or was overwritten, for which Orthanc deletes and stores again.
+a deleted object are deleted with it, and the whole feed can be cleared, after which its numbers continue. So the feed
+is believed only if the last entry that was there before is still there. Then every addition has an entry, and whatever
+is missing from the counts has been deleted, or overwritten, for which Orthanc deletes and stores again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from simple_orthanc.selection.source import Changes, Revision
 from simple_orthanc.transport import Transport
 
 _PAGE = 1000
-# More changes than this are not worth reading one by one: what is known is read again in less time.
-_MOST_PAGES = 20
+# More pages than this are not worth reading: reading the rows again takes less time.
+_MAX_PAGES = 20
 
 
 def count_all(transport: Transport) -> dict[Level, int]:
@@ -32,7 +32,7 @@ def count_all(transport: Transport) -> dict[Level, int]:
 
 
 def read_last(transport: Transport) -> int | None:
-    """Give the number of the last change; None where this user may not read the feed."""
+    """Return the number of the last change; None if this user may not read the feed."""
     try:
         last = transport.json("GET", "/changes", params={"last": ""}).get("Last")
     except ServerError:
@@ -40,23 +40,23 @@ def read_last(transport: Transport) -> int | None:
     return last if isinstance(last, int) else None
 
 
-def _anew(transport: Transport) -> Revision:
-    # Counted after the feed was read: what is stored between the two then looks like a deletion, which does no harm.
+def _current_revision(transport: Transport) -> Revision:
+    # Counted after the feed is read: what is stored between the two then looks like a deletion, which does no harm.
     last = read_last(transport)
     return Revision(last, count_all(transport))
 
 
 def read_changes(transport: Transport, since: Revision) -> Changes:
-    """Find out what became of the server since a revision."""
+    """Find out what has changed on the server since a revision."""
     last, before = since.token, since.counts or {}
     if not isinstance(last, int):
-        return Changes(_anew(transport), None, True)
+        return Changes(_current_revision(transport), None, True)
     if last == 0:
-        # There was no entry that could still be there. All is well if there was nothing else either.
-        return Changes(_anew(transport), None if before.get("instance") else frozenset(), True)
+        # There was no entry that could still be there. The feed is complete if the server was empty.
+        return Changes(_current_revision(transport), None if before.get("instance") else frozenset(), True)
     entries = _entries(transport, last)
     if entries is None:
-        return Changes(_anew(transport), None, True)
+        return Changes(_current_revision(transport), None, True)
     stored = [str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance" and entry["Seq"] > last]
     counts = count_all(transport)
     removed = before.get("instance", 0) + len(stored) != counts["instance"]
@@ -64,10 +64,10 @@ def read_changes(transport: Transport, since: Revision) -> Changes:
 
 
 def _entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:
-    """Read the feed from the entry ``last`` on; None: that entry is gone, or there are too many to read."""
+    """Read the feed from the entry ``last`` on; None if that entry is gone, or if there are too many to read."""
     entries: list[dict[str, Any]] = []
     since = last - 1
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = transport.json("GET", "/changes", params={"since": since, "limit": _PAGE})
         entries.extend(page["Changes"])
         if not entries or entries[0]["Seq"] != last:

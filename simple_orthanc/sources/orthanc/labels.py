@@ -1,4 +1,4 @@
-"""What Orthanc itself attaches to objects: labels, and metadata such as RemoteAET or a user's own entries."""
+"""The fields that Orthanc itself keeps with objects: labels, and metadata such as RemoteAET or a user's own entries."""
 
 from __future__ import annotations
 
@@ -16,47 +16,48 @@ from simple_orthanc.transport import Transport
 ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
 ROUTE: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 
-# How many objects one bulk request asks for: enough that requests do not matter, few enough for a progress bar.
+# How many objects one bulk request asks for: enough to make requests cheap, few enough for a progress bar.
 _BULK = 500
 
 Find = Callable[..., "list[dict[str, Any]]"]
-Attached = dict[Level, dict[str, Value]]
+ServerColumn = dict[Level, dict[str, Value]]
 
 
-def read_label(capabilities: Capabilities, description: str, find: Find, name: str) -> Attached:
-    """Find the objects that carry a label, at each level.
+def read_label(capabilities: Capabilities, description: str, find: Find, name: str) -> ServerColumn:
+    """Find the objects that have a label, at each level.
 
     Raises
     ------
     UnsupportedError
-        The server is older than Orthanc 1.12.0, or its database keeps no labels.
+        The server is older than Orthanc 1.12.0, or its database does not keep labels.
     """
     if not capabilities.labels:
         version = ".".join(map(str, capabilities.version))
-        raise UnsupportedError(f"Labels came with Orthanc 1.12.0; {description} is Orthanc {version}, and keeps none.")
-    found: Attached = {}
+        raise UnsupportedError(f"Labels need Orthanc 1.12.0; {description} is Orthanc {version}, and has no labels.")
+    found: ServerColumn = {}
     for level in LEVELS:
         answers = find(level, {}, Labels=[name], LabelsConstraint="All", ResponseContent=["Labels"])
         found[level] = {answer["ID"]: (name,) for answer in answers if name in answer.get("Labels", ())}
     return found
 
 
-def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, name: str) -> Attached:
-    """Read an entry of metadata of all objects, at each level.
+def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, name: str) -> ServerColumn:
+    """Read a metadata entry of all objects, at each level.
 
     Raises
     ------
     SelectionError
-        The server has no metadata of that name. Before Orthanc 1.12.5 a server does not say so, and nothing is found.
+        The server has no metadata of that name. Before Orthanc 1.12.5 a server does not report that, and nothing is
+        found.
     """
-    found: Attached = {}
-    # An entry asked for by its number is listed by its name where the server's configuration gives it one.
+    found: ServerColumn = {}
+    # An entry requested by its number is listed by its name if the server's configuration gives it one.
     listed = {str(number): known for known, number in capabilities.user_metadata.items()}.get(name, name)
     for level in LEVELS:
         answers = iter(_search(find, level, name)) if capabilities.extended_find else _bulk(transport, level)
-        values = ((answer["ID"], answer.get("Metadata", {}).get(listed)) for answer in answers)
-        read = {key: from_text(text, "LT") for key, text in values if text is not None}
-        found[level] = {key: value for key, value in read.items() if value is not None}
+        strings = ((answer["ID"], answer.get("Metadata", {}).get(listed)) for answer in answers)
+        values = {key: from_text(string, "LT") for key, string in strings if string is not None}
+        found[level] = {key: value for key, value in values.items() if value is not None}
     return found
 
 
@@ -65,7 +66,7 @@ def _search(find: Find, level: Level, name: str) -> list[dict[str, Any]]:
         return find(level, {}, MetadataQuery={name: "*"}, ResponseContent=["Metadata"])
     except NotFoundError:
         raise SelectionError(
-            f"metadata({name!r}): the server has no metadata of that name. There are its own, such as RemoteAET or "
+            f"metadata({name!r}): the server has no metadata of that name. It has its own, such as RemoteAET or "
             f"LastUpdate, those that its configuration names under UserMetadata, and numbers from 1024 on."
         ) from None
 
@@ -73,11 +74,11 @@ def _search(find: Find, level: Level, name: str) -> list[dict[str, Any]]:
 def _bulk(transport: Transport, level: Level) -> Iterator[dict[str, Any]]:
     keys = transport.json("GET", f"/{ROUTE[level]}")
 
-    def ask(batch: list[str]) -> list[dict[str, Any]]:
+    def read_batch(batch: list[str]) -> list[dict[str, Any]]:
         body = {"Resources": batch, "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": True}
         answers = transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
         return [answer for answer in answers if answer]
 
     pieces = [list(batch) for batch in batches(keys, _BULK)]
-    for answers in map_ordered(ask, pieces, total=len(pieces), label="reading metadata"):
+    for answers in map_ordered(read_batch, pieces, total=len(pieces), label="reading metadata"):
         yield from answers

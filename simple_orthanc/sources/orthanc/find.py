@@ -1,0 +1,279 @@
+"""Finding objects on an Orthanc server: whole levels, objects by id, and queries page by page.
+
+What the server is trusted with, and why
+----------------------------------------
+- ``/tools/find`` is used to transfer fewer rows, never to decide. Its wildcards are sent only where the answer is sure
+  to hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
+- ``LimitFindResults`` cuts answers silently and is nowhere reported. So every find is paged, and a page counts as the
+  last only if it is empty or smaller than a page that this server has already returned. Before Orthanc 1.12.5 the limit
+  applies before pages are taken, so there a listing replaces a find that may have been cut.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.errors import NotFoundError
+from simple_orthanc.rest import Rest
+from simple_orthanc.selection.source import batches
+from simple_orthanc.sources.orthanc.changes import count_all
+from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE
+from simple_orthanc.transport import Transport
+
+# A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
+PAGE = 5000
+# This many pages of a find are requested at once, from this many objects on.
+_PAGES_AT_ONCE = 4
+_WORTH_PAGES_AT_ONCE = 4000
+# From this version on a find can be paged to its end whatever LimitFindResults says.
+_PAGES_WHOLE = (1, 12, 5)
+# How many UIDs one find may list: SQLite takes a bounded number of parameters.
+MAX_UIDS = 400
+# Up to this many rows are requested by their ids; for more, the whole level is listed, which costs less.
+MAX_IDS = 200
+# Up to this many patterns are sent as one find each; for more, the level is listed.
+_MAX_PATTERNS = 8
+
+# What a find returns for each object, of all that it could (from Orthanc 1.12.5 on).
+_CONTENT: dict[Level, list[str]] = {
+    "study": ["MainDicomTags", "Parent", "Children"],
+    "series": ["MainDicomTags", "Parent", "Children"],
+    "instance": ["MainDicomTags", "Parent", "Attachments"],
+}
+PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
+_PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
+
+# A character that the server folds away leaves nothing behind, so that not even "?" would match it.
+_UNSAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
+
+
+@dataclass
+class Observed:
+    """What has been observed of a server.
+
+    Attributes
+    ----------
+    counts : mapping
+        How much there was at each level when it was last counted; empty before.
+    largest_page : dict
+        The largest page that a find of instances (True) or of other objects (False) has returned.
+    """
+
+    counts: Mapping[Level, int] = field(default_factory=dict)
+    largest_page: dict[bool, int] = field(default_factory=dict)
+
+
+class Finder:
+    """Finds objects on an Orthanc server; what it returns are the server's own answers, one for each object.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    rest : Rest
+        The REST API over it, for what the server can do.
+    observed : Observed
+        What is known of the server, to be added to.
+    """
+
+    def __init__(self, transport: Transport, rest: Rest, observed: Observed) -> None:
+        self._transport, self._rest, self._observed = transport, rest, observed
+        self._lock = threading.Lock()
+
+    def count(self) -> Mapping[Level, int]:
+        """Count everything, at each level."""
+        self._observed.counts = count_all(self._transport)
+        return self._observed.counts
+
+    def all(self, level: Level) -> list[dict[str, Any]]:
+        """Return all objects of a level."""
+        if not self._rest.capabilities.extended_find:
+            return self._list(level)
+        ids = self._ids(level)
+        answers = {answer["ID"]: answer for answer in self._find_at_once(level, {}, len(ids))}
+        return [*answers.values(), *self.by_id(level, ids - answers.keys())]
+
+    def _ids(self, level: Level) -> set[str]:
+        """Return all ids of a level at one moment; what is added later is found by `OrthancSource.changes`.
+
+        A listing of objects takes several pages, and what is stored or deleted meanwhile moves others from one page to
+        another, where they may be missed; a find is also cut by LimitFindResults.
+        """
+        return set(self._transport.json("GET", f"/{ROUTE[level]}"))
+
+    def _list(self, level: Level) -> list[dict[str, Any]]:
+        answers: dict[str, dict[str, Any]] = {}
+        since = 0
+        while True:
+            params = {"expand": "", "short": "", "since": since, "limit": PAGE}
+            page = self._transport.json("GET", f"/{ROUTE[level]}", params=params)
+            answers.update((answer["ID"], answer) for answer in page)
+            if len(page) < PAGE:
+                break
+            since += len(page)
+        missing = self._ids(level) - answers.keys() if since else ()
+        return [*answers.values(), *self.by_id(level, missing)]
+
+    def by_id(self, level: Level, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the objects with these ids; one that is gone is left out."""
+        answers: list[dict[str, Any]] = []
+        for batch in batches(list(ids), MAX_IDS):
+            body = {"Resources": list(batch), "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
+            answers += filter(None, self._transport.json("POST", "/tools/bulk-content", body=body, idempotent=True))
+        return answers
+
+    def below(self, level: Level, parent: str, expected: Collection[str]) -> list[dict[str, Any]]:
+        """Return the objects of a level in one object of the level above.
+
+        Parameters
+        ----------
+        level : str
+            The level of the objects.
+        parent : str
+            Orthanc's id of what they are in.
+        expected : collection of str
+            Ids that are known to be in it.
+        """
+        if self._rest.capabilities.extended_find:
+            options: dict[str, Any] = {PARENT_KEY[level]: parent}
+            return self.find_expected(level, {}, expected, **options)
+        path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}/{ROUTE[level]}"
+        try:
+            return list(filter(None, self._transport.json("GET", path, params={"expand": "", "short": ""})))
+        except NotFoundError:
+            # Deleted meanwhile: there is nothing below it, as a find would answer.
+            return []
+
+    def find(
+        self, level: Level, query: dict[str, str], expected: Collection[str] = (), **options: Any
+    ) -> list[dict[str, Any]]:
+        """Return at least the objects that match a query.
+
+        Parameters
+        ----------
+        level : str
+            The level of the objects.
+        query : dict
+            Keyword to value or wildcard pattern.
+        expected : collection of str
+            Once all these ids have been returned, no further page is requested.
+        **options
+            Further fields of the request, such as ``ResponseContent``.
+        """
+        answers: dict[str, dict[str, Any]] = {}
+        is_instance = level == "instance"
+        pages_whole = self._rest.capabilities.version >= _PAGES_WHOLE
+        while True:
+            page = self._page(level, query, len(answers), PAGE, **options)
+            before = len(answers)
+            answers.update((answer["ID"], answer) for answer in page)
+            if expected and answers.keys() >= set(expected):
+                return list(answers.values())
+            with self._lock:
+                largest = self._observed.largest_page.get(is_instance, 0)
+                self._observed.largest_page[is_instance] = max(largest, len(page))
+            if len(answers) == before or len(page) < (largest if pages_whole else PAGE):
+                break
+        if not pages_whole and self._may_be_cut(level, len(answers), largest):
+            return self._list(level)
+        return list(answers.values())
+
+    def find_expected(
+        self, level: Level, query: dict[str, str], expected: Collection[str], total: int | None = None, **options: Any
+    ) -> list[dict[str, Any]]:
+        """Return at least the objects that match a query, where it is known what must be among them.
+
+        Parameters
+        ----------
+        level, query, options
+            As for `find`.
+        expected : collection of str
+            Ids that must be among them.
+        total : int, optional
+            How many they are; None: as many as expected.
+        """
+        if self._rest.capabilities.extended_find:
+            answers = self._find_at_once(level, query, len(expected) if total is None else total, **options)
+            if set(expected).issubset(answer["ID"] for answer in answers):
+                return answers
+        return self.find(level, query, expected, **options)
+
+    def _find_at_once(self, level: Level, query: dict[str, str], total: int, **options: Any) -> list[dict[str, Any]]:
+        """Return the objects that match, of which there were this many, in pages that the server makes side by side.
+
+        Only where a find can be paged to its end, and where it is known what must be found: if objects are stored or
+        deleted meanwhile, others may be missing.
+        """
+        pages = max(1, -(-total // PAGE))
+        if total >= _WORTH_PAGES_AT_ONCE:
+            pages += -pages % _PAGES_AT_ONCE
+        size = max(1, -(-total // pages))
+
+        def read_page(start: int) -> list[dict[str, Any]]:
+            """Read one page, however few objects the server returns at a time."""
+            page: list[dict[str, Any]] = []
+            is_last = start + size >= total
+            while True:
+                limit = PAGE if is_last else size - len(page)
+                answers = self._page(level, query, start + len(page), limit, **options)
+                page += answers
+                if not answers or start + len(page) >= (total if is_last else start + size):
+                    return page
+
+        starts = range(0, max(1, total), size)
+        found = map_ordered(read_page, starts, workers=min(pages, _PAGES_AT_ONCE), total=pages, label="reading pages")
+        return list({answer["ID"]: answer for page in found for answer in page}.values())
+
+    def _page(self, level: Level, query: dict[str, str], since: int, limit: int, **options: Any) -> list[Any]:
+        if not self._rest.capabilities.extended_find:
+            options["Expand"] = True
+        elif "ResponseContent" not in options:
+            # Expanded, each object would also be looked up for its metadata and labels, which takes most of the time.
+            options["ResponseContent"] = _CONTENT[level]
+        body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Since": since, "Limit": limit, "Short": True, **options}
+        page = self._transport.json("POST", "/tools/find", body=body, idempotent=True)
+        assert isinstance(page, list)
+        return page
+
+    def _may_be_cut(self, level: Level, count: int, largest: int) -> bool:
+        """Check whether a find with so many answers may have been cut by LimitFindResults, despite paging.
+
+        It was not cut if this server has returned a larger page before, or if it returns one more object after so many
+        of all that it holds.
+        """
+        if count < largest:
+            return False
+        # What has been added since is found by `changes`, and comes last in a find of such a server.
+        counts = self._observed.counts or self.count()
+        if counts[level] <= count:
+            return False
+        # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
+        levels = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
+        return not self._page(next(other for other in levels if counts[other] > count), {}, count, 1)
+
+
+def queries_for(tag: Tag, patterns: Sequence[str]) -> list[str]:
+    r"""Return wildcard patterns as Orthanc's find takes them, without losing a match.
+
+    Examples
+    --------
+    >>> from simple_orthanc.dicom.tags import parse_tag
+    >>> queries_for(parse_tag("PatientName"), ["*Müller*", "*a_b*"])
+    ['*M*ller*', '*a*b*']
+    >>> queries_for(parse_tag("StudyInstanceUID"), ["1.2.3", "1.2.4"])
+    ['1.2.3\\1.2.4']
+    """
+    if tag.vr == "UI" and not any("*" in pattern or "?" in pattern for pattern in patterns):
+        return ["\\".join(batch) for batch in batches(list(patterns), MAX_UIDS)]
+    if tag.vr == "UI" or len(patterns) > _MAX_PATTERNS:
+        return ["" if tag.vr == "UI" else "*"]
+    safe = [re.sub(r"\*+", "*", _UNSAFE.sub("*", unicodedata.normalize("NFC", pattern))) for pattern in patterns]
+    return list(dict.fromkeys(safe))
