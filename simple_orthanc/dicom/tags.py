@@ -43,6 +43,11 @@ _NUMBER = re.compile(r"\(?(?:0x)?([0-9A-Fa-f]{4}),?\s*([0-9A-Fa-f]{4})\)?\Z")
 # A creator may hold quotes, brackets and dots itself; what follows says where it ends.
 _PRIVATE_DCMTK = re.compile(r'\(?([0-9A-Fa-f]{4}),\s*"(.+?)",\s*([0-9A-Fa-f]{2})\)?(?=\[\d+\]\.|\.|\Z)', re.DOTALL)
 _PRIVATE_XX = re.compile(r"\(?([0-9A-Fa-f]{4}),\s*[xX]{2}([0-9A-Fa-f]{2}),\s*(.+?)\)?\Z")
+# What begins as a private tag does, however it goes on.
+_PRIVATE_ATTEMPT = re.compile(
+    r"""\(?\s*(?:0x)?([0-9A-Fa-f]{4})\s*,\s*["']?([^"',)]*)["']?\s*(?:,\s*(?:0x)?([0-9A-Fa-f]{1,4}))?"""
+)
+_WORDS = re.compile("[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[0-9]+")
 _ITEM = re.compile(r"(.*)\[(\d+)\]\Z", re.DOTALL)
 _AMBIGUOUS = {"US or SS": "SS", "US or SS or OW": "SS", "US or OW": "US", "OB or OW": "OW", "NONE": "UN"}
 
@@ -259,21 +264,63 @@ def _unknown(text: str, whole: str) -> UnknownTagError:
 
 
 def close_matches(text: str) -> str:
-    """Say which keywords come close to a misspelt one, and how else a tag can be written.
+    """Return a sentence with the keywords closest to a wrong one, or else with how a tag is written.
+
+    Keywords of the index that only have more words come first: users shorten SeriesInstanceUID to SeriesUID.
 
     Examples
     --------
     >>> close_matches("PatientNme")
     'Did you mean PatientName, PatientSex, or PatientAge?'
+    >>> close_matches("(0009,GEMS_PETD_01,0D)")
+    'A private tag is written with its creator in quotes: (0009,"GEMS_PETD_01",0D).'
     """
+    if private := _private_spelling(text):
+        return f"A private tag is written with its creator in quotes: {private}."
     lowered = {keyword.lower(): keyword for keyword in dictionary.keyword_dict if keyword}
     # Only a mistake needs it.
     import difflib
 
     near = [lowered[match] for match in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.7)]
+    near = list(dict.fromkeys([*_lengthened(text), *near]))[:3]
     if not near:
         return 'A tag is a keyword such as PatientName, a number such as "0018,0050", or a path into sequences.'
     return f"Did you mean {near[0] if len(near) == 1 else ', '.join(near[:-1]) + ', or ' + near[-1]}?"
+
+
+def _lengthened(text: str) -> list[str]:
+    """Return keywords whose words begin with those of a shortened one, in its order: of the index, then with one more.
+
+    ``SeriesUID`` is SeriesInstanceUID without a word, ``Thickness`` is SliceThickness.
+    """
+    asked = re.sub("[^a-z0-9]", "", text.lower())
+    if not asked:
+        return []
+    indexed = [keyword for keywords in INDEXED.values() for keyword in keywords if _words_left_out(asked, keyword)]
+    others = [keyword for keyword in dictionary.keyword_dict if _words_left_out(asked, keyword) == 1]
+    return [*indexed, *others]
+
+
+def _words_left_out(asked: str, keyword: str) -> int:
+    """Count the words of a keyword that a shortened one lacks; 0 if it is not a shortened form of the keyword."""
+    left_out = 0
+    for word in _WORDS.findall(keyword):
+        if asked.startswith(word.lower()):
+            asked = asked[len(word) :]
+        else:
+            left_out += 1
+    return 0 if asked else left_out
+
+
+def _private_spelling(text: str) -> str:
+    """Return the right spelling of what was meant as a private tag, "" where it was not."""
+    match = _PRIVATE_ATTEMPT.match(text)
+    if match is None or (int(match[1], 16) % 2 == 0 and match[3] is None):
+        return ""
+    creator, element = match[2].strip(), match[3]
+    if element is None and re.fullmatch("[0-9A-Fa-f]{1,4}", creator):
+        creator, element = "", creator
+    return f'({match[1].upper()},"{creator or "CREATOR"}",{(element or "0D")[-2:].upper():>02})'
 
 
 def parse_tag(tag: TagLike) -> Tag:
@@ -314,7 +361,10 @@ def parse_tag(tag: TagLike) -> Tag:
                 return Tag((Step(given[0], element),))
             if len(creator) == 1 and isinstance(creator[0], str) and creator[0].strip():
                 return Tag((Step(given[0], element & 0xFF, creator[0].strip()),))
-    raise UnknownTagError(f"{tag!r} is not a DICOM tag. {close_matches('')}")
+    attempt = ""
+    if isinstance(given, tuple) and len(given) == 3 and isinstance(given[0], int):
+        attempt = f"{given[0]:04X},{given[1]},{given[2]}"
+    raise UnknownTagError(f"{tag!r} is not a DICOM tag. {close_matches(attempt)}")
 
 
 def parse_attribute(name: str) -> Tag:

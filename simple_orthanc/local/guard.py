@@ -129,9 +129,11 @@ def main(argument: str) -> int:
         target=end_when_told, args=(server, request["grace"], request["orphan"], told), daemon=True
     )
     listener.start()
-    server.wait()
+    status = server.wait()
     if told.is_set():
         listener.join()
+    else:
+        say(f"ended {status}")
     return 0
 
 

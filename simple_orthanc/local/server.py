@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -282,10 +283,11 @@ class LocalOrthanc:
         self._start_guard([*command, str(file)], folder, file)
         system = self._wait(int(configuration["HttpPort"]), name, deadline)
         if system is None:
+            ending = self._ending()
             self._end_guard()
             if PORT_IN_USE in self.log and not last:
                 return False
-            raise TransportError(f"{command[0]} ended before it answered.{self._log_tail()}")
+            raise TransportError(f"{command[0]} ended before it answered{ending}.{self._log_tail()}")
         self._port, self._system = int(configuration["HttpPort"]), system
         return True
 
@@ -379,9 +381,38 @@ class LocalOrthanc:
             time.sleep(0.02)
         raise RequestTimeout(f"Orthanc did not answer at {request.full_url} in {self.timeout:g} s.{self._log_tail()}")
 
+    def _ending(self) -> str:
+        """Return how the server ended, for a message; "" where the guard could not report it."""
+        assert self._guard is not None
+        assert self._guard.stdout is not None
+        word, _, status = self._guard.stdout.readline().decode(errors="replace").strip().partition(" ")
+        return f", {_ended_by(int(status))}" if word == "ended" else ""
+
     def _log_tail(self, lines: int = 15) -> str:
         last = self.log.strip().splitlines()[-lines:]
         return " The last lines of its log:\n" + "\n".join(last) if last else " Its log is empty."
+
+
+def _ended_by(status: int) -> str:
+    """Name the signal that ended a program, or else its exit status.
+
+    Examples
+    --------
+    >>> _ended_by(-11), _ended_by(1)
+    ('killed by signal 11 (SIGSEGV)', 'with exit status 1')
+    """
+    if status < 0:
+        return f"killed by signal {_signal_name(-status)}"
+    # A shell that started the program reports its signal so.
+    from_shell = f", which a shell reports after signal {_signal_name(status - 128)}" if 128 < status < 160 else ""
+    return f"with exit status {status}{from_shell}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
 
 
 def _check_arguments(timeout: object, config: object) -> None:

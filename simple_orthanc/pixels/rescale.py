@@ -133,9 +133,15 @@ def check_units(units: object, kinds: Sequence[str]) -> None:
     """
     known = (*UNITS, *kinds)
     if units not in known:
-        near = [name for name in known if str(units).casefold() == name.casefold()]
+        asked = _letters(units)
+        near = [name for name in known if asked and _letters(name).startswith(asked)]
         advice = f" Did you mean {near[0]!r}?" if near else ' Hounsfield units, Bq/ml and Gy are what "modality" gives.'
         raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
+
+
+def _letters(units: object) -> str:
+    """Return a name of units without case, blanks and punctuation, so that "suv-bw" finds "SUVbw"."""
+    return "".join(character for character in str(units).casefold() if character.isalnum())
 
 
 def _modality(header: Dataset, frame: int) -> Rescale:

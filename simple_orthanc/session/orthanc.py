@@ -196,7 +196,7 @@ class Interface:
 
 
 def _url(host: str | None, port: int | None) -> tuple[str, bool]:
-    """Make the URL; True says that it came from the environment."""
+    """Return the URL, and whether it came from the environment."""
     if host is None and port is None and os.environ.get("ORTHANC_URL"):
         return os.environ["ORTHANC_URL"], True
     if not isinstance(host, str | None):
@@ -209,12 +209,13 @@ def _url(host: str | None, port: int | None) -> tuple[str, bool]:
         if port is None:
             return host, False
         raise SelectionError("A whole URL holds its port itself: give the one or the other.")
-    if ":" in host and not host.startswith("["):
-        if host.count(":") == 1:
+    name, slash, path = host.partition("/")
+    if ":" in name and not name.startswith("["):
+        if name.count(":") == 1:
             if port is not None:
                 raise SelectionError(
                     f"host={host!r} holds a port, and port={port} is another: give the one or the other."
                 )
             return f"http://{host}", False
-        host = f"[{host}]"
-    return f"http://{host}:{8042 if port is None else port}", False
+        name = f"[{name}]"
+    return f"http://{name}:{8042 if port is None else port}{slash}{path}", False

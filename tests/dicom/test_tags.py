@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -90,7 +92,8 @@ def test_every_spelling_names_the_tag(spelling: TagLike, name: str) -> None:
 )
 def test_what_is_no_tag_is_refused(spelling: TagLike) -> None:
     with pytest.raises(
-        UnknownTagError, match=r"A tag is a keyword such as|Did you mean|names an item|is not a sequence"
+        UnknownTagError,
+        match=r"A tag is a keyword such as|A private tag is written|Did you mean|names an item|is not a sequence",
     ):
         parse_tag(spelling)
 
@@ -102,6 +105,16 @@ def test_what_is_no_tag_is_refused(spelling: TagLike) -> None:
         ("patientname", "PatientName"),
         ("SliceThicknes", "SliceThickness"),
         ("SerieDescription", "SeriesDescription"),
+        ("SeriesUID", "SeriesInstanceUID"),
+        ("seriesuid", "SeriesInstanceUID"),
+        ("StudyUID", "StudyInstanceUID"),
+        ("study_uid", "StudyInstanceUID"),
+        ("InstanceUID", "SOPInstanceUID"),
+        ("Name", "PatientName"),
+        ("Description", "SeriesDescription"),
+        ("Sex", "PatientSex"),
+        ("Age", "PatientAge"),
+        ("Thickness", "SliceThickness"),
         ("RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDoze", "RadionuclideTotalDose"),
     ],
 )
@@ -111,6 +124,33 @@ def test_close_matches_are_named(misspelt: str, meant: str) -> None:
     assert isinstance(caught.value, SelectionError)
     assert isinstance(caught.value, AttributeError)
     assert repr(misspelt) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("(0009,GEMS_PETD_01,0D)", '(0009,"GEMS_PETD_01",0D)'),
+        ("0009,GEMS_PETD_01,0D", '(0009,"GEMS_PETD_01",0D)'),
+        ("(0009,'GEMS_PETD_01',0D)", '(0009,"GEMS_PETD_01",0D)'),
+        ('(0009,"GEMS_PETD_01",100D)', '(0009,"GEMS_PETD_01",0D)'),
+        ('(0009,"GEMS_PETD_01",D)', '(0009,"GEMS_PETD_01",0D)'),
+        ('(0x2005,"Philips MR Imaging DD 001",0x100e)', '(2005,"Philips MR Imaging DD 001",0E)'),
+        ('(0009,"GEMS_PETD_01")', '(0009,"GEMS_PETD_01",0D)'),
+        ('(0009,"",0D)', '(0009,"CREATOR",0D)'),
+        ("(0019,10a)", '(0019,"CREATOR",0A)'),
+        ((0x0009, "GEMS_PETD_01", "0D"), '(0009,"GEMS_PETD_01",0D)'),
+    ],
+)
+def test_a_wrong_private_tag_is_answered_with_the_right_spelling(wrong: TagLike, right: str) -> None:
+    with pytest.raises(UnknownTagError, match=re.escape(f"with its creator in quotes: {right}.")):
+        parse_tag(wrong)
+    assert parse_tag(right).name == right
+
+
+@pytest.mark.parametrize("wrong", ["0018,005", "(0018,GEMS)", "GEMS_PETD_01", "Nonsense,0D"])
+def test_what_is_not_private_is_not_answered_as_if_it_were(wrong: str) -> None:
+    with pytest.raises(UnknownTagError, match=r"A tag is a keyword such as|Did you mean"):
+        parse_tag(wrong)
 
 
 def test_an_item_without_a_tag_in_it_is_explained() -> None:

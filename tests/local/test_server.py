@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -204,6 +205,28 @@ def test_its_own_death_is_told_with_the_log(make_server: MakeServer, tmp_path: P
     with pytest.raises(TransportError, match="ended before it answered") as caught:
         make_server({"StorageDirectory": tmp_path / "a-file"})
     assert "Orthanc has stopped" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "killed by signal 11 (SIGSEGV). The last"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9 (SIGKILL). The last"),
+        ("import os; os.abort()", "killed by signal 6 (SIGABRT). The last"),
+        ("import sys; sys.exit(3)", "with exit status 3. The last"),
+        (
+            "import sys; sys.exit(139)",
+            "with exit status 139, which a shell reports after signal 11 (SIGSEGV). The last",
+        ),
+        ("import sys; sys.exit(0)", "with exit status 0. The last"),
+    ],
+)
+def test_its_own_death_is_told_with_its_signal(fake: Callable[[str], str], body: str, says: str) -> None:
+    server = LocalOrthanc(program=fake(f"print('begun', flush=True); {body}"))
+    with pytest.raises(TransportError, match=re.escape(f"ended before it answered, {says}")) as caught:
+        server.start()
+    assert "begun" in str(caught.value)
+    assert not server.is_running
 
 
 def test_passwords_are_in_force_and_are_not_shown(make_server: MakeServer) -> None:

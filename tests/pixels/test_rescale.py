@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -14,7 +15,8 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
-from simple_orthanc.pixels.rescale import Rescale, read_rescale
+from simple_orthanc.pixels.rescale import UNITS, Rescale, check_units, read_rescale
+from simple_orthanc.pixels.suv import SUV_KINDS
 from tests.pixels.objects import header, item
 
 
@@ -351,3 +353,26 @@ class TestUnusableNumbers:
         assert np.isfinite(values).all()
         assert (values != 0).all()
         assert dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("asked", "advice"),
+    [
+        ("SUV", "Did you mean 'SUVbw'?"),
+        ("suv", "Did you mean 'SUVbw'?"),
+        ("SUVBW", "Did you mean 'SUVbw'?"),
+        ("suv-lbm", "Did you mean 'SUVlbm'?"),
+        ("real_world", "Did you mean 'real world'?"),
+        ("Modality", "Did you mean 'modality'?"),
+        ("HU", '"modality" gives'),
+        ("BQML", '"modality" gives'),
+        ("", '"modality" gives'),
+        (None, '"modality" gives'),
+    ],
+)
+def test_units_that_are_not_known_are_answered_with_those_that_were_meant(asked: Any, advice: str) -> None:
+    with pytest.raises(VolumeError, match=re.escape(f"units={asked!r} was asked")) as caught:
+        check_units(asked, SUV_KINDS)
+    assert advice in str(caught.value)
+    for name in (*UNITS, *SUV_KINDS):
+        check_units(name, SUV_KINDS)
