@@ -18,8 +18,8 @@ from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
-from simple_orthanc.volume import export as handover
 from simple_orthanc.volume import plotting as picture
+from simple_orthanc.volume.saving import check_target
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -177,10 +177,7 @@ def _volume_arguments(parser: CommandParser) -> None:
 
 
 def _volume(args: Namespace) -> int:
-    target = Path(args.target).expanduser()
-    suffix = handover.check_suffix(target)
-    if not target.parent.is_dir():
-        raise VolumeError(f"{target} was to be written, but there is no folder {target.parent}: make it first.")
+    target, suffix = check_target(Path(args.target).expanduser())
     if args.split and args.dims:
         args.usage("--split and --dims exclude each other: --dims makes one volume of several groups")
     with opened(args) as session:

@@ -1,4 +1,4 @@
-"""Arrays and geometries to SimpleITK, NIfTI and files, and back.
+"""Arrays and geometries to SimpleITK and NIfTI, and back.
 
 This is the only place that knows that SimpleITK counts (column, row, slice) where numpy counts (slice, row, column),
 and that NIfTI's axes grow to the right, front and head (RAS).
@@ -6,16 +6,13 @@ and that NIfTI's axes grow to the right, front and head (RAS).
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import UnsupportedError, VolumeError
 from simple_orthanc.volume.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -23,11 +20,9 @@ if TYPE_CHECKING:
     import SimpleITK
     from numpy.typing import NDArray
 
-SUFFIXES = (".nii.gz", ".nrrd", ".mha")
-
 
 def to_sitk(
-    array: NDArray[Any], geometry: Geometry, *, is_colour: bool, steps: Sequence[float] | None = None
+    array: NDArray[Any], geometry: Geometry, *, is_colour: bool, is_4d: bool = False, time_step: float | None = None
 ) -> SimpleITK.Image:
     """Make a SimpleITK image of an array and an unsheared geometry.
 
@@ -40,8 +35,11 @@ def to_sitk(
         filters need perpendicular axes.
     is_colour : bool
         Whether the last axis is colour.
-    steps : sequence of float, optional
-        Coordinates along the first axis of a 4D array. Where they are even they become its origin and spacing.
+    is_4d : bool
+        Whether the first axis is the step.
+    time_step : float, optional
+        Seconds between the steps, which become the spacing of the fourth axis. Without it that spacing is 1, since
+        SimpleITK has no unknown one. The fourth axis begins at 0.
 
     Returns
     -------
@@ -55,17 +53,15 @@ def to_sitk(
     """
     import SimpleITK
 
-    if is_colour and steps is not None:
+    if is_colour and is_4d:
         raise VolumeError("A SimpleITK image was asked of a 4D volume in colour, which SimpleITK has not: use .array.")
     plain = array.astype(np.uint8) if array.dtype == bool else array
     image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(plain), isVector=is_colour)
     spacing, origin = [float(value) for value in geometry.spacing], [float(value) for value in geometry.origin]
     direction = perpendicular(geometry)
-    if steps is not None:
-        gaps = np.diff(steps)
-        even = len(gaps) > 0 and gaps[0] > 0 and bool(np.allclose(gaps, gaps[0], rtol=1e-3))
-        spacing.append(float(gaps[0]) if even else 1.0)
-        origin.append(float(steps[0]) if even else 0.0)
+    if is_4d:
+        spacing.append(1.0 if time_step is None else time_step)
+        origin.append(0.0)
         larger = np.eye(4)
         larger[:3, :3] = direction
         direction = larger
@@ -77,7 +73,7 @@ def to_sitk(
 
 
 def perpendicular(geometry: Geometry) -> NDArray[np.float64]:
-    """Return the direction matrix with the third axis put exactly on the normal of the first two, on its own side."""
+    """Return the direction matrix (3 x 3) with its third axis exactly normal to the others, on the side it was."""
     matrix: NDArray[np.float64] = np.reshape(np.asarray(geometry.direction, np.float64), (3, 3)).copy()
     along = np.cross(matrix[:, 0], matrix[:, 1])
     matrix[:, 2] = along * (1.0 if along @ matrix[:, 2] >= 0 else -1.0)
@@ -89,10 +85,10 @@ def unsheared(
 ) -> tuple[NDArray[Any], Geometry]:
     """Resample a sheared volume onto the grid with perpendicular axes that holds all of it.
 
-    The slices stay where they are and are shifted within their planes, linearly interpolated; the grid grows by what
-    they are shifted. Where there was nothing stands the smallest value of the volume.
+    The slices stay where they are and are shifted within their planes, linearly interpolated. The grid grows by that
+    shift, and what it gains has the smallest value of the volume.
 
-    Numbers of segments take the nearest instead: between two of them lies a third that is none of them.
+    Segment numbers take the nearest neighbour instead, because a number between two segments is that of a third one.
 
     Parameters
     ----------
@@ -101,12 +97,12 @@ def unsheared(
     geometry : Geometry
         The third axis leans.
     background : float, optional
-        That the values are numbers of segments, and which of them stands where there was nothing.
+        The value of what the grid gains; given, it marks the values as segment numbers.
 
     Returns
     -------
     ndarray, Geometry
-        Of the same type, and the geometry of the new grid.
+        The array has the type of the old one; the geometry is that of the new grid.
     """
     import SimpleITK
 
@@ -126,7 +122,7 @@ def unsheared(
         origin=(float(start[0]), float(start[1]), float(start[2])),
         direction=(a, b, c, d, e, f, g, h, i),
     )
-    # In floats, because SimpleITK would cut interpolated whole numbers off instead of rounding them.
+    # In floats, because SimpleITK truncates interpolated integers instead of rounding them.
     exact = array.astype(np.result_type(array.dtype, np.float32), copy=False)
     image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(exact))
     image.SetSpacing(geometry.spacing)
@@ -153,7 +149,7 @@ def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
     Raises
     ------
     VolumeError
-        If the image has not three dimensions.
+        If the image does not have three dimensions.
     """
     import SimpleITK
 
@@ -168,9 +164,32 @@ def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
     )
 
 
-def to_nibabel(array: NDArray[Any], geometry: Geometry, *, is_colour: bool) -> nibabel.Nifti1Image:
-    """Make a NIfTI image, axes (column, row, slice) and the step last, whose affine also holds a shear."""
-    import nibabel
+def to_nibabel(
+    array: NDArray[Any], geometry: Geometry, *, is_colour: bool, time_step: float | None = None
+) -> nibabel.Nifti1Image:
+    """Make a NIfTI image, axes (column, row, slice) and the step last, whose affine also holds a shear.
+
+    Parameters
+    ----------
+    array, geometry, is_colour
+        As for :func:`to_sitk`; the geometry may be sheared.
+    time_step : float, optional
+        Seconds between the steps of a 4D array. Without it the fourth axis has the step 0 and no unit.
+
+    Raises
+    ------
+    UnsupportedError
+        If nibabel is not installed.
+    VolumeError
+        If colour is not uint8.
+    """
+    try:
+        import nibabel
+    except ImportError:
+        raise UnsupportedError(
+            "A NIfTI image was asked, but nibabel is not installed: pip install 'simple-orthanc[nibabel]', or write a "
+            'file with save("volume.nii.gz"), which does not need it.'
+        ) from None
 
     if is_colour:
         if array.dtype != np.uint8:
@@ -182,7 +201,9 @@ def to_nibabel(array: NDArray[Any], geometry: Geometry, *, is_colour: bool) -> n
         plain = array.astype(np.uint8) if array.dtype == bool else array
         data = plain.T  # 4D: (column, row, slice, step), as NIfTI wants it
     image: Any = nibabel.Nifti1Image(data, geometry.affine_ras, dtype=data.dtype)  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")
+    image.header.set_xyzt_units("mm", "unknown" if time_step is None else "sec")
+    if data.ndim == 4:
+        image.header["pixdim"][4] = time_step or 0.0
     image.set_sform(geometry.affine_ras, code=1)
     if not geometry.is_sheared:
         image.set_qform(geometry.affine_ras, code=1)
@@ -190,31 +211,43 @@ def to_nibabel(array: NDArray[Any], geometry: Geometry, *, is_colour: bool) -> n
     return result
 
 
-def save(image: SimpleITK.Image, path: str | os.PathLike[str]) -> Path:
-    """Write an image under a temporary name beside its own, then rename it, so that no half-written file is left.
+def fsl_gradients(
+    b_values: Sequence[float], directions: Sequence[Sequence[float]], affine_ras: NDArray[np.float64]
+) -> tuple[str, str]:
+    """Write b-values and gradient directions as FSL reads them: the contents of .bval and .bvec.
 
-    Raises
-    ------
-    VolumeError
-        If the suffix is not one of ``SUFFIXES``.
+    FSL's directions have the axes of the voxels, and the first of them is flipped if the affine's determinant is
+    positive.
+
+    Parameters
+    ----------
+    b_values : sequence of float
+        In s/mm2, one for each step.
+    directions : sequence
+        Unit vectors in patient coordinates (LPS), or zeros, one for each step.
+    affine_ras : ndarray
+        (4, 4), of the array that the file holds.
+
+    Returns
+    -------
+    tuple of str
+        One line of b-values; three lines of directions, one for each axis.
+
+    Examples
+    --------
+    >>> affine = np.diag([-2.0, -2.0, 2.0, 1.0])  # columns to the left, rows to the back, slices to the head
+    >>> bval, bvec = fsl_gradients([0, 1000], [(0, 0, 0), (0.6, 0, 0.8)], affine)
+    >>> print(bval + bvec, end="")
+    0 1000
+    0 -0.6
+    0 0
+    0 0.8
     """
-    import SimpleITK
-
-    target = Path(path)
-    suffix = check_suffix(target)
-    # Named before it is made: an interrupt between making and knowing it would leave it behind.
-    part = target.with_name(f".{secrets.token_hex(8)}{suffix}")
-    try:
-        SimpleITK.WriteImage(image, str(part), useCompression=True)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
-
-
-def check_suffix(path: Path) -> str:
-    """Return the suffix of a file that can be written, or raise VolumeError."""
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return suffix
-    raise VolumeError(f"The file was to be {path.name!r}, but a volume is saved as {', '.join(SUFFIXES)}: choose one.")
+    axes = affine_ras[:3, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)
+    in_voxels = np.asarray(directions, np.float64) * (-1, -1, 1) @ axes
+    if np.linalg.det(axes) > 0:
+        in_voxels[:, 0] *= -1
+    rows = [b_values, *in_voxels.T]
+    # Adding zero makes -0 a plain 0.
+    lines = [" ".join(f"{value + 0.0:.6g}" for value in np.round(row, 6)) + "\n" for row in rows]
+    return lines[0], "".join(lines[1:])

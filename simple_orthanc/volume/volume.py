@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -13,9 +14,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import VolumeError, stacklevel
 from simple_orthanc.pixels.padding import background_value
-from simple_orthanc.volume import export as handover
+from simple_orthanc.volume import export, saving
 from simple_orthanc.volume import plotting as picture
 from simple_orthanc.volume.geometry import Geometry, Vector
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 AXES = ("slice", "row", "column")
+# Times are even if each is within this share of a step from its place, as clocks of scanners tick in milliseconds.
+EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +58,11 @@ class Volume:
     dims : tuple of str
         The names of the axes.
     coordinates : mapping
-        For the first axis of a 4D volume its name to the coordinate of each step.
+        For the first axis of a 4D volume its name to the coordinate of each step: times in seconds from the first step,
+        echo times in ms, b-values in s/mm2, ... An axis of b-values also has "direction": for each step the gradient
+        direction as a unit vector in patient coordinates (LPS), zeros for no direction, NaN for an unknown one.
+    coordinate_units : mapping
+        The units of these: "s", "ms", "s/mm2", "%", or "" for a mere index and for directions.
 
     Examples
     --------
@@ -77,7 +84,8 @@ class Volume:
     log: tuple[str, ...] = ()
     suv: Any = None
     dims: tuple[str, ...] = AXES
-    coordinates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    coordinates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    coordinate_units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spacing(self) -> Vector | None:
@@ -159,16 +167,24 @@ class Volume:
                 )
             if array.ndim != 3:
                 raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
-            array, geometry = handover.unsheared(array, geometry, self._background())
-        return handover.to_sitk(array, geometry, is_colour=self.is_colour, steps=self._steps())
+            array, geometry = export.unsheared(array, geometry, self._background())
+        return export.to_sitk(
+            array, geometry, is_colour=self.is_colour, is_4d=len(self.dims) == 4, time_step=self._time_step()
+        )
 
     def _background(self) -> int | None:
         """Return the value of no segment; None where values are no numbers of segments."""
         kind = elements.text(self.header, "SegmentationType")
         return background_value(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
 
-    def _steps(self) -> tuple[float, ...] | None:
-        return self.coordinates[self.dims[0]] if len(self.dims) == 4 else None
+    def _time_step(self) -> float | None:
+        """Return the seconds between the steps of a 4D volume, or None if they are not even or not times."""
+        if len(self.dims) != 4 or self.coordinate_units.get(self.dims[0]) != "s":
+            return None
+        times = np.asarray(self.coordinates[self.dims[0]], np.float64)
+        step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
+        deviation = np.abs(times - times[0] - step * np.arange(len(times))).max()
+        return float(step) if step > 0 and deviation <= EVEN_TIMES * step else None
 
     @classmethod
     def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None) -> Volume:
@@ -180,7 +196,7 @@ class Volume:
         like : Volume, optional
             Where the header and the unit are taken from.
         """
-        array, geometry = handover.from_sitk(image)
+        array, geometry = export.from_sitk(image)
         header, units = (Dataset(), "") if like is None else (like.header, like.units)
         return cls(array, geometry, header, units=units, log=("from a SimpleITK image",))
 
@@ -194,25 +210,58 @@ class Volume:
         """
         if self.geometry is None:
             raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
-        return handover.to_nibabel(self.array, self.geometry, is_colour=self.is_colour)
+        return export.to_nibabel(self.array, self.geometry, is_colour=self.is_colour, time_step=self._time_step())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write .nii.gz, .nrrd or .mha, whole or not at all.
 
+        Beside the .nii.gz of a 4D diffusion volume its b-values and gradient directions are written as FSL reads them,
+        to files that end with .bval and .bvec. The fourth axis of .nii.gz has the step between even times in seconds;
+        if its coordinates are not even times, its step is 0 and it has no unit.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, in a folder that exists. An older file of that name is replaced once the new one is whole.
+
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         VolumeError
-            For another suffix, and where :meth:`to_sitk` raises: save a sheared volume with
+            For another suffix, a missing folder, a file that cannot be written or not all of it, and where
+            :meth:`to_sitk` raises: save a sheared volume with
             ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``. NaN cannot go to .nii.gz: ITK's reader, and
             so SimpleITK, turns it into 0, which is a value.
         """
-        suffix = handover.check_suffix(Path(path))
+        _, suffix = saving.check_target(path)
         if suffix == ".nii.gz" and self.array.dtype.kind == "f" and bool(np.isnan(self.array).any()):
             raise VolumeError(
                 f"{Path(path).name} was asked for a volume with NaN, which SimpleITK reads from NIfTI as 0: save .nrrd "
                 "or .mha, or fill the NaN first."
             )
-        return handover.save(self.to_sitk(), path)
+        image = self.to_sitk()
+        companions = self._gradient_files() if suffix == ".nii.gz" else {}
+        return saving.save(image, path, companions=companions, time_step=self._time_step())
+
+    def _gradient_files(self) -> dict[str, str]:
+        """Write the b-values and directions of a diffusion volume for FSL; unknown directions are left out."""
+        if self.dims[0] != "b" or self.affine_ras is None:
+            return {}
+        directions = self.coordinates.get("direction", ())
+        is_known = bool(directions) and not np.isnan(directions).any()
+        vectors = directions if is_known else ((0.0, 0.0, 0.0),) * len(self.coordinates["b"])
+        values, rows = export.fsl_gradients(self.coordinates["b"], vectors, self.affine_ras)
+        if is_known:
+            return {".bval": values, ".bvec": rows}
+        warnings.warn(
+            "Gradient directions are unknown, so that no .bvec file is written beside the image and its .bval.",
+            stacklevel=stacklevel(),
+        )
+        return {".bval": values}
 
     def window(self, center: float, width: float) -> NDArray[np.uint8]:
         """Map values to grey levels from 0 to 255 for display; MONOCHROME1 is inverted, so that it looks as meant.

@@ -173,7 +173,7 @@ class TestFourDimensions:
         image = found.to_sitk()
         assert image.GetSize() == (5, 4, 3, 3)
         assert image.GetSpacing() == (1, 1, 1, 1)
-        assert image.GetOrigin() == (0, 0, 0, 1)
+        assert image.GetOrigin() == (0, 0, 0, 0)
         assert np.array_equal(SimpleITK.GetArrayFromImage(image), found.array)
         assert found.plot() is not None
         assert "3 x 3 x 4 x 5 (time, slice, row, column)" in repr(found)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import (
-    VolumeError,
-)
+from simple_orthanc.errors import UnsupportedError, VolumeError
 from simple_orthanc.phantom import make_series
+from simple_orthanc.volume.export import fsl_gradients
+from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.volume import Volume
 from tests.volume.helpers import (
     SAGITTAL,
@@ -65,10 +70,7 @@ class TestHandOver:
         found = read(make_series())
         with pytest.raises(VolumeError, match=r"\.nii\.gz, \.nrrd, \.mha"):
             found.save(tmp_path / "volume.png")
-        (tmp_path / "taken.mha").mkdir()
-        with pytest.raises(OSError, match="taken"):
-            found.save(tmp_path / "taken.mha")
-        assert [file.name for file in tmp_path.iterdir()] == ["taken.mha"]
+        assert list(tmp_path.iterdir()) == []
 
     def test_no_geometry_is_refused_unless_assumed(self) -> None:
         series = make_series((3, 4, 5), ImagePositionPatient=None, ImageOrientationPatient=None, modality="US")
@@ -87,9 +89,12 @@ class TestHandOver:
         assert np.array_equal(np.asanyarray(image.dataobj).T, array)
         assert np.allclose(image.affine, found.affine_ras)
         found.save(tmp_path / "volume.nii.gz")
-        import nibabel
-
         assert np.allclose(nibabel.load(tmp_path / "volume.nii.gz").affine, found.affine_ras, atol=1e-4)
+
+    def test_without_nibabel_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "nibabel", None)
+        with pytest.raises(UnsupportedError, match=r"pip install 'simple-orthanc\[nibabel\]'"):
+            read(make_series()).to_nibabel()
 
     def test_two_dimensional_images_are_no_volume(self) -> None:
         with pytest.raises(VolumeError, match="2 dimensions"):
@@ -159,3 +164,92 @@ class TestShear:
     def test_nibabel_keeps_the_shear(self) -> None:
         _, found = self.tilted()
         assert np.allclose(found.to_nibabel().affine, found.affine_ras)
+
+
+def four_d(values: Sequence[float], unit: str, axis: str = "time") -> Volume:
+    count = len(values)
+    array = np.random.default_rng(1).integers(0, 999, (count, 3, 4, 5)).astype(np.int16)
+    grid = Geometry((5, 4, 3), (1.0, 1.5, 2.0), (5.0, 6.0, 7.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    return Volume(
+        array,
+        grid,
+        Dataset(),
+        dims=(axis, "slice", "row", "column"),
+        coordinates={axis: tuple(values)},
+        coordinate_units={axis: unit},
+    )
+
+
+class TestFourthAxis:
+    @pytest.mark.parametrize(
+        ("values", "unit", "step"),
+        [
+            ((0, 30, 60), "s", 30),
+            ((0, 0.04, 0.08, 0.12), "s", 0.04),
+            ((0, 2, 4), "s", 2),
+            ((0, 1.9975, 4.0025), "s", 2.00125),
+            ((0, 2, 5), "s", None),
+            ((0, 2, 1), "s", None),
+            ((0, 0, 0), "s", None),
+            ((0, 1000, 2000), "s/mm2", None),
+            ((10, 20, 30), "ms", None),
+            ((0, 10, 20), "%", None),
+            ((0, 1, 2), "", None),
+        ],
+    )
+    def test_only_even_times_are_a_step(
+        self, values: Sequence[float], unit: str, step: float | None, tmp_path: Path
+    ) -> None:
+        found = four_d(values, unit)
+        path = found.save(tmp_path / "volume.nii.gz")
+        for image in (nibabel.load(path), found.to_nibabel()):
+            assert np.array_equal(np.asanyarray(image.dataobj).T, found.array)
+            assert image.header["pixdim"][4] == pytest.approx(step or 0)
+            assert image.header.get_xyzt_units() == ("mm", "sec" if step else "unknown")
+            assert np.allclose(image.affine, found.affine_ras)
+        for read_back in (SimpleITK.ReadImage(str(path)), found.to_sitk()):
+            assert read_back.GetSpacing() == pytest.approx((1, 1.5, 2, step or 1))
+            assert read_back.GetOrigin() == pytest.approx((5, 6, 7, 0))
+            assert np.array_equal(SimpleITK.GetArrayFromImage(read_back), found.array)
+        assert [file.name for file in tmp_path.iterdir()] == ["volume.nii.gz"]
+
+    @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+    def test_other_formats_agree(self, suffix: str, tmp_path: Path) -> None:
+        found = four_d((0, 30, 60), "s")
+        image = SimpleITK.ReadImage(str(found.save(tmp_path / f"volume{suffix}")))
+        assert image.GetSpacing() == pytest.approx((1, 1.5, 2, 30))
+        assert np.array_equal(SimpleITK.GetArrayFromImage(image), found.array)
+
+
+AXES = (np.eye(3), np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]]), np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, -1]]))
+
+
+class TestFsl:
+    @pytest.mark.parametrize("axes", AXES)
+    def test_the_gradient_turns_back_into_that_of_the_patient(self, axes: np.ndarray) -> None:
+        affine = np.eye(4)
+        affine[:3, :3] = axes * (2.0, 3.0, 4.0)
+        directions = np.array([(0.36, 0.48, 0.8), (-0.6, 0, 0.8), (0, 0, 0)])
+        bval, bvec = fsl_gradients([1000, 700.5, 0], directions, affine)
+        assert bval == "1000 700.5 0\n"
+        rows = np.array([[float(value) for value in line.split()] for line in bvec.splitlines()])
+        if np.linalg.det(axes) > 0:
+            rows[0] *= -1
+        ras = axes @ rows
+        assert np.allclose(ras.T * (-1, -1, 1), directions, atol=1e-6)
+
+    def test_no_negative_zeros(self) -> None:
+        _, bvec = fsl_gradients([0, 1000], [(0, 0, 0), (-1e-9, 1, -1e-9)], np.eye(4))
+        assert "-0 " not in bvec
+        assert bvec.splitlines()[1] == "0 -1"
+
+    def test_directions_that_are_unknown_are_not_written(self, tmp_path: Path) -> None:
+        nan = float("nan")
+        found = replace(
+            four_d((0, 1000), "s/mm2", "b"),
+            coordinates={"b": (0.0, 1000.0), "direction": ((0.0, 0.0, 0.0), (nan, nan, nan))},
+        )
+        with pytest.warns(UserWarning, match=r"directions are unknown, so that no \.bvec"):
+            found.save(tmp_path / "dwi.nii.gz")
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["dwi.bval", "dwi.nii.gz"]
+        assert (tmp_path / "dwi.bval").read_text() == "0 1000\n"
