@@ -194,18 +194,3 @@ class ActingSession(Session):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return self.refresh()
-
-
-def credentials(username: str | None, password: str | None, auth: Any) -> Any:
-    """Join the two ways to say who one is.
-
-    Raises
-    ------
-    SelectionError
-        Both were given.
-    """
-    if username is None and password is None:
-        return auth
-    if auth is not None:
-        raise SelectionError("Give either username and password or auth, not both.")
-    return (username or "", password or "")

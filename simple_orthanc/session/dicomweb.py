@@ -10,7 +10,8 @@ import requests
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.session.acting import ActingSession, credentials
+from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
@@ -27,53 +28,39 @@ class DicomWeb(ActingSession):
     username, password : str, optional
         Sent by HTTP basic authentication.
     qido_prefix, wado_prefix, stow_prefix, delete_prefix : str, optional
-        What stands between the root and ``studies``, where a server has places of its own for searching, retrieving,
-        storing or deleting.
-    selection : dict, optional
-        Selected at once: see `Session.selection`.
-    auth : requests auth, or callable
-        Any authentication that requests takes, or a function without arguments that gives a fresh bearer token.
-    token : str or callable, optional
-        A bearer token, or a function that gives a fresh one.
-    headers : dict, optional
-        Sent with every request.
-    verify : bool or str
-        Whether to verify TLS certificates, or the path of a file of trusted ones.
-    cert : str or tuple, optional
-        A client certificate: path, or paths of certificate and key.
-    timeout : tuple of float
-        Seconds to wait for a connection, and for each piece of an answer.
-    http : requests.Session, optional
-        Used in place of an own one: for proxies, adapters and the like.
+        The path between the root and ``studies``, where a server has separate ones for searching, retrieving, storing
+        or deleting.
+    selection, auth, token, headers, verify, cert, timeout, http
+        As for `Orthanc`.
 
     Raises
     ------
     TransportError
-        Nothing answers there, or not as DICOMweb does.
+        No server answers there, or it does not speak DICOMweb.
     AuthenticationError
-        The server wants other credentials.
+        The server requires other credentials.
 
     See Also
     --------
-    Orthanc : The same session through Orthanc's own REST API, which can do more: where the server is an Orthanc, this
-        is the one to take, and ``orthanc.dicomweb`` gives the other.
+    Orthanc : The same session through Orthanc's own REST API, which can do more: use it where the server is an Orthanc;
+        ``orthanc.dicomweb`` is then the session over DICOMweb.
     Folder : The same session on files, without a server.
 
     Notes
     -----
-    The server is asked for one study at once, so that a wrong address is told at once.
+    The constructor asks the server for one study, so that a wrong address raises immediately.
 
-    What DICOMweb itself cannot do: tell objects apart that have one UID and different patients (reading the wrong one
-    raises); say what has changed (`refresh` reads all that is needed again); labels and metadata. A server may write
-    decimal and integer strings as numbers, as Orthanc does; how ``1.50`` was spelt is then lost in selections and
+    DICOMweb itself cannot tell objects apart that have one UID and different patients (reading the wrong one raises),
+    report what has changed (`refresh` reads all that is needed again), or hold labels and metadata. A server may write
+    decimal and integer strings as numbers, as Orthanc does; the spelling ``1.50`` is then lost in selections and
     tables, where numbers compare by value. Headers and pixels come from the DICOM files, and are exact.
 
-    What a server hides cannot be seen: Orthanc 1.10.1 with ``LimitFindResults`` in its configuration shows that many
-    results of a search and one more, and says nothing of the others. Series are then searched for study by study; of
-    studies that are hidden a warning tells, where Orthanc's own API beside ``/dicom-web`` may be asked.
+    What a server hides cannot be found: Orthanc 1.10.1 with ``LimitFindResults`` in its configuration returns that many
+    results of a search and one more, and does not mention the others. Series are then searched for study by study;
+    hidden studies are reported by a warning, where Orthanc's own API beside ``/dicom-web`` may be asked.
 
-    Of tags that a search has never given for any object it cannot be known whether they are nowhere or withheld. The
-    metadata of images then tell; of more than 60 studies or series without such a tag, 60 are looked at.
+    A tag that a search has never returned for any object may be missing everywhere, or withheld. The metadata of images
+    then decide; of more than 60 studies or series without such a tag, 60 are read.
 
     Examples
     --------
@@ -101,9 +88,11 @@ class DicomWeb(ActingSession):
         timeout: tuple[float, float] = (5, 300),
         http: requests.Session | None = None,
     ) -> None:
-        transport = Transport(
+        transport = open_transport(
             url,
-            auth=credentials(username, password, auth),
+            username,
+            password,
+            auth=auth,
             token=token,
             headers=headers,
             verify=verify,
@@ -126,7 +115,7 @@ class DicomWeb(ActingSession):
 
     @classmethod
     def _below(cls, transport: Transport, root: str) -> DicomWeb:
-        """Open a session through a connection that is there, to a service that lies below its address."""
+        """Open a session through an existing connection, on a service below its address."""
         session = cls.__new__(cls)
         rest = Transactions(transport, qido_prefix=root, wado_prefix=root, stow_prefix=root, delete_prefix=root)
         session._start(DicomWebSource(transport, rest, root))

@@ -12,10 +12,10 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
-from simple_orthanc.session.acting import ActingSession, credentials
+from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc.source import OrthancSource
-from simple_orthanc.transport import Transport
 
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
@@ -32,14 +32,14 @@ class Orthanc(ActingSession):
     port : int, optional
         Default 8042.
     username, password : str, optional
-        Sent by HTTP basic authentication. If the URL came from ORTHANC_URL and none is given, ORTHANC_USERNAME and
-        ORTHANC_PASSWORD.
+        Sent by HTTP basic authentication. Default, if the URL comes from ORTHANC_URL: the environment variables
+        ORTHANC_USERNAME and ORTHANC_PASSWORD.
     selection : dict, optional
         Selected at once: see `Session.selection`.
     auth : requests auth, or callable
-        Any authentication that requests takes, or a function without arguments that gives a fresh bearer token.
-    token : str, optional
-        A bearer token.
+        Any authentication that requests takes, or a function without arguments that returns a fresh bearer token.
+    token : str or callable, optional
+        A bearer token, or such a function.
     headers : dict, optional
         Sent with every request.
     verify : bool or str
@@ -47,22 +47,22 @@ class Orthanc(ActingSession):
     cert : str or tuple, optional
         A client certificate: path, or paths of certificate and key.
     timeout : tuple of float
-        Seconds to wait for a connection, and for each piece of an answer.
+        Seconds to wait for a connection, and for each block of an answer.
     http : requests.Session, optional
-        Used in place of an own one: for proxies, adapters and the like.
+        Used instead of a new one: for proxies, adapters and the like.
 
     Raises
     ------
     TransportError
-        Nothing answers there, or what answers is not Orthanc.
+        No server answers there, or it is not an Orthanc.
     AuthenticationError
-        The server wants other credentials.
+        The server requires other credentials.
 
     See Also
     --------
     DicomWeb : The same session on any server that speaks DICOMweb; `dicomweb` is the one through this server's plugin.
     Folder : The same session on files, without a server.
-    LocalOrthanc : Starts an Orthanc server of one's own.
+    LocalOrthanc : Starts an Orthanc server on this machine.
 
     Examples
     --------
@@ -89,9 +89,17 @@ class Orthanc(ActingSession):
         url, from_environment = _url(host, port)
         if from_environment and username is None and password is None and auth is None and token is None:
             username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
-        auth = credentials(username, password, auth)
-        transport = Transport(
-            url, auth=auth, token=token, headers=headers, verify=verify, cert=cert, timeout=timeout, http=http
+        transport = open_transport(
+            url,
+            username,
+            password,
+            auth=auth,
+            token=token,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            timeout=timeout,
+            http=http,
         )
         source = OrthancSource(transport)
         source.rest.connect()
@@ -111,25 +119,25 @@ class Orthanc(ActingSession):
 
     @property
     def interface(self) -> Interface:
-        """What the server's own index holds."""
+        """The tags that the server's own index holds."""
         return Interface(self._orthanc.main_dicom_tags)
 
     def get_orthanc_ids(self, level: Level = "series") -> list[str]:
-        """Give Orthanc's own identifiers of what is selected, as its REST API takes them.
+        """Return Orthanc's own identifiers of what is selected, as its REST API takes them.
 
         Parameters
         ----------
         level : {"patient", "study", "series", "instance"}
-            Of which objects.
+            The level of the objects.
 
         Returns
         -------
         list of str
-            One for each selected object, in the order of the rows of ``table(level=level)``.
+            One per selected object, in the order of the rows of ``table(level=level)``.
 
         See Also
         --------
-        Rest.run_job : Starts what the server does as a job, and waits for its end.
+        Rest.run_job : Starts a job on the server, and waits for its end.
 
         Examples
         --------
@@ -140,7 +148,7 @@ class Orthanc(ActingSession):
 
     @property
     def dicomweb(self) -> DicomWeb:
-        """A session on the same archive over DICOMweb, through the same connection; nothing is selected in it.
+        """A new session on the same archive over DICOMweb, through the same connection.
 
         Raises
         ------
@@ -160,9 +168,9 @@ class Orthanc(ActingSession):
                 f"{self._orthanc.description} has no DICOMweb plugin. Install it on the server (Debian and Ubuntu: "
                 f"sudo apt install orthanc-dicomweb), name it under Plugins in the configuration, and start it again."
             ) from None
-        # The plugin's own page lies below its root, which the configuration may have moved.
-        page, found, _ = str(plugin.get("RootUri") or "").partition("app/")
-        root = page.removeprefix("../").strip("/") if found else ""
+        # The plugin's own page is below its root, which the configuration may have moved.
+        page, separator, _ = str(plugin.get("RootUri") or "").partition("app/")
+        root = page.removeprefix("../").strip("/") if separator else ""
         return DicomWeb._below(self._orthanc.transport, root or "dicom-web")
 
     def _uploader(self) -> Uploader:
@@ -180,7 +188,7 @@ class Orthanc(ActingSession):
 
 
 class Interface:
-    """What the server's own index holds, by the predecessor's name.
+    """The tags that the server's own index holds, under the name that the predecessor of this library gave them.
 
     Attributes
     ----------

@@ -8,19 +8,18 @@ import pytest
 
 from simple_orthanc import Orthanc
 from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.session import connecting
 
 
 def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
     """The address that a session asks first."""
-    from simple_orthanc.session import orthanc
-
     urls: list[str] = []
 
     def stop(url: str, **_: Any) -> None:
         urls.append(url)
         raise TransportError("stopped")
 
-    monkeypatch.setattr(orthanc, "Transport", stop)
+    monkeypatch.setattr(connecting, "Transport", stop)
     with pytest.raises(TransportError, match="stopped"):
         Orthanc(*arguments)
     return urls[0]

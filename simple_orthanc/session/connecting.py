@@ -1,0 +1,36 @@
+"""The connection of a session, from the arguments that the constructors of `Orthanc` and `DicomWeb` share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.transport import Transport
+
+
+def open_transport(
+    url: str, username: str | None, password: str | None, *, auth: Any = None, **options: Any
+) -> Transport:
+    """Return the connection to a server.
+
+    Parameters
+    ----------
+    url : str
+        The root of the server.
+    username, password : str, optional
+        Sent by HTTP basic authentication.
+    auth
+        Any other authentication, as for `Transport`.
+    **options
+        The other arguments of `Transport`.
+
+    Raises
+    ------
+    SelectionError
+        Both a username or password and `auth` are given.
+    """
+    if username is not None or password is not None:
+        if auth is not None:
+            raise SelectionError("Give either username and password or auth, not both.")
+        auth = (username or "", password or "")
+    return Transport(url, auth=auth, **options)
