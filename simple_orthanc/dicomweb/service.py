@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from simple_orthanc.dicomweb import multipart
 from simple_orthanc.dicomweb.multipart import Part, read_parts
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError, stacklevel
-from simple_orthanc.transport import Answer, Stream, Transport, is_loopback
+from simple_orthanc.transport import HttpResponse, Stream, Transport, is_loopback
 
 T = TypeVar("T")
 
@@ -108,10 +108,10 @@ class Service:
         accepts: Sequence[str],
         refusals: Sequence[int] = NOT_ACCEPTABLE,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        def ask(accept: str) -> Answer:
+    ) -> HttpResponse:
+        def ask(accept: str) -> HttpResponse:
             sent = {"Accept": accept, **(headers or {})}
-            return self._transport.request("GET", path, headers=sent, most=multipart.LARGEST_PART)
+            return self._transport.request("GET", path, headers=sent, max_bytes=multipart.LARGEST_PART)
 
         return self._negotiated(accepts, ask, refusals)
 
@@ -131,9 +131,9 @@ class Service:
     def _json(self, path: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
         """Ask for DICOM JSON: a list of datasets, perhaps empty, and the headers of the answer."""
 
-        def ask(accept: str) -> Answer:
+        def ask(accept: str) -> HttpResponse:
             headers = {"Accept": accept, **self._packed}
-            return self._transport.request("GET", path, headers=headers, most=LARGEST_JSON)
+            return self._transport.request("GET", path, headers=headers, max_bytes=LARGEST_JSON)
 
         answer = self._negotiated((JSON_TYPE, "application/json"), ask)
         if not answer.content:

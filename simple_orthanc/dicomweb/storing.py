@@ -20,7 +20,7 @@ from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.transport import Answer
+from simple_orthanc.transport import HttpResponse
 
 Storable: TypeAlias = "str | os.PathLike[str] | bytes | Dataset"
 Status = Literal["stored", "already stored", "failed", "not DICOM", "no answer", "not sent"]
@@ -164,7 +164,7 @@ class Store(Search):
     def _delete(self, kind: str, study: str, series: str | None = None, instance: str | None = None) -> None:
         path = self._path("delete", *resource(study, series, instance))
 
-        def ask() -> Answer:
+        def ask() -> HttpResponse:
             return self._transport.request("DELETE", path)
 
         self._offered(f"deleting {kind}", ask, study, series, instance)
@@ -184,12 +184,12 @@ class Store(Search):
         for place, outcome in zip(batch, outcomes, strict=True):
             given[place] = outcome
 
-    def _post(self, path: str, files: Sequence[_Candidate]) -> Answer:
+    def _post(self, path: str, files: Sequence[_Candidate]) -> HttpResponse:
         boundary = secrets.token_hex(20)
         body = Body(files, boundary)
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
 
-        def ask(accept: str) -> Answer:
+        def ask(accept: str) -> HttpResponse:
             body.seek(0)
             # The same instance sent twice is stored once, so that what got lost may be sent again.
             return self._transport.request(
@@ -198,8 +198,8 @@ class Store(Search):
                 data=body,
                 headers={"Content-Type": kind, "Accept": accept},
                 idempotent=True,
-                answers=_ANSWERS,
-                most=LARGEST_JSON,
+                accepted_statuses=_ANSWERS,
+                max_bytes=LARGEST_JSON,
             )
 
         return self._negotiated((JSON_TYPE, "application/dicom+xml"), ask, (406,))

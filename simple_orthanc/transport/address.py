@@ -1,7 +1,6 @@
-"""Where a server is, as one normalised URL, and who we are there.
+"""The address of a server, as one normalised URL, and the credentials for it.
 
-A URL may hold a password. It is taken out here, once, so that the URL that travels on through errors, logs and
-representations never holds one.
+A URL may hold a password. It is taken out here, once, so that errors, logs and representations never show one.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from simple_orthanc.errors import TransportError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Parts of header names that say that the value is a secret.
+# Parts of the names of headers whose value is secret.
 _SECRET_NAMES = ("auth", "token", "key", "cookie", "secret", "session")
 
 _warned_hosts: set[str] = set()
@@ -37,6 +36,7 @@ class Address(NamedTuple):
     password: str | None
 
     def __repr__(self) -> str:
+        """Show the URL, never the password."""
         return f"Address({self.url!r})"
 
 
@@ -47,31 +47,31 @@ def parse_address(url: str) -> Address:
     ----------
     url : str
         ``"https://pacs.example.org/orthanc"``, or without a scheme (then ``http``) as in ``"localhost:8042"``. IPv6
-        addresses stand in brackets; a bare one without a port is understood too.
+        addresses are written in brackets; a bare one without a port is accepted too.
 
     Returns
     -------
     Address
-        ``url`` has the scheme and host in lower case, the port only where it is not the scheme's own, the path
-        without a trailing slash, and no user information.
+        ``url`` has scheme and host in lower case, the port only if it is not the scheme's default, the path without a
+        trailing slash, and no user information.
 
     Raises
     ------
     TransportError
-        If that is no URL of a server. The message never repeats a URL that may hold a password.
+        If that is not the URL of a server. The message never repeats a URL that may hold a password.
 
     Examples
     --------
     >>> parse_address("HTTP://alice:secret@[::1]:8042/orthanc/").url
     'http://[::1]:8042/orthanc'
     """
-    text = str(url).strip()
-    shown = "the given address (not shown, since it may hold a password)" if "@" in text else repr(text)
-    text = text if "://" in text else f"http://{_bracketed(text)}"
+    given = str(url).strip()
+    shown = "the given address (not shown, since it may hold a password)" if "@" in given else repr(given)
+    given = given if "://" in given else f"http://{_bracketed(given)}"
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(given)
         host, port = (parts.hostname or "").lower(), parts.port
-        fault = _fault(parts, host, port, text)
+        fault = _fault(parts, host, port, given)
     except ValueError:
         fault = "host or port is malformed; a password inside it must be percent-encoded"
     if fault:
@@ -90,30 +90,34 @@ def parse_address(url: str) -> Address:
     )
 
 
-def _fault(parts: SplitResult, host: str, port: int | None, text: str) -> str:
+def _fault(parts: SplitResult, host: str, port: int | None, given: str) -> str:
     if parts.scheme not in DEFAULT_PORTS:
-        return "only http and https are spoken"
+        return "only http and https are supported"
     if not host or port == 0:
         return "it names no host or port"
     if "@" in parts.path + parts.query + parts.fragment:
         return "a slash, question mark or number sign inside a password must be percent-encoded"
     if parts.query or parts.fragment:
         return "it has a query or a fragment"
-    if "\\" in text or any(not character.isprintable() or character.isspace() for character in text):
+    if _has_unsafe_character(given):
         return "it holds a space, a backslash or a control character"
     return ""
 
 
-def _bracketed(text: str) -> str:
+def _has_unsafe_character(url: str) -> bool:
+    return "\\" in url or any(not character.isprintable() or character.isspace() for character in url)
+
+
+def _bracketed(host: str) -> str:
     try:
-        ipaddress.IPv6Address(text)
+        ipaddress.IPv6Address(host)
     except ValueError:
-        return text
-    return f"[{text}]"
+        return host
+    return f"[{host}]"
 
 
 def parse_origin(url: str) -> tuple[str, str, int] | None:
-    """Give scheme, host and port of a URL; None where it has none, or holds a user or a character no URL may hold.
+    """Return scheme, host and port of a URL; None if it lacks one, or holds a user or a character no URL may hold.
 
     Examples
     --------
@@ -125,14 +129,13 @@ def parse_origin(url: str) -> tuple[str, str, int] | None:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         return None
-    unsafe = "\\" in url or "@" in parts.netloc or any(not sign.isprintable() or sign.isspace() for sign in url)
-    if parts.scheme not in DEFAULT_PORTS or not host or unsafe:
+    if parts.scheme not in DEFAULT_PORTS or not host or "@" in parts.netloc or _has_unsafe_character(url):
         return None
     return parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this very machine, without asking any name server.
+    """Check whether a host name or address is this machine, without asking a name server.
 
     Examples
     --------
@@ -154,27 +157,29 @@ class _Bearer(AuthBase):
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token to a request."""
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
 
-class _Nothing(AuthBase):
-    """Sends no credentials. Requests would look into ``~/.netrc`` where it is given no authentication at all."""
+class _NoAuth(AuthBase):
+    """Sends no credentials. Requests would read ``~/.netrc`` if it were given no authentication at all."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request as it is."""
         return request
 
 
 class Credentials:
-    """Who we are on one server. The representation shows nothing of it; the pickle holds all of it.
+    """The credentials for one server. The representation shows nothing of them; the pickle holds all of them.
 
     Parameters
     ----------
     auth : (str, str), requests authentication or callable, optional
         A user and a password, anything that requests takes as authentication, or a function without arguments that
-        gives a bearer token; it is called for every request, so that an expired token is never sent.
+        returns a bearer token; it is called for every request, so that an expired token is never sent.
     token : str or callable, optional
-        A bearer token, or a function without arguments that gives one.
+        A bearer token, or a function without arguments that returns one.
     headers : mapping, optional
         Sent with every request.
 
@@ -208,6 +213,7 @@ class Credentials:
         self.headers = _Headers(_checked(headers or {}))
 
     def __repr__(self) -> str:
+        """Show nothing of the credentials."""
         return "Credentials(...)"
 
     def _basic(self, auth: Any) -> HTTPBasicAuth:
@@ -219,7 +225,7 @@ class Credentials:
 
     @property
     def given(self) -> bool:
-        """Whether there is a way to log in, other than by headers."""
+        """Whether there are credentials other than headers."""
         return self._fixed is not None or self._provider is not None
 
     @property
@@ -229,25 +235,29 @@ class Credentials:
 
     @property
     def secrets(self) -> list[str]:
-        """What must never be repeated: the password and the values of the headers."""
+        """What messages must never repeat: the password and the values of the headers."""
         return [self._password, *self.headers.values()]
 
     @property
     def constant(self) -> bool:
-        """Whether every request says the same about who we are, whatever it asks for."""
+        """Whether every request carries the same credentials, whatever it asks for."""
         return self._provider is None and (self._fixed is None or type(self._fixed) in (HTTPBasicAuth, _Bearer))
 
     def auth(self) -> Any:
-        """Authentication for one request; asks the token function, whose own errors come through as they are."""
+        """Return the authentication for one request.
+
+        A token function is called; its own errors are raised as they are.
+        """
         if self._provider is not None:
             return _bearer(self._provider())
-        return self._fixed if self._fixed is not None else _Nothing()
+        return self._fixed if self._fixed is not None else _NoAuth()
 
 
 class _Headers(dict[str, str]):
-    """Headers whose representation shows names only, because a header can be a password."""
+    """Headers whose representation shows names only, because a value can be a password."""
 
     def __repr__(self) -> str:
+        """Show the names of the headers."""
         return f"headers({', '.join(self)})"
 
 

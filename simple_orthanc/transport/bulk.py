@@ -1,8 +1,11 @@
-"""Many plain GETs in a row, over connections of their own, each into memory that is used again.
+"""Many plain GETs in a row, over connections of their own, each into memory that is reused.
 
 For files of half a megabyte on a fast network, what requests and urllib3 do for each of them takes as long as the
-transfer. This is for one case only: http without a proxy, credentials that do not change, an answer 200 with a stated
-length. Whatever comes differently is asked for again in the general way, which knows what it means.
+transfer. With a pool of urllib3 2.8 instead, a volume of 200 slices of 512 x 512 takes 1.10 times as long from Orthanc
+1.10.1 and 1.17 times from 1.12.7 (processor time of this side 1.14 and 1.19 times; medians of 20 interleaved rounds).
+
+This is for one case only: http without a proxy, credentials that do not change, a response 200 with a stated length.
+Anything else is asked for again through `Sender.exchange`, which knows what it means.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from collections.abc import Callable, Mapping
 from simple_orthanc.transport.connections import MAX_IDLE
 
 BufferProvider = Callable[[int], memoryview]
-"""Gives memory of so many bytes; the caller's own, which may be the same each time."""
+"""Returns memory of so many bytes: the caller's own, which may be the same each time."""
 
 
-class Bulk:
-    """Kept connections to one server; it may be used from several threads at once.
+class BulkReader:
+    """Kept connections to one server, safe to use from several threads at once.
 
     Parameters
     ----------
@@ -32,31 +35,31 @@ class Bulk:
 
     def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
         self._host, self._port, self._headers = host, port, dict(headers)
-        # Those that are not in use, each with the time since when; the last one used is the first to be used again.
+        # Those that are not in use, each with the time of its last use; the last one used is reused first.
         self._free: deque[tuple[http.client.HTTPConnection, float]] = deque()
-        # A session that is dropped without having been closed leaves nothing open.
+        # A session that is deleted without having been closed leaves nothing open.
         weakref.finalize(self, _close, self._free)
 
     def read(
         self, path: str, allocate: BufferProvider, timeout: tuple[float | None, float | None], part: str | None = None
     ) -> memoryview | None:
-        """GET a path into memory; None where anything is not as expected, and nothing is known then.
+        """GET a path into memory; return None if anything is not as expected, and nothing is known then.
 
         Parameters
         ----------
         path : str
             From the root of the host, encoded.
         allocate : callable
-            Gives the memory, once the length is known.
+            Returns the memory, once the length is known.
         timeout : (float or None, float or None)
             Seconds for connecting, and for each wait for bytes.
         part : str, optional
-            The header Range; a server that does not know it gives the whole.
+            The header Range.
 
         Raises
         ------
         TimeoutError
-            Bytes were waited for too long.
+            If no byte came in time.
         """
         connection = self._connection(timeout[0])
         complete = False
@@ -65,26 +68,26 @@ class Bulk:
                 return None
             connection.sock.settimeout(timeout[1])
             connection.request("GET", path, headers=self._headers if part is None else {**self._headers, "Range": part})
-            answer = connection.getresponse()
-            length = answer.getheader("Content-Length", "")
+            response = connection.getresponse()
+            length = response.getheader("Content-Length", "")
             if (
-                answer.status != (200 if part is None else 206)
+                response.status != (200 if part is None else 206)
                 or not length.isdecimal()
-                or answer.getheader("Content-Encoding")
+                or response.getheader("Content-Encoding")
             ):
                 return None
-            if answer.getheader("Transfer-Encoding"):
-                # It says where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
+            if response.getheader("Transfer-Encoding"):
+                # It decides where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
                 return None
             body = allocate(int(length))
             filled = 0
             while filled < len(body):
-                count = answer.readinto(body[filled:])
+                count = response.readinto(body[filled:])
                 if not count:
                     return None
                 filled += count
-            # Lets the connection know that the answer is over.
-            complete = not answer.read() and not answer.will_close
+            # Tells the connection that the response is over.
+            complete = not response.read() and not response.will_close
             return body
         except TimeoutError:
             raise
@@ -98,10 +101,10 @@ class Bulk:
 
     def _connection(self, timeout: float | None) -> http.client.HTTPConnection:
         try:
-            connection, since = self._free.pop()
+            connection, last_used = self._free.pop()
         except IndexError:
             return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        if time.monotonic() - since > MAX_IDLE:
+        if time.monotonic() - last_used > MAX_IDLE:
             # A closed connection opens itself again.
             connection.close()
         return connection

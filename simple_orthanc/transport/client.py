@@ -1,4 +1,4 @@
-"""`Transport`: sends requests to one server, again where that is safe, and hands over complete answers or errors."""
+"""`Transport`: sends requests to one server, again where that is safe, and returns complete responses or raises."""
 
 from __future__ import annotations
 
@@ -12,22 +12,49 @@ from dataclasses import replace
 from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests import Response, Session
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import Credentials, parse_address, parse_origin, warn_if_readable
+from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
-from simple_orthanc.transport.reading import Answer, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Timeout = float | tuple[float | None, float | None]
 
 _CHUNK = 1 << 16
 _DOWNLOAD_CHUNK = 1 << 20
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keyword arguments that every request takes.
+
+    Attributes
+    ----------
+    params : mapping, optional
+        The query. ``True`` and ``False`` become ``true`` and ``false``; None is left out.
+    data : bytes, str or binary file, optional
+        The body, sent as it is.
+    headers : mapping, optional
+        For this request only.
+    timeout : number or (number, number), optional
+        For this request only, in seconds; as for `Transport`.
+    idempotent : bool, optional
+        Whether sending the request twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
+    """
+
+    params: Mapping[str, Any] | None
+    data: Any
+    headers: Mapping[str, str] | None
+    timeout: Timeout | None
+    idempotent: bool | None
 
 
 class Transport:
@@ -37,10 +64,10 @@ class Transport:
     ----------
     url : str
         The root of the server, such as ``"http://127.0.0.1:8042"`` or ``"https://pacs.example.org/orthanc"``. A user
-        and password inside it are taken out, and used where `auth` and `token` are not given.
+        and password inside it are taken out, and used if `auth` and `token` are not given.
     auth : (str, str), requests authentication or callable, optional
-        User and password, anything that requests takes as authentication, or a function without arguments that gives a
-        bearer token and is asked for every request.
+        User and password, anything that requests takes as authentication, or a function without arguments that returns
+        a bearer token and is called for every request.
     token : str or callable, optional
         A bearer token, or such a function.
     headers : mapping, optional
@@ -54,7 +81,7 @@ class Transport:
     http : requests.Session, optional
         Used as it is, with its own authentication, proxies, adapters, certificates and cookies. It is not closed.
     pool_size : int, default 16
-        Connections that are kept for use again.
+        How many connections are kept for reuse.
 
     Attributes
     ----------
@@ -69,13 +96,13 @@ class Transport:
     Warns
     -----
     UserWarning
-        Once per host, where credentials would travel over the network unencrypted.
+        Once per host, if credentials would travel over the network unencrypted.
 
     Notes
     -----
-    GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, where the connection
-    breaks or the server answers 429, 502, 503 or 504. Anything else is sent again only where no connection came about.
-    What timed out is not sent again, since the server may still be working on it.
+    GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, if the connection
+    breaks or the server answers 429, 502, 503 or 504. Anything else is sent again only if no connection was made. A
+    request that timed out is not sent again, since the server may still be working on it.
 
     The environment is trusted for proxies and ``REQUESTS_CA_BUNDLE``; this machine is never reached through a proxy.
     ``~/.netrc`` is never read: credentials are those given. Cookies are not kept. Redirects are followed for GET and
@@ -109,23 +136,26 @@ class Transport:
         if address.user is not None and auth is None and token is None:
             auth = (address.user, address.password or "")
         credentials = Credentials(auth, token, headers)
-        checked = verify if isinstance(verify, bool) else _existing(verify, "verify")
+        authorities = verify if isinstance(verify, bool) else _existing(verify, "verify")
         self.url = address.url
         self._timeout: tuple[float | None, float | None] = (5, 300)
         self._timeout = self._times(timeout)
         self._sender = Sender(
-            address._replace(user=None, password=None), credentials, checked, _certificate(cert), http, pool_size
+            address._replace(user=None, password=None), credentials, authorities, _certificate(cert), http, pool_size
         )
         if credentials.secret or (http is not None and http.auth):
             warn_if_readable(self.url, address.host)
 
     def __repr__(self) -> str:
+        """Show the address, never a password."""
         return f"Transport({self.url!r})"
 
     def __enter__(self) -> Transport:
+        """Return the connection itself, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the connections."""
         self.close()
 
     @property
@@ -134,57 +164,40 @@ class Transport:
         return self._sender.sent
 
     def close(self) -> None:
-        """Close the connections; a later request opens new ones. A session given as `http` is left alone."""
+        """Close the connections; a later request opens new ones. A session given as `http` stays open."""
         self._sender.close()
 
-    def json(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
-    ) -> Any:
+    def json(self, method: str, path: str, *, body: Any = None, **options: Unpack[RequestOptions]) -> Any:
         """Send a request, and parse the JSON that comes back.
 
         Parameters
         ----------
         method, path : str
             As in ``"POST", "/tools/find"``. The path is below `url`, or a whole URL on the same server, as servers
-            give them for what belongs to an answer; what it holds of identifiers must be percent-encoded by the caller.
-        params : mapping, optional
-            The query. ``True`` and ``False`` become ``true`` and ``false``; what is None is left out.
+            return them for parts of a response. The caller percent-encodes the identifiers in it.
         body : object, optional
-            Sent as JSON.
-        data : bytes, str or binary file, optional
-            Sent as it is, instead of `body`.
-        headers, timeout : optional
-            For this request only.
-        idempotent : bool, optional
-            Whether sending it twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
+            Sent as JSON, instead of `data`.
+        **options
+            ``params``, ``data``, ``headers``, ``timeout`` and ``idempotent``: see `RequestOptions`.
 
         Returns
         -------
         object
-            What the JSON says; None where another request than GET was answered with nothing.
+            The parsed JSON; None if another request than GET was answered with an empty body.
 
         Raises
         ------
         TransportError
-            If no complete answer came, or one that is not JSON.
+            If no complete response came, or one that is not JSON.
         ServerError
             If the server refused.
         """
         # Packing costs a server more than the loopback interface saves; Orthanc before 1.12.2 packs whatever it may.
         extra = {"Accept": "application/json", "Accept-Encoding": "identity" if self._sender.is_local else "gzip"}
         if body is not None:
-            data = json.dumps(body).encode()
+            options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
-        request = self._request(method, path, params, data, {**extra, **(headers or {})}, timeout, idempotent)
+        request = self._request(method, path, extra, **options)
         return self._sender.exchange(request, partial(self._parse, request))
 
     def _parse(self, request: Request, response: Response) -> Any:
@@ -194,7 +207,7 @@ class Transport:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            # Raised below, so that the foreign error, which repeats the answer, does not become its context.
+            # Raised below, so that the foreign error, which repeats the response, does not become its context.
             content_type = response.headers.get("Content-Type", "")
         context, hidden = self._sender.context(request), self._sender.secrets(response)
         raise not_json(context, response.status_code, content_type, content, hidden)
@@ -204,71 +217,56 @@ class Transport:
         method: str,
         path: str,
         *,
-        params: Mapping[str, Any] | None = None,
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
-        answers: Sequence[int] = (),
-        most: int | None = None,
-    ) -> Answer:
-        """Send a request, and give back status, headers and body, uncompressed on its way.
+        accepted_statuses: Sequence[int] = (),
+        max_bytes: int | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> HttpResponse:
+        """Send a request, and return status, headers and body, which is not compressed on its way.
 
         Parameters
         ----------
-        answers : sequence of int, optional
-            Statuses from 400 on that are answers to read, not refusals.
-        most : int, optional
-            Bytes of the body, decompressed, beyond which it is not read on: `TransportError`. The other parameters
-            are those of `json`.
+        method, path, **options
+            As for `json`.
+        accepted_statuses : sequence of int, optional
+            Statuses from 400 on that are not refusals but responses to read.
+        max_bytes : int, optional
+            The largest body, decompressed, that is read; a larger one is a `TransportError`.
         """
-        extra = {"Accept-Encoding": "identity", **(headers or {})}
-        request = self._request(method, path, params, data, extra, timeout, idempotent)
-        request = replace(request, answers=tuple(answers))
-        return self._sender.exchange(request, partial(self._answer, request, most))
+        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
+        request = replace(request, accepted_statuses=tuple(accepted_statuses))
+        return self._sender.exchange(request, partial(self._whole, request, max_bytes))
 
-    def _answer(self, request: Request, most: int | None, response: Response) -> Answer:
-        content = read_all(response) if most is None else read_at_most(response, most)
+    def _whole(self, request: Request, max_bytes: int | None, response: Response) -> HttpResponse:
+        content = read_all(response) if max_bytes is None else read_at_most(response, max_bytes)
         if content is None:
             raise TransportError(
-                f"{self.url} answered {request.method} {request.shown} with more than {most} bytes, which were not "
-                "read on. Ask for less at once; if that is not much, something else than the archive answers there."
+                f"{self.url} answered {request.method} {request.shown} with more than {max_bytes} bytes, and the "
+                "rest was not read. Ask for less at once; if that is not much, what answers is not the archive."
             )
-        return Answer(response.status_code, response.headers, content)
+        return HttpResponse(response.status_code, response.headers, content)
 
-    def content(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
-    ) -> bytes:
-        """Send a request, and give back the whole body. Parameters and errors as for `json`.
+    def content(self, method: str, path: str, **options: Unpack[RequestOptions]) -> bytes:
+        """Send a request, and return the whole body. Parameters and errors as for `json`.
 
         Examples
         --------
         >>> transport.content("GET", "/instances/0d1c.../file")[128:132]  # doctest: +SKIP
         b'DICM'
         """
-        return self.request(
-            method, path, params=params, data=data, headers=headers, timeout=timeout, idempotent=idempotent
-        ).content
+        return self.request(method, path, **options).content
 
     def read_into(self, path: str, allocate: BufferProvider, part: tuple[int, int] | None = None) -> memoryview:
-        """GET a body into memory that is used again: for many files in a row of which none is kept.
+        """GET a body into memory that is reused: for many files in a row of which none is kept.
 
         Parameters
         ----------
         path : str
-            As for `json`, whose errors these are too.
+            As for `json`, which also lists the errors.
         allocate : callable
-            Gives memory of so many bytes.
+            Returns memory of so many bytes.
         part : (int, int), optional
-            Only the bytes from one place up to, not including, another. A server that cannot do that gives all.
+            Read only the bytes from the first position up to, not including, the second. A server that cannot do that
+            sends all.
 
         Returns
         -------
@@ -278,42 +276,34 @@ class Transport:
         headers = {"Accept-Encoding": "identity"}
         if part is not None:
             headers["Range"] = f"bytes={part[0]}-{part[1] - 1}"
-        request = self._request("GET", path, None, None, headers, None, True)
-        return self._sender.fetch(request, allocate)
+        return self._sender.fetch(self._request("GET", path, headers, idempotent=True), allocate)
 
     def json_in_a_row(self, path: str, allocate: BufferProvider) -> Any:
-        """GET JSON, for many short answers in a row; parameters as for `read_into`, errors as for `json`."""
-        # Over a network an answer comes sooner packed, which is for the general way.
+        """GET JSON, for many short responses in a row; parameters as for `read_into`, errors as for `json`."""
+        # Over a network a response comes sooner packed, which `json` does.
         if self._sender.is_local:
             try:
                 return json.loads(bytes(self.read_into(path, allocate)))
             except (ValueError, RecursionError):
-                # Asked for again, in the way that says what is wrong with it.
+                # Asked for again below, where the error says what is wrong with it.
                 pass
         return self.json("GET", path)
 
     @contextmanager
     def stream(
-        self,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        method: str = "GET",
-        data: Any = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
-        chunk_size: int = _CHUNK,
+        self, path: str, *, method: str = "GET", chunk_size: int = _CHUNK, **options: Unpack[RequestOptions]
     ) -> Iterator[Stream]:
         """Read a body while it arrives, and as much of it as is wanted.
 
         Leaving the block before the end closes the connection, so that the rest is not transferred. The request is sent
-        again as for `json`, but not once chunks were handed over: then iterating raises `TransportError`.
+        again as for `json`, but not once chunks were yielded: then iterating raises `TransportError`.
 
         Parameters
         ----------
+        path, method, **options
+            As for `json`.
         chunk_size : int, default 65536
-            The largest chunk in bytes. The other parameters are those of `json`.
+            The largest chunk in bytes.
 
         Yields
         ------
@@ -325,37 +315,26 @@ class Transport:
         >>> with transport.stream("/instances/0d1c.../file") as body:  # doctest: +SKIP
         ...     beginning = next(body)
         """
-        extra = {"Accept-Encoding": "identity", **(headers or {})}
-        request = self._request(method, path, params, data, extra, timeout, idempotent)
+        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
         fail = partial(self._sender.failed, request)
-        stream, response = self._sender.exchange(request, lambda got: (Stream(got, chunk_size, fail), got))
+        stream, response = self._sender.exchange(request, lambda opened: (Stream(opened, chunk_size, fail), opened))
         try:
             yield stream
         finally:
             response.close()
 
     def download(
-        self,
-        path: str,
-        target: str | os.PathLike[str],
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        method: str = "GET",
-        data: Any = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
+        self, path: str, target: str | os.PathLike[str], *, method: str = "GET", **options: Unpack[RequestOptions]
     ) -> None:
         """Write a body to a file, which appears under its name only when it is complete.
 
         It grows under a temporary name in the same folder, which is removed whatever happens. An existing file is
-        replaced at the end, or left as it is on failure. Parameters and errors as for `json`; errors of the disk come
-        through as the ``OSError`` they are.
+        replaced at the end, or left as it is on failure. Parameters and errors as for `json`; errors of the disk are
+        raised as the ``OSError`` they are.
         """
         target = Path(target)
         part = target.with_name(f".{secrets.token_hex(8)}.part")
-        extra = {"Accept-Encoding": "identity", **(headers or {})}
-        request = self._request(method, path, params, data, extra, timeout, idempotent)
+        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
         try:
             self._sender.exchange(request, partial(_save, part))
             os.replace(part, target)
@@ -366,14 +345,16 @@ class Transport:
         self,
         method: str,
         path: str,
-        params: Mapping[str, Any] | None,
-        data: Any,
-        headers: Mapping[str, str],
-        timeout: Timeout | None,
-        idempotent: bool | None,
+        own_headers: Mapping[str, str],
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        idempotent: bool | None = None,
     ) -> Request:
         if not isinstance(path, str):
-            raise TransportError(f"The path {path!r} is no text; give that of a resource, as in '/system'.")
+            raise TransportError(f"The path {path!r} is not a string; give that of a resource, as in '/system'.")
         if isinstance(data, (bytearray, memoryview)):
             data = bytes(data)
         elif isinstance(data, str):
@@ -386,7 +367,8 @@ class Transport:
             params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
         times = self._timeout if timeout is None else self._times(timeout)
         path = _checked_url(path, self.url) if path.startswith(("http://", "https://")) else _checked_path(path)
-        return Request(method, path, params, data, headers, times, idempotent and replayable, start)
+        sent_headers = {**own_headers, **(headers or {})}
+        return Request(method, path, params, data, sent_headers, times, idempotent and replayable, start)
 
     def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
         times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
@@ -415,10 +397,10 @@ def _checked_path(path: str) -> str:
 
 
 def _checked_url(given: str, root: str) -> str:
-    """Refuse a whole URL that leads to another server than `root`, and give it as it is to be asked for.
+    """Return a whole URL as it is to be asked for, and refuse one that leads to another server than `root`.
 
-    The way to this server is that of `root`: behind a proxy that ends TLS a server may take itself for one of plain
-    HTTP.
+    This server is reached by the origin of `root`: behind a proxy that ends TLS, a server may believe that it speaks
+    plain HTTP.
     """
     there, here = parse_origin(given), parse_origin(root)
     upgraded = there is not None and here is not None and there[1] == here[1] and (there[2], here[2]) == (80, 443)
@@ -426,8 +408,8 @@ def _checked_url(given: str, root: str) -> str:
         where = "an address that cannot be read" if there is None else f"{there[0]}://{there[1]}:{there[2]}"
         raise TransportError(
             f"The URL given leads to {where}, not to {root}; nothing was sent, since credentials go to one server "
-            "only. Read it with a connection to that server, or have the server give its URLs by the name it is "
-            "reached by."
+            "only. Read it with a connection to that server, or configure the server to write its URLs with the name "
+            "by which it is reached."
         )
     parts, origin = urlsplit(given), urlsplit(root)
     _checked_path(parts.path)
@@ -436,12 +418,12 @@ def _checked_url(given: str, root: str) -> str:
 
 def _existing(path: Any, parameter: str) -> str:
     try:
-        text = os.fspath(path)
+        name = os.fspath(path)
     except TypeError:
         raise TransportError(f"{parameter} is of type {type(path).__name__}; give the path of a file.") from None
-    if not os.path.exists(text):
-        raise TransportError(f"The file {text!r} given as {parameter} does not exist.")
-    return str(text)
+    if not os.path.exists(name):
+        raise TransportError(f"The file {name!r} given as {parameter} does not exist.")
+    return str(name)
 
 
 def _certificate(cert: Any) -> Any:

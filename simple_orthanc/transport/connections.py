@@ -1,8 +1,8 @@
 """Connections that are kept, and when they are not.
 
-Orthanc closes a connection that was idle for one second. A request that is sent into that moment is lost, and whether
-it was carried out cannot be known. So a connection that was idle for longer than `MAX_IDLE` is closed here and opened
-anew.
+Orthanc closes a connection that was idle for one second. A request that is sent at that moment is lost, and whether it
+was carried out cannot be known. So a connection that was idle for longer than `MAX_IDLE` is closed here and opened
+again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 MAX_IDLE = 0.8
-"""Seconds that a connection may have been idle and still be used."""
+"""Seconds after which an idle connection is not used any more."""
 
 _SEND_BLOCK = 1 << 20
 
@@ -31,7 +31,7 @@ _send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=Non
 class _SteadySend:
     """Sends a large body in blocks, each under the read timeout.
 
-    Otherwise the connect timeout would govern the sending, and for the whole body at once, so that an upload of some
+    Otherwise the connect timeout would apply to sending, and to the whole body at once, so that an upload of some
     seconds would fail on a healthy connection.
     """
 
@@ -58,7 +58,7 @@ class _SecureConnection(_SteadySend, HTTPSConnection):
 
 
 class _FreshQueue(queue.LifoQueue[Any]):
-    """The connections of a pool that are not in use, each with the time since when."""
+    """The connections of a pool that are not in use, each with the time of its last use."""
 
     def _put(self, item: Any) -> None:
         super()._put((item, time.monotonic()))
@@ -88,32 +88,32 @@ class FreshAdapter(HTTPAdapter):
     """The adapter of requests, with pools that drop connections which the server may be about to close."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pool manager, with our pools."""
+        """Make the pool manager, with the pools of this module."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Make or find the manager of a proxy; a SOCKS proxy keeps its own kind of pool, which it cannot do without."""
+        """Make or find the manager of a proxy; a SOCKS proxy keeps its own kind of pool, which it needs."""
         manager = super().proxy_manager_for(*args, **kwargs)
         if not str(args[0]).lower().startswith("socks"):
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Send one request; the read timeout also governs each block that is sent."""
-        mark = _send_timeout.set(timeout[1] if isinstance(timeout, tuple) else timeout)
+        """Send one request; the read timeout also applies to each block that is sent."""
+        token = _send_timeout.set(timeout[1] if isinstance(timeout, tuple) else timeout)
         try:
             return super().send(request, stream, timeout, *args, **kwargs)
         finally:
-            _send_timeout.reset(mark)
+            _send_timeout.reset(token)
 
 
 def new_session(pool_size: int, url: str, *, direct: bool) -> requests.Session:
     """Make a session for one server that keeps up to `pool_size` connections and no cookies.
 
-    The environment is asked for proxies and for ``REQUESTS_CA_BUNDLE`` here, once: requests would ask it for every
-    request, which costs as much as sending a small one. A server that is reached `direct` has no proxy. ``~/.netrc`` is
-    not read, because `Credentials` always brings an authentication of its own.
+    The environment is read for proxies and ``REQUESTS_CA_BUNDLE`` here, once: requests would read it for every request,
+    which takes as long as sending a small one. A server that is reached `direct` has no proxy. ``~/.netrc`` is not
+    read, because `Credentials` always brings an authentication of its own.
     """
     session = requests.Session()
     session.trust_env = False

@@ -1,9 +1,9 @@
-"""Every error of the libraries below, mapped once to ours.
+"""The map from errors of the libraries below to those of `simple_orthanc.errors`.
 
-The way of an error: inside `network` a foreign error becomes a `NetworkError`, which knows its kind and whether the
-request may be sent again, and holds no text that could contain a secret. Where no attempt is left, `public_error` makes
-of it the error that the user sees. It is raised outside of any ``except`` block, so that no foreign error, whose text
-may hold a password, hangs on to it as its context.
+Inside `network` a foreign error becomes a `NetworkError`, which has its cause, whether the request may be sent again,
+and no message that could contain a secret. When no attempt is left, `public_error` makes the error that the user sees.
+It is raised outside of any ``except`` block, so that no foreign error, whose message may hold a password, becomes its
+context.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simple_orthanc.errors import (
 )
 
 
-class Kind(Enum):
+class Cause(Enum):
     """What went wrong, as far as it matters for what to do next."""
 
     REFUSED = "nothing listens there"
@@ -48,17 +48,27 @@ class Kind(Enum):
 
 
 class NetworkError(Exception):
-    """A foreign error, reduced to what may be told. It never leaves the transport."""
+    """A foreign error, reduced to what may be shown. It never leaves the transport.
 
-    def __init__(self, kind: Kind, reason: str, dropped: bool = False) -> None:
-        super().__init__(kind, reason)
-        self.kind = kind
+    Attributes
+    ----------
+    cause : Cause
+        What went wrong.
+    reason : str
+        The reason in words of the operating system or of OpenSSL, "" if there are none.
+    dropped : bool
+        Whether the connection broke, so that the request may be sent again if that does no harm.
+    """
+
+    def __init__(self, cause: Cause, reason: str, dropped: bool = False) -> None:
+        super().__init__(cause, reason)
+        self.cause = cause
         self.reason = reason
-        self.dropped = dropped or kind is Kind.DROPPED
+        self.dropped = dropped or cause is Cause.DROPPED
 
 
-class Context(NamedTuple):
-    """What was asked, for the message: never the query, which may hold names of patients."""
+class RequestContext(NamedTuple):
+    """What was asked, for messages: never the query, which may hold names of patients."""
 
     url: str
     method: str
@@ -67,91 +77,91 @@ class Context(NamedTuple):
     credentials: bool
 
 
-# Foreign classes by name. A wrapper says nothing by itself: what it wraps decides, and its kind only where that is
-# unknown. Subclasses not named here follow their nearest base.
-_WRAPPERS: dict[type[BaseException], Kind] = {
-    rq.RequestException: Kind.GARBLED,
-    rq.ConnectionError: Kind.DROPPED,
-    rq.ChunkedEncodingError: Kind.DROPPED,
-    rq.RetryError: Kind.DROPPED,
-    rq.Timeout: Kind.READ_TIMEOUT,
-    rq.SSLError: Kind.TLS,
-    u3.HTTPError: Kind.GARBLED,
-    u3.PoolError: Kind.DROPPED,
-    u3.RequestError: Kind.DROPPED,
-    u3.MaxRetryError: Kind.DROPPED,
-    u3.ProtocolError: Kind.DROPPED,
-    u3.SSLError: Kind.TLS,
-    OSError: Kind.DROPPED,
+# Foreign classes by name. The cause of a wrapper is that of the error it wraps, and the one given here only if that is
+# unknown. Subclasses that are not listed follow their nearest base.
+_WRAPPERS: dict[type[BaseException], Cause] = {
+    rq.RequestException: Cause.GARBLED,
+    rq.ConnectionError: Cause.DROPPED,
+    rq.ChunkedEncodingError: Cause.DROPPED,
+    rq.RetryError: Cause.DROPPED,
+    rq.Timeout: Cause.READ_TIMEOUT,
+    rq.SSLError: Cause.TLS,
+    u3.HTTPError: Cause.GARBLED,
+    u3.PoolError: Cause.DROPPED,
+    u3.RequestError: Cause.DROPPED,
+    u3.MaxRetryError: Cause.DROPPED,
+    u3.ProtocolError: Cause.DROPPED,
+    u3.SSLError: Cause.TLS,
+    OSError: Cause.DROPPED,
 }
 
-_KINDS: dict[type[BaseException], Kind] = {
-    rq.ProxyError: Kind.PROXY,
-    rq.InvalidProxyURL: Kind.PROXY,
-    rq.ConnectTimeout: Kind.CONNECT_TIMEOUT,
-    rq.ReadTimeout: Kind.READ_TIMEOUT,
-    rq.URLRequired: Kind.REQUEST,
-    rq.MissingSchema: Kind.REQUEST,
-    rq.InvalidSchema: Kind.REQUEST,
-    rq.InvalidURL: Kind.REQUEST,
-    rq.InvalidHeader: Kind.REQUEST,
-    rq.UnrewindableBodyError: Kind.REQUEST,
-    rq.StreamConsumedError: Kind.REQUEST,
-    rq.HTTPError: Kind.GARBLED,
-    rq.TooManyRedirects: Kind.GARBLED,
-    rq.InvalidJSONError: Kind.GARBLED,
-    rq.JSONDecodeError: Kind.GARBLED,
-    rq.ContentDecodingError: Kind.GARBLED,
-    u3.ProxyError: Kind.PROXY,
-    u3.ProxySchemeUnknown: Kind.PROXY,
-    u3.ProxySchemeUnsupported: Kind.PROXY,
-    u3.NewConnectionError: Kind.UNREACHABLE,
-    u3.NameResolutionError: Kind.UNREACHABLE,
-    u3.ConnectTimeoutError: Kind.CONNECT_TIMEOUT,
-    u3.ReadTimeoutError: Kind.READ_TIMEOUT,
-    u3.TimeoutError: Kind.READ_TIMEOUT,
-    u3.TimeoutStateError: Kind.REQUEST,
-    u3.IncompleteRead: Kind.DROPPED,
-    u3.InvalidChunkLength: Kind.DROPPED,
-    u3.EmptyPoolError: Kind.REQUEST,
-    u3.FullPoolError: Kind.REQUEST,
-    u3.ClosedPoolError: Kind.REQUEST,
-    u3.LocationValueError: Kind.REQUEST,
-    u3.LocationParseError: Kind.REQUEST,
-    u3.URLSchemeUnknown: Kind.REQUEST,
-    u3.HostChangedError: Kind.REQUEST,
-    u3.UnrewindableBodyError: Kind.REQUEST,
-    u3.DecodeError: Kind.GARBLED,
-    u3.ResponseError: Kind.GARBLED,
-    u3.ResponseNotChunked: Kind.GARBLED,
-    u3.BodyNotHttplibCompatible: Kind.GARBLED,
-    u3.InvalidHeader: Kind.GARBLED,
-    u3.HeaderParsingError: Kind.GARBLED,
-    http.client.HTTPException: Kind.GARBLED,
-    http.client.InvalidURL: Kind.REQUEST,
-    http.client.IncompleteRead: Kind.DROPPED,
-    http.client.RemoteDisconnected: Kind.DROPPED,
-    ssl.SSLError: Kind.TLS,
-    socket.gaierror: Kind.UNREACHABLE,
-    ConnectionRefusedError: Kind.REFUSED,
-    ConnectionError: Kind.DROPPED,
-    TimeoutError: Kind.READ_TIMEOUT,
-    zlib.error: Kind.GARBLED,
-    EOFError: Kind.DROPPED,
-    gzip.BadGzipFile: Kind.GARBLED,
-    # What http.client raises for a header that cannot be sent; its text repeats the value.
-    ValueError: Kind.REQUEST,
+_CAUSES: dict[type[BaseException], Cause] = {
+    rq.ProxyError: Cause.PROXY,
+    rq.InvalidProxyURL: Cause.PROXY,
+    rq.ConnectTimeout: Cause.CONNECT_TIMEOUT,
+    rq.ReadTimeout: Cause.READ_TIMEOUT,
+    rq.URLRequired: Cause.REQUEST,
+    rq.MissingSchema: Cause.REQUEST,
+    rq.InvalidSchema: Cause.REQUEST,
+    rq.InvalidURL: Cause.REQUEST,
+    rq.InvalidHeader: Cause.REQUEST,
+    rq.UnrewindableBodyError: Cause.REQUEST,
+    rq.StreamConsumedError: Cause.REQUEST,
+    rq.HTTPError: Cause.GARBLED,
+    rq.TooManyRedirects: Cause.GARBLED,
+    rq.InvalidJSONError: Cause.GARBLED,
+    rq.JSONDecodeError: Cause.GARBLED,
+    rq.ContentDecodingError: Cause.GARBLED,
+    u3.ProxyError: Cause.PROXY,
+    u3.ProxySchemeUnknown: Cause.PROXY,
+    u3.ProxySchemeUnsupported: Cause.PROXY,
+    u3.NewConnectionError: Cause.UNREACHABLE,
+    u3.NameResolutionError: Cause.UNREACHABLE,
+    u3.ConnectTimeoutError: Cause.CONNECT_TIMEOUT,
+    u3.ReadTimeoutError: Cause.READ_TIMEOUT,
+    u3.TimeoutError: Cause.READ_TIMEOUT,
+    u3.TimeoutStateError: Cause.REQUEST,
+    u3.IncompleteRead: Cause.DROPPED,
+    u3.InvalidChunkLength: Cause.DROPPED,
+    u3.EmptyPoolError: Cause.REQUEST,
+    u3.FullPoolError: Cause.REQUEST,
+    u3.ClosedPoolError: Cause.REQUEST,
+    u3.LocationValueError: Cause.REQUEST,
+    u3.LocationParseError: Cause.REQUEST,
+    u3.URLSchemeUnknown: Cause.REQUEST,
+    u3.HostChangedError: Cause.REQUEST,
+    u3.UnrewindableBodyError: Cause.REQUEST,
+    u3.DecodeError: Cause.GARBLED,
+    u3.ResponseError: Cause.GARBLED,
+    u3.ResponseNotChunked: Cause.GARBLED,
+    u3.BodyNotHttplibCompatible: Cause.GARBLED,
+    u3.InvalidHeader: Cause.GARBLED,
+    u3.HeaderParsingError: Cause.GARBLED,
+    http.client.HTTPException: Cause.GARBLED,
+    http.client.InvalidURL: Cause.REQUEST,
+    http.client.IncompleteRead: Cause.DROPPED,
+    http.client.RemoteDisconnected: Cause.DROPPED,
+    ssl.SSLError: Cause.TLS,
+    socket.gaierror: Cause.UNREACHABLE,
+    ConnectionRefusedError: Cause.REFUSED,
+    ConnectionError: Cause.DROPPED,
+    TimeoutError: Cause.READ_TIMEOUT,
+    zlib.error: Cause.GARBLED,
+    EOFError: Cause.DROPPED,
+    gzip.BadGzipFile: Cause.GARBLED,
+    # http.client raises it for a header that cannot be sent; its message repeats the value.
+    ValueError: Cause.REQUEST,
 }
 
-_FOREIGN = tuple({*_WRAPPERS, *_KINDS})
+_FOREIGN = tuple({*_WRAPPERS, *_CAUSES})
 
-# How a connection ends under TLS where the other side just went away.
+# How a connection ends under TLS if the other side just closes it.
 _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @contextmanager
 def network() -> Iterator[None]:
-    """Turn every foreign error inside into a `NetworkError`. Only calls that reach the network belong inside."""
+    """Raise every foreign error inside as a `NetworkError`. Only calls that reach the network belong inside."""
     try:
         yield
     except _FOREIGN as error:
@@ -162,21 +172,21 @@ def network() -> Iterator[None]:
 
 
 def classify(error: BaseException) -> NetworkError:
-    """Find out what a foreign error means: the outermost error that says something definite, else the outermost."""
+    """Classify a foreign error by the outermost error of its chain that is definite, else by the outermost."""
     chain = list(_chain(error))
     dropped = any(isinstance(link, _TLS_ENDS) for link in chain)
     for link in chain:
         nearest = next(base for base in type(link).__mro__ if base in _FOREIGN or base is BaseException)
         if nearest is OSError and type(link) is OSError and link.errno is None:
-            # Raised in Python, not by the operating system: requests reports an unusable certificate file so.
-            return NetworkError(Kind.REQUEST, "a file that was given for TLS is not usable")
-        if nearest in _KINDS:
-            kind = _KINDS[nearest]
-            if kind is Kind.UNREACHABLE and any(isinstance(inner, ConnectionRefusedError) for inner in chain):
-                kind = Kind.REFUSED
-            return NetworkError(kind, _reason(chain), dropped)
-    kind = next((_WRAPPERS[base] for base in type(error).__mro__ if base in _WRAPPERS), Kind.GARBLED)
-    return NetworkError(kind, _reason(chain), dropped)
+            # Raised in Python, not by the operating system: requests reports an unusable certificate file like this.
+            return NetworkError(Cause.REQUEST, "a file that was given for TLS is not usable")
+        if nearest in _CAUSES:
+            cause = _CAUSES[nearest]
+            if cause is Cause.UNREACHABLE and any(isinstance(inner, ConnectionRefusedError) for inner in chain):
+                cause = Cause.REFUSED
+            return NetworkError(cause, _reason(chain), dropped)
+    cause = next((_WRAPPERS[base] for base in type(error).__mro__ if base in _WRAPPERS), Cause.GARBLED)
+    return NetworkError(cause, _reason(chain), dropped)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -193,12 +203,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(chain: Iterable[BaseException]) -> str:
-    """Say why in words of the operating system or of OpenSSL, which repeat nothing of the request."""
+    """Find the reason in words of the operating system or of OpenSSL, which repeat nothing of the request."""
     for link in chain:
         if isinstance(link, ssl.SSLError):
-            # OpenSSL sets these attributes; an error that Python itself makes has neither.
-            said = getattr(link, "verify_message", None) or getattr(link, "reason", None)
-            return str(said or "the other side closed the connection").replace("_", " ")
+            # OpenSSL sets these attributes; an error that Python itself raises has neither.
+            message = getattr(link, "verify_message", None) or getattr(link, "reason", None)
+            return str(message or "the other side closed the connection").replace("_", " ")
         if isinstance(link, OSError) and isinstance(link.errno, int) and link.errno in errno.errorcode:
             return str(link.strerror)
         if isinstance(link, socket.gaierror):
@@ -206,57 +216,73 @@ def _reason(chain: Iterable[BaseException]) -> str:
     return ""
 
 
-def public_error(failure: NetworkError, context: Context, retried: bool, uncertain: bool) -> TransportError:
-    """Make the error that the user sees.
+def public_error(failure: NetworkError, context: RequestContext, retried: bool, uncertain: bool) -> TransportError:
+    """Make the error that the user sees of a failure.
 
     Parameters
     ----------
     failure : NetworkError
         What happened last.
-    context : Context
+    context : RequestContext
         What was asked.
     retried : bool
         Whether there was more than one attempt.
     uncertain : bool
-        Whether the request may have changed something on the server although no answer came.
+        Whether the request may have changed something on the server although no response came.
     """
     reason = f" ({failure.reason})" if failure.reason else ""
     asked = f"{context.method} {context.path}"
     timeout = "the time allowed" if context.read_timeout is None else f"{context.read_timeout:g} s"
-    texts = {
-        Kind.REFUSED: f"No server answers at {context.url}{reason}; asked for {asked}. Check host and port, and that "
+    messages = {
+        Cause.REFUSED: f"No server answers at {context.url}{reason}; asked for {asked}. Check host and port, and that "
         "Orthanc runs; LocalOrthanc starts a server of your own.",
-        Kind.UNREACHABLE: f"{context.url} cannot be reached{reason}; asked for {asked}. Check the host name and the "
+        Cause.UNREACHABLE: f"{context.url} cannot be reached{reason}; asked for {asked}. Check the host name and the "
         "network; LocalOrthanc starts a server of your own.",
-        Kind.CONNECT_TIMEOUT: f"{context.url} did not accept a connection in time; asked for {asked}. Check host, port "
-        "and firewall, or allow longer with timeout=(connect, read).",
-        Kind.READ_TIMEOUT: f"{context.url} sent nothing for {timeout}; asked for {asked}. Ask for less at once, or "
+        Cause.CONNECT_TIMEOUT: f"{context.url} did not accept a connection in time; asked for {asked}. Check host, "
+        "port and firewall, or allow longer with timeout=(connect, read).",
+        Cause.READ_TIMEOUT: f"{context.url} sent nothing for {timeout}; asked for {asked}. Ask for less at once, or "
         "allow longer with timeout=(connect, read).",
-        Kind.TLS: f"No encrypted connection to {context.url}{reason}; asked for {asked}. If the server's certificate "
+        Cause.TLS: f"No encrypted connection to {context.url}{reason}; asked for {asked}. If the server's certificate "
         'was issued by an authority of your own, give verify="/path/to/ca.pem"; if it asks for a client certificate, '
         'give cert=("client.pem", "client.key"); if it speaks plain HTTP, write http://.',
-        Kind.PROXY: f"The proxy on the way to {context.url} failed{reason}; asked for {asked}. Check the environment "
+        Cause.PROXY: f"The proxy on the way to {context.url} failed{reason}; asked for {asked}. Check the environment "
         "variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
-        Kind.DROPPED: f"The connection to {context.url} broke before the answer to {asked} was complete{reason}. Check "
-        "that the server still runs, and look into its log.",
-        Kind.GARBLED: f"What {context.url} answered to {asked} cannot be read{reason}. Check that Orthanc is what "
-        "listens there, and no proxy alters its answers.",
-        Kind.REQUEST: f"{asked} cannot be sent to {context.url}{reason}. Check the address, the headers and the files "
+        Cause.DROPPED: f"The connection to {context.url} broke before the answer to {asked} was complete{reason}. "
+        "Check that the server still runs, and look at its log.",
+        Cause.GARBLED: f"What {context.url} answered to {asked} cannot be read{reason}. Check that Orthanc is what "
+        "listens there, and that no proxy changes its answers.",
+        Cause.REQUEST: f"{asked} cannot be sent to {context.url}{reason}. Check the address, the headers and the files "
         "given as verify and cert.",
     }
-    text = texts[failure.kind]
+    message = messages[failure.cause]
     if retried:
-        text += " It was tried more than once."
+        message += " It was tried more than once."
     if uncertain:
-        text += " The request may have been carried out nevertheless: look before repeating it."
-    timed_out = failure.kind in (Kind.CONNECT_TIMEOUT, Kind.READ_TIMEOUT)
-    return RequestTimeout(text) if timed_out else TransportError(text)
+        message += " The request may have been carried out nevertheless: check before repeating it."
+    timed_out = failure.cause in (Cause.CONNECT_TIMEOUT, Cause.READ_TIMEOUT)
+    return RequestTimeout(message) if timed_out else TransportError(message)
 
 
 def server_error(
-    context: Context, status: int, content_type: str, body: bytes, secrets: Iterable[str], note: str = ""
+    context: RequestContext, status: int, content_type: str, body: bytes, secrets: Iterable[str], note: str = ""
 ) -> ServerError:
-    """Make the error for a status of 400 or more, with Orthanc's own ``Message`` and ``Details``."""
+    """Make the error for a status of 400 or more, with Orthanc's own ``Message`` and ``Details``.
+
+    Parameters
+    ----------
+    context : RequestContext
+        What was asked.
+    status : int
+        The HTTP status.
+    content_type : str
+        Media type of the body, "" if the server named none.
+    body : bytes
+        The beginning of the body.
+    secrets : iterable of str
+        What must not be repeated.
+    note : str
+        A sentence to add.
+    """
     details = _details(content_type, body, list(secrets))
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
     kinds: dict[int, type[ServerError]] = {401: AuthenticationError, 403: AuthenticationError, 404: NotFoundError}
@@ -266,26 +292,26 @@ def server_error(
         else "Give username and password, or a token.",
         403: "This user is not allowed to do this; the server's administrator can change that.",
         404: "There is no such resource or route on this server; it may have been deleted, or need a plugin.",
-        407: "The proxy on the way wants a password.",
+        407: "The proxy on the way requires a password.",
     }.get(status, "The server's log may say more." if status >= 500 else "")
-    said = f": {details.rstrip('.')}." if details else "."
-    text = " ".join(
+    reply = f": {details.rstrip('.')}." if details else "."
+    message = " ".join(
         part
         for part in (
-            f"{context.url} answered {status} ({phrase}) to {context.method} {context.path}{said}",
+            f"{context.url} answered {status} ({phrase}) to {context.method} {context.path}{reply}",
             advice,
             note,
         )
         if part
     )
     error = kinds.get(status, ServerError)
-    return error(text, status=status, method=context.method, path=context.path, details=details)
+    return error(message, status=status, method=context.method, path=context.path, details=details)
 
 
 def _details(content_type: str, body: bytes, secrets: list[str]) -> str:
-    text = body.decode("utf-8", "replace")
+    content = body.decode("utf-8", "replace")
     try:
-        answer: Any = json.loads(text)
+        answer: Any = json.loads(content)
     except (ValueError, RecursionError):
         answer = None
     if isinstance(answer, dict):
@@ -294,23 +320,25 @@ def _details(content_type: str, body: bytes, secrets: list[str]) -> str:
             parts.append(f"OrthancStatus {answer['OrthancStatus']}")
         if parts:
             return redact("; ".join(dict.fromkeys(parts)), secrets)[:2000]
-    beginning = " ".join(redact(text, secrets).split())[:300]
+    beginning = " ".join(redact(content, secrets).split())[:300]
     return f"{content_type or 'no content type'}, beginning with {beginning!r}" if beginning else ""
 
 
-def not_json(context: Context, status: int, content_type: str, body: bytes, secrets: Iterable[str]) -> TransportError:
-    """Make the error for an answer that should have been JSON."""
-    # Blotted out before it is cut, because half a password is still half a password.
+def not_json(
+    context: RequestContext, status: int, content_type: str, body: bytes, secrets: Iterable[str]
+) -> TransportError:
+    """Make the error for a response that should have been JSON."""
+    # Redacted before it is cut, because half a password is still half a password.
     beginning = " ".join(redact(body[:4096].decode("utf-8", "replace"), secrets).split())[:120]
     found = f"{content_type or 'no content type'}, beginning with {beginning!r}" if beginning else "an empty answer"
     return TransportError(
-        f"{context.url} answered {status} to {context.method} {context.path}, but not with JSON: {found}. Something is "
-        "there that is not Orthanc, or not at this path; check host, port and the path after them."
+        f"{context.url} answered {status} to {context.method} {context.path}, but not with JSON: {found}. What answers "
+        "there is not Orthanc, or not at this path; check host, port and the path after them."
     )
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Blot out what must not be repeated. Shorter than four characters is no secret, but part of ordinary words."""
+def redact(message: str, secrets: Iterable[str]) -> str:
+    """Replace secrets by ``***``. What is shorter than four characters is not a secret but a part of ordinary words."""
     for secret in sorted({secret for secret in secrets if len(secret) > 3}, key=len, reverse=True):
-        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
-    return text
+        message = message.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
+    return message

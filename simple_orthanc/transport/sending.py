@@ -1,4 +1,4 @@
-"""`Sender`: carries requests out against one server, again where that is safe, and says why where it cannot."""
+"""`Sender`: carries out requests to one server, again where that is safe, and explains where it cannot."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ from requests.utils import select_proxy
 
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
-from simple_orthanc.transport.bulk import BufferProvider, Bulk
+from simple_orthanc.transport.bodies import read_all, read_beginning
+from simple_orthanc.transport.bulk import BufferProvider, BulkReader
 from simple_orthanc.transport.connections import new_session
-from simple_orthanc.transport.failures import Context, Kind, NetworkError, network, public_error, server_error
-from simple_orthanc.transport.reading import read_all, read_beginning
+from simple_orthanc.transport.failures import (
+    Cause,
+    NetworkError,
+    RequestContext,
+    network,
+    public_error,
+    server_error,
+)
 
 T = TypeVar("T")
 
 # Seconds before the second, third and fourth attempt, each shortened at random by up to a half, so that the threads
-# of one pool do not come back all at once. The first only has to outlast a connection that was just closed.
+# of one pool do not come back at the same time. The first only has to outlast a connection that was just closed.
 RETRY_PAUSES = (0.05, 0.4, 1.2)
 
 MAX_WAITING = 8.0
-"""Seconds that one request may wait in total between attempts, also where the server asks for more by Retry-After."""
+"""Seconds that one request may wait in total between attempts, even if the server asks for more by Retry-After."""
 
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -41,8 +48,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
 
-# Headers whose values are no secrets; every other header that was sent is blotted out of what the server says.
-_HARMLESS = {
+# Headers whose values are not secret; the value of every other header is blotted out of what the server says.
+_NOT_SECRET = {
     "accept",
     "accept-encoding",
     "connection",
@@ -77,7 +84,7 @@ class Request:
     timeout: tuple[float | None, float | None]
     repeatable: bool
     start: int | None
-    answers: tuple[int, ...] = ()
+    accepted_statuses: tuple[int, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -87,20 +94,49 @@ class Request:
 
     @property
     def is_absolute(self) -> bool:
-        """Whether the path is a whole URL."""
+        """Whether the path is a whole URL, not one below the server's root."""
         return self.path.startswith(("http://", "https://"))
 
     def rewind(self) -> None:
-        """Go back to where the body began, for another attempt."""
+        """Go back to the beginning of the body, for another attempt."""
         if self.start is not None:
             self.data.seek(self.start)
 
 
 class Sender:
-    """Everything about one server that a request needs: where, as whom, over which connections."""
+    """Everything about one server that a request needs: address, credentials, connections.
+
+    Parameters
+    ----------
+    address : Address
+        The server.
+    credentials : Credentials
+        Sent with every request.
+    verify : bool or str
+        Whether to check the server's certificate, or the path of the authorities to trust.
+    cert : object
+        The client's certificate, as requests takes it.
+    http : requests.Session, optional
+        The user's own session, which is used as it is and never closed.
+    pool_size : int
+        How many connections are kept for reuse.
+
+    Attributes
+    ----------
+    url : str
+        The root of the server, without any password.
+    sent : int
+        How many requests were sent so far, with repetitions.
+    """
 
     def __init__(
-        self, address: Address, credentials: Credentials, verify: bool | str, cert: Any, http: Session | None, size: int
+        self,
+        address: Address,
+        credentials: Credentials,
+        verify: bool | str,
+        cert: Any,
+        http: Session | None,
+        pool_size: int,
     ) -> None:
         self.url = address.url
         self._host = address.host
@@ -108,22 +144,24 @@ class Sender:
         self._verify = verify
         self._cert = cert
         self._given = http
-        self._pool_size = size
+        self._pool_size = pool_size
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
+        """Leave connections out of the pickle."""
         return {
             name: value for name, value in vars(self).items() if name not in ("_http", "_lock", "_process", "_bulk")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state with connections of its own."""
         vars(self).update(state)
         self._open()
 
     def _open(self) -> None:
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._bulk: Bulk | None = None
+        self._bulk: BulkReader | None = None
         self.sent = 0
         if self._given is not None:
             self._http = self._given
@@ -145,14 +183,14 @@ class Sender:
         return self._http
 
     def close(self) -> None:
-        """Close the connections that are ours."""
+        """Close the connections, except those of a session that was given."""
         if self._given is None and self._process == os.getpid():
             self._http.close()
             if self._bulk is not None:
                 self._bulk.close()
 
     def fetch(self, request: Request, allocate: BufferProvider) -> memoryview:
-        """GET a body into memory that is given, or elsewhere where that cannot be."""
+        """GET a body into the memory that `allocate` returns, or into other memory where that is not possible."""
         bulk = self._bulk_reader()
         if bulk is not None:
             with self._lock:
@@ -174,24 +212,24 @@ class Sender:
             raise error
         return memoryview(self.exchange(request, read_all))
 
-    def _bulk_reader(self) -> Bulk | None:
-        """Give the short way, where it says to the server exactly what the general one would."""
+    def _bulk_reader(self) -> BulkReader | None:
+        """Return the reader of many plain GETs, if it sends exactly what `exchange` would send."""
         session = self._session
         if self._bulk is None and self._given is None and self._credentials.constant:
             parts = urlsplit(self.url)
             if parts.scheme == "http" and parts.hostname and not select_proxy(self.url, session.proxies):
-                asked = requests.Request(
+                plain = requests.Request(
                     "GET",
                     self.url,
                     headers={**self._credentials.headers, "Accept-Encoding": "identity"},
                     auth=self._credentials.auth(),
                 )
-                headers = {name: _as_text(value) for name, value in session.prepare_request(asked).headers.items()}
-                self._bulk = Bulk(parts.hostname, parts.port or DEFAULT_PORTS["http"], headers)
+                headers = {name: _as_string(value) for name, value in session.prepare_request(plain).headers.items()}
+                self._bulk = BulkReader(parts.hostname, parts.port or DEFAULT_PORTS["http"], headers)
         return self._bulk
 
     def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send a request, up to four times where that is safe, and read the answer."""
+        """Send a request, up to four times where that is safe, and read the response."""
         waited = 0.0
         lost = False
         for attempt, pause in enumerate((*RETRY_PAUSES, None)):
@@ -208,7 +246,7 @@ class Sender:
                 lost = lost or failure.dropped
                 error = self.failed(request, failure, attempt > 0, lost)
                 # Where nothing listens, a server that is just starting gets one more chance, and no more.
-                again = (failure.dropped and request.repeatable) or (failure.kind is Kind.REFUSED and attempt == 0)
+                again = (failure.dropped and request.repeatable) or (failure.cause is Cause.REFUSED and attempt == 0)
                 asked = 0.0
             if pause is None or not again:
                 break
@@ -217,13 +255,13 @@ class Sender:
             if waited > MAX_WAITING:
                 break
             time.sleep(wait)
-        # Raised here, where no foreign error is being handled that would become the context of ours.
+        # Raised outside of the except blocks, so that no foreign error becomes the context of this one.
         raise error
 
     def _attempt(self, request: Request, read: Callable[[Response], T], lost: bool) -> T:
         response = self._send(request)
         try:
-            if response.status_code >= 400 and response.status_code not in request.answers:
+            if response.status_code >= 400 and response.status_code not in request.accepted_statuses:
                 raise RefusalError(self._refused(request, response, lost), _retry_after(response))
             return read(response)
         except BaseException:
@@ -261,10 +299,12 @@ class Sender:
                 return response
             response.close()
             url, params = self._redirected(request, url, response), None
-        raise TransportError(f"{self.url} redirected {request.method} {request.shown} too often, in a circle.")
+        raise TransportError(
+            f"{self.url} redirected {request.method} {request.shown} more than {_MAX_REDIRECTS} times, in a circle."
+        )
 
     def _redirected(self, request: Request, url: str, response: Response) -> str:
-        """Say where a redirect leads, if it may be followed."""
+        """Return where a redirect leads, if it may be followed."""
         try:
             location = response.headers.get("Location", "")
             target = urljoin(url, location)
@@ -300,31 +340,31 @@ class Sender:
     def failed(
         self, request: Request, failure: NetworkError, retried: bool = False, lost: bool = False
     ) -> TransportError:
-        """Make the user's error of a failure; `lost` says that an earlier attempt got through but not its answer."""
-        reached = lost or failure.dropped or failure.kind in (Kind.READ_TIMEOUT, Kind.GARBLED)
+        """Make the user's error of a failure; `lost` means that the response to an earlier attempt never came."""
+        reached = lost or failure.dropped or failure.cause in (Cause.READ_TIMEOUT, Cause.GARBLED)
         return public_error(failure, self.context(request), retried, reached and request.method not in _SAFE)
 
-    def context(self, request: Request) -> Context:
-        """What a message may tell of a request."""
-        return Context(self.url, request.method, request.shown, request.timeout[1], self._credentials.given)
+    def context(self, request: Request) -> RequestContext:
+        """Return what a message may repeat of a request."""
+        return RequestContext(self.url, request.method, request.shown, request.timeout[1], self._credentials.given)
 
     def secrets(self, response: Response) -> list[str]:
-        """What was sent and must not be repeated, should the server have echoed it."""
-        found = list(self._credentials.secrets)
+        """List what was sent and must not be repeated, in case the server has echoed it."""
+        secrets = list(self._credentials.secrets)
         sent: Mapping[str, Any] = response.request.headers
         for name, value in sent.items():
-            if name.lower() in _HARMLESS:
+            if name.lower() in _NOT_SECRET:
                 continue
-            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-            scheme, _, last = text.rpartition(" ")
-            found += [text, last]
+            shown = _as_string(value)
+            scheme, _, last = shown.rpartition(" ")
+            secrets += [shown, last]
             if scheme.lower() == "basic":
-                found.append(_password_in(last))
-        return found
+                secrets.append(_password_in(last))
+        return secrets
 
 
-def _as_text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+def _as_string(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _password_in(basic: str) -> str:
@@ -335,11 +375,11 @@ def _password_in(basic: str) -> str:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Seconds to wait by the header Retry-After, which holds seconds or a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
+    """Read how many seconds to wait from the header Retry-After, which holds seconds or a date."""
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isdecimal():
+        return float(header)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return None

@@ -20,17 +20,12 @@ from simple_orthanc.errors import (
     TransportError,
     UnsupportedError,
 )
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 UIDS = ("1.2", "1.2.3", "1.2.3.4")
 DICOM = "Content-Type: application/dicom\r\n"
 JSON = {"Content-Type": "application/dicom+json"}
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
 
 
 def file(number: int, size: int = 1000) -> bytes:

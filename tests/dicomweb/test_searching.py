@@ -23,15 +23,10 @@ from simple_orthanc.errors import (
     UnknownTagError,
     UnsupportedError,
 )
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 JSON = {"Content-Type": "application/dicom+json"}
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
 
 
 def study(number: int) -> dict[str, Any]:

@@ -25,15 +25,10 @@ from simple_orthanc.errors import (
     UnsupportedError,
 )
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 JSON = {"Content-Type": "application/dicom+json"}
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
 
 
 def dataset(number: int, pixels: int = 0) -> Dataset:

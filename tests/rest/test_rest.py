@@ -120,8 +120,8 @@ def test_what_is_sent(call: Any, method: str, path: str, body: bytes, content_ty
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda rest: rest.get(None), "The path None is no text; give that of a resource, as in '/system'"),
-        (lambda rest: rest.delete(5), "The path 5 is no text"),
+        (lambda rest: rest.get(None), "The path None is not a string; give that of a resource, as in '/system'"),
+        (lambda rest: rest.delete(5), "The path 5 is not a string"),
         (lambda rest: rest.post("/tools/find", {1, 2}), "body for /tools/find cannot be written as JSON.*Give dicts"),
         (lambda rest: rest.put("/x", {"a": object()}), "body for /x cannot be written as JSON"),
     ],

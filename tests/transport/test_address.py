@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-import requests
+from hypothesis import given
+from hypothesis import strategies as st
 from requests.auth import HTTPBasicAuth
 
 from simple_orthanc import Orthanc
 from simple_orthanc.errors import SelectionError, TransportError
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport, is_loopback, parse_address
 from simple_orthanc.transport import address as address_module
-from tests.http_stand_in import StandIn, always, free_port, in_turn, reply
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name)
+from tests.http_stand_in import StandIn, always, reply
 
 
 def test_credentials_in_every_form_reach_the_server() -> None:
@@ -53,41 +43,6 @@ def test_credentials_in_every_form_reach_the_server() -> None:
             "Bearer first",
             "Bearer second",
         ]
-
-
-def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login eve password from-netrc\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    with StandIn(always(reply([]))) as server:
-        assert requests.get(server.url, timeout=5).request.headers["Authorization"].startswith("Basic ")
-        Transport(server.url).json("GET", "/")
-        Transport(server.url, headers={"Authorization": "mine"}).json("GET", "/")
-        with requests.Session() as http:
-            Transport(server.url, http=http).json("GET", "/")
-        assert [asked.headers.get("authorization") for asked in server.asked[1:]] == [None, "mine", None]
-
-
-def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, f"http://proxy:secretproxy@127.0.0.1:{free_port()}")
-    with StandIn(always(reply([]))) as server:
-        assert Transport(server.url).json("GET", "/") == []
-        with requests.Session() as http:
-            http.proxies = {"http": "http://127.0.0.1:1"}
-            assert Transport(server.url, http=http).json("GET", "/") == []
-
-
-def test_other_hosts_go_through_the_proxy_and_its_password_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    with StandIn(in_turn(reply(["by proxy"]), None)) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://proxy:secretproxy@127.0.0.1:{proxy.port}")
-        transport = Transport("http://orthanc.invalid:8042")
-        assert transport.json("GET", "/x") == ["by proxy"]
-        assert proxy.asked[0].path == "http://orthanc.invalid:8042/x"
-        monkeypatch.setenv("http_proxy", f"http://proxy:secretproxy@127.0.0.1:{free_port()}")
-        with pytest.raises(TransportError, match="proxy") as caught:
-            transport.json("GET", "/x")
-        assert "secretproxy" not in str(caught.value)
 
 
 def test_plain_http_with_credentials_warns_once_per_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,45 +92,61 @@ def test_a_host_that_is_no_text_is_refused_with_the_right_form(host: Any) -> Non
         Orthanc(host)
 
 
-def test_cookies_are_not_kept() -> None:
-    with StandIn(always(reply([], headers={"Set-Cookie": "sid=1; Path=/"}))) as server:
-        transport = Transport(server.url)
-        for _ in range(2):
-            transport.json("GET", "/")
-        assert "cookie" not in server.asked[1].headers
+ENCODABLE = st.characters(codec="utf-8")
 
 
-def test_tls_is_verified_and_the_error_says_how(certificate: tuple[Path, Path]) -> None:
-    with StandIn(always(reply(bytes(300_000))), certificate=certificate) as server:
-        with pytest.raises(TransportError, match=r'self.signed certificate.*verify="/path/to/ca.pem"'):
-            Transport(server.url).content("GET", "/")
-        transport = Transport(server.url, verify=certificate[0])
-        assert transport.content("GET", "/") == bytes(300_000)
-        assert transport.content("POST", "/", data=bytes(3_000_000)) == bytes(300_000)
-        assert server.asked[-1].connection == server.asked[-2].connection
-        assert server.asked[-1].body == bytes(3_000_000)
+@pytest.mark.parametrize(
+    ("given_url", "url", "host"),
+    [
+        ("http://127.0.0.1:8042/", "http://127.0.0.1:8042", "127.0.0.1"),
+        ("localhost:8042", "http://localhost:8042", "localhost"),
+        ("HTTPS://PACS.Example.org:443/orthanc/", "https://pacs.example.org/orthanc", "pacs.example.org"),
+        ("http://pacs:80", "http://pacs", "pacs"),
+        ("https://pacs:80", "https://pacs:80", "pacs"),
+        ("http://[::1]:8042/a/b", "http://[::1]:8042/a/b", "::1"),
+        ("[2001:DB8::1]:8042", "http://[2001:db8::1]:8042", "2001:db8::1"),
+        ("::1", "http://[::1]", "::1"),
+        ("http://alice:secret@[::1]:8042/", "http://[::1]:8042", "::1"),
+    ],
+)
+def test_addresses_are_normalised(given_url: str, url: str, host: str) -> None:
+    address = parse_address(given_url)
+    assert (address.url, address.host) == (url, host)
+    assert "secret" not in repr(address)
 
 
-def test_tls_connections_that_drop_are_repeated(certificate: tuple[Path, Path]) -> None:
-    with StandIn(in_turn(None, reply([1])), deaf=1, certificate=certificate) as server:
-        transport = Transport(server.url, verify=str(certificate[0]))
-        assert transport.json("GET", "/") == [1]
-        assert transport.requests == 3
+@given(user=st.text(ENCODABLE, min_size=1), password=st.text(ENCODABLE))
+def test_any_user_and_password_survive_in_a_url(user: str, password: str) -> None:
+    quoted = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    address = parse_address(f"http://{quoted}@pacs.example.org:8042/x")
+    assert (address.user, address.password) == (user, password)
+    assert address.url == "http://pacs.example.org:8042/x"
 
 
-def test_plain_http_where_tls_is_expected_is_explained() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://alice:hunter22@host",
+        "http://alice:hunter22@",
+        "http://alice:hun/ter22@host",
+        "http://alice:1234/hunter22@host",
+        "http://alice:hunter22?@host",
+        "http://alice:hunter22@host:port",
+        "http://alice:hunter22@ho st",
+        "http://alice:hunter22@host/a?b=c",
+        "http://host:0",
+        "http://host:99999",
+        "http://",
+        "",
+    ],
+)
+def test_unusable_addresses_are_refused_without_showing_a_password(url: str) -> None:
+    with pytest.raises(TransportError, match="root of the server") as caught:
+        Transport(url)
+    assert "ter22" not in str(caught.value)
+    assert caught.value.__context__ is None or "ter22" not in str(caught.value.__context__)
 
-        def answer_anything() -> None:
-            connection, _ = listener.accept()
-            with connection, suppress(ConnectionResetError):
-                connection.recv(10)
-                connection.sendall(reply(b"", 400))
-                while connection.recv(1000):
-                    pass
 
-        thread = threading.Thread(target=answer_anything)
-        thread.start()
-        with pytest.raises(TransportError, match="plain HTTP, write http://"):
-            Transport(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=5).json("GET", "/")
-        thread.join(5)
+def test_loopback() -> None:
+    assert all(map(is_loopback, ["localhost", "a.localhost", "127.9.9.9", "::1", "::ffff:127.0.0.1"]))
+    assert not any(map(is_loopback, ["pacs", "10.0.0.1", "::2", "localhost.example.org", "128.0.0.1"]))

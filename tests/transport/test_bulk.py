@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections.abc import Callable
 
@@ -11,18 +10,10 @@ import pytest
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.errors import AuthenticationError, NotFoundError, RequestTimeout, TransportError
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, free_port, in_turn, reply
 
 BODY = bytes(range(256)) * 400
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name)
 
 
 def test_a_body_comes_into_the_memory_that_is_given() -> None:

@@ -25,15 +25,10 @@ from simple_orthanc.errors import (
     ServerError,
     TransportError,
 )
-from simple_orthanc.transport import Transport, failures, sending
-from simple_orthanc.transport.failures import Kind, classify, redact
+from simple_orthanc.transport import Transport, failures
+from simple_orthanc.transport.failures import Cause, classify, redact
 from tests.examples import examples
 from tests.http_stand_in import Asked, StandIn, reply
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
 
 
 def orthanc_says(status: int, message: str, details: str = "", code: int = 17) -> bytes:
@@ -151,7 +146,7 @@ def foreign_classes() -> list[type[BaseException]]:
 
 @pytest.mark.parametrize("foreign", sorted(set(foreign_classes()), key=lambda value: value.__module__ + value.__name__))
 def test_every_foreign_error_has_its_own_entry_in_the_map(foreign: type[BaseException]) -> None:
-    known = {**failures._KINDS, **failures._WRAPPERS}
+    known = {**failures._CAUSES, **failures._WRAPPERS}
     if foreign.__module__.partition(".")[0] in ("requests", "urllib3"):
         assert foreign in known
     else:
@@ -159,44 +154,44 @@ def test_every_foreign_error_has_its_own_entry_in_the_map(foreign: type[BaseExce
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "dropped"),
+    ("error", "cause", "dropped"),
     [
         (
             requests.ConnectionError(urllib3.exceptions.ProtocolError("a", http.client.RemoteDisconnected())),
-            Kind.DROPPED,
+            Cause.DROPPED,
             True,
         ),
         (
             requests.ConnectionError(urllib3.exceptions.ProtocolError("a", http.client.BadStatusLine("x"))),
-            Kind.GARBLED,
+            Cause.GARBLED,
             False,
         ),
-        (requests.ConnectionError(urllib3.exceptions.ProtocolError("a", TimeoutError())), Kind.READ_TIMEOUT, False),
-        (requests.ConnectionError(), Kind.DROPPED, True),
-        (requests.exceptions.SSLError(ssl.SSLEOFError(8, "EOF")), Kind.TLS, True),
-        (requests.exceptions.SSLError(ssl.SSLError(1, "WRONG_VERSION_NUMBER")), Kind.TLS, False),
-        (requests.ConnectTimeout(), Kind.CONNECT_TIMEOUT, False),
-        (requests.ReadTimeout(), Kind.READ_TIMEOUT, False),
-        (requests.exceptions.ProxyError(ConnectionRefusedError()), Kind.PROXY, False),
-        (BrokenPipeError(32, "Broken pipe"), Kind.DROPPED, True),
-        (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: x"), Kind.REQUEST, False),
-        (http.client.IncompleteRead(b""), Kind.DROPPED, True),
-        (ValueError("Invalid header value b'secret'"), Kind.REQUEST, False),
+        (requests.ConnectionError(urllib3.exceptions.ProtocolError("a", TimeoutError())), Cause.READ_TIMEOUT, False),
+        (requests.ConnectionError(), Cause.DROPPED, True),
+        (requests.exceptions.SSLError(ssl.SSLEOFError(8, "EOF")), Cause.TLS, True),
+        (requests.exceptions.SSLError(ssl.SSLError(1, "WRONG_VERSION_NUMBER")), Cause.TLS, False),
+        (requests.ConnectTimeout(), Cause.CONNECT_TIMEOUT, False),
+        (requests.ReadTimeout(), Cause.READ_TIMEOUT, False),
+        (requests.exceptions.ProxyError(ConnectionRefusedError()), Cause.PROXY, False),
+        (BrokenPipeError(32, "Broken pipe"), Cause.DROPPED, True),
+        (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: x"), Cause.REQUEST, False),
+        (http.client.IncompleteRead(b""), Cause.DROPPED, True),
+        (ValueError("Invalid header value b'secret'"), Cause.REQUEST, False),
     ],
 )
-def test_what_a_foreign_error_means(error: BaseException, kind: Kind, dropped: bool) -> None:
+def test_what_a_foreign_error_means(error: BaseException, cause: Cause, dropped: bool) -> None:
     found = classify(error)
-    assert (found.kind, found.dropped) == (kind, dropped)
+    assert (found.cause, found.dropped) == (cause, dropped)
     assert "secret" not in found.reason
 
 
 def test_every_kind_has_its_message() -> None:
     context = failures.Context("http://h", "POST", "/p", 300, False)
-    for kind in Kind:
-        error = failures.public_error(failures.NetworkError(kind, "why"), context, True, True)
+    for cause in Cause:
+        error = failures.public_error(failures.NetworkError(cause, "why"), context, True, True)
         assert "http://h" in str(error)
         assert "POST /p" in str(error)
-        assert isinstance(error, RequestTimeout) == (kind in (Kind.READ_TIMEOUT, Kind.CONNECT_TIMEOUT))
+        assert isinstance(error, RequestTimeout) == (cause in (Cause.READ_TIMEOUT, Cause.CONNECT_TIMEOUT))
 
 
 def test_any_error_that_comes_out_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:

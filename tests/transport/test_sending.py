@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 
 import pytest
 
 from simple_orthanc.errors import NotFoundError, RequestTimeout, ServerError, TransportError
-from simple_orthanc.transport import Transport, sending
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, always, in_turn, reply
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
@@ -85,34 +76,6 @@ def test_retry_after_beyond_the_bound_is_not_waited_for() -> None:
             assert time.monotonic() - started < 1
 
 
-def test_idle_connections_are_not_reused_and_fresh_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-
-    class Clock:
-        def __getattr__(self, name: str) -> object:
-            return getattr(time, name)
-
-        def monotonic(self) -> float:
-            return now[0]
-
-    monkeypatch.setattr("simple_orthanc.transport.connections.time", Clock())
-    with StandIn(always(reply([]))) as server:
-        transport = Transport(server.url)
-        for pause in (0.0, 0.7, 0.9, 0.1):
-            now[0] += pause
-            transport.json("POST", "/x")
-        assert [asked.connection for asked in server.asked] == [0, 0, 1, 1]
-
-
-def test_a_server_that_closes_idle_connections_after_a_second_loses_no_post() -> None:
-    with StandIn(always(reply([])), idle=1.0) as server:
-        transport = Transport(server.url)
-        transport.json("POST", "/x")
-        time.sleep(0.97)
-        transport.json("POST", "/x")
-        assert transport.requests == 2
-
-
 def test_a_slow_answer_is_a_timeout_and_not_repeated() -> None:
     with StandIn(always(reply([])), slow=0.4) as server:
         transport = Transport(server.url, timeout=(5, 0.1))
@@ -126,14 +89,6 @@ def test_a_slow_answer_is_a_timeout_and_not_repeated() -> None:
 def test_a_body_that_stalls_is_a_timeout() -> None:
     with StandIn(always(reply(bytes(10), length=20))) as server, pytest.raises(RequestTimeout):
         Transport(server.url, timeout=(5, 0.1)).content("GET", "/")
-
-
-def test_sending_may_take_longer_than_connecting() -> None:
-    with StandIn(always(reply([])), slow=0.4) as server:
-        transport = Transport(server.url, timeout=(0.1, 30))
-        body = os.urandom(20_000_000)
-        assert transport.json("POST", "/instances", data=body) == []
-        assert server.asked[0].body == body
 
 
 @pytest.mark.parametrize("timeout", [0, -1, (5,), (5, 0), (1, 2, 3)])

@@ -1,8 +1,8 @@
-"""What a server answered: read whole, or in chunks, and in either case known to be complete.
+"""Bodies of responses, read whole or in chunks, and known to be complete.
 
-Bodies are read from the raw connection: joining the 10 kB chunks of ``requests.Response.content`` costs about twice the
-time for files of half a megabyte. Compression is undone here, because a compressed body that was cut short must be an
-error, and decoders that give back what they have would hide it.
+Bodies are read from the raw connection: joining the 10 kB chunks of ``requests.Response.content`` takes about twice the
+time for files of half a megabyte. They are decompressed here, because a compressed body that was cut short must be an
+error, and decoders that return what they have would hide it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from simple_orthanc.transport.failures import Kind, NetworkError, network
+from simple_orthanc.transport.failures import Cause, NetworkError, network
 
 # Statuses without a body, whatever Content-Length says.
 _BODILESS = (204, 304)
@@ -24,8 +24,8 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer, read to its end.
+class HttpResponse:
+    """One response, read to its end.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class Answer:
 
 
 class Stream(Iterator[bytes]):
-    """The body of an answer, chunk by chunk, while it arrives.
+    """The body of a response, chunk by chunk, while it arrives.
 
-    Iterating raises `TransportError` where the connection breaks off: what came so far is then not the whole.
+    Iterating raises `TransportError` if the connection breaks off, since what came so far is then not the whole.
 
     Attributes
     ----------
@@ -62,9 +62,11 @@ class Stream(Iterator[bytes]):
         self._fail = fail
 
     def __repr__(self) -> str:
+        """Show the status."""
         return f"Stream(status={self.status})"
 
     def __next__(self) -> bytes:
+        """Return the next chunk."""
         try:
             return next(self._chunks)
         except NetworkError as failure:
@@ -89,8 +91,8 @@ def read_all(response: requests.Response) -> bytes:
         return gzip.decompress(wire)
 
 
-def read_at_most(response: requests.Response, most: int) -> bytes | None:
-    """Read a whole body of at most `most` bytes; None where it is longer.
+def read_at_most(response: requests.Response, max_bytes: int) -> bytes | None:
+    """Read a whole body of at most `max_bytes` bytes; return None if it is longer.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def read_at_most(response: requests.Response, most: int) -> bytes | None:
     size = 0
     for chunk in chunks(response, _BLOCK):
         size += len(chunk)
-        if size > most:
+        if size > max_bytes:
             return None
         pieces.append(chunk)
     return b"".join(pieces)
@@ -132,13 +134,13 @@ def chunks(response: requests.Response, size: int) -> Iterator[bytes]:
             received += len(chunk)
             plain = chunk if decoder is None else decoder.decompress(chunk)
             if decoder is not None and decoder.unused_data:
-                raise NetworkError(Kind.GARBLED, "bytes follow the end of the compressed data")
+                raise NetworkError(Cause.GARBLED, "bytes follow the end of the compressed data")
         if plain:
             yield plain
 
 
 def read_beginning(response: requests.Response, size: int) -> bytes:
-    """Read about the first `size` bytes of a body that only explains a failure; whatever is wrong with it, no error."""
+    """Read about the first `size` bytes of a body that only explains a failure, without an error if it breaks off."""
     beginning: list[bytes] = []
     try:
         for chunk in chunks(response, size):
@@ -156,7 +158,7 @@ def _is_gzip(response: requests.Response) -> bool:
         return False
     if encoding in ("gzip", "x-gzip"):
         return True
-    raise NetworkError(Kind.GARBLED, "it is compressed in a way that was not asked for")
+    raise NetworkError(Cause.GARBLED, "it is compressed in a way that was not asked for")
 
 
 def _check_length(response: requests.Response, received: int) -> None:
@@ -165,4 +167,4 @@ def _check_length(response: requests.Response, received: int) -> None:
     if announced is None or chunked or response.request.method == "HEAD" or response.status_code in _BODILESS:
         return
     if not all(part.strip().isdecimal() and int(part) == received for part in announced.split(",")):
-        raise NetworkError(Kind.DROPPED, f"Content-Length is {announced[:20]}, but {received} bytes came")
+        raise NetworkError(Cause.DROPPED, f"Content-Length is {announced[:20]}, but {received} bytes came")
