@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import threading
@@ -12,6 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import pytest
+
+from simple_orthanc.transport import sending
 
 
 @dataclass
@@ -171,3 +176,11 @@ def free_port() -> int:
     """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def make_environment_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without pauses, and see neither proxies nor certificate bundles of the environment."""
+    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            monkeypatch.delenv(name)

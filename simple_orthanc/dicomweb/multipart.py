@@ -1,8 +1,8 @@
 """Messages of several parts (RFC 2046, PS3.18 section 8.6.1.2), read while they arrive.
 
 The work is proportional to the length of the message, however it is cut into chunks: what was searched for a boundary
-once is not searched again, and leaves the buffer. A part is handed over when the boundary behind it has come, so that
-what was cut short is an error and never taken for whole.
+is not searched again, and leaves the buffer. A part is yielded when the boundary after it has arrived, so that a part
+that was cut short is an error.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from email.message import Message
 from simple_orthanc.errors import TransportError
 
 LARGEST_PART = 1 << 32
-"""Bytes in one part beyond which a message is not read on."""
+"""The largest part that is read, in bytes."""
 
 LARGEST_HEADER = 1 << 16
-"""Bytes before the first boundary, in the header of one part, and after the last boundary."""
+"""The most bytes that are read before the first boundary, in the header of one part, and after the last boundary."""
 
 MOST_HEADER_LINES = 100
+"""The largest number of lines in the header of one part."""
 
 _LONGEST_BOUNDARY = 200
 _LONGEST_PADDING = 100
@@ -30,18 +31,18 @@ _LINE_BEGUN = re.compile(rb"(?:-|(?:--)?[ \t]{0,%d}\r?)\Z" % _LONGEST_PADDING)
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an answer, or an answer that is not in parts.
+    """One part of a response, or a response that is not in parts.
 
     Attributes
     ----------
     content : bytes
-        Whole.
+        The whole body.
     media_type : str
-        In lower case, without parameters; "" where none was given.
+        In lower case, without parameters; "" if none was given.
     transfer_syntax : str or None
-        UID of the transfer syntax, where the part names one.
+        UID of the transfer syntax, if the part names one.
     location : str or None
-        Where the server says that this part can be had by itself.
+        The URL of this part alone, if the server names one.
     """
 
     content: bytes = field(repr=False)
@@ -50,13 +51,13 @@ class Part:
     location: str | None = None
 
     @classmethod
-    def of(cls, content: bytes, headers: Mapping[str, str]) -> Part:
-        """Join a body with what its headers say of it; their names are looked up in lower case."""
+    def from_headers(cls, content: bytes, headers: Mapping[str, str]) -> Part:
+        """Make a part of a body and its headers, whose names are in lower case."""
         media_type, parameters = parse_content_type(headers.get("content-type", ""))
         return cls(content, media_type, parameters.get("transfer-syntax") or None, headers.get("content-location"))
 
 
-def parse_content_type(text: str) -> tuple[str, dict[str, str]]:
+def parse_content_type(header: str) -> tuple[str, dict[str, str]]:
     """Split a Content-Type into the media type in lower case and its parameters, unquoted.
 
     Examples
@@ -64,25 +65,25 @@ def parse_content_type(text: str) -> tuple[str, dict[str, str]]:
     >>> parse_content_type('Multipart/Related; type="application/dicom"; boundary=b1')
     ('multipart/related', {'type': 'application/dicom', 'boundary': 'b1'})
     """
-    if not text.strip():
+    if not header.strip():
         return "", {}
     message = Message()
-    message["Content-Type"] = " ".join(text.split())
+    message["Content-Type"] = " ".join(header.split())
     given = message.get_params(failobj=[]) or []
     return given[0][0].strip().lower() if given else "", {name.lower(): value for name, value in given[1:]}
 
 
 def read_parts(chunks: Iterable[bytes], content_type: str, asked: str) -> Iterator[Part]:
-    """Read an answer, in parts or not, and hand over each part when it is whole.
+    r"""Read a response, in parts or not, and yield each part when it is whole.
 
     Parameters
     ----------
     chunks : iterable of bytes
         The body, cut anywhere.
     content_type : str
-        The header of the answer.
+        The header of the response.
     asked : str
-        What was asked of whom, for messages.
+        The request and the server, for messages.
 
     Yields
     ------
@@ -91,18 +92,18 @@ def read_parts(chunks: Iterable[bytes], content_type: str, asked: str) -> Iterat
     Raises
     ------
     TransportError
-        If the answer is no multipart message although it says so, if it ends before its closing boundary, or if a part
-        is larger than `LARGEST_PART`.
+        If the response is not a multipart message although its header says so, if it ends before its closing boundary,
+        or if a part is larger than `LARGEST_PART`.
 
     Examples
     --------
-    >>> body = [b"--b\\r\\nContent-Type: text/plain\\r\\n\\r\\non", b"e\\r\\n--b\\r\\n\\r\\ntwo\\r\\n--", b"b--\\r\\n"]
+    >>> body = [b"--b\r\nContent-Type: text/plain\r\n\r\non", b"e\r\n--b\r\n\r\ntwo\r\n--", b"b--\r\n"]
     >>> [part.content for part in read_parts(body, "multipart/related; boundary=b", "an example")]
     [b'one', b'two']
     """
     media_type, parameters = parse_content_type(content_type)
     if media_type.startswith("multipart/"):
-        return Reader(chunks, parameters.get("boundary", ""), asked).parts()
+        return MultipartReader(chunks, parameters.get("boundary", ""), asked).parts()
     return _single(chunks, content_type, asked)
 
 
@@ -114,11 +115,19 @@ def _single(chunks: Iterable[bytes], content_type: str, asked: str) -> Iterator[
         if size > LARGEST_PART:
             raise _too_large(asked)
         pieces.append(chunk)
-    yield Part.of(b"".join(pieces), {"content-type": content_type})
+    yield Part.from_headers(b"".join(pieces), {"content-type": content_type})
 
 
-class Buffer:
-    """What has come of a message and was not handed over yet."""
+class MessageBuffer:
+    """The bytes of a message that arrived and were not read yet.
+
+    Attributes
+    ----------
+    data : bytearray
+        Those bytes.
+    ended : bool
+        Whether the whole message has arrived.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -126,7 +135,7 @@ class Buffer:
         self.ended = False
 
     def more(self) -> bool:
-        """Wait for the next chunk; False at the end of the message."""
+        """Wait for the next chunk; return False at the end of the message."""
         chunk = next(self._chunks, None)
         if chunk is None:
             self.ended = True
@@ -135,31 +144,40 @@ class Buffer:
         return True
 
     def find(self, wanted: bytes, start: int) -> int:
-        """Find the place of `wanted` from `start` on; -1 where it is not."""
+        """Return the position of `wanted` from `start` on, -1 if it is not there."""
         return self.data.find(wanted, start)
 
     def take(self, length: int) -> bytes:
-        """Remove the first bytes, and give them."""
+        """Remove the first bytes, and return them."""
         with memoryview(self.data) as view:
             taken = bytes(view[:length])
         del self.data[:length]
         return taken
 
 
-class Reader:
+class MultipartReader:
     """Reads one multipart message.
 
-    Lines end as the first boundary line does, with CR and LF as they must or with LF alone; what data hold of the other
-    kind is data. A boundary that is followed by anything but the end of its line is data too.
+    All lines end like the first boundary line, with CR LF as they must or with LF alone; line ends of the other kind
+    are data. A boundary that is followed by anything but the end of its line is data too.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        The body, cut anywhere.
+    boundary : str
+        The boundary that the Content-Type names.
+    asked : str
+        The request and the server, for messages.
     """
 
     def __init__(self, chunks: Iterable[bytes], boundary: str, asked: str) -> None:
         self._asked = asked
         if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii():
-            found = f"the boundary {boundary[:80]!r}" if boundary else "no boundary"
-            raise self._error(f"its Content-Type has {found}, so that its parts cannot be told apart")
+            named = f"the boundary {boundary[:80]!r}" if boundary else "no boundary"
+            raise self._error(f"its Content-Type has {named}, so that its parts cannot be told apart")
         self._dashed = b"--" + boundary.encode("ascii")
-        self._buffer = Buffer(chunks)
+        self._buffer = MessageBuffer(chunks)
         # Known from the first boundary line on.
         self._newline = b""
         self._count = 0
@@ -167,7 +185,7 @@ class Reader:
     def _error(self, problem: str) -> TransportError:
         return TransportError(
             f"{self._asked} was answered with a message of several parts that cannot be used: {problem}. Ask again; if "
-            "it stays so, look into the log of the server, or of the proxy on the way."
+            "the error persists, look at the log of the server, or of the proxy on the way."
         )
 
     def parts(self) -> Iterator[Part]:
@@ -177,11 +195,11 @@ class Reader:
             headers = self._headers()
             content, closed = self._body(headers)
             self._count += 1
-            yield Part.of(content, headers)
+            yield Part.from_headers(content, headers)
         self._drain()
 
     def _start(self) -> bool:
-        """Skip what stands before the first boundary; True where that is the closing one."""
+        """Skip what precedes the first boundary; return True if that is the closing one."""
         buffer, start = self._buffer, 0
         while True:
             at = buffer.find(self._dashed, start)
@@ -190,16 +208,16 @@ class Reader:
                 if start > LARGEST_HEADER or not buffer.more():
                     raise self._error("the boundary that its Content-Type announces is not where it should begin")
             else:
-                found = self._line(at + len(self._dashed)) if at == 0 or buffer.data[at - 1] == 10 else None
-                if found is not None:
-                    closing, after, newline = found
+                line = self._line(at + len(self._dashed)) if at == 0 or buffer.data[at - 1] == 10 else None
+                if line is not None:
+                    closing, after, newline = line
                     self._newline = newline
                     buffer.take(after)
                     return closing
                 start = at + 1
 
     def _line(self, start: int) -> tuple[bool, int, bytes] | None:
-        """Read the rest of a boundary line: whether it closes, where it ends, how; None where this is no boundary."""
+        """Read the rest of a boundary line: whether it is the last, its end, its line end; None if it is not one."""
         buffer = self._buffer
         while True:
             if end := _LINE_END.match(buffer.data, start):
@@ -208,7 +226,7 @@ class Reader:
             if not _LINE_BEGUN.match(buffer.data, start):
                 return None
             if buffer.ended or not buffer.more():
-                # The line of the closing boundary need not end.
+                # The line of the closing boundary may lack a line end.
                 closing = bytes(buffer.data[start:]).strip() == b"--"
                 return (True, len(buffer.data), self._newline) if closing else None
 
@@ -234,26 +252,26 @@ class Reader:
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon:
-                raise self._error(f"the header of part {self._count + 1} has a line that is none, {line[:60]!r}")
+                raise self._error(f"the header of part {self._count + 1} has a line without a colon, {line[:60]!r}")
             headers[name.strip().lower()] = value.strip()
         encoding = headers.get("content-transfer-encoding", "binary").lower()
         if encoding not in ("binary", "8bit", "7bit") or headers.get("content-encoding", "identity") != "identity":
-            raise self._error(f"part {self._count + 1} is packed in a way that was not asked for")
+            raise self._error(f"part {self._count + 1} is encoded in a way that was not asked for")
         return headers
 
     def _body(self, headers: Mapping[str, str]) -> tuple[bytes, bool]:
-        """Read the content of a part and the boundary line behind it; whether that line closes the message."""
+        """Read the content of a part and the boundary line after it; return whether that line closes the message."""
         buffer, delimiter = self._buffer, self._newline + self._dashed
         while len(buffer.data) < len(delimiter) and buffer.more():
             pass
         announced = headers.get("content-length", "")
-        # Where a part is empty, some senders let the line end of the header be that of the boundary too.
+        # In an empty part, some senders use the line end of the header as that of the boundary too.
         empty = announced in ("", "0") and buffer.data.startswith(delimiter)
-        found = self._line(len(delimiter)) if empty else None
+        line = self._line(len(delimiter)) if empty else None
         content = b""
-        if found is not None:
-            buffer.take(found[1])
-            closed = found[0]
+        if line is not None:
+            buffer.take(line[1])
+            closed = line[0]
         else:
             buffer.take(len(self._newline))
             content, closed = self._counted(int(announced)) if announced.isdecimal() else self._searched()
@@ -268,15 +286,15 @@ class Reader:
         while True:
             at = buffer.find(delimiter, start)
             if at >= 0:
-                found = self._line(at + len(delimiter))
-                if found is None:
+                line = self._line(at + len(delimiter))
+                if line is None:
                     start = at + 1
                     continue
                 if size + at > LARGEST_PART:
                     raise _too_large(self._asked)
                 pieces.append(buffer.take(at))
-                buffer.take(found[1] - at)
-                return b"".join(pieces), found[0]
+                buffer.take(line[1] - at)
+                return b"".join(pieces), line[0]
             passed = max(0, len(buffer.data) - len(delimiter) + 1)
             pieces.append(buffer.take(passed))
             size += passed
@@ -300,19 +318,17 @@ class Reader:
         while len(buffer.data) < len(delimiter):
             if not buffer.more():
                 raise self._cut()
-        found = self._line(len(delimiter)) if buffer.data.startswith(delimiter) else None
-        if found is None:
+        line = self._line(len(delimiter)) if buffer.data.startswith(delimiter) else None
+        if line is None:
             raise self._misplaced(str(length))
-        buffer.take(found[1])
-        return b"".join(pieces), found[0]
+        buffer.take(line[1])
+        return b"".join(pieces), line[0]
 
     def _misplaced(self, announced: str) -> TransportError:
-        return self._error(
-            f"part {self._count + 1} announces {announced[:20]} bytes, but no boundary stands behind so many"
-        )
+        return self._error(f"part {self._count + 1} announces {announced[:20]} bytes, but no boundary follows them")
 
     def _drain(self) -> None:
-        """Read what stands behind the closing boundary, which means nothing, so that the connection can be kept."""
+        """Read what follows the closing boundary, which has no meaning, so that the connection can be kept."""
         size = len(self._buffer.data)
         while size <= LARGEST_HEADER and self._buffer.more():
             size += len(self._buffer.take(len(self._buffer.data)))
@@ -323,6 +339,6 @@ class Reader:
 
 def _too_large(asked: str) -> TransportError:
     return TransportError(
-        f"{asked} was answered with something of more than {LARGEST_PART} bytes in one piece, which was not read on. "
+        f"{asked} was answered with more than {LARGEST_PART} bytes in one piece, and the rest was not read. "
         "Ask for less at once, such as single frames or a range of bytes."
     )

@@ -1,4 +1,4 @@
-"""How an image is to be rendered by a server: the media type, and the parameters of PS3.18 section 8.3.5."""
+"""Rendered images: how a server is asked to render (PS3.18 section 8.3.5), and their retrieval (section 10.4)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from simple_orthanc.dicomweb.service import checked_media_type
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.dicomweb.multipart import Part
+from simple_orthanc.dicomweb.searching import Search
+from simple_orthanc.dicomweb.service import checked_frames, checked_media_type, resource
+from simple_orthanc.errors import SelectionError, TransportError
 
 _ANNOTATIONS = ("patient", "technique")
 _FUNCTIONS = ("linear", "linear-exact", "sigmoid")
@@ -16,21 +18,21 @@ _PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb", "displayp3")
 
 @dataclass(frozen=True)
 class Rendering:
-    """How rendered images and thumbnails are to look; what is left out, the server decides.
+    """The look of rendered images and thumbnails; the server decides what is left out.
 
     Parameters
     ----------
     media_type : str, default "image/jpeg"
-        One of PS3.18 table 8.7.4-1 as far as the server can: ``image/jpeg``, ``image/png``, ``image/gif``,
+        One of PS3.18 table 8.7.4-1 that the server supports: ``image/jpeg``, ``image/png``, ``image/gif``,
         ``image/jp2``; for several frames ``video/mp4``, ``video/mpeg2`` or an animated ``image/gif``; for documents
         ``text/html``, ``text/plain``, ``text/xml``, ``text/rtf``, ``application/pdf``.
     annotation : sequence of str, default ()
-        What to write into the picture: "patient", "technique".
+        What to write into the image: "patient", "technique".
     quality : int, optional
         1 to 100, for lossy media types.
     viewport : (int, int) or (int, int, int or None, int or None, int or None, int or None), optional
-        Width and height of the picture in pixels, and where given, left, top, width and height of the part of the
-        image that fills it.
+        Width and height in pixels, and optionally left, top, width and height of the part of the source image that
+        fills them.
     window : (float, float) or (float, float, str), optional
         Center and width, in the unit of the modality, and "linear" (the default), "linear-exact" or "sigmoid".
     icc_profile : str, optional
@@ -39,7 +41,7 @@ class Rendering:
     Raises
     ------
     SelectionError
-        If a parameter has no meaning.
+        If a parameter has a value without a meaning.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class Rendering:
     icc_profile: str | None = None
 
     def __post_init__(self) -> None:
+        """Refuse parameters without a meaning."""
         checked_media_type(self.media_type)
         for name, value, right in (
             ("annotation", self.annotation, all(word in _ANNOTATIONS for word in self._annotations)),
@@ -64,7 +67,7 @@ class Rendering:
             ("icc_profile", self.icc_profile, self.icc_profile in (None, *_PROFILES)),
         ):
             if not right:
-                raise SelectionError(f"{name} is {value!r}, which means nothing here; see help(Rendering).")
+                raise SelectionError(f"{name} is {value!r}, which has no meaning; see help(Rendering).")
 
     @staticmethod
     def _is_window(window: tuple[float, float] | tuple[float, float, str]) -> bool:
@@ -76,7 +79,7 @@ class Rendering:
 
     @property
     def query(self) -> str:
-        """The query of the URL, with its question mark; "" where there is nothing to say."""
+        """The query of the URL, with its question mark; "" if it is empty."""
         pairs: list[tuple[str, str]] = []
         if self._annotations:
             pairs.append(("annotation", ",".join(self._annotations)))
@@ -91,3 +94,105 @@ class Rendering:
             pairs.append(("iccprofile", self.icc_profile))
         query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in pairs)
         return f"?{query}" if query else ""
+
+
+class Render(Search):
+    """The retrievals of rendered images; see `Transactions`."""
+
+    def retrieve_study_rendered(self, study: str, how: Rendering | None = None) -> list[Part]:
+        r"""Retrieve a study as images, a video or text; the server decides which of its instances are shown.
+
+        Parameters
+        ----------
+        study : str
+            StudyInstanceUID.
+        how : Rendering, optional
+            Media type and look; by default JPEG, with the defaults of the server.
+
+        Returns
+        -------
+        list of Part
+            One, or several if the media type holds a single image, each with `content` and `media_type`.
+
+        Raises
+        ------
+        UnsupportedError
+            If the server does not offer this.
+        NotFoundError
+            If there is no such study.
+        ServerError
+            If the server refuses, for instance the media type.
+        TransportError
+            If the response has another media type.
+
+        Examples
+        --------
+        >>> how = Rendering("image/png", window=(40, 400))
+        >>> transactions.retrieve_study_rendered("1.2.3", how)[0].content[:4]  # doctest: +SKIP
+        b'\x89PNG'
+        """
+        return self._rendered("rendered", how, (study, None, None))
+
+    def retrieve_series_rendered(self, study: str, series: str, how: Rendering | None = None) -> list[Part]:
+        """Retrieve a series as images, a video or text; otherwise as `retrieve_study_rendered`."""
+        return self._rendered("rendered", how, (study, series, None))
+
+    def retrieve_instance_rendered(
+        self, study: str, series: str, instance: str, how: Rendering | None = None
+    ) -> list[Part]:
+        """Retrieve an instance as images, a video or text; otherwise as `retrieve_study_rendered`."""
+        return self._rendered("rendered", how, (study, series, instance))
+
+    def retrieve_frames_rendered(
+        self, study: str, series: str, instance: str, frames: Sequence[int], how: Rendering | None = None
+    ) -> list[Part]:
+        """Retrieve frames as images, one each in the order asked for; otherwise as `retrieve_study_rendered`."""
+        images: list[Part] = []
+        for number in checked_frames(frames):
+            # One at a time, since some servers support no more.
+            parts = self._rendered("rendered", how, (study, series, instance), number)
+            images.append(self._only(parts, f"frames/{number}/rendered"))
+        return images
+
+    def retrieve_study_thumbnail(self, study: str, how: Rendering | None = None) -> Part:
+        """Retrieve a thumbnail of a study. Parameters and errors as for `retrieve_study_rendered`."""
+        return self._thumbnail(how, (study, None, None))
+
+    def retrieve_series_thumbnail(self, study: str, series: str, how: Rendering | None = None) -> Part:
+        """Retrieve a thumbnail of a series; otherwise as `retrieve_study_thumbnail`."""
+        return self._thumbnail(how, (study, series, None))
+
+    def retrieve_instance_thumbnail(self, study: str, series: str, instance: str, how: Rendering | None = None) -> Part:
+        """Retrieve a thumbnail of an instance; otherwise as `retrieve_study_thumbnail`."""
+        return self._thumbnail(how, (study, series, instance))
+
+    def retrieve_frame_thumbnail(
+        self, study: str, series: str, instance: str, frame: int, how: Rendering | None = None
+    ) -> Part:
+        """Retrieve a thumbnail of a frame; otherwise as `retrieve_study_thumbnail`."""
+        return self._thumbnail(how, (study, series, instance), checked_frames([frame])[0])
+
+    def _rendered(
+        self,
+        form: str,
+        how: Rendering | None,
+        what: tuple[str, str | None, str | None],
+        frame: int | None = None,
+    ) -> list[Part]:
+        how = how or Rendering()
+        segments = resource(*what) + ([] if frame is None else ["frames", str(frame)])
+        path = self._path("wado", *segments, form) + how.query
+        accepts = (how.media_type, f'multipart/related; type="{how.media_type}"')
+        offered = {"rendered": "rendered images", "thumbnail": "thumbnails"}[form]
+        parts = self._offered(offered, lambda: self._whole_parts(path, accepts), *what)
+        for part in parts:
+            if part.media_type.replace("image/jpg", "image/jpeg") not in (how.media_type, "") or not part.content:
+                raise self._wrong(part, path, how.media_type)
+        if not parts:
+            raise TransportError(f"{self._asked(path)} was answered with nothing. Look at the log of the server.")
+        return parts
+
+    def _thumbnail(
+        self, how: Rendering | None, what: tuple[str, str | None, str | None], frame: int | None = None
+    ) -> Part:
+        return self._only(self._rendered("thumbnail", how, what, frame), "thumbnail")

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
-from simple_orthanc.dicomweb.rendering import Rendering
 from simple_orthanc.dicomweb.searching import Search
-from simple_orthanc.dicomweb.service import NOT_ACCEPTABLE, PERHAPS_NOT_ACCEPTABLE, checked_media_type, resource
+from simple_orthanc.dicomweb.service import (
+    NOT_ACCEPTABLE,
+    PERHAPS_NOT_ACCEPTABLE,
+    checked_frames,
+    checked_media_type,
+    resource,
+)
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.files.detection import looks_like_dicom
 
@@ -19,15 +24,15 @@ DICOM_TYPE = "application/dicom"
 OCTETS = "application/octet-stream"
 
 FRAMES_AT_ONCE = 50
-"""Frames in one request, so that no server finds the URL too long."""
+"""The number of frames in one request, so that the URL is not too long for any server."""
 
 SMALL = 1 << 20
-"""Bytes in an answer up to which breaking it off costs more than reading it."""
+"""The size in bytes up to which reading a whole response costs less than breaking it off."""
 
 _SYNTAX = re.compile(r"\*\Z|[0-9]+(\.[0-9]+)*\Z")
 _FRAME_LOCATION = re.compile(r"/frames/(\d+)/?\Z")
 
-# Servers understand what they were written for: the standard's form first, then what is left of it.
+# Servers differ in which forms they understand: that of the standard comes first, then shorter ones.
 _ANY_FILE = (
     f'multipart/related; type="{DICOM_TYPE}"; transfer-syntax=*',
     f'multipart/related; type="{DICOM_TYPE}"',
@@ -52,9 +57,9 @@ class Frame:
     content : bytes
         The pixels, in the encoding that `transfer_syntax` names.
     media_type : str
-        Such as ``"application/octet-stream"`` or ``"image/jp2"``; "" where the server does not say.
+        Such as ``"application/octet-stream"`` or ``"image/jp2"``; "" if the server does not say.
     transfer_syntax : str or None
-        UID of the transfer syntax; None where the server does not say, which for ``application/octet-stream`` means
+        UID of the transfer syntax; None if the server does not say, which for ``application/octet-stream`` means
         Explicit VR Little Endian (PS3.18 section 8.7.3.3).
     """
 
@@ -75,8 +80,8 @@ class Retrieve(Search):
         study : str
             StudyInstanceUID.
         transfer_syntaxes : sequence of str, default ("*",)
-            UIDs of the transfer syntaxes to ask for, the first that the server can give being taken; ``"*"`` is each
-            instance as it is stored, as far as the server knows that wish.
+            UIDs of the transfer syntaxes to ask for, in order of preference; ``"*"`` is each instance as it is stored,
+            if the server supports that.
 
         Yields
         ------
@@ -88,9 +93,9 @@ class Retrieve(Search):
         NotFoundError
             If there is no such study.
         ServerError
-            If the server can give none of the transfer syntaxes (406), or refuses otherwise.
+            If the server can send none of the transfer syntaxes (406), or refuses otherwise.
         TransportError
-            If what comes is not DICOM, holds no file, or breaks off: after the last whole file.
+            If the response is not DICOM, has no file, or breaks off: after the last whole file.
 
         Examples
         --------
@@ -113,15 +118,15 @@ class Retrieve(Search):
 
     @contextmanager
     def open_instance(self, study: str, series: str, instance: str) -> Iterator[tuple[Iterator[bytes], bool]]:
-        """Open the DICOM file of an instance, to read no more of a large one than is wanted.
+        """Open the DICOM file of an instance, to read only the beginning of a large one.
 
         Yields
         ------
         iterator of bytes
             The file while it arrives. Leaving the block before the end closes the connection.
         bool
-            Whether that is the file and nothing else, which is so for small ones. Otherwise what closes the message may
-            follow, and only its beginning is good for anything: `retrieve_instance` retrieves a file.
+            Whether that is the file and nothing else, as for small ones. Otherwise the end of the message may follow
+            the file, and only the beginning is usable: `retrieve_instance` retrieves a file.
         """
         path = self._path("wado", *resource(study, series, instance))
         with self._streamed(path, _ANY_FILE) as stream:
@@ -137,15 +142,15 @@ class Retrieve(Search):
         Returns
         -------
         list of dict
-            A dataset in the DICOM JSON model (PS3.18 annex F) per instance, as the server sends it, with URLs where
-            values are large; `to_dataset` makes pydicom's kind of it.
+            A dataset in the DICOM JSON model (PS3.18 annex F) per instance, as the server sends it, with URLs in place
+            of large values; `to_dataset` converts it to a pydicom dataset.
 
         Raises
         ------
         NotFoundError
             If there is no such study.
         TransportError
-            If what comes is not DICOM JSON.
+            If the response is not DICOM JSON.
         """
         return self._json(self._path("wado", *resource(study), "metadata"))[0]
 
@@ -160,7 +165,7 @@ class Retrieve(Search):
         if len(items) != 1:
             raise TransportError(
                 f"{self._asked(path)} was answered with {len(items)} datasets instead of one. "
-                "Look into the log of the server."
+                "Look at the log of the server."
             )
         return items[0]
 
@@ -183,8 +188,8 @@ class Retrieve(Search):
         frames : sequence of int
             Numbers from 1 on.
         media_types : sequence of str
-            What to ask for, the first that the server can give being taken: ``"application/octet-stream"``, or what
-            holds one transfer syntax or several of its kind: ``"image/jp2"``, ``"image/jls"``, ``"image/jphc"``.
+            What to ask for, in order of preference: ``"application/octet-stream"``, or the media type of a compressed
+            image: ``"image/jp2"``, ``"image/jls"``, ``"image/jphc"``.
         transfer_syntaxes : sequence of str, default ("*",)
             As for `retrieve_study`. Only ``application/octet-stream`` is asked for with ``"*"``, which is each frame as
             it is stored.
@@ -200,129 +205,56 @@ class Retrieve(Search):
         NotFoundError
             If there is no such instance.
         ServerError
-            If there is no such frame, or it cannot be had in any of the media types.
+            If there is no such frame, or the server can send it in none of the media types.
         TransportError
-            If a frame is missing in the answer, or is no frame that was asked for.
+            If a frame is missing in the response, or was not asked for.
         """
-        numbers = _checked_frames(frames)
+        numbers = checked_frames(frames)
         accepts = _frame_types(media_types, transfer_syntaxes)
         path = self._path("wado", *resource(study, series, instance), "frames")
         return self._frames(path, numbers, accepts, _refusals(media_types, transfer_syntaxes))
 
     def retrieve_bulkdata(self, url: str, byte_range: tuple[int, int | None] | None = None) -> bytes:
-        """Retrieve what metadata name by a URL.
+        """Retrieve a value that metadata name by a URL.
 
         Parameters
         ----------
         url : str
             A BulkDataURI of this server: whole, or below the root of the service.
         byte_range : (int, int or None), optional
-            First and last byte, counted from 0, both included, as HTTP counts; a last of None is the end.
+            First and last byte, counted from 0, both included, as in HTTP; None for the last is the end.
 
         Returns
         -------
         bytes
-            The value, or that part of it. Where the server does not know ranges, all of it travels.
+            The value, or that part of it. If the server does not support ranges, all of it is transferred.
 
         Raises
         ------
         TransportError
             If the URL leads to another server: credentials go to one server only.
         SelectionError
-            If the range begins behind the end of the value.
+            If the range begins after the end of the value.
         """
         headers = {}
         first, last = (0, None) if byte_range is None else _checked_range(byte_range)
         if byte_range is not None:
             headers["Range"] = f"bytes={first}-{'' if last is None else last}"
-        # A range of a message of several parts would be one of the message, boundaries and all.
+        # A range of a message of several parts would count its boundaries too.
         accepts = _ANY_OCTETS if byte_range is None else (OCTETS, *_ANY_OCTETS[:2], "*/*")
-        answer = self._whole(url, accepts, PERHAPS_NOT_ACCEPTABLE, headers)
-        content_type = answer.headers.get("Content-Type", "")
-        part = self._only(list(read_parts([answer.content], content_type, self._asked(url))), url)
+        response = self._whole(url, accepts, PERHAPS_NOT_ACCEPTABLE, headers)
+        content_type = response.headers.get("Content-Type", "")
+        part = self._only(list(read_parts([response.content], content_type, self._asked(url))), url)
         if part.media_type.startswith("text/"):
             raise self._wrong(part, url, "bulk data")
-        if answer.status == 206:
-            return self._ranged(part, answer.headers.get("Content-Range", ""), first, last, url)
+        if response.status == 206:
+            return self._ranged(part, response.headers.get("Content-Range", ""), first, last, url)
         if byte_range is not None and first >= len(part.content):
             raise SelectionError(f"The range begins at byte {first}, but the value has {len(part.content)} bytes.")
         return part.content if byte_range is None else part.content[first : None if last is None else last + 1]
 
-    def retrieve_study_rendered(self, study: str, how: Rendering | None = None) -> list[Part]:
-        """Retrieve a study as pictures, a film or text; which of its instances are shown, the server decides.
-
-        Parameters
-        ----------
-        study : str
-            StudyInstanceUID.
-        how : Rendering, optional
-            Media type and look; by default JPEG, as the server likes it.
-
-        Returns
-        -------
-        list of Part
-            One, or several where the media type holds a single picture, each with `content` and `media_type`.
-
-        Raises
-        ------
-        UnsupportedError
-            If the server does not offer this.
-        NotFoundError
-            If there is no such study.
-        ServerError
-            If the server refuses, for instance the media type.
-        TransportError
-            If something of another media type comes.
-
-        Examples
-        --------
-        >>> how = Rendering("image/png", window=(40, 400))
-        >>> transactions.retrieve_study_rendered("1.2.3", how)[0].content[:4]  # doctest: +SKIP
-        b'\\x89PNG'
-        """
-        return self._rendered("rendered", how, (study, None, None))
-
-    def retrieve_series_rendered(self, study: str, series: str, how: Rendering | None = None) -> list[Part]:
-        """Retrieve a series as pictures, a film or text; otherwise as `retrieve_study_rendered`."""
-        return self._rendered("rendered", how, (study, series, None))
-
-    def retrieve_instance_rendered(
-        self, study: str, series: str, instance: str, how: Rendering | None = None
-    ) -> list[Part]:
-        """Retrieve an instance as pictures, a film or text; otherwise as `retrieve_study_rendered`."""
-        return self._rendered("rendered", how, (study, series, instance))
-
-    def retrieve_frames_rendered(
-        self, study: str, series: str, instance: str, frames: Sequence[int], how: Rendering | None = None
-    ) -> list[Part]:
-        """Retrieve frames as pictures, one each in the order asked for; otherwise as `retrieve_study_rendered`."""
-        found: list[Part] = []
-        for number in _checked_frames(frames):
-            # One at a time, since that is all that some servers can.
-            pictures = self._rendered("rendered", how, (study, series, instance), number)
-            found.append(self._only(pictures, f"frames/{number}/rendered"))
-        return found
-
-    def retrieve_study_thumbnail(self, study: str, how: Rendering | None = None) -> Part:
-        """Retrieve a small picture that stands for a study. Parameters and errors as for `retrieve_study_rendered`."""
-        return self._thumbnail(how, (study, None, None))
-
-    def retrieve_series_thumbnail(self, study: str, series: str, how: Rendering | None = None) -> Part:
-        """Retrieve a small picture that stands for a series; otherwise as `retrieve_study_thumbnail`."""
-        return self._thumbnail(how, (study, series, None))
-
-    def retrieve_instance_thumbnail(self, study: str, series: str, instance: str, how: Rendering | None = None) -> Part:
-        """Retrieve a small picture that stands for an instance; otherwise as `retrieve_study_thumbnail`."""
-        return self._thumbnail(how, (study, series, instance))
-
-    def retrieve_frame_thumbnail(
-        self, study: str, series: str, instance: str, frame: int, how: Rendering | None = None
-    ) -> Part:
-        """Retrieve a small picture of a frame; otherwise as `retrieve_study_thumbnail`."""
-        return self._thumbnail(how, (study, series, instance), _checked_frames([frame])[0])
-
     def _files(self, path: str, transfer_syntaxes: Sequence[str]) -> Iterator[bytes]:
-        # Wrong arguments are to be said at once, not when the first file is asked for.
+        # Wrong arguments raise at once, not when the first file is asked for.
         return self._streamed_files(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
 
     def _streamed_files(self, path: str, accepts: Sequence[str], refusals: Sequence[int]) -> Iterator[bytes]:
@@ -333,33 +265,17 @@ class Retrieve(Search):
                 count += 1
             partial = stream.status == 206
         if partial or not count:
-            found = f"only {count} of the files" if partial else "no file at all"
+            received = f"only {count} of the files" if partial else "no file at all"
             raise TransportError(
-                f"{self._asked(path)} was answered with {found}. Ask for the instances one by one, or for other "
-                "transfer syntaxes; the log of the server may say which it could not give."
+                f"{self._asked(path)} was answered with {received}. Ask for the instances one by one, or for other "
+                "transfer syntaxes; the log of the server may say which it could not send."
             )
 
     def _file(self, part: Part, path: str) -> bytes:
-        # Orthanc gives a file that was stored without the prefix of PS3.10, section 7.1, as it was stored.
+        # Orthanc returns a file that was stored without the preamble of PS3.10, section 7.1, as it was stored.
         if part.media_type not in (DICOM_TYPE, OCTETS, "") or not looks_like_dicom(part.content):
             raise self._wrong(part, path, "a DICOM file")
         return part.content
-
-    def _wrong(self, part: Part, path: str, wanted: str) -> TransportError:
-        kind = part.media_type or "no media type"
-        return TransportError(
-            f"{self._asked(path)} was answered with something else than {wanted}: {len(part.content)} bytes of {kind}. "
-            "Check that the address is that of a DICOMweb service, and that no page for logging in stands before it."
-        )
-
-    def _only(self, parts: list[Part], path: str) -> Part:
-        if len(parts) != 1 or not parts[0].content:
-            found = "nothing" if not parts or not parts[0].content else f"{len(parts)} parts"
-            raise TransportError(
-                f"{self._asked(path)} was answered with {found} instead of one part. Look into the log of the server; "
-                "compressed pixels come by retrieve_frames or retrieve_instance."
-            )
-        return parts[0]
 
     def _frames(
         self, path: str, numbers: Sequence[int], accepts: Sequence[str], refusals: Sequence[int]
@@ -371,69 +287,35 @@ class Retrieve(Search):
     def _frames_of(
         self, path: str, numbers: Sequence[int], accepts: Sequence[str], refusals: Sequence[int]
     ) -> Iterator[Frame]:
-        came: dict[int, Frame] = {}
-        given = 0
+        waiting: dict[int, Frame] = {}
+        yielded = 0
         with self._streamed(path, accepts, refusals) as stream:
-            for place, part in enumerate(read_parts(stream, stream.headers.get("Content-Type", ""), self._asked(path))):
+            for index, part in enumerate(read_parts(stream, stream.headers.get("Content-Type", ""), self._asked(path))):
                 location = _FRAME_LOCATION.search(part.location or "")
-                number = int(location[1]) if location else numbers[place] if place < len(numbers) else 0
-                if number not in numbers[given:] or number in came or not part.content:
+                number = int(location[1]) if location else numbers[index] if index < len(numbers) else 0
+                if number not in numbers[yielded:] or number in waiting or not part.content:
                     raise self._wrong(part, path, f"the {len(numbers)} frames asked for, each once")
                 if part.media_type.startswith("text/"):
                     raise self._wrong(part, path, "frames")
-                came[number] = Frame(number, part.content, part.media_type, part.transfer_syntax)
-                while given < len(numbers) and numbers[given] in came:
-                    yield came.pop(numbers[given])
-                    given += 1
-        if given < len(numbers):
+                waiting[number] = Frame(number, part.content, part.media_type, part.transfer_syntax)
+                while yielded < len(numbers) and numbers[yielded] in waiting:
+                    yield waiting.pop(numbers[yielded])
+                    yielded += 1
+        if yielded < len(numbers):
             raise TransportError(
-                f"{self._asked(path)} was answered without frame {numbers[given]}. Ask for the frames one by one; the "
-                "log of the server may say more."
+                f"{self._asked(path)} was answered without frame {numbers[yielded]}. Ask for the frames one by one; "
+                "the log of the server may say more."
             )
 
     def _ranged(self, part: Part, content_range: str, first: int, last: int | None, url: str) -> bytes:
-        found = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)\Z", content_range.strip())
-        fits = found is not None and int(found[1]) == first and int(found[2]) - first + 1 == len(part.content)
-        if found is None or not fits or (last is not None and int(found[2]) > last):
+        announced = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)\Z", content_range.strip())
+        fits = announced and int(announced[1]) == first and int(announced[2]) - first + 1 == len(part.content)
+        if announced is None or not fits or (last is not None and int(announced[2]) > last):
             raise TransportError(
                 f"{self._asked(url)} was answered with another range of bytes than {first} to "
                 f"{'the end' if last is None else last}: {content_range[:60]!r}. Ask for the whole value."
             )
         return part.content
-
-    def _rendered(
-        self,
-        form: str,
-        how: Rendering | None,
-        what: tuple[str, str | None, str | None],
-        frame: int | None = None,
-    ) -> list[Part]:
-        how = how or Rendering()
-        segments = resource(*what) + ([] if frame is None else ["frames", str(frame)])
-        path = self._path("wado", *segments, form) + how.query
-        accepts = (how.media_type, f'multipart/related; type="{how.media_type}"')
-        offered = {"rendered": "rendered images", "thumbnail": "thumbnails"}[form]
-        parts = self._offered(offered, lambda: self._whole_parts(path, accepts), *what)
-        for part in parts:
-            if part.media_type.replace("image/jpg", "image/jpeg") not in (how.media_type, "") or not part.content:
-                raise self._wrong(part, path, how.media_type)
-        if not parts:
-            raise TransportError(f"{self._asked(path)} was answered with nothing. Look into the log of the server.")
-        return parts
-
-    def _thumbnail(
-        self, how: Rendering | None, what: tuple[str, str | None, str | None], frame: int | None = None
-    ) -> Part:
-        return self._only(self._rendered("thumbnail", how, what, frame), "thumbnail")
-
-
-def _checked_frames(frames: Sequence[int]) -> list[int]:
-    numbers: list[Any] = list(frames)
-    if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
-        raise SelectionError(f"frames is {numbers[:5]!r}; give numbers from 1 on, at least one.")
-    if len(set(numbers)) < len(numbers):
-        raise SelectionError("A frame is asked for twice; give each number once.")
-    return numbers
 
 
 def _checked_range(byte_range: tuple[int, int | None]) -> tuple[int, int | None]:
@@ -444,14 +326,14 @@ def _checked_range(byte_range: tuple[int, int | None]) -> tuple[int, int | None]
 
 
 def _syntaxes(given: Sequence[str]) -> list[str]:
-    found = [given] if isinstance(given, str) else list(given)
-    if not found or not all(_SYNTAX.match(str(syntax)) for syntax in found):
-        raise SelectionError(f'transfer_syntaxes is {found!r}; give UIDs such as "1.2.840.10008.1.2.1", or "*".')
-    return [str(syntax) for syntax in found]
+    listed = [given] if isinstance(given, str) else list(given)
+    if not listed or not all(_SYNTAX.match(str(syntax)) for syntax in listed):
+        raise SelectionError(f'transfer_syntaxes is {listed!r}; give UIDs such as "1.2.840.10008.1.2.1", or "*".')
+    return [str(syntax) for syntax in listed]
 
 
 def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
-    """Leave out what stands before the first part of an answer."""
+    """Skip what precedes the first part of a response."""
     media_type, _ = parse_content_type(content_type)
     if not media_type.startswith("multipart/"):
         yield from chunks
@@ -462,7 +344,7 @@ def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
         head += chunk
         _, blank, content = head.partition(b"\r\n\r\n")
         if blank or len(head) > LARGEST_HEADER:
-            # A preamble may be there too, and what is no file is found to be none by its reader.
+            # A preamble may be skipped too; the reader of the file notices if this is not a file.
             yield content
             break
     yield from rest
@@ -480,7 +362,7 @@ def _file_types(transfer_syntaxes: Sequence[str]) -> list[str]:
 
 
 def _refusals(*alternatives: Sequence[str]) -> Sequence[int]:
-    """Give the statuses after which the next alternative is asked for."""
+    """List the statuses after which the next alternative is asked for."""
     several = any(not isinstance(given, str) and len(given) > 1 for given in alternatives)
     return PERHAPS_NOT_ACCEPTABLE if several else NOT_ACCEPTABLE
 

@@ -1,4 +1,4 @@
-"""What the transactions of DICOMweb share: paths, media types that the server takes, JSON that is checked."""
+"""What the transactions of DICOMweb share: paths, media types that the server accepts, responses that are checked."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ T = TypeVar("T")
 JSON_TYPE = "application/dicom+json"
 
 LARGEST_JSON = 1 << 29
-"""Bytes in one answer of DICOM JSON beyond which it is not read on."""
+"""The largest response of DICOM JSON that is read, in bytes."""
 
 _CHUNK = 1 << 18
 
-# A server that cannot give any of the media types says 406.
+# The statuses of a server that cannot send any of the media types.
 NOT_ACCEPTABLE = (406, 415)
 
-# Some call the request wrong instead, as they do for a frame that does not exist. To ask again in other words then is
-# for where the caller named the alternatives: Orthanc with GDCM may die of changing a transfer syntax.
+# Some servers answer 400 instead, as they do for a frame that does not exist. Another media type is tried after 400
+# only if the caller named alternatives: Orthanc with GDCM may crash when it changes a transfer syntax.
 PERHAPS_NOT_ACCEPTABLE = (400, *NOT_ACCEPTABLE)
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+\Z")
@@ -36,7 +36,7 @@ _ATTRIBUTE = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
 class Service:
-    """One server's DICOMweb, as far as all transactions need it."""
+    """One DICOMweb server, as far as all transactions need it; see `Transactions` for the parameters."""
 
     def __init__(
         self,
@@ -52,17 +52,18 @@ class Service:
         for name, prefix in prefixes.items():
             if not isinstance(prefix, str | None):
                 raise TransportError(
-                    f"{name}_prefix is {prefix!r}; give the part of the path that this service has beyond the others, "
+                    f"{name}_prefix is {prefix!r}; give the part of the path that only this service has, "
                     f'as in {name}_prefix="rs", or leave it out.'
                 )
         self._prefixes = {name: (prefix or "").strip("/") for name, prefix in prefixes.items()}
-        # What the server took last time, by what was wanted.
-        self._taken: dict[tuple[str, ...], str] = {}
-        self._undoes_escapes: bool | None = None
+        # The value of Accept that the server accepted last time, by the values that were offered.
+        self._accepted: dict[tuple[str, ...], str] = {}
+        self._decodes_filters: bool | None = None
         remote = not is_loopback(urlsplit(transport.url).hostname or "")
-        self._packed = {"Accept-Encoding": "gzip"} if remote else {}
+        self._json_encoding = {"Accept-Encoding": "gzip"} if remote else {}
 
     def __repr__(self) -> str:
+        """Show the address, never a password."""
         return f"<DICOMweb of {self._transport.url}>"
 
     def _path(self, service: str, *segments: str) -> str:
@@ -75,32 +76,32 @@ class Service:
     def _negotiated(
         self, accepts: Sequence[str], ask: Callable[[str], T], refusals: Sequence[int] = NOT_ACCEPTABLE
     ) -> T:
-        """Ask with one value of Accept after the other until the server takes one, and first with what it took before.
+        """Try one value of Accept after the other until the server accepts one, first the one that it accepted before.
 
         Raises
         ------
         ServerError
-            The last refusal, where it takes none.
+            The last refusal, if it accepts none.
         """
-        wanted = tuple(accepts)
-        taken = self._taken.get(wanted, wanted[0])
-        order = [taken, *(accept for accept in wanted if accept != taken)]
-        for place, accept in enumerate(order, 1):
+        offered = tuple(accepts)
+        preferred = self._accepted.get(offered, offered[0])
+        order = [preferred, *(accept for accept in offered if accept != preferred)]
+        for count, accept in enumerate(order, 1):
             try:
-                answer = ask(accept)
+                response = ask(accept)
                 break
             except ServerError as error:
-                if error.status not in refusals or place == len(order):
+                if error.status not in refusals or count == len(order):
                     raise
-        self._taken[wanted] = accept
-        return answer
+        self._accepted[offered] = accept
+        return response
 
     def _whole_parts(self, path: str, accepts: Sequence[str], refusals: Sequence[int] = NOT_ACCEPTABLE) -> list[Part]:
-        """Read an answer of a few parts, which is asked for again where it breaks off."""
-        answer = self._whole(path, accepts, refusals)
-        if not answer.content:
+        """Read a response of a few parts, which is asked for again if it breaks off."""
+        response = self._whole(path, accepts, refusals)
+        if not response.content:
             return []
-        return list(read_parts([answer.content], answer.headers.get("Content-Type", ""), self._asked(path)))
+        return list(read_parts([response.content], response.headers.get("Content-Type", ""), self._asked(path)))
 
     def _whole(
         self,
@@ -119,7 +120,7 @@ class Service:
     def _streamed(
         self, path: str, accepts: Sequence[str], refusals: Sequence[int] = NOT_ACCEPTABLE
     ) -> Iterator[Stream]:
-        """Open an answer that is read while it arrives."""
+        """Open a response that is read while it arrives."""
         with ExitStack() as stack:
 
             def ask(accept: str) -> Stream:
@@ -129,54 +130,70 @@ class Service:
             yield self._negotiated(accepts, ask, refusals)
 
     def _json(self, path: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
-        """Ask for DICOM JSON: a list of datasets, perhaps empty, and the headers of the answer."""
+        """Ask for DICOM JSON; return a list of datasets, perhaps empty, and the headers of the response."""
 
         def ask(accept: str) -> HttpResponse:
-            headers = {"Accept": accept, **self._packed}
+            headers = {"Accept": accept, **self._json_encoding}
             return self._transport.request("GET", path, headers=headers, max_bytes=LARGEST_JSON)
 
-        answer = self._negotiated((JSON_TYPE, "application/json"), ask)
-        if not answer.content:
-            return [], answer.headers
-        content_type, asked = answer.headers.get("Content-Type", ""), self._asked(path)
+        response = self._negotiated((JSON_TYPE, "application/json"), ask)
+        if not response.content:
+            return [], response.headers
+        content_type, asked = response.headers.get("Content-Type", ""), self._asked(path)
         items: list[dict[str, Any]] = []
-        for part in read_parts([answer.content], content_type, asked):
+        for part in read_parts([response.content], content_type, asked):
             items += parse_items(part.content, part.media_type, asked)
-        return items, answer.headers
+        return items, response.headers
+
+    def _wrong(self, part: Part, path: str, wanted: str) -> TransportError:
+        received = f"{len(part.content)} bytes of {part.media_type or 'no media type'}"
+        return TransportError(
+            f"{self._asked(path)} was answered with something other than {wanted}: {received}. "
+            "Check that the address is that of a DICOMweb service, and that no login page is in front of it."
+        )
+
+    def _only(self, parts: list[Part], path: str) -> Part:
+        if len(parts) != 1 or not parts[0].content:
+            received = "nothing" if not parts or not parts[0].content else f"{len(parts)} parts"
+            raise TransportError(
+                f"{self._asked(path)} was answered with {received} instead of one part. Look at the log of the "
+                "server; compressed pixels come by retrieve_frames or retrieve_instance."
+            )
+        return parts[0]
 
 
 def uid(value: object, name: str) -> str:
-    """Make a UID a segment of a path.
+    """Encode a UID as a segment of a path.
 
     Raises
     ------
     SelectionError
-        If there is none: the path would be that of another resource.
+        If it is missing: the path would be that of another resource.
     """
     if not isinstance(value, str) or not value.strip():
-        raise SelectionError(f"{name} is {value!r}; give the UID as text, as a search gives it.")
+        raise SelectionError(f"{name} is {value!r}; give the UID as a string, as a search returns it.")
     return quote(value.strip(), safe="")
 
 
 def checked_media_type(media_type: object) -> str:
-    """Give a media type as it is, if it is one that can be read here.
+    """Return a media type as it is, if it can be read here.
 
     Raises
     ------
     SelectionError
-        If it is no media type.
+        If it is not a media type.
     UnsupportedError
         If it is that of the XML form of DICOM.
     """
     if not isinstance(media_type, str) or not _MEDIA_TYPE.match(media_type):
-        raise SelectionError(f'The media type {media_type!r} is none; give one such as "image/png".')
+        raise SelectionError(f'{media_type!r} is not a media type; give one such as "image/png".')
     if media_type == "application/dicom+xml":
-        raise UnsupportedError("The XML form of DICOM is not read here; ask for metadata, which come as DICOM JSON.")
+        raise UnsupportedError("The XML form of DICOM is not supported; ask for metadata, which come as DICOM JSON.")
     return media_type
 
 
 def resource(study: str | None = None, series: str | None = None, instance: str | None = None) -> list[str]:
-    """Give the segments of the path of a study, series or instance.
+    """List the segments of the path of a study, series or instance.
 
     Examples
     --------
@@ -194,28 +211,28 @@ def resource(study: str | None = None, series: str | None = None, instance: str 
 
 
 def parse_items(content: bytes, content_type: str, asked: str) -> list[dict[str, Any]]:
-    """Parse DICOM JSON (PS3.18 annex F): one dataset or a list of them; tags come out in upper case.
+    """Parse DICOM JSON (PS3.18 annex F): one dataset or a list of them; tags are returned in upper case.
 
     Raises
     ------
     TransportError
-        If that is something else: a page of HTML, XML, JSON of another kind.
+        If it is anything else: a page of HTML, XML, JSON of another kind.
     """
     try:
-        found = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        found = [found]
-    if isinstance(found, list):
-        items = [_checked_item(item) for item in found]
+        parsed = None
+    if isinstance(parsed, dict):
+        parsed = [parsed]
+    if isinstance(parsed, list):
+        items = [_checked_item(item) for item in parsed]
         if None not in items:
             return [item for item in items if item is not None]
     beginning = " ".join(content[:400].decode("utf-8", "replace").split())[:120]
     raise TransportError(
         f"{asked} was answered with something that is not DICOM JSON: {content_type or 'no content type'}, beginning "
         f"with {beginning!r}. Check that the address is the root of a DICOMweb service, such as "
-        "'http://127.0.0.1:8042/dicom-web' for Orthanc, and that no page for logging in stands before it."
+        "'http://127.0.0.1:8042/dicom-web' for Orthanc, and that no login page is in front of it."
     )
 
 
@@ -227,6 +244,22 @@ def _checked_item(item: Any) -> dict[str, Any] | None:
     return item if all(map(str.isupper, item)) else {name.upper(): entry for name, entry in item.items()}
 
 
-def warn(text: str) -> None:
-    """Warn at the user's own line."""
-    warnings.warn(text, UserWarning, stacklevel=stacklevel())
+def warn(message: str) -> None:
+    """Warn at the line of the user's own code."""
+    warnings.warn(message, UserWarning, stacklevel=stacklevel())
+
+
+def checked_frames(frames: Sequence[int]) -> list[int]:
+    """Return frame numbers as a list, if they are numbers from 1 on, each once.
+
+    Raises
+    ------
+    SelectionError
+        If there is none, one is below 1, or one is repeated.
+    """
+    numbers: list[Any] = list(frames)
+    if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
+        raise SelectionError(f"frames is {numbers[:5]!r}; give numbers from 1 on, at least one.")
+    if len(set(numbers)) < len(numbers):
+        raise SelectionError("A frame is asked for twice; give each number once.")
+    return numbers

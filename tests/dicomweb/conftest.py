@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from simple_orthanc.transport import sending
+from tests.http_stand_in import make_environment_plain
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without pauses."""
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_environment_plain(monkeypatch)

@@ -137,9 +137,9 @@ def test_a_wrong_length_is_an_error(announced: int) -> None:
         (b"x" * 200_000, "not where it should begin"),
         (b"--b\r\n" + b"x" * 200_000, "header of part 1 does not end"),
         (b"--b\r\n" + b"a: b\r\n" * 101 + b"\r\nx\r\n--b--", "101 lines"),
-        (b"--b\r\nno header line\r\n\r\nx\r\n--b--", "a line that is none"),
-        (b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--b--", "packed"),
-        (b"--b\r\nContent-Encoding: gzip\r\n\r\nx\r\n--b--", "packed"),
+        (b"--b\r\nno header line\r\n\r\nx\r\n--b--", "a line without a colon"),
+        (b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--b--", "encoded"),
+        (b"--b\r\nContent-Encoding: gzip\r\n\r\nx\r\n--b--", "encoded"),
         (b"--b\r\n\r\nx\r\n--b\r\n\r\ny", "after 1 whole parts"),
         (b"--b\r\n\r\nx\r\n--b-", "after 0 whole parts"),
     ],
@@ -178,7 +178,7 @@ def test_an_endless_epilogue_is_left() -> None:
     assert [part.content for part in read_parts(endless(), KIND, "an example")] == [b"one"]
 
 
-class CountingBuffer(multipart.Buffer):
+class CountingBuffer(multipart.MessageBuffer):
     """Counts the bytes that are searched and copied."""
 
     work = 0
@@ -200,7 +200,7 @@ class CountingBuffer(multipart.Buffer):
 
 
 def work_for(number: int, size: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> int:
-    monkeypatch.setattr(multipart, "Buffer", CountingBuffer)
+    monkeypatch.setattr(multipart, "MessageBuffer", CountingBuffer)
     CountingBuffer.work = 0
     body = message([bytes(number)], **options)
     kind = f"multipart/related; boundary={options.get('boundary', 'b')}"
@@ -220,7 +220,7 @@ def test_the_work_is_in_proportion_to_the_length(counted: bool, monkeypatch: pyt
 
 
 def test_near_boundaries_do_not_make_it_slower(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "Buffer", CountingBuffer)
+    monkeypatch.setattr(multipart, "MessageBuffer", CountingBuffer)
     CountingBuffer.work = 0
     content = b"\r\n--bx" * 50_000
     assert read(message([content]), size=1 << 14) == [content]

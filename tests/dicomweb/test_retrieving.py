@@ -7,13 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from simple_orthanc.dicomweb import Frame, Part, Rendering, Transactions, multipart
+from simple_orthanc.dicomweb import Frame, Transactions, multipart
 from simple_orthanc.errors import (
-    NotFoundError,
     OrthancError,
     SelectionError,
     ServerError,
@@ -21,30 +19,8 @@ from simple_orthanc.errors import (
     UnsupportedError,
 )
 from simple_orthanc.transport import Transport
+from tests.dicomweb.messages import JSON, UIDS, broken_off, file, parts, picky, transactions
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
-
-UIDS = ("1.2", "1.2.3", "1.2.3.4")
-DICOM = "Content-Type: application/dicom\r\n"
-JSON = {"Content-Type": "application/dicom+json"}
-
-
-def file(number: int, size: int = 1000) -> bytes:
-    return bytes(128) + b"DICM" + bytes([number]) * size
-
-
-def parts(*contents: bytes, headers: str | list[str] = DICOM, end: bytes = b"--b--\r\n", **options: Any) -> bytes:
-    """An answer of several parts."""
-    each = [headers] * len(contents) if isinstance(headers, str) else headers
-    body = b"".join(
-        b"--b\r\n" + header.encode() + b"\r\n" + content + b"\r\n"
-        for header, content in zip(each, contents, strict=True)
-    )
-    kind = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'}
-    return reply(body + end, headers={**kind, **options.pop("extra", {})}, **options)
-
-
-def transactions(server: StandIn, **prefixes: str) -> Transactions:
-    return Transactions(Transport(server.url), **prefixes)
 
 
 def test_files_come_one_by_one_and_their_paths_are_the_standards() -> None:
@@ -72,16 +48,6 @@ def test_a_file_is_there_before_the_next_has_come() -> None:
         assert server.asked == []
         assert next(found) == file(0, 2_000_000)
         found.close()
-
-
-def broken_off() -> list[tuple[bytes, int]]:
-    """Answers that end too early, with how many files are whole in them."""
-    whole = parts(file(1), file(2), file(3))
-    return [
-        (whole[: whole.index(file(3)) + 500], 2),
-        (parts(file(1), file(2), end=b"--b\r\n\r\n" + file(3)), 2),
-        (parts(file(1), file(2), end=b""), 1),
-    ]
 
 
 @pytest.mark.parametrize(("answer", "whole"), broken_off())
@@ -114,7 +80,7 @@ def test_a_file_without_the_prefix_is_a_file() -> None:
     [
         (parts(), "no file at all|nothing"),
         (parts(b"<html>", headers="Content-Type: text/html\r\n"), "text/html"),
-        (parts(b"no file"), "something else than a DICOM file"),
+        (parts(b"no file"), "something other than a DICOM file"),
         (parts(file(1), headers="Content-Type: application/pdf\r\n"), "application/pdf"),
         (reply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}), "text/html"),
         (reply(file(1), headers={"Content-Type": "multipart/related"}), "no boundary"),
@@ -152,10 +118,6 @@ def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             list(transactions(server).retrieve_study("1.2"))
         with pytest.raises(TransportError, match="more than 10000 bytes"):
             transactions(server).retrieve_instance(*UIDS)
-
-
-def picky(taken: str, answer: bytes, status: int = 406) -> Callable[[Asked, int], bytes]:
-    return lambda asked, _: answer if asked.headers["accept"] == taken else reply({"Message": "no"}, status)
 
 
 def test_other_media_types_are_asked_for_where_the_first_is_refused() -> None:
@@ -370,104 +332,6 @@ def test_a_page_instead_of_bulk_data_is_an_error() -> None:
     for answer in (reply(b"<html>", headers={"Content-Type": "text/html"}), parts(b"a", b"b"), parts(), reply(b"")):
         with StandIn(always(answer)) as server, pytest.raises(TransportError):
             transactions(server).retrieve_bulkdata("/bulk/1")
-
-
-def picture(asked: Asked, _: int) -> bytes:
-    kind = asked.headers["accept"]
-    return reply(asked.path.encode(), headers={"Content-Type": kind})
-
-
-def test_rendered_images_are_asked_for_as_the_standard_says() -> None:
-    with StandIn(picture) as server:
-        client = transactions(server)
-        how = Rendering(
-            "image/png",
-            annotation=["patient", "technique"],
-            quality=80,
-            viewport=(512, 256, None, None, 100, 50),
-            window=(40.5, 400),
-            icc_profile="srgb",
-        )
-        query = (
-            "annotation=patient,technique&quality=80&viewport=512,256,,,100,50&window=40.5,400,linear&iccprofile=srgb"
-        )
-        assert client.retrieve_instance_rendered(*UIDS, how) == [
-            Part(f"/studies/1.2/series/1.2.3/instances/1.2.3.4/rendered?{query}".encode(), "image/png")
-        ]
-        assert client.retrieve_study_rendered("1.2")[0].content == b"/studies/1.2/rendered"
-        assert client.retrieve_series_rendered("1.2", "1.2.3", Rendering("video/mp4"))[0].media_type == "video/mp4"
-        frames = client.retrieve_frames_rendered(*UIDS, [3, 1])
-        assert [urlsplit(frame.content.decode()).path[-11:] for frame in frames] == ["/3/rendered", "/1/rendered"]
-        assert client.retrieve_study_thumbnail("1.2").content == b"/studies/1.2/thumbnail"
-        small = Rendering(viewport=(64, 64))
-        assert client.retrieve_series_thumbnail("1.2", "1.2.3", small).content.endswith(b"/thumbnail?viewport=64,64")
-        assert client.retrieve_instance_thumbnail(*UIDS).content.endswith(b"/1.2.3.4/thumbnail")
-        assert client.retrieve_frame_thumbnail(*UIDS, 2).content.endswith(b"/frames/2/thumbnail")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"media_type": "png"},
-        {"media_type": "application/dicom+xml"},
-        {"annotation": ["name"]},
-        {"quality": 0},
-        {"quality": 101},
-        {"viewport": (1, 2, 3)},
-        {"window": (40,)},
-        {"window": (40, 0)},
-        {"window": (40, 400, "cubic")},
-        {"icc_profile": "cmyk"},
-    ],
-)
-def test_renderings_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises((SelectionError, UnsupportedError)):
-        Rendering(**wrong)
-
-
-def test_several_pictures_may_come_in_parts() -> None:
-    answer = parts(b"one", b"two", headers="Content-Type: image/jpeg\r\n")
-    with StandIn(always(answer)) as server:
-        found = transactions(server).retrieve_series_rendered("1.2", "1.2.3")
-        assert [part.content for part in found] == [b"one", b"two"]
-    with StandIn(picky('multipart/related; type="image/jpeg"', answer)) as server:
-        assert len(transactions(server).retrieve_study_rendered("1.2")) == 2
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        reply(b"<html>", headers={"Content-Type": "text/html"}),
-        reply(b"", headers={"Content-Type": "image/jpeg"}),
-        reply(b"png", headers={"Content-Type": "image/png"}),
-        reply(b"", 204),
-    ],
-)
-def test_what_is_no_picture_is_said(answer: bytes) -> None:
-    with StandIn(always(answer)) as server, pytest.raises(TransportError):
-        transactions(server).retrieve_instance_rendered(*UIDS)
-
-
-def without_thumbnails(status: int, holds: bool) -> Callable[[Asked, int], bytes]:
-    item = {"0020000D": {"vr": "UI", "Value": ["1.2"]}}
-    found = reply(json.dumps([item] if holds else []).encode(), headers=JSON)
-    return lambda asked, _: found if "thumbnail" not in asked.path else reply({"Message": "Unknown resource"}, status)
-
-
-@pytest.mark.parametrize(
-    ("status", "holds", "error"),
-    [
-        (404, True, UnsupportedError),
-        (404, False, NotFoundError),
-        (405, False, UnsupportedError),
-        (501, True, UnsupportedError),
-    ],
-)
-def test_a_route_that_is_missing_is_told_from_a_study_that_is(
-    status: int, holds: bool, error: type[OrthancError]
-) -> None:
-    with StandIn(without_thumbnails(status, holds)) as server, pytest.raises(error):
-        transactions(server).retrieve_study_thumbnail("1.2")
 
 
 def test_memory_for_a_study_is_that_of_a_file() -> None:

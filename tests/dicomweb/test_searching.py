@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.dicomweb import Transactions, searching, service, text
-from simple_orthanc.dicomweb.searching import attribute, query_text
+from simple_orthanc.dicomweb.searching import attribute, query_string
 from simple_orthanc.errors import (
     NotFoundError,
     SelectionError,
@@ -215,7 +215,7 @@ def test_paths_filters_and_fields_reach_the_server_as_they_are() -> None:
 
 @given(st.dictionaries(st.sampled_from(["PatientName", "StudyID", "0009,1001"]), st.text(st.characters(codec="utf-8"))))
 def test_any_text_survives_in_a_query(filters: dict[str, str]) -> None:
-    pairs = parse_qsl(query_text(filters, False, ()), keep_blank_values=True)
+    pairs = parse_qsl(query_string(filters, False, ()), keep_blank_values=True)
     assert pairs == [(attribute(name), value) for name, value in filters.items()]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -32,14 +31,6 @@ CALLS: list[Callable[[Transactions], Any]] = [
     lambda client: client.store([FILE]),
     lambda client: client.delete_study("1.2"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name)
 
 
 def test_no_token_is_no_header() -> None:

@@ -8,15 +8,11 @@ import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
-from simple_orthanc.dicomweb import Stored, Transactions, storing
-from simple_orthanc.dicomweb.multipart import read_parts
+from simple_orthanc.dicomweb import Stored, storing
 from simple_orthanc.errors import (
     AuthenticationError,
     NotFoundError,
@@ -24,56 +20,8 @@ from simple_orthanc.errors import (
     TransportError,
     UnsupportedError,
 )
-from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.transport import Transport
+from tests.dicomweb.stored_files import JSON, accepting, answer, dataset, entry, file, files_in, transactions
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
-
-JSON = {"Content-Type": "application/dicom+json"}
-
-
-def dataset(number: int, pixels: int = 0) -> Dataset:
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    made.SOPInstanceUID = f"1.2.{number}"
-    if pixels:
-        made.add_new(0x7FE00010, "OW", bytes(pixels))
-    return made
-
-
-def file(number: int, pixels: int = 0) -> bytes:
-    return dataset_bytes(dataset(number, pixels))
-
-
-def entry(uid: str, **reasons: int) -> dict[str, Any]:
-    tags = {"warning": "00081196", "failure": "00081197"}
-    found: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
-    return found | {tags[name]: {"vr": "US", "Value": [reason]} for name, reason in reasons.items()}
-
-
-def answer(
-    stored: list[Any] | None = None, failed: list[Any] | None = None, other: list[Any] | None = None, status: int = 200
-) -> bytes:
-    item = {
-        tag: {"vr": "SQ", "Value": found}
-        for tag, found in (("00081199", stored), ("00081198", failed), ("0008119A", other))
-        if found is not None
-    }
-    return reply(json.dumps(item).encode(), status, JSON)
-
-
-def files_in(asked: Asked) -> list[bytes]:
-    return [part.content for part in read_parts([asked.body], asked.headers["content-type"], "a request")]
-
-
-def accepting(asked: Asked, _: int) -> bytes:
-    uids = [str(pydicom.dcmread(io.BytesIO(content)).SOPInstanceUID) for content in files_in(asked)]
-    return answer([entry(uid) for uid in uids])
-
-
-def transactions(server: StandIn, **prefixes: str) -> Transactions:
-    return Transactions(Transport(server.url), **prefixes)
 
 
 def test_files_bytes_and_datasets_are_stored_as_they_are(tmp_path: Path) -> None:
@@ -135,8 +83,8 @@ def test_each_instance_is_answered_for() -> None:
             "the server does not store this SOP class (0122H)",
             "an instance with this SOPInstanceUID is stored already (0111H)",
             "the server cannot understand the dataset (C123H)",
-            "The server said nothing about this instance; look for it. "
-            "It said of some other: the server is out of resources (A700H)",
+            "The server did not report on this instance; search for it. "
+            "It reported on another one that it did not name: the server is out of resources (A700H)",
         ]
 
 
@@ -150,58 +98,6 @@ def test_one_instance_given_twice_is_answered_twice() -> None:
             ("failed", None),
             ("failed", 0x0110),
         ]
-
-
-XML = b"""<?xml version="1.0" encoding="utf-8"?>
-<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
-<DicomAttribute tag="00081199" vr="SQ"><Item number="1">
-<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.2.1</Value></DicomAttribute></Item></DicomAttribute>
-<DicomAttribute tag="00081198" vr="SQ"><Item number="1">
-<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.2.2</Value></DicomAttribute>
-<DicomAttribute tag="00081197" vr="US"><Value number="1">272</Value></DicomAttribute></Item></DicomAttribute>
-</NativeDicomModel>"""
-
-
-@pytest.mark.parametrize("headers", [{"Content-Type": "application/dicom+xml"}, {}, {"Content-Type": "text/plain"}])
-def test_an_answer_in_xml_is_read(headers: dict[str, str]) -> None:
-    with StandIn(always(reply(XML, 202, headers))) as server:
-        results = transactions(server).store([file(1), file(2)])
-        assert [(result.status, result.reason) for result in results] == [("stored", None), ("failed", 0x0110)]
-
-
-def test_a_server_that_answers_in_xml_only_is_asked_for_that() -> None:
-    def picky(asked: Asked, _: int) -> bytes:
-        return reply(XML) if asked.headers["accept"] == "application/dicom+xml" else reply(b"", 406)
-
-    with StandIn(picky) as server:
-        client = transactions(server)
-        assert client.store([file(1)])[0].status == client.store([file(1)])[0].status == "stored"
-        assert [len(files_in(asked)) for asked in server.asked] == [1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"{}",
-        b"<html>Thank you</html>",
-        b"<unclosed",
-        b"7",
-        b"[" * 100_000,
-        b'{"00081199": {"vr": "SQ"}}',
-        b'{"00081199": {"vr": "SQ", "Value": "x"}, "00081198": 7}',
-        b'<!DOCTYPE x [<!ENTITY a "1.2.1">]><NativeDicomModel><DicomAttribute tag="00081199"/></NativeDicomModel>',
-    ],
-)
-def test_an_answer_that_names_no_instance_is_not_taken_for_success(body: bytes) -> None:
-    for status, said in ((200, "no answer"), (409, "failed")):
-        with StandIn(always(reply(body, status, JSON))) as server:
-            results = transactions(server).store([file(1), file(2)])
-            assert [result.SOPInstanceUID for result in results] == ["1.2.1", "1.2.2"]
-            # An empty list of what was stored says nothing of these two.
-            assert {result.status for result in results} <= {said, "no answer"}
-            assert all(result.message for result in results)
 
 
 def test_what_is_no_dicom_is_said_and_not_sent(tmp_path: Path) -> None:
@@ -314,7 +210,7 @@ def test_a_refusal_of_the_later_files_leaves_the_answers_about_the_earlier(monke
 def test_a_file_that_changes_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     path.write_bytes(file(1, 500_000))
-    body = storing.Body([storing._Candidate(str(path), "1.2.1", path, path.stat().st_size)], "b")
+    body = storing.MultipartBody([storing._Candidate(str(path), "1.2.1", path, path.stat().st_size)], "b")
     body.read(100)
     path.write_bytes(b"")
     with pytest.raises(TransportError, match="changed while it was sent"):
@@ -330,7 +226,7 @@ def test_a_body_is_read_as_often_as_needed_and_in_any_pieces(tmp_path: Path) -> 
     path = tmp_path / "a.dcm"
     path.write_bytes(file(1, 10_000))
     candidates = [storing._Candidate(None, "1", path, path.stat().st_size), storing._Candidate(None, "2", b"", 0)]
-    with storing.Body(candidates, "b") as body:
+    with storing.MultipartBody(candidates, "b") as body:
         whole = body.readall()
         assert len(whole) == len(body) == body.tell() == body.seek(0, 2)
         assert body.read(1) == b""
@@ -348,7 +244,7 @@ def test_files_are_not_held_in_memory(tmp_path: Path) -> None:
     candidates = [storing._candidate(path) for path in paths]
     tracemalloc.start()
     try:
-        with storing.Body([one for one in candidates if isinstance(one, storing._Candidate)], "b") as body:
+        with storing.MultipartBody([one for one in candidates if isinstance(one, storing._Candidate)], "b") as body:
             assert sum(len(piece) for piece in iter(lambda: body.read(1 << 16), b"")) > 32 << 20
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

@@ -185,8 +185,8 @@ def test_what_a_foreign_error_means(error: BaseException, cause: Cause, dropped:
     assert "secret" not in found.reason
 
 
-def test_every_kind_has_its_message() -> None:
-    context = failures.Context("http://h", "POST", "/p", 300, False)
+def test_every_cause_has_its_message() -> None:
+    context = failures.RequestContext("http://h", "POST", "/p", 300, False)
     for cause in Cause:
         error = failures.public_error(failures.NetworkError(cause, "why"), context, True, True)
         assert "http://h" in str(error)

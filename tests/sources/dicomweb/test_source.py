@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
 
 from simple_orthanc import (
     AuthenticationError,
     DicomWeb,
     EmptySelectionError,
     SelectionError,
-    ServerError,
     Session,
     TransportError,
     UnsupportedError,
@@ -26,66 +23,9 @@ from simple_orthanc import (
     tag,
 )
 from simple_orthanc.selection.resolving import keys_at
-from simple_orthanc.sources.dicomweb.keys import Key
-from tests.dicomweb_stand_in import DicomServer, Peculiar
 from tests.http_stand_in import StandIn, always, reply
 from tests.memory_source import MemorySource, as_file, instance
-
-Make = Callable[..., DicomServer]
-
-
-@pytest.fixture
-def serve() -> Iterator[Make]:
-    servers: list[DicomServer] = []
-
-    def make(datasets: list[Dataset], **peculiar: Any) -> DicomServer:
-        servers.append(DicomServer(datasets, Peculiar(**peculiar)))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.close()
-
-
-def archive() -> list[Dataset]:
-    """Three studies of two patients, whose tags agree as they should."""
-    found = []
-    for study, patient, name in (("1", "p1", "Doe^Jane"), ("2", "P1", "doe^jane"), ("3", "P1", "doe^jane")):
-        of_study = {
-            "PatientName": name,
-            "StudyDate": f"2020010{study}",
-            "StudyTime": "1030",
-            "AccessionNumber": f"A{study}",
-        }
-        of_study |= {
-            "StudyDescription": "Schädel" if study == "3" else "head",
-            "StudyID": study,
-            "InstitutionName": "Here",
-        }
-        for series in ("1", "2"):
-            of_series = {
-                "Modality": "CT" if series == "1" else "MR",
-                "SeriesNumber": series,
-                "SeriesDescription": "T2*_GRE",
-            }
-            if study == "2":
-                of_series["OperatorsName"] = ["Op^A", "Op^B"]
-            for number in (1, 2, 3):
-                image = {
-                    "SliceThickness": "1.50" if series == "1" else "2",
-                    "KVP": "8E1",
-                    "ImageType": ["ORIGINAL", "PRIMARY"],
-                    "ImagePositionPatient": ["0", "0", str(-number)],
-                    "ImageOrientationPatient": ["1", "0", "0", "0", "1", "0"],
-                    "AcquisitionDate": "20200101",
-                    "Rows": 4,
-                    "ImageComments": "c" * 300,
-                }
-                found.append(
-                    instance(number, series=series, study=study, patient=patient, **of_study, **of_series, **image)
-                )
-    return found
-
+from tests.sources.dicomweb.conftest import Make, archive
 
 PECULIAR: dict[str, dict[str, Any]] = {
     "as the standard says": {},
@@ -186,115 +126,6 @@ def test_a_representation_asks_for_nothing(serve: Make, name: str, value: Any) -
     assert len(server.asked) == before
 
 
-def test_instances_are_not_listed_before_they_are_asked_for(serve: Make) -> None:
-    server = serve(archive())
-    session = DicomWeb(server.root)
-    assert (session.patient_count, session.study_count, session.series_count, session.instance_count) == (2, 3, 6, 18)
-    assert session.StudyDescriptions == ["head", "Schädel"]
-    session.table("PatientName", "SeriesDescription", "SeriesNumber")
-    assert not [asked for asked in server.asked if "/instances" in asked.path]
-
-
-def test_a_tag_of_which_the_server_says_nothing_is_looked_up_once(serve: Make) -> None:
-    many = [instance(1, study=str(number), StudyDescription="x") for number in range(200)]
-    server = serve(many)
-    session = DicomWeb(server.root)
-    assert session.StationNames == []
-    looked_up = len(server.asked)
-    # Sixty of the studies, which have no dates, and sixty of the series: found, and read.
-    assert looked_up < 260
-    assert session.table("StationName").StationName.isna().all()
-    assert len(server.asked) == looked_up
-    server.datasets = [instance(1, study=str(number), StationName="ct1") for number in range(200)]
-    server.peculiar.withheld = {"StationName"}
-    assert session.refresh().StationNames == ["ct1"]
-
-
-def test_headers_and_files_are_the_files(serve: Make, tmp_path: Path) -> None:
-    image = instance(1, PixelData=bytes(range(16)), Rows=4, Columns=4, BitsAllocated=8, SliceThickness="1.50")
-    server = serve([image], numbers=True)
-    session = DicomWeb(server.root)
-    header = session.get_header()
-    assert "PixelData" not in header
-    assert header.SliceThickness.original_string == "1.50"
-    assert session.get_instances()[0].PixelData == bytes(range(16))
-    (path,) = session.download(tmp_path)
-    assert path.read_bytes() == as_file(image)
-    assert sorted(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("pixels", [bytes(3 << 20), None], ids=["large pixels", "no pixels"])
-def test_a_header_is_read_without_the_pixels(serve: Make, pixels: bytes | None) -> None:
-    tags: dict[str, Any] = {"TextValue": "c" * 200_000, "KVP": "80"}
-    tags |= {"EncapsulatedDocument": bytes(3 << 20)} if pixels is None else {"PixelData": pixels, "BitsAllocated": 8}
-    image = instance(1, **tags)
-    server = serve([image])
-    header = DicomWeb(server.root).get_header()
-    assert ("PixelData" not in header, header.TextValue, header.KVP) == (True, "c" * 200_000, 80)
-    assert ("EncapsulatedDocument" in header) == (pixels is None)
-    assert len(header) == len(image) - (pixels is not None)
-
-
-def test_what_breaks_off_leaves_no_file(serve: Make, tmp_path: Path) -> None:
-    server = serve([instance(1)])
-    session = DicomWeb(server.root)
-    assert session.instance_count == 1
-    server.script = always(reply(b"--b1\r\n\r\nabc", headers={"Content-Type": "multipart/related; boundary=b1"}))
-    with pytest.raises(TransportError):
-        session._source.save(str(Key("P1", "1.2.1", "1.2.1.1", "1.2.1.1.1")), tmp_path / "a.dcm")
-    assert list(tmp_path.iterdir()) == []
-
-
-def two_patients() -> list[Dataset]:
-    return [instance(1, patient=patient, PatientName=f"{patient}^X") for patient in ("p1", "p2")]
-
-
-def test_one_uid_under_two_patients_is_listed_apart_and_never_read_wrongly(serve: Make) -> None:
-    server = serve(two_patients())
-    session = DicomWeb(server.root)
-    assert (session.patient_count, session.study_count, session.series_count, session.instance_count) == (2, 2, 2, 2)
-    # What puts them in order would be in their files.
-    with pytest.warns(UserWarning, match="could not be read"):
-        assert session.table("PatientName", level="instance").PatientName.tolist() == ["p1^X", "p2^X"]
-    session.select(PatientID="p2")
-    assert session.instance_count == 1
-    for read in (session.get_header, session.get_instances, session.download):
-        with pytest.raises(UnsupportedError, match="2 patients"):
-            read()
-    with pytest.raises(UnsupportedError, match="2 patients"):
-        session.delete_selected_series()
-    assert len(server.datasets) == 2
-
-
-def test_one_uid_under_two_patients_where_nobody_says_whose(serve: Make) -> None:
-    server = serve(two_patients(), names_patients=False, deaf_to_fields=True)
-    session = DicomWeb(server.root)
-    assert session.study_count == 2
-    with pytest.raises(UnsupportedError, match="exists under 2 patients"):
-        session.table("SeriesDescription")
-
-
-def test_patients_without_an_identifier(serve: Make) -> None:
-    nameless = instance(1, study="2", patient="")
-    server = serve([nameless, instance(1), instance(1, study="3", patient="a/b c%")])
-    session = DicomWeb(server.root)
-    assert session.patient_count == 3
-    assert session.select(PatientID=None).StudyInstanceUIDs == ["1.2.2"]
-    assert session.get_header().SOPInstanceUID == "1.2.2.1.1"
-    session.reset().select(PatientID="a/b c%")
-    assert session.instance_count == 1
-    assert [child.PatientIDs for child in session.patients] == [["a/b c%"]]
-    assert session.get_header().PatientID == "a/b c%"
-
-
-@pytest.mark.parametrize(
-    "key",
-    [Key("p1"), Key("a/b%2F c", "1.2"), Key("", "1.2", "1.3"), Key("é", "1.2", "1.3", "1.4"), Key("", "1/2", "3")],
-)
-def test_a_key_is_read_as_it_was_written(key: Key) -> None:
-    assert Key.parse(str(key)) == key
-
-
 def test_a_key_names_its_object(serve: Make) -> None:
     session = DicomWeb(serve(archive()).root)
     key = keys_at(session._index, session._selection, "series")[0]
@@ -306,26 +137,6 @@ def test_a_key_names_its_object(serve: Make) -> None:
 def test_labels_are_not_known(serve: Make) -> None:
     with pytest.raises(UnsupportedError, match="Orthanc"):
         DicomWeb(serve(archive()).root).select(label("x"))
-
-
-def test_numbers_are_what_the_files_say_however_they_are_spelt(serve: Make) -> None:
-    images = [instance(1, SeriesNumber="007", ImagePositionPatient=["0", "1.50", "-2E1"])]
-    session = DicomWeb(serve(images, numbers=True).root)
-    assert session.get_dicom_tag("ImagePositionPatient") == [(0.0, 1.5, -20.0)]
-    assert session.verify_index().empty
-    wrong = DicomWeb(serve(images, withheld={"SeriesNumber"}, metadata="some").root)
-    assert wrong.verify_index().empty
-
-
-def test_refresh_sees_what_changed(serve: Make) -> None:
-    server = serve(archive())
-    session = DicomWeb(server.root).select(Modality="MR")
-    assert session.series_count == 3
-    server.datasets.append(instance(1, study="4", Modality="MR"))
-    server.datasets.pop(3)
-    assert session.series_count == 3
-    session.refresh()
-    assert (session.series_count, session.instance_count) == (4, 9)
 
 
 def test_a_pickled_session_goes_on(serve: Make) -> None:
@@ -468,35 +279,3 @@ def test_says_that_a_server_does_not_delete(serve: Make) -> None:
     with pytest.raises(UnsupportedError, match="delet"):
         session.delete_selected_series()
     assert session.series_count == 1
-
-
-def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
-    server = serve(archive(), withheld={"StudyDescription"}, metadata="none")
-    session = DicomWeb(server.root)
-    assert session.study_count == 3
-    ordinary = server.script
-    server.script = lambda asked, count: (
-        reply({"Message": "gone"}, 404) if "/instances/" in asked.path else ordinary(asked, count)
-    )
-    with pytest.warns(UserWarning, match="could not be read"):
-        assert session.StudyDescriptions == []
-
-
-def test_a_study_that_can_neither_be_searched_nor_has_metadata_is_no_silent_loss(serve: Make) -> None:
-    session = DicomWeb(serve(archive(), unsearchable={"1.2.2"}, metadata="none").root)
-    with pytest.raises(ServerError, match="Bad type for a parameter"):
-        session.table("Modality")
-
-
-def test_objects_without_a_uid_are_named_in_a_warning(serve: Make) -> None:
-    server = serve(archive())
-    ordinary = server.script
-    nameless = reply([{"00100020": {"vr": "LO", "Value": ["p9"]}}], headers={"Content-Type": "application/dicom+json"})
-    server.script = lambda asked, count: (
-        nameless if "/studies?" in asked.path and "offset" not in asked.path else ordinary(asked, count)
-    )
-    session = DicomWeb(server.root)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(UserWarning, match="without a UID"):
-            session._source.listing("study").__next__()

@@ -1,4 +1,4 @@
-"""What a server answers to a store request: which instances it stored and why not others (PS3.18 annex I)."""
+"""The response to a store request: which instances were stored, and why others were not (PS3.18 annex I)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simple_orthanc.dicomweb.model import text
 _REFERENCED, _FAILED, _OTHER = "00081199", "00081198", "0008119A"
 _UID, _WARNING_REASON, _FAILURE_REASON = "00081155", "00081196", "00081197"
 
-# PS3.3 section C.14.1.1, PS3.7 annex C, PS3.4 table B.2-1, PS3.18 section I.2.2; whole values, then by first digits.
+# PS3.3 section C.14.1.1, PS3.7 annex C, PS3.4 table B.2-1, PS3.18 section I.2.2: single values, then groups of them.
 _REASONS = {
     0x0105: "no such attribute",
     0x0106: "an attribute has a value that is not allowed",
@@ -44,21 +44,21 @@ _REASONS = {
     0xC000: "the server cannot understand the dataset",
     0xC122: "the server does not store this transfer syntax",
 }
-_KINDS = {0xA7: 0xA700, 0xA9: 0xA900}
+_GROUPS = {0xA7: 0xA700, 0xA9: 0xA900}
 
 
 @dataclass
-class Answers:
-    """What a server said of the instances that it was sent.
+class StoreResponse:
+    """What a server says of the instances that it was sent.
 
     Attributes
     ----------
     stored : dict of str to list
-        SOPInstanceUID to the warning reasons given, None where there is no warning.
+        SOPInstanceUID to the warning reasons, None if there is no warning.
     failed : dict of str to list
-        SOPInstanceUID to the failure reasons given, None where it gives none.
+        SOPInstanceUID to the failure reasons, None if there is no reason.
     others : list
-        Failure reasons of what the server could not even name.
+        Failure reasons of instances that the server could not identify.
     """
 
     stored: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(list))
@@ -66,23 +66,23 @@ class Answers:
     others: list[int | None] = field(default_factory=list)
 
 
-def reason_text(reason: int | None) -> str:
-    """Put a failure or warning reason into words.
+def describe_reason(reason: int | None) -> str:
+    """Describe a failure or warning reason in words.
 
     Examples
     --------
-    >>> reason_text(0x0122), reason_text(0xA702), reason_text(None)
+    >>> describe_reason(0x0122), describe_reason(0xA702), describe_reason(None)
     ('the server does not store this SOP class (0122H)', 'the server is out of resources (A702H)', 'no reason given')
     """
     if reason is None:
         return "no reason given"
-    kind = _KINDS.get(reason >> 8, 0xC000 if reason >> 12 == 0xC else reason)
-    words = _REASONS.get(reason) or _REASONS.get(kind) or "a reason that is the server's own"
+    group = _GROUPS.get(reason >> 8, 0xC000 if reason >> 12 == 0xC else reason)
+    words = _REASONS.get(reason) or _REASONS.get(group) or "a reason of the server's own"
     return f"{words} ({reason:04X}H)"
 
 
-def read_answers(content: bytes) -> Answers | None:
-    """Read the answer to a store request, as JSON or as XML, whatever it calls itself; None where it is neither."""
+def parse_store_response(content: bytes) -> StoreResponse | None:
+    """Parse the response to a store request, as JSON or as XML, whatever its media type; None if it is neither."""
     item: Any = None
     if content.lstrip()[:1] == b"<":
         item = _from_xml(content)
@@ -93,13 +93,13 @@ def read_answers(content: bytes) -> Answers | None:
         item = item[0]
     if not isinstance(item, dict) or not any(tag in item for tag in (_REFERENCED, _FAILED, _OTHER)):
         return None
-    found = Answers()
+    response = StoreResponse()
     for entry in _items(item, _REFERENCED):
-        found.stored[text(entry, _UID)].append(_number(entry, _WARNING_REASON))
+        response.stored[text(entry, _UID)].append(_number(entry, _WARNING_REASON))
     for entry in _items(item, _FAILED):
-        found.failed[text(entry, _UID)].append(_number(entry, _FAILURE_REASON))
-    found.others += [_number(entry, _FAILURE_REASON) for entry in _items(item, _OTHER)]
-    return found
+        response.failed[text(entry, _UID)].append(_number(entry, _FAILURE_REASON))
+    response.others += [_number(entry, _FAILURE_REASON) for entry in _items(item, _OTHER)]
+    return response
 
 
 def _items(item: Mapping[str, Any], tag: str) -> Iterator[dict[str, Any]]:
@@ -111,13 +111,13 @@ def _items(item: Mapping[str, Any], tag: str) -> Iterator[dict[str, Any]]:
 
 
 def _number(entry: Mapping[str, Any], tag: str) -> int | None:
-    found = text(entry, tag)
-    return int(found) if found.isdecimal() else None
+    number = text(entry, tag)
+    return int(number) if number.isdecimal() else None
 
 
 def _from_xml(content: bytes) -> dict[str, Any] | None:
-    """Turn the XML form (PS3.19 annex A) into the JSON form, as far as it holds text and sequences."""
-    # Entities can make a short document endless; what is asked for here needs none.
+    """Convert the XML form (PS3.19 annex A) to the JSON form, as far as it holds strings and sequences."""
+    # Entities can make a short document endless; a response needs none.
     if b"<!" in content:
         return None
     try:

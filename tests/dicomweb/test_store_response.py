@@ -1,0 +1,59 @@
+"""The response to a store request: read as JSON or XML, and never taken for success where it names no instance."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dicomweb.stored_files import JSON, file, files_in, transactions
+from tests.http_stand_in import Asked, StandIn, always, reply
+
+XML = b"""<?xml version="1.0" encoding="utf-8"?>
+<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
+<DicomAttribute tag="00081199" vr="SQ"><Item number="1">
+<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.2.1</Value></DicomAttribute></Item></DicomAttribute>
+<DicomAttribute tag="00081198" vr="SQ"><Item number="1">
+<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.2.2</Value></DicomAttribute>
+<DicomAttribute tag="00081197" vr="US"><Value number="1">272</Value></DicomAttribute></Item></DicomAttribute>
+</NativeDicomModel>"""
+
+
+@pytest.mark.parametrize("headers", [{"Content-Type": "application/dicom+xml"}, {}, {"Content-Type": "text/plain"}])
+def test_an_answer_in_xml_is_read(headers: dict[str, str]) -> None:
+    with StandIn(always(reply(XML, 202, headers))) as server:
+        results = transactions(server).store([file(1), file(2)])
+        assert [(result.status, result.reason) for result in results] == [("stored", None), ("failed", 0x0110)]
+
+
+def test_a_server_that_answers_in_xml_only_is_asked_for_that() -> None:
+    def picky(asked: Asked, _: int) -> bytes:
+        return reply(XML) if asked.headers["accept"] == "application/dicom+xml" else reply(b"", 406)
+
+    with StandIn(picky) as server:
+        client = transactions(server)
+        assert client.store([file(1)])[0].status == client.store([file(1)])[0].status == "stored"
+        assert [len(files_in(asked)) for asked in server.asked] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"<html>Thank you</html>",
+        b"<unclosed",
+        b"7",
+        b"[" * 100_000,
+        b'{"00081199": {"vr": "SQ"}}',
+        b'{"00081199": {"vr": "SQ", "Value": "x"}, "00081198": 7}',
+        b'<!DOCTYPE x [<!ENTITY a "1.2.1">]><NativeDicomModel><DicomAttribute tag="00081199"/></NativeDicomModel>',
+    ],
+)
+def test_an_answer_that_names_no_instance_is_not_taken_for_success(body: bytes) -> None:
+    for status, said in ((200, "no answer"), (409, "failed")):
+        with StandIn(always(reply(body, status, JSON))) as server:
+            results = transactions(server).store([file(1), file(2)])
+            assert [result.SOPInstanceUID for result in results] == ["1.2.1", "1.2.2"]
+            # An empty list of what was stored says nothing of these two.
+            assert {result.status for result in results} <= {said, "no answer"}
+            assert all(result.message for result in results)

@@ -1,0 +1,48 @@
+"""Values come from metadata where these can be believed, and from files where not."""
+
+from __future__ import annotations
+
+import pytest
+
+from simple_orthanc import (
+    DicomWeb,
+)
+from tests.http_stand_in import reply
+from tests.memory_source import instance
+from tests.sources.dicomweb.conftest import Make, archive
+
+
+def test_a_tag_of_which_the_server_says_nothing_is_looked_up_once(serve: Make) -> None:
+    many = [instance(1, study=str(number), StudyDescription="x") for number in range(200)]
+    server = serve(many)
+    session = DicomWeb(server.root)
+    assert session.StationNames == []
+    looked_up = len(server.asked)
+    # Sixty of the studies, which have no dates, and sixty of the series: found, and read.
+    assert looked_up < 260
+    assert session.table("StationName").StationName.isna().all()
+    assert len(server.asked) == looked_up
+    server.datasets = [instance(1, study=str(number), StationName="ct1") for number in range(200)]
+    server.peculiar.withheld = {"StationName"}
+    assert session.refresh().StationNames == ["ct1"]
+
+
+def test_numbers_are_what_the_files_say_however_they_are_spelt(serve: Make) -> None:
+    images = [instance(1, SeriesNumber="007", ImagePositionPatient=["0", "1.50", "-2E1"])]
+    session = DicomWeb(serve(images, numbers=True).root)
+    assert session.get_dicom_tag("ImagePositionPatient") == [(0.0, 1.5, -20.0)]
+    assert session.verify_index().empty
+    wrong = DicomWeb(serve(images, withheld={"SeriesNumber"}, metadata="some").root)
+    assert wrong.verify_index().empty
+
+
+def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
+    server = serve(archive(), withheld={"StudyDescription"}, metadata="none")
+    session = DicomWeb(server.root)
+    assert session.study_count == 3
+    ordinary = server.script
+    server.script = lambda asked, count: (
+        reply({"Message": "gone"}, 404) if "/instances/" in asked.path else ordinary(asked, count)
+    )
+    with pytest.warns(UserWarning, match="could not be read"):
+        assert session.StudyDescriptions == []
