@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
@@ -242,7 +244,8 @@ def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
         )
     if vr in NUMBER_VRS:
         return pd.Series(parsed, dtype="Float64" if vr in REAL_VRS else "Int64")
-    return pd.Series(parsed, dtype="timedelta64[us]" if vr == "TM" else "datetime64[us]")
+    # Through numpy: before version 3, pandas makes them of nanoseconds first, which hold no year before 1677.
+    return pd.Series(np.array(parsed, dtype="timedelta64[us]" if vr == "TM" else "datetime64[us]"))
 
 
 def _part(part: str | bytes, vr: str) -> Any:

@@ -31,7 +31,7 @@ class TestManners:
         copied[:] = 0
         assert found.array.max() == 59
         with pytest.raises(ValueError, match="copied"):
-            np.asarray(found, dtype=np.float32, copy=False)
+            found.__array__(np.float32, copy=False)
 
     def test_window_does_not_wrap(self) -> None:
         found = Volume(np.array([[[-1000, 0, 40, 240, 3000]]], np.int16), None, Dataset())
