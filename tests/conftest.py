@@ -157,6 +157,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         # Without a server a live test fails; an empty list of parameters would skip it.
         names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
+        if metafunc.definition.get_closest_marker("one_version"):
+            names = names[:1]
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 

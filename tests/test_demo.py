@@ -29,6 +29,7 @@ class PhantomFolder(stand_ins.Folder):
         super().__init__(place, **options)
 
 
+@pytest.mark.one_version
 def test_the_demo_shows_what_it_read(
     make_server: MakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from simple_orthanc import Orthanc, PixelDecodeError
 from simple_orthanc.phantom import make_series
 from simple_orthanc.pixels import processes as decoding_processes
 
+pytestmark = pytest.mark.one_version
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:

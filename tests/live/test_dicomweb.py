@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,6 @@ from simple_orthanc import (
     DicomWeb,
     LocalOrthanc,
     Orthanc,
-    OrthancError,
     Session,
     TransportError,
     UnsupportedError,
@@ -29,7 +27,6 @@ from tests.live import archives as archive_tags
 from tests.live.archives import LEVELS, archives, header_of, simple_file, store
 from tests.live.test_pydicom_files import FILES, shipped
 from tests.live.test_queries import PHASES, asked, assert_selected
-from tests.live.traps import TRAPS, Trap
 
 # Orthanc takes their PatientID, of VR UN, for that of another patient, who then has the UIDs of the first.
 TWICE = {"rtdose_rle.dcm", "rtdose_rle_1frame.dcm"}
@@ -102,23 +99,6 @@ def test_every_element_of_every_file_of_pydicom(empty_server: LocalOrthanc, orth
         assert other.get_headers() == headers
     contents = [[session._source.content(key) for key in session._instances()] for session in (orthanc, other)]
     assert contents[0] == contents[1]
-
-
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.name)
-def test_every_trap_is_the_same_volume(orthanc: Orthanc, empty_server: LocalOrthanc, trap: Trap) -> None:
-    store(empty_server, *trap.case.files)
-    found = [read(session, trap.units) for session in (orthanc, over_dicomweb(empty_server))]
-    assert found[0] == found[1]
-
-
-def read(session: Session, units: str) -> Any:
-    """Give all that there is to a volume, to the bit; or the error."""
-    try:
-        volume = session.get_volume(units=units)
-    except OrthancError as error:
-        return type(error), error.message
-    affine = None if volume.affine is None else volume.affine.tobytes()
-    return volume.array.dtype, volume.array.shape, volume.array.tobytes(), affine, volume.units, volume.log
 
 
 @pytest.mark.parametrize("mode", ["Full", "MainDicomTags", "Extrapolate"])

@@ -93,6 +93,7 @@ def run_console(document: str, address: str, folder: Path) -> None:
         assert (ended.stdout, ended.stderr) == (wanted, "")
 
 
+@pytest.mark.one_version
 @pytest.mark.usefixtures("this_version")
 @pytest.mark.parametrize("document", documents_with("pycon"))
 def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +103,7 @@ def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.Monk
     names["orthanc"].close()
 
 
+@pytest.mark.one_version
 @pytest.mark.usefixtures("this_version")
 def test_console_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -112,6 +114,7 @@ def test_console_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names["orthanc"].close()
 
 
+@pytest.mark.one_version
 def test_first_example_reaches_a_server_with_a_password(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +130,7 @@ def test_first_example_reaches_a_server_with_a_password(
     assert names["array"].shape == (2, 4, 5)
 
 
+@pytest.mark.one_version
 def test_ways_to_open_a_source(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = re.findall(r"^\| .* \| `(.*)` \|$", DOCUMENTS["docs/sources.md"], re.MULTILINE)
     assert len(rows) == 10
@@ -151,6 +155,7 @@ def test_ways_to_open_a_source(orthanc: Orthanc, tmp_path: Path, monkeypatch: py
                 assert session.instance_count == (0 if "LocalOrthanc" in code else 1), code
 
 
+@pytest.mark.one_version
 def test_every_way_of_narrowing(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(
         make_series((2, 4, 4), seed=1, PatientName="Doe^Jane", PatientID="J1", StudyDate="20210101", EchoTime="80",
@@ -261,6 +266,7 @@ def test_equivalents_of_other_clients(orthanc: Orthanc, tmp_path: Path) -> None:
         assert holds(outcome(code, names)), code
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
 @pytest.mark.usefixtures("this_version")
 @pytest.mark.filterwarnings("default")

@@ -1,4 +1,7 @@
-"""The same files through real servers and through a folder: the same answers, to the bit."""
+"""A folder takes and refuses files as real servers do, and reads odd and random ones as they do.
+
+Whole archives are compared in `test_parity`.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,19 @@ import shutil
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pydicom.data
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from simple_orthanc import Folder, LocalOrthanc, Orthanc, phantom
+from simple_orthanc import Folder, LocalOrthanc, Orthanc
 from simple_orthanc.errors import ServerError
 from tests.conftest import empty
 from tests.examples import examples
 from tests.live.archives import archives, header_of, simple_file, store
 from tests.live.parity import (
-    about,
-    about_anything,
-    assert_same,
-    assert_same_files,
     assert_same_tables,
-    assert_same_volumes,
-    select,
 )
 from tests.live.test_queries import asked, assert_selected
 
@@ -58,33 +54,6 @@ def pydicoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that pydicom ships, without those that are odd."""
     top = tmp_path_factory.mktemp("pydicom")
     return Path(shutil.copytree(PACKAGE, top / "data", ignore=lambda _, names: ODD.intersection(names)))
-
-
-@pytest.fixture(scope="module")
-def synthetics(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Series of several kinds, in files of which neither names nor order say anything of the slices."""
-    oblique = [0.8, 0.6, 0, 0, 0, -1]
-    series = {
-        "ct": phantom.ct_phantom((12, 32, 32)),
-        "oblique": phantom.make_series((5, 8, 6), spacing=(3, 0.5, 0.7), orientation=oblique, modality="MR", seed=2),
-        "pet": phantom.make_series((4, 8, 8), modality="PT", slope=[0.5, 0.7, 1.1, 0.3], seed=3, Units="BQML"),
-        "uneven": phantom.make_series((3, 4, 4), seed=4, ImagePositionPatient=[(0, 0, 0), (0, 0, 1), (0, 0, 5)]),
-        "enhanced": [phantom.make_enhanced((6, 8, 8), seed=5)],
-        "colour": phantom.make_series(array=np.arange(96, dtype="uint8").reshape(2, 4, 4, 3), modality="OT", seed=6),
-    }
-    top = tmp_path_factory.mktemp("synthetic")
-    for name, images in series.items():
-        (top / name).mkdir()
-        for number, each in enumerate(images):
-            (top / name / f"{number * 7 % len(images)}").write_bytes(phantom.as_bytes(each))
-    return top
-
-
-@pytest.fixture(params=["shared_data", "pydicoms", "synthetics"])
-def both(orthanc: Orthanc, request: pytest.FixtureRequest) -> tuple[Orthanc, Folder]:
-    folder = opened(request.getfixturevalue(request.param))
-    stored(orthanc, folder)
-    return orthanc, folder
 
 
 @pytest.mark.parametrize(
@@ -125,28 +94,6 @@ def test_every_file_is_taken_or_refused_as_the_server_does(orthanc: Orthanc, pyd
         if found.get(str(row.status), row.status) != answer:
             wrong.append((row.path, row.status, answer))
     assert not wrong, "\n".join(map(str, wrong))
-
-
-def test_selections(both: tuple[Orthanc, Folder]) -> None:
-    orthanc, folder = both
-    for name, narrow in {**about_anything(), **about(orthanc)}.items():
-        assert_same((orthanc, folder), name, narrow)
-
-
-def test_the_servers_own_identifiers(both: tuple[Orthanc, Folder]) -> None:
-    orthanc, folder = both
-    for level in ("patients", "studies", "series", "instances"):
-        for key in orthanc.rest.get(f"/{level}")[:5]:
-            assert_same((orthanc, folder), key, select(key))
-
-
-def test_tables(both: tuple[Orthanc, Folder]) -> None:
-    assert_same_tables(both)
-
-
-def test_volumes_and_headers(both: tuple[Orthanc, Folder]) -> None:
-    assert assert_same_volumes(both) >= 5
-    assert_same_files(both, range(0, both[0].instance_count, 7))
 
 
 @given(data=st.data())

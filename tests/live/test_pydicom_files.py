@@ -93,6 +93,7 @@ def check(orthanc: Orthanc, name: str, path: Path) -> None:
     np.testing.assert_allclose(values.array, meaningful, rtol=1e-6)
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("name", FILES)
 def test_as_pydicom_reads_it_or_one_of_our_errors(orthanc: Orthanc, name: str) -> None:
     path = FILES[name]
@@ -110,6 +111,7 @@ def test_as_pydicom_reads_it_or_one_of_our_errors(orthanc: Orthanc, name: str) -
         check(orthanc, name, path)
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("name", sorted(NAMELESS))
 def test_what_cannot_be_stored_is_read_once_it_has_a_name(orthanc: Orthanc, tmp_path: Path, name: str) -> None:
     with warnings.catch_warnings():
@@ -128,6 +130,7 @@ def test_what_cannot_be_stored_is_read_once_it_has_a_name(orthanc: Orthanc, tmp_
     check(orthanc, name, tmp_path / name)
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize(
     ("name", "twin"),
     [

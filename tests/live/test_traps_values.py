@@ -19,6 +19,8 @@ from tests.live.trap_checks import follow, load
 from tests.live.traps import Trap
 from tests.live.traps_in_values import left, pet
 
+pytestmark = pytest.mark.one_version
+
 
 @pytest.mark.parametrize(
     ("trap", "dtype", "unit"),

@@ -27,6 +27,8 @@ from simple_orthanc import (
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.examples import examples
 
+pytestmark = pytest.mark.one_version
+
 
 def reference(folder: Path) -> SimpleITK.Image:
     reader = SimpleITK.ImageSeriesReader()

@@ -896,7 +896,6 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
         assert folder.files.path[0].endswith("\\xff.dcm")
 
 
-@pytest.mark.slow
 def test_many_thousand_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = numbered()
     top = tmp_path / "many"
