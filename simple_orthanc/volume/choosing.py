@@ -15,20 +15,24 @@ import numpy as np
 
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.volume import problems
-from simple_orthanc.volume.discriminators import (
-    BY_NAME,
-    DISCRIMINATORS,
-    Discriminator,
-    DiscriminatorValue,
-    since_midnight,
-)
+from simple_orthanc.volume.axes import AXES, find_steps, has_same_grid, stack_along
 from simple_orthanc.volume.grouping import arrange_planes, group_by_grid
 from simple_orthanc.volume.planes import has_image_type
-from simple_orthanc.volume.stacking import Stack, on_grid, plan_stacks, unique_labels
+from simple_orthanc.volume.proposals import selection_of
+from simple_orthanc.volume.stacking import Stack, check_spacing, on_grid, plan_stacks, unique_labels
 
-__all__ = ["AXES", "Stack", "apply_gaps", "check_options", "choose_volume", "plan_stacks", "summarize"]
+__all__ = [
+    "AXES",
+    "Stack",
+    "apply_gaps",
+    "check_options",
+    "choose_volume",
+    "plan_stacks",
+    "summarize",
+]
 
-AXES = ("time", "echo", "b", "phase")
+# Messages propose the selection of this many groups.
+_PROPOSED = 3
 
 
 def apply_gaps(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
@@ -62,8 +66,8 @@ def apply_gaps(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
     return list(stacks)
 
 
-def check_options(gaps: str, dims: str | None) -> None:
-    """Refuse what :func:`choose_volume` would refuse, before anything is read.
+def check_options(gaps: str, dims: str | None, spacing: float | None = None) -> None:
+    """Refuse what :func:`choose_volume` and :func:`plan_stacks` would refuse, before anything is read.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def check_options(gaps: str, dims: str | None) -> None:
         With all that can be asked for.
     """
     _check_gaps(gaps)
+    check_spacing(spacing)
     if gaps == "split":
         raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
     if dims is not None and dims not in AXES:
@@ -92,22 +97,23 @@ def _filled(stack: Stack) -> Stack:
 
 
 def _runs(stack: Stack) -> list[Stack]:
-    if not isinstance(stack.problem, MissingSlicesError):
+    """Return the regular runs of a stack with holes or changes of its spacing, each with its own grid."""
+    if stack.problem is None or not stack.breaks:
         return [stack]
-    breaks = [
-        at for at in range(1, len(stack.slice_indices)) if stack.slice_indices[at] - stack.slice_indices[at - 1] > 1
-    ]
+    is_hole = isinstance(stack.problem, MissingSlicesError)
+    between = "missing slices" if is_hole else "changes of the spacing"
     result = []
-    for number, (start, stop) in enumerate(zip([0, *breaks], [*breaks, len(stack.planes)], strict=True), 1):
+    starts = [0, *stack.breaks]
+    for number, (start, stop) in enumerate(zip(starts, [*stack.breaks, len(stack.planes)], strict=True), 1):
         members = stack.planes[start:stop]
-        run = replace(
-            stack, label=f"{stack.label} run {number}", planes=members, slice_indices=tuple(range(len(members)))
-        )
-        note = f"run {number} of {len(breaks) + 1} between missing slices"
+        indices = tuple(range(len(members)))
+        run = replace(stack, label=f"{stack.label} run {number}", planes=members, slice_indices=indices, breaks=())
+        note = f"run {number} of {len(starts)} between {between}"
         run = replace(run, slices=len(members), problem=None, log=(*stack.log, note))
-        found = arrange_planes(members)
+        arrangement = arrange_planes(members)
         # The grid of a single slice between holes is known from its neighbours beyond them.
-        result.append(on_grid(run, replace(found, step=found.step or arrange_planes(stack.planes).step)))
+        step = arrangement.step or arrange_planes(stack.planes).step
+        result.append(on_grid(run, replace(arrangement, step=step)))
     return result
 
 
@@ -192,80 +198,10 @@ def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:
             "Read it with get_volume().",
             groups=_groups(stacks),
         )
-    steps = _coordinates(stacks, dims)
+    steps = stack_along(stacks, dims)
     if steps is None:
         raise _too_many(stacks, f"a 4D volume with dims={dims!r}")
-    unequal = [stack.label for stack in stacks if not _same_grid(stacks[0], stack)]
-    if unequal:
-        raise InconsistentSlicesError(
-            f"dims={dims!r} was asked, but not all of the {len(stacks)} volumes have the grid of {stacks[0].label}, "
-            f"{_grid_text(stacks[0])}: "
-            + problems.listed([f"{s.label}, {_grid_text(s)}" for s in stacks if s.label in unequal])
-            + ". Read each by itself with get_volumes().",
-            groups=_groups(stacks),
-        )
-    discriminator, order = steps
-    unit = f" in {discriminator.unit}" if discriminator.unit else ""
-    note = f"{dims}: {len(stacks)} steps, coordinates from {discriminator.keyword}{unit}"
-    return [replace(stacks[index], step=(dims, value), log=(*stacks[index].log, note)) for value, index in order]
-
-
-def _coordinates(stacks: Sequence[Stack], dims: str) -> tuple[Discriminator, list[tuple[float, int]]] | None:
-    """Return the tag and, in order, the coordinate and the index of each stack; None if `dims` does not order them."""
-    names = {name for stack in stacks for name in stack.discriminators}
-    axes = {BY_NAME[name].axis if name in BY_NAME else "" for name in names}
-    if len({tuple(stack.discriminators) for stack in stacks}) == 1 or dims == "b":
-        # A clock that differs orders anything, so it counts only where the stacks were split by time.
-        candidates = [
-            discriminator
-            for discriminator in DISCRIMINATORS
-            if discriminator.axis == dims and (discriminator.name in names or not discriminator.ranked)
-        ]
-        if dims == "echo":
-            candidates.reverse()  # the echo time says more than the number of the echo
-        for discriminator in candidates if dims in axes or dims in ("echo", "b") else ():
-            values = [_constant(stack, discriminator) for stack in stacks]
-            numbers = [value for value in values if isinstance(value, float)]
-            if len(set(numbers)) == len(stacks):
-                numbers = since_midnight(discriminator, numbers)
-                return discriminator, sorted((value, index) for index, value in enumerate(numbers))
-    if dims == "b" and names <= {"b", "gradient"}:
-        # Gradients of one b-value differ in their direction alone, and an image without any has b = 0; but a step of
-        # which the headers do not tell the b-value has no coordinate.
-        b = BY_NAME["b"]
-        order = []
-        for index, stack in enumerate(stacks):
-            value = _constant(stack, b)
-            if value is None and not any(plane.discriminators.get(name) for plane in stack.planes for name in names):
-                value = 0.0
-            if not isinstance(value, float):
-                return None
-            order.append((value, index))
-        return (b, sorted(order)) if any(value for value, _ in order) else None
-    return None
-
-
-def _constant(stack: Stack, discriminator: Discriminator) -> DiscriminatorValue | None:
-    if discriminator.name in stack.discriminators:
-        return stack.discriminators[discriminator.name]
-    values = {plane.discriminators.get(discriminator.name) for plane in stack.planes}
-    return values.pop() if len(values) == 1 else None
-
-
-def _same_grid(one: Stack, other: Stack) -> bool:
-    if one.geometry is None or other.geometry is None:
-        return one.geometry is other.geometry and one.shape == other.shape
-    # As close as the slices of one volume must be to their places.
-    return one.geometry.isclose(other.geometry, tolerance=0.02 * min(one.geometry.spacing))
-
-
-def _grid_text(stack: Stack) -> str:
-    size = "x".join(str(number) for number in stack.shape)
-    if stack.geometry is None:
-        return f"{size} without geometry"
-    origin = ", ".join(f"{value:g}" for value in stack.geometry.origin)
-    spacing = " x ".join(f"{value:g}" for value in stack.geometry.spacing[::-1])
-    return f"{size} voxels of {spacing} mm from ({origin})"
+    return steps
 
 
 def _groups(stacks: Sequence[Stack]) -> dict[str, int]:
@@ -273,13 +209,16 @@ def _groups(stacks: Sequence[Stack]) -> dict[str, int]:
 
 
 def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError:
-    """Make the error that names each group with its size, and the calls that separate them."""
-    groups = ", ".join(f"{stack.label} ({len(stack.planes)} images)" for stack in stacks[: 2 * problems.SHOWN])
-    more = f" and {len(stacks) - 2 * problems.SHOWN} more" if len(stacks) > 2 * problems.SHOWN else ""
+    """Make the error that names each group with its images, and the calls that separate them."""
+    shown = stacks[: 2 * problems.SHOWN]
+    groups = ", ".join(f"{stack.label} ({_content(stack)})" for stack in shown)
+    more = f" and {len(stacks) - len(shown)} more" if len(stacks) > len(shown) else ""
     calls = []
     if all(stack.problem is None for stack in stacks):
         calls += [f'get_volume(dims="{dims}")' for dims in AXES if _stackable(stacks, dims)]
-    calls += [f"select({text}) first" for text in _separating(stacks)]
+    sound = [stack for stack in stacks if stack.problem is None]
+    selections = [selection_of(stack, stacks) for stack in sound[:_PROPOSED]]
+    calls += [f"select({text}) first" for text in selections if text]
     if any(has_image_type(stack.planes[0], "LOCALIZER") for stack in stacks):
         calls.append('exclude(ImageType="LOCALIZER") first')
     calls.append("get_volumes() for each by itself")
@@ -290,23 +229,14 @@ def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError
     )
 
 
+def _content(stack: Stack) -> str:
+    """Name the images of a group, and by what its grid differs from the others."""
+    images = f"{len(stack.planes)} images, {problems.held_images(stack.planes)}"
+    return f"{images}; {stack.reason}" if stack.reason else images
+
+
 def _stackable(stacks: Sequence[Stack], dims: str) -> bool:
-    return _coordinates(stacks, dims) is not None and all(_same_grid(stacks[0], stack) for stack in stacks)
-
-
-def _separating(stacks: Sequence[Stack]) -> list[str]:
-    """Give, as arguments of select, what would leave the first stack."""
-    first = stacks[0]
-    marks = {
-        BY_NAME[name].keyword: value
-        for name, value in first.discriminators.items()
-        if name in first.planes[0].selectable and value is not None and BY_NAME[name].by_value
-    }
-    if len({stack.shape[1:3] for stack in stacks}) > 1:
-        marks.update(Rows=float(first.shape[1]), Columns=float(first.shape[2]))
-    if first.is_segment or any(plane.number_of_frames > 1 and plane.tiles is None for plane in first.planes):
-        return []  # frames of one object cannot be selected apart
-    return [", ".join(problems.example(keyword, {value: None}) for keyword, value in marks.items())] if marks else []
+    return find_steps(stacks, dims) is not None and all(has_same_grid(stacks[0], stack) for stack in stacks)
 
 
 def summarize(stack: Stack) -> dict[str, Any]:
@@ -316,7 +246,7 @@ def summarize(stack: Stack) -> dict[str, Any]:
     -------
     dict
         label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes (of the
-        stored pixels).
+        stored pixels), contradiction (where headers announce more images than there are).
 
     Examples
     --------
@@ -336,6 +266,7 @@ def summarize(stack: Stack) -> dict[str, Any]:
         "regular": stack.problem is None and stack.geometry is not None,
         "reason": _reason(stack),
         "bytes": int(np.prod(stack.shape)) * max(1, first.bits // 8),
+        "contradiction": stack.contradiction,
     }
 
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.private import PrivateElement, items_of, text_of
 from simple_orthanc.dicom.times import parse_date, parse_moment, parse_time
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.volume.diffusion import Diffusion
 
 DiscriminatorValue = float | str | tuple[Any, ...]
 
 _DAY = 86400.0
+# The gradient of an image that is weighted in all directions alike.
+TRACE = "trace"
 # What says on which day a time is; without it, a time after midnight comes before one in the evening.
 _DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}
 # Seconds since the beginning of our time reckoning would leave no room for microseconds in a float.
@@ -38,13 +41,18 @@ class Discriminator:
     axis : str
         The axis of a 4D volume that it can be: "time", "echo", "b", "phase" or "".
     sources : tuple
-        Where it stands: pairs of a sequence keyword, a functional group or "" for the top level, and a keyword.
+        Where headers hold it: pairs of a sequence keyword, a functional group or "" for the top level, and a keyword.
     ranked : bool
         A value that differs from slice to slice, as a trigger time does, still orders the images at each position.
     by_value : bool
         Labels show the value; otherwise its number in the order of the values.
     unit : str
         Of the values, where they have one.
+    meaning : str
+        What it means if images at different positions differ in it. "kind": they are of different kinds, and never one
+        volume. "timing": so are they if there are few values, but a value of its own on nearly every slice is the time
+        at which the slice was acquired. "view": projections that differ in it are different views. "": nothing; it may
+        change along a volume, as AcquisitionNumber and times of acquisition do.
     """
 
     name: str
@@ -53,11 +61,12 @@ class Discriminator:
     ranked: bool = False
     by_value: bool = False
     unit: str = ""
+    meaning: str = ""
 
     @property
     def keyword(self) -> str:
         """The DICOM keyword to be named in messages."""
-        return self.sources[0][1]
+        return self.sources[0][1] if self.sources else str(next(iter(_PRIVATE.get(self.name, ())), self.name))
 
 
 def _top(*keywords: str) -> tuple[tuple[str, str], ...]:
@@ -85,83 +94,277 @@ _ACQUIRED = (
     *_top("AcquisitionDateTime", "AcquisitionTime"),
     *_in(_FRAME, "FrameReferenceDateTime", "FrameAcquisitionDateTime"),
 )
+_CONTRAST = (
+    *_top("ContrastBolusAgent"),
+    *_in("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered", "ContrastBolusAgentNumber"),
+)
 
 
-def _tag(name: str, axis: str, *sources: tuple[str, str], unit: str = "") -> Discriminator:
-    return Discriminator(name, axis, sources, by_value=True, unit=unit)
+def _tag(name: str, axis: str, *sources: tuple[str, str], unit: str = "", meaning: str = "") -> Discriminator:
+    return Discriminator(name, axis, sources, by_value=True, unit=unit, meaning=meaning)
 
 
-def _series(name: str, axis: str, *sources: tuple[str, str], ranked: bool = False, unit: str = "") -> Discriminator:
-    return Discriminator(name, axis, sources, ranked=ranked, unit=unit)
+def _kind(name: str, axis: str, *sources: tuple[str, str], unit: str = "") -> Discriminator:
+    return _tag(name, axis, *sources, unit=unit, meaning="kind")
+
+
+def _series(
+    name: str, axis: str, *sources: tuple[str, str], ranked: bool = False, unit: str = "", meaning: str = ""
+) -> Discriminator:
+    return Discriminator(name, axis, sources, ranked=ranked, unit=unit, meaning=meaning)
+
+
+def _view(name: str, *sources: tuple[str, str]) -> Discriminator:
+    return _tag(name, "", *sources, meaning="view")
 
 
 # In the order of preference where several would separate the same images.
 DISCRIMINATORS = (
-    _tag("time", "time", *_top("TemporalPositionIdentifier"), *_in(_FRAME, "TemporalPositionIndex")),
-    _tag("echo", "echo", *_top("EchoNumbers")),
-    _tag("echo time", "echo", *_top("EchoTime"), *_in("MREchoSequence", "EffectiveEchoTime"), unit="ms"),
-    _tag("b", "b", *_top("DiffusionBValue"), *_in("MRDiffusionSequence", "DiffusionBValue"), unit="s/mm2"),
-    _series("gradient", "b", *_top("DiffusionGradientOrientation")),
-    _series("phase", "phase", *_TRIGGER, ranked=True, unit="ms"),
+    _kind("time", "time", *_top("TemporalPositionIdentifier"), *_in(_FRAME, "TemporalPositionIndex")),
+    _kind("echo", "echo", *_top("EchoNumbers")),
+    _kind("echo time", "echo", *_top("EchoTime"), *_in("MREchoSequence", "EffectiveEchoTime"), unit="ms"),
+    _kind("b", "b", *_top("DiffusionBValue"), *_in("MRDiffusionSequence", "DiffusionBValue"), unit="s/mm2"),
+    _series("gradient", "b", *_top("DiffusionGradientOrientation"), meaning="kind"),
+    _kind("label", "", *_in("MRArterialSpinLabelingSequence", "ASLContext")),
+    _series("phase", "phase", *_TRIGGER, ranked=True, unit="ms", meaning="timing"),
     _series("cardiac phase", "phase", *_top(_PERCENT_OF_HEART), *_in(_HEART, _PERCENT_OF_HEART), unit="%"),
     _series("respiratory phase", "phase", *_top(_PERCENT_OF_LUNG), *_in(_LUNG, _PERCENT_OF_LUNG), unit="%"),
-    _tag("inversion time", "", *_top("InversionTime"), *_in("MRModifierSequence", "InversionTimes"), unit="ms"),
+    _tag(
+        "inversion time",
+        "",
+        *_top("InversionTime"),
+        *_in("MRModifierSequence", "InversionTimes"),
+        unit="ms",
+        meaning="timing",
+    ),
+    _series("time offset", "time", *_in("TemporalPositionSequence", "TemporalPositionTimeOffset"), unit="s"),
     _series("frame time", "time", *_top("FrameReferenceTime"), ranked=True, unit="ms"),
-    _tag("image type", "", *_IMAGE_TYPE),
-    _tag("component", "", *_COMPONENT),
-    _tag("kernel", "", *_top("ConvolutionKernel"), *_in("CTReconstructionSequence", "ConvolutionKernel")),
+    _kind("image type", "", *_IMAGE_TYPE),
+    _kind("component", "", *_COMPONENT),
+    _kind("GE component", ""),
+    _kind("GE type", ""),
+    _kind("Philips type", ""),
+    _tag("phase number", "phase"),
+    _kind("kernel", "", *_top("ConvolutionKernel"), *_in("CTReconstructionSequence", "ConvolutionKernel")),
+    _kind("contrast", "", *_CONTRAST),
     _tag("acquisition", "time", *_top("AcquisitionNumber"), *_in(_FRAME, "FrameAcquisitionNumber")),
     _tag("flip angle", "", *_top("FlipAngle"), *_in("MRTimingAndRelatedParametersSequence", "FlipAngle")),
-    _tag("kV", "", *_top("KVP"), *_in("CTXRayDetailsSequence", "KVP")),
+    _kind("kV", "", *_top("KVP"), *_in("CTXRayDetailsSequence", "KVP")),
     _tag("thickness", "", *_top("SliceThickness"), *_in("PixelMeasuresSequence", "SliceThickness")),
     _series("acquisition time", "time", *_ACQUIRED, ranked=True, unit="s"),
     _tag("sequence", "", *_top("SequenceName")),
     _tag("stack", "", *_in(_FRAME, "StackID")),
-    _tag("energy window", "", *_top("EnergyWindowVector")),
+    _kind("energy window", "", *_top("EnergyWindowVector")),
+    _view("detector", *_top("DetectorVector")),
+    _tag("R-R interval", "", *_top("RRIntervalVector")),
     _tag("time slot", "phase", *_top("TimeSlotVector")),
-    _series("dimension", "", *_in(_FRAME, "DimensionIndexValues")),
+    _tag("dynamic phase", "", *_top("PhaseVector")),
+    _tag("time slice", "time", *_top("TimeSliceVector")),
+    _tag("rotation", "", *_top("RotationVector")),
+    _tag("angular view", "", *_top("AngularViewVector")),
+    _kind("dose", "", *_top("DoseSummationType")),
+    _view("laterality", *_top("ImageLaterality", "Laterality")),
+    _view("view", *_top("ViewPosition"), *_in("ViewCodeSequence", "CodeMeaning")),
+    _view("patient orientation", *_top("PatientOrientation")),
+    _kind("series number", "", *_top("SeriesNumber")),
+    _kind("series", "", *_top("SeriesDescription")),
     _series("content time", "time", *_top("ContentTime"), ranked=True, unit="s"),
 )
-BY_NAME = {discriminator.name: discriminator for discriminator in DISCRIMINATORS}
+# The order of their numbers tells these apart where no value does; they are not read from headers.
+REPETITION = Discriminator("repetition", "time", (("", "InstanceNumber"),), by_value=True)
+OBJECT = Discriminator("object", "", (("", "SOPInstanceUID"),))
+BY_NAME = {discriminator.name: discriminator for discriminator in (*DISCRIMINATORS, REPETITION, OBJECT)}
 
-# Vendors' own places for the b-value, and for the gradient direction, from before the standard had them:
-# group, element, private creator, maker.
-_PRIVATE_B = (
-    (0x0019, 0x0C, "SIEMENS MR HEADER", ("siemens",)),
-    (0x2001, 0x03, "Philips Imaging DD 001", ("philips",)),
-    (0x0043, 0x39, "GEMS_PARM_01", ("ge ", "general electric")),
+# What keywords and sequences are read at one level of a header, in the order of preference.
+_GE = ("ge ", "general electric")
+_PHILIPS_MR = "Philips MR Imaging DD 00"
+_PRIVATE = {
+    "GE component": (PrivateElement(0x0043, 0x2F, "SS", "GEMS_PARM_01", _GE),),
+    "GE type": (PrivateElement(0x0043, 0x30, "SS", "GEMS_PARM_01", _GE),),
+    "Philips type": (PrivateElement(0x2005, 0x11, "CS", f"{_PHILIPS_MR}1", ("philips",)),),
+    "label": (PrivateElement(0x2005, 0x29, "CS", f"{_PHILIPS_MR}5", ("philips",)),),
+    "phase number": (PrivateElement(0x2001, 0x08, "IS", "Philips Imaging DD 001", ("philips",)),),
+}
+# One item for each frame of an enhanced object of Philips, with the elements of a classic one.
+_PHILIPS_FRAMES = tuple(
+    PrivateElement(0x2005, 0x0F, "SQ", f"{_PHILIPS_MR}{number}", ("philips",)) for number in (5, 4, 1)
 )
-_PRIVATE_GRADIENT = ((0x0019, 0x0E, "SIEMENS MR HEADER", ("siemens",)),)
-# The b-value of GE has this added as a flag.
-_GE_B_FLAG = 1_000_000_000
+_VENDOR_GROUPS = frozenset(element.group for elements_ in _PRIVATE.values() for element in elements_)
+# Dimensions that are the position of a frame, and not what tells it from others at the same position.
+_POSITION_DIMENSIONS = (
+    "StackID",
+    "InStackPositionNumber",
+    "ImagePositionPatient",
+    "SliceLocation",
+    "ImageOrientationPatient",
+)
 
 
-def read_header_discriminators(header: Dataset) -> dict[str, DiscriminatorValue]:
-    """Return the values at the top level of a header, vendors' own tags for diffusion included.
+def read_discriminators(
+    header: Dataset,
+    groups: Sequence[tuple[Dataset, ...]],
+    frames: int,
+    diffusions: Sequence[Diffusion] = (),
+) -> list[dict[str, DiscriminatorValue]]:
+    """Read what tells the frames of an object from others at the same position.
+
+    Each value is taken from the nearest level of the header that holds it: the frame's functional group, the shared
+    one (PS3.3 C.7.6.16.2), the vectors of nuclear medicine, the top level.
+
+    Parameters
+    ----------
+    header : pydicom.Dataset
+    groups : sequence of tuple of Dataset
+        The functional groups of each frame, as ``dicom.header.functional_groups`` returns them; may be empty.
+    frames : int
+        Number of frames.
+    diffusions : sequence of Diffusion
+        The diffusion weighting of each frame; empty for what is no MR image.
+
+    Returns
+    -------
+    list of dict
+        For each frame the name of a discriminator to its value. What is missing or empty has no entry.
 
     Examples
     --------
     >>> header = Dataset()
     >>> header.EchoTime = "4.6"
-    >>> read_header_discriminators(header)
-    {'echo time': 4.6}
+    >>> read_discriminators(header, [], 1)
+    [{'echo time': 4.6}]
     """
+    top = _read_top(header)
+    vectors = _read_vectors(header, frames) if frames > 1 else [{}]
+    dimensions = _read_dimensions(header, groups)
+    result = []
+    for frame in range(frames):
+        own: dict[str, DiscriminatorValue] = {}
+        if frame < len(groups):
+            own = _read_groups(groups[frame])
+        found = {**top, **vectors[frame if frames > 1 else 0], **own}
+        for discriminator, values in dimensions:
+            if frame < len(values) and discriminator not in found:
+                found[discriminator] = values[frame]
+        if diffusions:
+            _set_diffusion(found, diffusions[frame])
+        result.append(found)
+    return result
+
+
+def _read_top(header: Dataset) -> dict[str, DiscriminatorValue]:
     result: dict[str, DiscriminatorValue] = {}
     for discriminator in DISCRIMINATORS:
         for sequence, keyword in discriminator.sources:
-            if sequence or keyword.endswith("Vector"):
+            if keyword.endswith("Vector"):
                 continue
-            value = _value(header, keyword)
+            levels = elements.items(header, sequence)[:1] if sequence else (header,)
+            value = next((value for level in levels if (value := _value(level, keyword)) is not None), None)
             if value is not None:
                 result[discriminator.name] = value
                 break
     if elements.text(header, "Modality") == "MR":
-        _add_private(header, result)
+        result.update(_read_private(header))
     return result
 
 
+def _read_private(header: Dataset) -> dict[str, DiscriminatorValue]:
+    """Read vendors' own elements at one level of a header."""
+    tags = header.keys()
+    if not any(int(tag) >> 16 in _VENDOR_GROUPS for tag in tags):
+        return {}
+    result: dict[str, DiscriminatorValue] = {}
+    for name, sources in _PRIVATE.items():
+        text = next((text for element in sources if (text := text_of(header, element))), "")
+        if text:
+            result[name] = _converted(text, "CS" if sources[0].vr == "CS" else "DS")
+    return result
+
+
+def _read_vectors(header: Dataset, frames: int) -> list[dict[str, DiscriminatorValue]]:
+    """Read the vectors of nuclear medicine, which have one number for each frame (PS3.3 C.8.4.8)."""
+    result: list[dict[str, DiscriminatorValue]] = [{} for _ in range(frames)]
+    for discriminator in DISCRIMINATORS:
+        if not discriminator.sources or not discriminator.keyword.endswith("Vector"):
+            continue
+        numbers = elements.numbers(header, discriminator.keyword)
+        for values, number in zip(result, numbers if len(numbers) == frames else (), strict=False):
+            values[discriminator.name] = number
+    return result
+
+
+_BY_SEQUENCE: dict[str, list[tuple[str, str]]] = {}
+for _discriminator in DISCRIMINATORS:
+    for _sequence, _keyword in _discriminator.sources:
+        if _sequence:
+            _BY_SEQUENCE.setdefault(_sequence, []).append((_discriminator.name, _keyword))
+
+
+def _read_groups(groups: tuple[Dataset, ...]) -> dict[str, DiscriminatorValue]:
+    """Read the values in the functional groups of a frame; the nearest group that holds a value counts."""
+    result: dict[str, DiscriminatorValue] = {}
+    for group in groups:
+        for sequence, names in _BY_SEQUENCE.items():
+            for item in elements.items(group, sequence)[:1]:
+                for name, keyword in names:
+                    value = None if name in result else _value(item, keyword)
+                    if value is not None:
+                        result[name] = value
+        for sequence_ in _PHILIPS_FRAMES:
+            for item in items_of(group, sequence_)[:1]:
+                result = {**_read_private(item), **result}
+    return result
+
+
+def _read_dimensions(
+    header: Dataset, groups: Sequence[tuple[Dataset, ...]]
+) -> list[tuple[str, list[DiscriminatorValue]]]:
+    """Read the index of each frame in each dimension that is not its position (PS3.3 C.7.6.17).
+
+    Returns
+    -------
+    list
+        Pairs of a name, which tells what the dimension is an index of, and the index of each frame.
+    """
+    indices = [
+        elements.numbers(elements.holder(Dataset(), own, _FRAME, "DimensionIndexValues"), "DimensionIndexValues")
+        for own in groups
+    ]
+    count = min((len(values) for values in indices), default=0)
+    pointers = elements.items(header, "DimensionIndexSequence")
+    result: list[tuple[str, list[DiscriminatorValue]]] = []
+    for number in range(count):
+        name = f"dimension {number + 1} ="
+        if number < len(pointers):
+            keyword = _pointed_to(pointers[number])
+            if keyword in _POSITION_DIMENSIONS:
+                continue
+            # A temporal position is its own index.
+            name = "time" if keyword == "TemporalPositionIndex" else f"dimension {keyword} ="
+        result.append((name, [values[number] for values in indices]))
+    return result
+
+
+def _pointed_to(item: Dataset) -> str:
+    """Return the keyword of the attribute that a dimension is an index of, or its tag if it has none."""
+    pointer = item.get("DimensionIndexPointer")
+    if pointer is None:
+        return "unknown"
+    return keyword_for_tag(pointer) or f"({int(pointer) >> 16:04X},{int(pointer) & 0xFFFF:04X})"
+
+
+def discriminator_of(name: str) -> Discriminator:
+    """Return the discriminator of a name, also of a dimension that only one object has.
+
+    Examples
+    --------
+    >>> discriminator_of("echo").axis, discriminator_of("dimension (2005,1429) =").by_value
+    ('echo', True)
+    """
+    return BY_NAME.get(name) or Discriminator(name, "", (), by_value=True)
+
+
 def selectable_names(header: Dataset) -> frozenset[str]:
-    """Return the names whose DICOM keyword stands at the top level of a header, so that a selection by it finds it.
+    """Return the names whose DICOM keyword is at the top level of a header, so that a selection by it finds it.
 
     Examples
     --------
@@ -170,11 +373,14 @@ def selectable_names(header: Dataset) -> frozenset[str]:
     >>> selectable_names(header)
     frozenset({'echo time'})
     """
-    return frozenset(
-        discriminator.name
-        for discriminator in DISCRIMINATORS
-        if not discriminator.sources[0][0] and elements.has(header, discriminator.keyword)
-    )
+    return frozenset(name for name, keyword in _SELECTABLE if elements.has(header, keyword))
+
+
+_SELECTABLE = tuple(
+    (discriminator.name, discriminator.keyword)
+    for discriminator in DISCRIMINATORS
+    if discriminator.sources and not discriminator.sources[0][0]
+)
 
 
 def on_one_clock(
@@ -207,57 +413,16 @@ def since_midnight(discriminator: Discriminator, values: Sequence[float]) -> lis
     return [round(value - midnight, 6) for value in values]
 
 
-def read_frame_discriminators(groups: tuple[Dataset, ...]) -> dict[str, DiscriminatorValue]:
-    """Return the values in functional groups: those of the frame, then those shared (PS3.3 C.7.6.16.2)."""
-    result: dict[str, DiscriminatorValue] = {}
-    for discriminator in DISCRIMINATORS:
-        for sequence, keyword in discriminator.sources:
-            value = _value(group_item(groups, sequence), keyword) if sequence else None
-            if value is not None:
-                result[discriminator.name] = value
-                break
-    directions = elements.items(group_item(groups, "MRDiffusionSequence"), "DiffusionGradientDirectionSequence")
-    gradient = _value((directions or [Dataset()])[0], "DiffusionGradientOrientation")
-    if gradient is not None:
-        result["gradient"] = gradient
-    return result
-
-
-def _add_private(header: Dataset, result: dict[str, DiscriminatorValue]) -> None:
-    for name, places in (("b", _PRIVATE_B), ("gradient", _PRIVATE_GRADIENT)):
-        for place in places:
-            numbers = _private_numbers(header, place) if name not in result else ()
-            if numbers and name == "b":
-                result[name] = numbers[0] % _GE_B_FLAG
-            elif numbers:
-                result[name] = tuple(numbers)
-
-
-def _private_numbers(header: Dataset, place: tuple[int, int, str, tuple[str, ...]]) -> list[float]:
-    group, element, creator, makers = place
-    # Without a private creator the element is believed only if the manufacturer is named.
-    if not elements.made_by(header, makers) and not _has_creator(header, group, creator):
-        return []
-    for tag in elements.private(header, group, element, creator, makers):
-        try:
-            return [round(number, 6) for number in elements.numbers(header, tag)]
-        except VolumeError:
-            continue
-    return []
-
-
-def _has_creator(header: Dataset, group: int, creator: str) -> bool:
-    found = (elements.text(header, (group << 16) + block) for block in range(0x10, 0x20))
-    return creator.casefold() in [name.casefold() for name in found]
-
-
-def group_item(groups: tuple[Dataset, ...], sequence: str) -> Dataset:
-    """Return the item of a functional group, the frame's own before the shared one; empty where there is none."""
-    for group in groups:
-        items = elements.items(group, sequence)
-        if items:
-            return items[0]
-    return Dataset()
+def _set_diffusion(values: dict[str, DiscriminatorValue], diffusion: Diffusion) -> None:
+    """Put the diffusion weighting of a frame in the place of what its header says at one level alone."""
+    values.pop("b", None)
+    values.pop("gradient", None)
+    if diffusion.b is not None:
+        values["b"] = round(diffusion.b, 6)
+    if diffusion.is_trace:
+        values["gradient"] = TRACE
+    elif diffusion.vector is not None and any(diffusion.vector):
+        values["gradient"] = tuple(diffusion.vector)
 
 
 def _value(header: Dataset, keyword: str) -> DiscriminatorValue | None:

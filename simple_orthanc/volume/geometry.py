@@ -27,12 +27,10 @@ Floats: TypeAlias = "NDArray[np.float64]"
 
 # A slice may be this far from its place on the line from first to last, as a share of the spacing.
 DEVIATION_TOLERANCE = 0.02
-# Slices closer than this share of the typical gap share a position.
-SAME_POSITION_TOLERANCE = 0.01
-# A gap that is within this share of a whole number of spacings is a hole.
-HOLE_TOLERANCE = 0.05
 # Cosines are taken as equal, unit vectors as such and axes as perpendicular within this.
 COSINE_TOLERANCE = 1e-3
+# How much further than by rounding the nearest vectors that were found may be from what was written.
+ROUNDING_SLACK = 1.05
 
 
 @dataclass(frozen=True)
@@ -137,184 +135,151 @@ class Geometry:
 def _in_order(values: ArrayLike, order: Order) -> Floats:
     array = np.asarray(values, np.float64)
     if order not in ("xyz", "zyx"):
-        raise ValueError(f'order={order!r}: say "xyz" (column, row, slice) or "zyx" (slice, row, column)')
+        raise ValueError(f'order={order!r}: use "xyz" (column, row, slice) or "zyx" (slice, row, column)')
     if array.shape[-1:] != (3,):
         raise ValueError(f"three numbers per point are needed, in the last axis, but the shape is {array.shape}")
     return array if order == "xyz" else array[..., ::-1]
 
 
-def unit_cosines(orientation: Sequence[float]) -> tuple[float, ...]:
+def unit_cosines(orientation: Sequence[float], rounding: float = 0.0) -> tuple[float, ...]:
     """Make the six cosines of ImageOrientationPatient two perpendicular unit vectors.
 
     Parameters
     ----------
     orientation : sequence of six floats
         Direction of increasing column index, then of increasing row index.
+    rounding : float
+        Half of the last decimal to which the cosines were written. Cosines that are off only because of it are those
+        of the nearest perpendicular unit vectors.
 
     Returns
     -------
     tuple of six floats
-        The first vector keeps its direction.
+        The first vector keeps its direction, unless the cosines were rounded.
 
     Raises
     ------
     ValueError
-        If a length is off 1 or the vectors are off perpendicular by more than 1e-3.
+        If a length is off 1 or the vectors are off perpendicular by more than 1e-3, and not because of rounding.
 
     Examples
     --------
     >>> unit_cosines((1.0004, 0, 0, 0, 0.9998, 0))
     (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    >>> [round(cosine, 4) for cosine in unit_cosines((0.76, 0.64, 0, -0.64, 0.76, 0), rounding=0.005)]
+    [0.7649, 0.6441, 0.0, -0.6441, 0.7649, 0.0]
     """
     values = np.asarray(orientation, np.float64)
     if values.shape != (6,) or not np.isfinite(values).all():
         raise ValueError(f"six finite numbers are needed, but they are {values.tolist()}")
     row, column = values[:3], values[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
+    problem = ""
     if max(abs(length - 1) for length in lengths) > COSINE_TOLERANCE:
-        raise ValueError(f"the vectors must have length 1, but have {lengths[0]:.6g} and {lengths[1]:.6g}")
+        problem = f"the vectors must have length 1, but have {lengths[0]:.6g} and {lengths[1]:.6g}"
+    elif abs(row @ column) > COSINE_TOLERANCE * lengths[0] * lengths[1]:
+        cosine = row @ column / (lengths[0] * lengths[1])
+        problem = f"the vectors must be perpendicular, but the cosine of their angle is {cosine:.6g}"
+    if problem:
+        unrounded = _unrounded(values, rounding)
+        if unrounded is None:
+            raise ValueError(problem)
+        return unrounded
     row, column = row / lengths[0], column / lengths[1]
-    if abs(row @ column) > COSINE_TOLERANCE:
-        raise ValueError(f"the vectors must be perpendicular, but the cosine of their angle is {row @ column:.6g}")
     column = column - (row @ column) * row
     column = column / np.linalg.norm(column)
     return tuple(float(value) for value in (*row, *column))
+
+
+def _unrounded(values: Floats, rounding: float) -> tuple[float, ...] | None:
+    """Return perpendicular unit vectors that round to these cosines; None if there are none."""
+    if rounding <= 0 or min(np.linalg.norm(values[:3]), np.linalg.norm(values[3:])) < COSINE_TOLERANCE:
+        return None
+    candidate = values
+    for _ in range(100):
+        # The nearest pair of perpendicular unit vectors is the orthogonal factor of the polar decomposition.
+        left, _, right = np.linalg.svd(np.column_stack([candidate[:3], candidate[3:]]), full_matrices=False)
+        candidate = (left @ right).T.ravel()
+        if np.abs(candidate - values).max() <= rounding * ROUNDING_SLACK:
+            return tuple(float(value) for value in candidate)
+        candidate = np.clip(candidate, values - rounding, values + rounding)
+    return None
+
+
+def perpendicular_to_step(orientation: Sequence[float], step: Sequence[float], rounding: float) -> tuple[float, ...]:
+    """Turn cosines that were rounded so that the slices are perpendicular to the line of their positions.
+
+    Parameters
+    ----------
+    orientation : sequence of six floats
+        Perpendicular unit vectors.
+    step : sequence of three floats
+        From one slice to the next, mm.
+    rounding : float
+        Half of the last decimal to which the cosines were written.
+
+    Returns
+    -------
+    tuple of six floats
+        As given, if more than rounding lies between them and the line of the positions: then the slices are tilted.
+
+    Examples
+    --------
+    >>> perpendicular_to_step((1, 0, 0, 0, 1, 0), (0.001, 0, 2), rounding=0.005)[2]
+    -0.0004999999375000118
+    >>> perpendicular_to_step((1, 0, 0, 0, 1, 0), (0.1, 0, 2), rounding=0.005)
+    (1, 0, 0, 0, 1, 0)
+    """
+    values = np.asarray(orientation, np.float64)
+    along = np.asarray(step, np.float64) / np.linalg.norm(step)
+    turned = values - np.concatenate([(values[:3] @ along) * along, (values[3:] @ along) * along])
+    left, _, right = np.linalg.svd(np.column_stack([turned[:3], turned[3:]]), full_matrices=False)
+    turned = (left @ right).T.ravel()
+    # Both the cosines given and these are within the rounding of what was written.
+    if np.abs(turned - values).max() > 2 * rounding:
+        return tuple(orientation)
+    return tuple(float(value) for value in turned)
+
+
+def line_direction(positions: ArrayLike) -> Floats | None:
+    """Return the unit vector of the line on which positions lie, mostly upwards, else backwards, else to the left.
+
+    Parameters
+    ----------
+    positions : array_like
+        Shape (n, 3), mm, LPS.
+
+    Returns
+    -------
+    ndarray or None
+        None if all are at one place, or if one is off the line by more than 2 % of the typical gap.
+
+    Examples
+    --------
+    >>> line_direction([(0, 0, 4), (0, 0, 0), (0, 0, 2)]).tolist()
+    [0.0, 0.0, 1.0]
+    >>> line_direction([(0, 0, 0), (0, 0, 2), (5, 0, 4)])
+    """
+    points = np.asarray(positions, np.float64).reshape(-1, 3)
+    ends = points[np.argmax(np.linalg.norm(points - points[0], axis=1))]
+    far = points[np.argmax(np.linalg.norm(points - ends, axis=1))]
+    length = float(np.linalg.norm(far - ends))
+    if length <= 1e-9:
+        return None
+    direction = (far - ends) / length
+    largest = next(axis for axis in (2, 1, 0) if abs(direction[axis]) > 0.5)
+    direction = direction * np.sign(direction[largest])
+    offsets = points - points[0]
+    aside = np.linalg.norm(offsets - np.outer(offsets @ direction, direction), axis=1).max()
+    gaps = np.diff(np.sort(offsets @ direction))
+    gaps = gaps[gaps > 1e-6 * length]
+    return None if aside > DEVIATION_TOLERANCE * float(np.median(gaps)) else direction
 
 
 def slice_normal(orientation: Sequence[float]) -> Floats:
     """Return the unit vector along which slices are ordered: the cross product of the two direction cosines."""
     values = np.asarray(orientation, np.float64)
     return np.cross(values[:3], values[3:])
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """How the positions of slices lie along the normal; made by :func:`arrange_positions`.
-
-    Attributes
-    ----------
-    order : tuple of int
-        Indices into the positions given, along the normal.
-    distances : tuple of float
-        In this order, the distance in mm from the first slice, along the normal.
-    slice_indices : tuple of int
-        In this order, the number of the slice on the regular grid. Slices that share a position share a place.
-    step : tuple of float or None
-        The third affine column, mm: (last - first) / (number of places - 1). None for a single position.
-    deviation : float
-        The largest distance in mm of a slice from its place on the line from first to last.
-    regular : bool
-        Whether every slice is within 2 % of the spacing from its place. Holes and shared positions do not count
-        against it.
-    """
-
-    order: tuple[int, ...]
-    distances: tuple[float, ...]
-    slice_indices: tuple[int, ...]
-    step: Vector | None
-    deviation: float
-    regular: bool
-
-    @property
-    def gaps(self) -> tuple[tuple[float, float, int], ...]:
-        """For each hole the distances of the slices before and after it, and how many slices are missing."""
-        pairs = zip(self.distances, self.distances[1:], self.slice_indices, self.slice_indices[1:], strict=False)
-        return tuple((a, b, after - before - 1) for a, b, before, after in pairs if after - before > 1)
-
-    @property
-    def shared_positions(self) -> tuple[tuple[int, ...], ...]:
-        """The groups of positions, as indices into those given, that share one place."""
-        groups: dict[int, list[int]] = {}
-        for index, place in zip(self.order, self.slice_indices, strict=True):
-            groups.setdefault(place, []).append(index)
-        return tuple(tuple(group) for group in groups.values() if len(group) > 1)
-
-
-def arrange_positions(
-    positions: ArrayLike, along: ArrayLike, *, in_plane: float = 0.0, spacing: float | None = None
-) -> Arrangement:
-    """Put the positions of parallel slices in order and find the regular grid that they lie on.
-
-    Slices closer than 1 % of the typical gap share a position; a gap within 5 % of k spacings, k >= 2, is a hole of
-    k - 1 slices; regular means that every slice is within 2 % of the spacing from its place on the line from the first
-    to the last.
-
-    Parameters
-    ----------
-    positions : array_like
-        ImagePositionPatient of each slice, shape (n, 3), mm.
-    along : array_like
-        Unit normal of the slices.
-    in_plane : float
-        The smaller pixel spacing in mm. Slices closer than a thousandth of it share a position whatever the gaps are.
-    spacing : float, optional
-        The spacing in mm if it is known otherwise, so that holes are seen where no two slices are neighbours. It
-        decides only how many slices are missing in a gap; the step is always measured. 0 is none.
-
-    Returns
-    -------
-    Arrangement
-
-    Examples
-    --------
-    >>> found = arrange_positions([(0, 0, 6), (0, 0, 0), (0, 0, 2)], (0, 0, 1))
-    >>> found.order, found.slice_indices, found.gaps
-    ((1, 2, 0), (0, 1, 3), ((2.0, 6.0, 1),))
-    """
-    points = np.asarray(positions, np.float64).reshape(-1, 3)
-    depths = points @ np.asarray(along, np.float64)
-    order = np.argsort(depths, kind="stable")
-    points, distances = points[order], depths[order] - depths[order[0]]
-    gaps = np.diff(distances)
-    floor = max(1e-6 * float(distances[-1]), 1e-3 * in_plane, 1e-9)
-    real = np.sort(gaps[gaps > floor])
-    if not len(real):
-        spread = float(np.linalg.norm(points - points[0], axis=1).max())
-        return _make_arrangement(order, distances, np.zeros(len(points), int), None, spread, spread <= max(floor, 1e-6))
-    typical = real[(len(real) - 1) // 2]
-    real = real[real >= SAME_POSITION_TOLERANCE * typical]
-    # At a spacing of 0, which writers put for none, all slices would share a position: it says nothing.
-    known = abs(spacing or 0.0)
-    candidates = [known] if known > floor else [real[(len(real) - 1) // 2], real[0]]
-    fits = [_fit_grid(points, gaps, base, max(floor, SAME_POSITION_TOLERANCE * typical)) for base in candidates]
-    # The smallest gap is a second opinion where larger gaps are the more common ones; it may not invent a grid on which
-    # most places are empty.
-    fit = fits[0]
-    if not fit[3] and fits[-1][3] and fits[-1][0][-1] + 1 < 2 * len(points):
-        fit = fits[-1]
-    places, step, deviation, regular = fit
-    return _make_arrangement(order, distances, places, step, deviation, regular)
-
-
-def _fit_grid(points: Floats, gaps: Floats, base: float, same: float) -> tuple[NDArray[np.int_], Floats, float, bool]:
-    """Return places, step, largest deviation and regularity for one guess of the spacing."""
-    counts = np.maximum(np.rint(gaps / base), 1)
-    is_hole = (counts >= 2) & (np.abs(gaps - counts * base) <= HOLE_TOLERANCE * counts * base)
-    steps = np.where(gaps < same, 0, np.where(is_hole, counts, 1)).astype(int)
-    places = np.concatenate([[0], np.cumsum(steps)])
-    first, last = points[places == 0].mean(axis=0), points[places == places[-1]].mean(axis=0)
-    step = (last - first) / places[-1]
-    deviations = np.linalg.norm(points - (first + places[:, None] * step), axis=1)
-    deviation = float(deviations.max())
-    return places, step, deviation, deviation <= DEVIATION_TOLERANCE * float(np.linalg.norm(step))
-
-
-def _make_arrangement(
-    order: NDArray[np.intp],
-    distances: Floats,
-    places: NDArray[np.int_],
-    step: Floats | None,
-    deviation: float,
-    regular: bool,
-) -> Arrangement:
-    return Arrangement(
-        order=tuple(order.tolist()),
-        distances=tuple(distances.tolist()),
-        slice_indices=tuple(places.tolist()),
-        step=None if step is None else (float(step[0]), float(step[1]), float(step[2])),
-        deviation=deviation,
-        regular=regular,
-    )
 
 
 def stack_geometry(

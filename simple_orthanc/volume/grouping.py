@@ -1,57 +1,40 @@
 """Decide which frames can belong to one volume, before anything is stacked.
 
-Frames that differ in orientation, size, pixel spacing or frame of reference never do (:func:`group_by_grid`). Frames
-that agree in all of these are told apart by time, echo, b-value and the like only if they lie at the same position
-(:func:`split_by_discriminator`): a CT whose AcquisitionNumber changes half-way along the table is one volume.
+Frames that differ in orientation, size, pixel spacing or frame of reference never do, and neither do original and
+derived images. What such frames of one grid may still differ in, time, echo, b-value and the like, is the business of
+``splitting``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from simple_orthanc.volume import geometry
-from simple_orthanc.volume.discriminators import (
-    BY_NAME,
-    DISCRIMINATORS,
-    Discriminator,
-    DiscriminatorValue,
-    on_one_clock,
-)
+from simple_orthanc.volume.arrangement import Arrangement, arrange_positions
 from simple_orthanc.volume.planes import Plane, has_image_type
 
 # Pixel spacings are taken as equal within this share of them.
 SPACING_TOLERANCE = 1e-4
-# The last resort: several multi-frame objects are told apart by what object they are.
-OBJECT = Discriminator("object", "", (("", "SOPInstanceUID"),))
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One property that set a group apart from others at the same place: which, its value, its number, its label."""
-
-    discriminator: Discriminator
-    value: DiscriminatorValue | None
-    number: int
-    label: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Frames that are to be stacked, and what set them apart."""
-
-    planes: tuple[Plane, ...]
-    marks: tuple[Mark, ...] = ()
-
-
-def group_by_grid(planes: Sequence[Plane]) -> list[list[Plane]]:
+def group_by_grid(planes: Sequence[Plane], across_series: bool = False) -> list[list[Plane]]:
     """Group frames by what no volume mixes: orientation, size, pixel spacing, frame of reference, kind of image.
 
     The groups and the frames in them come in an order that does not depend on the order given: InstanceNumber, then
     SOPInstanceUID, then frame.
+
+    Parameters
+    ----------
+    planes : sequence of Plane
+    across_series : bool
+        Whether frames of several series may be one volume.
+
+    Returns
+    -------
+    list of list of Plane
 
     Examples
     --------
@@ -62,16 +45,88 @@ def group_by_grid(planes: Sequence[Plane]) -> list[list[Plane]]:
     >>> sorted(len(group) for group in group_by_grid(read_planes(scout + block)))
     [1, 3]
     """
-    ordered = sorted(planes, key=_canonical)
-    groups = [ordered]
-    for same in (_same_kind, _same_orientation, _same_spacing):
+    by_kind: dict[Hashable, list[Plane]] = {}
+    for plane in sorted(planes, key=lambda plane: _canonical(plane, across_series)):
+        by_kind.setdefault(_kind(plane, across_series), []).append(plane)
+    groups = [part for group in by_kind.values() for part in _by_frame_of_reference(group)]
+    for same in (_same_orientation, _same_spacing):
         groups = [part for group in groups for part in _cluster(group, same)]
     return groups
 
 
-def _canonical(plane: Plane) -> tuple[Any, ...]:
+def describe_groups(groups: Sequence[Sequence[Plane]]) -> list[str]:
+    """Name for each group the attributes, with their values, in which it differs from another one.
+
+    Examples
+    --------
+    >>> from simple_orthanc.volume.planes import read_planes
+    >>> from simple_orthanc.phantom import make_series
+    >>> wide = make_series(spacing=(1, 2, 2))
+    >>> describe_groups(group_by_grid(read_planes(wide + make_series(spacing=(1, 1, 1), like=wide[0]))))
+    ['PixelSpacing 2\\\\2', 'PixelSpacing 1\\\\1']
+    """
+    described = [[describe(group[0]) for describe in _DESCRIPTIONS] for group in groups]
+    differing = [index for index in range(len(_DESCRIPTIONS)) if len({row[index] for row in described}) > 1]
+    return [", ".join(row[index] for index in differing) for row in described]
+
+
+def arrange_planes(planes: Sequence[Plane], spacing: float | None = None) -> Arrangement:
+    """Arrange frames that all have a position, along their normal, or without orientation along their line."""
+    first = planes[0]
+    positions = [plane.position for plane in planes if plane.position is not None]
+    along = direction_of(planes)
+    # The frames of one object always run on in number.
+    numbered = all(plane.number_of_frames == 1 for plane in planes)
+    return arrange_positions(
+        positions,
+        (0.0, 0.0, 1.0) if along is None else along,
+        in_plane=min(first.pixel_spacing) if first.pixel_spacing else 0.0,
+        spacing=spacing,
+        numbers=[plane.instance_number for plane in planes] if numbered else (),
+    )
+
+
+def direction_of(planes: Sequence[Plane]) -> geometry.Floats | None:
+    """Return the unit vector along which frames follow each other; None if neither orientation nor line tells it."""
+    if planes[0].orientation is not None:
+        return geometry.slice_normal(planes[0].orientation)
+    return geometry.line_direction([plane.position for plane in planes if plane.position is not None])
+
+
+def _canonical(plane: Plane, across_series: bool) -> tuple[Any, ...]:
     number = plane.instance_number if plane.instance_number is not None else np.inf
-    return plane.series, number, plane.uid, plane.frame_index, plane.instance
+    return "" if across_series else plane.series, number, plane.uid, plane.frame_index, plane.instance
+
+
+def _kind(plane: Plane, across_series: bool) -> Hashable:
+    return (
+        "" if across_series else plane.series,
+        plane.size,
+        plane.samples,
+        _own_object(plane),
+        has_image_type(plane, "LOCALIZER"),
+        has_image_type(plane, "DERIVED"),
+        plane.position is None,
+        plane.orientation_problem,
+    )
+
+
+def _own_object(plane: Plane) -> Hashable:
+    # Without positions nothing relates the frames of one multi-frame object to those of another, and a segmentation is
+    # a thing of its own; both keep to their object, or to the objects that the segmentation was cut into.
+    if plane.is_sparse and plane.concatenation and plane.position is not None:
+        return plane.concatenation.uid
+    if plane.is_sparse or (plane.position is None and plane.number_of_frames > 1):
+        return plane.instance
+    return -1
+
+
+def _by_frame_of_reference(planes: Sequence[Plane]) -> list[list[Plane]]:
+    """Split frames by FrameOfReferenceUID; frames that lack it join the others if these have one alone."""
+    by_uid: dict[str, list[Plane]] = {}
+    for plane in planes:
+        by_uid.setdefault(plane.frame_of_reference, []).append(plane)
+    return [list(planes)] if len(set(by_uid) - {""}) < 2 else list(by_uid.values())
 
 
 def _cluster(planes: Sequence[Plane], same: Callable[[Plane, Plane], bool]) -> list[list[Plane]]:
@@ -86,178 +141,46 @@ def _cluster(planes: Sequence[Plane], same: Callable[[Plane, Plane], bool]) -> l
     return groups
 
 
-def _same_kind(one: Plane, other: Plane) -> bool:
-    return _kind(one) == _kind(other)
-
-
-def _kind(plane: Plane) -> Hashable:
-    # Without positions nothing relates the frames of one multi-frame object to those of another, and a segmentation is
-    # a thing of its own; both keep to their object, or to the objects that the segmentation was cut into.
-    own: Hashable = -1
-    if plane.is_sparse and plane.concatenation and plane.position is not None:
-        own = plane.concatenation.uid
-    elif plane.is_sparse or (plane.position is None and plane.number_of_frames > 1):
-        own = plane.instance
-    return plane.series, plane.size, plane.samples, plane.frame_of_reference, own, has_image_type(plane, "LOCALIZER")
-
-
 def _same_orientation(one: Plane, other: Plane) -> bool:
-    if one.orientation is None or other.orientation is None:
-        return one.orientation is other.orientation
+    if one.orientation is None or other.orientation is None or one.orientation == other.orientation:
+        return one.orientation == other.orientation
     return bool(np.abs(np.subtract(one.orientation, other.orientation)).max() <= geometry.COSINE_TOLERANCE)
 
 
 def _same_spacing(one: Plane, other: Plane) -> bool:
-    if one.pixel_spacing is None or other.pixel_spacing is None:
-        return one.pixel_spacing is other.pixel_spacing
+    if one.pixel_spacing is None or other.pixel_spacing is None or one.pixel_spacing == other.pixel_spacing:
+        return one.pixel_spacing == other.pixel_spacing
     return bool(np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=SPACING_TOLERANCE, atol=0))
 
 
-def split_by_discriminator(planes: Sequence[Plane]) -> list[Group]:
-    """Split frames of one grid into parts in which no position repeats, as far as their headers allow.
-
-    Nothing is split where no position repeats, but for irregular frames that say of themselves that they are several
-    stacks. Where positions repeat, a property is preferred whose every value
-    covers all positions, then times that order the frames at each position, then the property that splits least. If no
-    property tells the frames at a position apart they stay together, and are duplicates.
-
-    Examples
-    --------
-    >>> from simple_orthanc.volume.planes import read_planes
-    >>> from simple_orthanc.phantom import make_series
-    >>> echoes = [header for echo in (1, 2) for header in make_series(EchoNumbers=echo, modality="MR")]
-    >>> [(part.marks[0].label, len(part.planes)) for part in split_by_discriminator(read_planes(echoes))]
-    [('echo 1', 3), ('echo 2', 3)]
-    """
-    slots = repeated_positions(planes)
-    split = _named_stacks(planes) if slots is None else _best_split(planes, slots)
-    if split is None:
-        return [Group(tuple(planes))]
-    discriminator, groups = split
-    labels = _labels(discriminator, [value for value, _ in groups])
-    return [
-        Group(part.planes, (Mark(discriminator, value, number, label), *part.marks))
-        for number, ((value, group), label) in enumerate(zip(groups, labels, strict=True), 1)
-        for part in split_by_discriminator(group)
-    ]
+def _describe_image_type(plane: Plane) -> str:
+    values = plane.discriminators.get("image type")
+    if not any(has_image_type(plane, value) for value in ("LOCALIZER", "DERIVED", "ORIGINAL")):
+        return "no ImageType"
+    first = next(value for value in ("LOCALIZER", "DERIVED", "ORIGINAL") if has_image_type(plane, value))
+    return f"ImageType {first}" if not isinstance(values, tuple) else f"ImageType {joined(values)}"
 
 
-def arrange_planes(frames: Sequence[Plane], spacing: float | None = None) -> geometry.Arrangement:
-    """Arrange frames that all have a position and an orientation."""
-    first = frames[0]
-    return geometry.arrange_positions(
-        [plane.position for plane in frames if plane.position is not None],
-        geometry.slice_normal(first.orientation or ()),
-        in_plane=min(first.pixel_spacing) if first.pixel_spacing else 0.0,
-        spacing=spacing,
-    )
+def _describe_orientation(plane: Plane) -> str:
+    if plane.orientation is None:
+        return f"ImageOrientationPatient is {'unusable' if plane.orientation_problem else 'missing'}"
+    # Orientations that differ by less are one.
+    return f"ImageOrientationPatient {joined([round(value, 3) + 0.0 for value in plane.orientation])}"
 
 
-def repeated_positions(planes: Sequence[Plane]) -> list[int] | None:
-    """Return for each frame the number of its position, or None if no position repeats or there are none."""
-    first = planes[0]
-    if first.position is None or first.orientation is None or len(planes) < 2:
-        return None
-    found = arrange_planes(planes)
-    if not found.shared_positions:
-        return None
-    slots = [0] * len(planes)
-    for index, place in zip(found.order, found.slice_indices, strict=True):
-        slots[index] = place
-    return slots
+def joined(values: Sequence[Any]) -> str:
+    """Join the values of an element as DICOM does, numbers in their shortest form."""
+    return "\\".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
-Split = tuple[Discriminator, list[tuple[DiscriminatorValue | None, list[Plane]]]]
-
-
-def _named_stacks(planes: Sequence[Plane]) -> Split | None:
-    """Split by StackID (PS3.3 C.7.6.16.2.2) the frames that are no regular stack together."""
-    discriminator = BY_NAME["stack"]
-    stacks: dict[DiscriminatorValue | None, list[Plane]] = {}
-    for plane in planes:
-        stacks.setdefault(_value(plane, discriminator), []).append(plane)
-    if len(stacks) < 2 or planes[0].position is None:
-        return None
-    together = arrange_planes(planes)
-    if together.regular and not together.gaps:
-        return None
-    return discriminator, sorted(stacks.items(), key=lambda pair: _sortable(pair[0]))
-
-
-def _best_split(planes: Sequence[Plane], slots: Sequence[int]) -> Split | None:
-    best: tuple[tuple[int, int, int], Split] | None = None
-    candidates = list(DISCRIMINATORS)
-    if all(plane.number_of_frames > 1 for plane in planes):
-        candidates.append(OBJECT)
-    for priority, discriminator in enumerate(candidates):
-        values = on_one_clock(discriminator, [_value(plane, discriminator) for plane in planes])
-        if len(set(zip(slots, values, strict=True))) == len(set(slots)):
-            continue  # the same for all frames at each position
-        by_value: dict[DiscriminatorValue | None, list[int]] = {}
-        for index, value in enumerate(values):
-            by_value.setdefault(value, []).append(index)
-        members = [by_value[value] for value in sorted(by_value, key=_sortable)]
-        complete = all({slots[index] for index in member} == set(slots) for member in members)
-        ranked = _ranked(values, slots) if discriminator.ranked and not complete else None
-        rank = 0 if complete else 1 if ranked is not None else 2
-        groups = [(values[member[0]], member) for member in members]
-        if ranked is not None:
-            groups = [(_middle([values[index] for index in member]), member) for member in ranked]
-        score = (rank, len(members) if rank == 2 else 0, priority)
-        if best is None or score < best[0]:
-            best = score, (discriminator, [(value, [planes[index] for index in member]) for value, member in groups])
-    return None if best is None else best[1]
-
-
-def _value(plane: Plane, discriminator: Discriminator) -> DiscriminatorValue | None:
-    return plane.uid if discriminator is OBJECT else plane.discriminators.get(discriminator.name)
-
-
-def _ranked(values: Sequence[DiscriminatorValue | None], slots: Sequence[int]) -> list[list[int]] | None:
-    """Return the first, second, ... of each position, if each has as many and their numbers order them."""
-    by_slot: dict[int, list[int]] = {}
-    for index, slot in enumerate(slots):
-        if not isinstance(values[index], float):
-            return None
-        by_slot.setdefault(slot, []).append(index)
-    if len({len(members) for members in by_slot.values()}) > 1:
-        return None
-    rows = []
-    for members in by_slot.values():
-        if len({values[index] for index in members}) < len(members):
-            return None
-        rows.append(sorted(members, key=lambda index: _sortable(values[index])))
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _middle(values: Sequence[DiscriminatorValue | None]) -> float:
-    return float(np.median([value for value in values if isinstance(value, float)]))
-
-
-def _sortable(value: DiscriminatorValue | None) -> tuple[Any, ...]:
-    if value is None:
-        return (0,)
-    if isinstance(value, tuple):
-        return (3, *[_sortable(item) for item in value])
-    return (1, value) if isinstance(value, float) else (2, value)
-
-
-def _labels(discriminator: Discriminator, values: Sequence[DiscriminatorValue | None]) -> list[str]:
-    name = discriminator.name
-    if not discriminator.by_value:
-        return [f"{name} {number}" for number in range(1, len(values) + 1)]
-    texts = [_text(value) for value in values]
-    if all(isinstance(value, tuple) for value in values):
-        tuples = [value for value in values if isinstance(value, tuple)]
-        if len({len(value) for value in tuples}) == 1:
-            differing = [at for at in range(len(tuples[0])) if len({value[at] for value in tuples}) > 1]
-            texts = [" ".join(_text(value[at]) for at in differing) for value in tuples]
-    return [f"{name} {text}" if text else f"no {name}" for text in texts]
-
-
-def _text(value: DiscriminatorValue | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return " ".join(_text(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+_DESCRIPTIONS: tuple[Callable[[Plane], str], ...] = (
+    lambda plane: f"SeriesInstanceUID {plane.series}",
+    lambda plane: f"{plane.size[0]} rows and {plane.size[1]} columns",
+    lambda plane: f"SamplesPerPixel {plane.samples}",
+    lambda plane: "" if _own_object(plane) == -1 else f"SOPInstanceUID {plane.uid}",
+    _describe_image_type,
+    lambda plane: f"ImagePositionPatient is {'missing' if plane.position is None else 'present'}",
+    lambda plane: f"FrameOfReferenceUID {plane.frame_of_reference or 'is missing'}",
+    _describe_orientation,
+    lambda plane: "PixelSpacing " + ("is missing" if plane.pixel_spacing is None else joined(plane.pixel_spacing)),
+)

@@ -1,6 +1,6 @@
-"""From headers to stacks: every frame in its place on a grid, or the reason why there is no such place.
+"""From headers to stacks: every frame at its slice of a grid, or the reason why there is no such grid.
 
-What callers use of this is gathered in ``stacks``.
+What callers use of this is gathered in ``choosing``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import geometry, problems
-from simple_orthanc.volume.discriminators import BY_NAME, DiscriminatorValue
+from simple_orthanc.volume.announced import find_contradictions
+from simple_orthanc.volume.arrangement import Arrangement, spacing_changes
+from simple_orthanc.volume.discriminators import BY_NAME, REPETITION, DiscriminatorValue
 from simple_orthanc.volume.geometry import Geometry
-from simple_orthanc.volume.grouping import Group, arrange_planes, group_by_grid, split_by_discriminator
+from simple_orthanc.volume.grouping import arrange_planes, describe_groups, direction_of, group_by_grid
 from simple_orthanc.volume.mosaic import can_be_slice
+from simple_orthanc.volume.placement import MISSING
 from simple_orthanc.volume.planes import Plane, describe, has_image, has_image_type, read_planes
+from simple_orthanc.volume.splitting import Group, split_by_discriminator
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,13 @@ class Stack:
     log : tuple of str
         What was found and assumed.
     discriminators : mapping
-        What set the stack apart from others at the same place: name to value.
+        What set the stack apart from others of the same grid: name to value.
+    reason : str
+        The attributes in which its grid differs from that of other stacks, with their values.
+    breaks : tuple of int
+        Where the stack can be cut into regular runs: indices into the frames, after a hole or a change of spacing.
+    contradiction : str
+        Where the headers announce more images than there are.
     assumed : bool
         The spacing of a single slice could not be measured.
     step : tuple or None
@@ -60,6 +70,9 @@ class Stack:
     problem: VolumeError | None = None
     log: tuple[str, ...] = ()
     discriminators: Mapping[str, DiscriminatorValue | None] = field(default_factory=dict)
+    reason: str = ""
+    breaks: tuple[int, ...] = ()
+    contradiction: str = ""
     assumed: bool = False
     step: tuple[str, float] | None = None
     is_label_map: bool = False
@@ -81,13 +94,18 @@ class Stack:
         return (self.slices, *first.size, *((first.samples,) if first.samples > 1 else ()))
 
 
-def plan_stacks(headers: Sequence[Dataset]) -> list[Stack]:
+def plan_stacks(headers: Sequence[Dataset], spacing: float | None = None, across_series: bool = False) -> list[Stack]:
     """Group every frame of every object and find the grid of each group.
 
     Parameters
     ----------
     headers : sequence of pydicom.Dataset
         Pixels are not looked at. ``Plane.instance`` counts in this sequence.
+    spacing : float, optional
+        Distance between slices in mm, used where the headers do not tell it: for a single slice, and for the frames of
+        an object with one position. A spacing that the positions tell is never replaced.
+    across_series : bool
+        Whether images of several series may be one volume.
 
     Returns
     -------
@@ -100,6 +118,8 @@ def plan_stacks(headers: Sequence[Dataset]) -> list[Stack]:
         If no object holds an image.
     InconsistentSlicesError
         If an object's geometry contradicts itself. What is wrong between objects is the ``problem`` of a stack.
+    VolumeError
+        If `spacing` is not a positive number.
 
     Examples
     --------
@@ -107,30 +127,52 @@ def plan_stacks(headers: Sequence[Dataset]) -> list[Stack]:
     >>> [(stack.label, stack.geometry.spacing) for stack in plan_stacks(make_series((3, 4, 5), spacing=(2, 1, 1)))]
     [('axial 3x4x5', (1.0, 1.0, 2.0))]
     """
-    frames = read_planes(headers)
+    check_spacing(spacing)
+    frames = read_planes(headers, spacing)
     skipped = [describe(header) for header in headers if not has_image(header)]
     stacks: list[Stack] = []
-    groups = sorted(group_by_grid(frames), key=len, reverse=True)
-    for group in groups:
-        base = _name(group)
-        prefix = f"{base} " if len(groups) > 1 else ""
-        grid = _sparse_grid(group) if group[0].is_sparse else None
-        if grid is not None and group[0].segment is not None:
-            stacks.extend(_on_sparse_grid(prefix + label, part, grid) for label, part in _segments(group))
-            continue
-        for part in split_by_discriminator(group):
-            label = prefix + " ".join(mark.label for mark in part.marks) if part.marks else _name(part.planes)
-            if grid is None:
-                stacks.append(_stack(label, part))
-                continue
-            # Parts that are no regular grid together may each be one.
-            own = grid if grid[0].problem is None else _sparse_grid(part.planes)
-            stacks.append(_on_sparse_grid(label, part, own))
+    groups = sorted(group_by_grid(frames, across_series), key=len, reverse=True)
+    for group, reason in zip(groups, describe_groups(groups), strict=True):
+        prefix = f"{_name(group)} " if len(groups) > 1 else ""
+        planned = _stack_group(group, prefix, headers)
+        contradiction = find_contradictions(group, headers, frames)
+        for stack in planned:
+            log = (*stack.log, *((f"a group of its own: {reason}",) if reason else ()), *contradiction)
+            stacks.append(replace(stack, reason=reason, log=log, contradiction="; ".join(contradiction)))
     stacks = [_with_all_objects(stack, frames) for stack in stacks]
     if skipped:
         note = f"{len(skipped)} object(s) without pixels left out: {', '.join(sorted(set(skipped)))}"
         stacks = [replace(stack, log=(*stack.log, note)) for stack in stacks]
     return unique_labels(stacks)
+
+
+def check_spacing(spacing: float | None) -> None:
+    """Refuse a spacing that is not a positive number of mm.
+
+    Raises
+    ------
+    VolumeError
+        With what can be asked for.
+    """
+    if spacing is not None and not (np.isfinite(spacing) and spacing > 0):
+        raise VolumeError(f"spacing={spacing!r} was asked; it is a distance between slices in mm, such as spacing=2.5.")
+
+
+def _stack_group(group: Sequence[Plane], prefix: str, headers: Sequence[Dataset]) -> list[Stack]:
+    """Return the stacks of the frames of one grid."""
+    grid = _sparse_grid(group) if group[0].is_sparse else None
+    if grid is not None and group[0].segment is not None:
+        return [_on_sparse_grid(prefix + label, part, grid) for label, part in _segments(group)]
+    stacks = []
+    for part in split_by_discriminator(group, headers):
+        label = prefix + " ".join(mark.label for mark in part.marks) if part.marks else _name(part.planes)
+        if grid is None:
+            stacks.append(_stack(label, part))
+            continue
+        # Parts that are no regular grid together may each be one.
+        own = grid if grid[0].problem is None else _sparse_grid(part.planes)
+        stacks.append(_on_sparse_grid(label, part, own))
+    return stacks
 
 
 def unique_labels(stacks: Sequence[Stack]) -> list[Stack]:
@@ -145,13 +187,14 @@ def unique_labels(stacks: Sequence[Stack]) -> list[Stack]:
 
 def _name(group: Sequence[Plane]) -> str:
     first = group[0]
+    kind = "".join(f"{word.lower()} " for word in ("LOCALIZER", "DERIVED") if has_image_type(first, word))
     size = "x".join(str(number) for number in (len(group), *first.size))
     if first.orientation is None:
         return f"{first.modality or 'image'} {size}"
     along = np.abs(geometry.slice_normal(first.orientation))
     name = ("sagittal", "coronal", "axial")[int(along.argmax())]
     oblique = "" if along.max() > np.cos(np.radians(5)) else "oblique "
-    return f"{'localizer ' if has_image_type(first, 'LOCALIZER') else ''}{oblique}{name} {size}"
+    return f"{kind}{oblique}{name} {size}"
 
 
 def _stack(label: str, part: Group) -> Stack:
@@ -168,8 +211,14 @@ def _stack(label: str, part: Group) -> Stack:
         if not _are_unpacked(part.planes):
             return replace(stack, problem=problems.mosaic(label, part.planes))
         stack = replace(stack, log=(*stack.log, "named mosaics, but positioned as slices are: unpacked before"))
-    if first.position is None or first.orientation is None:
+    if first.orientation_problem:
+        return replace(stack, problem=problems.unusable_orientation(label, part.planes))
+    if first.frame_spacing == MISSING:
+        return replace(stack, problem=problems.no_frame_spacing(label, part.planes))
+    if first.position is None:
         return _without_positions(stack)
+    if direction_of(part.planes) is None:
+        return _without_direction(stack)
     return _with_positions(stack)
 
 
@@ -191,67 +240,128 @@ def _differences(part: Group) -> list[str]:
     notes = []
     for name, discriminator in BY_NAME.items():
         values = {plane.discriminators.get(name) for plane in part.planes}
-        if len(values) > 1 and name not in marked and discriminator.by_value:
+        if len(values) > 1 and name not in marked and (discriminator.by_value or discriminator.meaning):
             notes.append(f"{discriminator.keyword} has {len(values)} values in this volume, at different positions")
+    if REPETITION.name in marked:
+        notes.append(f"repetitions are told apart by the order of {REPETITION.keyword} alone")
     return notes
 
 
 def _without_positions(stack: Stack) -> Stack:
-    found = stack.planes
-    log = (*stack.log, "no ImagePositionPatient: an array without geometry")
-    if len({plane.instance for plane in found}) > 1:
-        numbers = [plane.instance_number for plane in found]
+    planes = stack.planes
+    log = (*stack.log, planes[0].note or "no ImagePositionPatient: an array without geometry")
+    if len({plane.instance for plane in planes}) > 1:
+        numbers = [plane.instance_number for plane in planes]
         if None in numbers or len(set(numbers)) < len(numbers):
-            return replace(stack, problem=problems.unordered(stack.label, found), log=log)
+            return replace(stack, problem=problems.unordered(stack.label, planes), log=log)
         log = (*log, "slices in the order of InstanceNumber")
-    else:
-        log = (*log, "frames in their stored order") if len(found) > 1 else log
-    return replace(stack, planes=tuple(sorted(found, key=lambda p: (p.instance_number or 0, p.frame_index))), log=log)
+    elif len(planes) > 1 and not planes[0].note:
+        log = (*log, "frames in their stored order")
+    ordered = sorted(planes, key=lambda plane: (plane.instance_number or 0, plane.frame_index))
+    return replace(stack, planes=tuple(ordered), log=log)
+
+
+def _without_direction(stack: Stack) -> Stack:
+    """Keep a single image without orientation; refuse several whose positions give no order."""
+    if len(stack.planes) > 1:
+        return replace(stack, problem=problems.no_line(stack.label, stack.planes))
+    note = "no ImageOrientationPatient: an array without geometry"
+    return replace(stack, log=(*stack.log, note))
 
 
 def _with_positions(stack: Stack) -> Stack:
-    found = arrange_planes(stack.planes)
-    ordered = tuple(stack.planes[index] for index in found.order)
-    stack = replace(stack, planes=ordered, slice_indices=found.slice_indices, slices=found.slice_indices[-1] + 1)
-    if found.shared_positions:
-        return replace(stack, problem=problems.shared(stack.label, ordered, found), slices=len(ordered))
-    if not found.regular:
-        return replace(stack, problem=problems.uneven(stack.label, ordered, found))
-    if found.gaps:
-        return replace(stack, problem=problems.missing(stack.label, ordered, found))
-    return on_grid(stack, found)
+    arrangement = arrange_planes(stack.planes)
+    ordered = tuple(stack.planes[index] for index in arrangement.order)
+    indices = arrangement.slice_indices
+    stack = replace(stack, planes=ordered, slice_indices=indices, slices=indices[-1] + 1)
+    if arrangement.shared_positions:
+        problem = problems.shared(stack.label, ordered, arrangement)
+        return replace(stack, problem=problem, slices=len(ordered))
+    changes = spacing_changes(arrangement.distances)
+    # Holes at every place of a part are a change of the spacing, unless the numbers have holes too.
+    if not arrangement.regular or (changes and arrangement.gaps and not _numbers_jump(ordered, arrangement)):
+        problem = problems.uneven(stack.label, ordered, arrangement, changes)
+        slices = tuple(range(len(ordered)))
+        return replace(stack, problem=problem, breaks=changes, slice_indices=slices, slices=len(ordered))
+    if arrangement.gaps:
+        breaks = tuple(index for index in range(1, len(indices)) if indices[index] - indices[index - 1] > 1)
+        return replace(stack, problem=problems.missing(stack.label, ordered, arrangement), breaks=breaks)
+    return on_grid(stack, arrangement)
 
 
-def on_grid(stack: Stack, found: geometry.Arrangement) -> Stack:
-    """Return the stack its geometry."""
+def _numbers_jump(ordered: Sequence[Plane], arrangement: Arrangement) -> bool:
+    """Check whether InstanceNumber skips as many numbers in a hole as slices are missing there."""
+    jumps = [
+        abs(after - before) == index_after - index_before
+        for one, other, index_before, index_after in zip(
+            ordered, ordered[1:], arrangement.slice_indices, arrangement.slice_indices[1:], strict=False
+        )
+        if (before := one.instance_number) is not None and (after := other.instance_number) is not None
+    ]
+    return len(jumps) == len(ordered) - 1 and all(jumps)
+
+
+def on_grid(stack: Stack, arrangement: Arrangement) -> Stack:
+    """Return the stack with its geometry."""
     first = stack.planes[0]
-    log, step, assumed = list(stack.log), found.step, False
+    log, step, assumed, orientation = list(stack.log), arrangement.step, False, first.orientation
+    if step is not None:
+        log += _spacing_notes(first, arrangement)
+        if first.frame_spacing:
+            log.append(f"one position for {first.number_of_frames} frames: their spacing is from {first.frame_spacing}")
+            assumed = first.frame_spacing == "SliceThickness"
+    if orientation is None:
+        log.append("no ImageOrientationPatient: an array without geometry, in the order of the positions along a line")
+        return replace(stack, log=tuple(log), assumed=assumed)
+    if first.cosines_were_off:
+        log.append(
+            "the cosines of ImageOrientationPatient are rounded: they were made perpendicular unit vectors, exact to "
+            f"{first.cosine_rounding:g}"
+        )
     if step is None:
         length, source = _assumed_spacing(first)
-        along = length * geometry.slice_normal(first.orientation or ())
-        step, assumed = (float(along[0]), float(along[1]), float(along[2])), True
-        log.append(f"a single slice: its spacing of {length:g} mm is assumed, from {source}")
-    elif found.deviation > 1e-9:
-        share = found.deviation / float(np.linalg.norm(step))
-        log.append(f"largest deviation of a slice from its place: {found.deviation:.3g} mm, {share:.2%} of the spacing")
-    if found.step is not None and first.slice_thickness and np.linalg.norm(found.step) > 2 * first.slice_thickness:
-        apart = float(np.linalg.norm(found.step))
-        log.append(f"the slices are {apart:g} mm apart, but SliceThickness is {first.slice_thickness:g} mm")
+        along = length * geometry.slice_normal(orientation)
+        step, assumed = (float(along[0]), float(along[1]), float(along[2])), source != "the argument spacing"
+        log.append(f"a single slice: its spacing of {length:g} mm is {'assumed, ' * assumed}from {source}")
+    else:
+        turned = geometry.perpendicular_to_step(orientation, step, first.cosine_rounding)
+        if turned is not orientation and turned != orientation:
+            log.append("the slices are perpendicular to the line of their positions within the rounding of the cosines")
+        orientation = turned
     if first.pixel_spacing is None:
         log.append("no PixelSpacing: an array without geometry, in the order of the positions")
         return replace(stack, log=tuple(log), assumed=assumed)
     shape = (stack.slices, *first.size)
-    grid = geometry.stack_geometry(shape, first.orientation or (), first.pixel_spacing, first.position or (), step)
+    grid = geometry.stack_geometry(shape, orientation, first.pixel_spacing, first.position or (), step)
     if grid.is_sheared:
         along = np.asarray(grid.direction)[2::3]
-        lean = np.degrees(np.arccos(min(1.0, abs(float(along @ geometry.slice_normal(first.orientation or ()))))))
+        lean = np.degrees(np.arccos(min(1.0, abs(float(along @ geometry.slice_normal(orientation))))))
         log.append(f"sheared: the third axis leans by {lean:.2f} degrees from the normal of the slices (gantry tilt)")
     return replace(stack, geometry=grid, log=tuple(log), assumed=assumed)
+
+
+def _spacing_notes(first: Plane, arrangement: Arrangement) -> list[str]:
+    """Compare the measured spacing with what the headers and the user say."""
+    notes = []
+    measured = float(np.linalg.norm(arrangement.step or 0))
+    if arrangement.deviation > 1e-9:
+        share = arrangement.deviation / measured
+        notes.append(
+            f"largest deviation of a slice from its place: {arrangement.deviation:.3g} mm, {share:.2%} of the spacing"
+        )
+    if first.slice_thickness and measured > 2 * first.slice_thickness:
+        notes.append(f"the slices are {measured:g} mm apart, but SliceThickness is {first.slice_thickness:g} mm")
+    given = first.given_spacing
+    if given and not first.frame_spacing and abs(given - measured) > geometry.DEVIATION_TOLERANCE * measured:
+        notes.append(f"spacing={given:g} was given, but not used: the positions are {measured:g} mm apart")
+    return notes
 
 
 def _assumed_spacing(plane: Plane) -> tuple[float, str]:
     if plane.spacing_between_slices:
         return abs(plane.spacing_between_slices), "SpacingBetweenSlices"
+    if plane.given_spacing:
+        return plane.given_spacing, "the argument spacing"
     if plane.slice_thickness and plane.slice_thickness > 0:
         return plane.slice_thickness, "SliceThickness"
     return 1.0, "nothing, as neither SpacingBetweenSlices nor SliceThickness is there"
@@ -268,7 +378,7 @@ def _segments(group: Sequence[Plane]) -> list[tuple[str, Group]]:
     ]
 
 
-def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, geometry.Arrangement | None]:
+def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, Arrangement | None]:
     """Return a stack of all frames of a segmentation (PS3.3 C.8.20), several to a slice: the grid of its parts."""
     first = group[0]
     everything = Stack("segmentation", tuple(group), tuple(range(len(group))), len(group))
@@ -286,11 +396,11 @@ def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, geometry.Arrangement | 
     ordered = tuple(group[index] for index in found.order)
     stack = replace(everything, planes=ordered, slice_indices=found.slice_indices, slices=found.slice_indices[-1] + 1)
     if not found.regular:
-        return replace(stack, problem=problems.uneven(stack.label, ordered, found)), found
+        return replace(stack, problem=problems.uneven(stack.label, ordered, found, ())), found
     return on_grid(stack, found), found
 
 
-def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, geometry.Arrangement | None]) -> Stack:
+def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, Arrangement | None]) -> Stack:
     """Return the stack of one part of a segmentation, on the grid that the frames of all parts span."""
     everything, found = grid
     own = {id(plane) for plane in part.planes}
@@ -315,9 +425,9 @@ def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, geometry.Arrange
 
 
 def _with_all_objects(stack: Stack, frames: Sequence[Plane]) -> Stack:
-    """Refuse a segmentation of which a whole object is missing: its slices would seem to be empty."""
+    """Refuse an image of which a whole object is missing: a part would seem to be the whole, or slices to be empty."""
     cut = stack.planes[0].concatenation
-    if cut is None or not stack.is_sparse:
+    if cut is None:
         return stack
     parts = {plane.concatenation for plane in frames if plane.concatenation and plane.concatenation.uid == cut.uid}
     numbers = {part.number for part in parts}
@@ -325,4 +435,4 @@ def _with_all_objects(stack: Stack, frames: Sequence[Plane]) -> Stack:
     lacking = [number for number in range(1, last + 1) if number not in numbers]
     if not lacking:
         return stack
-    return replace(stack, problem=problems.incomplete(stack.label, stack.planes, lacking), geometry=None)
+    return replace(stack, problem=problems.incomplete(stack.label, stack.planes, lacking, last), geometry=None)

@@ -27,7 +27,7 @@ class TestGaps:
         assert any("NaN" in note and "2" in note for note in stack.log)
 
     def test_hole_split_into_runs(self) -> None:
-        runs = apply_gaps(plan_stacks(at(0, 2, 4, 8, 12, 14)), gaps="split")
+        runs = apply_gaps(plan_stacks(at(0, 2, 4, 8, 12, 14, InstanceNumber=[1, 2, 3, 5, 7, 8])), gaps="split")
         assert [run.slices for run in runs] == [3, 1, 2]
         assert [run.geometry.origin[2] for run in runs if run.geometry] == [0, 8, 12]
         assert [run.geometry.spacing[2] for run in runs if run.geometry] == [2, 2, 2]
@@ -76,6 +76,7 @@ class TestSummary:
             "regular": True,
             "reason": "",
             "bytes": 120,
+            "contradiction": "",
         }
         broken = summarize(plan_stacks(at(0, 2, 6))[0])
         assert not broken["regular"]

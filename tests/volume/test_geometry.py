@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.volume import geometry
-from simple_orthanc.volume.geometry import Geometry, arrange_positions, stack_geometry, unit_cosines
+from simple_orthanc.volume.arrangement import arrange_positions
+from simple_orthanc.volume.geometry import Geometry, stack_geometry, unit_cosines
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 UP = (0.0, 0.0, 1.0)

@@ -52,8 +52,8 @@ class TestGroups:
         "keywords",
         [
             {"AcquisitionNumber": [1, 1, 2, 2]},
-            {"ImageType": [("ORIGINAL", "PRIMARY"), ("DERIVED", "PRIMARY")] * 2},
-            {"ConvolutionKernel": ["B30f", "B30f", "B60f", "B60f"]},
+            {"ImageType": [("ORIGINAL", "PRIMARY")] * 3 + [("ORIGINAL", "SECONDARY")]},
+            {"ConvolutionKernel": ["B30f", "B30f", "B30f", "B60f"]},
             {"TriggerTime": [1, 2, 3, 4]},
             {"AcquisitionTime": ["120000", "120001", "120002", "120003"]},
         ],
@@ -65,8 +65,8 @@ class TestGroups:
         block = make_series((3, 4, 4), ImageType=("ORIGINAL", "PRIMARY"))
         extra = make_series((1, 4, 4), origin=(0, 0, 1), like=block[0], ImageType=("DERIVED", "SECONDARY"))
         assert {stack.label: stack.slices for stack in plan_stacks(block + extra)} == {
-            "image type DERIVED SECONDARY": 1,
-            "image type ORIGINAL PRIMARY": 3,
+            "derived axial 1x4x4": 1,
+            "axial 3x4x4": 3,
         }
 
     def test_two_series_do_not_mix(self) -> None:

@@ -50,8 +50,8 @@ class TestMultiFrame:
     def test_dimension_index_values_are_the_last_resort(self) -> None:
         groups = {"FrameContentSequence": {"DimensionIndexValues": [(1, 1), (2, 1)]}}
         assert labels([make_enhanced((2, 4, 4), positions=[(0, 0, 0)] * 2, groups=groups)]) == [
-            "dimension 1",
-            "dimension 2",
+            "dimension 1 = 1",
+            "dimension 1 = 2",
         ]
 
     def test_stack_ids_split_only_what_is_not_regular(self) -> None:

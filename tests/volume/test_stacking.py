@@ -109,7 +109,7 @@ class TestOrderAndGeometry:
         assert stack.geometry is not None
         assert stack.geometry.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
         with pytest.raises(InconsistentSlicesError, match=r"ImageOrientationPatient.*length 1"):
-            plan_stacks(make_series(ImageOrientationPatient=(1.1, 0, 0, 0, 1, 0)))
+            choose_volume(plan_stacks(make_series(ImageOrientationPatient=(1.1, 0, 0, 0, 1, 0))))
 
     def test_table_shifts_with_equal_frame_of_reference_are_one_volume(self) -> None:
         beds = make_series(
