@@ -3,107 +3,82 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.errors import TransportError
+from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import Transport
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from simple_orthanc.transport.client import RequestOptions, Timeout
+
 __all__ = ["Capabilities", "Rest"]
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What one Orthanc server can do, as its answer to ``/system`` says.
-
-    Attributes
-    ----------
-    version : tuple of int
-        (1, 12, 7); a build from the development line counts as newest.
-    extended_find : bool
-        ``/tools/find`` knows ResponseContent and ParentStudy (Orthanc 1.12.5, on SQLite and PostgreSQL).
-    labels : bool
-        The server keeps labels (Orthanc 1.12.0).
-    ranges : bool
-        Attachments can be read in part (Orthanc 1.12.5).
-    transcodes : bool
-        The server may change the transfer syntax of what it stores.
-    user_metadata : dict
-        Name to number of the metadata that its configuration adds; empty before Orthanc 1.12.0, which does not say.
-    tags_by_level : dict
-        Numbers of the tags that this server keeps in its database, by level; empty before Orthanc 1.11.0.
-    """
-
-    version: tuple[int, ...]
-    extended_find: bool
-    labels: bool
-    ranges: bool
-    transcodes: bool
-    user_metadata: dict[str, int]
-    tags_by_level: dict[Level, tuple[str, ...]]
-
-    @classmethod
-    def from_system(cls, system: dict[str, Any]) -> Capabilities:
-        """Read the answer to ``/system``."""
-        version = parse_version(str(system.get("Version", "")))
-        listed = system.get("MainDicomTags") or {}
-        return cls(
-            version=version,
-            extended_find=bool((system.get("Capabilities") or {}).get("HasExtendedFind", False)),
-            labels=bool(system.get("HasLabels", False)),
-            ranges=version >= (1, 12, 5),
-            transcodes=bool(system.get("IngestTranscoding")),
-            user_metadata={str(name): int(number) for name, number in (system.get("UserMetadata") or {}).items()},
-            tags_by_level={
-                level: tuple(number for number in str(listed.get(level.capitalize(), "")).lower().split(";") if number)
-                for level in (LEVELS if listed else ())
-            },
-        )
-
-    @property
-    def main_tags(self) -> frozenset[str]:
-        """Numbers of all tags that the server keeps in its database, at whatever level."""
-        return frozenset(number for numbers in self.tags_by_level.values() for number in numbers)
-
-
-def parse_version(text: str) -> tuple[int, ...]:
-    """Read a version as integers.
-
-    Examples
-    --------
-    >>> parse_version("1.12.7"), parse_version("1.12.5rc1"), parse_version("mainline-a1b2") > (1, 99)
-    ((1, 12, 7), (1, 12, 5), True)
-    """
-    if text.startswith("mainline"):
-        return (10**6,)
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 class Rest:
     """Any route of the server by its path.
 
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+
+    Notes
+    -----
+    `get`, `post`, `put` and `delete` take the same keyword arguments, and no others:
+
+    params : mapping, optional
+        The query. ``True`` and ``False`` become ``true`` and ``false``; None is left out.
+    headers : mapping, optional
+        For this request only.
+    timeout : number or (number, number), optional
+        Seconds allowed for connecting, and for each read or write of a block, for this request only. One number means
+        the second.
+    stream : bool, default False
+        Return a context manager for the body, which is read while it arrives: an iterator of bytes, with ``status`` and
+        ``headers``. `get` and `post` only.
+
+    All of them raise a `TransportError` if no complete response came, and a `ServerError` if the server refused.
+
     Examples
     --------
-    >>> orthanc.rest.get("/system")["Version"]        # doctest: +SKIP
+    >>> orthanc.rest.get("/system")["Version"]                                           # doctest: +SKIP
     '1.12.7'
+    >>> orthanc.rest.get("/series", params={"since": 0, "limit": 2})                     # doctest: +SKIP
+    ['1ad7...', '3f0c...']
+    >>> with orthanc.rest.get("/series/1ad7.../archive", stream=True) as body:           # doctest: +SKIP
+    ...     size = sum(map(len, body))
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._capabilities: Capabilities | None = None
 
+    def __repr__(self) -> str:
+        """Show the address, never a password."""
+        return f"<REST API of {self._transport.url}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
+        raise TypeError("A REST API holds the connection with its password; pickle the session instead.")
+
     def connect(self) -> dict[str, Any]:
-        """Ask ``/system`` and remember what the server can do.
+        """Ask ``/system``, and remember what the server can do.
+
+        Returns
+        -------
+        dict
+            The answer to ``/system``.
 
         Raises
         ------
         TransportError
-            Nothing answers there, or what answers is not Orthanc.
+            If nothing answers there, or what answers is not Orthanc.
         """
         system = self.get("/system")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
@@ -122,38 +97,93 @@ class Rest:
         assert self._capabilities is not None
         return self._capabilities
 
-    def get(self, path: str, **params: Any) -> Any:
-        """GET a route; JSON is parsed, text and bytes come as they are."""
-        return self._send("GET", path, params, None)
+    def get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        stream: bool = False,
+    ) -> Any:
+        """GET a route; JSON is parsed, strings and bytes are returned as they are."""
+        if stream:
+            return self._transport.stream(path, params=params, headers=headers, timeout=timeout)
+        return self._send("GET", path, params=params, headers=headers, timeout=timeout)
 
-    def post(self, path: str, body: Any = None, *, idempotent: bool = False, **params: Any) -> Any:
-        """POST to a route: bytes, text and what a binary file holds as they are, anything else as JSON.
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        stream: bool = False,
+        idempotent: bool = False,
+    ) -> Any:
+        """POST to a route; the response is returned as by `get`.
 
-        ``idempotent=True`` says that the request only reads, so that it may be sent again after a lost connection.
+        Parameters
+        ----------
+        path : str
+            Of the route.
+        body : object, optional
+            Bytes, a string or a binary file are sent as they are, anything else as JSON.
+        params, headers, timeout, stream : optional
+            See `Rest`.
+        idempotent : bool, default False
+            Whether the request only reads, so that it may be sent again after a lost connection.
         """
-        return self._send("POST", path, params, body, idempotent)
+        data, sent = _encoded(path, body, headers)
+        options: RequestOptions = {
+            "params": params,
+            "data": data,
+            "headers": sent,
+            "timeout": timeout,
+            "idempotent": idempotent,
+        }
+        if stream:
+            return self._transport.stream(path, method="POST", **options)
+        return self._send("POST", path, **options)
 
-    def put(self, path: str, body: Any = None, **params: Any) -> Any:
-        """PUT to a route: bytes and text as they are, anything else as JSON."""
-        return self._send("PUT", path, params, body)
+    def put(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+    ) -> Any:
+        """PUT to a route; `body` is sent as by `post`, and the response returned as by `get`."""
+        data, sent = _encoded(path, body, headers)
+        return self._send("PUT", path, params=params, data=data, headers=sent, timeout=timeout)
 
-    def delete(self, path: str, **params: Any) -> Any:
-        """DELETE a route."""
-        return self._send("DELETE", path, params, None)
+    def delete(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+    ) -> Any:
+        """DELETE a route; the response is returned as by `get`."""
+        return self._send("DELETE", path, params=params, headers=headers, timeout=timeout)
 
     def run_job(self, path: str, body: Mapping[str, Any] | None = None, *, label: str = "") -> dict[str, Any]:
-        """Start what the server does as a job (anonymizing, modifying, sending, archives), and wait for its end.
+        """Start a job of the server (anonymizing, modifying, sending, archives), and wait for its end.
 
         Ctrl-C cancels the job.
 
         Parameters
         ----------
         path : str
-            The route that starts it; `Orthanc.get_orthanc_ids` gives the ids that stand in such routes.
+            The route that starts it; `Orthanc.get_orthanc_ids` returns the ids for such routes.
         body : dict, optional
-            What it is asked; that the connection is not to wait for it is added here.
+            The request; that it runs as a job is added here.
         label : str
-            What the progress bar says, which appears after a second.
+            The label of the progress bar, which appears after a second.
 
         Returns
         -------
@@ -163,7 +193,7 @@ class Rest:
         Raises
         ------
         JobError
-            It failed, was cancelled, or left something out; the message gives the server's reason.
+            If it failed, was cancelled, or left something out; the message has the server's reason.
 
         Examples
         --------
@@ -174,29 +204,25 @@ class Rest:
         """
         return run_job(self.get, self.post, path, body or {}, label or path)
 
-    def _send(self, method: str, path: str, params: dict[str, Any], body: Any, idempotent: bool | None = None) -> Any:
-        headers = {}
-        if body is not None and not isinstance(body, (bytes, str)) and not hasattr(body, "read"):
-            try:
-                body, headers = json.dumps(body), {"Content-Type": "application/json"}
-            except (TypeError, ValueError) as error:
-                raise TransportError(
-                    f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, texts, numbers, True, "
-                    f"False and None; bytes, a text and an open file are sent as they are."
-                ) from None
-        answer = self._transport.request(
-            method, path, params=params or None, data=body, headers=headers, idempotent=idempotent
-        )
-        content_type = answer.headers.get("Content-Type", "").partition(";")[0]
+    def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
+        response = self._transport.request(method, path, **options)
+        content_type = response.headers.get("Content-Type", "").partition(";")[0]
         if content_type == "application/json":
-            # What was answered is not quoted: it may repeat what was sent, a password with it.
+            # The response is not quoted: it may repeat what was sent, a password with it.
             with suppress(ValueError):
-                return json.loads(answer.content)
+                return json.loads(response.content)
             raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read.")
-        return answer.content.decode("utf-8", "replace") if content_type.startswith("text/") else answer.content
+        return response.content.decode("utf-8", "replace") if content_type.startswith("text/") else response.content
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("A REST API holds the connection with its password; pickle the session instead.")
 
-    def __repr__(self) -> str:
-        return f"<REST API of {self._transport.url}>"
+def _encoded(path: str, body: Any, headers: Mapping[str, str] | None) -> tuple[Any, dict[str, str]]:
+    """Return a body as it is sent, and the headers that go with it."""
+    if body is None or isinstance(body, (bytes, str)) or hasattr(body, "read"):
+        return body, dict(headers or {})
+    try:
+        return json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
+    except (TypeError, ValueError) as error:
+        raise TransportError(
+            f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, strings, numbers, True, "
+            f"False and None; bytes, a string and an open file are sent as they are."
+        ) from None

@@ -17,8 +17,8 @@ _LONGEST_PAUSE = 1.0
 def run_job(
     get: Callable[[str], Any], post: Callable[[str, Any], Any], path: str, body: Mapping[str, Any], label: str
 ) -> dict[str, Any]:
-    """Start a job by ``get`` and ``post`` of a `simple_orthanc.rest.Rest`, and wait for its end: see its `run_job`."""
-    # The two names are those of older and newer versions of Orthanc.
+    """Start a job with ``get`` and ``post`` of `simple_orthanc.rest.Rest`, and wait for its end: see its `run_job`."""
+    # Older and newer versions of Orthanc name this option differently.
     answer = post(path, {**body, "Asynchronous": True, "Synchronous": False})
     job = f"/jobs/{answer['ID']}"
     try:

@@ -1,4 +1,4 @@
-"""Any route by its path: what is sent, how answers are read, and what a server says it can do."""
+"""Any route by its path: what is sent, and how responses are read."""
 
 from __future__ import annotations
 
@@ -6,65 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from simple_orthanc.errors import AuthenticationError, NotFoundError, ServerError, TransportError
-from simple_orthanc.rest import Capabilities, Rest, parse_version
+from simple_orthanc.errors import AuthenticationError, NotFoundError, RequestTimeout, ServerError, TransportError
+from simple_orthanc.rest import Rest
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, reply
-
-SYSTEM: dict[str, Any] = {
-    "ApiVersion": 28,
-    "Version": "1.12.7",
-    "HasLabels": True,
-    "Capabilities": {"HasExtendedFind": True},
-    "IngestTranscoding": "",
-    "MainDicomTags": {
-        "Patient": "0010,0010;0010,0020",
-        "Study": "0008,0020;0020,000D",
-        "Series": "0008,103E",
-        "Instance": "0008,0018",
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("1.10.1", (1, 10, 1)),
-        ("1.12.7", (1, 12, 7)),
-        ("1.12.7+dfsg", (1, 12, 7)),
-        ("1.13", (1, 13)),
-        ("1.12.5rc1", (1, 12, 5)),
-        ("", ()),
-        ("unknown", ()),
-    ],
-)
-def test_versions(text: str, version: tuple[int, ...]) -> None:
-    assert parse_version(text) == version
-
-
-@given(st.lists(st.integers(0, 99), min_size=3, max_size=3), st.lists(st.integers(0, 99), min_size=3, max_size=3))
-def test_versions_are_ordered_as_numbers_and_the_development_line_is_newest(one: list[int], other: list[int]) -> None:
-    first, second = (parse_version(".".join(map(str, parts))) for parts in (one, other))
-    assert (first < second) == (one < other)
-    assert parse_version("mainline-a1b2c3") > first
-
-
-def test_what_a_server_can_do() -> None:
-    found = Capabilities.from_system(SYSTEM)
-    assert (found.extended_find, found.labels, found.ranges, found.transcodes) == (True, True, True, False)
-    assert found.tags_by_level["study"] == ("0008,0020", "0020,000d")
-    assert found.main_tags == {"0010,0010", "0010,0020", "0008,0020", "0020,000d", "0008,103e", "0008,0018"}
-
-
-def test_what_an_old_server_can_do() -> None:
-    found = Capabilities.from_system({"ApiVersion": 16, "Version": "1.10.1"})
-    assert (found.extended_find, found.labels, found.ranges, found.transcodes) == (False, False, False, False)
-    assert found.tags_by_level == {}
-    assert found.main_tags == frozenset()
-    assert Capabilities.from_system({"Version": "1.11.0", "IngestTranscoding": "1.2.840.10008.1.2.4.80"}).transcodes
+from tests.rest.test_capabilities import SYSTEM
 
 
 def one_answer(answer: bytes) -> StandIn:
@@ -97,16 +44,24 @@ def test_json_that_is_none_is_said() -> None:
 @pytest.mark.parametrize(
     ("call", "method", "path", "body", "content_type"),
     [
-        (lambda rest: rest.get("/series", since=0, limit=5), "GET", "/series?since=0&limit=5", b"", None),
-        (lambda rest: rest.get("/series", expand=""), "GET", "/series?expand=", b"", None),
+        (
+            lambda rest: rest.get("/series", params={"since": 0, "limit": 5, "short": None}),
+            "GET",
+            "/series?since=0&limit=5",
+            b"",
+            None,
+        ),
+        (lambda rest: rest.get("/series", params={"expand": ""}), "GET", "/series?expand=", b"", None),
         (lambda rest: rest.post("/tools/find", {"Level": "a"}), "POST", "/tools/find", b'{"Level": "a"}', "json"),
         (lambda rest: rest.post("/tools/lookup", "1.2"), "POST", "/tools/lookup", b"1.2", None),
         (lambda rest: rest.post("/instances", b"\x00DICM"), "POST", "/instances", b"\x00DICM", None),
         (lambda rest: rest.post("/tools/shutdown"), "POST", "/tools/shutdown", b"", None),
         (lambda rest: rest.post("/x", []), "POST", "/x", b"[]", "json"),
         (lambda rest: rest.put("/series/a/labels/b", ""), "PUT", "/series/a/labels/b", b"", None),
-        (lambda rest: rest.put("/x", {"a": 1}, force=1), "PUT", "/x?force=1", b'{"a": 1}', "json"),
+        (lambda rest: rest.put("/x", {"a": 1}, params={"force": True}), "PUT", "/x?force=true", b'{"a": 1}', "json"),
         (lambda rest: rest.delete("/series/a"), "DELETE", "/series/a", b"", None),
+        (lambda rest: rest.delete("/x", params={"a": "b c"}), "DELETE", "/x?a=b+c", b"", None),
+        (lambda rest: rest.post("/x", {}, params={"a": 1}), "POST", "/x?a=1", b"{}", "json"),
     ],
 )
 def test_what_is_sent(call: Any, method: str, path: str, body: bytes, content_type: str | None) -> None:
@@ -131,6 +86,50 @@ def test_what_cannot_be_sent_is_refused_with_the_right_form(call: Any, says: str
         with pytest.raises(TransportError, match=says):
             call(Rest(Transport(server.url)))
         assert not server.asked
+
+
+VERBS = ["get", "post", "put", "delete"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_headers_and_a_timeout(verb: str) -> None:
+    with one_answer(reply({})) as server:
+        rest = Rest(Transport(server.url, headers={"X-Kept": "a"}))
+        getattr(rest, verb)("/x", headers={"X-Mine": "b"}, timeout=20)
+        getattr(rest, verb)("/x")
+        first, second = (asked.headers for asked in server.asked)
+    assert (first["x-kept"], first["x-mine"], second["x-kept"]) == ("a", "b", "a")
+    assert "x-mine" not in second
+    with StandIn(lambda asked, count: reply({}), slow=0.4) as server, pytest.raises(RequestTimeout, match=r"0\.1 s"):
+        getattr(Rest(Transport(server.url)), verb)("/x", timeout=0.1)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("unknown", ["since", "expand", "header", "query"])
+def test_an_unknown_keyword_is_no_query(verb: str, unknown: str) -> None:
+    with one_answer(reply({})) as server:
+        with pytest.raises(TypeError, match=unknown):
+            getattr(Rest(Transport(server.url)), verb)("/x", **{unknown: 1})
+        assert server.asked == []
+
+
+def test_the_content_type_given_is_that_of_the_body() -> None:
+    with one_answer(reply({})) as server:
+        Rest(Transport(server.url)).post("/x", {"a": 1}, headers={"Content-Type": "application/dicom+json"})
+        assert server.asked[0].headers["content-type"] == "application/dicom+json"
+
+
+@pytest.mark.parametrize(("verb", "body"), [("get", b""), ("post", b'{"a": 1}')])
+def test_a_body_is_streamed(verb: str, body: bytes) -> None:
+    content = bytes(range(256)) * 1000
+    with one_answer(reply(content, headers={"Content-Type": "application/json"})) as server:
+        rest = Rest(Transport(server.url))
+        arguments = [json.loads(body)] if body else []
+        with getattr(rest, verb)("/x", *arguments, params={"b": 2}, headers={"X-A": "c"}, stream=True) as stream:
+            assert (stream.status, stream.headers["content-length"]) == (200, str(len(content)))
+            assert b"".join(stream) == content
+        (asked,) = server.asked
+        assert (asked.method, asked.path, asked.body, asked.headers["x-a"]) == (verb.upper(), "/x?b=2", body, "c")
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError), (500, ServerError)])
