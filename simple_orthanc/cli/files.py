@@ -18,12 +18,11 @@ from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
-from simple_orthanc.volume import plotting as picture
 from simple_orthanc.volume.saving import check_target
+from simple_orthanc.volume.views import PLANES
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 _PICTURES = (".png", ".jpg", ".jpeg")
@@ -221,7 +220,8 @@ def _written(volume: Volume, target: Path, resample: bool) -> None:
 
 def _show_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", nargs="?", metavar="FILE", help="ends in .png or .jpg")
-    parser.add_argument("--slice", type=positive, metavar="N", help="this slice alone, counted from 0")
+    parser.add_argument("--slice", type=positive, metavar="N", help="this plane alone, counted from 0")
+    parser.add_argument("--plane", choices=PLANES, help="of this orientation; by default as the slices were acquired")
     parser.add_argument("--window", nargs=2, type=float, metavar=("CENTER", "WIDTH"), help="as in --window 40 400")
     parser.add_argument("--units", default="modality", help="as for volume")
 
@@ -234,13 +234,10 @@ def _show(args: Namespace) -> int:
         args.usage(f"the picture {args.target!r} must end in {', '.join(_PICTURES)}")
     if args.window and not args.window[1] > 0:
         args.usage("the width of a window must be above 0")
-    if args.slice is None:
-        _check_matplotlib()
+    _check_matplotlib()
     with opened(args) as session:
         volume = session.get_volume(args.units)
-    window = tuple(args.window) if args.window else None
-    kind = "PNG" if not args.target or args.target.lower().endswith(".png") else "JPEG"
-    draw = _planes(volume, window, kind) if args.slice is None else _one_slice(volume, args.slice, window, kind)
+    draw = _picture(volume, args)
     if args.target:
         target = Path(args.target).expanduser()
         write_whole(target, draw)
@@ -261,52 +258,18 @@ def _check_matplotlib() -> None:
         import matplotlib
     except ImportError:
         raise UnsupportedError(
-            "The three planes are drawn with matplotlib, which is not installed: pip install matplotlib, or show "
-            "one slice with --slice N."
+            'Pictures are drawn with matplotlib, which is not installed: pip install "simple-orthanc[plot]".'
         ) from None
     matplotlib.use("Agg")
 
 
-def _is_inverted(volume: Volume) -> bool:
-    return bool(volume.header.get("PhotometricInterpretation") == "MONOCHROME1")
-
-
-def _planes(volume: Volume, window: tuple[float, float] | None, kind: str) -> Callable[[BinaryIO], None]:
-    array = volume.array[0] if len(volume.dims) == 4 else volume.array
-    figure = picture.three_planes(
-        array,
-        volume.spacing or (1.0, 1.0, 1.0),
-        window or picture.sensible_window(array, volume.header, volume.units),
-        invert=_is_inverted(volume),
-        title=repr(volume)[1:-1],
-    )
-    return lambda stream: figure.savefig(stream, format=kind.lower(), dpi=120)
-
-
-def _one_slice(
-    volume: Volume, number: int, window: tuple[float, float] | None, kind: str
-) -> Callable[[BinaryIO], None]:
-    """Draw one slice, each pixel of it as wide and high as it is in the patient."""
-    from PIL import Image
-
-    array = volume.array[0] if len(volume.dims) == 4 else volume.array
-    if number >= len(array):
-        raise SelectionError(f"--slice {number}: the volume has {len(array)} slices, and the first is 0.")
-    plane = array[number]
-    shown: np.ndarray[Any, Any] = plane
-    if not volume.is_colour:
-        center, size = window or picture.sensible_window(array, volume.header, volume.units)
-        shown = picture.windowed(plane, center, size, invert=_is_inverted(volume))
-    elif plane.dtype.itemsize > 1:
-        shown = (plane >> 8).astype("uint8")
-    image = Image.fromarray(shown)
-    if volume.spacing is not None:
-        column, row, _ = volume.spacing
-        least = min(column, row)
-        size_in_pixels = (round(image.width * column / least), round(image.height * row / least))
-        if size_in_pixels != image.size:
-            image = image.resize(size_in_pixels, Image.Resampling.NEAREST)
-    return lambda stream: image.save(stream, format=kind)
+def _picture(volume: Volume, args: Namespace) -> Callable[[BinaryIO], None]:
+    try:
+        figure = volume.plot(tuple(args.window) if args.window else None, args.slice, args.plane)
+    except ValueError as error:
+        raise SelectionError(f"--slice {args.slice}: {error}") from error
+    kind = "jpeg" if args.target and not args.target.lower().endswith(".png") else "png"
+    return lambda stream: figure.savefig(stream, format=kind, dpi=120)
 
 
 def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:

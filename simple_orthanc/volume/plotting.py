@@ -1,109 +1,329 @@
-"""A volume as grey levels and as a picture of its three planes, for looking at; values are for computing."""
+"""A volume as a picture: planes turned for a reader, lettered, in millimetres, with a stated window.
+
+`views` turns the planes, `windows` chooses the window; here they are drawn. Values are for computing, pictures for
+looking: nothing here changes a value.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
-from simple_orthanc.errors import UnsupportedError
-from simple_orthanc.volume.geometry import Vector
+from simple_orthanc.errors import UnsupportedError, VolumeError
+from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
+from simple_orthanc.volume.windows import Window, default_window
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from simple_orthanc.volume.geometry import Geometry
 
-def windowed(array: NDArray[Any], center: float, width: float, *, invert: bool = False) -> NDArray[np.uint8]:
-    """Map values to grey levels: ``center`` to the middle, half a ``width`` to each side to black and white.
-
-    Examples
-    --------
-    >>> windowed(np.array([-200, 40, 60, 500]), center=40, width=400).tolist()
-    [0, 128, 140, 255]
-    """
-    if not width > 0:
-        raise ValueError(f"width={width}: the width of a window must be positive")
-    grey = np.clip((array.astype(np.float32) - center) / width + 0.5, 0, 1)
-    grey = np.nan_to_num(1 - grey if invert else grey)
-    result: NDArray[np.uint8] = np.rint(grey * 255).astype(np.uint8)
-    return result
+_AXES = ("slice", "row", "column")
+# Text and lines over an image that may be bright or dark.
+_OUTLINE = "black"
+_LETTER_COLOUR = "#ffd75f"
+_OVERLAY_ALPHA = 0.45
 
 
-def sensible_window(array: NDArray[Any], header: Dataset, units: str) -> tuple[float, float]:
-    """Return center and width: those of the header for Hounsfield units, else from the 1st to the 99th percentile."""
-    center, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
-    if units == "HU" and center is not None and width is not None and width > 1:
-        return center, width
-    # A million values are as good as all of them, and quick.
-    sample = array.reshape(-1)[:: max(1, array.size // 1_000_000)]
-    sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
-    low, high = np.percentile(sample, (1, 99)) if sample.size else (0, 1)
-    if high <= low:
-        low, high = float(np.min(sample, initial=low)), float(np.max(sample, initial=high))
-    return (float(low) + float(high)) / 2, max(float(high) - float(low), 1e-6)
+@dataclass(frozen=True)
+class Image:
+    """What is drawn: one 3D image.
 
-
-def _first(value: Any) -> float | None:
-    first = value[0] if isinstance(value, MultiValue | list) and len(value) else value
-    try:
-        return None if first is None else float(first)
-    except (TypeError, ValueError):
-        return None
-
-
-def three_planes(
-    array: NDArray[Any], spacing: Vector, window: tuple[float, float], *, invert: bool, title: str
-) -> Figure:
-    """Draw the middle of a volume in its own three planes, each pixel in the shape that it has in the patient.
-
-    Parameters
+    Attributes
     ----------
     array : ndarray
         (slice, row, column), with 3 last for colour.
-    spacing : tuple of float
-        Between columns, rows and slices, mm.
-    window : tuple of float
-        Center and width; not used for colour.
-    invert : bool
-        MONOCHROME1: small values are bright.
+    geometry : Geometry or None
+    header : pydicom.Dataset
+    units : str
     title : str
         Above the planes.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry | None
+    header: Dataset
+    units: str
+    title: str
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the last axis holds red, green and blue."""
+        return self.array.ndim == 4
+
+    @property
+    def is_label(self) -> bool:
+        """Whether the values are numbers of segments, or a mask."""
+        return self.units == "label" or self.array.dtype.kind == "b"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the image is drawn; None stands for the default of the image.
+
+    Attributes
+    ----------
+    window : tuple of float or None
+        Center and width.
+    slice : int or None
+        Index of the plane along its array axis.
+    plane : str or None
+        "axial", "coronal" or "sagittal".
+    cmap : str or None
+        Name of a colour map of matplotlib.
+    colorbar : bool
+        Whether a bar shows what the colours mean.
+    """
+
+    window: tuple[float, float] | None = None
+    slice: int | None = None
+    plane: str | None = None
+    cmap: str | None = None
+    colorbar: bool = True
+
+
+def planes_of(image: Image, plane: str | None, index: int | None) -> list[View]:
+    """Return the planes to draw: three through the middle, or the one asked for.
+
+    Raises
+    ------
+    ValueError
+        There is no such plane or no such index.
+    VolumeError
+        A plane of the patient was asked for, and there is no geometry.
+    """
+    sizes, geometry = image.array.shape[:3], image.geometry
+    stored = _stored_letters(image.header)
+    if plane is not None or index is not None:
+        axis = 0 if plane is None else plane_axis(geometry, plane)
+        chosen = sizes[axis] // 2 if index is None else _index(index, axis, sizes[axis])
+        return [view(image.array, geometry, axis, chosen, stored)]
+    if geometry is None or sizes[0] == 1:
+        return [view(image.array, geometry, 0, sizes[0] // 2, stored)]
+    axes = sorted(range(3), key=lambda axis: PLANES.index(nearest_plane(geometry, axis)))
+    return [view(image.array, geometry, axis, sizes[axis] // 2) for axis in axes]
+
+
+def _index(index: int, axis: int, size: int) -> int:
+    if not -size <= index < size:
+        raise ValueError(f"slice={index}: there are {size} planes along the {_AXES[axis]} axis, 0 to {size - 1}")
+    return index % size
+
+
+def _stored_letters(header: Dataset) -> tuple[str, str]:
+    """Return the letters of PatientOrientation (PS3.3 C.7.6.1.1.1) for increasing columns and rows."""
+    value = header.get("PatientOrientation")
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        return "", ""
+    across, down = ("".join(letter for letter in str(part) if letter in "RLAPFH") for part in value)
+    return across, down
+
+
+def draw(image: Image, look: Look, overlays: Mapping[str, NDArray[Any]]) -> Figure:
+    """Draw an image with its overlays.
+
+    Parameters
+    ----------
+    image : Image
+    look : Look
+    overlays : mapping
+        Name to an array of the image's first three axes: a mask, a label map, or values drawn as colours.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Not registered with pyplot, so a notebook shows it once and nothing is left open.
+        Known to pyplot, so that ``plt.show()`` and the end of a notebook's cell show it.
+    """
+    pyplot = _pyplot()
+    views = planes_of(image, look.plane, look.slice)
+    window, caption = _window(image, look)
+    colours = _colour_map(image, look, window)
+    figure: Figure = pyplot.figure(**_figure_settings(views))
+    widths = [max(abs(each.extent[1] - each.extent[0]), 1e-3) for each in views]
+    grid = figure.subplots(1, len(views), squeeze=False, width_ratios=widths)[0]
+    shown = None
+    for axes, each in zip(grid, views, strict=True):
+        shown = _draw_plane(axes, each, colours)
+        _draw_letters(axes, each)
+    layers = {name: _Layer(name, number, array) for number, (name, array) in enumerate(overlays.items())}
+    for axes, each in zip(grid, views, strict=True):
+        for layer in layers.values():
+            layer.draw(axes, view(layer.array, image.geometry, each.axis, each.index))
+    if layers:
+        handles = [handle for layer in layers.values() for handle in layer.handles()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
+    if look.colorbar and not image.is_colour and shown is not None:
+        figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
+    figure.suptitle("\n".join(part for part in (image.title, caption) if part), fontsize="medium")
+    return figure
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as pyplot
+    except ImportError:
+        raise UnsupportedError(
+            'Pictures are drawn with matplotlib, which is not installed: pip install "simple-orthanc[plot]".'
+        ) from None
+    return pyplot
+
+
+def _figure_settings(views: Sequence[View]) -> dict[str, Any]:
+    from simple_orthanc.volume.figures import VolumeFigure
+
+    size = (13, 5) if len(views) > 1 else (6.5, 6)
+    return {"figsize": size, "layout": "constrained", "FigureClass": VolumeFigure}
+
+
+def _window(image: Image, look: Look) -> tuple[Window, str]:
+    """Return the window, and what the picture says about it."""
+    if image.is_colour:
+        return Window(0, 1, "colour"), ""
+    if look.window is None:
+        window = default_window(image.array, image.header, image.units)
+    else:
+        center, width = look.window
+        if not width > 0:
+            raise ValueError(f"window={look.window}: the width, which is the second number, must be positive")
+        window = Window(center - width / 2, center + width / 2, "as asked")
+    return window, "" if image.is_label else window.describe(image.array, image.units)
+
+
+def _colour_map(image: Image, look: Look, window: Window) -> dict[str, Any]:
+    """Return what imshow needs to know about colours."""
+    if image.is_colour:
+        return {}
+    if image.is_label:
+        return {"cmap": look.cmap or "tab20", "vmin": window.low, "vmax": window.high, "interpolation_stage": "data"}
+    inverted = image.header.get("PhotometricInterpretation") == "MONOCHROME1"
+    default = "gray_r" if (image.header.get("Modality") == "PT") != inverted else "gray"
+    return {"cmap": look.cmap or default, "vmin": window.low, "vmax": window.high}
+
+
+def _draw_plane(axes: Axes, each: View, colours: dict[str, Any]) -> Any:
+    image = each.image
+    if not colours and image.dtype != np.uint8:
+        image = (image / np.iinfo(image.dtype).max).astype(np.float32)
+    # Bilinear interpolation would show values that are nowhere in the image.
+    shown = axes.imshow(image, extent=each.extent, aspect="equal", interpolation="nearest", **colours)
+    axes.set(title=each.title, xlabel=each.labels[0], ylabel=each.labels[1])
+    axes.title.set_fontsize("small")
+    axes.tick_params(labelsize="x-small")
+    return shown
+
+
+def _draw_letters(axes: Axes, each: View) -> None:
+    from matplotlib import patheffects
+
+    left, right, bottom, top = each.extent
+    # In a picture that is much wider than high the upper and the lower letter would cover each other.
+    apart = 0.05 if abs(top - bottom) < abs(right - left) / 3 else 0.0
+    places = (
+        (0.02, 0.5, "left", "center"),
+        (0.98, 0.5, "right", "center"),
+        (0.5 - apart, 0.98, "center", "top"),
+        (0.5 + apart, 0.02, "center", "bottom"),
+    )
+    outline = [patheffects.withStroke(linewidth=2.5, foreground=_OUTLINE)]
+    for (across, down, horizontal, vertical), letters in zip(places, each.letters, strict=True):
+        axes.text(
+            across,
+            down,
+            letters,
+            transform=axes.transAxes,
+            horizontalalignment=horizontal,
+            verticalalignment=vertical,
+            color=_LETTER_COLOUR,
+            fontweight="bold",
+            path_effects=outline,
+        )
+
+
+class _Layer:
+    """One overlay: a mask and each label in a colour of its own, values as a transparent colour map."""
+
+    def __init__(self, name: str, number: int, array: NDArray[Any]) -> None:
+        from matplotlib import colormaps
+
+        self.name, self.array = name, array
+        self.labels = [int(label) for label in np.unique(array) if label] if array.dtype.kind in "bui" else []
+        palette = colormaps["tab10"]
+        self.colours = [palette((number + rank) % 10) for rank in range(max(len(self.labels), 1))]
+        finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+        self.high = float(finite.max()) if finite.size else 1.0
+
+    def draw(self, axes: Axes, each: View) -> None:
+        if self.array.dtype.kind == "f":
+            hidden = np.ma.masked_where(~(each.image > 0), each.image)
+            axes.imshow(
+                hidden,
+                extent=each.extent,
+                cmap="hot",
+                vmin=0,
+                vmax=self.high,
+                alpha=_OVERLAY_ALPHA,
+                interpolation="nearest",
+            )
+            return
+        for label, colour in zip(self.labels, self.colours, strict=False):
+            inside = each.image == label
+            if not inside.any():
+                continue
+            filled = np.zeros((*inside.shape, 4))
+            filled[inside] = (*colour[:3], _OVERLAY_ALPHA)
+            axes.imshow(filled, extent=each.extent, interpolation="nearest")
+
+    def handles(self) -> list[Any]:
+        from matplotlib.patches import Patch
+
+        if self.array.dtype.kind == "f":
+            return [Patch(color="orange", alpha=_OVERLAY_ALPHA, label=f"{self.name}, 0 to {self.high:.4g}")]
+        several = len(self.labels) > 1
+        names = [f"{self.name} {label}" if several else self.name for label in self.labels] or [f"{self.name} (empty)"]
+        return [Patch(color=colour, label=name) for name, colour in zip(names, self.colours, strict=True)]
+
+
+def overlay_arrays(image: Image, overlay: Any) -> dict[str, NDArray[Any]]:
+    """Return overlays by name, once they are known to lie on the grid of the image.
+
+    Parameters
+    ----------
+    image : Image
+    overlay : Volume, ndarray, mapping of these by name, or None
 
     Raises
     ------
-    UnsupportedError
-        matplotlib is not installed.
+    VolumeError
+        An overlay lies on another grid.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise UnsupportedError(
-            "The three planes are drawn with matplotlib, which is not installed: pip install matplotlib."
-        ) from None
+    if overlay is None:
+        return {}
+    named = overlay if isinstance(overlay, Mapping) else {_name_of(overlay): overlay}
+    return {str(name): _on_grid(image, str(name), each) for name, each in named.items()}
 
-    is_colour = array.ndim == 4
-    middle = [size // 2 for size in array.shape[:3]]
-    column, row, slice_ = spacing
-    views = (
-        (f"slice {middle[0]}", array[middle[0]], row / column, "column", "row"),
-        (f"row {middle[1]}", array[::-1, middle[1]], slice_ / column, "column", "slice"),
-        (f"column {middle[2]}", array[::-1, :, middle[2]], slice_ / row, "row", "slice"),
-    )
-    figure = plt.figure(figsize=(12, 4.5), layout="constrained")
-    plt.close(figure)
-    for axes, (name, plane, aspect, across, down) in zip(figure.subplots(1, 3), views, strict=True):
-        shown = plane if is_colour else windowed(plane, *window, invert=invert)
-        if is_colour and shown.dtype != np.uint8:
-            shown = (shown / np.iinfo(shown.dtype).max).astype(np.float32)
-        axes.imshow(shown, cmap=None if is_colour else "gray", vmin=0, vmax=255, aspect=aspect, interpolation="nearest")
-        axes.set(title=name, xlabel=across, ylabel=down, xticks=[], yticks=[])
-    figure.suptitle(title)
-    return figure
+
+def _name_of(overlay: Any) -> str:
+    header = getattr(overlay, "header", None)
+    return str(header.get("SeriesDescription") or "overlay") if isinstance(header, Dataset) else "overlay"
+
+
+def _on_grid(image: Image, name: str, overlay: Any) -> NDArray[Any]:
+    array = np.asarray(overlay)
+    if array.shape != image.array.shape[:3]:
+        raise VolumeError(
+            f"The overlay {name!r} has the shape {array.shape}, and the image {image.array.shape[:3]}: resample it "
+            "first, with overlay.resample(like=image)."
+        )
+    geometry = getattr(overlay, "geometry", None)
+    if geometry is not None and image.geometry is not None and not geometry.isclose(image.geometry, tolerance=0.1):
+        raise VolumeError(
+            f"The overlay {name!r} lies elsewhere in the patient than the image, though its shape is the same: "
+            "resample it first, with overlay.resample(like=image)."
+        )
+    return array

@@ -16,16 +16,17 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError, stacklevel
 from simple_orthanc.pixels.padding import background_value
-from simple_orthanc.volume import export, saving
-from simple_orthanc.volume import plotting as picture
+from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume.geometry import Geometry, Vector
+from simple_orthanc.volume.operations import ArrayOperations
+from simple_orthanc.volume.windows import windowed
 
 if TYPE_CHECKING:
     import nibabel
     import pandas as pd
     import SimpleITK
     from matplotlib.figure import Figure
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
 AXES = ("slice", "row", "column")
 # Times are even if each is within this share of a step from its place, as clocks of scanners tick in milliseconds.
@@ -33,7 +34,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume:
+class Volume(ArrayOperations):
     """Voxels and what is known of them.
 
     Attributes
@@ -271,40 +272,66 @@ class Volume:
         center, width : float
             In the unit of the volume: ``window(40, 400)`` for soft tissue in HU.
         """
-        return picture.windowed(self.array, center, width, invert=self._is_inverted())
+        return windowed(self.array, center, width, invert=self._is_inverted())
 
     def _is_inverted(self) -> bool:
         return bool(self.header.get("PhotometricInterpretation") == "MONOCHROME1")
 
-    def plot(self) -> Figure:
-        """Draw the three planes through the middle, each pixel in its true shape. Needs matplotlib.
+    def plot(
+        self,
+        window: tuple[float, float] | None = None,
+        slice: int | None = None,
+        plane: str | None = None,
+        overlay: Any = None,
+        cmap: str | None = None,
+        colorbar: bool = True,
+    ) -> Figure:
+        """Draw the volume as a reader expects to see it. Needs matplotlib (extra ``plot``).
+
+        Axial planes have the patient's right on the left side of the picture and anterior on top, coronal and sagittal
+        planes the head on top; each edge carries its letter (R, L, A, P, F, H), each axis millimetres. An oblique
+        volume is drawn in its own planes, under the names of the nearest ones of the patient.
+
+        Parameters
+        ----------
+        window : (float, float), optional
+            Center and width in the unit of the volume. Default: CT in HU, the window of the header; PET, dose and
+            masks, 0 to the maximum; else from the 0.5th to the 99.5th percentile. The picture states the window, and
+            how many voxels lie beyond it.
+        slice : int, optional
+            Index of the plane along its array axis; negative from the end. Default: the middle.
+        plane : {"axial", "coronal", "sagittal"}, optional
+            One plane. Default: three planes through the middle, or the slices as acquired where `slice` is given.
+        overlay : Volume, ndarray or mapping, optional
+            A mask, a label map or values on the same grid, drawn over the image; several by name.
+        cmap : str, optional
+            A colour map of matplotlib. Default: grey, for PET with high values dark.
+        colorbar : bool
+            Whether a bar shows the values and their unit.
 
         Returns
         -------
         matplotlib.figure.Figure
-            Of a 4D volume the first step.
+            Known to pyplot: scripts show it with ``plt.show()``, notebooks at the end of the cell, once. Of a 4D volume
+            the first step: ``volume[3].plot()`` draws another.
 
         Raises
         ------
         UnsupportedError
             matplotlib is not installed.
+        VolumeError
+            The overlay lies on another grid, or a plane was asked for and there is no geometry.
+        ValueError
+            There is no such plane, slice or window.
         """
         array = self.array[0] if len(self.dims) == 4 else self.array
-        return picture.three_planes(
-            array,
-            self.spacing or (1.0, 1.0, 1.0),
-            picture.sensible_window(array, self.header, self.units),
-            invert=self._is_inverted(),
-            title=self._describe(),
-        )
+        image = plotting.Image(array, self.geometry, self.header, self.units, self._title())
+        look = plotting.Look(window, slice, plane, cmap, colorbar)
+        return plotting.draw(image, look, plotting.overlay_arrays(image, overlay))
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the array for numpy, as `dtype` where one is asked."""
-        if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
-            raise ValueError(f"the values are {self.array.dtype}; as {np.dtype(dtype)} they have to be copied")
-        if copy:
-            return np.array(self.array, dtype=dtype)
-        return np.asarray(self.array, dtype=dtype)
+    def _title(self) -> str:
+        description = str(self.header.get("SeriesDescription") or "")
+        return ", ".join(part for part in (description, self._describe()) if part)
 
     def _describe(self) -> str:
         size = " x ".join(str(number) for number in self.shape)
