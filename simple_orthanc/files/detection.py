@@ -16,11 +16,12 @@ from typing import IO, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import _read_file_meta_info, read_partial, read_preamble
+from pydicom.filereader import read_partial
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.files.walker import META_START, has_prefix, read_meta
 
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
 BEGINNING = 64 * 1024
@@ -160,7 +161,7 @@ def refusal(
         return "not DICOM", "the file is empty"
     if in_zip and content[:4] == _ZIPS[0]:
         return "skipped", "a zip inside a zip"
-    if content[128:132] == b"DICM":
+    if has_prefix(content):
         if is_dicomdir(content):
             return "skipped", "a DICOMDIR: a list of files, not an object"
         return None
@@ -172,7 +173,7 @@ def refusal(
 def is_dicomdir(content: bytes) -> bool:
     """Say whether a file with the DICM prefix is a DICOMDIR (PS3.10, section 8.6), by its media storage class."""
     # The UID stands in the file meta information as plain text, and reading that costs more than looking for it.
-    return _DICOMDIR.encode() in content[:BEGINNING] and file_meta(content).get("MediaStorageSOPClassUID") == _DICOMDIR
+    return _DICOMDIR.encode() in content[:BEGINNING] and _meta_uid(content, 0x00020002) == _DICOMDIR
 
 
 def looks_like_dicom(content: bytes) -> bool:
@@ -185,7 +186,7 @@ def looks_like_dicom(content: bytes) -> bool:
     >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"%PDF-1.4")
     (True, False)
     """
-    if content[128:132] == b"DICM":
+    if has_prefix(content):
         return True
     if len(content) < 8 or content[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02"):
         return False
@@ -196,13 +197,10 @@ def looks_like_dicom(content: bytes) -> bool:
     return bool(header.get("SOPClassUID"))
 
 
-def file_meta(content: bytes) -> Dataset:
-    """Read the file meta information (PS3.10, section 7.1) alone: of what follows pydicom might have much to say."""
-    stream = io.BytesIO(content[:BEGINNING])
-    try:
-        return _read_file_meta_info(stream) if read_preamble(stream, force=True) is not None else Dataset()
-    except Exception:  # a broken file meta group is for the reader of the whole to judge
-        return Dataset()
+def _meta_uid(content: bytes, number: int) -> str:
+    """Read a UID in the file meta information (PS3.10, section 7.1), "" if there is none."""
+    meta = read_meta(content[:BEGINNING], META_START if has_prefix(content) else 0)
+    return "" if meta is None else meta.uid(number)
 
 
 def object_uid(content: bytes) -> str | None:
@@ -214,7 +212,7 @@ def object_uid(content: bytes) -> str | None:
             return named
     except Exception:  # what has no SOPInstanceUID that can be read may still be an object
         pass
-    return str(file_meta(content).get("MediaStorageSOPInstanceUID", "")) or None
+    return _meta_uid(content, 0x00020003) or None
 
 
 def dataset_bytes(dataset: Dataset) -> bytes:

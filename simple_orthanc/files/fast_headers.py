@@ -1,79 +1,63 @@
-"""Finding the elements of a plain DICOM header, several times as fast as by pydicom's general way.
+"""Reading whole headers that are plain, several times as fast as pydicom does.
 
-pydicom reads every kind of file, element by element through a file object. Of the many headers of a series that costs
+pydicom reads every kind of file, element by element through a file object. For the many headers of a series that costs
 more time than fetching them. Here the plain case is read: little endian, every length stated, nothing unknown. The
-result is what pydicom gives, with the values still to be converted by pydicom when they are asked for. Whatever is not
-plain is left to pydicom.
+result is what pydicom gives, with the values still to be converted by pydicom when they are asked for. A file that is
+not plain is left to pydicom.
 """
 
 from __future__ import annotations
 
 import io
-import struct
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from simple_orthanc.dicom.header import interned
+from simple_orthanc.files.walker import (
+    LONG_VRS,
+    PIXELS,
+    SHORT_VRS,
+    Buffer,
+    DamagedError,
+    Meta,
+    NotPlainError,
+    Syntax,
+    dataset_syntax,
+    has_prefix,
+    read_meta,
+    walk,
+)
 
-# Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.6).
-PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+# Values that pydicom represents by an empty string rather than by None.
+_EMPTY = frozenset(
+    {*("AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN"), *("SH", "SQ", "ST", "TM", "UC", "UI", "UR", "UT")}
+)
+_VRS = {**SHORT_VRS, **LONG_VRS}
 
-# VRs with a length of two bytes, and of four behind two that are reserved (PS3.5, section 7.1.2). OB and its like can
-# have no stated length, which shows, and SQ with a stated length is cut into items by pydicom when it is asked for.
-_SHORT = {
-    vr.encode(): vr
-    for vr in [
-        "AE",
-        "AS",
-        "AT",
-        "CS",
-        "DA",
-        "DS",
-        "DT",
-        "FL",
-        "FD",
-        "IS",
-        "LO",
-        "LT",
-        "PN",
-        "SH",
-        "SL",
-        "SS",
-        "ST",
-        "TM",
-        "UI",
-        "UL",
-        "US",
-    ]
-}
-_LONG = {vr.encode(): vr for vr in ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]}
-# Values that pydicom represents by an empty text rather than by nothing.
-_EMPTY = frozenset(["AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "SQ", "ST", "TM", "UC", "UI", "UR", "UT"])
-
-_IMPLICIT = b"1.2.840.10008.1.2"
-_EXPLICIT = b"1.2.840.10008.1.2.1"
 # Encapsulated pixels behind an explicit header: JPEG and its like, and run lengths.
-_ENCAPSULATED = (b"1.2.840.10008.1.2.4.", b"1.2.840.10008.1.2.5")
+_ENCAPSULATED = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5")
+_CHARACTER_SET = interned(0x00080005)
 
-_HEAD = struct.Struct("<HH2sH").unpack_from
-_IMPLICIT_HEAD = struct.Struct("<HHL").unpack_from
-_LENGTH = struct.Struct("<L").unpack_from
-_FIRST = 132
-_UNDEFINED = 0xFFFFFFFF
-
-_Elements: TypeAlias = dict[Any, Any]
+_Elements: TypeAlias = "dict[BaseTag, DataElement | RawDataElement]"
+# Position and bytes of the value, VR as written, tag, element; by plain numbers, which compare faster than tags.
+_Entry: TypeAlias = "tuple[int, bytes, bytes | None, BaseTag, RawDataElement]"
+_Entries: TypeAlias = "dict[int, _Entry]"
 
 
 class Scanner:
-    """Reads headers of which many are alike: what is equal is kept once. Several threads may use it at once."""
+    """Reads the headers of many similar files: equal elements are kept once. Several threads may use it at once."""
 
     def __init__(self) -> None:
-        self._last: _Elements = {}
+        self._last: _Entries = {}
+        self._last_meta: _Entries = {}
 
-    def scan(self, content: bytes | memoryview) -> tuple[FileDataset, int] | None:
+    def scan(self, content: Buffer) -> tuple[FileDataset, int] | None:
         """Read the header of a plain file, up to its pixels.
 
         Parameters
@@ -84,104 +68,82 @@ class Scanner:
         Returns
         -------
         (FileDataset, int) or None
-            The header, and where in `content` the element with the pixels begins; None where pydicom must read the
-            file: it is not plain, or its pixels do not begin in `content`.
+            The header, and where in `content` the element with the pixels begins; None if pydicom must read the file,
+            since it is not plain or its pixels do not begin in `content`.
         """
-        if bytes(content[128:_FIRST]) != b"DICM":
-            return None
         try:
-            found = _explicit(content, _FIRST, {}, meta=True)
-            if found is None:
+            meta = read_meta(content) if has_prefix(content) else None
+            if meta is None or not _is_plain(meta.transfer_syntax):
                 return None
-            meta, start = found
-            syntax = meta[_SYNTAX].value.rstrip(b"\0 ") if _SYNTAX in meta else b""
-            if syntax == _IMPLICIT:
-                found = _implicit(content, start, self._last)
-            elif syntax == _EXPLICIT or syntax.startswith(_ENCAPSULATED):
-                found = _explicit(content, start, self._last)
-            else:
+            syntax = dataset_syntax(content, meta)
+            scanned = self._elements(content, meta.end, syntax)
+        except (NotPlainError, DamagedError):
+            # Of a damaged file, more bytes may show that it is whole.
+            return None
+        if scanned is None:
+            return None
+        elements, end = scanned
+        return _header(content, self._meta_elements(meta), elements, syntax.implicit), end
+
+    def _elements(self, content: Buffer, start: int, syntax: Syntax) -> tuple[_Elements, int] | None:
+        """Read the elements up to the pixels; those that equal the last header's are the same objects."""
+        like, size, implicit = self._last, len(content), syntax.implicit
+        # The group of a command or of file meta information: this is not a plain file.
+        if size < start + 2 or int.from_bytes(content[start : start + 2], "little") <= 2:
+            return None
+        elements: _Elements = {}
+        entries: _Entries = {}
+        is_view = isinstance(content, memoryview)
+        for position, number, code, begin, length in walk(content, start, syntax):
+            if number in PIXELS:
+                self._last = entries
+                return elements, position
+            end = begin + length
+            # An undefined length too is more than there is.
+            if end > size:
                 return None
-        except (struct.error, IndexError):
-            # The header goes on behind the end of what there is.
-            return None
-        if found is None:
-            return None
-        elements, end = found
-        # A copy, since pydicom puts converted elements in the place of raw ones.
-        self._last = dict(elements)
-        return _header(content, meta, elements, syntax == _IMPLICIT), end
+            value = bytes(content[begin:end]) if is_view else content[begin:end]
+            entry = like.get(number)
+            if entry is None or entry[0] != begin or entry[1] != value or entry[2] != code:
+                entry = _entry(number, None if code is None else _VRS[code], begin, bytes(value), implicit)
+            entries[number] = entry
+            elements[entry[3]] = entry[4]
+        return None
+
+    def _meta_elements(self, meta: Meta) -> _Elements:
+        like = self._last_meta
+        entries: _Entries = {}
+        for number, (vr, begin, value) in meta.elements.items():
+            entry = like.get(number)
+            if entry is None or entry[0] != begin or entry[1] != value or vr != entry[4].VR:
+                entry = _entry(number, vr, begin, value, False)
+            entries[number] = entry
+        self._last_meta = entries
+        return {entry[3]: entry[4] for entry in entries.values()}
 
 
-def _header(content: bytes | memoryview, meta: _Elements, elements: _Elements, implicit: bool) -> FileDataset:
+def _entry(number: int, vr: str | None, begin: int, value: bytes, implicit: bool) -> _Entry:
+    content = value or (b"" if vr in _EMPTY else None)
+    element = RawDataElement(interned(number), vr, len(value), content, begin, implicit, True)
+    return begin, value, None if vr is None else vr.encode("ascii"), element.tag, element
+
+
+def _is_plain(transfer_syntax: str) -> bool:
+    return transfer_syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian) or transfer_syntax.startswith(
+        _ENCAPSULATED
+    )
+
+
+def _header(content: Buffer, meta: _Elements, elements: _Elements, implicit: bool) -> FileDataset:
     file_meta = FileMetaDataset(meta)
     file_meta.set_original_encoding(False, True, default_encoding)
     header = FileDataset(io.BytesIO(), elements, bytes(content[:128]), file_meta, implicit, True)
-    encoding = convert_encodings(header[_CHARACTER_SET].value) if _CHARACTER_SET in elements else default_encoding
-    header.set_original_encoding(implicit, True, encoding)
+    character_set: Any = elements.get(_CHARACTER_SET)
+    encodings = default_encoding if character_set is None else _encodings(character_set)
+    header.set_original_encoding(implicit, True, encodings)
     return header
 
 
-_SYNTAX, _CHARACTER_SET = interned(0x00020010), interned(0x00080005)
-
-
-def _explicit(
-    content: bytes | memoryview, start: int, like: _Elements, meta: bool = False
-) -> tuple[_Elements, int] | None:
-    """Read elements with their VRs, up to the pixels, or those of group 0002 only; equal ones come from `like`."""
-    elements: _Elements = {}
-    last = 0
-    while True:
-        group, element, code, length = _HEAD(content, start)
-        tag = group << 16 | element
-        if meta and group != 2:
-            return (elements, start) if elements else None
-        if tag in PIXELS:
-            return elements, start
-        vr = _SHORT.get(code)
-        begin = start + 8
-        if vr is None:
-            vr = _LONG.get(code)
-            if vr is None:
-                return None
-            (length,) = _LENGTH(content, begin)
-            begin += 4
-        end = begin + length
-        # Out of order, a command's or a delimiter: this is no plain file.
-        if tag <= last or length == _UNDEFINED or group < 2 or (group == 2 and not meta):
-            return None
-        if end > len(content):
-            return None
-        last = tag
-        value = bytes(content[begin:end]) if length else (b"" if vr in _EMPTY else None)
-        name = interned(tag)
-        known = like.get(name)
-        if known is None or known.value != value or known.value_tell != begin or vr != known.VR:
-            known = RawDataElement(name, vr, length, value, begin, False, True)
-        elements[name] = known
-        start = end
-
-
-def _implicit(content: bytes | memoryview, start: int, like: _Elements) -> tuple[_Elements, int] | None:
-    """Read elements without VRs, up to the pixels; equal ones come from `like`."""
-    # Two capital letters where the length is: the VRs are there all the same, and pydicom warns.
-    if all(0x40 < letter < 0x5B for letter in bytes(content[start + 4 : start + 6])):
-        return None
-    elements: _Elements = {}
-    last = 0
-    while True:
-        group, element, length = _IMPLICIT_HEAD(content, start)
-        tag = group << 16 | element
-        if tag in PIXELS:
-            return elements, start
-        begin = start + 8
-        end = begin + length
-        if tag <= last or length == _UNDEFINED or group <= 2 or end > len(content):
-            return None
-        last = tag
-        value = bytes(content[begin:end]) if length else None
-        name = interned(tag)
-        known = like.get(name)
-        if known is None or known.value != value or known.value_tell != begin or known.VR is not None:
-            known = RawDataElement(name, None, length, value, begin, True, True)
-        elements[name] = known
-        start = end
+@lru_cache(maxsize=64)
+def _encodings(character_set: RawDataElement) -> str | list[str]:
+    return convert_encodings(Dataset({character_set.tag: character_set})[character_set.tag].value)

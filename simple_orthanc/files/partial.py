@@ -1,9 +1,8 @@
-"""Reading a DICOM header from a part of its file, and an image without copying its pixels."""
+"""Read DICOM headers from a part of their files, and images without a copy of their pixels."""
 
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,13 +10,23 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.dicom import header as elements
-from simple_orthanc.files.fast_headers import PIXELS, Scanner
+from simple_orthanc.dicom.header import interned, store, stored_elements
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.walker import (
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    PIXELS,
+    Buffer,
+    DamagedError,
+    NotPlainError,
+    walk,
+)
 
-# Reads bytes start to stop of a file; or, and then it says True, the whole file. They may lie in memory that the next
-# reading overwrites.
+# Reads bytes start to stop of a file, or else the whole file, which the second value tells. They may lie in memory that
+# the next reading overwrites.
 PartReader: TypeAlias = Callable[[int, int], "tuple[bytes | memoryview, bool]"]
 
 
@@ -27,11 +36,11 @@ def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
     Parameters
     ----------
     read : callable
-        Gives bytes of the file.
+        Returns bytes of the file.
     first : int
         How many bytes to fetch at first.
     scanner : Scanner
-        For what is plain.
+        Reads what is plain.
 
     Returns
     -------
@@ -53,20 +62,20 @@ def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
         content = more if whole else content + bytes(more)
 
 
-def read_beginning(content: bytes | memoryview, scanner: Scanner) -> tuple[Dataset, int | None]:
-    """Read the header of a file, and say where the element with its pixels begins; None: there is none.
+def read_beginning(content: Buffer, scanner: Scanner) -> tuple[Dataset, int | None]:
+    """Read the header of a file, and where the element with its pixels begins; None if there is none.
 
     Parameters
     ----------
     content : bytes or memoryview
         The file, or its beginning with that of the element.
     scanner : Scanner
-        For what is plain.
+        Reads what is plain.
     """
     return scanner.scan(content) or _by_pydicom(content)
 
 
-def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
+def read_image(content: Buffer, scanner: Scanner) -> Dataset:
     """Read a DICOM file for its pixels.
 
     The pixel data of an uncompressed image are not copied: the element holds a view of the file, which stays in memory
@@ -77,7 +86,7 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
     content : bytes or memoryview
         The whole file.
     scanner : Scanner
-        For what is plain.
+        Reads what is plain.
     """
     dataset, start = read_beginning(content, scanner)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
@@ -86,37 +95,34 @@ def read_image(content: bytes | memoryview, scanner: Scanner) -> Dataset:
         found = _pixel_element(content, start, _is_implicit(dataset))
     if found is None:
         return _without_stream(dcmread(io.BytesIO(content), force=True))
-    elements.store(dataset, found)
+    store(dataset, found)
     return dataset
 
 
 # Little endian, uncompressed.
-_PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+_PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+_IMPLICIT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
 
 
 def _is_implicit(header: Dataset) -> bool:
-    """Say how the elements were read: some files have VRs though their transfer syntax denies it."""
-    raw = (element for element in elements.stored_elements(header).values() if isinstance(element, RawDataElement))
+    """Check how the elements were read: some files have VRs though their transfer syntax denies it."""
+    raw = (element for element in stored_elements(header).values() if isinstance(element, RawDataElement))
     return next((element.is_implicit_VR for element in raw), bool(header.original_encoding[0]))
 
 
-def _pixel_element(content: bytes | memoryview, start: int, implicit: bool) -> RawDataElement | None:
-    """Read the element at a place in a file as a view of it (PS3.5, section 7.1); None: it is not a plain one."""
-    if start + 12 > len(content):
+def _pixel_element(content: Buffer, start: int, implicit: bool) -> RawDataElement | None:
+    """Read the element at a position of a file as a view of it; None if it is not plain."""
+    syntax = IMPLICIT_LITTLE if implicit else EXPLICIT_LITTLE
+    try:
+        _, number, code, first, length = next(walk(content, start, syntax))
+    except (NotPlainError, DamagedError, StopIteration):
         return None
-    if implicit:
-        group, element, length = struct.unpack_from("<HHL", content, start)
-        vr, first = "OW", start + 8
-    else:
-        group, element, letters, length = struct.unpack_from("<HH2s2xL", content, start)
-        vr, first = letters.decode("latin-1"), start + 12
-    tag = Tag(group, element)
-    if tag not in PIXELS or vr not in ("OW", "OB", "OF", "OD") or first + length > len(content):
+    # An undefined length too is more than there is.
+    if number not in PIXELS or code not in (None, b"OW", b"OB", b"OF", b"OD") or first + length > len(content):
         return None
-    if implicit and tag != 0x7FE00010:
-        vr = "OF" if tag == 0x7FE00008 else "OD"
     view: Any = memoryview(content)[first : first + length]
-    return RawDataElement(tag, vr, length, view, first, implicit, True)
+    vr = _IMPLICIT_VRS[number] if code is None else code.decode("ascii")
+    return RawDataElement(interned(number), vr, length, view, first, implicit, True)
 
 
 class _Stop:
@@ -130,15 +136,15 @@ class _Stop:
         return self.reached
 
 
-def _parse(content: bytes | memoryview) -> Dataset | None:
+def _parse(content: Buffer) -> Dataset | None:
     try:
         header, start = _by_pydicom(content)
-    except Exception:  # cut off in the middle of an element: whatever pydicom says of it, more bytes are needed
+    except Exception:  # cut off in the middle of an element, which pydicom may report in any way: more bytes are needed
         return None
     return None if start is None else header
 
 
-def _by_pydicom(content: bytes | memoryview) -> tuple[Dataset, int | None]:
+def _by_pydicom(content: Buffer) -> tuple[Dataset, int | None]:
     stream, stop = io.BytesIO(content), _Stop()
     header = _without_stream(read_partial(stream, stop, force=True))
     return header, stream.tell() if stop.reached else None

@@ -8,10 +8,10 @@ a syntax that changes on the way, elements out of order, character sets that swi
 from __future__ import annotations
 
 import re
-import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import IO
+from typing import IO, TypeAlias
 
 from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR
@@ -19,29 +19,27 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from simple_orthanc.dicom.header import quiet, read_value, stored_elements
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
 from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text
-from simple_orthanc.files.fast_headers import PIXELS
+from simple_orthanc.files.walker import (
+    PIXELS,
+    UNDEFINED,
+    DamagedError,
+    NotPlainError,
+    Syntax,
+    dataset_syntax,
+    has_prefix,
+    read_meta,
+    walk,
+)
 
 # Most headers are shorter; of one that is not, as much again is read at a time.
 STEP = 16 * 1024
 
-_PREFIX = 132
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
-# Sequences this deep have no meaning, and reading them with pydicom, as headers are read, may fail.
-_DEEPEST = 100
 _CHARACTER_SET = 0x00080005
-_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT_VRS = frozenset(
-    {
-        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"),
-        *(b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
-    }
-)
 # In these ASCII stands for itself as long as no escape sequence switches to another set (PS3.3, section C.12.1.1.2).
 # IR 13 is not one of them: JIS X 0201 has a yen sign in the place of the backslash.
 _ASCII_SETS = re.compile(
@@ -49,17 +47,8 @@ _ASCII_SETS = re.compile(
     rb"(\\ISO 2022 IR (6|58|87|100|101|109|110|126|127|138|144|148|149|159|166|203))*[ \0]*\Z"
 )
 
-
-class DamagedError(Exception):
-    """The file ends in the middle of an element; never leaves the package."""
-
-
-@dataclass(frozen=True)
-class _Syntax:
-    """How the elements of a dataset are written."""
-
-    implicit: bool
-    little: bool
+# Tag to VR (None: implicit) and value.
+_Elements: TypeAlias = "dict[int, tuple[str | None, bytes]]"
 
 
 @lru_cache(maxsize=64)
@@ -127,116 +116,74 @@ def _header(stream: IO[bytes], size: int) -> Dataset:
         return header
     if reached:
         implicit, little = header.original_encoding
-        _walk(stream, stream.tell(), size, _Syntax(bool(implicit), bool(little)), {})
+        _check_rest(stream, size, Syntax(bool(implicit), bool(little)))
     else:
         last = next(reversed(list(stored_elements(header).values())), None)
-        if isinstance(last, RawDataElement) and last.length not in (_UNDEFINED, len(last.value or b"")):
+        if isinstance(last, RawDataElement) and last.length not in (UNDEFINED, len(last.value or b"")):
             raise DamagedError(f"cut off: the file ends inside element {last.tag}")
     return header
 
 
-def _scan(
-    stream: IO[bytes], size: int, wanted: dict[int, Tag]
-) -> tuple[dict[int, tuple[str | None, bytes]], _Syntax] | None:
-    """Read the wanted elements; None: the file is not plain enough."""
+def _check_rest(stream: IO[bytes], size: int, syntax: Syntax) -> None:
+    """Check that the elements from the position of the stream on end within the file."""
+    start = stream.tell()
+    window = _Window(stream, b"", start)
+    # What is odd there is not damage.
+    with suppress(NotPlainError):
+        for _ in walk(b"", start, syntax, size=size, base=start, read_on=window.read_on, wanted=()):
+            pass
+
+
+class _Window:
+    """The part of a file in memory, and the file behind it.
+
+    Parameters
+    ----------
+    stream : binary file
+    buffer : bytes
+        What has been read last.
+    base : int
+        Where that begins in the file.
+    """
+
+    def __init__(self, stream: IO[bytes], buffer: bytes, base: int) -> None:
+        self._stream, self._buffer, self._base = stream, buffer, base
+
+    def read_on(self, position: int) -> bytes:
+        """Read the part of the file that begins at a position."""
+        self._stream.seek(position)
+        self._buffer, self._base = self._stream.read(STEP), position
+        return self._buffer
+
+    def value(self, start: int, length: int) -> bytes:
+        """Return bytes of the file."""
+        index = start - self._base
+        if index + length <= len(self._buffer):
+            return self._buffer[index : index + length]
+        self._stream.seek(start)
+        return self._stream.read(length)
+
+
+def _scan(stream: IO[bytes], size: int, wanted: Mapping[int, Tag]) -> tuple[_Elements, Syntax] | None:
+    """Read the wanted elements, and the whole file up to its end; None if the file is not plain."""
     stream.seek(0)
     beginning = stream.read(STEP)
-    if beginning[128:_PREFIX] != b"DICM":
+    meta = read_meta(beginning) if has_prefix(beginning) else None
+    if meta is None or meta.end + 12 > len(beginning):
         return None
-    at, syntax = _PREFIX, ""
-    # File meta information is in explicit VR, little endian (PS3.10, section 7.1).
-    while True:
-        if at + 12 > len(beginning):
-            return None
-        group, element, vr, length = struct.unpack_from("<HH2sH", beginning, at)
-        if group != 2:
-            break
-        head = 8
-        if vr in _LONG_VRS:
-            head, (length,) = 12, struct.unpack_from("<L", beginning, at + 8)
-        elif vr not in _SHORT_VRS:
-            return None
-        if element == 0x0010:
-            syntax = beginning[at + head : at + head + length].rstrip(b"\0 ").decode("latin-1")
-        at += head + length
-    if not syntax or syntax == DeflatedExplicitVRLittleEndian:
-        return None
-    how = _Syntax(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian)
-    if how.implicit and vr in _SHORT_VRS | _LONG_VRS:
-        # Read as implicit this would be a first element of more than 16 kB: the file meta information is wrong.
-        return None
-    elements = _walk(stream, at, size, how, wanted, beginning)
-    return None if elements is None else (elements, how)
-
-
-def _walk(
-    stream: IO[bytes], at: int, size: int, syntax: _Syntax, wanted: dict[int, Tag], buffer: bytes | None = None
-) -> dict[int, tuple[str | None, bytes]] | None:
-    """Walk from element to element to the end of the file (PS3.5, section 7.1); None: one of them is odd.
-
-    Inside sequences only the depth is kept in mind: items and sequences of undefined length end with a delimiter, and
-    so do the fragments of encapsulated pixel data.
-    """
-    order = "<" if syntax.little else ">"
-    implicit = syntax.implicit
-    short = struct.Struct(f"{order}HH2sH").unpack_from
-    number = struct.Struct(f"{order}L").unpack_from
-    pair = struct.Struct(f"{order}HHL").unpack_from
-    elements: dict[int, tuple[str | None, bytes]] = {}
-    base = at if buffer is None else 0
-    buffer = b"" if buffer is None else buffer
-    depth, last = 0, 0
-    letters: bytes | None = None
-    while at + 8 <= size:
-        place = at - base
-        if place + 12 > len(buffer) and base + len(buffer) < size:
-            stream.seek(at)
-            buffer, base, place = stream.read(STEP), at, 0
-            if len(buffer) < min(12, size - at):
-                raise DamagedError("cut off: the file is shorter than the system says")
-        group, element, length = pair(buffer, place)
-        head = 8
-        if group == 0xFFFE:
-            if not depth:
+    window = _Window(stream, beginning, 0)
+    elements: _Elements = {}
+    try:
+        syntax = dataset_syntax(beginning, meta)
+        walked = walk(beginning, meta.end, syntax, size=size, read_on=window.read_on, wanted={*wanted, _CHARACTER_SET})
+        for _, number, code, start, length in walked:
+            if length == UNDEFINED:
                 return None
-            if element == _ITEM:
-                depth, length = (depth + 1, 0) if length == _UNDEFINED else (depth, length)
-                if depth > _DEEPEST:
-                    return None
-            else:
-                depth, length = depth - 1, 0
-        else:
-            tag = group << 16 | element
-            if not implicit:
-                group, element, letters, length = short(buffer, place)
-                if letters in _LONG_VRS:
-                    if place + 12 > len(buffer):
-                        raise DamagedError("cut off: the file ends inside an element")
-                    head, (length,) = 12, number(buffer, place + 8)
-                elif letters not in _SHORT_VRS:
-                    return None
-            if not depth:
-                if tag <= last:
-                    return None
-                last = tag
-            if length == _UNDEFINED:
-                if letters == b"UN" or (not depth and tag in wanted):
-                    return None
-                depth, length = depth + 1, 0
-            elif not depth and (tag in wanted or tag == _CHARACTER_SET) and at + head + length <= size:
-                start = place + head
-                if start + length <= len(buffer):
-                    content = buffer[start : start + length]
-                else:
-                    stream.seek(at + head)
-                    content = stream.read(length)
-                elements[tag] = None if letters is None else letters.decode("ascii"), content
-        at += head + length
-        if at > size:
-            raise DamagedError(f"cut off: {size:,} bytes are there, and {at:,} at least should be")
-    if depth:
-        raise DamagedError("cut off: a sequence has no end")
-    return elements
+            if start + length <= size:
+                elements[number] = None if code is None else code.decode("ascii"), window.value(start, length)
+    except NotPlainError:
+        return None
+    return elements, syntax
 
 
 @lru_cache(maxsize=256)
@@ -244,7 +191,7 @@ def _keeps_ascii(character_set: bytes) -> bool:
     return _ASCII_SETS.match(character_set) is not None
 
 
-def _values(elements: dict[int, tuple[str | None, bytes]], syntax: _Syntax, wanted: dict[int, Tag]) -> dict[str, Value]:
+def _values(elements: _Elements, syntax: Syntax, wanted: dict[int, Tag]) -> dict[str, Value]:
     plain = _keeps_ascii(elements.get(_CHARACTER_SET, (None, b""))[1])
     values: dict[str, Value] = {}
     others: list[Tag] = []
@@ -272,7 +219,7 @@ def _values(elements: dict[int, tuple[str | None, bytes]], syntax: _Syntax, want
     return values
 
 
-def _dataset(elements: dict[int, tuple[str | None, bytes]], syntax: _Syntax) -> Dataset:
+def _dataset(elements: _Elements, syntax: Syntax) -> Dataset:
     """Make the dataset that pydicom would have read, of these elements alone."""
     raw: dict[BaseTag, DataElement | RawDataElement] = {
         BaseTag(tag): RawDataElement(BaseTag(tag), vr, len(content), content, 0, syntax.implicit, syntax.little)

@@ -17,8 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.files.fast_headers import PIXELS, Scanner
+from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header, read_image
+from simple_orthanc.files.walker import PIXELS
 from tests.examples import examples
 from tests.memory_source import as_file, instance
 

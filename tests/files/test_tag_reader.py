@@ -25,7 +25,8 @@ from simple_orthanc.dicom.tags import INDEX_TAGS, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.files import tag_reader as scanning
 from simple_orthanc.files.detection import refusal
-from simple_orthanc.files.tag_reader import DamagedError, read_tags
+from simple_orthanc.files.tag_reader import read_tags
+from simple_orthanc.files.walker import DamagedError
 from tests.memory_source import archives, as_file, instance
 from tests.session.test_uploads import without_preamble
 

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.files.fast_headers import PIXELS
 from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.files.walker import PIXELS
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 

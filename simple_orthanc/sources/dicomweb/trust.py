@@ -17,7 +17,7 @@ from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb.model import read_json_value, read_string
 from simple_orthanc.errors import ServerError, TransportError
-from simple_orthanc.files.fast_headers import PIXELS
+from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.sources.charset_check import is_decodable, is_mangled
 from simple_orthanc.transport import Transport
 

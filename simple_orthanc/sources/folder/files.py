@@ -17,7 +17,8 @@ from typing import IO
 from simple_orthanc.dicom.header import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError
 from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, members_of, object_uid, open_zip, refusal
-from simple_orthanc.files.tag_reader import STEP, DamagedError, read_tags
+from simple_orthanc.files.tag_reader import STEP, read_tags
+from simple_orthanc.files.walker import DamagedError
 from simple_orthanc.sources.folder.catalogue import IDENTIFIERS, TAGS, Item, chain_of, written
 from simple_orthanc.sources.folder.dicomdir import read_references
 
