@@ -1,48 +1,77 @@
-"""Compressed frames: from an encapsulated buffer to samples, with one decoder for each transfer syntax.
+"""Compressed frames: from a codestream to samples, by pydicom's decoders.
 
 =============================================  =====================================
-Transfer syntax                                decoder (package)
+Transfer syntax                                plugin (package)
 =============================================  =====================================
-RLE Lossless                                   pylibjpeg-rle
-JPEG Baseline, JPEG Extended of 8 bits         pillow
-JPEG Extended of 12 bits, JPEG Lossless        gdcm (python-gdcm)
+RLE Lossless                                   pydicom's (pylibjpeg, pylibjpeg-rle)
+JPEG Baseline, JPEG Extended of 8 bits         pydicom's (pillow)
+JPEG Extended of 12 bits, JPEG Lossless        GDCM (python-gdcm)
 JPEG-LS, lossless and near-lossless            CharLS (pyjpegls)
 JPEG 2000, High-Throughput JPEG 2000           OpenJPEG (pylibjpeg-openjpeg)
-Deflated Image Frame Compression               zlib
+Deflated Image Frame Compression               zlib, since pydicom has no decoder
 =============================================  =====================================
 
-They are called directly, not through pydicom's decoders: those warn, which in threads cannot be caught, fall back from
-one decoder to another that may give other values, and convert colour by the header alone. A decoder is imported when it
-is first needed. Those that hold the interpreter, GDCM, CharLS and OpenJPEG, are called in `codestreams`. What comes out
-here are the samples of the codestream, colour not yet converted.
+pydicom's registered decoders stay as they are. Each transfer syntax has a `Decoder` here with one plugin, `run_plugin`:
+the registered ones would fall back from one package to another that may return other values, and log the traceback of
+every damaged frame. GDCM, which can end its process, CharLS and OpenJPEG, which hold the interpreter, run in helper
+processes (`processes`).
+
+Before a frame is decoded, what its codestream says is compared with the header. Colour is not converted here, and the
+markers that would make a package convert it are taken out: `Decoded` says in which colour space the samples are.
 """
 
 from __future__ import annotations
 
-import io
-import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom.uid import UID
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders import pillow, pylibjpeg
+from pydicom.pixels.decoders.base import Decoder, DecodeRunner
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from simple_orthanc.errors import PixelDecodeError
-from simple_orthanc.pixels import codestreams as codestreams
-from simple_orthanc.pixels.jpeg_streams import JpegHeader, checked_stream, jpeg_header
+from simple_orthanc.pixels import codecs
+from simple_orthanc.pixels.jpeg2000_streams import jpeg2000_header
+from simple_orthanc.pixels.jpeg_streams import (
+    JpegHeader,
+    checked_stream,
+    has_colour_planes,
+    jpeg_header,
+    without_application_data,
+)
 from simple_orthanc.pixels.layout import PixelLayout
 from simple_orthanc.pixels.processes import DecodingProcesses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-_LOSSLESS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in ("57", "70", "80", "90", "201", "202"))
-_END_OF_IMAGE = b"\xff\xd9"
+_DEFLATED = UID("1.2.840.10008.1.2.8.1")
+_LOSSLESS = frozenset(
+    (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
+)
+_PLUGIN = "simple_orthanc"
+# What pydicom is given to decode. The codestream goes to the plugin by itself, since pydicom would copy it three times,
+# and warn in any thread about markers that it finds strange.
+_PLACEHOLDER = encapsulate([b"\0\0"], has_bot=False)
 
 
 @dataclass(frozen=True)
@@ -54,7 +83,7 @@ class Decoded:
     array : ndarray
         Shape (rows, columns) or (rows, columns, samples), of the layout's type.
     photometric : str
-        The colour space these samples are in.
+        The colour space that these samples are in.
     high : int or None
         Where the array still holds whole words, as native pixel data does, the highest of the stored bits that are to
         be taken out of them.
@@ -65,9 +94,39 @@ class Decoded:
     high: int | None = None
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A codestream whose own header agrees with that of the object, ready to be decoded.
+
+    Attributes
+    ----------
+    stream : bytes
+    precision : int
+        Bits of each sample.
+    photometric : str
+        The colour space that decoded samples are in.
+    codec : str
+        A codec of `codecs`, or empty for a plugin of pydicom.
+    arguments : tuple
+        What the codec takes beside the stream.
+    has_sign : bool
+        Whether the highest bit of the precision is the sign where the header promises one. Other streams know no sign.
+    is_signed : bool
+        Whether the codestream itself has signed samples.
+    """
+
+    stream: bytes
+    precision: int
+    photometric: str
+    codec: str = ""
+    arguments: tuple[Any, ...] = ()
+    has_sign: bool = True
+    is_signed: bool = False
+
+
 def supported(syntax: str) -> bool:
-    """Whether there is a decoder for an encapsulated transfer syntax."""
-    return syntax in _DECODERS
+    """Check whether there is a decoder for an encapsulated transfer syntax."""
+    return syntax == _DEFLATED or syntax in _FAMILIES
 
 
 def decode(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None = None) -> Decoded:
@@ -88,94 +147,176 @@ def decode(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | No
     Exception
         Whatever the decoder raises at a corrupt stream.
     """
-    package, function = _DECODERS[layout.syntax]
+    if layout.syntax == _DEFLATED:
+        return _inflate(stream, layout)
+    package, check = _FAMILIES[layout.syntax]
+    checked = check(stream, layout)
+    if checked.precision > layout.allocated:
+        raise ValueError(f"the stream has {checked.precision} bits, and BitsAllocated is {layout.allocated}")
     try:
-        return function(stream, layout, processes)
+        array = _decode_array(checked, layout, processes)
     except ImportError as error:
         raise PixelDecodeError(
             f"The pixels are compressed as {UID(layout.syntax).name} ({layout.syntax}), and its decoder is not "
             f"installed. Run: pip install {package}"
         ) from error
+    return _limited(array, layout, checked)
 
 
-def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | None = None) -> list[bytes]:
-    """Split encapsulated pixel data into the codestreams of its frames (PS3.5 section A.4).
+def _decode_array(checked: _Checked, layout: PixelLayout, processes: DecodingProcesses | None) -> NDArray[Any]:
+    """Decode a frame by pydicom, into an array of the layout's shape and type."""
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": layout.samples,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        # No colour is converted.
+        "photometric_interpretation": "MONOCHROME2" if layout.samples == 1 else "RGB",
+        "planar_configuration": 0,
+        "pixel_representation": int(layout.signed),
+        # These two are for `run_plugin`.
+        "checked": checked,
+        "run_codec": partial(_run_codec, checked, layout, processes),
+    }
+    try:
+        buffer, facts = _decoder(layout.syntax).as_buffer(_PLACEHOLDER, index=0, validate=False, **options)
+    except _PluginError as failure:
+        raise failure.error from None
+    # pydicom's own arrays would be one copy more of each frame.
+    array: NDArray[Any] = np.frombuffer(buffer, f"<u{int(facts['bits_allocated']) // 8}")
+    if facts.get("planar_configuration") == 1:
+        planes = array.reshape(layout.samples, layout.rows, layout.columns)
+        array = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    return _with_sign(array.reshape(layout.shape), layout.dtype, checked)
+
+
+def _with_sign(array: NDArray[Any], dtype: np.dtype[Any], checked: _Checked) -> NDArray[Any]:
+    """Return unsigned samples as the type that the header names, with their sign."""
+    if checked.is_signed:
+        # The codestream's samples fill their words, so that a header that knows no sign means their lower bits.
+        array = array.view(f"i{array.itemsize}").astype(dtype, copy=False)
+        mask = (1 << checked.precision) - 1
+        return array & dtype.type(mask) if dtype.kind == "u" and checked.precision < 8 * dtype.itemsize else array
+    array = array.view(dtype) if array.itemsize == dtype.itemsize else array.astype(dtype)
+    shift = 8 * dtype.itemsize - checked.precision
+    return (array << shift) >> shift if checked.has_sign and dtype.kind == "i" and shift > 0 else array
+
+
+def _run_codec(checked: _Checked, layout: PixelLayout, processes: DecodingProcesses | None) -> bytes | bytearray:
+    if processes is None:
+        return codecs.run(checked.codec, checked.stream, checked.arguments)
+    samples = layout.frames * layout.rows * layout.columns * layout.samples
+    return processes.run(checked.codec, checked.stream, checked.arguments, samples)
+
+
+@lru_cache
+def _decoder(syntax: str) -> Decoder:
+    decoder = Decoder(UID(syntax))
+    decoder.add_plugin(_PLUGIN, (__name__, run_plugin.__name__))
+    return decoder
+
+
+# What pydicom asks of the module of a plugin.
+DECODER_DEPENDENCIES: dict[UID, tuple[str, ...]] = {}
+
+
+def is_available(uid: str) -> bool:
+    """Check whether the plugin can decode a transfer syntax; a missing package is reported at the first frame."""
+    return uid in _FAMILIES
+
+
+class _PluginError(BaseException):
+    """Carries the error of a plugin past pydicom, which logs each `Exception` with its traceback."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def run_plugin(src: bytes, runner: DecodeRunner) -> bytes | bytearray:
+    """Decode a frame as a plugin of pydicom.
 
     Parameters
     ----------
-    buffer : bytes
-        The value of Pixel Data: the Basic Offset Table item and the fragments.
-    frames : int
-        How many frames the header promises.
-    extended : (bytes, bytes), optional
-        Extended Offset Table and Extended Offset Table Lengths.
+    src : bytes
+        Not used: the codestream is in an option.
+    runner : DecodeRunner
+        With the options that `_decode_array` sets. Those that describe the decoded samples are changed.
 
-    Raises
-    ------
-    ValueError
-        The buffer is cut off, or the fragments do not make that many frames.
+    Returns
+    -------
+    bytes or bytearray
     """
-    table, fragments = _fragments(buffer)
-    if extended is not None and len(extended[0]) >= 8 * frames <= len(extended[1]):
-        by_offset = dict(fragments)
-        offsets = struct.unpack_from(f"<{frames}Q", extended[0])
-        lengths = struct.unpack_from(f"<{frames}Q", extended[1])
-        if _increasing(offsets) and all(offset in by_offset for offset in offsets):
-            return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
-    if len(table) >= frames > 1 and _increasing(table) and set(table) <= {offset for offset, _ in fragments}:
-        ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
-        return [
-            b"".join(fragment for offset, fragment in fragments if start <= offset < end)
-            for start, end in zip(table[:frames], ends, strict=True)
-        ]
-    parts = [fragment for _, fragment in fragments]
-    if frames == 1 and parts:
-        return [b"".join(parts)]
-    if len(parts) > frames:
-        parts = _joined_by_marker(parts)
-    if len(parts) != frames:
-        raise ValueError(f"{frames} frames are promised, and the pixel data hold {len(parts)}")
-    return parts
+    checked: _Checked = runner.get_option("checked")
+    size = next(size for size in (8, 16, 32, 64) if checked.precision <= size)
+    try:
+        buffer: bytes | bytearray = runner.get_option("run_codec")() if checked.codec else _run_pydicom(checked, runner)
+        expected = int(runner.frame_length("pixels"))
+        if len(buffer) * 8 != expected * size:
+            raise ValueError(f"the decoder returned {len(buffer) * 8 // size} samples instead of {expected}")
+    except Exception as error:
+        raise _PluginError(error) from error
+    runner.set_option("bits_allocated", size)
+    if checked.codec == "charls":
+        runner.set_option("planar_configuration", int(has_colour_planes(checked.stream)))
+    return buffer
 
 
-def _increasing(offsets: tuple[int, ...]) -> bool:
-    """Say whether a table of offsets can be believed: some writers leave room for one, and never fill it in."""
-    return all(one < following for one, following in pairwise(offsets))
+def _run_pydicom(checked: _Checked, runner: DecodeRunner) -> bytes | bytearray:
+    syntax = runner.transfer_syntax
+    plugin = pylibjpeg if syntax == RLELossless else pillow
+    if not plugin.is_available(syntax):
+        raise ImportError(f"{plugin.DECODER_DEPENDENCIES[syntax]} is needed")
+    try:
+        samples: bytes | bytearray = plugin._decode_frame(checked.stream, runner)
+    except BaseException as error:
+        # A panic in the language of pylibjpeg-rle arrives as what is no Exception.
+        if type(error).__name__ == "PanicException":
+            raise ValueError(f"the run lengths are corrupt ({error})") from error
+        raise
+    return samples
 
 
-def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
-    """Give the Basic Offset Table, and each fragment with its offset from the first one's item tag."""
-    found: list[tuple[int, bytes]] = []
-    table: tuple[int, ...] | None = None
-    position = start = 0
-    while position + 8 <= len(buffer):
-        group, element, length = struct.unpack_from("<HHI", buffer, position)
-        if (group, element) == (0xFFFE, 0xE0DD):
-            break
-        if (group, element) != (0xFFFE, 0xE000):
-            raise ValueError(f"no fragment begins at byte {position} of the encapsulated pixel data")
-        value = buffer[position + 8 : position + 8 + length]
-        if len(value) < length:
-            raise ValueError(f"a fragment of {length} bytes is cut off after {len(value)}")
-        if table is None:
-            table = struct.unpack(f"<{length // 4}I", value[: length // 4 * 4])
-            start = position + 8 + length
-        else:
-            found.append((position - start, value))
-        position += 8 + length
-    return table or (), found
+def _limited(array: NDArray[Any], layout: PixelLayout, checked: _Checked) -> Decoded:
+    """Decide what becomes of samples with more bits than the header stores.
+
+    Without loss the upper bits are those of native pixel data, and are no part of the value (PS3.5 section 8.1.1). With
+    loss a value that overshot ran over into them, so that it is clipped: without these bits it would be a wrong one.
+    """
+    precision, photometric = checked.precision, checked.photometric
+    if layout.syntax == RLELossless:
+        return Decoded(array, photometric, layout.high)
+    if layout.syntax in _LOSSLESS:
+        return Decoded(array, photometric, layout.high if precision > layout.high else layout.stored - 1)
+    if layout.signed and not checked.has_sign:
+        # These streams know no sign, so that it is where the header has it.
+        return Decoded(array, photometric, layout.stored - 1)
+    if precision > layout.stored:
+        array = np.clip(array, *layout.range)
+    return Decoded(array, photometric)
 
 
-def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
-    """Join fragments into frames where nothing says which belong together: a JPEG frame ends with its end marker."""
-    joined: list[bytes] = []
-    current: list[bytes] = []
-    for part in parts:
-        current.append(part)
-        if _END_OF_IMAGE in part[-10:]:
-            joined.append(b"".join(current))
-            current = []
-    return [*joined, b"".join(current)] if current else joined
+def _inflate(stream: bytes, layout: PixelLayout) -> Decoded:
+    """Inflate a frame, and no more of it than the header promises."""
+    count = layout.rows * layout.columns * layout.samples
+    size = -(-count * layout.allocated // 8)
+    buffer = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, size)
+    if len(buffer) < size:
+        raise ValueError(f"the frame inflates to {len(buffer)} bytes instead of {size}")
+    if layout.allocated == 1:
+        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
+        return Decoded(bits.reshape(layout.shape), layout.photometric)
+    array = np.frombuffer(buffer, layout.dtype.newbyteorder("<")).astype(layout.dtype, copy=False)
+    if layout.planar == 1 and layout.samples > 1:
+        planes = array.reshape(layout.samples, layout.rows, layout.columns)
+        return Decoded(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout.photometric, layout.high)
+    return Decoded(array.reshape(layout.shape), layout.photometric, layout.high)
+
+
+def _check_rle(stream: bytes, layout: PixelLayout) -> _Checked:
+    return _Checked(stream, layout.allocated, layout.photometric)
 
 
 def _checked_jpeg_header(stream: bytes, layout: PixelLayout) -> JpegHeader:
@@ -190,152 +331,57 @@ def _checked_jpeg_header(stream: bytes, layout: PixelLayout) -> JpegHeader:
     return header
 
 
-def _shaped(buffer: Any, layout: PixelLayout, precision: int, *, planes: bool = False) -> NDArray[Any]:
-    """View a decoder's bytes as unsigned samples, in the smallest word that holds the precision."""
-    size = 1 if precision <= 8 else 2 if precision <= 16 else 4
-    array = np.frombuffer(buffer, dtype=f"<u{size}").astype(f"u{size}", copy=False)
-    expected = layout.rows * layout.columns * layout.samples
-    if array.size != expected:
-        raise ValueError(f"the decoder gave {array.size} samples instead of {expected}")
-    if planes and layout.samples > 1:
-        return np.ascontiguousarray(np.moveaxis(array.reshape(layout.samples, layout.rows, layout.columns), 0, -1))
-    return array.reshape(layout.shape)
-
-
-def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Give integers as another type, without a copy where only the sign differs."""
-    return array.view(dtype) if array.dtype.itemsize == dtype.itemsize else array.astype(dtype)
-
-
-def _signed(array: NDArray[Any], precision: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Extend the sign of samples of so many bits, which a codestream without a sign carries as unsigned."""
-    shift = 8 * dtype.itemsize - precision
-    wide = _typed(array, dtype)
-    return (wide << shift) >> shift if shift > 0 else wide
-
-
-def _fitted(array: NDArray[Any], layout: PixelLayout, precision: int, photometric: str) -> Decoded:
-    """Bring samples of more bits than the header stores into the range of these.
-
-    Without loss the upper bits are those of native pixel data, and are no part of the value (PS3.5 section 8.1.1). With
-    loss a value that overshot ran over into them, so that it is clipped: without these bits it would be a wrong one.
-    """
-    if precision > layout.allocated:
-        raise ValueError(f"the stream has {precision} bits, and BitsAllocated is {layout.allocated}")
-    if layout.syntax in _LOSSLESS:
-        return Decoded(array, photometric, layout.high if precision > layout.high else layout.stored - 1)
-    if precision > layout.stored:
-        array = np.clip(array, *layout.range)
-    return Decoded(array, photometric)
-
-
-def _rle(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
-    from rle.utils import decode_pixel_data
-
-    try:
-        buffer = decode_pixel_data(
-            stream, version=2, rows=layout.rows, columns=layout.columns, bits_allocated=layout.allocated
-        )
-    except BaseException as error:
-        # A panic in the package's own language arrives as what is no Exception.
-        if type(error).__name__ == "PanicException":
-            raise ValueError(f"the run lengths are corrupt ({error})") from error
-        raise
-    array = _shaped(buffer, layout, layout.allocated, planes=True)
-    return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
-
-
-def _deflated(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
-    buffer = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream)
-    if layout.allocated == 1:
-        count = layout.rows * layout.columns
-        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=count)
-        return Decoded(bits.reshape(layout.shape), layout.photometric)
-    size = layout.rows * layout.columns * layout.samples * layout.allocated // 8
-    array = _shaped(buffer[:size], layout, layout.allocated, planes=layout.planar == 1)
-    return Decoded(array.view(layout.dtype), layout.photometric, layout.high)
-
-
-def _jpeg(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
+def _check_jpeg(stream: bytes, layout: PixelLayout) -> _Checked:
     header = _checked_jpeg_header(stream, layout)
     if header.precision != 8:
-        if layout.syntax == _JPEG_BASELINE:
+        if layout.syntax == JPEGBaseline8Bit:
             raise ValueError(f"the stream has {header.precision} bits, and JPEG Baseline has 8")
-        return _jpeg_gdcm(stream, layout, processes)
-    from PIL import Image
-
-    with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
-        if layout.samples == 3:
-            # Pillow converts colour by markers alone; naming the same space twice leaves the samples as they are.
-            image.draft("YCbCr", image.size)
-            image.tile = [tile._replace(args=("YCbCr", "YCbCr")) for tile in image.tile]
-        array = np.asarray(image).reshape(layout.shape)
-    return _jpeg_values(array, layout, header.precision, header.colour(layout.photometric))
+        return _check_jpeg_for_gdcm(stream, layout)
+    photometric = header.colour(layout.photometric)
+    # Without markers Pillow leaves YCbCr as it is; that samples are RGB it must be told.
+    stream = without_application_data(stream, is_rgb=layout.samples == 3 and photometric == "RGB")
+    return _Checked(stream, header.precision, photometric, has_sign=False)
 
 
-def _jpeg_gdcm(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
+def _check_jpeg_for_gdcm(stream: bytes, layout: PixelLayout) -> _Checked:
     header = _checked_jpeg_header(stream, layout)
     # At a malformed header GDCM throws an exception that nobody catches, which ends the process.
-    stream = checked_stream(stream, lossless=layout.syntax != _JPEG_EXTENDED)
+    stream = checked_stream(stream, lossless=layout.syntax != JPEGExtended12Bit)
     arguments = (layout.rows, layout.columns, layout.samples, header.precision, int(layout.signed), layout.syntax)
-    buffer, _ = _run("gdcm", stream, arguments, layout, processes)
-    array = _shaped(buffer, layout, header.precision)
     # Without loss there is no reason for YCbCr, and writers put a JFIF marker even before RGB; so the header decides.
-    photometric = header.colour(layout.photometric) if layout.syntax == _JPEG_EXTENDED else layout.photometric
-    return _jpeg_values(array, layout, header.precision, photometric)
+    photometric = header.colour(layout.photometric) if layout.syntax == JPEGExtended12Bit else layout.photometric
+    return _Checked(stream, header.precision, photometric, "gdcm", arguments, has_sign=False)
 
 
-def _jpeg_values(array: NDArray[Any], layout: PixelLayout, precision: int, photometric: str) -> Decoded:
-    typed = _typed(array, layout.dtype)
-    if layout.signed and layout.syntax not in _LOSSLESS:
-        # These streams know no sign, so that it is where the header has it.
-        return Decoded(typed, photometric, layout.stored - 1)
-    return _fitted(typed, layout, precision, photometric)
-
-
-def _jpeg_ls(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
+def _check_jpeg_ls(stream: bytes, layout: PixelLayout) -> _Checked:
     header = _checked_jpeg_header(stream, layout)
-    buffer, (interleave,) = _run("charls", stream, (), layout, processes)
-    array = _shaped(buffer, layout, header.precision, planes=interleave == 0)
-    array = _signed(array, header.precision, layout.dtype) if layout.signed else array.astype(layout.dtype, copy=False)
-    return _fitted(array, layout, header.precision, layout.photometric)
+    return _Checked(without_application_data(stream), header.precision, layout.photometric, "charls")
 
 
-def _jpeg_2000(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | None) -> Decoded:
-    arguments = (layout.rows, layout.columns, layout.samples)
-    buffer, (precision, signed) = _run("openjpeg", stream, arguments, layout, processes)
-    array = _shaped(buffer, layout, precision)
-    if signed and layout.signed:
-        array = array.view(f"i{array.itemsize}").astype(layout.dtype, copy=False)
-    elif layout.signed:
-        array = _signed(array, precision, layout.dtype)
-    else:
-        array = (array & ((1 << precision) - 1)).astype(layout.dtype, copy=False)
+def _check_jpeg_2000(stream: bytes, layout: PixelLayout) -> _Checked:
+    header = jpeg2000_header(stream)
+    found = (header.rows, header.columns, header.components)
+    promised = (layout.rows, layout.columns, layout.samples)
+    if found != promised:
+        raise ValueError(f"the stream has rows, columns, components {found}, the header {promised}")
     # The decoder undoes the multiple component transformation, so that these are RGB already.
     photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
-    return _fitted(array, layout, precision, photometric)
+    # A file format around the codestream would make it convert colour too.
+    codestream = stream[header.start :]
+    return _Checked(codestream, header.precision, photometric, "openjpeg", is_signed=header.is_signed)
 
 
-def _run(
-    codec: str, stream: bytes, arguments: tuple[Any, ...], layout: PixelLayout, processes: DecodingProcesses | None
-) -> tuple[bytes | bytearray, tuple[int, ...]]:
-    """Decode by a codec of `codestreams`, here or in a helper."""
-    if processes is None:
-        return codestreams.run(codec, stream, arguments)
-    return processes.run(codec, stream, arguments, layout.frames * layout.rows * layout.columns * layout.samples)
-
-
-_DECODERS: dict[str, tuple[str, Callable[[bytes, PixelLayout, DecodingProcesses | None], Decoded]]] = {
-    "1.2.840.10008.1.2.5": ("pylibjpeg-rle", _rle),
-    "1.2.840.10008.1.2.8.1": ("", _deflated),
-    _JPEG_BASELINE: ("pillow", _jpeg),
-    _JPEG_EXTENDED: ("pillow python-gdcm", _jpeg),
-    "1.2.840.10008.1.2.4.57": ("python-gdcm", _jpeg_gdcm),
-    "1.2.840.10008.1.2.4.70": ("python-gdcm", _jpeg_gdcm),
-    "1.2.840.10008.1.2.4.80": ("pyjpegls", _jpeg_ls),
-    "1.2.840.10008.1.2.4.81": ("pyjpegls", _jpeg_ls),
-    **{
-        f"1.2.840.10008.1.2.4.{number}": ("pylibjpeg-openjpeg", _jpeg_2000)
-        for number in ("90", "91", "201", "202", "203")
-    },
+_Check = Callable[[bytes, PixelLayout], _Checked]
+# By transfer syntax: the packages that decode it, and the check of its codestreams.
+_FAMILIES: dict[str, tuple[str, _Check]] = {
+    RLELossless: ("pylibjpeg pylibjpeg-rle", _check_rle),
+    JPEGBaseline8Bit: ("pillow", _check_jpeg),
+    JPEGExtended12Bit: ("pillow python-gdcm", _check_jpeg),
+    JPEGLossless: ("python-gdcm", _check_jpeg_for_gdcm),
+    JPEGLosslessSV1: ("python-gdcm", _check_jpeg_for_gdcm),
+    JPEGLSLossless: ("pyjpegls", _check_jpeg_ls),
+    JPEGLSNearLossless: ("pyjpegls", _check_jpeg_ls),
+    **dict.fromkeys(
+        (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), ("pylibjpeg-openjpeg", _check_jpeg_2000)
+    ),
 }

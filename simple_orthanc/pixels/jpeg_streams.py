@@ -16,6 +16,8 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 # Sequential with Huffman coding of 8 and of 12 bits, and lossless.
 _DECODABLE = {False: (0xC0, 0xC1), True: (0xC3,)}
 _COMMENTS = frozenset({*range(0xE0, 0xF0), 0xFE})
+# An APP14 segment of Adobe: version 100, no flags, colour transform 0, which is none.
+_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 # In coded data 0xFF is followed by 0 or by a restart marker; anything else ends it.
 _END_OF_CODED_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -69,7 +71,7 @@ def jpeg_header(stream: bytes) -> JpegHeader:
     """
     adobe: int | None = None
     jfif = False
-    for marker, content, _ in _segments(stream):
+    for marker, content, *_ in _header_segments(stream):
         if marker == 0xE0 and content.startswith(b"JFIF"):
             jfif = True
         elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
@@ -128,6 +130,41 @@ def checked_stream(stream: bytes, *, lossless: bool) -> bytes:
     raise ValueError("the stream has no end marker")
 
 
+def without_application_data(stream: bytes, *, is_rgb: bool = False) -> bytes:
+    """Leave the application data and comments before the first scan out of a JPEG or JPEG-LS stream.
+
+    Decoders take the colour space from them. What they say is read by `jpeg_header`.
+
+    Parameters
+    ----------
+    stream : bytes
+    is_rgb : bool
+        Whether to write an Adobe marker that says that colours are not transformed.
+
+    Raises
+    ------
+    ValueError
+        The markers are malformed.
+    """
+    kept = [stream[:2]]
+    if is_rgb:
+        kept.append(_ADOBE_RGB)
+    position = 2
+    for marker, _, start, position in _header_segments(stream):
+        if marker == _START_OF_SCAN:
+            return b"".join((*kept, stream[start:]))
+        if marker not in _COMMENTS:
+            kept.append(stream[start:position])
+    raise ValueError("the stream has no scan")
+
+
+def has_colour_planes(stream: bytes) -> bool:
+    """Check whether the components of a JPEG-LS stream follow one another as planes (ITU-T T.87, C.2.3)."""
+    scan = next((content for marker, content, *_ in _header_segments(stream) if marker == _START_OF_SCAN), b"")
+    # The scan header ends with the near-lossless parameter, the interleave mode and the point transform.
+    return scan[-2:-1] == b"\0"
+
+
 def _expect(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
@@ -135,26 +172,46 @@ def _expect(condition: bool, message: str) -> None:
 
 def _segments(stream: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Walk from marker to marker: the marker, what its segment holds, and the coded data after a scan header."""
-    _expect(stream[:2] == b"\xff\xd8", "the stream does not begin with a JPEG marker")
-    position = 2
-    while position + 2 <= len(stream):
-        _expect(stream[position] == 0xFF, f"no marker at byte {position} of the stream")
-        marker = stream[position + 1]
-        if marker == 0xFF:
-            position += 1
+    for marker, content, _, position in _header_segments(stream):
+        if marker != _START_OF_SCAN:
+            yield marker, content, b""
             continue
-        if marker == _END_OF_IMAGE:
-            yield marker, b"", b""
-            return
-        length = int.from_bytes(stream[position + 2 : position + 4], "big")
-        content = stream[position + 4 : position + 2 + length]
-        _expect(length >= 2 and len(content) == length - 2, f"the marker 0x{marker:02X} is cut off")
-        position += 2 + length
-        begin = position
-        if marker == _START_OF_SCAN:
-            found = _END_OF_CODED_DATA.search(stream, position)
-            position = len(stream) if found is None else found.end() - 2
-        yield marker, content, stream[begin:position]
+        while marker != _END_OF_IMAGE:
+            coded_from = position
+            if marker == _START_OF_SCAN:
+                end = _END_OF_CODED_DATA.search(stream, position)
+                position = len(stream) if end is None else end.end() - 2
+            yield marker, content, stream[coded_from:position]
+            if position + 2 > len(stream):
+                return
+            marker, content, _, position = _segment_at(stream, position)
+        yield marker, b"", b""
+        return
+
+
+def _header_segments(stream: bytes) -> Iterator[tuple[int, bytes, int, int]]:
+    """Walk up to the first scan header: the marker, what its segment holds, where it begins and where it ends."""
+    _expect(stream[:2] == b"\xff\xd8", "the stream does not begin with a JPEG marker")
+    position, marker = 2, 0
+    while position + 2 <= len(stream) and marker not in (_START_OF_SCAN, _END_OF_IMAGE):
+        marker, content, start, position = _segment_at(stream, position)
+        yield marker, content, start, position
+
+
+def _segment_at(stream: bytes, position: int) -> tuple[int, bytes, int, int]:
+    """Read the segment at a byte: its marker, what it holds, where it begins and where it ends."""
+    _expect(stream[position] == 0xFF, f"no marker at byte {position} of the stream")
+    # A marker may be preceded by any number of fill bytes.
+    while stream[position + 1 : position + 2] == b"\xff":
+        position += 1
+    _expect(position + 2 <= len(stream), "the stream ends inside a marker")
+    marker = stream[position + 1]
+    if marker == _END_OF_IMAGE:
+        return marker, b"", position, position + 2
+    length = int.from_bytes(stream[position + 2 : position + 4], "big")
+    content = stream[position + 4 : position + 2 + length]
+    _expect(length >= 2 and len(content) == length - 2, f"the marker 0x{marker:02X} is cut off")
+    return marker, content, position, position + 2 + length
 
 
 def _components(content: bytes, lossless: bool) -> dict[int, int]:

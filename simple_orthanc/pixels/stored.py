@@ -15,7 +15,8 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
 from simple_orthanc.pixels.colour import apply_palette, has_palette, palette, ybr_to_rgb
-from simple_orthanc.pixels.decoders import Decoded, decode, frame_streams, supported
+from simple_orthanc.pixels.decoders import Decoded, decode, supported
+from simple_orthanc.pixels.encapsulation import frame_streams
 from simple_orthanc.pixels.layout import NATIVE, PixelLayout, read_layout, required, syntax_name, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.sample_format import FLOATS

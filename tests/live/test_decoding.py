@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
 from simple_orthanc import Orthanc, PixelDecodeError
+from simple_orthanc.concurrency import helpers
 from simple_orthanc.phantom import make_series
 from simple_orthanc.pixels import processes as decoding_processes
 
@@ -20,13 +21,13 @@ pytestmark = pytest.mark.one_version
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """Two helpers for any read; every one that is started."""
     found: list[subprocess.Popen[bytes]] = []
-    start = decoding_processes._popen
+    start = helpers._popen
 
-    def popen(codec: str) -> subprocess.Popen[bytes]:
-        found.append(start(codec))
+    def popen(module: str, preload: str) -> subprocess.Popen[bytes]:
+        found.append(start(module, preload))
         return found[-1]
 
-    monkeypatch.setattr(decoding_processes, "_popen", popen)
+    monkeypatch.setattr(helpers, "_popen", popen)
     monkeypatch.setattr(decoding_processes, "_SECONDS_EACH", 1e-12)
     monkeypatch.setattr(decoding_processes, "processors", lambda: 2)
     return found

@@ -15,6 +15,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
+from simple_orthanc.pixels.encapsulation import frame_streams
 from simple_orthanc.pixels.stored import stored_values
 
 
@@ -70,3 +71,11 @@ def item(**values: Any) -> Dataset:
     for name, value in values.items():
         setattr(dataset, name, value)
     return dataset
+
+
+def jpeg_lossless() -> tuple[bytes, tuple[Any, ...], int]:
+    """A codestream for GDCM that pydicom ships, what is said of it, and its number of samples."""
+    dataset = dcmread(str(get_testdata_file("SC_rgb_jpeg_gdcm.dcm")))
+    (stream,) = frame_streams(dataset.PixelData, 1)
+    rows, columns = dataset.Rows, dataset.Columns
+    return stream, (rows, columns, 3, 8, 0, str(dataset.file_meta.TransferSyntaxUID)), 3 * rows * columns

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import sys
+import tracemalloc
+import warnings
 import zlib
 from typing import Any
 
@@ -13,7 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
+from pydicom.pixels import get_decoder
 from pydicom.uid import (
     JPEG2000,
     MPEG2MPML,
@@ -221,3 +226,75 @@ class TestCompressed:
             streams.append(stream + b"\0" * (len(stream) % 2))
         dataset = compressed(image(array), UID("1.2.840.10008.1.2.8.1"), streams)
         np.testing.assert_array_equal(stored_values(dataset), array)
+
+
+class TestInflated:
+    """A frame is inflated to the size that the header promises, and no further."""
+
+    syntax = UID("1.2.840.10008.1.2.8.1")
+
+    def deflated(self, array: NDArray[Any], content: bytes, **changes: Any) -> Dataset:
+        packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        stream = packer.compress(content) + packer.flush()
+        return compressed(image(array), self.syntax, [stream + b"\0" * (len(stream) % 2)], **changes)
+
+    def test_a_frame_that_inflates_without_end_takes_no_memory(self) -> None:
+        array = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
+        dataset = self.deflated(array, array.tobytes() + bytes(100_000_000))
+        tracemalloc.start()
+        try:
+            np.testing.assert_array_equal(stored_values(dataset), array)
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize("missing", [1, 64])
+    def test_a_frame_that_is_too_short_is_refused(self, missing: int) -> None:
+        array = np.arange(64, dtype=np.uint16).reshape(1, 8, 8)
+        with pytest.raises(PixelDecodeError, match=f"{128 - missing} bytes instead of 128"):
+            stored_values(self.deflated(array, array.tobytes()[:-missing]))
+
+    def test_colour_planes(self) -> None:
+        array = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
+        planes = np.moveaxis(array, -1, 1).tobytes()
+        np.testing.assert_array_equal(stored_values(self.deflated(array, planes, PlanarConfiguration=1)), array)
+
+    def test_single_bits(self) -> None:
+        array = np.arange(35, dtype=np.uint8).reshape(1, 5, 7) % 2
+        packed = np.packbits(array.ravel(), bitorder="little").tobytes()
+        dataset = self.deflated(array, packed, BitsAllocated=1, BitsStored=1, HighBit=0)
+        np.testing.assert_array_equal(stored_values(dataset), array)
+
+
+class TestQuiet:
+    """Nothing is logged or warned about, and pydicom's own decoders stay as they are."""
+
+    PRINTING = ("MR_small_RLE.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm")
+    NAMES = ("MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_dcmtk.dcm", *PRINTING)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_damaged_streams(
+        self, name: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dataset = dcmread(str(get_testdata_file(name)))
+        whole = bytes(dataset.PixelData)
+        for position in range(100, len(whole), len(whole) // 40):
+            dataset.PixelData = whole[:position] + bytes(range(1, 20)) + whole[position + 19 :]
+            with contextlib.suppress(PixelDecodeError):
+                stored_values(dataset)
+        assert caplog.records == []
+        # The packages for run lengths and for lossless JPEG print from their own language.
+        assert capfd.readouterr() == ("", "") or name in self.PRINTING
+
+    def test_markers_that_contradict_the_header_do_not_warn(self) -> None:
+        dataset = dcmread(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm")))
+        dataset.PhotometricInterpretation = "RGB"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert stored_values(dataset).shape == (1, 100, 100, 3)
+
+    def test_the_registered_decoders_of_pydicom_keep_their_plugins(self) -> None:
+        for name in self.NAMES:
+            dataset = dcmread(str(get_testdata_file(name)))
+            stored_values(dataset)
+            assert "simple_orthanc" not in get_decoder(dataset.file_meta.TransferSyntaxUID).available_plugins

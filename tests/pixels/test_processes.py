@@ -10,28 +10,26 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import gdcm
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.data import get_testdata_file, get_testdata_files
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless
 
+from simple_orthanc.concurrency import helpers as helpers_module
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.errors import PixelDecodeError
-from simple_orthanc.pixels import codestreams
+from simple_orthanc.pixels import codecs
 from simple_orthanc.pixels import processes as decoding_processes
-from simple_orthanc.pixels.decoders import frame_streams
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
+from tests.pixels.objects import jpeg_lossless
 
 if not sys.platform.startswith("linux"):
     pytest.skip("child processes are counted in /proc", allow_module_level=True)
@@ -55,7 +53,7 @@ def helpers(parent: int | None = None) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and state_of(int(entry.name))[1] == (parent or os.getpid()):
             command = (entry / "cmdline").read_bytes()
-            if b"codestreams.py" in command or not command:
+            if b"helper_main.py" in command or not command:
                 found.append(int(entry.name))
     return found
 
@@ -88,14 +86,6 @@ def image(array: NDArray[Any], syntax: UID | None, number: int = 1) -> Dataset:
     if syntax is not None:
         dataset.compress(syntax, generate_instance_uid=False)
     return dataset
-
-
-def jpeg_lossless() -> tuple[bytes, tuple[Any, ...], int]:
-    """A codestream for GDCM that pydicom ships, what is said of it, and its number of samples."""
-    dataset = dcmread(str(get_testdata_file("SC_rgb_jpeg_gdcm.dcm")))
-    (stream,) = frame_streams(dataset.PixelData, 1)
-    rows, columns = dataset.Rows, dataset.Columns
-    return stream, (rows, columns, 3, 8, 0, str(dataset.file_meta.TransferSyntaxUID)), 3 * rows * columns
 
 
 def with_gdcm(dataset: Dataset, path: Path, syntax: int) -> Dataset:
@@ -223,7 +213,7 @@ class TestWhereItPays:
     def test_no_more_than_there_is_work_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(decoding_processes, "processors", lambda: 64)
         assert self.helpers_for(30, 512) == 3
-        monkeypatch.setattr(decoding_processes, "_MOST", 5)
+        monkeypatch.setattr(decoding_processes, "MOST_HELPERS", 5)
         assert self.helpers_for(1000, 512) == 5
 
     def test_one_processor_starts_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +245,8 @@ class TestWhereItPays:
 class TestFailures:
     def test_a_corrupt_stream_is_the_error_that_it_is_without_helpers(self) -> None:
         whole, broken = image(frames(1), JPEG2000Lossless, 1), image(frames(1), JPEG2000Lossless, 2)
-        broken.PixelData = broken.PixelData[:40] + bytes(60) + broken.PixelData[100:]
+        # Behind the marker that this process reads itself.
+        broken.PixelData = broken.PixelData[:80] + bytes(60) + broken.PixelData[140:]
         with pytest.raises(PixelDecodeError) as expected:
             stored_values(broken)
         with DecodingProcesses(MANY) as processes:
@@ -275,8 +266,8 @@ class TestFailures:
             for _ in range(5):
                 with pytest.raises(ValueError, match=r"the helper process that decoded it ended \(SIGABRT\)"):
                     processes.run("gdcm", deadly, arguments, samples)
-            found, _ = processes.run("gdcm", stream, arguments, samples)
-            assert bytes(found) == codestreams.run("gdcm", stream, arguments)[0]
+            found = processes.run("gdcm", stream, arguments, samples)
+            assert bytes(found) == codecs.run("gdcm", stream, arguments)
             wait_for(lambda: len(helpers()) == 2)
 
     def test_a_helper_killed_in_the_middle_is_an_error_of_that_object_and_is_replaced(self) -> None:
@@ -284,7 +275,7 @@ class TestFailures:
         with DecodingProcesses(MANY) as processes:
             stored_values(dataset, processes)
             # One that is killed while it starts is not replaced.
-            wait_for(lambda: processes._free.qsize() == 2)
+            wait_for(lambda: processes._pool._free.qsize() == 2)
             first = helpers()
             assert len(first) == 2
             for process in first:
@@ -316,15 +307,15 @@ class TestFailures:
     def test_without_helpers_this_process_decodes(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
     ) -> None:
-        (tmp_path / "codestreams.py").write_text(program)
-        monkeypatch.setattr(decoding_processes, "_PROGRAM", tmp_path / "codestreams.py")
+        (tmp_path / "program.py").write_text(program)
+        monkeypatch.setattr(helpers_module, "_PROGRAM", tmp_path / "program.py")
         self.check_a_series()
 
     def test_where_no_process_can_be_started_this_one_decodes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(codec: str) -> subprocess.Popen[bytes]:
+        def refuse(module: str, preload: str) -> subprocess.Popen[bytes]:
             raise BlockingIOError(11, "Resource temporarily unavailable")
 
-        monkeypatch.setattr(decoding_processes, "_popen", refuse)
+        monkeypatch.setattr(helpers_module, "_popen", refuse)
         self.check_a_series()
 
     def test_where_no_thread_can_be_started_this_one_decodes(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +352,7 @@ class TestFailures:
         with DecodingProcesses(MANY) as processes:
             processes.run("gdcm", stream, arguments, samples)
         for _ in range(2):
-            with pytest.raises(RuntimeError, match="is over"):
+            with pytest.raises(RuntimeError, match="were ended"):
                 processes.run("gdcm", stream, arguments, samples)
 
     def test_closing_while_others_decode_leaves_nobody_waiting(self) -> None:
@@ -391,6 +382,7 @@ print("began", flush=True)
 from pydicom import dcmread
 from simple_orthanc.pixels import processes as decoding_processes
 from simple_orthanc.pixels.stored import stored_values
+from tests.pixels.objects import jpeg_lossless
 from simple_orthanc.concurrency.threads import map_ordered
 decoding_processes._SECONDS_EACH = 1e-12
 decoding_processes.processors = lambda: 2
@@ -442,49 +434,7 @@ class TestPrograms:
         wait_for(lambda: all(state_of(process)[0] in ("", "Z") for process in running), 5)
 
 
-class TestHelper:
-    @pytest.fixture
-    def pipes(self) -> Iterator[tuple[FileIO, FileIO, threading.Thread]]:
-        """The two ends of a helper that is a thread of this process: where to write, where to read."""
-        (theirs, ours), (answers, outgoing) = os.pipe(), os.pipe()
-        ends = [FileIO(theirs), FileIO(outgoing, "w")]
-        thread = threading.Thread(target=codestreams.serve, args=(*ends, "gdcm"))
-        thread.start()
-        with FileIO(ours, "w") as questions, FileIO(answers) as replies:
-            yield questions, replies, thread
-        thread.join()
-        for end in ends:
-            end.close()
-
-    def test_it_answers_until_nobody_asks(self, pipes: tuple[FileIO, FileIO, threading.Thread]) -> None:
-        questions, replies, thread = pipes
-        assert codestreams.receive(replies) == ("ready", b"")
-        stream, arguments, _ = jpeg_lossless()
-        codestreams.send(questions, ["gdcm", *arguments], stream)
-        head, content = codestreams.receive(replies)
-        assert head == [None]
-        assert content == codestreams.run("gdcm", stream, arguments)[0]
-        codestreams.send(questions, ["gdcm", *arguments], stream[:50])
-        assert codestreams.receive(replies) == (["ValueError", "GDCM cannot decode the stream"], b"")
-        codestreams.send(questions, ["charls"], b"")
-        (kind, _), content = codestreams.receive(replies)
-        assert kind != "ValueError" or content == b""
-        questions.close()
-        thread.join(20)
-        assert not thread.is_alive()
-
-    @given(st.lists(st.one_of(st.none(), st.integers(), st.text())), st.binary(max_size=200_000))
-    def test_a_message_arrives_as_it_was_sent(self, head: list[Any], body: bytes) -> None:
-        reading, writing = os.pipe()
-        with FileIO(reading) as source, FileIO(writing, "w") as target:
-            thread = threading.Thread(target=codestreams.send, args=(target, head, body))
-            thread.start()
-            assert codestreams.receive(source) == (head, body)
-            thread.join()
-            target.close()
-            with pytest.raises(EOFError):
-                codestreams.receive(source)
-
+class TestSearchPath:
     def test_a_file_beside_the_caller_stands_in_for_no_module(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, two: None
     ) -> None:

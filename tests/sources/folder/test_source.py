@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from simple_orthanc import Folder, Session, label, metadata, phantom, tag
+from simple_orthanc.concurrency import helpers
 from simple_orthanc.dicom.header import quiet
 from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.errors import (
@@ -871,7 +872,9 @@ def test_helpers_look_as_this_process_does(many: Path, monkeypatch: pytest.Monke
         patch.setattr(looking, "_BATCH_OF_HELPER", 50)
         helped = Folder(many)
         # What a helper cannot do is done here.
-        patch.setattr(looking, "_PROGRAM", "raise SystemExit(1)")
+        program = many.parent / "program.py"
+        program.write_text("raise SystemExit(1)")
+        patch.setattr(helpers, "_PROGRAM", program)
         unhelped = Folder(many)
         patch.setattr(subprocess, "Popen", _refused)
         lonely = Folder(many)

@@ -1,0 +1,92 @@
+"""Encapsulated pixel data: from one value to the codestreams of its frames (PS3.5 section A.4).
+
+pydicom's own functions take an offset table that was never filled in for true, and do not notice a value that is cut
+off.
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | None = None) -> list[bytes]:
+    """Split encapsulated pixel data into the codestreams of its frames (PS3.5 section A.4).
+
+    Parameters
+    ----------
+    buffer : bytes
+        The value of Pixel Data: the Basic Offset Table item and the fragments.
+    frames : int
+        How many frames the header promises.
+    extended : (bytes, bytes), optional
+        Extended Offset Table and Extended Offset Table Lengths.
+
+    Raises
+    ------
+    ValueError
+        The buffer is cut off, or the fragments do not make that many frames.
+    """
+    table, fragments = _fragments(buffer)
+    if extended is not None and len(extended[0]) >= 8 * frames <= len(extended[1]):
+        by_offset = dict(fragments)
+        offsets = struct.unpack_from(f"<{frames}Q", extended[0])
+        lengths = struct.unpack_from(f"<{frames}Q", extended[1])
+        if _increasing(offsets) and all(offset in by_offset for offset in offsets):
+            return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
+    if len(table) >= frames > 1 and _increasing(table) and set(table) <= {offset for offset, _ in fragments}:
+        ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
+        return [
+            b"".join(fragment for offset, fragment in fragments if start <= offset < end)
+            for start, end in zip(table[:frames], ends, strict=True)
+        ]
+    parts = [fragment for _, fragment in fragments]
+    if frames == 1 and parts:
+        return [b"".join(parts)]
+    if len(parts) > frames:
+        parts = _joined_by_marker(parts)
+    if len(parts) != frames:
+        raise ValueError(f"{frames} frames are promised, and the pixel data hold {len(parts)}")
+    return parts
+
+
+def _increasing(offsets: tuple[int, ...]) -> bool:
+    """Say whether a table of offsets can be believed: some writers leave room for one, and never fill it in."""
+    return all(one < following for one, following in pairwise(offsets))
+
+
+def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
+    """Give the Basic Offset Table, and each fragment with its offset from the first one's item tag."""
+    found: list[tuple[int, bytes]] = []
+    table: tuple[int, ...] | None = None
+    position = start = 0
+    while position + 8 <= len(buffer):
+        group, element, length = struct.unpack_from("<HHI", buffer, position)
+        if (group, element) == (0xFFFE, 0xE0DD):
+            break
+        if (group, element) != (0xFFFE, 0xE000):
+            raise ValueError(f"no fragment begins at byte {position} of the encapsulated pixel data")
+        value = buffer[position + 8 : position + 8 + length]
+        if len(value) < length:
+            raise ValueError(f"a fragment of {length} bytes is cut off after {len(value)}")
+        if table is None:
+            table = struct.unpack(f"<{length // 4}I", value[: length // 4 * 4])
+            start = position + 8 + length
+        else:
+            found.append((position - start, value))
+        position += 8 + length
+    return table or (), found
+
+
+def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
+    """Join fragments into frames where nothing says which belong together: a JPEG frame ends with its end marker."""
+    joined: list[bytes] = []
+    current: list[bytes] = []
+    for part in parts:
+        current.append(part)
+        if _END_OF_IMAGE in part[-10:]:
+            joined.append(b"".join(current))
+            current = []
+    return [*joined, b"".join(current)] if current else joined
