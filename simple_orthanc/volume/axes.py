@@ -88,8 +88,8 @@ def find_steps(stacks: Sequence[Stack], axis: str) -> Steps | None:
     if len({_kind(stack) for stack in stacks}) > 1:
         return None
     names = {name for stack in stacks for name in stack.discriminators}
-    if axis == "b" and names <= {"b", "gradient"}:
-        # Directions of one b-value are steps of their own.
+    if axis == "b" and all(discriminator_of(name).axis in ("b", "time") for name in names):
+        # Directions of one b-value, and its repetitions, are steps of their own.
         return _ordered(stacks, discriminator_of("b"), distinct=False)
     if len({tuple(stack.discriminators) for stack in stacks}) > 1:
         return None
@@ -116,8 +116,7 @@ def _candidates(names: set[str], axis: str) -> list[Discriminator]:
 def _ordered(stacks: Sequence[Stack], discriminator: Discriminator, distinct: bool) -> Steps | None:
     values = [value_of(stack, discriminator) for stack in stacks]
     numbers = [value for value in values if isinstance(value, float)]
-    count = len(set(numbers))
-    if len(numbers) < len(stacks) or count < 2 or (distinct and count < len(stacks)):
+    if len(numbers) < len(stacks) or (len(set(numbers)) < len(stacks) if distinct else not any(numbers)):
         return None
     numbers = since_midnight(discriminator, numbers)
     return Steps(discriminator, tuple(sorted((value, index) for index, value in enumerate(numbers))))

@@ -10,6 +10,9 @@ from simple_orthanc.volume.discriminators import DiscriminatorValue, discriminat
 from simple_orthanc.volume.planes import Plane, has_image_type
 from simple_orthanc.volume.stacking import Stack
 
+# Messages list the numbers of so many images.
+_LISTED = 40
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -139,7 +142,11 @@ def _by_number(planes: Sequence[Plane]) -> list[Condition]:
         return plane.instance_number is not None and low <= plane.instance_number <= high
 
     text = f"InstanceNumber={low}" if low == high else f"InstanceNumber=({low}, {high})"
-    return [Condition(text, holds)]
+    listed = sorted(set(numbers))
+    conditions = [Condition(text, holds)]
+    if len(listed) <= _LISTED:
+        conditions.append(Condition(f"InstanceNumber={listed}", lambda plane: plane.instance_number in listed))
+    return conditions
 
 
 def argument(keyword: str, value: DiscriminatorValue) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from simple_orthanc.volume.diffusion import SMALLEST_B
 from simple_orthanc.volume.discriminators import (
     BY_NAME,
     DISCRIMINATORS,
@@ -188,9 +189,15 @@ def _by_value(planes: Sequence[Plane], discriminator: Discriminator) -> Split:
 
 
 def _candidates(planes: Sequence[Plane]) -> list[Discriminator]:
-    """Return the properties that frames may differ in, the dimensions of enhanced objects last."""
+    """Return the properties that frames may differ in, the dimensions of enhanced objects last.
+
+    Of diffusion weighted images the b-value and the direction say more than the time at which they were acquired.
+    """
     names = dict.fromkeys(name for plane in planes for name in plane.discriminators if name not in BY_NAME)
-    return [*DISCRIMINATORS, *(discriminator_of(name) for name in names)]
+    known = list(DISCRIMINATORS)
+    if any((plane.diffusion.b or 0) > SMALLEST_B for plane in planes):
+        known.sort(key=lambda discriminator: discriminator.axis != "b")
+    return [*known, *(discriminator_of(name) for name in names)]
 
 
 def _split_positions(planes: Sequence[Plane], indices: Sequence[int], headers: Sequence[Dataset]) -> Split | None:
