@@ -26,7 +26,7 @@ from benchmarks.servers import Recipe, fill, installed, workshop
 from benchmarks.timing import ROUNDS, interleaved
 
 _HERE = Path(__file__).parent
-# A third of a second each, and of all that is measured the most at the mercy of what else the machine does.
+# A third of a second each, and the most disturbed by whatever else the machine does.
 _IMPORTS_PER_ROUND = 3
 
 
@@ -49,7 +49,7 @@ QUICK = Size((24, 128, 128), (3, 8, 32, 32), 8, 1_000, 200, (2_000,), 2)
 
 @dataclass(frozen=True)
 class Data:
-    """What was built on the local disk: the series, and a folder for each version with the server's storage."""
+    """The files on the local disk: the series, and a folder for each version with the server's storage."""
 
     few: Path
     many: Path
@@ -57,12 +57,12 @@ class Data:
 
     @property
     def few_series(self) -> tuple[Images, ...]:
-        """What the server with few instances holds beside these."""
+        """Files that the server with few instances holds in addition."""
         return tuple(images for images in self.series if images.description in ("ct_volume", "mr_warm"))
 
 
 def build(folder: Path, size: Size, recipes: Sequence[Recipe]) -> Data:
-    """Make the files, and fill a server with few and one with many instances for each version, all side by side."""
+    """Make the files, and fill a server with few and one with many instances for each version, all at once."""
     archive, servers = Archive(size.instances), folder / "servers"
     data = Data(servers / "few", servers / "many", _make_series(folder, size))
     with workshop(servers) as place, ThreadPoolExecutor(2) as pool:
@@ -104,7 +104,7 @@ def measure(recipe: Recipe, data: Data, size: Size, stand_ins: Sequence[str], pe
         title = f"headers of {{}} slices, {size.instances:,} other instances"
         done += [jobs.headers(place, "headers", title, peers), few, uploading]
         done += [jobs.column(place, peers), jobs.table(place), jobs.one_patient(place), jobs.memory(place)]
-        # Three times as long as the rest of what is asked about tags.
+        # Takes three times as long as all other jobs about tags together.
         done += [jobs.kvp(place)] if peers is not jobs.no_peers else []
         with recipe.server(data.few / recipe.version) as few_server:
             places = [(few_server.url, archive, "Orthanc"), (place.url, archive, "Orthanc")]
@@ -125,7 +125,7 @@ def _volumes(size: Size) -> list[tuple[str, str, str, dict[str, Any]]]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build, measure and report; give the exit status: 0, or 1 if a bar is missed."""
+    """Build, measure and report; return the exit status: 0, or 1 if a bar is missed."""
     began = time.monotonic()
     size = QUICK if arguments.quick else Size()
     recipes, complaints = installed()
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         for recipe in recipes:
             print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
             done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)
-            # Small data says nothing about bars that are set for large.
+            # Small data say nothing about bars that are set for large ones.
             verdicts = [] if arguments.quick else report.judge([*done, imported], recipe.numbers, bool(peers))
             content["orthanc"][recipe.version] = {
                 "jobs": [report.job_as_dict(job) for job in [*done, imported]],
@@ -178,7 +178,7 @@ def _say(text: str) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Read the command line, and run."""
+    """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--peers", type=Path, metavar="PYTHON", help="a Python in which the other clients are installed"

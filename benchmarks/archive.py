@@ -75,41 +75,41 @@ class Archive:
 
     @property
     def series(self) -> int:
-        """How many series."""
+        """Number of series."""
         return max(1, self.instances * SERIES // INSTANCES)
 
     @property
     def studies(self) -> int:
-        """How many studies."""
+        """Number of studies."""
         return max(1, self.instances * STUDIES // INSTANCES)
 
     @property
     def patients(self) -> int:
-        """How many patients."""
+        """Number of patients."""
         return max(1, self.instances * PATIENTS // INSTANCES)
 
     def series_of(self, instance: int) -> int:
-        """Give the number of an instance's series."""
+        """Return the number of an instance's series."""
         return instance * self.series // self.instances
 
     def study_of(self, series: int) -> int:
-        """Give the number of a series' study."""
+        """Return the number of a series' study."""
         return series * self.studies // self.series
 
     def patient_of(self, study: int) -> int:
-        """Give the number of a study's patient."""
+        """Return the number of a study's patient."""
         return study * self.patients // self.studies
 
     def studies_in(self, patient: int) -> range:
-        """Give the numbers of a patient's studies."""
+        """Return the numbers of a patient's studies."""
         return _owned(patient, self.patients, self.studies)
 
     def series_in(self, study: int) -> range:
-        """Give the numbers of a study's series."""
+        """Return the numbers of a study's series."""
         return _owned(study, self.studies, self.series)
 
     def instances_in(self, series: int) -> range:
-        """Give the numbers of the instances in a series."""
+        """Return the numbers of the instances in a series."""
         return _owned(series, self.series, self.instances)
 
     def files(self, numbers: Iterable[int]) -> Iterable[bytes]:
@@ -131,7 +131,7 @@ class Archive:
 
 
 def patient_tags(number: int) -> dict[str, str]:
-    """Give the tags of a patient, whose name is not another's too."""
+    """Return the tags of a patient; no two patients share a name."""
     family, given = _FAMILIES[number % len(_FAMILIES)], _GIVEN[number % len(_GIVEN)]
     return {
         "PatientName": f"{family}^{given}^{number}",
@@ -142,7 +142,7 @@ def patient_tags(number: int) -> dict[str, str]:
 
 
 def study_tags(number: int) -> dict[str, str]:
-    """Give the tags of a study."""
+    """Return the tags of a study."""
     return {
         "StudyInstanceUID": f"{_ROOT}.1.{number}",
         "StudyID": str(number % 10),
@@ -156,7 +156,7 @@ def study_tags(number: int) -> dict[str, str]:
 
 
 def series_tags(number: int) -> dict[str, str]:
-    """Give the tags of a series."""
+    """Return the tags of a series."""
     modality = _MODALITIES[number % len(_MODALITIES)]
     names = _DESCRIPTIONS[modality]
     return {
@@ -174,7 +174,7 @@ def series_tags(number: int) -> dict[str, str]:
 
 
 def instance_tags(number: int, place: int) -> dict[str, str]:
-    """Give the tags of an instance that Orthanc keeps in its database; `place` counts from 0 inside the series."""
+    """Return the tags of an instance that Orthanc keeps in its database; `place` counts from 0 inside the series."""
     return {
         "SOPInstanceUID": f"{_ROOT}.3.{number}",
         "InstanceNumber": str(1 + place),
@@ -184,7 +184,7 @@ def instance_tags(number: int, place: int) -> dict[str, str]:
 
 
 def expected_kvp(series: int, number: int) -> str | None:
-    """Give the KVP of an instance: only a CT has one."""
+    """Return the KVP of an instance: only a CT has one."""
     return _KVP[number % len(_KVP)] if _MODALITIES[series % len(_MODALITIES)] == "CT" else None
 
 
@@ -219,7 +219,7 @@ def _other_tags(modality: str, series: int, number: int) -> dict[str, object]:
 
 
 def dicom_file(tags: dict[str, str] | dict[str, object]) -> bytes:
-    """Write a DICOM file (PS3.10) of tags that hold text, 16-bit numbers or pixel data."""
+    """Write a DICOM file (PS3.10) of tags that hold strings, 16-bit numbers or pixel data."""
     meta = {
         "FileMetaInformationVersion": b"\0\1",
         "MediaStorageSOPClassUID": tags["SOPClassUID"],
@@ -265,7 +265,7 @@ def _owned(owner: int, owners: int, things: int) -> range:
 
 
 def orthanc_id(*uids: str) -> str:
-    """Give Orthanc's identifier of an object: the SHA-1 of the identifiers down to it.
+    """Return Orthanc's identifier of an object: the SHA-1 of the identifiers down to it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What must hold: each bar as a ratio or a number of one run, and for which versions of Orthanc."""
+"""The bars that a run must meet: a ratio or a number, and the versions of Orthanc that it is set for."""
 
 from __future__ import annotations
 

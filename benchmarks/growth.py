@@ -82,7 +82,7 @@ def steps(places: Sequence[tuple[str, Archive, str]], rounds: int = ROUNDS) -> l
 
 @contextmanager
 def stand_in(instances: int) -> Iterator[str]:
-    """Run the stand-in server in a process of its own, and give its URL."""
+    """Run the stand-in server in a process of its own, and yield its URL."""
     command = [sys.executable, "-m", "benchmarks.stand_in", str(instances)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

@@ -24,7 +24,7 @@ PATIENT = "Bench^Volume"
 PATIENT_ID = "BENCH-VOLUME"
 _PROCESSES = 2
 
-# What a CT's header has beside what every image must have.
+# Elements of a CT beyond those that every image must have.
 _CT_HEADER: dict[str, Any] = {
     "SpecificCharacterSet": "ISO_IR 100",
     "ImageType": ("ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"),
@@ -113,7 +113,7 @@ class Images:
 
 
 def digest(array: NDArray[Any]) -> str:
-    """Give a text that is the same for arrays with the same shape and the same values, if these fit into 16 bits.
+    """Return a string that is the same for arrays with the same shape and the same values, if these fit into 16 bits.
 
     A last axis of length 1 is ignored.
     """
@@ -126,7 +126,7 @@ def digest(array: NDArray[Any]) -> str:
 
 
 def make_ct(folder: Path, shape: tuple[int, int, int], description: str = "ct_volume", seed: int = 1) -> Images:
-    """Make a CT of a body with noise as a scanner's is: strong, and alike in neighbouring pixels.
+    """Make a CT of a body with the noise of a scanner: strong, and similar in neighbouring pixels.
 
     Unsigned 12-bit values in 16 bits, RescaleIntercept -1024, slices of 1 mm.
     """
@@ -161,7 +161,7 @@ def make_ct(folder: Path, shape: tuple[int, int, int], description: str = "ct_vo
 def make_time_series(
     folder: Path, shape: tuple[int, int, int, int], description: str = "mr_times", seed: int = 2
 ) -> Images:
-    """Make an MR series with several times at each place; `shape` is (time, slice, row, column)."""
+    """Make an MR series with several times at each position; `shape` is (time, slice, row, column)."""
     rng = np.random.default_rng(seed)
     array = rng.integers(0, 4096, shape, np.uint16)
     times, slices = shape[:2]

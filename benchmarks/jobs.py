@@ -1,4 +1,4 @@
-"""The jobs: what is timed against what, on a server that is filled and runs."""
+"""The jobs: what is timed against what, on a running server that holds an archive."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FLOOR = "floor"
 _SAMPLED_FROM = 20.0
 _PROBE = 20
 _SAMPLE = 50
-# All of an archive is read in each round, for seconds.
+# Each round reads the whole archive, which takes seconds.
 _ROUNDS_OF_LONG = 3
 
 
 @dataclass
 class Job:
-    """What was found out about one job.
+    """The results of one job.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Place:
-    """A server that runs, and what is in it.
+    """A running server and its content.
 
     Attributes
     ----------
@@ -83,26 +83,26 @@ class Place:
     rounds: int = ROUNDS
 
     def images(self, description: str) -> Images:
-        """Give a series by its description."""
+        """Return a series by its description."""
         return next(images for images in self.series if images.description == description)
 
     @property
     def instance_count(self) -> int:
-        """How many instances there are."""
+        """Number of instances."""
         return len(self.numbers) + sum(len(images.files) for images in self.series)
 
     @property
     def series_count(self) -> int:
-        """How many series there are."""
+        """Number of series."""
         return 1 + self.archive.series_of(self.numbers[-1]) + len(self.series)
 
 
 Peers = Callable[..., dict[str, Contestant]]
-"""Gives the other clients' contestants for a job, by the name of the job: ``peers("volume", url=..., ...)``."""
+"""Returns the other clients' contestants for a job, by the name of the job: ``peers("volume", url=..., ...)``."""
 
 
 def no_peers(job: str, **arguments: Any) -> dict[str, Contestant]:
-    """Give no contestants."""
+    """Return no contestants."""
     return {}
 
 
@@ -114,7 +114,7 @@ def volume(place: Place, name: str, title: str, description: str, peers: Peers, 
         OURS: Contestant(lambda: session.volume(place.url, images, **options), right),
         FLOOR: Contestant(lambda: read_files(place.url, images.instances), lambda size: bool(size == images.size)),
     }
-    # Neither reads a fourth dimension; of compressed slices SimpleITK's GDCM is not the usual decoder.
+    # Neither reads a fourth dimension, and SimpleITK's GDCM is not the usual decoder of compressed slices.
     if name == "volume":
         contestants["SimpleITK, local files"] = Contestant(
             lambda: _simpleitk(images), partial(_is_image, images.digest)
@@ -152,7 +152,7 @@ def _pydicom(images: Images) -> Any:
     if not hasattr(os, "sched_setaffinity"):
         return _decoded(images)
     allowed = os.sched_getaffinity(0)
-    # Of this thread, and of those that it starts.
+    # For this thread, and those that it starts.
     os.sched_setaffinity(0, {min(allowed)})
     try:
         return _decoded(images)
@@ -326,7 +326,7 @@ def _ways_to_kvp(place: Place) -> Mapping[str, Callable[[], list[Any]]]:
 
 
 def typical_patient(archive: Archive) -> int:
-    """Give the number of the first patient with two studies and four series, as there is one in every archive."""
+    """Return the number of the first patient with two studies and four series, as there is one in every archive."""
     for patient in range(archive.patients):
         studies = archive.studies_in(patient)
         if len(studies) == 2 and sum(len(archive.series_in(study)) for study in studies) == 4:
@@ -335,7 +335,7 @@ def typical_patient(archive: Archive) -> int:
 
 
 def one_patient(place: Place) -> Job:
-    """Time selecting a patient and counting at four levels, and count the requests, those of connecting apart."""
+    """Time selecting a patient and counting at four levels, and count the requests, without those of connecting."""
     patient = typical_patient(place.archive)
     name = patient_tags(patient)["PatientName"]
     studies = place.archive.studies_in(patient)
@@ -359,7 +359,7 @@ def memory(place: Place) -> Job:
 
 
 def warm(place: Place) -> None:
-    """Do small jobs, so that what is imported on first use is there for all runs, and nothing of the archive is."""
+    """Do small jobs, so that everything imported on first use is loaded for all runs, and none of the archive is."""
     small = place.images("mr_warm")
     session.volume(place.url, small)
     session.headers(place.url, small)

@@ -1,4 +1,4 @@
-"""A relay that counts: it stands between a client and a server, and knows nothing of either."""
+"""A relay between a client and a server that counts requests and bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Relay:
             threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
-        # Either side may go away at any time; the other is then told so.
+        # Either side may close at any time; the other is then closed too.
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 16):
                 with self._lock:

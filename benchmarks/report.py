@@ -1,4 +1,4 @@
-"""What a run prints and keeps: a table for each version of Orthanc, the bars, and the JSON of it all."""
+"""The output of a run: a table for each version of Orthanc, the bars, and a JSON with everything."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether the bar is met. What could not be measured, or was wrong, is not."""
+        """Whether the bar is met; a job that failed or was wrong meets none."""
         return not self.reason and self.measured is not None and self.measured <= self.bar.at_most
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what the JSON of a run keeps."""
+        """Return what the JSON of a run keeps."""
         kept = {
             "job": self.bar.job,
             "against": self.bar.against,
@@ -146,7 +146,7 @@ def missed(verdicts: Iterable[Verdict], version_name: str) -> list[str]:
 
 
 def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
-    """Say on what the run took place."""
+    """Describe the machine and the packages of the run."""
     versions = {}
     for package in packages:
         try:
@@ -163,7 +163,7 @@ def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
 
 
 def job_as_dict(job: Job) -> dict[str, Any]:
-    """Give what the JSON of a run keeps of a job."""
+    """Return what the JSON of a run keeps of a job."""
     timings = {name: timing.as_dict() for name, timing in job.timings.items()}
     return {"job": job.name, "title": job.title, "timings": timings, "figures": job.figures}
 

@@ -1,4 +1,4 @@
-"""What the library costs a process: memory for a volume, and time to import. Measured in processes of their own."""
+"""Memory for a volume and time to import, each measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IMPORTS = {
 
 
 def importing() -> dict[str, Contestant]:
-    """Give the contestants of the job of importing; compiled bytecode is there for all, as after an installation."""
+    """Return the contestants of the job of importing; compiled bytecode is there for all, as after an installation."""
     for statement in _IMPORTS.values():
         _import(statement)
     return {name: Contestant(partial(_import, statement)) for name, statement in _IMPORTS.items()}
@@ -38,7 +38,7 @@ def _import(statement: str) -> Elsewhere:
 
 
 def peak_memory(url: str, warm: Images, images: Images) -> dict[str, float]:
-    """Read a volume in a fresh process, and say how far its resident memory rose.
+    """Read a volume in a fresh process, and return by how much its resident memory rose.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def peak_memory(url: str, warm: Images, images: Images) -> dict[str, float]:
 
 
 def _memory(name: str) -> int:
-    """Give ``VmRSS`` or ``VmHWM`` of this process in bytes."""
+    """Return ``VmRSS`` or ``VmHWM`` of this process in bytes."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(name + ":"):
             return 1024 * int(line.split()[1])
@@ -84,7 +84,7 @@ def _measure(url: str, *descriptions: str) -> dict[str, int]:
     before = array = 0
     for description in descriptions:
         before = _memory("VmRSS")
-        # Sets the peak back to what is resident now.
+        # Resets the peak to the memory that is resident now.
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         with Orthanc(url) as orthanc:
             array = orthanc.select(PatientName=PATIENT, SeriesDescription=description).get_array().nbytes

@@ -1,4 +1,4 @@
-"""The Orthanc servers: which are here, and how each is filled with the same archive.
+"""The Orthanc servers on this machine, each filled with the same archive.
 
 Filling takes place in memory where the machine has a folder for that, since each stored instance is a transaction of
 the database; all versions are filled at once. Measured is on the disk.
@@ -26,7 +26,7 @@ from simple_orthanc.local.server import LocalOrthanc
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
 WANTED = ("1.10", "1.12", "1.13")
 _MEMORY = Path("/dev/shm")
-# What three filled archives take, with room for as much again.
+# Twice the size of three filled archives.
 _MEMORY_NEEDED = 3e9
 _IN_ONE_ZIP = 200
 _CACHE_SECONDS = 8.0
@@ -56,13 +56,13 @@ class Recipe:
         return tuple(int(part) for part in self.version.split(".") if part.isdigit())
 
     def server(self, folder: Path, **config: Any) -> LocalOrthanc:
-        """Give a server in a folder, not started; an object is taken as complete after a minute, Orthanc's default."""
+        """Return a server in a folder, not started; objects are complete after a minute, Orthanc's default."""
         options = {**self.config, "StableAge": 60, **config}
         return LocalOrthanc(folder, program=self.program, config=options, timeout=120)
 
 
 def installed() -> tuple[list[Recipe], list[str]]:
-    """Find the versions of Orthanc that are here: this system's own, and those of ``make servers``.
+    """Find the versions of Orthanc on this machine: this system's own, and those of ``make servers``.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def _candidates() -> Iterator[dict[str, Any]]:
     for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
         inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
         plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
-        # The paths are those inside the server's own system.
+        # Paths inside the server's own system.
         yield {"program": program, "config": {"Plugins": ["/" + str(path.relative_to(inside)) for path in plugins]}}
 
 
@@ -140,7 +140,7 @@ def _wait_for_caches(url: str, series: Sequence[Images]) -> None:
 
 @contextmanager
 def workshop(target: Path) -> Iterator[Path]:
-    """Give a folder in memory, of which all is copied to the target at the end; or else the target itself.
+    """Yield a folder in memory that is copied to the target at the end, or the target itself.
 
     Servers that run in a system of their own see no other folder than those for temporary files.
     """

@@ -38,7 +38,7 @@ def upload(url: str, folder: Path) -> pd.DataFrame:
 
 
 def column(url: str) -> list[Any]:
-    """Give the descriptions of all series."""
+    """Return the descriptions of all series."""
     with Orthanc(url) as orthanc:
         return orthanc.SeriesDescriptions
 
@@ -50,7 +50,7 @@ def table(url: str) -> pd.DataFrame:
 
 
 def kvp(url: str) -> list[Any]:
-    """Give the KVP of every instance."""
+    """Return the KVP of every instance."""
     with Orthanc(url) as orthanc, warnings.catch_warnings():
         # It announces how many files must be read.
         warnings.simplefilter("ignore", UserWarning)

@@ -31,7 +31,7 @@ _SIZE = 1300
 
 
 class UnknownHereError(Exception):
-    """A question that the stand-in has no answer to."""
+    """A question that the stand-in cannot answer."""
 
 
 class StandIn:
@@ -56,11 +56,11 @@ class StandIn:
         self._numbers: dict[str, dict[str, int]] = {}
         for level in ("Patient", "Study", "Series"):
             self._numbers[level] = {self.identifier(level, number): number for number in range(self._counts[level])}
-        # Those of instances are entered as they are told to clients, who know no others.
+        # Identifiers of instances are added when a client is told of them, since it knows no others.
         self._numbers["Instance"] = {}
 
     def identifier(self, level: str, number: int) -> str:
-        """Give Orthanc's identifier of an object."""
+        """Return Orthanc's identifier of an object."""
         chain: list[str] = []
         for name, each in self._chain(level, number):
             tags = self._tags(name, each)
@@ -139,7 +139,7 @@ class StandIn:
         }
 
     def _changes(self, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """Give the feed, one entry for each instance; Orthanc has others between them."""
+        """Return the feed, one entry for each instance; Orthanc has others between them."""
         count = self.archive.instances
         since = count - 1 if "last" in arguments else int(arguments.get("since", 0))
         numbers = range(since, min(count, since + int(arguments.get("limit", 100))))
@@ -200,7 +200,7 @@ class StandIn:
         return self._told(level, numbers, bool(question.get("Expand")), short)
 
     def _content(self, level: str, number: int, short: bool, wanted: Sequence[str]) -> dict[str, Any]:
-        """Tell of an object only what is asked for."""
+        """Return only what is asked about an object."""
         parts = {
             "MainDicomTags": ["MainDicomTags", "PatientMainDicomTags"],
             "Parent": [f"Parent{each}" for each in _LEVELS],
@@ -217,7 +217,7 @@ class StandIn:
         return found
 
     def _matching(self, level: str, query: Mapping[str, str], candidates: Iterable[int] | None) -> Iterable[int]:
-        """Look at the query in each candidate; without any, in those that the most telling tag gives."""
+        """Apply the query to each candidate; without candidates, to those of the most selective tag."""
         tests = {keyword: _pattern(value) for keyword, value in query.items()}
         found = self._candidates(level, query) if candidates is None else candidates
         return (number for number in found if self._satisfies(level, number, tests))
@@ -234,7 +234,7 @@ class StandIn:
         return range(self._counts[level])
 
     def _named(self, query: str) -> set[int]:
-        """Find patients in the sorted names: among those that begin as the query does before its first wildcard."""
+        """Find patients in the sorted names, among those with the prefix of the query before its first wildcard."""
         found: set[int] = set()
         for alternative in _alternatives(query.upper()):
             test = _pattern(alternative)
@@ -270,7 +270,7 @@ class StandIn:
         return self._below(child, (each for number in numbers for each in inside[above](number)), level)
 
     def _chain(self, level: str, number: int) -> list[tuple[str, int]]:
-        """Give an object and those it is in, the patient first."""
+        """Return an object and its parents, the patient first."""
         chain = [(level, number)]
         outward: dict[str, tuple[str, Callable[[int], int]]] = {
             "Instance": ("Series", self.archive.series_of),
@@ -324,13 +324,13 @@ def _keyword(name: str) -> str:
 
 
 def _pattern(value: str) -> re.Pattern[str]:
-    """Make a pattern of a query, blind to case as Orthanc's find is."""
+    """Compile a query; like Orthanc's find, it ignores case."""
     alternatives = (re.escape(each).replace(r"\*", ".*").replace(r"\?", ".") for each in _alternatives(value))
     return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
 
 
 def _alternatives(value: str) -> list[str]:
-    """Take a query apart: Orthanc knows a list of values or wildcards, and not both in one."""
+    """Split a query: Orthanc knows a list of values or wildcards, but not both in one."""
     return [value] if "*" in value or "?" in value else value.split("\\")
 
 
@@ -367,7 +367,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(instances: int) -> ThreadingHTTPServer:
-    """Give a server for an archive of a number of instances, on a free port of the loopback interface."""
+    """Return a server for an archive of a number of instances, on a free port of the loopback interface."""
     handler = type("BoundHandler", (Handler,), {"stand_in": StandIn(Archive(instances))})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

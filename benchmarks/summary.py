@@ -1,4 +1,4 @@
-"""The short tables of one run, for the README beside this: made of the JSON that the run left, nothing by hand.
+"""The short tables of one run for `benchmarks/README.md`, made from the JSON of that run.
 
 ``python -m benchmarks.summary`` prints them; with ``--write`` it puts them between the marks in the README.
 """
@@ -19,7 +19,7 @@ README = Path(__file__).with_name("README.md")
 RUN = Path(__file__).with_name("results") / "bench-peers.json"
 MARKS = ("<!-- run -->", "<!-- /run -->")
 
-# A column's title, and the contestants of whom a job has at most one.
+# The title of a column, and its contestants, of which a job has at most one.
 _COLUMNS = {
     "the wire": (FLOOR, "plain loop", "bare request"),
     "by hand": ("whole files", "one request per series", "cheapest single way"),
@@ -104,14 +104,14 @@ def _row(*cells: str) -> str:
 
 
 def written(text: str, run: Run) -> str:
-    """Give the README with the tables of a run between its marks."""
+    """Return the README with the tables of a run between its marks."""
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     return f"{before}{MARKS[0]}\n{summary(run)}\n{MARKS[1]}{after}"
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Read the command line, and print or write."""
+    """Parse the command line, and print or write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.summary", description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the tables into the README beside this")
     arguments = parser.parse_args(words)

@@ -1,4 +1,4 @@
-"""Timing contestants against each other: interleaved, the median of several runs, with the spread."""
+"""Time contestants against each other: interleaved, with the median and the spread of several runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ROUNDS = 5
-# From how many seconds on a contestant is run how often at most.
+# Seconds from which on a contestant is run at most so many times.
 _FEWER_ROUNDS = ((10.0, 1), (5.0, 2))
 
 
 class SkippedError(Exception):
-    """What was to be timed cannot be done here; the message says why."""
+    """The contestant cannot run here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Timing:
         return statistics.median(self.seconds) if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what the JSON of a run keeps."""
+        """Return what the JSON of a run keeps."""
         kept: dict[str, Any] = {"seconds": [round(each, 6) for each in self.seconds], "median": self.median}
         if self.right is not None:
             kept["right"] = self.right
@@ -84,7 +84,7 @@ class Timing:
 
 
 def interleaved(contestants: Mapping[str, Contestant], rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Run each contestant several times, taking turns, so that what disturbs the machine disturbs all.
+    """Run each contestant several times, taking turns, so that a disturbance of the machine affects all.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _run(contestant: Contestant, timing: Timing) -> None:
     try:
         if contestant.prepare is not None:
             contestant.prepare()
-        # What the last run left is not freed on this one's time.
+        # The garbage of the last run is not collected on this one's time.
         gc.collect()
         began = time.perf_counter()
         result = contestant.run()

@@ -55,7 +55,7 @@ class Wire:
             connection.request(method, path, body)
             answer = connection.getresponse()
         except ConnectionError:
-            # The server has closed a connection that was kept for too long. What is asked here may be asked twice.
+            # The server has closed a connection that was kept for too long. These requests may be repeated.
             connection.close()
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -79,7 +79,7 @@ class Wire:
 
 
 def file_path(instance: str) -> str:
-    """Give the route to the DICOM file of an instance."""
+    """Return the route to the DICOM file of an instance."""
     return f"/instances/{instance}/file"
 
 

@@ -26,7 +26,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Ended:
-    """What a program wrote, and how it ended; on a terminal both streams are one, ``out``."""
+    """The output and the status of a program; on a terminal both streams are one, ``out``."""
 
     status: int
     out: str
@@ -34,7 +34,7 @@ class Ended:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for a program: no server of the developer's, and this checkout of the package."""
+    """Return the variables for a program: no server of the developer's, and this checkout of the package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORTHANC_", "DICOMWEB_"))}
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**kept, "PYTHONPATH": path, "PYTHONWARNINGS": "", **(more or {})}
@@ -61,7 +61,7 @@ def in_pipe(
 
 
 class Terminal:
-    """The command line on a terminal of its own: what it writes can be waited for, and answered."""
+    """The command line on a terminal of its own, to wait for its output and to type."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Terminal:
         self.text = ""
 
     def _read(self, deadline: float) -> bool:
-        """Take what has come; False says that nothing more will."""
+        """Read what has arrived; False if nothing more will."""
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise AssertionError(f"the program is silent; so far it wrote: {self.text!r}")
         try:
@@ -109,7 +109,7 @@ class Terminal:
         return bool(piece)
 
     def wait_for(self, pattern: str) -> str:
-        """Wait until something is written, and give it."""
+        """Wait until something is written, and return it."""
         deadline = time.monotonic() + PATIENCE
         while not (found := re.search(pattern, self.text)):
             if not self._read(deadline):

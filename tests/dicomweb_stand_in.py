@@ -1,4 +1,4 @@
-"""A DICOMweb server over datasets, on 127.0.0.1, which can be as peculiar as real ones are."""
+"""A DICOMweb server over datasets, on 127.0.0.1, with the peculiarities of real ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COUNTS = {
 
 @dataclass
 class Peculiar:
-    """How a server differs from one that does all that the standard lets it do.
+    """How a server differs from one that offers everything in the standard.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class DicomServer(StandIn):
 
 
 def keyword(tag: str) -> str:
-    """Give the keyword of eight digits, or the keyword itself."""
+    """Return the keyword of eight digits, or the keyword itself."""
     found = pydicom.datadict.keyword_for_tag(int(tag, 16)) if len(tag) == 8 and tag.isalnum() else ""
     return found or tag
 

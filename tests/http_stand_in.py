@@ -58,7 +58,7 @@ def reply(
 
 
 class StandIn:
-    """Answers the n-th request (from 0) with what ``script(asked, n)`` gives; None closes the connection unanswered.
+    """Answers the n-th request (from 0) with what ``script(asked, n)`` returns; None closes the connection unanswered.
 
     A connection is closed after an answer with the header ``X-Close: yes``, and after `idle` seconds without a request.
     The first `deaf` connections are closed as soon as they are accepted; each request is read after `slow` seconds.
@@ -168,18 +168,18 @@ def always(answer: bytes | None) -> Script:
 
 
 def in_turn(*answers: bytes | None) -> Script:
-    """One answer after the other, the last for ever."""
+    """Return one answer after the other, the last one for ever."""
     return lambda asked, count: answers[min(count, len(answers) - 1)]
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Return a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def make_environment_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without pauses, and see neither proxies nor certificate bundles of the environment."""
+    """Retry without pauses, and ignore proxies and certificate bundles of the environment."""
     monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):

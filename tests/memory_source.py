@@ -198,7 +198,7 @@ class MemorySource:
         yield from self._rows(level).values()
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
-        """Give exactly the rows that the contract asks for: a test of mine must not live on more."""
+        """Return exactly the rows that the contract asks for: a test of mine must not live on more."""
         self._request(f"search {level} {tag}")
         for row in self._rows(level).values():
             value = row.values.get(tag.name) or ()
@@ -273,7 +273,7 @@ def folded(text: str) -> str:
 
 
 def wildcard_match(pattern: str, text: str) -> bool:
-    """Say whether a pattern of ``*`` and ``?`` matches a text, whatever the case: apart from the library's own code."""
+    """Check whether a pattern of ``*`` and ``?`` matches a string in any case, without the library's code."""
     expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, folded(text), re.DOTALL) is not None
 

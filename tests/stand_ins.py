@@ -63,16 +63,16 @@ class StandInSession(Session):
 
 
 class Folder(StandInSession):
-    """Stands in for a session on a folder."""
+    """A stand-in for a session on a folder."""
 
     @property
     def files(self) -> pd.DataFrame:
-        """What became of each file."""
+        """The status of each file."""
         return pd.DataFrame({"status": ["indexed"] * self.instance_count})
 
 
 class Transactions:
-    """Stands in for the transactions of DICOMweb, and writes down what is asked."""
+    """A stand-in for the transactions of DICOMweb that records the requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -117,7 +117,7 @@ class Transactions:
 
 
 class DicomWeb(StandInSession, ActingSession):
-    """Stands in for a session on a DICOMweb server."""
+    """A stand-in for a session on a DICOMweb server."""
 
     def __init__(self, place: str, **options: Any) -> None:
         super().__init__(place, **options)

@@ -98,7 +98,7 @@ def test_contestants_take_turns() -> None:
     assert all(len(timing.seconds) == 4 for timing in timings.values())
 
 
-def test_what_takes_long_is_run_less_often() -> None:
+def test_slow_contestants_run_less_often() -> None:
     seconds = {"quick": 0.1, "long": 6.0, "longest": 11.0}
     ways = {name: Contestant(lambda each=each: Elsewhere(each, "")) for name, each in seconds.items()}  # type: ignore[misc]
     timings = interleaved(ways, 5)
@@ -168,14 +168,14 @@ def test_a_wrong_result_meets_no_bar() -> None:
     assert [each.met for each in report.judge([other], (1, 10, 1), peers=False)] == [False]
 
 
-def test_what_could_not_be_measured_is_missed() -> None:
+def test_a_failed_measurement_misses_its_bar() -> None:
     column = job(1.0)
     (verdict,) = report.judge([column], (1, 10, 1), peers=False)
     assert not verdict.met
     assert "bare request" in verdict.reason
 
 
-def test_every_bar_can_be_met_and_is_told_apart() -> None:
+def test_every_bar_can_be_met_and_is_unique() -> None:
     assert len({(bar.job, bar.against, bar.versions) for bar in BARS}) == len(BARS)
     assert all(bar.at_most > 0 and (bar.aim is None or bar.aim < bar.at_most) for bar in BARS)
     assert Bar("a", "b", 1.0, ((1, 12), (99,))).holds_for((1, 12, 0))
@@ -234,7 +234,7 @@ def test_the_tables_of_the_readme_are_those_of_the_run() -> None:
     assert summary.written(text, run) == text
 
 
-def test_a_summary_says_what_failed_and_what_is_wrong() -> None:
+def test_a_summary_names_failed_and_wrong_results() -> None:
     timings = {
         OURS: {"seconds": [0.5], "median": 0.5, "right": True},
         "floor": {"seconds": [0.25], "median": 0.25},

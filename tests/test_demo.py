@@ -18,7 +18,7 @@ from tests.conftest import MakeServer
 
 
 class PhantomFolder(stand_ins.Folder):
-    """A session on the phantom's files, which lie beside those that pydicom ships."""
+    """A session on the phantom's files, without those that pydicom ships."""
 
     place = Path()
 
@@ -30,7 +30,7 @@ class PhantomFolder(stand_ins.Folder):
 
 
 @pytest.mark.one_version
-def test_the_demo_shows_what_it_read(
+def test_the_demo_shows_the_volume_that_it_read(
     make_server: MakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import SimpleITK
@@ -65,7 +65,7 @@ def test_without_orthanc_it_reads_the_same_files_from_a_folder(
     assert not PhantomFolder.place.exists()
 
 
-def test_without_matplotlib_there_is_no_picture_and_the_rest_is_there(
+def test_without_matplotlib_only_the_picture_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -1,4 +1,4 @@
-"""The synthetic objects are complete DICOM files with the values and places they promise."""
+"""The synthetic objects are complete DICOM files with the values and positions that they promise."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class PeerEnvironment:
             self._process.wait(30)
 
     def contestants(self, job: str, **arguments: Any) -> dict[str, Contestant]:
-        """Give the other clients' contestants for a job; those that cannot do it are not among them."""
+        """Return the other clients' contestants for a job; without those that cannot do it."""
         wanted = arguments.get("digest", "")
         return {
             peer: Contestant(

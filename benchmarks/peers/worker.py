@@ -1,4 +1,4 @@
-"""Does jobs with the other clients, each with the shortest correct code that its own documents lead to.
+"""Do jobs with the other clients, each with the shortest correct code that its documentation leads to.
 
 Runs in an environment that has the other clients and not this library; questions and answers are lines of JSON. Each
 job takes a fresh client. Only what the client does is timed: the digest of the result is made off the clock.
@@ -74,7 +74,7 @@ def pyorthanc_upload(url: str, folder: str, **_: Any) -> None:
 
 def api_client_files(url: str, uid: str) -> list[pydicom.Dataset]:
     client = OrthancApiClient(url)
-    # Series cannot be found by other tags with it.
+    # It cannot find series by other tags.
     instances = client.series.get_instances_ids(client.series.lookup(uid))
     return [pydicom.dcmread(BytesIO(client.instances.get_file(each))) for each in instances]
 
@@ -97,7 +97,7 @@ def api_client_upload(url: str, folder: str, **_: Any) -> None:
 
 
 def dicomweb_series(client: DICOMwebClient, uid: str) -> tuple[str, str]:
-    # By the name of the patient, which has a ^ in it, older versions of Orthanc's plugin find nothing.
+    # Older versions of Orthanc's plugin find nothing by the name of a patient with a ^ in it.
     (found,) = client.search_for_series(search_filters={"SeriesInstanceUID": uid})
     return found["0020000D"]["Value"][0], found["0020000E"]["Value"][0]
 
@@ -116,7 +116,7 @@ def dicomweb_headers(url: str, uid: str, **_: Any) -> Sequence[Any]:
 
 def dicomweb_column(url: str, **_: Any) -> Sequence[str]:
     client = DICOMwebClient(f"{url}/dicom-web")
-    # A server may give fewer than all at a time.
+    # A server may return fewer than all at a time.
     found: list[Any] = []
     while page := client.search_for_series(offset=len(found)):
         found += page
@@ -132,7 +132,7 @@ def dicomweb_upload(url: str, folder: str, **_: Any) -> None:
 def beren_files(url: str, description: str) -> list[pydicom.Dataset]:
     client = Beren(url, warn_insecure=False)
     query = {"PatientName": PATIENT, "SeriesDescription": description}
-    # Without a limit its question is one that Orthanc refuses.
+    # Without a limit, Orthanc refuses the request.
     (series,) = client.find(query, "Series", expand=True, limit=1000)
     return [pydicom.dcmread(BytesIO(b"".join(client.get_instance_file(each)))) for each in series["Instances"]]
 
@@ -195,7 +195,7 @@ for _compressed in ("JPEG 2000", "JPEG lossless"):
 
 
 def digest(job: str, result: Any) -> str:
-    """Make of a result what the caller compares with the right one."""
+    """Turn a result into what the caller compares with the right one."""
     if isinstance(result, np.ndarray):
         array = result[..., 0] if result.shape[-1] == 1 else result
         exact = np.ascontiguousarray(array, "<i2")
@@ -208,7 +208,7 @@ def digest(job: str, result: Any) -> str:
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Do what is asked, and say how long it took; without a job, say what can be asked."""
+    """Do a job and report how long it took; without a job, list the jobs."""
     if not question:
         jobs = {job: {peer: note for peer, (_, note) in peers.items()} for job, peers in JOBS.items()}
         return {"versions": {package: version(package) for package in PACKAGES}, "jobs": jobs}
@@ -225,7 +225,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer questions until there are no more; what clients print goes to the standard error stream."""
+    """Answer requests until there are no more; whatever clients print goes to the standard error stream."""
     replies, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=replies, flush=True)

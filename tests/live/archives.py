@@ -1,4 +1,4 @@
-"""Small random archives, and what a condition means on their headers: written without the library under test."""
+"""Small random archives, and the meaning of a condition on their headers, without the library under test."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ OTHER_TEXTS = ["ImageType", "PatientComments", "ImageComments", PRIVATE, NESTED,
 
 
 class File(bytes):
-    """A DICOM file, which does not fill a report of a failure with its bytes."""
+    """A DICOM file whose repr does not fill the report of a failure."""
 
     def __repr__(self) -> str:
         return "<file>"
 
 
 def file_bytes(attributes: dict[str, Any], syntax: str = ExplicitVRLittleEndian, block: int | None = None) -> File:
-    """Write a DICOM file without pixels; `block` is where the private block lies, with "private" as its element 01."""
+    """Write a DICOM file without pixels; `block` is that of the private element "private"."""
     attributes = {"SOPClassUID": CT_IMAGE, "Modality": "CT", **attributes}
     private = attributes.pop("private", None)
     dataset = Dataset()
@@ -136,7 +136,7 @@ def keys_of(headers: Sequence[Dataset], level: str) -> set[tuple[str, ...]]:
 
 
 def texts_of(header: Dataset, name: str) -> list[str]:
-    """Give the values of a tag as texts; none where it is missing or empty."""
+    """Return the values of a tag as strings; an empty list where it is missing or empty."""
     if name == NESTED:
         return [str(item.CodeMeaning) for item in header.get("AnatomicRegionSequence", [])]
     if name == PRIVATE:
@@ -246,7 +246,7 @@ def _image(one: Callable[..., Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Question:
-    """A condition as the library takes it, under a tag or (None) by itself, and what it means for one header."""
+    """A condition for the library, under a tag or (None) by itself, and its meaning for one header."""
 
     name: str | None
     value: Any
@@ -266,7 +266,7 @@ def _groups(name: str) -> list[str]:
 
 
 def matches_text(name: str, text: str, wanted: str, literal: bool) -> bool:
-    """Say what a text given for a tag means for one value."""
+    """Return the meaning of a string given for a tag, as a test of one value."""
     if literal:
         return text == wanted
     forms = _groups(text) if name in NAMES else [text]
@@ -283,7 +283,7 @@ def _date(text: str) -> datetime.date:
 
 @st.composite
 def questions(draw: st.DrawFn, headers: Sequence[Dataset], alone: bool) -> Question:
-    """One condition; with others beside it (not alone) no plain text for a tag that only the files know.
+    """Draw one condition; unless it is alone, no plain string for a tag that only the files hold.
 
     What a text means depends on whether the archive holds it as it stands, and of such a tag only the files that are
     still selected are looked at.

@@ -1,4 +1,4 @@
-"""Whether sessions on the same files give the same answers: counts, tables, selections, headers and volumes."""
+"""Compare sessions on the same files: counts, tables, selections, headers and volumes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def chained(*steps: Narrow) -> Narrow:
 
 
 def about_anything() -> dict[str, Narrow]:
-    """Give selections that say something about any archive."""
+    """Return selections that apply to any archive."""
     found: dict[str, Narrow] = {
         "all": select(),
         "any modality": select(Modality="*"),
@@ -126,7 +126,7 @@ def about_anything() -> dict[str, Narrow]:
 
 
 def about(session: Session) -> dict[str, Narrow]:
-    """Give selections by what an archive holds: each kind of identifier, and the session's own values."""
+    """Return selections by the content of an archive: each kind of identifier, and the session's own values."""
     found: dict[str, Narrow] = {}
     for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber"):
         values = session.get_dicom_tag(name)
@@ -140,7 +140,7 @@ def about(session: Session) -> dict[str, Narrow]:
 
 
 def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
-    """Narrow a copy of a session; gives the copy, and what was said or raised."""
+    """Narrow a copy of a session; return the copy, and its warnings or its error."""
     copied = session.copy()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -152,7 +152,7 @@ def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
 
 
 def assert_same(sessions: Sequence[Session], name: str, narrow: Narrow) -> None:
-    """See that a selection is the same in all: at all levels, in the same order, for the same reason if it fails."""
+    """Check that a selection is the same in all sessions: at all levels, in the same order, with the same error."""
     identifiers = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     found = []
     for session in sessions:
@@ -166,7 +166,7 @@ def assert_same(sessions: Sequence[Session], name: str, narrow: Narrow) -> None:
 
 
 def assert_same_tables(sessions: Sequence[Session]) -> None:
-    """See that tables, lists of values and counts of values are the same at every level."""
+    """Check that tables, lists of values and counts of values are the same at every level."""
     for level in LEVELS:
         for names in ([], MORE[level]):
             for varying in ("na", "list"):
@@ -190,7 +190,7 @@ def assert_same_tables(sessions: Sequence[Session]) -> None:
 
 
 def assert_same_volumes(sessions: Sequence[Session]) -> int:
-    """See that the volumes are the same to the bit, and fail for the same reasons; gives how many were compared."""
+    """Check that volumes are the same bit by bit, or fail with the same error; return how many were compared."""
     compared = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -223,7 +223,7 @@ def _volume(volumes: Any, label: str) -> Any:
 
 
 def assert_same_files(sessions: Sequence[Session], places: Sequence[int]) -> None:
-    """See that headers are the same."""
+    """Check that headers are the same."""
     for place in places:
         first, *rest = (session.get_header(place) for session in sessions)
         for second in rest:

@@ -100,6 +100,6 @@ def test_one_series_uid_under_two_patients_is_two_series(empty_server: LocalOrth
     assert orthanc.select(PatientID="p2").series_count == 1
 
 
-def test_several_texts_narrow_together(filled: Orthanc) -> None:
+def test_several_strings_narrow_together(filled: Orthanc) -> None:
     assert filled.select("ACC1", "1.2.3.5").instance_count == 1
     assert filled.reset().exclude("ACC1").instance_count == 4

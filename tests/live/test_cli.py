@@ -422,7 +422,7 @@ def test_ctrl_c_leaves_no_partial_file(slow_server: str, tmp_path: Path, command
             assert pydicom.dcmread(path).pixel_array.shape == (256, 256)
 
 
-def test_a_password_is_seen_nowhere(make_server: MakeServer, tmp_path: Path) -> None:
+def test_a_password_is_shown_nowhere(make_server: MakeServer, tmp_path: Path) -> None:
     secret = "s3cret-Wörd"
     server = make_server({"RegisteredUsers": {"jane": secret}})
     file = tmp_path / "password"
@@ -454,9 +454,7 @@ def test_a_password_is_seen_nowhere(make_server: MakeServer, tmp_path: Path) -> 
     assert secret not in ended.out
 
 
-def test_a_netrc_entry_counts_for_its_own_host_and_is_read_by_its_owner_only(
-    make_server: MakeServer, tmp_path: Path
-) -> None:
+def test_a_netrc_entry_is_used_for_its_own_host_and_must_be_private(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server({"RegisteredUsers": {"jane": "secret"}})
     netrc = tmp_path / ".netrc"
     env = {"HOME": str(tmp_path)}

@@ -55,7 +55,7 @@ def test_a_compressed_series_is_decoded_by_helpers(
     assert all(process.returncode is not None for process in started)
 
 
-def test_a_corrupt_object_is_named_and_no_helper_is_left(
+def test_a_corrupt_object_is_named_and_no_helper_remains(
     orthanc: Orthanc, started: list[subprocess.Popen[bytes]]
 ) -> None:
     series = compressed(make_series((20, 70, 66), seed=2), JPEG2000Lossless)

@@ -102,7 +102,7 @@ def test_every_element_of_every_file_of_pydicom(empty_server: LocalOrthanc, orth
 
 
 @pytest.mark.parametrize("mode", ["Full", "MainDicomTags", "Extrapolate"])
-def test_metadata_of_which_something_was_left_out_are_not_believed(make_server: MakeServer, mode: str) -> None:
+def test_incomplete_metadata_are_not_believed(make_server: MakeServer, mode: str) -> None:
     configuration = {"Enable": True, "StudiesMetadata": mode, "SeriesMetadata": mode}
     server = make_server({"DicomWeb": configuration})
     comments = ["a", "b", "b", "a"]
@@ -127,7 +127,7 @@ def test_one_study_that_cannot_be_searched_leaves_the_archive_listable(empty_ser
     assert session.select(SeriesDescription="odd", InstanceNumber=2).instance_count == 1
 
 
-def test_letters_that_a_search_cannot_write_are_not_lost(empty_server: LocalOrthanc) -> None:
+def test_characters_that_a_search_cannot_encode_are_not_lost(empty_server: LocalOrthanc) -> None:
     names = {
         "Διονυσιος": "ISO_IR 126",
         "山田^太郎": "ISO_IR 192",
@@ -147,7 +147,7 @@ def test_letters_that_a_search_cannot_write_are_not_lost(empty_server: LocalOrth
         assert session.reset().select(SeriesDescription=name).series_count == 1
 
 
-def test_an_orthanc_gives_its_dicomweb(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_orthanc_has_a_dicomweb_session(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     store(empty_server, simple_file(1))
     session = orthanc.dicomweb
     assert session.select(PatientID="p1").instance_count == 1
@@ -157,11 +157,11 @@ def test_an_orthanc_gives_its_dicomweb(empty_server: LocalOrthanc, orthanc: Orth
         session.delete_selected_study()
 
 
-def test_an_empty_orthanc_gives_its_dicomweb_too(orthanc: Orthanc) -> None:
+def test_an_empty_orthanc_has_a_dicomweb_session(orthanc: Orthanc) -> None:
     assert orthanc.dicomweb.instance_count == 0
 
 
-def test_the_root_of_the_plugin_may_be_another(make_server: MakeServer) -> None:
+def test_the_root_of_the_plugin_can_be_configured(make_server: MakeServer) -> None:
     server = make_server({"DicomWeb": {"Enable": True, "Root": "/my/web/"}, "RegisteredUsers": {"alice": "wonder"}})
     session = server.connect()
     session.upload_dataset(header_of(simple_file(1)))
@@ -171,7 +171,7 @@ def test_the_root_of_the_plugin_may_be_another(make_server: MakeServer) -> None:
     assert DicomWeb(f"{server.url}/my/web", "alice", "wonder").series_count == 1
 
 
-def test_without_the_plugin_it_says_how_to_get_it(make_server: MakeServer) -> None:
+def test_without_the_plugin_the_error_tells_how_to_get_it(make_server: MakeServer) -> None:
     with pytest.raises(UnsupportedError, match="orthanc-dicomweb"):
         _ = make_server({"Plugins": []}).connect().dicomweb
 
@@ -194,7 +194,7 @@ def test_uploads(empty_server: LocalOrthanc) -> None:
     assert session.get_dicom_tag("KVP") == []
 
 
-def test_one_patient_whom_the_server_takes_for_two(empty_server: LocalOrthanc) -> None:
+def test_one_patient_that_the_server_takes_for_two(empty_server: LocalOrthanc) -> None:
     store(empty_server, *(FILES[name].read_bytes() for name in ("rtdose.dcm", "rtdose_rle.dcm")))
     session = over_dicomweb(empty_server)
     with pytest.warns(UserWarning, match="twice under the same identifiers"):
@@ -214,7 +214,7 @@ def test_two_patients_with_one_uid(empty_server: LocalOrthanc, orthanc: Orthanc)
 
 
 @pytest.mark.parametrize("studies", [9, 1])
-def test_nothing_is_hidden_by_a_limit_in_silence(make_server: MakeServer, studies: int) -> None:
+def test_no_limit_hides_anything_without_a_warning(make_server: MakeServer, studies: int) -> None:
     server = make_server({"LimitFindResults": 4})
     for number in range(9):
         tags = {"PatientID": "P", "StudyInstanceUID": f"1.2.{number % studies}", "SeriesInstanceUID": f"1.3.{number}"}
@@ -232,7 +232,7 @@ def test_nothing_is_hidden_by_a_limit_in_silence(make_server: MakeServer, studie
 
 
 @pytest.mark.parametrize("said", [0, 1, 77])
-def test_what_a_file_says_of_the_number_of_others_is_not_believed(empty_server: LocalOrthanc, said: int) -> None:
+def test_counts_in_a_file_about_other_files_are_not_believed(empty_server: LocalOrthanc, said: int) -> None:
     numbers = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances")
     for number in range(4):
         series = {"SeriesInstanceUID": f"1.2.3.4.{number % 2}", **dict.fromkeys(numbers, said)}
@@ -246,7 +246,7 @@ def test_what_a_file_says_of_the_number_of_others_is_not_believed(empty_server: 
             assert archive.select(StudyInstanceUID="1.2.3").instance_count == 4
 
 
-def test_a_server_that_says_nothing_of_itself_is_asked_no_further(empty_server: LocalOrthanc) -> None:
+def test_a_server_that_hides_its_version_is_not_asked_further(empty_server: LocalOrthanc) -> None:
     store(empty_server, simple_file(1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -85,7 +85,7 @@ def an_archive() -> list[bytes]:
     ]
 
 
-def test_searches_find_what_is_there(empty_server: LocalOrthanc, client: Transactions) -> None:
+def test_searches_find_everything(empty_server: LocalOrthanc, client: Transactions) -> None:
     files = an_archive()
     store(empty_server, *files)
     headers = [header_of(content) for content in files]
@@ -103,7 +103,7 @@ def test_searches_find_what_is_there(empty_server: LocalOrthanc, client: Transac
     assert [text(item, "SOPInstanceUID")[:6] for item in client.search_instances("1.7.1", "1.7.1.0")] == ["1.7.1."] * 3
 
 
-def test_searches_filter_and_give_what_is_asked_for(empty_server: LocalOrthanc, client: Transactions) -> None:
+def test_searches_filter_and_return_the_fields_asked_for(empty_server: LocalOrthanc, client: Transactions) -> None:
     store(empty_server, *an_archive())
     found = list(client.search_studies({"PatientID": "p0", "StudyDate": "20200102-"}, fields=["StudyDescription"]))
     assert [text(item, "StudyInstanceUID") for item in found] == ["1.7.2"]
@@ -131,7 +131,7 @@ def test_a_limit_is_the_number_of_results(empty_server: LocalOrthanc, client: Tr
         assert found == everything[offset : offset + limit]
 
 
-def test_a_server_that_gives_few_at_once_gives_all(make_server: MakeServer) -> None:
+def test_a_server_with_small_pages_returns_everything(make_server: MakeServer) -> None:
     server = make_server({"LimitFindResults": 4})
     store(server, *an_archive())
     client = connect(server)
@@ -145,7 +145,7 @@ def test_a_server_that_gives_few_at_once_gives_all(make_server: MakeServer) -> N
 
 
 @pytest.mark.parametrize("most", [0, 4])
-def test_all_are_found_by_what_only_the_files_say(make_server: MakeServer, most: int) -> None:
+def test_objects_are_found_by_tags_that_only_files_hold(make_server: MakeServer, most: int) -> None:
     server = make_server({"LimitFindResults": most})
     store(server, *an_archive())
     client = connect(server)
@@ -161,7 +161,7 @@ def test_all_are_found_by_what_only_the_files_say(make_server: MakeServer, most:
 
 
 @pytest.mark.parametrize("name", PYDICOM_FILES)
-def test_files_come_back_to_the_bit(name: str, empty_server: LocalOrthanc, client: Transactions) -> None:
+def test_files_come_back_bit_by_bit(name: str, empty_server: LocalOrthanc, client: Transactions) -> None:
     content = pydicom_file(name).read_bytes()
     results = client.store(pydicom_file(name))
     assert [(result.status, result.message) for result in results] == [("stored", "")]
@@ -220,7 +220,7 @@ def test_frames_are_those_of_the_file(name: str, client: Transactions) -> None:
         list(client.retrieve_frames(*uids_of(header), [99]))
 
 
-def test_bulk_data_come_from_where_the_server_says(client: Transactions) -> None:
+def test_bulk_data_come_from_the_address_in_the_metadata(client: Transactions) -> None:
     header = pydicom.dcmread(pydicom_file("CT_small.dcm"))
     client.store(header)
     item = client.retrieve_instance_metadata(*uids_of(header))
@@ -257,7 +257,9 @@ def test_rendered_images_and_thumbnails(server: LocalOrthanc, client: Transactio
         client.retrieve_series_thumbnail("1.2", "1.2.3")
 
 
-def test_storing_says_what_became_of_each(empty_server: LocalOrthanc, client: Transactions, tmp_path: Path) -> None:
+def test_storing_reports_the_status_of_each_file(
+    empty_server: LocalOrthanc, client: Transactions, tmp_path: Path
+) -> None:
     note = tmp_path / "note.txt"
     note.write_text("hello")
     implicit = tmp_path / "implicit.dcm"
@@ -284,7 +286,7 @@ def test_storing_says_what_became_of_each(empty_server: LocalOrthanc, client: Tr
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_any_way_of_writing_is_stored_and_given_back(syntax: str, client: Transactions) -> None:
+def test_every_transfer_syntax_is_stored_and_returned(syntax: str, client: Transactions) -> None:
     attributes = {
         "PatientID": "p",
         "StudyInstanceUID": "1.8",
@@ -313,7 +315,7 @@ def test_many_files_are_stored_and_read_while_they_arrive(client: Transactions, 
     assert text(next(client.search_studies()), "StudyInstanceUID") == "1.2.3"
 
 
-def test_what_is_not_there_and_what_is_not_offered(client: Transactions) -> None:
+def test_missing_objects_and_unsupported_transactions(client: Transactions) -> None:
     client.store(simple_file(1))
     for call in (
         lambda: list(client.retrieve_study("1.99")),
@@ -334,7 +336,7 @@ def test_what_is_not_there_and_what_is_not_offered(client: Transactions) -> None
     assert len(list(client.search_instances())) == 1
 
 
-def test_a_password_is_needed_where_the_server_wants_one(make_server: MakeServer) -> None:
+def test_a_password_is_needed_where_the_server_asks_for_one(make_server: MakeServer) -> None:
     server = make_server({"RegisteredUsers": {"alice": "wonderland"}})
     client = connect(server, auth=("alice", "wonderland"))
     assert [result.status for result in client.store(simple_file(1))] == ["stored"]
@@ -345,7 +347,7 @@ def test_a_password_is_needed_where_the_server_wants_one(make_server: MakeServer
             call()
 
 
-def test_long_texts_are_whole_in_metadata(client: Transactions) -> None:
+def test_long_strings_are_whole_in_metadata(client: Transactions) -> None:
     client.store(simple_file(1, PatientComments="c" * 3000))
     item = client.retrieve_instance_metadata("1.2.3", "1.2.3.4", "1.2.3.4.1")
     assert to_dataset(item, client.retrieve_bulkdata).PatientComments == "c" * 3000

@@ -39,7 +39,7 @@ OWN_SERVER = "https://pacs.example.org/orthanc"
 
 @pytest.fixture
 def this_version(server: LocalOrthanc, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a plain LocalOrthanc() start the version under test."""
+    """Make a plain LocalOrthanc() start the version under test."""
     recipe = servers_of(request.config).recipes[f"orthanc-{server.version}"]
     monkeypatch.setenv("ORTHANC_PROGRAM", recipe["program"][0])
 

@@ -66,7 +66,7 @@ def pydicoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ISO_IR 100", b"\0AB"),
     ],
 )
-def test_odd_bytes_are_the_same_texts(orthanc: Orthanc, tmp_path: Path, character_set: str, content: bytes) -> None:
+def test_odd_bytes_are_the_same_strings(orthanc: Orthanc, tmp_path: Path, character_set: str, content: bytes) -> None:
     content += b" " * (len(content) % 2)
     names = ["ScanningSequence", "ImageType", "SeriesDescription", "ImageComments", "Modality"]
     tags = dict.fromkeys(names, "Q" * len(content)) | {"SpecificCharacterSet": character_set}

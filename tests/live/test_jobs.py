@@ -28,7 +28,7 @@ def filled(empty_server: LocalOrthanc, orthanc: Orthanc) -> Orthanc:
     return orthanc.refresh()
 
 
-def test_identifiers_stand_in_the_order_of_the_table(filled: Orthanc) -> None:
+def test_identifiers_have_the_order_of_the_table(filled: Orthanc) -> None:
     keywords = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     for level, keyword in zip(LEVELS, keywords, strict=True):
         route = "series" if level == "series" else "studies" if level == "study" else f"{level}s"
@@ -55,7 +55,7 @@ def test_a_job_is_waited_for(filled: Orthanc) -> None:
     assert filled.instance_count == 4
 
 
-def test_a_job_that_fails_says_why(filled: Orthanc) -> None:
+def test_a_failed_job_tells_the_reason(filled: Orthanc) -> None:
     filled.rest.put("/peers/nobody", {"Url": "http://127.0.0.1:9/"})
     try:
         with pytest.raises(JobError, match="/peers/nobody/store ended as Failure"):

@@ -40,7 +40,7 @@ def labelled(empty_server: LocalOrthanc, filled: Orthanc) -> Orthanc:
     return filled
 
 
-def test_a_label_holds_for_what_lies_below(labelled: Orthanc) -> None:
+def test_a_label_applies_to_the_levels_below(labelled: Orthanc) -> None:
     labelled.select(label("done"))
     assert (labelled.study_count, labelled.series_count, labelled.instance_count) == (2, 3, 6)
     assert labelled.SeriesInstanceUIDs == ["1.2.1.1", "1.2.1.2", "1.2.2.1"]
@@ -52,7 +52,7 @@ def test_a_label_holds_for_what_lies_below(labelled: Orthanc) -> None:
     assert labelled.reset().select(either).SeriesInstanceUIDs == ["1.2.2.1", "1.2.2.2"]
 
 
-def test_a_label_that_nothing_carries(labelled: Orthanc) -> None:
+def test_a_label_that_no_object_has(labelled: Orthanc) -> None:
     with pytest.warns(UserWarning, match="Nothing is selected.*nowhere"):
         assert labelled.select(label("nowhere")).series_count == 0
     assert labelled.reset().exclude(label("nowhere")).series_count == 4

@@ -60,7 +60,7 @@ def test_every_instance_of_a_series_is_looked_at(empty_server: LocalOrthanc, ort
     assert orthanc.table("KVP", level="instance").KVP.tolist() == [100.0, 110.0, 100.0]
 
 
-def test_any_value_of_several_is_meant(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_a_condition_holds_if_any_of_several_values_does(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     types = [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY"], ["ORIGINAL", "PRIMARY"]]
     store(empty_server, *(simple_file(number, ImageType=each) for number, each in enumerate(types)))
     assert orthanc.select(ImageType="ORIGINAL").instance_count == 2
@@ -112,7 +112,7 @@ def test_accents_matter_and_case_does_not(
     assert orthanc.reset().select(SeriesDescription=wanted).series_count == found
 
 
-def test_what_is_wrong_is_found_before_any_request(orthanc: Orthanc) -> None:
+def test_mistakes_are_found_before_any_request(orthanc: Orthanc) -> None:
     before = orthanc._source.requests
     wrong: list[dict[str, Any]] = [
         {"SliceThicknes": 1},
@@ -163,7 +163,7 @@ HALF_WIDTH = ["ISO 2022 IR 13", "ISO 2022 IR 87"]
 
 
 @pytest.mark.parametrize("character_set", [HALF_WIDTH, ["ISO 2022 IR 6", "ISO 2022 IR 87"], ["", "ISO 2022 IR 87"]])
-def test_texts_that_the_server_cannot_decode(
+def test_strings_that_the_server_cannot_decode(
     empty_server: LocalOrthanc, orthanc: Orthanc, character_set: list[str]
 ) -> None:
     texts = {"PatientName": "YAMADA^TAROU=山田^太郎", "StudyDescription": "頭部", "SeriesDescription": "頭部造影"}
@@ -180,7 +180,7 @@ def test_texts_that_the_server_cannot_decode(
 
 
 @pytest.mark.parametrize("character_set", ["ISO IR 100", "ISO_IR 203", "LATIN-1   ", "\\ISO-IR100"])
-def test_texts_of_a_file_keep_the_letters_of_a_character_set_the_server_does_not_know(
+def test_strings_keep_characters_of_a_set_that_the_server_does_not_know(
     empty_server: LocalOrthanc, orthanc: Orthanc, character_set: str
 ) -> None:
     content = simple_file(1, SpecificCharacterSet="ISO_IR 100", ImageComments="é x", OperatorsName="Müller")
@@ -190,7 +190,9 @@ def test_texts_of_a_file_keep_the_letters_of_a_character_set_the_server_does_not
         assert session.select(ImageComments="é*").instance_count == 1
 
 
-def test_what_the_server_computes_is_not_what_the_files_say(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_values_that_the_server_computes_are_not_those_of_the_files(
+    empty_server: LocalOrthanc, orthanc: Orthanc
+) -> None:
     class_uid = "1.2.840.10008.5.1.4.1.1.2"
     said = {"InstanceAvailability": "NEARLINE", "NumberOfSeriesRelatedInstances": 77, "ModalitiesInStudy": ["CT", "SR"]}
     said |= {"SOPClassesInStudy": class_uid, "NumberOfStudyRelatedSeries": 78}

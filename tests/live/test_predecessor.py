@@ -134,7 +134,7 @@ def test_delete(archive: Orthanc) -> None:
     assert archive.reset().PatientNames == ["JaneDoe"]
 
 
-def test_deleting_everything_is_possible_when_said(archive: Orthanc) -> None:
+def test_deleting_everything_must_be_asked_for(archive: Orthanc) -> None:
     archive.delete_selected_patient(everything=True)
     assert archive.instance_count == 0
 

@@ -22,7 +22,7 @@ PACKAGE = Path(pydicom.data.__file__).parent
 
 
 def shipped(files: list[str]) -> dict[str, Path]:
-    """Give the files inside the package by their names; others were downloaded at some time."""
+    """Return the files inside the package by their names; others were downloaded at some time."""
     paths = [path for path in map(Path, sorted(set(files))) if path.is_file() and PACKAGE in path.parents]
     return {"/".join(path.relative_to(PACKAGE).parts[1:]): path for path in paths}
 
@@ -113,7 +113,7 @@ def test_as_pydicom_reads_it_or_one_of_our_errors(orthanc: Orthanc, name: str) -
 
 @pytest.mark.one_version
 @pytest.mark.parametrize("name", sorted(NAMELESS))
-def test_what_cannot_be_stored_is_read_once_it_has_a_name(orthanc: Orthanc, tmp_path: Path, name: str) -> None:
+def test_files_without_identifiers_are_read_once_they_have_some(orthanc: Orthanc, tmp_path: Path, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = dcmread(FILES[name], force=True)

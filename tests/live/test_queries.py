@@ -129,9 +129,7 @@ def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject)
     ],
     ids=["four results", "no files", "answers only"],
 )
-def test_selects_the_same_where_the_server_is_told_to_find_less(
-    make_server: MakeServer, config: dict[str, Any]
-) -> None:
+def test_selects_the_same_where_the_server_limits_its_results(make_server: MakeServer, config: dict[str, Any]) -> None:
     limited = make_server(config)
 
     @given(data=st.data())
@@ -190,7 +188,7 @@ def test_tells_patients_apart_that_differ_in_case_only(empty_server: LocalOrthan
 SPECIAL = ["T2*_GRE", "T2x_GRE", "t2*_gre", "[x]?", "[x]y", "100%", "1000", "a_b", "axb", "*", "?"]
 
 
-def test_a_text_that_the_archive_holds_means_itself(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_a_string_that_the_archive_holds_matches_itself(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     store(
         empty_server,
         *(

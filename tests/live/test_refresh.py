@@ -34,7 +34,7 @@ def known(empty_server: LocalOrthanc, orthanc: Orthanc) -> Orthanc:
     return session
 
 
-def test_nothing_new_costs_two_requests(known: Orthanc) -> None:
+def test_refresh_without_changes_takes_two_requests(known: Orthanc) -> None:
     known.select(SeriesDescription="d*", KVP=(102, None))
     before = sent(known)
     assert known.refresh() is known
@@ -61,7 +61,7 @@ def test_a_few_additions_do_not_list_the_archive_again(empty_server: LocalOrthan
     assert sent(known) - before == 5
 
 
-def test_one_deleted_and_one_added_leaves_the_counts_alike(empty_server: LocalOrthanc, known: Orthanc) -> None:
+def test_one_deleted_and_one_added_leave_the_counts_equal(empty_server: LocalOrthanc, known: Orthanc) -> None:
     known.select(SeriesDescription="d*")
     delete_series(empty_server, "1.2.3.2")
     store(empty_server, series_file(4, KVP="104"))
@@ -156,7 +156,7 @@ def test_an_interrupted_refresh_changes_nothing(
     assert known.refresh().series_count == 4
 
 
-def test_what_was_deleted_behind_the_back_is_not_taken_for_missing(empty_server: LocalOrthanc, known: Orthanc) -> None:
+def test_objects_deleted_elsewhere_are_not_taken_for_missing_values(empty_server: LocalOrthanc, known: Orthanc) -> None:
     delete_series(empty_server, "1.2.3.2")
     with pytest.raises(SelectionError, match="has changed since it was read"):
         known.select(EchoTime=None)
@@ -166,7 +166,7 @@ def test_what_was_deleted_behind_the_back_is_not_taken_for_missing(empty_server:
 
 @pytest.mark.parametrize("series", ["1.2.3.0", ["1.2.3.0", "1.2.3.1"]])
 @pytest.mark.parametrize("keyword", ["InstanceNumber", "KVP"])
-def test_a_series_that_is_deleted_elsewhere_is_not_known_any_more(
+def test_a_series_deleted_elsewhere_is_forgotten(
     empty_server: LocalOrthanc, orthanc: Orthanc, series: str | list[str], keyword: str
 ) -> None:
     store(empty_server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number % 3}") for number in range(9)))

@@ -104,7 +104,7 @@ def test_pages_are_read_to_the_end(
 
 
 @pytest.mark.parametrize("most", [0, 3])
-def test_what_came_after_the_counting_hides_nothing(make_server: MakeServer, most: int) -> None:
+def test_objects_stored_after_counting_hide_nothing(make_server: MakeServer, most: int) -> None:
     server = make_server({"LimitFindResults": most, "LimitFindInstances": most})
     orthanc = server.connect()
     store(server, *(simple_file(number, SeriesInstanceUID=f"1.2.3.{number}") for number in range(3)))
@@ -117,7 +117,7 @@ def test_what_came_after_the_counting_hides_nothing(make_server: MakeServer, mos
 
 
 @pytest.mark.parametrize("change", ["stored", "deleted"])
-def test_what_changes_between_two_pages_hides_nothing_else(
+def test_a_change_between_two_pages_hides_nothing_else(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     monkeypatch.setattr("simple_orthanc.sources.orthanc.find.PAGE", 4)
@@ -172,7 +172,7 @@ def test_reading_many_files_warns_beforehand_and_can_be_interrupted(
         assert orthanc.reset().select(PatientID="p1", KVP=80).instance_count == 6
 
 
-def test_explain_says_who_decided(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_explain_tells_where_each_criterion_was_decided(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     for number in range(4):
         store(empty_server, simple_file(number, SeriesInstanceUID=f"1.2.3.{number % 2}", KVP=str(80 + 20 * number)))
     orthanc.select(PatientName=None, KVP=(90, None)).exclude(SeriesInstanceUID="1.2.3.0")

@@ -44,7 +44,7 @@ def tool() -> ModuleType:
     return module
 
 
-def test_a_row_for_each_trap_that_says_what_the_tests_assert() -> None:
+def test_each_trap_has_a_row_that_agrees_with_the_tests() -> None:
     found = {row[1]: row for row in rows()}
     assert list(found) == [trap.name for trap in sorted(TRAPS, key=lambda trap: (trap.number == 0, trap.number))]
     for trap in TRAPS:
@@ -58,7 +58,7 @@ def test_a_row_for_each_trap_that_says_what_the_tests_assert() -> None:
         assert orthanc
 
 
-def test_a_row_is_made_from_what_the_server_answers(tool: ModuleType, empty_server: LocalOrthanc) -> None:
+def test_a_row_is_made_from_the_answers_of_the_server(tool: ModuleType, empty_server: LocalOrthanc) -> None:
     trap = next(trap for trap in TRAPS if trap.name.startswith("a slice is missing"))
     number, name, here, simpleitk, orthanc = tool.row(trap, empty_server)
     assert (number, name, here) == ("3", trap.name, "refused: MissingSlicesError")
@@ -66,7 +66,7 @@ def test_a_row_is_made_from_what_the_server_answers(tool: ModuleType, empty_serv
     assert orthanc == "one array of 3 slices: 0, 1, 2"
 
 
-def test_what_differs_from_the_truth_is_said(tool: ModuleType) -> None:
+def test_differences_from_the_truth_are_listed(tool: ModuleType) -> None:
     true = case(make_series((2, 4, 4)), [0, 1], axes(step=(0, 0, 1)))
     right = np.broadcast_to(true.values, (2, 4, 4))
     assert tool.wrong(tool.Found(right, axes()), true) == []

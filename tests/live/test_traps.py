@@ -227,14 +227,14 @@ class TestHoles:
         # A slice alone between holes lies on the grid of the others.
         assert first.spacing == second.spacing == (1, 1, 2)
 
-    def test_a_hole_is_in_the_report(self, orthanc: Orthanc) -> None:
+    def test_a_missing_slice_is_in_the_report(self, orthanc: Orthanc) -> None:
         table = load(orthanc, space.missing_slice).volume_table()
         assert table.regular.tolist() == [False]
         assert "1 between 2 and 6" in table.reason[0]
 
 
 class TestDuplicates:
-    def test_leaving_one_out_helps(self, orthanc: Orthanc) -> None:
+    def test_excluding_one_duplicate_helps(self, orthanc: Orthanc) -> None:
         session = load(orthanc, space.duplicate)
         with pytest.raises(DuplicateSlicesError) as caught:
             session.get_volume()
@@ -283,7 +283,7 @@ class TestFourDimensions:
             session.get_volume(dims="time")
         assert [volume.array.shape for volume in session.get_volumes().values()] == [(3, 4, 4), (2, 4, 4)]
 
-    def test_another_axis_than_there_is(self, orthanc: Orthanc) -> None:
+    def test_an_axis_that_the_images_do_not_have(self, orthanc: Orthanc) -> None:
         with pytest.raises(InconsistentSlicesError, match=r'get_volume\(dims="echo"\)'):
             load(orthanc, space.echoes).get_volume(dims="time")
 
@@ -327,7 +327,7 @@ class TestGeometry:
         assert (image.GetSize(), image.GetSpacing(), image.GetOrigin()) == ((4, 4, 3), (1, 1, 1), (0, 0, 0))
         assert session.get_volume().to_sitk(assume_geometry=True).GetSize() == (4, 4, 3)
 
-    def test_differences_between_places_are_logged(self, orthanc: Orthanc) -> None:
+    def test_differences_between_positions_are_logged(self, orthanc: Orthanc) -> None:
         assert any("AcquisitionNumber has 2 values" in note for note in load(orthanc, space.two_beds).get_volume().log)
 
     def test_segments_one_by_one(self, orthanc: Orthanc) -> None:
@@ -364,7 +364,7 @@ class Watched(requests.Session):
 
 
 @pytest.mark.parametrize("read", [Orthanc.get_volume, Orthanc.get_array, Orthanc.get_image])
-def test_too_little_memory_is_said_before_the_download(
+def test_too_little_memory_is_an_error_before_the_download(
     empty_server: LocalOrthanc, monkeypatch: pytest.MonkeyPatch, read: Callable[[Orthanc], object]
 ) -> None:
     # What the headers promise counts; that the pixels are not there is found later, at the download.
@@ -400,7 +400,7 @@ def test_too_little_memory_for_one_of_several_volumes(
         assert len(http.files()) == 1
 
 
-def test_mixed_with_what_is_no_image(orthanc: Orthanc) -> None:
+def test_objects_without_images_among_images(orthanc: Orthanc) -> None:
     images = make_series((3, 4, 4), seed=1)
     report = values.structured_report.case.headers[0]
     report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = "1.2.3"

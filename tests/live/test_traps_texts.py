@@ -36,7 +36,7 @@ def one(**keywords: Any) -> Dataset:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_texts_come_back_as_they_were_written(orthanc: Orthanc, script: str) -> None:
+def test_strings_come_back_as_they_were_written(orthanc: Orthanc, script: str) -> None:
     characters, name, description = SCRIPTS[script]
     with pydicom.config.disable_value_validation():
         header = one()
@@ -56,7 +56,7 @@ def test_texts_come_back_as_they_were_written(orthanc: Orthanc, script: str) -> 
             assert orthanc.copy().select(PatientName=group).series_count == 1
 
 
-def test_a_backslash_parts_values_only_where_there_can_be_several(orthanc: Orthanc) -> None:
+def test_a_backslash_separates_values_only_where_several_are_allowed(orthanc: Orthanc) -> None:
     header = one(ImageType=("ORIGINAL", "PRIMARY", "AXIAL"))
     for keyword, value in {"ImageComments": "C:\\data\\1", "TextComments": "a\\b", "TextString": "c\\d"}.items():
         header.add_new(keyword, "UT" if keyword == "TextString" else "LT", value)
@@ -94,7 +94,7 @@ def test_a_decimal_comma_is_read_as_the_number_it_is(orthanc: Orthanc) -> None:
     assert orthanc.get_volume().spacing == (1, 1, 2.5)
 
 
-def test_empty_is_not_missing_in_a_header_and_both_are_found_by_none(orthanc: Orthanc) -> None:
+def test_none_selects_empty_and_missing_values_which_headers_tell_apart(orthanc: Orthanc) -> None:
     empty = one(PatientID="empty", StudyDescription="")
     missing = make_series((1, 4, 4), seed=2, PatientID="missing")[0]
     filled = make_series((1, 4, 4), seed=3, PatientID="filled", StudyDescription="head")[0]
@@ -126,7 +126,7 @@ def test_a_tag_of_the_image_is_not_that_of_one_instance(orthanc: Orthanc) -> Non
     assert orthanc.get_dicom_tag("KVP", unique=False, level="instance") == [80, 80, 120, 120]
 
 
-def test_what_stands_behind_the_pixels_does_no_harm(orthanc: Orthanc) -> None:
+def test_elements_after_the_pixels_do_no_harm(orthanc: Orthanc) -> None:
     header = one()
     header.add_new(0xFFFCFFFC, "OB", bytes(10))
     orthanc.upload_dataset(header)

@@ -213,7 +213,7 @@ def test_refused_by_the_name_of_the_tag(
     assert follow(orthanc, caught.value).keys() == {'get_volume(units="modality")'}
 
 
-def test_a_dose_in_megabecquerel_is_told(orthanc: Orthanc) -> None:
+def test_a_dose_in_megabecquerel_is_logged(orthanc: Orthanc) -> None:
     volume = load(orthanc, values.suv_megabecquerel).get_volume(units="SUVbw")
     assert any("MBq" in warning for warning in volume.suv.warnings)
     assert volume.suv.total_dose == pytest.approx(values.DOSE)

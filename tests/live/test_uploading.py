@@ -90,7 +90,7 @@ def test_folders_inside_are_entered_when_asked(orthanc: Orthanc, pile: Path) -> 
     assert orthanc.instance_count == 5
 
 
-def test_without_looking_first_the_server_says_what_is_not_dicom(orthanc: Orthanc, pile: Path) -> None:
+def test_without_checks_the_server_decides_what_is_dicom(orthanc: Orthanc, pile: Path) -> None:
     table = orthanc.upload_file([pile / "notes.txt", pile / "a.dcm", "/no/such/file"], test_dicom=False)
     assert table.status.tolist() == ["not DICOM", "stored", "failed"]
     assert orthanc.instance_count == 1
@@ -134,7 +134,7 @@ def test_bytes_and_zips_in_memory(orthanc: Orthanc) -> None:
     assert table.status.tolist() == ["stored", "stored", "skipped"]
 
 
-def test_the_selection_stays_and_what_is_new_is_found(orthanc: Orthanc) -> None:
+def test_the_selection_stays_and_new_objects_are_found(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series(shape=(2, 4, 4), seed=6, PatientID="one"))
     orthanc.select(PatientID="one")
     orthanc.upload_dataset(make_series(shape=(3, 4, 4), seed=7, PatientID="two"))
@@ -143,7 +143,7 @@ def test_the_selection_stays_and_what_is_new_is_found(orthanc: Orthanc) -> None:
     assert orthanc.reset().instance_count == 5
 
 
-def test_a_server_that_dies_says_which_files_made_it(make_server, tmp_path: Path) -> None:
+def test_an_upload_to_a_server_that_dies_names_the_stored_files(make_server, tmp_path: Path) -> None:
     folder = tmp_path / "database"
     images = make_series(shape=(12, 4, 4), seed=8)
     deadly = deeply_nested(images[6])
@@ -179,7 +179,7 @@ def deeply_nested(image: Dataset) -> bytes:
     return content[:marker] + opening * 100_000 + content[marker:]
 
 
-def test_what_is_uploaded_is_selected_if_it_satisfies_the_criteria(orthanc: Orthanc) -> None:
+def test_uploads_that_satisfy_the_criteria_are_selected(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series(seed=1, PatientID="A"))
     orthanc.select(Modality="CT")
     orthanc.upload_dataset(make_series(seed=2, PatientID="B"))

@@ -130,7 +130,7 @@ def check_corners(volume: Volume, expected: dict[str, Dataset]) -> None:
                 assert volume.array[number, r, c] == pixels[r, c]
 
 
-def test_what_is_no_volume_is_refused(orthanc: Orthanc) -> None:
+def test_images_that_form_no_volume_are_refused(orthanc: Orthanc) -> None:
     with pytest.raises(EmptySelectionError):
         orthanc.get_array()
     one = make_series((4, 4, 4), seed=1, PatientID="holes", SeriesDescription="a")
@@ -166,7 +166,7 @@ def test_several_volumes_are_read_one_by_one(orthanc: Orthanc) -> None:
     assert table.SeriesInstanceUID.tolist() == [first[0].SeriesInstanceUID, second[0].SeriesInstanceUID]
 
 
-def test_a_series_without_images_does_not_keep_the_others_from_being_read(orthanc: Orthanc) -> None:
+def test_a_series_without_images_does_not_block_the_others(orthanc: Orthanc) -> None:
     images = make_series((3, 4, 4), seed=1, SeriesNumber=1)
     report = Dataset()
     for keyword in ("PatientID", "StudyInstanceUID"):

@@ -1,4 +1,4 @@
-"""What tests of traps share: storing a trap, comparing a volume with the truth, and doing what a message says."""
+"""Shared by the tests of traps: store a trap, compare a volume with the truth, follow the advice of an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load(orthanc: Orthanc, trap: Trap) -> Orthanc:
 
 
 def assert_right(volume: Volume, trap: Trap) -> None:
-    """Compare values and geometry with what is true."""
+    """Compare values and geometry with the true ones."""
     true = trap.case
     assert true.values is not None
     dims = 4 if true.values.ndim == 4 else 3
@@ -41,7 +41,7 @@ def assert_right(volume: Volume, trap: Trap) -> None:
 
 
 def calls(message: str) -> list[str]:
-    """Give the calls that a message names, those with a ... for the reader to fill in left out."""
+    """Return the calls that a message names, except those with a ``...`` to fill in."""
     found = []
     for start in CALL.finditer(message):
         depth = 0
@@ -54,7 +54,7 @@ def calls(message: str) -> list[str]:
 
 
 def follow(orthanc: Orthanc, error: OrthancError, units: str = "modality") -> dict[str, Any]:
-    """Make every call that the message of an error names, and read what it leads to.
+    """Make every call that the message of an error names, and read the result.
 
     Returns
     -------

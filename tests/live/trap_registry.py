@@ -1,4 +1,4 @@
-"""What a trap is: the files of a series that is easily read wrongly, and what is true of it."""
+"""A trap: the files of a series that is easily read wrongly, and its true volume."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAPS: list[Trap] = []
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Files, and the one true volume of them, if there is one.
+    """Files, and their one true volume, if there is one.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Trap:
-    """One way to be wrong.
+    """One way to read a series wrongly.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Trap:
 
     @cached_property
     def case(self) -> Case:
-        """Built once, shared by tests and by the table."""
+        """The case, built once for the tests and the table."""
         return self.build()
 
 
@@ -89,7 +89,7 @@ def case(datasets: Sequence[Dataset], values: ArrayLike | None = None, affine: N
 def axes(
     step: Sequence[float] = (0, 0, 1), origin: Sequence[float] = (0, 0, 0), **columns: Sequence[float]
 ) -> NDArray[Any]:
-    """Give the affine whose columns are mm per column, row and slice; by default axial with pixels of 1 mm."""
+    """Return the affine whose columns are mm per column, row and slice; by default axial with pixels of 1 mm."""
     result = np.eye(4)
     result[:3, 0] = columns.get("column", (1, 0, 0))
     result[:3, 1] = columns.get("row", (0, 1, 0))

@@ -1,4 +1,4 @@
-"""Every trap: what tests/live/test_traps*.py assert of, and what tools/trap-table tabulates."""
+"""Every trap, for tests/live/test_traps*.py and for tools/trap-table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traps of order, position, grouping and multi-frame geometry. Unless said otherwise a slice holds its number."""
+"""Traps of order, position, grouping and multi-frame geometry. Slices hold their numbers by default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHUFFLED = (1, 2, 0)
 
 
 def at(heights: list[float], **keywords: Any) -> list[Dataset]:
-    """Make axial slices at these z, each with its number."""
+    """Make axial slices at these positions in z, each with its number."""
     places = [(0.0, 0.0, height) for height in heights]
     return make_series((len(heights), 4, 4), seed=1, ImagePositionPatient=places, **keywords)
 

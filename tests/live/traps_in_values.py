@@ -37,7 +37,7 @@ NO_PLACE: dict[str, Any] = {
 
 
 def words(values: list[int], bits: int, *, signed: bool = False) -> list[Dataset]:
-    """Make slices of 16-bit words as they stand in the file, of which `bits` are stored."""
+    """Make slices of 16-bit words, `bits` of them stored."""
     series = make_series(array=stored(values, "uint16"), seed=1, slope=None, intercept=None)
     for header in series:
         header.BitsStored, header.HighBit, header.PixelRepresentation = bits, bits - 1, int(signed)
@@ -394,7 +394,7 @@ def pet(changes: dict[str, Any] | None = None, **item: Any) -> list[Dataset]:
 
 
 def left(seconds: float, half_life: float = F18) -> float:
-    """Give the dose that is left after some seconds."""
+    """Return the dose that is left after some seconds."""
     return float(DOSE * 2 ** (-seconds / half_life))
 
 
