@@ -14,6 +14,7 @@ from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
 from simple_orthanc.pixels.padding import background_value, padding_mask
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.volume.choosing import Stack, apply_gaps
+from simple_orthanc.volume.coordinates import find_coordinates
 from simple_orthanc.volume.mosaic import split_tiles
 from simple_orthanc.volume.planes import Plane
 from simple_orthanc.volume.volume import AXES, Volume
@@ -86,21 +87,32 @@ def make_volume(
 ) -> Volume:
     """Return the volume of filled arrays, (step, slice, row, column), with the log and the table of its frames."""
     first = chosen[0]
-    steps = [stack.step for stack in chosen if stack.step is not None]
     log = list(dict.fromkeys(note for stack in chosen for note in stack.log)) + values.log
-    if not steps:
+    slices = _table(chosen, [values.slope(plane) for stack in chosen for plane in stack.planes])
+    dims: tuple[str, ...] = AXES
+    coordinates: dict[str, tuple[Any, ...]] = {}
+    coordinate_units: dict[str, str] = {}
+    if first.step is None:
         array, mask = array[0], None if mask is None else mask[0]
+    else:
+        axis, found = first.step[0], find_coordinates(chosen, headers)
+        dims, log = (axis, *AXES), [*log, *found.log]
+        coordinates[axis], coordinate_units[axis] = found.values, found.unit
+        if found.directions:
+            coordinates["direction"], coordinate_units["direction"] = found.directions, ""
+        slices[axis] = [value for stack, value in zip(chosen, found.values, strict=True) for _ in stack.planes]
     return Volume(
         array=array,
         geometry=first.geometry,
         header=headers[first.planes[0].instance],
         units=values.unit,
         padding_mask=mask,
-        slices=_table(chosen, [values.slope(plane) for stack in chosen for plane in stack.planes]),
+        slices=slices,
         log=tuple(log),
         suv=values.suv,
-        dims=(steps[0][0], *AXES) if steps else AXES,
-        coordinates={steps[0][0]: tuple(value for _, value in steps)} if steps else {},
+        dims=dims,
+        coordinates=coordinates,
+        coordinate_units=coordinate_units,
     )
 
 
@@ -225,8 +237,6 @@ def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
         "position": [plane.position for _, plane in pairs],
         "slope": list(slopes),
     }
-    if chosen[0].step is not None:
-        columns[chosen[0].step[0]] = [stack.step[1] if stack.step else None for stack in chosen for _ in stack.planes]
     table: pd.DataFrame = pd.DataFrame(columns, index=pd.Index([place for place, _ in pairs], name="slice"))
     return table
 

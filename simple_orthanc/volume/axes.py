@@ -70,7 +70,10 @@ def stack_along(stacks: Sequence[Stack], axis: str) -> list[Stack] | None:
     note = f"{axis}: {len(stacks)} steps, coordinates from {steps.discriminator.keyword}{unit}"
     if steps.discriminator is REPETITION:
         note = f"{axis}: {len(stacks)} steps, numbered by the order of {steps.discriminator.keyword}"
-    return [replace(stacks[index], step=(axis, value), log=(*stacks[index].log, note)) for value, index in steps.order]
+    return [
+        replace(stacks[index], step=(axis, value), step_tag=steps.discriminator, log=(*stacks[index].log, note))
+        for value, index in steps.order
+    ]
 
 
 def find_steps(stacks: Sequence[Stack], axis: str) -> Steps | None:

@@ -15,7 +15,7 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import geometry, problems
 from simple_orthanc.volume.announced import find_contradictions
 from simple_orthanc.volume.arrangement import Arrangement, spacing_changes
-from simple_orthanc.volume.discriminators import BY_NAME, REPETITION, DiscriminatorValue
+from simple_orthanc.volume.discriminators import BY_NAME, REPETITION, Discriminator, DiscriminatorValue
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.grouping import arrange_planes, describe_groups, direction_of, group_by_grid
 from simple_orthanc.volume.mosaic import can_be_slice
@@ -57,7 +57,9 @@ class Stack:
     assumed : bool
         The spacing of a single slice could not be measured.
     step : tuple or None
-        The axis and the coordinate of this stack in a 4D volume; set by :func:`choose_volume`.
+        The axis and the coordinate of this stack in a 4D volume, as its tag has it; set by :func:`choose_volume`.
+    step_tag : Discriminator or None
+        What that coordinate is from.
     is_label_map : bool
         The frames are segments, to be drawn into one array by their numbers.
     """
@@ -75,6 +77,7 @@ class Stack:
     contradiction: str = ""
     assumed: bool = False
     step: tuple[str, float] | None = None
+    step_tag: Discriminator | None = None
     is_label_map: bool = False
 
     @property

@@ -1,0 +1,172 @@
+"""Coordinates of the fourth axis, with their unit.
+
+Tags count time in four ways: FrameReferenceTime and TriggerTime in milliseconds, AcquisitionTime on a clock,
+TemporalPositionIdentifier and AcquisitionNumber not at all. Here a time is always seconds from the first step. A tag
+that only counts takes its times from another one that every step has; if there is none, it stays an index without unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.private import PrivateElement, numbers_of
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.volume.diffusion import Diffusion, read_diffusion
+from simple_orthanc.volume.discriminators import BY_NAME
+from simple_orthanc.volume.geometry import Vector
+from simple_orthanc.volume.planes import Plane
+from simple_orthanc.volume.stacking import Stack
+
+# Seconds in the units of tags that are times.
+_SECONDS = {"s": 1.0, "ms": 1e-3}
+_UNKNOWN = (float("nan"),) * 3
+# RepetitionTime differs from the steps by more than the ticks of a clock.
+_STEP_TOLERANCE = 0.02
+# Vendors whose TriggerTime counts from the first volume, while their AcquisitionTime is that of the series.
+_TRIGGERED_FROM_START = ("ge ", "general electric", "philips")
+# Seconds that a pause adds to RepetitionTime.
+_GE_DELAY = PrivateElement(0x0043, 0x7C, "FL", "GEMS_PARM_01", ("ge ", "general electric"))
+
+
+@dataclass(frozen=True)
+class AxisCoordinates:
+    """Where the steps of a 4D volume are on its first axis.
+
+    Attributes
+    ----------
+    values : tuple of float
+        One for each step.
+    unit : str
+        "s" from the first step, "ms" of echo, "s/mm2", "%", or "" for an index.
+    directions : tuple of Vector
+        On an axis of b-values the gradient direction of each step, LPS; zeros for none, NaN for an unknown one.
+    log : tuple of str
+        Where they are from, and what is doubtful.
+    """
+
+    values: tuple[float, ...]
+    unit: str
+    directions: tuple[Vector, ...] = ()
+    log: tuple[str, ...] = ()
+
+
+def find_coordinates(stacks: Sequence[Stack], headers: Sequence[Dataset]) -> AxisCoordinates:
+    """Find the coordinates of stacks that make one 4D volume.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        In order, each with its ``step`` and the tag that it is from.
+    headers : sequence of pydicom.Dataset
+        Those that the stacks were planned from.
+
+    Returns
+    -------
+    AxisCoordinates
+    """
+    axis, tag = stacks[0].step, stacks[0].step_tag
+    values = tuple(stack.step[1] for stack in stacks if stack.step is not None)
+    name, unit = (axis[0] if axis else ""), (tag.unit if tag else "")
+    if name == "b":
+        return _with_directions(values, stacks, headers)
+    if name == "time" or (name == "phase" and unit in _SECONDS):
+        return _times(values, stacks, headers)
+    return AxisCoordinates(values, unit)
+
+
+def _with_directions(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence[Dataset]) -> AxisCoordinates:
+    found = [_diffusion(stack.planes[0], headers) for stack in stacks]
+    directions = tuple(_UNKNOWN if one.direction is None else one.direction for one in found)
+    doubts = dict.fromkeys(one.doubt for one in found if one.doubt)
+    return AxisCoordinates(values, "s/mm2", directions, tuple(doubts))
+
+
+def _diffusion(plane: Plane, headers: Sequence[Dataset]) -> Diffusion:
+    header = headers[plane.instance]
+    groups = elements.functional_groups(header, plane.number_of_frames)
+    return read_diffusion(header, groups[plane.frame_index] if plane.tiles is None else ())
+
+
+def _times(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence[Dataset]) -> AxisCoordinates:
+    """Find seconds from the first step: by the tag itself, or else by another clock."""
+    header = headers[stacks[0].planes[0].instance]
+    tag = stacks[0].step_tag
+    own = [] if tag is None or tag.unit not in _SECONDS or tag.name == "content time" else [tag.name]
+    names = ["frame time", "time offset", "acquisition time"]
+    if elements.made_by(header, _TRIGGERED_FROM_START):
+        names.insert(0, "phase")
+    for name in dict.fromkeys([*own, *names]):
+        times = _offsets(stacks, name)
+        if times is not None:
+            return AxisCoordinates(times, "s", log=(_source(name), *_against_repetition(times, header)))
+    step, keyword = _regular_step(header)
+    if step is not None and all(later > before for before, later in pairwise(values)):
+        times = tuple(round(step * (value - values[0]), 9) for value in values)
+        return AxisCoordinates(times, "s", log=(f"time: seconds from the first step, {step:g} s by {keyword}",))
+    if tag is not None and tag.unit in _SECONDS:
+        values = tuple(float(number) for number in range(1, len(values) + 1))
+    return AxisCoordinates(values, "", log=("time: an index, as the headers do not tell the time between the steps",))
+
+
+def _source(name: str) -> str:
+    return f"time: seconds from the first step, by {BY_NAME[name].keyword}"
+
+
+def _offsets(stacks: Sequence[Stack], name: str) -> tuple[float, ...] | None:
+    """Return the seconds from the first step to each at equal slices; None unless all rise."""
+    factor = _SECONDS[BY_NAME[name].unit]
+    steps: list[dict[int, float]] = []
+    for stack in stacks:
+        pairs = zip(stack.slice_indices, stack.planes, strict=True)
+        values = {index: plane.discriminators.get(name) for index, plane in pairs}
+        steps.append({index: value for index, value in values.items() if isinstance(value, float)})
+    common = set(steps[0]).intersection(*steps[1:])
+    if not common:
+        return None
+    offsets = [float(np.median([step[index] - steps[0][index] for index in common])) for step in steps]
+    if any(later <= before for before, later in pairwise(offsets)):
+        return None
+    return tuple(round(factor * offset, 9) for offset in offsets)
+
+
+def _against_repetition(times: Sequence[float], header: Dataset) -> list[str]:
+    repetition = _number(header, "MRTimingAndRelatedParametersSequence", "RepetitionTime")
+    if not repetition or not _is_echo_planar(header) or len(times) < 2:
+        return []
+    step, expected = times[-1] / (len(times) - 1), repetition / 1000
+    if abs(step - expected) <= _STEP_TOLERANCE * expected:
+        return []
+    return [f"time: {step:g} s from step to step on average, but RepetitionTime is {expected:g} s"]
+
+
+def _regular_step(header: Dataset) -> tuple[float | None, str]:
+    """Return the seconds between volumes by a tag that states them."""
+    resolution = _number(header, "", "TemporalResolution")
+    if resolution:
+        return resolution / 1000, "TemporalResolution"
+    repetition = _number(header, "MRTimingAndRelatedParametersSequence", "RepetitionTime")
+    # Only echo-planar volumes are acquired in one repetition.
+    if repetition and _is_echo_planar(header):
+        delay = next(iter(numbers_of(header, _GE_DELAY)), 0.0)
+        return repetition / 1000 + delay, "RepetitionTime" + (f" and a delay of {delay:g} s" if delay else "")
+    return None, ""
+
+
+def _is_echo_planar(header: Dataset) -> bool:
+    return elements.text(header, "EchoPlanarPulseSequence") == "YES" or "EP" in elements.texts(
+        header, "ScanningSequence"
+    )
+
+
+def _number(header: Dataset, sequence: str, keyword: str) -> float | None:
+    groups = elements.functional_groups(header, 1)[0] if sequence else ()
+    try:
+        return elements.number(elements.holder(header, groups, sequence, keyword), keyword)
+    except VolumeError:
+        return None
