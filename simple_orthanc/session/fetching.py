@@ -1,4 +1,9 @@
-"""ObjectFetcher the objects of one volume, and filling it as they arrive."""
+"""Fetches the objects of one volume, and fills it as they arrive.
+
+Pixels are placed before slices are planned: each object goes into the array at the index at which it was asked for, and
+only the headers, which are read beside the pixels, decide afterwards which slices form the volume and in what order.
+So every object is fetched once, and memory holds hardly more than the volume itself.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import OrthancError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels.layout import NativeLayout, native_layout
@@ -18,6 +23,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.source import Source
+from simple_orthanc.session.unreadable import misread, unreadable_error
 from simple_orthanc.volume.builder import VolumeBuilder
 
 if TYPE_CHECKING:
@@ -30,32 +36,46 @@ _CONNECTIONS = 4
 
 
 class ObjectFetcher:
-    """Reads objects, each once: pixels into a `VolumeBuilder`, headers beside it.
+    """Reads each object once: its pixels into a `VolumeBuilder`, its header beside it.
 
-    A header costs more to read than the pixels of a slice to fetch and to convert, mostly because the two drive each
-    other out of the processor's caches. So where the first and the last object are stored alike, those between are
-    taken to be so too: their pixels are put in place as they arrive, and their headers are read afterwards, all in a
-    row. What then turns out to differ is fetched again.
+    A header takes longer to read than the pixels of a slice to fetch and to convert, mostly because the two evict each
+    other from the processor's caches. So where the first and the last object have the same layout, those between are
+    expected to have it too: their pixels are placed as they arrive, and their headers are read afterwards, all in a
+    row. Objects that turn out to differ are fetched again.
 
     Parameters
     ----------
     source : Source
-        Where from.
-    keys : sequence of str
-        Of all objects that headers were planned from.
+        The archive.
+    keys, uids : sequence of str
+        Keys of all objects, and the SOPInstanceUID of each, None where it is not known.
     units : str
-        Of the volume.
+        The units of the volume.
     processes : DecodingProcesses
-        For compressed pixels.
+        Decode compressed pixels.
     """
 
-    def __init__(self, source: Source, keys: Sequence[str], units: str, processes: DecodingProcesses) -> None:
-        self._source, self._keys, self._units, self._processes = source, keys, units, processes
+    def __init__(
+        self,
+        source: Source,
+        keys: Sequence[str],
+        uids: Sequence[str | None],
+        units: str,
+        processes: DecodingProcesses,
+    ) -> None:
+        self._source, self._keys, self._uids = source, keys, uids
+        self._units, self._processes = units, processes
         self.headers = [Dataset() for _ in keys]
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
 
     def read(self, instances: Sequence[int]) -> VolumeBuilder:
-        """Fetch the objects whose indexes are given."""
+        """Fetch objects by their indexes.
+
+        Raises
+        ------
+        VolumeError
+            An object cannot be read, or the archive returns another one.
+        """
         builder = VolumeBuilder(instances, self.headers, self._units)
         first, *others = instances
         stored, pattern = self._whole(first, with_pattern=True)
@@ -65,7 +85,7 @@ class ObjectFetcher:
             stored, other = self._whole(last, with_pattern=True)
             builder.add(last, self.headers[last], stored)
             if other is not None and other.same_layout(pattern):
-                others = self._alike(builder, others, pattern)
+                others = self._place_all(builder, others, pattern)
 
         def fetch(instance: int) -> None:
             stored, _ = self._whole(instance)
@@ -80,7 +100,7 @@ class ObjectFetcher:
         Raises
         ------
         VolumeError
-            Another object is stored in its place by now, and the values would be taken for those of the former.
+            Another object has replaced it since, whose values would be taken for those of the former.
         """
         before = self.headers[instance]
         stored, _ = self._whole(instance)
@@ -90,21 +110,32 @@ class ObjectFetcher:
             )
         return stored
 
+    def try_reading(self, instance: int) -> str | None:
+        """Return why an object cannot be read, or None if it can."""
+        try:
+            self._whole(instance)
+        except OrthancError as error:
+            return error.message
+        return None
+
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
 
     def _whole(self, instance: int, with_pattern: bool = False) -> tuple[NDArray[Any], FileLayout | None]:
-        """Fetch an object and read it all; its pixels may lie in memory that is used again for the next."""
+        """Fetch and read a whole object; its pixels may be in memory that the next one overwrites."""
         content = self._source.read(self._keys[instance], self._buffer)
         dataset = read_image(content, self._scanner)
+        uid = self._uids[instance]
+        if uid is not None and (reason := misread(dataset, uid)):
+            raise unreadable_error({uid: reason}, len(self._keys))
         array = stored_values(dataset, self._processes)
         pattern = FileLayout.of(dataset, content, self._units) if with_pattern else None
         remove_pixels(dataset)
         self.headers[instance] = dataset
         return array, pattern
 
-    def _alike(self, builder: VolumeBuilder, instances: Sequence[int], pattern: FileLayout) -> list[int]:
-        """Put pixels in place by a pattern, and say of which objects the headers do not bear it out."""
+    def _place_all(self, builder: VolumeBuilder, instances: Sequence[int], pattern: FileLayout) -> list[int]:
+        """Place pixels by the layout of other files, and return the objects whose headers contradict it."""
 
         def fetch(instance: int) -> bytes | None:
             content = self._source.read(self._keys[instance], self._buffer)
@@ -120,7 +151,8 @@ class ObjectFetcher:
         for instance, beginning in zip(instances, beginnings, strict=True):
             if beginning is not None:
                 self.headers[instance], start = read_beginning(beginning, self._scanner)
-                if start == len(beginning) - _ELEMENT_HEAD and pattern.matches(self.headers[instance]):
+                is_object = misread(self.headers[instance], self._uids[instance]) is None
+                if is_object and start == len(beginning) - _ELEMENT_HEAD and pattern.matches(self.headers[instance]):
                     continue
             different.append(instance)
         return different

@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -18,7 +18,7 @@ from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
 from simple_orthanc.session.containers import LazyVolumes
 from simple_orthanc.session.downloads import file_paths, target_folder
-from simple_orthanc.session.series_names import describe, separating_call, short_names
+from simple_orthanc.session.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.state import SessionState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.volume_reader import Units, VolumeReader
     from simple_orthanc.volume.volume import Volume
 
-_MOST_LISTED = 6
+_INSTANCE_UID = parse_tag("SOPInstanceUID")
 
 
 class Reading(SessionState):
@@ -98,7 +98,15 @@ class Reading(SessionState):
     def _instance(self, key: str) -> Dataset:
         return pydicom.dcmread(io.BytesIO(self._source.content(key)), force=True)
 
-    def get_volume(self, units: Units = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
+    def get_volume(
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        across_series: bool = False,
+        errors: str = "raise",
+    ) -> Volume:
         """Read the selected images as one regular volume, or raise an error that names the reason.
 
         Parameters
@@ -110,6 +118,12 @@ class Reading(SessionState):
             How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
         dims : {"time", "echo", "b", "phase"}, optional
             Stack equal groups along this dimension, which comes first.
+        across_series : bool
+            Whether to read several series of one study and modality as one: some scanners write each slice to a series
+            of its own.
+        errors : {"raise", "report"}
+            How to treat files that cannot be read, or are not the instances that were asked for: an error that names
+            them, or a warning that names them and a volume of the others.
 
         Returns
         -------
@@ -125,49 +139,67 @@ class Reading(SessionState):
         VolumeError
             The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
         """
-        return self._volume_reader().volume(units, gaps, dims)
+        reader = self._volume_reader("one volume over them" if across_series else "one volume", errors)
+        return reader.volume(units, gaps, dims)
 
     def get_array(
-        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        across_series: bool = False,
+        errors: str = "raise",
     ) -> np.ndarray[Any, Any]:
         """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``.
 
         Parameters
         ----------
-        units, gaps, dims
+        units, gaps, dims, across_series, errors
             As for `get_volume`.
         """
-        return self.get_volume(units, gaps, dims).array
+        return self.get_volume(units, gaps, dims, across_series=across_series, errors=errors).array
 
     def get_image(
-        self, units: Units = "modality", gaps: str = "raise", dims: str | None = None, *, assume_geometry: bool = False
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        across_series: bool = False,
+        errors: str = "raise",
+        assume_geometry: bool = False,
     ) -> SimpleITK.Image:
         """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
 
         Parameters
         ----------
-        units, gaps, dims
+        units, gaps, dims, across_series, errors
             As for `get_volume`.
         assume_geometry : bool
             Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
             error.
         """
-        return self.get_volume(units, gaps, dims).to_sitk(assume_geometry=assume_geometry)
+        volume = self.get_volume(units, gaps, dims, across_series=across_series, errors=errors)
+        return volume.to_sitk(assume_geometry=assume_geometry)
 
-    def get_volumes(self, units: Units = "modality", gaps: str = "raise") -> Mapping[str, Volume]:
+    def get_volumes(
+        self, units: Units = "modality", gaps: str = "raise", *, errors: str = "raise"
+    ) -> Mapping[str, Volume]:
         """Read the selected images as volumes, split where they must be.
 
         Parameters
         ----------
-        units, gaps
-            As for `get_volume`.
+        units, gaps, errors
+            As for `get_volume`; ``gaps="split"`` splits a volume at its holes. A series with a file that cannot be
+            read is one label, "no volume", which raises the error that names the file.
 
         Returns
         -------
         Mapping
             Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
         """
-        reader = self._volume_reader(many=True)
+        reader = self._volume_reader(None, errors)
         return LazyVolumes(reader.labels(units, gaps), lambda label: reader.labelled(label, units, gaps))
 
     def volume_table(self) -> pd.DataFrame:
@@ -178,25 +210,22 @@ class Reading(SessionState):
         pandas.DataFrame
             One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes.
         """
-        return self._volume_reader(many=True).report()
+        return self._volume_reader(None, "raise").report()
 
-    def _volume_reader(self, many: bool = False) -> VolumeReader:
+    def _volume_reader(self, wanted: Literal["one volume", "one volume over them"] | None, errors: str) -> VolumeReader:
         # What only volumes need is imported with the first of them.
-        from simple_orthanc.session.volume_reader import VolumeReader
+        from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader
 
-        keys = self._nonempty()
-        series = self._index.up("instance", keys, "series")
+        index, keys = self._index, self._nonempty()
+        series = index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))
-        if len(owners) > 1 and not many:
-            listed = [describe(self._index, key) for key in owners]
-            more = f"; and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
-            raise AmbiguousSelectionError(
-                f"{len(listed)} series are selected, and one volume is asked for: "
-                f"{'; '.join(listed[:_MOST_LISTED])}{more}. Narrow to one of them, as in "
-                f"{separating_call(self._index, owners)}, or read each with get_volumes().",
-                candidates=tuple(listed),
-            )
-        return VolumeReader(self._source, keys, series, short_names(self._index, owners))
+        if wanted == "one volume" and len(owners) > 1:
+            raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
+        if wanted == "one volume over them":
+            check_joinable(index, owners)
+        uids = [str(value[0]) if value else None for value in index.column(_INSTANCE_UID, "instance", keys)]
+        instances = [SelectedInstance(*each) for each in zip(keys, series, uids, strict=True)]
+        return VolumeReader(self._source, instances, short_names(index, owners), errors)
 
     def download(self, folder: str | Path | None = None) -> list[Path]:
         """Write the DICOM files of the selection, bit for bit as the archive holds them.

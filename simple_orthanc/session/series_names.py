@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
+from simple_orthanc.errors import AmbiguousSelectionError
 from simple_orthanc.selection.index import Index
 
+_MOST_LISTED = 6
 # From what people read to what is unique.
 _SEPARATING = (
     "SeriesDescription",
@@ -64,6 +66,57 @@ def separating_call(index: Index, series: Sequence[str]) -> str:
         if values[0] is not None and values.count(values[0]) == 1:
             return f"select({keyword}={values[0]!r})"
     return f"select({series[0]!r})"
+
+
+def several_series(index: Index, series: Sequence[str], *, is_one_instance_each: bool) -> AmbiguousSelectionError:
+    """Return the error for one volume of several series, with the call that separates the first.
+
+    Parameters
+    ----------
+    index : Index
+        What is known of the archive.
+    series : sequence of str
+        Keys of series.
+    is_one_instance_each : bool
+        Whether one instance of each is selected, so that each may be one slice.
+    """
+    listed = [describe(index, key) for key in series]
+    more = f"; and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+    joined = ""
+    if is_one_instance_each and not _what_differs(index, series):
+        joined = ", or, if each is one slice, read them as one with get_volume(across_series=True)"
+    return AmbiguousSelectionError(
+        f"{len(listed)} series are selected, and one volume is asked for: {'; '.join(listed[:_MOST_LISTED])}{more}. "
+        f"Narrow to one of them, as in {separating_call(index, series)}, or read each with get_volumes(){joined}.",
+        candidates=tuple(listed),
+    )
+
+
+def check_joinable(index: Index, series: Sequence[str]) -> None:
+    """Refuse to read series of several studies or modalities as one volume.
+
+    Raises
+    ------
+    AmbiguousSelectionError
+        The message names the `select` that narrows to those of the first.
+    """
+    keyword = _what_differs(index, series)
+    if not keyword:
+        return
+    values = list(dict.fromkeys(_column(index, keyword, series)))
+    call = f"select({keyword}={values[0]!r})"
+    raise AmbiguousSelectionError(
+        f"across_series=True reads the series of one study and modality as one volume, and the {len(series)} series "
+        f"selected have {len(values)} values of {keyword}. Narrow to one of them, as in {call}, or read each series "
+        "with get_volumes().",
+        candidates=tuple(str(value) for value in values),
+    )
+
+
+def _what_differs(index: Index, series: Sequence[str]) -> str:
+    """Return the first tag that keeps series from being one volume, "" if there is none."""
+    keywords = ("PatientID", "StudyInstanceUID", "Modality")
+    return next((keyword for keyword in keywords if len(set(_column(index, keyword, series))) > 1), "")
 
 
 def _column(index: Index, keyword: str, series: Sequence[str]) -> list[object]:

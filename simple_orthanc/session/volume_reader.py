@@ -1,23 +1,33 @@
-"""From selected instances to volumes: fetches, plans and assembles."""
+"""From selected instances to volumes: fetch, plan and assemble."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import run_all
-from simple_orthanc.errors import NoPixelDataError, VolumeError, stacklevel
+from simple_orthanc.errors import (
+    DuplicateSlicesError,
+    InconsistentSlicesError,
+    MissingSlicesError,
+    NoPixelDataError,
+    OrthancError,
+    SuvError,
+    VolumeError,
+    stacklevel,
+)
 from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
+from simple_orthanc.session.unreadable import list_reasons, unreadable_error, unreadable_objects
 from simple_orthanc.volume import choosing as stacks
 from simple_orthanc.volume.choosing import Stack
 from simple_orthanc.volume.planes import read_planes
@@ -29,12 +39,33 @@ if TYPE_CHECKING:
 Units: TypeAlias = str
 
 
+# What objects that can each be read have wrong between them.
+_BETWEEN_OBJECTS = (InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError, SuvError)
+
+
+@dataclass(frozen=True)
+class SelectedInstance:
+    """A selected instance: the source's key, the key of its series, and its SOPInstanceUID where that is known."""
+
+    key: str
+    series: str
+    uid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return self.uid or self.key
+
+
+Group: TypeAlias = Sequence[SelectedInstance]
+
+
 @dataclass(frozen=True)
 class Labelled:
-    """One group of images that can be read as a volume, regular or not; or a series of which no group can be made."""
+    """A group of images that can be read as a volume, regular or not; or a series without any such group."""
 
     series: str
-    keys: tuple[str, ...]
+    instances: tuple[SelectedInstance, ...]
     stack: Stack | None
     problem: VolumeError | None
 
@@ -45,37 +76,69 @@ class VolumeReader:
     Parameters
     ----------
     source : Source
-        Where from.
-    keys, series : sequence of str
-        Keys of the selected instances, and of the series of each.
+        The archive.
+    instances : sequence of SelectedInstance
+        The selected instances.
     names : mapping
-        Key of series to its SeriesInstanceUID, and to its name in labels.
+        Key of a series to its SeriesInstanceUID, and to its name in labels.
+    errors : {"raise", "report"}
+        Whether an object that cannot be read is an error, or is left out with a warning.
     """
 
     def __init__(
-        self, source: Source, keys: Sequence[str], series: Sequence[str], names: Mapping[str, tuple[str, str]]
+        self,
+        source: Source,
+        instances: Sequence[SelectedInstance],
+        names: Mapping[str, tuple[str, str]],
+        errors: str = "raise",
     ) -> None:
-        self._source, self._names = source, dict(names)
-        self._keys: dict[str, list[str]] = {}
-        for key, owner in zip(keys, series, strict=True):
-            self._keys.setdefault(owner, []).append(key)
+        if errors not in ("raise", "report"):
+            raise VolumeError(f'errors={errors!r} was asked; it can be "raise" or "report".')
+        self._source, self._names, self._errors = source, dict(names), errors
+        self._instances = list(instances)
         self._planned: dict[str, Labelled] | None = None
 
     def volume(self, units: Units, gaps: str, dims: str | None) -> Volume:
-        """Read all instances, which are of one series, as one volume.
+        """Read all instances as one volume.
 
         Everything is fetched once: what is read decides whether it was one volume.
         """
-        (keys,) = self._keys.values()
         check_units(units, SUV_KINDS)
         stacks.check_options(gaps, dims)
-        first = self._source.header(keys[0])
-        self._check_memory(len(keys) * volume_bytes(first, units), f"{len(keys)} instances like the first")
-        with DecodingProcesses(len(keys)) as processes:
-            reading = ObjectFetcher(self._source, keys, units, processes)
-            builder = reading.read(range(len(keys)))
-            chosen = stacks.choose_volume(stacks.plan_stacks(reading.headers), dims=dims, gaps=gaps)
-            return builder.finish(chosen, reading.again, gaps)
+        return self._without_unreadable(self._instances, units, lambda group: self._volume(group, units, gaps, dims))
+
+    def _volume(self, group: Group, units: Units, gaps: str, dims: str | None) -> Volume:
+        first = self._source.header(group[0].key)
+        self._check_memory(len(group) * volume_bytes(first, units), f"{len(group)} instances like the first")
+        with DecodingProcesses(len(group)) as processes:
+            fetcher = self._fetcher(group, units, processes)
+            builder = fetcher.read(range(len(group)))
+            chosen = stacks.choose_volume(stacks.plan_stacks(fetcher.headers), dims=dims, gaps=gaps)
+            return builder.finish(chosen, fetcher.again, gaps)
+
+    def _fetcher(self, group: Group, units: Units, processes: DecodingProcesses) -> ObjectFetcher:
+        keys, uids = [instance.key for instance in group], [instance.uid for instance in group]
+        return ObjectFetcher(self._source, keys, uids, units, processes)
+
+    def _without_unreadable(self, group: Group, units: Units, read: Callable[[Group], Volume]) -> Volume:
+        """Read a volume; with ``errors="report"``, once more without the objects that cannot be read."""
+        try:
+            return read(group)
+        except OrthancError as error:
+            if self._errors == "raise" or isinstance(error, _BETWEEN_OBJECTS):
+                raise
+            reasons = self._unreadable(group, units)
+            if not reasons or len(reasons) == len(group):
+                raise
+        _warn_left_out({group[index].name: reason for index, reason in reasons.items()}, len(group))
+        return read([instance for index, instance in enumerate(group) if index not in reasons])
+
+    def _unreadable(self, group: Group, units: Units) -> dict[int, str]:
+        """Try each object alone, and return the index and the reason of those that cannot be read."""
+        with DecodingProcesses(len(group)) as processes:
+            fetcher = self._fetcher(group, units, processes)
+            reasons = run_all(fetcher.try_reading, range(len(group)), label="finding unreadable images")
+        return {index: reason for index, reason in enumerate(reasons) if reason is not None}
 
     def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -90,76 +153,129 @@ class VolumeReader:
         """Name every volume, from headers alone."""
         check_units(units, SUV_KINDS)
         planned = self._plan(gaps)
-        pixelless = [found for found in planned.values() if isinstance(found.problem, NoPixelDataError)]
+        pixelless = [group for group in planned.values() if isinstance(group.problem, NoPixelDataError)]
         if pixelless and len(pixelless) == len(planned):
             assert pixelless[0].problem is not None
             raise pixelless[0].problem
         if pixelless:
             warnings.warn(
-                f"{len(pixelless)} of {len(self._keys)} series hold no images and give no volume: see volume_table().",
+                f"{len(pixelless)} of {len(self._names)} series hold no images and give no volume: see volume_table().",
                 stacklevel=stacklevel(),
             )
-        return [label for label, found in planned.items() if found not in pixelless]
+        return [label for label, group in planned.items() if group not in pixelless]
 
     def _plan(self, gaps: str) -> dict[str, Labelled]:
-        if self._planned is None:
-            self._planned = {}
-            for series, keys in self._keys.items():
-                prefix = f"{self._names[series][1]}: " if len(self._keys) > 1 else ""
-                for name, stack, problem in self._groups(keys, gaps):
-                    label, number = prefix + name, 1
-                    while label in self._planned:
-                        number += 1
-                        label = f"{prefix}{name} ({number})"
-                    self._planned[label] = Labelled(series, tuple(keys), stack, problem)
+        if self._planned is not None:
+            return self._planned
+        by_series: dict[str, list[SelectedInstance]] = {}
+        for instance in self._instances:
+            by_series.setdefault(instance.series, []).append(instance)
+        self._planned = {}
+        for series, instances in by_series.items():
+            prefix = f"{self._names[series][1]}: " if len(by_series) > 1 else ""
+            for group in self._groups(series, instances, gaps):
+                nothing = "no images" if isinstance(group.problem, NoPixelDataError) else "no volume"
+                name = nothing if group.stack is None else group.stack.label
+                label, number = prefix + name, 1
+                while label in self._planned:
+                    number += 1
+                    label = f"{prefix}{name} ({number})"
+                self._planned[label] = group
         return self._planned
 
-    def _groups(self, keys: Sequence[str], gaps: str) -> list[tuple[str, Stack | None, VolumeError | None]]:
-        """Plan one series; what makes a plan of it impossible must not keep the others from being read."""
-        headers = run_all(self._source.header, keys, label="reading headers")
+    def _groups(self, series: str, instances: Group, gaps: str) -> list[Labelled]:
+        """Plan one series; a series that cannot be planned does not keep the others from being read."""
         try:
+            readable, headers = self._headers(instances)
             planned = stacks.apply_gaps(stacks.plan_stacks(headers), gaps)
-        except NoPixelDataError as error:
-            return [("no images", None, error)]
         except VolumeError as error:
-            return [("no volume", None, error)]
-        return [(stack.label, stack, stack.problem) for stack in planned]
+            return [Labelled(series, tuple(instances), None, error)]
+        return [Labelled(series, tuple(readable), stack, stack.problem) for stack in planned]
+
+    def _headers(self, instances: Group) -> tuple[list[SelectedInstance], list[Dataset]]:
+        """Read the headers of a series.
+
+        Raises
+        ------
+        VolumeError
+            Some objects cannot be read, and were not to be left out.
+        """
+        keys = [instance.key for instance in instances]
+        read = self._source.header if self._errors == "raise" else self._try_header
+        headers = run_all(read, keys, label="reading headers")
+        reasons = {index: header.message for index, header in enumerate(headers) if isinstance(header, OrthancError)}
+        whole = [Dataset() if isinstance(header, OrthancError) else header for header in headers]
+        reasons = {**unreadable_objects(whole, [instance.uid for instance in instances]), **reasons}
+        if not reasons:
+            return list(instances), whole
+        named = {instances[index].name: reason for index, reason in reasons.items()}
+        if self._errors == "raise" or len(reasons) == len(instances):
+            raise unreadable_error(named, len(instances))
+        _warn_left_out(named, len(instances))
+        kept = [index for index in range(len(instances)) if index not in reasons]
+        return [instances[index] for index in kept], [whole[index] for index in kept]
+
+    def _try_header(self, key: str) -> Dataset | OrthancError:
+        try:
+            return self._source.header(key)
+        except OrthancError as error:
+            return error
 
     def labelled(self, label: str, units: Units, gaps: str) -> Volume:
         """Read one volume by its label."""
-        found = self._plan(gaps)[label]
-        if found.problem is not None:
-            raise found.problem
-        assert found.stack is not None
-        needed = sorted({plane.instance for plane in found.stack.planes})
-        first = found.stack.planes[0]
-        of_object = volume_bytes(self._source.header(found.keys[first.instance]), units)
-        self._check_memory(of_object // first.number_of_frames * found.stack.slices, f"The volume {label!r}")
+        group = self._plan(gaps)[label]
+        if group.problem is not None:
+            raise group.problem
+        stack = group.stack
+        assert stack is not None
+        needed = sorted({plane.instance for plane in stack.planes})
+
+        def read(instances: Group) -> Volume:
+            if len(instances) < len(needed):
+                # Without the unreadable ones it is another stack.
+                return self._volume(instances, units, gaps, None)
+            return self._planned_volume(label, group, stack, needed, units, gaps)
+
+        return self._without_unreadable([group.instances[index] for index in needed], units, read)
+
+    def _planned_volume(
+        self, label: str, group: Labelled, stack: Stack, needed: Sequence[int], units: Units, gaps: str
+    ) -> Volume:
+        first = stack.planes[0]
+        of_object = volume_bytes(self._source.header(group.instances[first.instance].key), units)
+        self._check_memory(of_object // first.number_of_frames * stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
-            reading = ObjectFetcher(self._source, found.keys, units, processes)
-            builder = reading.read(needed)
-            _check_planned(found.stack, reading.headers)
-            return builder.finish(found.stack, reading.again, gaps)
+            fetcher = self._fetcher(group.instances, units, processes)
+            builder = fetcher.read(needed)
+            _check_planned(stack, fetcher.headers)
+            return builder.finish(stack, fetcher.again, gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
         import pandas as pd
 
         rows = []
-        for label, found in self._plan("raise").items():
-            row: dict[str, Any] = {"SeriesInstanceUID": self._names[found.series][0], "label": label}
-            if found.stack is None:
-                row |= {"slices": 0, "regular": False, "reason": str(found.problem), "bytes": 0}
+        for label, group in self._plan("raise").items():
+            row: dict[str, Any] = {"SeriesInstanceUID": self._names[group.series][0], "label": label}
+            if group.stack is None:
+                row |= {"slices": 0, "regular": False, "reason": str(group.problem), "bytes": 0}
             else:
-                row |= {**stacks.summarize(found.stack), "label": label}
+                row |= {**stacks.summarize(group.stack), "label": label}
             rows.append(row)
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
 
 
+def _warn_left_out(reasons: Mapping[str, str], total: int) -> None:
+    warnings.warn(
+        f"{len(reasons)} of {total} instances cannot be read and are left out: {list_reasons(reasons)}.",
+        stacklevel=stacklevel(),
+    )
+
+
 def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
-    """Refuse objects that are not any more what their place was planned from."""
+    """Refuse objects that have changed since they were planned."""
     now = {(plane.instance, plane.frame_index): plane for plane in read_planes(headers)}
     for plane in stack.planes:
         if now.get((plane.instance, plane.frame_index)) != plane:
@@ -170,7 +286,7 @@ def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
 
 
 def _free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
+    """Return the bytes of memory that are available without swapping; None where the system does not report them."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:

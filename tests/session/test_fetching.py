@@ -25,7 +25,7 @@ from simple_orthanc.phantom import as_bytes, make_enhanced, make_series
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.session.fetching import ObjectFetcher
-from simple_orthanc.session.volume_reader import VolumeReader
+from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
@@ -81,7 +81,8 @@ def fetched(source: Files, units: str = "modality", gaps: str = "raise", dims: s
 
 
 def reader(source: Files) -> VolumeReader:
-    return VolumeReader(source, source.keys, ["series"] * len(source.keys), {"series": ("1.2", "series")})  # type: ignore[arg-type]
+    instances = [SelectedInstance(key, "series") for key in source.keys]
+    return VolumeReader(source, instances, {"series": ("1.2", "series")})  # type: ignore[arg-type]
 
 
 def outcome(read: Callable[[], Volume]) -> Volume | type[OrthancError]:
@@ -394,7 +395,7 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
 
     source.replace = fail
     with DecodingProcesses(1) as processes:
-        reading = ObjectFetcher(source, source.keys, "modality", processes)  # type: ignore[arg-type]
+        reading = ObjectFetcher(source, source.keys, [None] * len(source.keys), "modality", processes)  # type: ignore[arg-type]
         with pytest.raises(KeyboardInterrupt):
             reading.read(range(40))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]

@@ -1,0 +1,140 @@
+"""One file of a series that cannot be read: every way to the volumes of the series says so, and names the way out."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import RawDataStorage
+
+from simple_orthanc.errors import MissingSlicesError, NotFoundError, OrthancError, PixelDecodeError, VolumeError
+from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.session import Session
+from simple_orthanc.session.unreadable import unreadable_error, unreadable_objects
+from tests.session.damaged import DAMAGES, DamagedSource
+
+SERIES = make_series((5, 4, 4), seed=1)
+UIDS = [str(dataset.SOPInstanceUID) for dataset in SERIES]
+
+
+def damaged(kind: str, *numbers: int) -> Session:
+    return Session(DamagedSource(SERIES, {UIDS[number]: DAMAGES[kind](as_bytes(SERIES[number])) for number in numbers}))
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_all_three_ways_name_the_file(kind: str, number: int) -> None:
+    session = damaged(kind, number)
+    with pytest.raises(VolumeError, match=re.escape(UIDS[number]) if "pixels" not in kind else "") as caught:
+        session.get_volume()
+    volumes = session.get_volumes()
+    assert list(volumes) == ["no volume"]
+    with pytest.raises(VolumeError, match=rf"1 of 5 instances cannot be read: {re.escape(UIDS[number])}"):
+        volumes["no volume"]
+    (row,) = session.volume_table().to_dict("records")
+    assert row["regular"] is False
+    assert UIDS[number] in row["reason"]
+    if "pixels" not in kind:
+        assert row["reason"] == caught.value.message
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_reporting_reads_the_others(kind: str) -> None:
+    session = damaged(kind, 0)
+    with pytest.warns(UserWarning, match=rf"1 of 5 instances cannot be read and are left out: {re.escape(UIDS[0])}"):
+        volume = session.get_volume(errors="report")
+    assert volume.array[:, 0, 0].tolist() == [1, 2, 3, 4]
+    assert volume.origin == (0.0, 0.0, 1.0)
+    with pytest.warns(UserWarning, match="left out"):
+        volumes = session.get_volumes(errors="report")
+    assert [volumes[label].array[:, 0, 0].tolist() for label in volumes] == [[1, 2, 3, 4]]
+    assert session.exclude(SOPInstanceUID=UIDS[0]).get_array()[:, 0, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_what_is_left_out_leaves_a_hole() -> None:
+    session = damaged("HTML", 2)
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(MissingSlicesError):
+        session.get_volume(errors="report")
+    with pytest.warns(UserWarning, match="left out"):
+        array = session.get_array(errors="report", gaps="nan")
+    assert array[[0, 1, 3, 4], 0, 0].tolist() == [0, 1, 3, 4]
+    with pytest.warns(UserWarning, match="left out"):
+        volumes = session.get_volumes(errors="report", gaps="split")
+    assert sorted(len(volumes[label].array) for label in volumes) == [2, 2]
+
+
+def test_pixels_that_are_cut_off_are_found_when_they_are_read() -> None:
+    whole = as_bytes(SERIES[4])
+    session = Session(DamagedSource(SERIES, {UIDS[4]: whole[:-10]}))
+    with pytest.raises(PixelDecodeError, match=re.escape(UIDS[4])):
+        session.get_volume()
+    (label,) = volumes = session.get_volumes()
+    with pytest.raises(PixelDecodeError, match=re.escape(UIDS[4])):
+        volumes[label]
+    reported = session.get_volumes(errors="report")
+    for read in (lambda: session.get_volume(errors="report"), lambda: reported[label]):
+        with pytest.warns(UserWarning, match="1 of 5 instances cannot be read and are left out"):
+            assert read().array[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_what_is_gone_is_an_error_or_left_out() -> None:
+    session = Session(DamagedSource(SERIES, {UIDS[1]: None, UIDS[0]: None}))
+    for read in (session.get_volume, session.get_volumes, session.volume_table):
+        with pytest.raises(NotFoundError):
+            read()
+    with pytest.warns(UserWarning, match=r"2 of 5 instances .*no instance"):
+        assert session.get_array(errors="report")[:, 0, 0].tolist() == [2, 3, 4]
+    with pytest.warns(UserWarning, match="2 of 5 instances"):
+        (volume,) = session.get_volumes(errors="report").values()
+    assert volume.array[:, 0, 0].tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_series_of_which_nothing_can_be_read_stays_an_error(kind: str) -> None:
+    session = damaged(kind, *range(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for errors in ("raise", "report"):
+            with pytest.raises(OrthancError):
+                session.get_volume(errors=errors)
+
+
+def test_one_bad_series_leaves_the_others_readable() -> None:
+    other = make_series((3, 4, 4), seed=2, like=SERIES[0], SeriesInstanceUID="1.2.3", SeriesDescription="other")
+    damage = {UIDS[2]: DAMAGES["zeros"](as_bytes(SERIES[2]))}
+    session = Session(DamagedSource([*SERIES, *other], damage))
+    volumes = session.get_volumes()
+    readable = [label for label in volumes if "no volume" not in label]
+    assert len(volumes) == 2
+    assert [volumes[label].array.shape for label in readable] == [(3, 4, 4)]
+
+
+def test_what_has_no_pixels_by_its_class_is_not_unreadable() -> None:
+    raw = Dataset()
+    raw.SOPClassUID, raw.SOPInstanceUID = RawDataStorage, "1.2.3"
+    assert unreadable_objects([*SERIES, raw], [*UIDS, "1.2.3"]) == {}
+    # Where nothing has pixels, nothing says that there should be any.
+    headers = [Dataset() for _ in SERIES]
+    for header, dataset in zip(headers, SERIES, strict=True):
+        header.SOPClassUID, header.SOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    assert unreadable_objects(headers, UIDS) == {}
+    assert unreadable_objects([*SERIES, headers[0]], [*UIDS, UIDS[0]]) == {5: "it is cut off before its pixels"}
+
+
+def test_many_unreadable_files_are_listed_in_part() -> None:
+    few, many = ({f"1.2.{number}": "why" for number in range(count)} for count in (3, 40))
+    assert 'exclude(SOPInstanceUID=["1.2.0", "1.2.1", "1.2.2"])' in unreadable_error(few, 50).message
+    message = unreadable_error(many, 50).message
+    assert "and 35 more" in message
+    assert "exclude" not in message
+    assert 'get_volume(errors="report")' in message
+
+
+@pytest.mark.parametrize("errors", ["ignore", "", None])
+def test_other_ways_to_treat_errors_are_refused(errors: str) -> None:
+    session = damaged("empty", 1)
+    for read in (session.get_volume, session.get_volumes, session.get_array, session.get_image):
+        with pytest.raises(VolumeError, match=rf"errors={errors!r} was asked; it can be \"raise\" or \"report\""):
+            read(errors=errors)  # type: ignore[operator]
