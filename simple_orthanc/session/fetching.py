@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import OrthancError, VolumeError
+from simple_orthanc.errors import NoPixelDataError, OrthancError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels.layout import NativeLayout, native_layout
@@ -25,6 +25,7 @@ from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.unreadable import misread, unreadable_error
 from simple_orthanc.volume.builder import VolumeBuilder
+from simple_orthanc.volume.planes import has_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,19 +78,19 @@ class ObjectFetcher:
             An object cannot be read, or the archive returns another one.
         """
         builder = VolumeBuilder(instances, self.headers, self._units)
-        first, *others = instances
-        stored, pattern = self._whole(first, with_pattern=True)
-        builder.add(first, self.headers[first], stored)
-        if len(others) > 1 and pattern is not None and builder.can_place(self.headers[first]):
-            last = others.pop()
-            stored, other = self._whole(last, with_pattern=True)
-            builder.add(last, self.headers[last], stored)
-            if other is not None and other.same_layout(pattern):
-                others = self._place_all(builder, others, pattern)
 
-        def fetch(instance: int) -> None:
-            stored, _ = self._whole(instance)
-            builder.add(instance, self.headers[instance], stored)
+        def fetch(instance: int, with_layout: bool = False) -> FileLayout | None:
+            stored, layout = self._whole(instance, with_layout)
+            if stored is not None:
+                builder.add(instance, self.headers[instance], stored)
+            return layout
+
+        first, *others = instances
+        layout = fetch(first, with_layout=True)
+        if len(others) > 1 and layout is not None and builder.can_place(self.headers[first]):
+            other = fetch(others.pop(), with_layout=True)
+            if other is not None and other.same_layout(layout):
+                others = self._place_all(builder, others, layout)
 
         self._each(fetch, others)
         return builder
@@ -104,7 +105,7 @@ class ObjectFetcher:
         """
         before = self.headers[instance]
         stored, _ = self._whole(instance)
-        if not elements.same(before, self.headers[instance]):
+        if stored is None or not elements.same(before, self.headers[instance]):
             raise VolumeError(
                 f"{elements.instance_of(before)} was replaced in the archive while its volume was read. Read it again."
             )
@@ -121,29 +122,38 @@ class ObjectFetcher:
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
 
-    def _whole(self, instance: int, with_pattern: bool = False) -> tuple[NDArray[Any], FileLayout | None]:
-        """Fetch and read a whole object; its pixels may be in memory that the next one overwrites."""
+    def _whole(self, instance: int, with_layout: bool = False) -> tuple[NDArray[Any] | None, FileLayout | None]:
+        """Fetch and read a whole object; its pixels may be in memory that the next one overwrites.
+
+        Of an object that is no image, such as raw data in a series of images, only the header is read.
+        """
         content = self._source.read(self._keys[instance], self._buffer)
         dataset = read_image(content, self._scanner)
         uid = self._uids[instance]
         if uid is not None and (reason := misread(dataset, uid)):
             raise unreadable_error({uid: reason}, len(self._keys))
-        array = stored_values(dataset, self._processes)
-        pattern = FileLayout.of(dataset, content, self._units) if with_pattern else None
+        try:
+            array = stored_values(dataset, self._processes)
+        except NoPixelDataError:
+            if has_image(dataset):
+                raise
+            self.headers[instance] = dataset
+            return None, None
+        layout = FileLayout.of(dataset, content, self._units) if with_layout else None
         remove_pixels(dataset)
         self.headers[instance] = dataset
-        return array, pattern
+        return array, layout
 
-    def _place_all(self, builder: VolumeBuilder, instances: Sequence[int], pattern: FileLayout) -> list[int]:
+    def _place_all(self, builder: VolumeBuilder, instances: Sequence[int], layout: FileLayout) -> list[int]:
         """Place pixels by the layout of other files, and return the objects whose headers contradict it."""
 
         def fetch(instance: int) -> bytes | None:
             content = self._source.read(self._keys[instance], self._buffer)
-            start = pattern.find(content)
+            start = layout.find(content)
             if start is None:
                 return None
-            frames = pattern.native.view(content[start + len(pattern.head) :])
-            placed = builder.place(instance, pattern.header, pattern.rescale, frames)
+            frames = layout.native.view(content[start + len(layout.head) :])
+            placed = builder.place(instance, layout.header, layout.rescale, frames)
             return bytes(content[: start + _ELEMENT_HEAD]) if placed else None
 
         beginnings: Iterable[bytes | None] = self._each(fetch, instances)
@@ -152,7 +162,7 @@ class ObjectFetcher:
             if beginning is not None:
                 self.headers[instance], start = read_beginning(beginning, self._scanner)
                 is_object = misread(self.headers[instance], self._uids[instance]) is None
-                if is_object and start == len(beginning) - _ELEMENT_HEAD and pattern.matches(self.headers[instance]):
+                if is_object and start == len(beginning) - _ELEMENT_HEAD and layout.matches(self.headers[instance]):
                     continue
             different.append(instance)
         return different
@@ -185,7 +195,7 @@ class FileLayout:
 
     @classmethod
     def of(cls, dataset: Dataset, content: bytes | memoryview, units: str) -> FileLayout | None:
-        """Find the pattern of a file; None where its pixels are not plain, or its values not known without others."""
+        """Return the layout of a file; None where its pixels are compressed, or its values depend on other files."""
         element: Any = dataset.get_item(0x7FE00010)
         native = native_layout(dataset) if element is not None and isinstance(element.value, memoryview) else None
         if native is None or units.startswith("SUV"):

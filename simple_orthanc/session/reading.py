@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK
 
-    from simple_orthanc.session.volume_reader import Units, VolumeReader
+    from simple_orthanc.session.volume_reader import Units, VolumeReader, VolumeRequest
     from simple_orthanc.volume.volume import Volume
 
 _INSTANCE_UID = parse_tag("SOPInstanceUID")
@@ -104,6 +104,7 @@ class Reading(SessionState):
         gaps: str = "raise",
         dims: str | None = None,
         *,
+        spacing: float | None = None,
         across_series: bool = False,
         errors: str = "raise",
     ) -> Volume:
@@ -118,6 +119,9 @@ class Reading(SessionState):
             How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
         dims : {"time", "echo", "b", "phase"}, optional
             Stack equal groups along this dimension, which comes first.
+        spacing : float, optional
+            Distance between slices in mm, used where the headers do not contain it: for a single slice, and for the
+            frames of an object with one position. A spacing that the positions determine is never replaced.
         across_series : bool
             Whether to read several series of one study and modality as one: some scanners write each slice to a series
             of its own.
@@ -139,8 +143,10 @@ class Reading(SessionState):
         VolumeError
             The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
         """
-        reader = self._volume_reader("one volume over them" if across_series else "one volume", errors)
-        return reader.volume(units, gaps, dims)
+        from simple_orthanc.session.volume_reader import VolumeRequest
+
+        request = VolumeRequest(units, gaps, dims, spacing, across_series, errors)
+        return self._volume_reader(request, many=False).volume()
 
     def get_array(
         self,
@@ -148,6 +154,7 @@ class Reading(SessionState):
         gaps: str = "raise",
         dims: str | None = None,
         *,
+        spacing: float | None = None,
         across_series: bool = False,
         errors: str = "raise",
     ) -> np.ndarray[Any, Any]:
@@ -155,10 +162,11 @@ class Reading(SessionState):
 
         Parameters
         ----------
-        units, gaps, dims, across_series, errors
+        units, gaps, dims, spacing, across_series, errors
             As for `get_volume`.
         """
-        return self.get_volume(units, gaps, dims, across_series=across_series, errors=errors).array
+        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
+        return self.get_volume(units, gaps, dims, **options).array
 
     def get_image(
         self,
@@ -166,6 +174,7 @@ class Reading(SessionState):
         gaps: str = "raise",
         dims: str | None = None,
         *,
+        spacing: float | None = None,
         across_series: bool = False,
         errors: str = "raise",
         assume_geometry: bool = False,
@@ -174,23 +183,23 @@ class Reading(SessionState):
 
         Parameters
         ----------
-        units, gaps, dims, across_series, errors
+        units, gaps, dims, spacing, across_series, errors
             As for `get_volume`.
         assume_geometry : bool
             Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
             error.
         """
-        volume = self.get_volume(units, gaps, dims, across_series=across_series, errors=errors)
-        return volume.to_sitk(assume_geometry=assume_geometry)
+        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
+        return self.get_volume(units, gaps, dims, **options).to_sitk(assume_geometry=assume_geometry)
 
     def get_volumes(
-        self, units: Units = "modality", gaps: str = "raise", *, errors: str = "raise"
+        self, units: Units = "modality", gaps: str = "raise", *, spacing: float | None = None, errors: str = "raise"
     ) -> Mapping[str, Volume]:
         """Read the selected images as volumes, split where they must be.
 
         Parameters
         ----------
-        units, gaps, errors
+        units, gaps, spacing, errors
             As for `get_volume`; ``gaps="split"`` splits a volume at its holes. A series with a file that cannot be
             read is one label, "no volume", which raises the error that names the file.
 
@@ -199,8 +208,10 @@ class Reading(SessionState):
         Mapping
             Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
         """
-        reader = self._volume_reader(None, errors)
-        return LazyVolumes(reader.labels(units, gaps), lambda label: reader.labelled(label, units, gaps))
+        from simple_orthanc.session.volume_reader import VolumeRequest
+
+        reader = self._volume_reader(VolumeRequest(units, gaps, spacing=spacing, errors=errors), many=True)
+        return LazyVolumes(reader.labels(), reader.labelled)
 
     def volume_table(self) -> pd.DataFrame:
         """Report on the volumes of the selection from headers alone.
@@ -210,22 +221,24 @@ class Reading(SessionState):
         pandas.DataFrame
             One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes.
         """
-        return self._volume_reader(None, "raise").report()
+        from simple_orthanc.session.volume_reader import VolumeRequest
 
-    def _volume_reader(self, wanted: Literal["one volume", "one volume over them"] | None, errors: str) -> VolumeReader:
+        return self._volume_reader(VolumeRequest(), many=True).report()
+
+    def _volume_reader(self, request: VolumeRequest, *, many: bool) -> VolumeReader:
         # What only volumes need is imported with the first of them.
         from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader
 
         index, keys = self._index, self._nonempty()
         series = index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))
-        if wanted == "one volume" and len(owners) > 1:
-            raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
-        if wanted == "one volume over them":
+        if request.across_series:
             check_joinable(index, owners)
+        elif len(owners) > 1 and not many:
+            raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
         uids = [str(value[0]) if value else None for value in index.column(_INSTANCE_UID, "instance", keys)]
         instances = [SelectedInstance(*each) for each in zip(keys, series, uids, strict=True)]
-        return VolumeReader(self._source, instances, short_names(index, owners), errors)
+        return VolumeReader(self._source, instances, short_names(index, owners), request)
 
     def download(self, folder: str | Path | None = None) -> list[Path]:
         """Write the DICOM files of the selection, bit for bit as the archive holds them.

@@ -28,9 +28,9 @@ from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
 from simple_orthanc.session.unreadable import list_reasons, unreadable_error, unreadable_objects
-from simple_orthanc.volume import choosing as stacks
-from simple_orthanc.volume.choosing import Stack
+from simple_orthanc.volume.choosing import Stack, apply_gaps, check_options, choose_volume, plan_stacks, summarize
 from simple_orthanc.volume.planes import read_planes
+from simple_orthanc.volume.stacking import check_spacing
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -70,6 +70,34 @@ class Labelled:
     problem: VolumeError | None
 
 
+@dataclass(frozen=True)
+class VolumeRequest:
+    """How volumes are asked for: the arguments of `Session.get_volume`.
+
+    Raises
+    ------
+    VolumeError
+        An argument has no meaning; the message lists those that have.
+    """
+
+    units: Units = "modality"
+    gaps: str = "raise"
+    dims: str | None = None
+    spacing: float | None = None
+    across_series: bool = False
+    errors: str = "raise"
+
+    def __post_init__(self) -> None:
+        if self.errors not in ("raise", "report"):
+            raise VolumeError(f'errors={self.errors!r} was asked; it can be "raise" or "report".')
+        check_units(self.units, SUV_KINDS)
+        check_spacing(self.spacing)
+
+    def plan(self, headers: Sequence[Dataset]) -> list[Stack]:
+        """Plan the volumes of some objects."""
+        return plan_stacks(headers, self.spacing, self.across_series)
+
+
 class VolumeReader:
     """Reads the selected instances as volumes.
 
@@ -81,8 +109,8 @@ class VolumeReader:
         The selected instances.
     names : mapping
         Key of a series to its SeriesInstanceUID, and to its name in labels.
-    errors : {"raise", "report"}
-        Whether an object that cannot be read is an error, or is left out with a warning.
+    request : VolumeRequest
+        How the volumes are asked for.
     """
 
     def __init__(
@@ -90,55 +118,56 @@ class VolumeReader:
         source: Source,
         instances: Sequence[SelectedInstance],
         names: Mapping[str, tuple[str, str]],
-        errors: str = "raise",
+        request: VolumeRequest,
     ) -> None:
-        if errors not in ("raise", "report"):
-            raise VolumeError(f'errors={errors!r} was asked; it can be "raise" or "report".')
-        self._source, self._names, self._errors = source, dict(names), errors
+        self._source, self._names, self._request = source, dict(names), request
         self._instances = list(instances)
         self._planned: dict[str, Labelled] | None = None
 
-    def volume(self, units: Units, gaps: str, dims: str | None) -> Volume:
+    def volume(self) -> Volume:
         """Read all instances as one volume.
 
         Everything is fetched once: what is read decides whether it was one volume.
         """
-        check_units(units, SUV_KINDS)
-        stacks.check_options(gaps, dims)
-        return self._without_unreadable(self._instances, units, lambda group: self._volume(group, units, gaps, dims))
+        check_options(self._request.gaps, self._request.dims)
+        return self._without_unreadable(self._instances, self._volume)
 
-    def _volume(self, group: Group, units: Units, gaps: str, dims: str | None) -> Volume:
+    def _volume(self, group: Group) -> Volume:
+        request = self._request
         first = self._source.header(group[0].key)
-        self._check_memory(len(group) * volume_bytes(first, units), f"{len(group)} instances like the first")
+        self._check_memory(len(group) * volume_bytes(first, request.units), f"{len(group)} instances like the first")
         with DecodingProcesses(len(group)) as processes:
-            fetcher = self._fetcher(group, units, processes)
+            fetcher = self._fetcher(group, processes)
             builder = fetcher.read(range(len(group)))
-            chosen = stacks.choose_volume(stacks.plan_stacks(fetcher.headers), dims=dims, gaps=gaps)
-            return builder.finish(chosen, fetcher.again, gaps)
+            if reasons := unreadable_objects(fetcher.headers, [instance.uid for instance in group]):
+                raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
+            chosen = choose_volume(request.plan(fetcher.headers), dims=request.dims, gaps=request.gaps)
+            return builder.finish(chosen, fetcher.again, request.gaps)
 
-    def _fetcher(self, group: Group, units: Units, processes: DecodingProcesses) -> ObjectFetcher:
+    def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
         keys, uids = [instance.key for instance in group], [instance.uid for instance in group]
-        return ObjectFetcher(self._source, keys, uids, units, processes)
+        return ObjectFetcher(self._source, keys, uids, self._request.units, processes)
 
-    def _without_unreadable(self, group: Group, units: Units, read: Callable[[Group], Volume]) -> Volume:
+    def _without_unreadable(self, group: Group, read: Callable[[Group], Volume]) -> Volume:
         """Read a volume; with ``errors="report"``, once more without the objects that cannot be read."""
         try:
             return read(group)
         except OrthancError as error:
-            if self._errors == "raise" or isinstance(error, _BETWEEN_OBJECTS):
+            if self._request.errors == "raise" or isinstance(error, _BETWEEN_OBJECTS):
                 raise
-            reasons = self._unreadable(group, units)
+            reasons = self._unreadable(group)
             if not reasons or len(reasons) == len(group):
                 raise
         _warn_left_out({group[index].name: reason for index, reason in reasons.items()}, len(group))
         return read([instance for index, instance in enumerate(group) if index not in reasons])
 
-    def _unreadable(self, group: Group, units: Units) -> dict[int, str]:
+    def _unreadable(self, group: Group) -> dict[int, str]:
         """Try each object alone, and return the index and the reason of those that cannot be read."""
         with DecodingProcesses(len(group)) as processes:
-            fetcher = self._fetcher(group, units, processes)
-            reasons = run_all(fetcher.try_reading, range(len(group)), label="finding unreadable images")
-        return {index: reason for index, reason in enumerate(reasons) if reason is not None}
+            fetcher = self._fetcher(group, processes)
+            tried = run_all(fetcher.try_reading, range(len(group)), label="finding unreadable images")
+        reasons = {index: reason for index, reason in enumerate(tried) if reason is not None}
+        return {**unreadable_objects(fetcher.headers, [instance.uid for instance in group]), **reasons}
 
     def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -149,10 +178,9 @@ class VolumeReader:
                 "Select fewer, or read the volumes of get_volumes() one by one."
             )
 
-    def labels(self, units: Units, gaps: str) -> list[str]:
+    def labels(self) -> list[str]:
         """Name every volume, from headers alone."""
-        check_units(units, SUV_KINDS)
-        planned = self._plan(gaps)
+        planned = self._plan()
         pixelless = [group for group in planned.values() if isinstance(group.problem, NoPixelDataError)]
         if pixelless and len(pixelless) == len(planned):
             assert pixelless[0].problem is not None
@@ -164,7 +192,7 @@ class VolumeReader:
             )
         return [label for label, group in planned.items() if group not in pixelless]
 
-    def _plan(self, gaps: str) -> dict[str, Labelled]:
+    def _plan(self) -> dict[str, Labelled]:
         if self._planned is not None:
             return self._planned
         by_series: dict[str, list[SelectedInstance]] = {}
@@ -173,7 +201,7 @@ class VolumeReader:
         self._planned = {}
         for series, instances in by_series.items():
             prefix = f"{self._names[series][1]}: " if len(by_series) > 1 else ""
-            for group in self._groups(series, instances, gaps):
+            for group in self._groups(series, instances):
                 nothing = "no images" if isinstance(group.problem, NoPixelDataError) else "no volume"
                 name = nothing if group.stack is None else group.stack.label
                 label, number = prefix + name, 1
@@ -183,11 +211,11 @@ class VolumeReader:
                 self._planned[label] = group
         return self._planned
 
-    def _groups(self, series: str, instances: Group, gaps: str) -> list[Labelled]:
+    def _groups(self, series: str, instances: Group) -> list[Labelled]:
         """Plan one series; a series that cannot be planned does not keep the others from being read."""
         try:
             readable, headers = self._headers(instances)
-            planned = stacks.apply_gaps(stacks.plan_stacks(headers), gaps)
+            planned = apply_gaps(self._request.plan(headers), self._request.gaps)
         except VolumeError as error:
             return [Labelled(series, tuple(instances), None, error)]
         return [Labelled(series, tuple(readable), stack, stack.problem) for stack in planned]
@@ -201,7 +229,7 @@ class VolumeReader:
             Some objects cannot be read, and were not to be left out.
         """
         keys = [instance.key for instance in instances]
-        read = self._source.header if self._errors == "raise" else self._try_header
+        read = self._source.header if self._request.errors == "raise" else self._try_header
         headers = run_all(read, keys, label="reading headers")
         reasons = {index: header.message for index, header in enumerate(headers) if isinstance(header, OrthancError)}
         whole = [Dataset() if isinstance(header, OrthancError) else header for header in headers]
@@ -209,7 +237,7 @@ class VolumeReader:
         if not reasons:
             return list(instances), whole
         named = {instances[index].name: reason for index, reason in reasons.items()}
-        if self._errors == "raise" or len(reasons) == len(instances):
+        if self._request.errors == "raise" or len(reasons) == len(instances):
             raise unreadable_error(named, len(instances))
         _warn_left_out(named, len(instances))
         kept = [index for index in range(len(instances)) if index not in reasons]
@@ -221,9 +249,9 @@ class VolumeReader:
         except OrthancError as error:
             return error
 
-    def labelled(self, label: str, units: Units, gaps: str) -> Volume:
+    def labelled(self, label: str) -> Volume:
         """Read one volume by its label."""
-        group = self._plan(gaps)[label]
+        group = self._plan()[label]
         if group.problem is not None:
             raise group.problem
         stack = group.stack
@@ -233,34 +261,32 @@ class VolumeReader:
         def read(instances: Group) -> Volume:
             if len(instances) < len(needed):
                 # Without the unreadable ones it is another stack.
-                return self._volume(instances, units, gaps, None)
-            return self._planned_volume(label, group, stack, needed, units, gaps)
+                return self._volume(instances)
+            return self._planned_volume(label, group, stack, needed)
 
-        return self._without_unreadable([group.instances[index] for index in needed], units, read)
+        return self._without_unreadable([group.instances[index] for index in needed], read)
 
-    def _planned_volume(
-        self, label: str, group: Labelled, stack: Stack, needed: Sequence[int], units: Units, gaps: str
-    ) -> Volume:
+    def _planned_volume(self, label: str, group: Labelled, stack: Stack, needed: Sequence[int]) -> Volume:
         first = stack.planes[0]
-        of_object = volume_bytes(self._source.header(group.instances[first.instance].key), units)
+        of_object = volume_bytes(self._source.header(group.instances[first.instance].key), self._request.units)
         self._check_memory(of_object // first.number_of_frames * stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
-            fetcher = self._fetcher(group.instances, units, processes)
+            fetcher = self._fetcher(group.instances, processes)
             builder = fetcher.read(needed)
             _check_planned(stack, fetcher.headers)
-            return builder.finish(stack, fetcher.again, gaps)
+            return builder.finish(stack, fetcher.again, self._request.gaps)
 
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
         import pandas as pd
 
         rows = []
-        for label, group in self._plan("raise").items():
+        for label, group in self._plan().items():
             row: dict[str, Any] = {"SeriesInstanceUID": self._names[group.series][0], "label": label}
             if group.stack is None:
                 row |= {"slices": 0, "regular": False, "reason": str(group.problem), "bytes": 0}
             else:
-                row |= {**stacks.summarize(group.stack), "label": label}
+                row |= {**summarize(group.stack), "label": label}
             rows.append(row)
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)

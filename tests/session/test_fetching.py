@@ -25,7 +25,7 @@ from simple_orthanc.phantom import as_bytes, make_enhanced, make_series
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.session.fetching import ObjectFetcher
-from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader
+from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader, VolumeRequest
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume
@@ -77,12 +77,12 @@ def assembled(files: Sequence[bytes], units: str, gaps: str = "raise", dims: str
 
 
 def fetched(source: Files, units: str = "modality", gaps: str = "raise", dims: str | None = None) -> Volume:
-    return reader(source).volume(units, gaps, dims)
+    return reader(source, VolumeRequest(units, gaps, dims)).volume()
 
 
-def reader(source: Files) -> VolumeReader:
+def reader(source: Files, request: VolumeRequest) -> VolumeReader:
     instances = [SelectedInstance(key, "series") for key in source.keys]
-    return VolumeReader(source, instances, {"series": ("1.2", "series")})  # type: ignore[arg-type]
+    return VolumeReader(source, instances, {"series": ("1.2", "series")}, request)  # type: ignore[arg-type]
 
 
 def outcome(read: Callable[[], Volume]) -> Volume | type[OrthancError]:
@@ -362,13 +362,13 @@ def test_an_object_that_is_replaced_before_its_pixels_are_fetched_again_is_an_er
 def test_an_object_that_is_replaced_after_the_volumes_were_named_is_an_error(place: int) -> None:
     series = make_series((5, 3, 4), seed=1)
     source = Files([as_bytes(dataset) for dataset in series])
-    read = reader(source)
-    (label,) = read.labels("modality", "raise")
-    assert read.labelled(label, "modality", "raise").shape == (5, 3, 4)
+    read = reader(source, VolumeRequest())
+    (label,) = read.labels()
+    assert read.labelled(label).shape == (5, 3, 4)
     # The same objects, lying the other way round.
     source.files[place] = as_bytes(make_series((5, 3, 4), origin=(0, 0, 40), seed=1)[place])
     with pytest.raises(VolumeError, match="replaced"):
-        read.labelled(label, "modality", "raise")
+        read.labelled(label)
 
 
 def test_what_is_cut_off_in_the_middle_is_named() -> None:
@@ -438,17 +438,17 @@ def test_every_volume_of_several_is_that_of_whole_files(files: list[bytes], gaps
 
 def assert_every_volume_alike(files: Sequence[bytes], gaps: str) -> None:
     headers = [whole(content, stop_before_pixels=True) for content in files]
-    read = reader(Files(files))
+    read = reader(Files(files), VolumeRequest(gaps=gaps))
     try:
         planned = apply_gaps(plan_stacks(headers), gaps)
     except VolumeError:
         return
-    assert read.labels("modality", gaps) == [stack.label for stack in planned]
+    assert read.labels() == [stack.label for stack in planned]
     for stack in planned:
         expected = outcome(
             lambda stack=stack: assemble(stack, headers, lambda index: stored_values(whole(files[index])), gaps=gaps)  # type: ignore[misc]
         )
-        found = outcome(lambda stack=stack: read.labelled(stack.label, "modality", gaps))  # type: ignore[misc]
+        found = outcome(lambda stack=stack: read.labelled(stack.label))  # type: ignore[misc]
         if isinstance(expected, Volume) and isinstance(found, Volume):
             assert_same(found, expected)
         else:
