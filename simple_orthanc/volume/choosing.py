@@ -231,7 +231,8 @@ def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError
 
 def _content(stack: Stack) -> str:
     """Name the images of a group, and by what its grid differs from the others."""
-    images = f"{len(stack.planes)} images, {problems.held_images(stack.planes)}"
+    count = len(stack.planes)
+    images = f"{count} image{'s' * (count > 1)}, {problems.held_images(stack.planes)}"
     return f"{images}; {stack.reason}" if stack.reason else images
 
 

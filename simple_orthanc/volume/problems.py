@@ -113,7 +113,7 @@ def _are_rounded(ordered: Sequence[Plane]) -> bool:
     if len(locations) == len(ordered):
         return len(set(locations)) == len(locations)
     extent = _apart(ordered)
-    return ordered[0].position_unit >= extent / (2 * (len(ordered) - 1))
+    return extent > 0 and ordered[0].position_unit >= extent / (2 * (len(ordered) - 1))
 
 
 def _runs_backwards(ordered: Sequence[Plane]) -> bool:
@@ -213,7 +213,8 @@ def held_images(planes: Sequence[Plane]) -> str:
     """
     first = planes[0]
     if len({plane.instance for plane in planes}) == 1 and first.number_of_frames > 1:
-        frames = "all frames" if len(planes) == first.number_of_frames else f"frames {_ranges(planes, True)}"
+        named = f"frame{'s' * (len(planes) > 1)} {_ranges(planes, True)}"
+        frames = "all frames" if len(planes) == first.number_of_frames else named
         return f"{frames} of InstanceNumber {first.instance_number}"
     if any(plane.instance_number is None for plane in planes):
         return "some without InstanceNumber"

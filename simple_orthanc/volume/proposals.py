@@ -76,11 +76,12 @@ def exclusion_of(planes: Sequence[Plane], stacks: Sequence[Stack], missing: str 
     others = _others(planes, stacks)
     if others is None:
         return None
-    candidates = list(_by_any_value(planes))
+    candidates = []
     if all(has_image_type(plane, "DERIVED") for plane in planes):
-        candidates.insert(0, Condition('ImageType="DERIVED"', lambda plane: has_image_type(plane, "DERIVED")))
+        candidates.append(Condition('ImageType="DERIVED"', lambda plane: has_image_type(plane, "DERIVED")))
     if missing:
-        candidates.insert(0, Condition(f"{missing}=None", lambda plane: not _has_at_top(plane, missing)))
+        candidates.append(Condition(f"{missing}=None", lambda plane: not _has_at_top(plane, missing)))
+    candidates += _by_any_value(planes)
     candidates += _by_number(planes)
     for condition in candidates:
         if all(condition.holds(plane) for plane in planes) and not any(condition.holds(plane) for plane in others):

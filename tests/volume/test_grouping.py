@@ -9,7 +9,7 @@ import pytest
 from simple_orthanc.errors import (
     InconsistentSlicesError,
 )
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import make_series, put
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
 from tests.volume.helpers import (
     SAGITTAL,
@@ -74,3 +74,48 @@ class TestGroups:
         for header in second:
             header.FrameOfReferenceUID = first[0].FrameOfReferenceUID
         assert labels(first + second) == ["axial 3x4x4", "axial 3x4x4 (2)"]
+
+
+class TestReasons:
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"PixelSpacing": (1.01, 1.01)}, r"PixelSpacing 1.01\1.01"),
+            ({"PixelSpacing": None}, "PixelSpacing is missing"),
+            ({"ImageOrientationPatient": (0, 1, 0, 0, 0, -1)}, r"ImageOrientationPatient 0\1\0\0\0\-1"),
+            ({"ImageOrientationPatient": None}, "ImageOrientationPatient is missing"),
+            ({"ImagePositionPatient": None}, "ImagePositionPatient is missing"),
+            ({"FrameOfReferenceUID": "1.2.3"}, "FrameOfReferenceUID 1.2.3"),
+            ({"ImageType": ("DERIVED", "SECONDARY")}, r"ImageType DERIVED\SECONDARY"),
+        ],
+    )
+    def test_every_group_names_its_images_and_what_sets_it_apart(self, change: dict[str, Any], reason: str) -> None:
+        series = make_series((4, 4, 4), ImageType=("ORIGINAL", "PRIMARY"))
+        for keyword, value in change.items():
+            put(series[1], keyword, value)
+        with pytest.raises(InconsistentSlicesError) as caught:
+            choose_volume(plan_stacks(series))
+        message = str(caught.value)
+        assert f"(1 image, InstanceNumber 2; {reason}" in message
+        assert "(3 images, InstanceNumber 1, 3 to 4; " in message
+        assert all(any(note.startswith("a group of its own: ") for note in stack.log) for stack in plan_stacks(series))
+
+    @pytest.mark.parametrize("missing", [1, 3])
+    def test_a_missing_frame_of_reference_in_some_slices_splits_nothing(self, missing: int) -> None:
+        series = make_series((4, 4, 4))
+        for image in series[:missing]:
+            del image.FrameOfReferenceUID
+        assert len(plan_stacks(series)) == 1
+
+    def test_a_missing_frame_of_reference_joins_neither_of_two(self) -> None:
+        series = make_series((6, 4, 4), FrameOfReferenceUID=["1.2"] * 2 + ["1.3"] * 2 + [None] * 2)
+        assert [len(stack.planes) for stack in plan_stacks(series)] == [2, 2, 2]
+
+    def test_across_series(self) -> None:
+        first, second = make_series((2, 4, 4)), make_series((2, 4, 4), origin=(0, 0, 2))
+        for image in second:
+            image.FrameOfReferenceUID = first[0].FrameOfReferenceUID
+        assert len(plan_stacks(first + second)) == 2
+        (stack,) = plan_stacks(first + second, across_series=True)
+        assert stack.geometry is not None
+        assert stack.slices == 4
