@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from simple_orthanc.dicom.header import interned, store, stored_elements
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.walker import (
+    DELIMITER,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     PIXELS,
@@ -94,6 +96,8 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
     if start is not None and syntax in _PLAIN_SYNTAXES:
         found = _pixel_element(content, start, _is_implicit(dataset))
     if found is None:
+        if start is not None and _lacks_delimiter(content, start):
+            content = _with_delimiter(bytes(content))
         return _without_stream(dcmread(io.BytesIO(content), force=True))
     store(dataset, found)
     return dataset
@@ -102,6 +106,26 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
 # Little endian, uncompressed.
 _PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _IMPLICIT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
+
+
+def _lacks_delimiter(content: Buffer, start: int) -> bool:
+    """Check whether a file ends before the delimiter of its encapsulated pixels, which pydicom then does not find."""
+    # Encapsulated pixels are in explicit VR, little endian (PS3.5, section A.4).
+    if bytes(content[start + 8 : start + 12]) != b"\xff\xff\xff\xff":
+        return False
+    position = start + 12
+    while position + 8 <= len(content):
+        element, length = struct.unpack_from("<2xHL", content, position)
+        if element == 0xE0DD:
+            return False
+        position += 8 + length
+    return True
+
+
+def _with_delimiter(content: bytes) -> bytes:
+    """Append what a file lacks of the delimiter that must end the fragments of its pixels."""
+    present = next(size for size in range(len(DELIMITER), -1, -1) if content.endswith(DELIMITER[:size]))
+    return content + DELIMITER[present:]
 
 
 def _is_implicit(header: Dataset) -> bool:

@@ -17,6 +17,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # The length of a sequence, an item or encapsulated pixels that end with a delimiter.
 UNDEFINED = 0xFFFFFFFF
+# Sequence Delimitation Item, little endian: what ends the fragments of encapsulated pixels (PS3.5, section A.4).
+DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 # Where the file meta information begins, behind the preamble and the prefix.
 META_START = 132
 
@@ -202,11 +204,11 @@ def walk(
     DamagedError
         The file ends in the middle of an element or a sequence.
     """
-    implicit = syntax.implicit
+    implicit, little = syntax
     head, number = _READERS[syntax]
     end = len(buffer) if size is None else size
     limit = base + len(buffer)
-    depth, last = 0, 0
+    depth, last, items = 0, 0, 0
     code: bytes | None = None
     while position + 8 <= end:
         if position + 12 > limit and limit < end:
@@ -220,6 +222,7 @@ def walk(
         if group == 0xFFFE:
             # Items and delimiters have no VR in any syntax.
             depth, length = _step(depth, element, *number(buffer, position - base + 4))
+            items += 1
         else:
             if not implicit and code not in SHORT_VRS:
                 _check_long(code, position + 12 <= limit)
@@ -234,11 +237,20 @@ def walk(
                     yield position, tag, code, start, length
             if length == UNDEFINED:
                 depth, length = _enter(depth, code), 0
+                items = 0
         position = start + length
         if position > end:
             raise DamagedError(f"cut off: {end:,} bytes are there, and {position:,} at least should be")
-    if depth:
+    if depth and not (depth == 1 and last in PIXELS and items > 1 and _is_delimiter(buffer[position - base :], little)):
         raise DamagedError("cut off: a sequence has no end")
+
+
+def _is_delimiter(rest: Buffer, little: bool) -> bool:
+    """Check whether a file lacks no more than the delimiter behind the fragments of its pixels, or a part of it.
+
+    Some writers forget it. Whether the fragments are all frames, decoding them shows.
+    """
+    return little and DELIMITER.startswith(bytes(rest))
 
 
 def _next_part(read_on: Callable[[int], bytes] | None, position: int, end: int) -> bytes:
