@@ -39,12 +39,14 @@ class Relay:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Relay:
+        """Start to listen."""
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Stop listening."""
         self._listener.close()
 
     def _accept(self) -> None:

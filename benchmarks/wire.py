@@ -31,11 +31,13 @@ class Wire:
         self._opened: list[http.client.HTTPConnection] = []
 
     def __enter__(self) -> Wire:
+        """Return this object."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close all connections."""
         for connection in self._opened:
             connection.close()
 

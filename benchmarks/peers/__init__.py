@@ -35,6 +35,7 @@ class PeerEnvironment:
         self._jobs: dict[str, dict[str, str]] = {}
 
     def __enter__(self) -> PeerEnvironment:
+        """Start the process."""
         command = [str(self._python), str(_WORKER)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         told = self._ask({})
@@ -44,6 +45,7 @@ class PeerEnvironment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """End the process."""
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()

@@ -50,29 +50,35 @@ def stacked(datasets: Iterable[pydicom.Dataset]) -> np.ndarray:
 
 
 def pyorthanc_series(url: str, description: str) -> pyorthanc.Series:
+    """Find a series with PyOrthanc."""
     client = pyorthanc.Orthanc(url, timeout=_TIMEOUT)
     (series,) = pyorthanc.find_series(client, {"PatientName": PATIENT, "SeriesDescription": description})
     return series
 
 
 def pyorthanc_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    """Read a volume with PyOrthanc."""
     return stacked(instance.get_pydicom() for instance in pyorthanc_series(url, description).instances)
 
 
 def pyorthanc_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    """Read the headers of a series with PyOrthanc."""
     return [instance.get_pydicom() for instance in pyorthanc_series(url, description).instances]
 
 
 def pyorthanc_column(url: str, **_: Any) -> Sequence[str]:
+    """Read the descriptions of all series with PyOrthanc."""
     client = pyorthanc.Orthanc(url, timeout=_TIMEOUT)
     return [series.description for series in pyorthanc.find_series(client, {})]
 
 
 def pyorthanc_upload(url: str, folder: str, **_: Any) -> None:
+    """Upload the files of a folder with PyOrthanc."""
     pyorthanc.upload(pyorthanc.Orthanc(url, timeout=_TIMEOUT), folder)
 
 
 def api_client_files(url: str, uid: str) -> list[pydicom.Dataset]:
+    """Read the files of a series with orthanc-api-client."""
     client = OrthancApiClient(url)
     # It cannot find series by other tags.
     instances = client.series.get_instances_ids(client.series.lookup(uid))
@@ -80,41 +86,49 @@ def api_client_files(url: str, uid: str) -> list[pydicom.Dataset]:
 
 
 def api_client_volume(url: str, uid: str, **_: Any) -> np.ndarray:
+    """Read a volume with orthanc-api-client."""
     return stacked(api_client_files(url, uid))
 
 
 def api_client_headers(url: str, uid: str, **_: Any) -> Sequence[Any]:
+    """Read the headers of a series with orthanc-api-client."""
     return api_client_files(url, uid)
 
 
 def api_client_column(url: str, **_: Any) -> Sequence[str]:
+    """Read the descriptions of all series with orthanc-api-client."""
     client = OrthancApiClient(url)
     return [client.series.get(each).main_dicom_tags.get("SeriesDescription") for each in client.series.get_all_ids()]
 
 
 def api_client_upload(url: str, folder: str, **_: Any) -> None:
+    """Upload the files of a folder with orthanc-api-client."""
     OrthancApiClient(url).upload_folder(folder)
 
 
 def dicomweb_series(client: DICOMwebClient, uid: str) -> tuple[str, str]:
+    """Find a series with dicomweb-client."""
     # Older versions of Orthanc's plugin find nothing by the name of a patient with a ^ in it.
     (found,) = client.search_for_series(search_filters={"SeriesInstanceUID": uid})
     return found["0020000D"]["Value"][0], found["0020000E"]["Value"][0]
 
 
 def dicomweb_volume(url: str, uid: str, **_: Any) -> np.ndarray:
+    """Read a volume with dicomweb-client."""
     client = DICOMwebClient(f"{url}/dicom-web")
     # Without media types the server would be asked to decompress.
     return stacked(client.retrieve_series(*dicomweb_series(client, uid), (("application/dicom", "*"),)))
 
 
 def dicomweb_headers(url: str, uid: str, **_: Any) -> Sequence[Any]:
+    """Read the headers of a series with dicomweb-client."""
     client = DICOMwebClient(f"{url}/dicom-web")
     found = client.retrieve_series_metadata(*dicomweb_series(client, uid))
     return [pydicom.Dataset.from_json(each, lambda tag, vr, uri: None) for each in found]
 
 
 def dicomweb_column(url: str, **_: Any) -> Sequence[str]:
+    """Read the descriptions of all series with dicomweb-client."""
     client = DICOMwebClient(f"{url}/dicom-web")
     # A server may return fewer than all at a time.
     found: list[Any] = []
@@ -124,12 +138,14 @@ def dicomweb_column(url: str, **_: Any) -> Sequence[str]:
 
 
 def dicomweb_upload(url: str, folder: str, **_: Any) -> None:
+    """Upload the files of a folder with dicomweb-client."""
     client = DICOMwebClient(f"{url}/dicom-web")
     for path in sorted(Path(folder).iterdir()):
         client.store_instances(datasets=[pydicom.dcmread(path)])
 
 
 def beren_files(url: str, description: str) -> list[pydicom.Dataset]:
+    """Read the files of a series with beren."""
     client = Beren(url, warn_insecure=False)
     query = {"PatientName": PATIENT, "SeriesDescription": description}
     # Without a limit, Orthanc refuses the request.
@@ -138,25 +154,30 @@ def beren_files(url: str, description: str) -> list[pydicom.Dataset]:
 
 
 def beren_volume(url: str, description: str, **_: Any) -> np.ndarray:
+    """Read a volume with beren."""
     return stacked(beren_files(url, description))
 
 
 def beren_headers(url: str, description: str, **_: Any) -> Sequence[Any]:
+    """Read the headers of a series with beren."""
     return beren_files(url, description)
 
 
 def beren_column(url: str, **_: Any) -> Sequence[str]:
+    """Read the descriptions of all series with beren."""
     client = Beren(url, warn_insecure=False)
     return [each["MainDicomTags"].get("SeriesDescription") for each in client.get_series(expand=True)]
 
 
 def beren_upload(url: str, folder: str, **_: Any) -> None:
+    """Upload the files of a folder with beren."""
     client = Beren(url, warn_insecure=False)
     for path in sorted(Path(folder).iterdir()):
         client.add_instance(path.read_bytes())
 
 
 def numpy_route(url: str, series: str, **_: Any) -> np.ndarray:
+    """Read an array by Orthanc's own route, as simple-orthanc 0.9 did."""
     answer = requests.get(f"{url}/series/{series}/numpy", timeout=_TIMEOUT)
     answer.raise_for_status()
     array: np.ndarray = np.load(BytesIO(answer.content))
