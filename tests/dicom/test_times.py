@@ -24,7 +24,7 @@ from simple_orthanc.dicom.values import comparable
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.pixels.suv_times import administered, started
 from simple_orthanc.selection.tables import typed_column
-from simple_orthanc.volume.discriminators import read_header_discriminators
+from simple_orthanc.volume.discriminators import read_discriminators
 
 # What is a time (PS3.5, section 6.2, and what can only mean one time), in seconds since midnight; None is no time.
 TIMES = [
@@ -94,7 +94,7 @@ def test_tables_conditions_grouping_and_suv_read_the_same_time(text: str, second
     item.add_new("RadiopharmaceuticalStartTime", "LO", text)
     assert comparable(text, "TM") == time
     assert typed_column([(text,)], parse_tag("AcquisitionTime"))[0].to_pytimedelta() == time
-    assert read_header_discriminators(header)["acquisition time"] == seconds
+    assert read_discriminators(header, [], 1)[0]["acquisition time"] == seconds
     assert started(header) == datetime(1970, 1, 1) + time
     # Without a date, the last midnight before the image counts.
     reference = datetime(1970, 1, 1) + time + timedelta(hours=1)
@@ -108,7 +108,7 @@ def test_tables_conditions_grouping_and_suv_refuse_the_same_time(text: str) -> N
     assert comparable(text, "TM") is None
     with pytest.warns(UserWarning, match="cannot be read as TM"):
         assert typed_column([(text,)], parse_tag("AcquisitionTime")).isna().all()
-    assert not isinstance(read_header_discriminators(header)["acquisition time"], float)
+    assert not isinstance(read_discriminators(header, [], 1)[0]["acquisition time"], float)
     assert started(header) is None
 
 
