@@ -219,7 +219,8 @@ class Reading(SessionState):
         Returns
         -------
         pandas.DataFrame
-            One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes.
+            One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes, and
+            contradiction: where headers announce more images than there are.
         """
         from simple_orthanc.session.volume_reader import VolumeRequest
 

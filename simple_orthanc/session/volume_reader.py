@@ -273,7 +273,7 @@ class VolumeReader:
         with DecodingProcesses(len(needed)) as processes:
             fetcher = self._fetcher(group.instances, processes)
             builder = fetcher.read(needed)
-            _check_planned(stack, fetcher.headers)
+            _check_planned(stack, fetcher.headers, self._request.spacing)
             return builder.finish(stack, fetcher.again, self._request.gaps)
 
     def report(self) -> pd.DataFrame:
@@ -289,7 +289,7 @@ class VolumeReader:
                 row |= {**summarize(group.stack), "label": label}
             rows.append(row)
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
-        table: pd.DataFrame = pd.DataFrame(rows, columns=names)
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "contradiction"])
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
 
 
@@ -300,9 +300,9 @@ def _warn_left_out(reasons: Mapping[str, str], total: int) -> None:
     )
 
 
-def _check_planned(stack: Stack, headers: Sequence[Dataset]) -> None:
+def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | None) -> None:
     """Refuse objects that have changed since they were planned."""
-    now = {(plane.instance, plane.frame_index): plane for plane in read_planes(headers)}
+    now = {(plane.instance, plane.frame_index): plane for plane in read_planes(headers, spacing)}
     for plane in stack.planes:
         if now.get((plane.instance, plane.frame_index)) != plane:
             raise VolumeError(

@@ -180,7 +180,7 @@ def _not_all_are_steps(stacks: Sequence[Stack], odd: Sequence[Stack], axis: str)
     planes: list[Plane] = [plane for stack in odd for plane in stack.planes]
     exclusion = exclusion_of(planes, stacks, tag.keyword)
     after = f'get_volume(dims="{axis}")' if len(rest) > 1 else "get_volume()"
-    call = f"Leave it out with exclude({exclusion}), then {after}, or read" if exclusion else "Read"
+    call = f"Leave it out with exclude({exclusion}).{after}, or read" if exclusion else "Read"
     return InconsistentSlicesError(
         f"dims={axis!r} was asked, but not every group is a step: {problems.listed(reasons)}. {call} each by itself "
         "with get_volumes().",

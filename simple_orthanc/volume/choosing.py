@@ -221,12 +221,23 @@ def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError
     calls += [f"select({text}) first" for text in selections if text]
     if any(has_image_type(stack.planes[0], "LOCALIZER") for stack in stacks):
         calls.append('exclude(ImageType="LOCALIZER") first')
-    calls.append("get_volumes() for each by itself")
+    calls.append(_reading_of_each(stacks))
     return InconsistentSlicesError(
         f"{asked[0].upper()}{asked[1:]} was asked, but the images are {len(stacks)} groups: {groups}{more}. "
         f"Use {', or '.join(calls)}.",
         groups=_groups(stacks),
     )
+
+
+def _reading_of_each(stacks: Sequence[Stack]) -> str:
+    """Write the call that reads each group by itself, and what of it cannot be read."""
+    broken = [stack for stack in stacks if stack.problem is not None]
+    labels = problems.listed([stack.label for stack in broken])
+    if not broken:
+        return "get_volumes() for each by itself"
+    if all(isinstance(stack.problem, MissingSlicesError) for stack in broken):
+        return f'get_volumes(gaps="nan") for each by itself, with NaN where slices of {labels} are missing'
+    return f"volume_table() to see why {labels} cannot be read"
 
 
 def _content(stack: Stack) -> str:
