@@ -39,8 +39,12 @@ from simple_orthanc.errors import VolumeError
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
 
+# Used for an item that is missing, since making a dataset each time costs more than reading one; never changed.
+NO_ELEMENTS = Dataset()
+
 _INTERNED: dict[int, BaseTag] = {}
 _QUIET = threading.RLock()
+_LAST = threading.local()
 
 
 @contextmanager
@@ -119,6 +123,8 @@ def texts(header: Dataset, tag: int | str) -> list[str]:
     >>> texts(header, "ImageType"), texts(header, "KVP")
     (['ORIGINAL', 'PRIMARY'], [])
     """
+    if _is_missing(header, tag):
+        return []
     value, vr, little = raw(header, tag)
     if isinstance(value, bytes):
         if vr in TEXT_VRS and not _is_ascii(value):
@@ -225,9 +231,14 @@ def _as_written(part: Any) -> str:
     return str(part)
 
 
+def _is_missing(header: Dataset, tag: int | str) -> bool:
+    # Of the many elements that are looked for, most are missing.
+    return (tag_of(tag) if isinstance(tag, str) else interned(tag)) not in header._dict
+
+
 def has(header: Dataset, keyword: str) -> bool:
     """Check whether a header has an element, empty or not."""
-    return tag_of(keyword) in header._dict
+    return not _is_missing(header, keyword)
 
 
 def text(header: Dataset, tag: int | str) -> str:
@@ -251,6 +262,8 @@ def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[flo
     VolumeError
         A value is not a number, or not a finite one.
     """
+    if _is_missing(header, tag):
+        return []
     value, vr, little = raw(header, tag)
     if isinstance(value, (bytes, bytearray)) and vr == "UN":
         value = _unknown_numbers(bytes(value), little)
@@ -288,7 +301,7 @@ def frame_count(header: Dataset) -> int:
 def items(header: Dataset, tag: int | str) -> list[Dataset]:
     """Read the items of a sequence, an empty list if it is missing or empty."""
     number_ = tag_of(tag) if isinstance(tag, str) else tag
-    if number_ not in header:
+    if _is_missing(header, number_):
         return []
     value = header[number_].value
     return list(value) if isinstance(value, Sequence) else []
@@ -364,7 +377,7 @@ def holder(header: Dataset, groups: tuple[Dataset, ...], sequence: str, keyword:
         for item in items(group, sequence):
             if texts(item, keyword):
                 return item
-    return header if texts(header, keyword) else Dataset()
+    return header if texts(header, keyword) else NO_ELEMENTS
 
 
 def private(header: Dataset, group: int, element: int, creator: str, makers: tuple[str, ...]) -> Iterator[int]:
@@ -389,22 +402,33 @@ def private(header: Dataset, group: int, element: int, creator: str, makers: tup
         The tags at which it is, best first.
     """
     present = header._dict
-    # One pass over what is there: asking for each of the 240 numbers takes most of the time of planning a volume.
-    blocks = sorted(present.keys() & _creator_tags(group))
     wanted = creator.casefold()
-    for reserved in blocks:
+    for reserved, name in _private_creators(header).get(group, ()):
         tag = (group << 16) + ((reserved & 0xFF) << 8) + element
-        if tag in present and text(header, reserved).casefold() == wanted:
+        if tag in present and name == wanted:
             yield tag
     tag = (group << 16) + 0x1000 + element
-    if tag in present and (group << 16) + 0x10 not in blocks and not _made_by_another(header, makers):
+    if tag in present and (group << 16) + 0x10 not in present and not _made_by_another(header, makers):
         yield tag
 
 
-@lru_cache(maxsize=256)
-def _creator_tags(group: int) -> frozenset[BaseTag]:
-    """Return the tags with which private creators reserve the blocks of a group (PS3.5, section 7.8.1)."""
-    return frozenset(BaseTag((group << 16) + block) for block in range(0x10, 0x100))
+def _private_creators(header: Dataset) -> dict[int, list[tuple[BaseTag, str]]]:
+    """Return the private creators of a header by group (PS3.5, section 7.8.1): tag, and name for comparing.
+
+    Vendors' elements are looked up by the dozen in one header after the other, so the last answer is kept.
+    """
+    present = header._dict
+    last = getattr(_LAST, "creators", None)
+    if last is not None and last[0] is present and last[1] == len(present):
+        known: dict[int, list[tuple[BaseTag, str]]] = last[3]
+        if all(present.get(tag) is element and element.value is value for tag, element, value in last[2]):
+            return known
+    creators: dict[int, list[tuple[BaseTag, str]]] = {}
+    for tag in sorted(tag for tag in present if tag & 0x10000 and 0x10 <= tag & 0xFFFF <= 0xFF):
+        creators.setdefault(tag >> 16, []).append((tag, text(header, tag).casefold()))
+    elements = [(tag, present[tag], present[tag].value) for names in creators.values() for tag, _ in names]
+    _LAST.creators = present, len(present), elements, creators
+    return creators
 
 
 _MAKERS = (

@@ -326,7 +326,9 @@ def _read_dimensions(
         Pairs of a name, which tells what the dimension is an index of, and the index of each frame.
     """
     indices = [
-        elements.numbers(elements.holder(Dataset(), own, _FRAME, "DimensionIndexValues"), "DimensionIndexValues")
+        elements.numbers(
+            elements.holder(elements.NO_ELEMENTS, own, _FRAME, "DimensionIndexValues"), "DimensionIndexValues"
+        )
         for own in groups
     ]
     count = min((len(values) for values in indices), default=0)

@@ -178,13 +178,14 @@ def _from_groups(
 
 
 def _holds(groups: Groups, sequence: str, keyword: str) -> bool:
-    return bool(elements.texts(elements.holder(Dataset(), groups, sequence, keyword), keyword))
+    return bool(elements.texts(elements.holder(elements.NO_ELEMENTS, groups, sequence, keyword), keyword))
 
 
 def _stack_positions(groups: Sequence[Groups]) -> list[int] | None:
     """Return InStackPositionNumber of each frame, if each has its own."""
     found = [
-        _integer(elements.holder(Dataset(), own, "FrameContentSequence", "InStackPositionNumber")) for own in groups
+        _integer(elements.holder(elements.NO_ELEMENTS, own, "FrameContentSequence", "InStackPositionNumber"))
+        for own in groups
     ]
     numbers = [number for number in found if number is not None]
     return numbers if len(set(numbers)) == len(groups) else None

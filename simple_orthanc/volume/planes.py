@@ -235,7 +235,7 @@ def _read_object(index: int, header: Dataset, spacing: float | None) -> Iterator
         segment = None
         if segmentation != "LABELMAP":
             keyword = "ReferencedSegmentNumber"
-            item = elements.holder(Dataset(), groups[frame], "SegmentIdentificationSequence", keyword)
+            item = elements.holder(elements.NO_ELEMENTS, groups[frame], "SegmentIdentificationSequence", keyword)
             segment = _integer(item, keyword)
         yield Plane(
             **vars(placement),

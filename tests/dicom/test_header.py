@@ -233,3 +233,16 @@ def test_a_private_element_is_found_in_whichever_block_its_creator_reserved() ->
     header.add_new(0x0009FFEE, "LO", "ours")
     assert read_value(header, parse_tag('(0009,"ACME",EE)')) == ("ours",)
     assert list(reading.private(header, 0x0009, 0xEE, "acme", ("acme",))) == [0x0009FFEE]
+
+
+def test_private_creators_are_looked_for_anew_when_a_header_changes() -> None:
+    header = Dataset()
+    header.add_new(0x00090010, "LO", "SOMEBODY")
+    header.add_new(0x0009100D, "LO", "value")
+    assert list(reading.private(header, 0x0009, 0x0D, "ACME", ())) == []
+    header[0x00090010].value = "ACME"
+    assert list(reading.private(header, 0x0009, 0x0D, "ACME", ())) == [0x0009100D]
+    del header[0x00090010]
+    header.add_new(0x00090011, "LO", "ACME")
+    header.add_new(0x0009110D, "LO", "other")
+    assert list(reading.private(header, 0x0009, 0x0D, "ACME", ())) == [0x0009110D, 0x0009100D]
