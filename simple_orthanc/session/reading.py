@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK
 
+    from simple_orthanc.session.base import Session
+    from simple_orthanc.session.masks import Masks
     from simple_orthanc.session.volume_reader import Units, VolumeReader, VolumeRequest
     from simple_orthanc.volume.volume import Volume
 
@@ -212,6 +214,57 @@ class Reading(SessionState):
 
         reader = self._volume_reader(VolumeRequest(units, gaps, spacing=spacing, errors=errors), many=True)
         return LazyVolumes(reader.labels(), reader.labelled)
+
+    def get_masks(self, like: Volume | None = None) -> Masks:
+        """Read the selected segmentations (SEG) and structure sets (RTSTRUCT) as masks by name.
+
+        Parameters
+        ----------
+        like : Volume, optional
+            The image on whose grid the masks are wanted. Default: the images that they were drawn on, which are looked
+            for in the whole archive; a segmentation whose images are not there keeps its own grid.
+
+        Returns
+        -------
+        Mapping
+            SegmentLabel or ROIName to Volume of bool; a name that occurs again is followed by its number, as in
+            "GTV (2)". Each mask is read when it is looked up, and not kept; ``table`` lists them. Segments on another
+            grid are resampled by nearest neighbour. Contours are drawn in the planes of their slices: a voxel belongs
+            to the region if its centre is inside, by the even-odd rule, so that a contour inside another one is a
+            hole. Slices without a contour stay empty. A fractional segment holds the voxels from 0.5 on.
+
+        Raises
+        ------
+        SelectionError
+            No segmentation and no structure set is selected.
+        VolumeError
+            For one mask, when it is looked up: it is in another frame of reference than the images; the images of a
+            structure set are not in the archive; its contours lie between or across the slices of the images, or
+            enclose nothing (OPEN_PLANAR, OPEN_NONPLANAR).
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
+        >>> from simple_orthanc.phantom import as_bytes, ct_phantom, make_structure_set
+        >>> images = ct_phantom((4, 32, 32))
+        >>> z = images[1].ImagePositionPatient[2]
+        >>> square = [(-12, -12, z), (12, -12, z), (12, 12, z), (-12, 12, z)]
+        >>> structures = make_structure_set(images, {"GTV": [square]})
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for number, dataset in enumerate([*images, structures]):
+        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+        >>> masks = Folder(folder, cache=False).select(Modality="RTSTRUCT").get_masks()
+        >>> masks
+        <1 masks: GTV>
+        >>> masks["GTV"].array.sum(axis=(1, 2)).tolist()
+        [0, 256, 0, 0]
+        """
+        from simple_orthanc.session.masks import Masks
+
+        return Masks(cast("Session", self), like)
 
     def volume_table(self) -> pd.DataFrame:
         """Report on the volumes of the selection from headers alone.

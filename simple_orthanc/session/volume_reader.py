@@ -211,6 +211,15 @@ class VolumeReader:
                 self._planned[label] = group
         return self._planned
 
+    def planned(self) -> Mapping[str, Labelled]:
+        """Return the groups of images by their label, from headers alone."""
+        return self._plan()
+
+    def header_of(self, group: Labelled) -> Dataset:
+        """Read the header of the first image of a group."""
+        assert group.stack is not None
+        return self._source.header(group.instances[group.stack.planes[0].instance].key)
+
     def _groups(self, series: str, instances: Group) -> list[Labelled]:
         """Plan one series; a series that cannot be planned does not keep the others from being read."""
         try:

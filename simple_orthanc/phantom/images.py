@@ -1,9 +1,4 @@
-"""Synthetic DICOM objects with known values at known places, for the demo, for tests and for trying things out.
-
-Everything is made in memory by :func:`make_series` (one object per slice), :func:`make_enhanced` (one object with many
-frames) or :func:`ct_phantom` (a CT of a water cylinder with rods), and needs no file and no server.
-:func:`as_bytes` gives the DICOM file that an archive would store.
-"""
+"""Synthetic images: one object per slice, one object of many frames, a CT of a cylinder with rods."""
 
 from __future__ import annotations
 
@@ -31,6 +26,7 @@ SOP_CLASSES = {
     "DX": "1.2.840.10008.5.1.4.1.1.1.1",
     "RTDOSE": "1.2.840.10008.5.1.4.1.1.481.2",
     "SEG": "1.2.840.10008.5.1.4.1.1.66.4",
+    "RTSTRUCT": "1.2.840.10008.5.1.4.1.1.481.3",
 }
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 ENHANCED_SOP_CLASSES = {
@@ -108,8 +104,8 @@ def make_series(
     """
     values = _pattern(shape, dtype) if array is None else np.asarray(array)
     count = len(values)
-    normal = _normal(orientation)
-    uids = _identifiers(seed, count, keywords, like)
+    normal = slice_normal(orientation)
+    uids = identifiers(seed, count, keywords, like)
     result = []
     for number in range(count):
         dataset = _image(values[number], bits_stored, colour=values.ndim == 4)
@@ -125,9 +121,9 @@ def make_series(
             "RescaleIntercept": _pick(intercept, number),
         }
         tags.update({name: _of_slice(name, value, number, count) for name, value in keywords.items()})
-        for name, value in {**_common(modality, uids), **tags}.items():
+        for name, value in {**common_tags(modality, uids), **tags}.items():
             put(dataset, name, value)
-        result.append(_with_file_meta(dataset))
+        result.append(with_file_meta(dataset))
     return result
 
 
@@ -177,10 +173,10 @@ def make_enhanced(
     """
     values = _pattern(shape, dtype) if array is None else np.asarray(array)
     count = len(values)
-    uids = _identifiers(seed, 1, keywords, like)
+    uids = identifiers(seed, 1, keywords, like)
     dataset = _image(values, None, colour=values.ndim == 4)
     if positions is None:
-        steps = np.arange(count)[:, None] * spacing[0] * _normal(orientation)
+        steps = np.arange(count)[:, None] * spacing[0] * slice_normal(orientation)
         positions = [tuple(position) for position in np.asarray(origin, float) + steps]
     contents: dict[str, dict[str, Any]] = {
         "PlanePositionSequence": {"ImagePositionPatient": [tuple(position) for position in positions]},
@@ -204,7 +200,7 @@ def make_enhanced(
                 put(item, name, _of_slice(name, value, number, count))
             setattr(target, sequence, [item])
     tags = {
-        **_common(modality, uids),
+        **common_tags(modality, uids),
         "SOPClassUID": ENHANCED_SOP_CLASSES.get(modality, SOP_CLASSES.get(modality, SECONDARY_CAPTURE)),
         "SOPInstanceUID": uids["instances"][0],
         "InstanceNumber": 1,
@@ -214,7 +210,7 @@ def make_enhanced(
     }
     for name, value in {**tags, **keywords}.items():
         put(dataset, name, value)
-    return _with_file_meta(dataset)
+    return with_file_meta(dataset)
 
 
 @dataclass(frozen=True)
@@ -330,7 +326,7 @@ def _decimal(value: Any) -> DSfloat:
     return DSfloat(float(value), auto_format=True)
 
 
-def _normal(orientation: Sequence[float]) -> NDArray[np.float64]:
+def slice_normal(orientation: Sequence[float]) -> NDArray[np.float64]:
     cosines = np.asarray(orientation, np.float64)
     return np.cross(cosines[:3], cosines[3:])
 
@@ -351,7 +347,7 @@ def _of_slice(name: str, value: Any, number: int, count: int) -> Any:
     return value[number]
 
 
-def _identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Dataset | None) -> dict[str, Any]:
+def identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Dataset | None) -> dict[str, Any]:
     after = str(like.SOPInstanceUID) if like else ""
 
     def uid(name: str) -> str:
@@ -366,7 +362,7 @@ def _identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: D
     }
 
 
-def _common(modality: str, uids: dict[str, Any]) -> dict[str, Any]:
+def common_tags(modality: str, uids: dict[str, Any]) -> dict[str, Any]:
     return {
         "SOPClassUID": SOP_CLASSES.get(modality, SECONDARY_CAPTURE),
         "PatientName": "Phantom",
@@ -409,7 +405,7 @@ def _image(values: NDArray[Any], bits_stored: int | None, colour: bool) -> Datas
     return dataset
 
 
-def _with_file_meta(dataset: Dataset) -> Dataset:
+def with_file_meta(dataset: Dataset) -> Dataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

@@ -1,0 +1,386 @@
+"""Masks by name: segmentations and structure sets on the grid of the images that they were drawn on."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dcmqi
+import highdicom
+import numpy as np
+import pytest
+import SimpleITK
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from rt_utils import RTStructBuilder
+from skimage.draw import polygon2mask
+
+from simple_orthanc import Folder, Geometry, SelectionError, Volume, VolumeError
+from simple_orthanc.phantom import as_bytes, ct_phantom, make_series, make_structure_set
+
+SHAPE = (6, 44, 44)
+
+
+def images(**keywords: Any) -> list[Dataset]:
+    """A CT with voxels of 3 x 1.1 x 0.9 mm."""
+    settings: dict[str, Any] = {"spacing": (3.0, 1.1, 0.9), "origin": (-20.0, -18.0, 5.0), "seed": 1}
+    return make_series(SHAPE, **{**settings, "modality": "CT", **keywords})
+
+
+def session(folder: Path, *datasets: Dataset) -> Folder:
+    folder.mkdir(exist_ok=True)
+    for number, dataset in enumerate(datasets):
+        (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    return Folder(folder, cache=False)
+
+
+def geometry_of(slices: Sequence[Dataset], folder: Path) -> Geometry:
+    geometry = session(folder / "alone", *slices).get_volume().geometry
+    assert geometry is not None
+    return geometry
+
+
+def circle(geometry: Geometry, plane: float, radius: float, centre: tuple[float, float] = (22.0, 22.0)) -> NDArray[Any]:
+    """The points of a circle in a slice; centre and radius in mm from the first voxel, within the slice."""
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    columns = (centre[0] + radius * np.cos(angles)) / geometry.spacing[0]
+    rows = (centre[1] + radius * np.sin(angles)) / geometry.spacing[1]
+    return geometry.to_patient(np.stack([columns, rows, np.full(180, plane)], axis=-1), order="xyz")
+
+
+def away(geometry: Geometry, centre: tuple[float, float] = (22.0, 22.0)) -> NDArray[np.float64]:
+    columns, rows = np.meshgrid(
+        np.arange(geometry.size[0]) * geometry.spacing[0], np.arange(geometry.size[1]) * geometry.spacing[1]
+    )
+    return np.hypot(columns - centre[0], rows - centre[1])
+
+
+COSINE, SINE = np.cos(0.35), np.sin(0.35)
+PLANES = {
+    "axial": {},
+    "oblique": {"orientation": (COSINE, SINE, 0, -SINE * COSINE, COSINE * COSINE, SINE)},
+    "sagittal": {"orientation": (0, 1, 0, 0, 0, -1)},
+}
+
+
+class TestStructureSets:
+    @pytest.mark.parametrize("plane", PLANES)
+    def test_shapes_are_those_of_the_truth_and_of_scikit_image(self, tmp_path: Path, plane: str) -> None:
+        slices = images(**PLANES[plane])
+        geometry = geometry_of(slices, tmp_path)
+        outer, inner = circle(geometry, 3, 15), circle(geometry, 3, 6)
+        regions = {
+            "circle": [circle(geometry, index, 10.0 + index) for index in (1, 2, 3)],
+            "reversed": [circle(geometry, index, 10.0 + index)[::-1] for index in (3, 1, 2)],
+            "ring": [outer, inner],
+            "keyhole": [np.concatenate([outer, outer[:1], inner[:1], inner[::-1], inner[:1], outer[:1]])],
+            "skips": [circle(geometry, index, 9.0) for index in (0, 2, 5)],
+        }
+        structures = make_structure_set(slices, regions, seed=2)
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()
+        assert list(found) == list(regions)
+        pixel = geometry.spacing[0] * geometry.spacing[1]
+
+        truth = {index: away(geometry) < 10.0 + index for index in (1, 2, 3)}
+        for name in ("circle", "reversed"):
+            mask = found[name].array
+            for index in range(6):
+                difference = np.count_nonzero(mask[index] != truth.get(index, False))
+                assert difference <= 2
+            area = np.array([mask[index].sum() * pixel for index in (1, 2, 3)])
+            assert np.abs(area / (np.pi * np.array([11.0, 12.0, 13.0]) ** 2) - 1).max() < 0.02
+        ring = (away(geometry) < 15) & (away(geometry) > 6)
+        for name in ("ring", "keyhole"):
+            assert np.count_nonzero(found[name].array[3] != ring) <= 4
+        assert found["skips"].array.any(axis=(1, 2)).tolist() == [True, False, True, False, False, True]
+        assert any("left empty: 1, 3, 4" in line for line in found["skips"].log)
+        for mask in found.values():
+            assert mask.geometry is not None
+            assert mask.geometry.isclose(geometry)
+            assert mask.dtype == bool
+
+        # scikit-image fills polygons by itself.
+        for index in (1, 2, 3):
+            points = geometry.to_index(circle(geometry, index, 10.0 + index), order="xyz")[:, 1::-1]
+            theirs = polygon2mask(SHAPE[1:], points)
+            assert np.count_nonzero(theirs != found["circle"].array[index]) <= 2
+
+    def test_shapes_are_those_of_rt_utils(self, tmp_path: Path) -> None:
+        """It counts what the contour touches, so that its regions are up to a pixel larger at their edge."""
+        slices = images(spacing=(3.0, 1.0, 1.0))
+        geometry = geometry_of(slices, tmp_path)
+        regions = {"circle": [circle(geometry, 1, 11), circle(geometry, 2, 9)], "ring": [circle(geometry, 3, 15)]}
+        regions["ring"].append(circle(geometry, 3, 6))
+        structures = make_structure_set(slices, regions, seed=2)
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()
+        path = tmp_path / "structures.dcm"
+        path.write_bytes(as_bytes(structures))
+        theirs = RTStructBuilder.create_from(str(tmp_path / "alone"), str(path))
+        shifts = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+        for name, mask in found.items():
+            other = theirs.get_roi_mask_by_name(name).transpose(2, 0, 1)
+            grown = np.any([np.roll(mask.array, shift, axis=(1, 2)) for shift in shifts], axis=0)
+            shrunk = np.all([np.roll(mask.array, shift, axis=(1, 2)) for shift in shifts], axis=0)
+            assert not (other & ~grown).any()
+            assert not (shrunk & ~other).any()
+
+    def test_points_and_what_lies_outside(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        points = geometry.to_patient([[3, 4, 1], [200, 4, 1]], order="xyz")
+        markers = make_structure_set(slices, {"marker": [points]}, kind="POINT", seed=2)
+        (mask,) = session(tmp_path / "all", *slices, markers).select(Modality="RTSTRUCT").get_masks().values()
+        assert np.argwhere(mask.array).tolist() == [[1, 4, 3]]
+        assert any("outside of the images" in line for line in mask.log)
+
+    def test_on_the_grid_of_another_image(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        pet = make_series(
+            (9, 20, 22), spacing=(2.0, 2.2, 2.0), origin=(-20, -18, 5), modality="PT", seed=4, like=slices[0]
+        )
+        for dataset in pet:
+            dataset.SeriesInstanceUID = "1.2.3.4.5"
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, index, 12.0) for index in range(6)]}, seed=2)
+        archive = session(tmp_path / "all", *slices, *pet, structures)
+        image = archive.copy().select(Modality="PT").get_volume()
+        mask = archive.select(Modality="RTSTRUCT").get_masks(like=image)["GTV"]
+        assert mask.geometry is not None
+        assert image.geometry is not None
+        assert mask.geometry.isclose(image.geometry)
+        ml = mask.array.sum() * np.prod(image.geometry.spacing) / 1000
+        assert ml == pytest.approx(np.pi * 12**2 * 18 / 1000, rel=0.06)
+        assert any("nearest neighbour" in line for line in mask.log)
+        assert image.statistics({"GTV": mask}).voxels.item() == mask.array.sum()
+
+    @pytest.mark.parametrize("kind", ["OPEN_PLANAR", "OPEN_NONPLANAR"])
+    def test_contours_that_enclose_nothing_are_refused_by_name(self, tmp_path: Path, kind: str) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"vessel": [circle(geometry, 1, 5)]}, kind=kind, seed=2)
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()
+        with pytest.raises(VolumeError, match=f"'vessel'.*{kind}"):
+            found["vessel"]
+
+    def test_contours_between_the_slices(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"liver": [circle(geometry, 1.5, 5)]}, seed=2)
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()
+        with pytest.raises(VolumeError, match=r"'liver' lies 1.5 mm off"):
+            found["liver"]
+
+    def test_images_that_are_not_in_the_archive(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, 1, 5)]}, seed=2)
+        found = session(tmp_path / "all", structures).get_masks()
+        with pytest.raises(VolumeError, match=r"not in the archive.*get_masks\(like=volume\)"):
+            found["GTV"]
+        volume = Folder(tmp_path / "alone", cache=False).get_volume()
+        assert session(tmp_path / "all", structures).get_masks(like=volume)["GTV"].array.any()
+
+    def test_another_frame_of_reference(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, 1, 5)]}, seed=2)
+        elsewhere = images(FrameOfReferenceUID="1.2.3")
+        volume = session(tmp_path / "elsewhere", *elsewhere).get_volume()
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT")
+        with pytest.raises(VolumeError, match=r"frame of reference 1\.2\.3"):
+            found.get_masks(like=volume)["GTV"]
+        with pytest.raises(VolumeError, match="frame of reference"):
+            session(tmp_path / "moved", *elsewhere, structures).select(Modality="RTSTRUCT").get_masks()["GTV"]
+
+    def test_names_that_are_empty_repeated_or_not_safe(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {str(number): [circle(geometry, 1, 5)] for number in range(5)}, seed=2)
+        names = ["GTV", "", "GTV", "a\x1b[31m\nb", "../../x"]
+        for item, name in zip(structures.StructureSetROISequence, names, strict=True):
+            item.ROIName = name
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()
+        assert list(found) == ["GTV", "ROI 2", "GTV (2)", "a[31mb", "../../x"]
+        assert found.table.number.tolist() == [1, 2, 3, 4, 5]
+        assert set(found.table.SeriesInstanceUID) == {slices[0].SeriesInstanceUID}
+
+    def test_a_region_without_contours_is_empty(self, tmp_path: Path) -> None:
+        slices = images()
+        structures = make_structure_set(slices, {"nothing": []}, seed=2)
+        mask = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT").get_masks()["nothing"]
+        assert not mask.array.any()
+        assert any("no contours" in line for line in mask.log)
+
+    def test_images_with_a_hole(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, 1, 5)]}, seed=2)
+        archive = session(tmp_path / "all", *slices[:2], *slices[3:], structures)
+        with pytest.raises(VolumeError, match="make no regular volume"):
+            archive.copy().select(Modality="RTSTRUCT").get_masks()["GTV"]
+        volume = archive.copy().select(Modality="CT").get_volume(gaps="nan")
+        assert archive.select(Modality="RTSTRUCT").get_masks(like=volume)["GTV"].array[1].any()
+
+
+def segmentation(slices: Sequence[Dataset], pixels: NDArray[Any], kind: str, **keywords: Any) -> Dataset:
+    for dataset in slices:
+        dataset.PatientName = "Phantom^"
+    count = pixels.shape[-1] if pixels.ndim == 4 else int(pixels.max())
+    described = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=f"part {number}",
+            segmented_property_category=codes.SCT.Organ,
+            segmented_property_type=codes.SCT.Liver,
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
+        )
+        for number in range(1, count + 1)
+    ]
+    kinds = highdicom.seg.SegmentationTypeValues
+    return highdicom.seg.Segmentation(
+        slices,
+        pixels,
+        kinds[kind],
+        described,
+        highdicom.UID(),
+        1,
+        highdicom.UID(),
+        1,
+        "maker",
+        "model",
+        "1",
+        "1",
+        **keywords,
+    )
+
+
+def parts() -> NDArray[np.uint8]:
+    pixels = np.zeros((6, 24, 20), np.uint8)
+    pixels[1:3, 2:7, 3:9] = 1
+    pixels[4, 9:12, 11:20] = 2
+    return pixels
+
+
+class TestSegmentations:
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+    def test_segments_are_those_of_the_truth_and_of_two_other_tools(self, tmp_path: Path, kind: str) -> None:
+        slices, pixels = ct_phantom((6, 24, 20)), parts()
+        image = segmentation(slices, pixels, kind)
+        archive = session(tmp_path / "all", *slices, image)
+        found = archive.copy().select(Modality="SEG").get_masks()
+        assert list(found) == ["part 1", "part 2"]
+        reference = archive.select(Modality="CT").get_volume()
+        for number, mask in enumerate(found.values(), 1):
+            assert mask.geometry is not None
+            assert mask.geometry.isclose(reference.geometry)  # type: ignore[arg-type]
+            assert np.array_equal(mask.array, pixels == number)
+
+        theirs = highdicom.seg.segread(self.path_of(tmp_path / "all", image)).get_volume(combine_segments=True)
+        for number, mask in enumerate(found.values(), 1):
+            corners = np.argwhere(theirs.array == number)
+            places = (np.c_[corners, np.ones(len(corners))] @ theirs.affine.T)[:, :3]
+            own = np.rint(mask.geometry.to_index(places, order="zyx")).astype(int)  # type: ignore[union-attr]
+            assert {tuple(index) for index in own.tolist()} == {
+                tuple(index) for index in np.argwhere(mask.array).tolist()
+            }
+
+        if kind == "BINARY":
+            self.as_dcmqi_has_them(tmp_path, self.path_of(tmp_path / "all", image), list(found.values()))
+
+    @staticmethod
+    def path_of(folder: Path, image: Dataset) -> Path:
+        return next(path for path in folder.glob("*.dcm") if image.SOPInstanceUID.encode() in path.read_bytes()[:1000])
+
+    @staticmethod
+    def as_dcmqi_has_them(folder: Path, path: Path, found: Sequence[Volume]) -> None:
+        target = folder / "dcmqi"
+        target.mkdir()
+        program = Path(dcmqi._lookup("segimage2itkimage")) if hasattr(dcmqi, "_lookup") else Path("segimage2itkimage")
+        command = [str(program), "--inputDICOM", str(path), "--outputDirectory", str(target), "-t", "nrrd"]
+        subprocess.run(command, check=True, capture_output=True)
+        for number, mask in enumerate(found, 1):
+            (written,) = target.glob(f"*{number}.nrrd")
+            image = SimpleITK.ReadImage(str(written))
+            inside = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)
+            places = [image.TransformIndexToPhysicalPoint(tuple(map(int, index[::-1]))) for index in inside]
+            own = np.rint(mask.geometry.to_index(places, order="zyx")).astype(int)  # type: ignore[union-attr]
+            assert {tuple(index) for index in own.tolist()} == {
+                tuple(index) for index in np.argwhere(mask.array).tolist()
+            }
+
+    def test_segments_that_overlap_stay_apart(self, tmp_path: Path) -> None:
+        slices = ct_phantom((6, 24, 20))
+        pixels = np.zeros((6, 24, 20, 2), np.uint8)
+        pixels[1:4, 2:12, 3:9, 0] = 1
+        pixels[2:5, 8:20, 5:15, 1] = 1
+        archive = session(tmp_path / "all", *slices, segmentation(slices, pixels, "BINARY"))
+        found = archive.select(Modality="SEG").get_masks()
+        for number in (0, 1):
+            assert np.array_equal(found[f"part {number + 1}"].array, pixels[..., number] > 0)
+
+    def test_fractions_from_one_half_on(self, tmp_path: Path) -> None:
+        slices = ct_phantom((6, 24, 20))
+        fractions = np.zeros((6, 24, 20), np.float32)
+        fractions[2, 3, :] = np.linspace(0, 1, 20)
+        image = segmentation(slices, fractions, "FRACTIONAL", max_fractional_value=250)
+        mask = session(tmp_path / "all", *slices, image).select(Modality="SEG").get_masks()["part 1"]
+        assert np.array_equal(mask.array[2, 3], np.round(fractions[2, 3] * 250) / 250 >= 0.5)
+        assert mask.array.sum() == 10
+        assert any("fractional" in line for line in mask.log)
+
+    def test_a_segmentation_on_a_finer_grid(self, tmp_path: Path) -> None:
+        coarse = ct_phantom((6, 24, 20))
+        spacing = [float(value) / 2 for value in coarse[0].PixelSpacing]
+        origin = np.asarray(coarse[0].ImagePositionPatient, float) - [spacing[1] / 2, spacing[0] / 2, 0]
+        thickness = float(coarse[1].ImagePositionPatient[2]) - float(coarse[0].ImagePositionPatient[2])
+        fine = make_series((6, 48, 40), spacing=(thickness, *spacing), origin=origin, seed=5, like=coarse[0])
+        image = segmentation(fine, parts().repeat(2, axis=1).repeat(2, axis=2), "BINARY")
+        for item in image.ReferencedSeriesSequence:
+            item.SeriesInstanceUID = coarse[0].SeriesInstanceUID
+            del item.ReferencedInstanceSequence
+        found = session(tmp_path / "all", *coarse, image).select(Modality="SEG").get_masks()
+        for number in (1, 2):
+            assert np.array_equal(found[f"part {number}"].array, parts() == number)
+            assert any("nearest neighbour" in line for line in found[f"part {number}"].log)
+
+    def test_without_its_images_it_keeps_its_own_grid(self, tmp_path: Path) -> None:
+        slices = ct_phantom((6, 24, 20))
+        mask = session(tmp_path / "all", segmentation(slices, parts(), "BINARY")).get_masks()["part 1"]
+        assert mask.array.sum() == (parts() == 1).sum()
+        assert any("not in the archive" in line for line in mask.log)
+
+    def test_drawn_over_the_image(self, tmp_path: Path) -> None:
+        slices = ct_phantom((6, 24, 20))
+        archive = session(tmp_path / "all", *slices, segmentation(slices, parts(), "BINARY"))
+        masks = archive.copy().select(Modality="SEG").get_masks()
+        volume = archive.select(Modality="CT").get_volume()
+        figure = volume.plot(overlay=masks)
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["part 1", "part 2"]
+        assert volume.statistics(masks).voxels.tolist() == [60, 27]
+
+
+def test_images_alone_have_no_masks(tmp_path: Path) -> None:
+    with pytest.raises(SelectionError, match=r"select\(Modality=\['SEG', 'RTSTRUCT'\]\)"):
+        session(tmp_path / "all", *images()).get_masks()
+
+
+def test_a_volume_without_geometry_is_no_grid(tmp_path: Path) -> None:
+    slices = images()
+    archive = session(tmp_path / "all", *slices, make_structure_set(slices, {"a": []}, seed=2))
+    with pytest.raises(VolumeError, match="without geometry"):
+        archive.select(Modality="RTSTRUCT").get_masks(like=Volume(np.zeros((2, 3, 4)), None, Dataset()))
+
+
+def test_both_kinds_at_once_and_an_unknown_name(tmp_path: Path) -> None:
+    slices = ct_phantom((6, 24, 20))
+    geometry = geometry_of(slices, tmp_path)
+    structures = make_structure_set(slices, {"part 1": [circle(geometry, 1, 5)]}, seed=2)
+    archive = session(tmp_path / "all", *slices, structures, segmentation(slices, parts(), "BINARY"))
+    found = archive.get_masks()
+    assert sorted(found) == ["part 1", "part 1 (2)", "part 2"]
+    assert sorted(found.table.kind) == ["RTSTRUCT", "SEG", "SEG"]
+    with pytest.raises(KeyError, match="part 3"):
+        found["part 3"]
