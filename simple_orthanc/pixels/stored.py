@@ -151,7 +151,7 @@ def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[
     if not supported(layout.syntax):
         raise PixelDecodeError(
             f"The pixels are encoded as {UID(layout.syntax).name} ({layout.syntax}), for which there is no decoder "
-            "here. Ask the server to transcode the object to Explicit VR Little Endian."
+            f"here. Convert it to Explicit VR Little Endian where it is kept, or leave it out with {_without(dataset)}."
         )
     offsets, lengths = (
         bytes(_buffer(dataset, keyword)) if keyword in dataset else b""

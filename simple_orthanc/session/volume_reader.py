@@ -28,6 +28,7 @@ from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
 from simple_orthanc.session.unreadable import list_reasons, unreadable_error, unreadable_objects
+from simple_orthanc.volume.assembly import array_bytes
 from simple_orthanc.volume.choosing import Stack, apply_gaps, check_options, choose_volume, plan_stacks, summarize
 from simple_orthanc.volume.planes import read_planes
 from simple_orthanc.volume.stacking import check_spacing
@@ -68,6 +69,8 @@ class Labelled:
     instances: tuple[SelectedInstance, ...]
     stack: Stack | None
     problem: VolumeError | None
+    # Of the array that it becomes.
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,10 @@ class VolumeReader:
             planned = apply_gaps(self._request.plan(headers), self._request.gaps)
         except VolumeError as error:
             return [Labelled(series, tuple(instances), None, error)]
-        return [Labelled(series, tuple(readable), stack, stack.problem) for stack in planned]
+        return [
+            Labelled(series, tuple(readable), stack, stack.problem, array_bytes(stack, headers, self._request.units))
+            for stack in planned
+        ]
 
     def _headers(self, instances: Group) -> tuple[list[SelectedInstance], list[Dataset]]:
         """Read the headers of a series.
@@ -293,10 +299,10 @@ class VolumeReader:
         for label, group in self._plan().items():
             row: dict[str, Any] = {"SeriesInstanceUID": self._names[group.series][0], "label": label}
             if group.stack is None:
-                row |= {"slices": 0, "regular": False, "reason": str(group.problem), "bytes": 0}
+                row |= {"slices": 0, "regular": False, "reason": str(group.problem)}
             else:
                 row |= {**summarize(group.stack), "label": label}
-            rows.append(row)
+            rows.append({**row, "bytes": group.bytes})
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "contradiction"])
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))

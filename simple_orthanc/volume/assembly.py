@@ -78,6 +78,37 @@ def assemble(
     return make_volume(chosen, headers, array, mask, values)
 
 
+def array_bytes(stack: Stack, headers: Sequence[Dataset], units: str = "modality") -> int:
+    """Return the size of the array that a stack becomes, in bytes, from headers alone.
+
+    Parameters
+    ----------
+    stack : Stack
+    headers : sequence of pydicom.Dataset
+        Those that the stack was planned from.
+    units : str
+        As for :func:`assemble`.
+
+    Returns
+    -------
+    int
+        Where the values cannot be had in these units, the size of the stored ones.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> from simple_orthanc.volume.choosing import plan_stacks
+    >>> series = make_series((3, 4, 5), slope=0.5)
+    >>> array_bytes(plan_stacks(series)[0], series)
+    240
+    """
+    try:
+        dtype = FrameValues([stack], headers, units).dtype
+    except VolumeError:
+        dtype = result_dtype([headers[plane.instance] for plane in stack.planes], (), "stored")
+    return int(np.prod(stack.shape)) * dtype.itemsize
+
+
 def make_volume(
     chosen: Sequence[Stack],
     headers: Sequence[Dataset],

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.volume import problems
 from simple_orthanc.volume.axes import AXES, find_steps, has_same_grid, stack_along
@@ -257,15 +255,15 @@ def summarize(stack: Stack) -> dict[str, Any]:
     Returns
     -------
     dict
-        label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes (of the
-        stored pixels), contradiction (where headers announce more images than there are).
+        label, slices, rows, columns, spacing (between slices, rows and columns, mm), regular, reason, contradiction
+        (where headers announce more images than there are).
 
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
     >>> row = summarize(plan_stacks(make_series((3, 4, 5)))[0])
-    >>> row["slices"], row["regular"], row["bytes"]
-    (3, True, 120)
+    >>> row["slices"], row["regular"], row["rows"], row["columns"]
+    (3, True, 4, 5)
     """
     first = stack.planes[0]
     spacing = None if stack.geometry is None else stack.geometry.spacing[::-1]
@@ -277,7 +275,6 @@ def summarize(stack: Stack) -> dict[str, Any]:
         "spacing": spacing,
         "regular": stack.problem is None and stack.geometry is not None,
         "reason": _reason(stack),
-        "bytes": int(np.prod(stack.shape)) * max(1, first.bits // 8),
         "contradiction": stack.contradiction,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,17 @@ import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
 
+from simple_orthanc import Folder
 from simple_orthanc.errors import (
     InconsistentSlicesError,
     MissingSlicesError,
     PixelDecodeError,
 )
-from simple_orthanc.phantom import CT_RODS, ct_phantom, make_enhanced, make_series, put
+from simple_orthanc.phantom import CT_RODS, as_bytes, ct_phantom, make_enhanced, make_series, put
 from simple_orthanc.pixels import suv
 from simple_orthanc.pixels.stored import stored_values
-from simple_orthanc.volume.assembly import assemble
-from simple_orthanc.volume.choosing import plan_stacks
+from simple_orthanc.volume.assembly import array_bytes, assemble
+from simple_orthanc.volume.choosing import choose_volume, plan_stacks
 from tests.volume.helpers import (
     first_values,
     random_series,
@@ -238,3 +240,34 @@ class TestUptake:
         assert found.array.dtype == np.float32
         assert found.slices is not None
         assert found.slices.slope.tolist() == [2, 6, 12]
+
+
+def with_slope(image: Dataset, slope: float) -> Dataset:
+    image.RescaleSlope = str(slope)
+    return image
+
+
+@pytest.mark.parametrize("units", ["modality", "stored"])
+@pytest.mark.parametrize(
+    "series",
+    [
+        make_series((3, 4, 5)),
+        make_series((3, 4, 5), slope=0.5),
+        make_series((3, 4, 5), dtype="uint16", BitsStored=16, intercept=-1024),
+        make_series((3, 4, 5), dtype="uint8", slope=None, intercept=None),
+        make_series((3, 4, 5), dtype="float32", slope=None, intercept=None),
+        make_series((3, 4, 5), dtype="uint32", slope=1e-6),
+        [with_slope(image, slope) for image, slope in zip(make_series((3, 4, 5)), (1, 2, 0.25), strict=True)],
+    ],
+    ids=["int16", "slope", "int32", "uint8", "float32", "uint32", "slopes of their own"],
+)
+def test_the_size_in_bytes_is_that_of_the_array(series: list[Dataset], units: str, tmp_path: Path) -> None:
+    stacks = plan_stacks(series)
+    arrays = [stored_values(dataset) for dataset in series]
+    volume = assemble(choose_volume(stacks), series, lambda index: arrays[index], units=units)
+    assert array_bytes(stacks[0], series, units) == volume.array.nbytes
+    for number, dataset in enumerate(series):
+        (tmp_path / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    folder = Folder(tmp_path, cache=False)
+    if units == "modality":
+        assert folder.volume_table().bytes.tolist() == [folder.get_volume().array.nbytes]

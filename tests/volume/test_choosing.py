@@ -75,7 +75,6 @@ class TestSummary:
             "spacing": (2.0, 0.7, 1.3),
             "regular": True,
             "reason": "",
-            "bytes": 120,
             "contradiction": "",
         }
         broken = summarize(plan_stacks(at(0, 2, 6))[0])
