@@ -7,9 +7,11 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import (
     InconsistentSlicesError,
+    VolumeError,
 )
 from simple_orthanc.phantom import make_enhanced, make_series, put
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
+from simple_orthanc.volume.planes import read_planes
 from tests.volume.helpers import (
     SAGITTAL,
     labels,
@@ -162,3 +164,20 @@ class TestMultiFrame:
         dose.GridFrameOffsetVector = [0, 3]
         with pytest.raises(InconsistentSlicesError, match="has 2 values"):
             plan_stacks([dose])
+
+
+@pytest.mark.parametrize("frames", [100_001, 2**31 - 1, 10**9])
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_a_number_of_frames_that_cannot_be_there_is_refused_at_once(frames: int, enhanced: bool) -> None:
+    (image,) = make_series((1, 8, 8), NumberOfFrames=frames)
+    if enhanced:
+        image.SharedFunctionalGroupsSequence = [Dataset()]
+    with pytest.raises(VolumeError, match=rf"NumberOfFrames \(0028,0008\) of .* is {frames}.*exclude\("):
+        read_planes([image])
+
+
+def test_more_frames_than_groups_are_refused() -> None:
+    image = make_enhanced((3, 4, 4))
+    image.NumberOfFrames = 2**31 - 1
+    with pytest.raises(VolumeError, match="there are 3 per-frame functional groups"):
+        read_planes([image])
