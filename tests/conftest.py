@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simple_orthanc import Orthanc
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-# A run in the background of a shell is started with Ctrl-C ignored, and so would be the programs it starts.
+# A shell starts a run in the background with Ctrl-C ignored, which the programs of the tests would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -66,7 +66,7 @@ class Servers:
         except OrthancError as error:
             self.complaints.append(str(error))
         for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
-            # The paths are those inside the server's own system.
+            # Paths inside the server's own system.
             inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
             plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
             config = {"Plugins": ["/" + str(plugin.relative_to(inside)) for plugin in plugins]}
@@ -188,7 +188,7 @@ def orthanc(empty_server: LocalOrthanc) -> Iterator[Orthanc]:
 
 @pytest.fixture
 def make_server(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterator[MakeServer]:
-    """A function, ``make_server(config={}, **options of LocalOrthanc)``, that starts another server of the version.
+    """Yield a function, ``make_server(config={}, **options of LocalOrthanc)``, that starts a server of the version.
 
     ``make_server({"LimitFindResults": 4}).connect()``. It ends with the test.
     """
@@ -203,7 +203,7 @@ def make_server(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterato
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real studies beside the project; what needs it is skipped where it is absent."""
+    """The folder of real studies beside the project; tests that need it are skipped where it is absent."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is not here")
     return SHARED_DATA
@@ -211,7 +211,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that has signed itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     made = (folder / "cert.pem", folder / "key.pem")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
@@ -232,7 +232,7 @@ def _nothing_kept_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(server: LocalOrthanc, path: str, method: str = "GET", body: bytes | None = None) -> Any:
-    """One request to a server without authentication, past the library under test; the JSON it answers."""
+    """Send a request to a server without authentication, without the library under test, and return its JSON."""
     request = urllib.request.Request(server.url + path, data=body, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=60) as answer:
