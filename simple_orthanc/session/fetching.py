@@ -114,10 +114,13 @@ class ObjectFetcher:
     def try_reading(self, instance: int) -> str | None:
         """Return why an object cannot be read, or None if it can."""
         try:
-            self._whole(instance)
+            content, dataset = self._fetch(instance)
+            reason = misread(dataset, self._uids[instance])
+            if reason is None:
+                self._decode(instance, content, dataset)
         except OrthancError as error:
-            return error.message
-        return None
+            return error.message.rstrip(".")
+        return reason
 
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
@@ -127,11 +130,20 @@ class ObjectFetcher:
 
         Of an object that is no image, such as raw data in a series of images, only the header is read.
         """
-        content = self._source.read(self._keys[instance], self._buffer)
-        dataset = read_image(content, self._scanner)
+        content, dataset = self._fetch(instance)
         uid = self._uids[instance]
         if uid is not None and (reason := misread(dataset, uid)):
             raise unreadable_error({uid: reason}, len(self._keys))
+        return self._decode(instance, content, dataset, with_layout)
+
+    def _fetch(self, instance: int) -> tuple[memoryview, Dataset]:
+        content = self._source.read(self._keys[instance], self._buffer)
+        return content, read_image(content, self._scanner)
+
+    def _decode(
+        self, instance: int, content: memoryview, dataset: Dataset, with_layout: bool = False
+    ) -> tuple[NDArray[Any] | None, FileLayout | None]:
+        """Keep the header of an object, and return its pixels."""
         try:
             array = stored_values(dataset, self._processes)
         except NoPixelDataError:

@@ -97,9 +97,19 @@ def shared(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> Vol
     return DuplicateSlicesError(
         f"A volume was asked of {len(planes)} images ({label}), but {len(several)} position(s) hold more "
         f"than one image, and nothing in their headers tells them apart. At these distances from the first slice: "
-        f"{shown}. Leave the extra ones out with exclude(SOPInstanceUID=[...]).",
+        f"{shown}. {_without_extra([[plane for _, plane in members] for members in several])}",
         positions=tuple((members[0][0], tuple(plane.uid for _, plane in members)) for members in several),
     )
+
+
+def _without_extra(several: Sequence[Sequence[Plane]]) -> str:
+    """Write the calls that leave out all images of a position but the first, or read them all."""
+    kept = {members[0].uid for members in several}
+    extra = list(dict.fromkeys(plane.uid for members in several for plane in members[1:] if plane.uid not in kept))
+    if any(plane.number_of_frames > 1 for members in several for plane in members) or not extra:
+        return "Read them with get_instances()."
+    uids = repr(extra[0] if len(extra) == 1 else extra) if len(extra) <= SHOWN else "[...]"
+    return f"Leave the extra ones out with exclude(SOPInstanceUID={uids}), or read all with get_instances()."
 
 
 def _are_rounded(ordered: Sequence[Plane]) -> bool:
