@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from simple_orthanc.errors import InconsistentSlicesError, VolumeError
@@ -88,12 +89,13 @@ def find_steps(stacks: Sequence[Stack], axis: str) -> Steps | None:
     >>> steps.discriminator.keyword, steps.order
     ('EchoTime', ((4.6, 0), (9.2, 1)))
     """
-    if len({_kind(stack) for stack in stacks}) > 1:
+    if len(set(_kinds(stacks))) > 1:
         return None
     names = {name for stack in stacks for name in stack.discriminators}
     if axis == "b" and all(discriminator_of(name).axis in ("b", "time") for name in names):
         # Directions of one b-value, and its repetitions, are steps of their own.
-        return _ordered(stacks, discriminator_of("b"), distinct=False)
+        steps = _ordered(stacks, discriminator_of("b"), distinct=False)
+        return None if steps is None else replace(steps, order=tuple(sorted(steps.order, key=_acquired(stacks))))
     if len({tuple(stack.discriminators) for stack in stacks}) > 1:
         return None
     if not any(discriminator_of(name).axis == axis for name in names) and axis not in ("echo", "b"):
@@ -140,10 +142,29 @@ def has_same_grid(one: Stack, other: Stack) -> bool:
     return one.geometry.isclose(other.geometry, tolerance=0.02 * min(one.geometry.spacing))
 
 
-def _kind(stack: Stack) -> tuple[bool, bool]:
-    """Return what the steps of an axis have in common: originals or derived maps, with directions or traces."""
-    first = stack.planes[0]
-    return has_image_type(first, "DERIVED"), first.discriminators.get("gradient") == TRACE
+def _acquired(stacks: Sequence[Stack]) -> Callable[[tuple[float, int]], tuple[float, ...]]:
+    """Return the key that sorts steps in the order in which they were acquired, which gradient tables refer to."""
+
+    def key(step: tuple[float, int]) -> tuple[float, ...]:
+        # Images are numbered volume by volume or slice by slice: at one position their order is the same.
+        first = stacks[step[1]].planes[0]
+        number = math.inf if first.instance_number is None else first.instance_number
+        return number, first.frame_index, *step
+
+    return key
+
+
+def _kinds(stacks: Sequence[Stack]) -> list[tuple[bool, bool]]:
+    """Return for each stack what all steps of an axis have in common: derived or not, a trace beside directions or not.
+
+    Without a direction in any of them, traces and images without weighting are one series of b-values.
+    """
+    gradients = [stack.planes[0].discriminators.get("gradient") for stack in stacks]
+    has_directions = any(isinstance(gradient, tuple) for gradient in gradients)
+    return [
+        (has_image_type(stack.planes[0], "DERIVED"), has_directions and gradient == TRACE)
+        for stack, gradient in zip(stacks, gradients, strict=True)
+    ]
 
 
 def _odd_stacks(stacks: Sequence[Stack], axis: str) -> list[Stack]:

@@ -17,10 +17,9 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.private import PrivateElement, numbers_of
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.volume.diffusion import Diffusion, read_diffusion
+from simple_orthanc.volume.diffusion import SMALLEST_B, UNSTATED_B
 from simple_orthanc.volume.discriminators import BY_NAME
 from simple_orthanc.volume.geometry import Vector
-from simple_orthanc.volume.planes import Plane
 from simple_orthanc.volume.stacking import Stack
 
 # Seconds in the units of tags that are times.
@@ -74,23 +73,22 @@ def find_coordinates(stacks: Sequence[Stack], headers: Sequence[Dataset]) -> Axi
     values = tuple(stack.step[1] for stack in stacks if stack.step is not None)
     name, unit = (axis[0] if axis else ""), (tag.unit if tag else "")
     if name == "b":
-        return _with_directions(values, stacks, headers)
+        return _with_directions(values, stacks)
     if name == "time" or (name == "phase" and unit in _SECONDS):
         return _times(values, stacks, headers)
     return AxisCoordinates(values, unit)
 
 
-def _with_directions(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence[Dataset]) -> AxisCoordinates:
-    found = [_diffusion(stack.planes[0], headers) for stack in stacks]
-    directions = tuple(_UNKNOWN if one.direction is None else one.direction for one in found)
+def _with_directions(values: tuple[float, ...], stacks: Sequence[Stack]) -> AxisCoordinates:
+    found = [stack.planes[0].diffusion for stack in stacks]
     doubts = dict.fromkeys(one.doubt for one in found if one.doubt)
+    if any(one.b is None for one in found):
+        doubts[UNSTATED_B] = None
+    directions = tuple(
+        (0.0, 0.0, 0.0) if b < SMALLEST_B else _UNKNOWN if one.direction is None else one.direction
+        for b, one in zip(values, found, strict=True)
+    )
     return AxisCoordinates(values, "s/mm2", directions, tuple(doubts))
-
-
-def _diffusion(plane: Plane, headers: Sequence[Dataset]) -> Diffusion:
-    header = headers[plane.instance]
-    groups = elements.functional_groups(header, plane.number_of_frames)
-    return read_diffusion(header, groups[plane.frame_index] if plane.tiles is None else ())
 
 
 def _times(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence[Dataset]) -> AxisCoordinates:

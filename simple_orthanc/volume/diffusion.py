@@ -162,6 +162,25 @@ def derived_kind(header: Dataset, groups: tuple[Dataset, ...] = ()) -> str:
     return next((value for value in reversed(types[2:4]) if value != "NONE"), "DERIVED")
 
 
+UNSTATED_B = "Toshiba states no b-value for images without diffusion weighting: taken as 0"
+
+
+def lacks_b_without_weighting(header: Dataset) -> bool:
+    """Check whether a missing b-value can mean 0: Toshiba leaves it out of the images without diffusion weighting.
+
+    That only holds beside weighted images of the same series.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.Modality, header.Manufacturer, header.ScanningSequence = "MR", "TOSHIBA_MEC", ["SE", "EP"]
+    >>> lacks_b_without_weighting(header)
+    True
+    """
+    is_echo_planar = "EP" in elements.texts(header, "ScanningSequence")
+    return elements.made_by(header, ("toshiba",)) and is_echo_planar and not derived_kind(header)
+
+
 def _in_groups(header: Dataset, groups: tuple[Dataset, ...]) -> Diffusion | None:
     """Read the MR Diffusion Sequence of a frame, or else what Philips has in its place."""
     holder = elements.holder(header, groups, "MRDiffusionSequence", "DiffusionBValue")
