@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,8 +48,8 @@ PROGRAM = Path(dcm2niix.bin)
 VALUE_TOLERANCE = 1e-4
 # Between corresponding corners of two grids.
 CORNER_TOLERANCE_MM = 0.05
-# What dcm2niix resamples, or writes a second time with volumes that are in its main file too.
-SECONDARY_SUFFIXES = ("_Eq", "_Eq_1", "_Tilt", "_Tilt_1", "_Tilt_Eq_1", "_ADC")
+# What dcm2niix resamples, writes a second time with volumes that are in its main file too, or draws from overlays.
+SECONDARY = re.compile(r"_(Eq|Tilt|ADC|ROI)(_|\d|$)")
 DCM2NIIX_SECONDS = 300
 
 
@@ -138,10 +139,10 @@ def same_values(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return bool(np.allclose(first, second, rtol=0, atol=VALUE_TOLERANCE * max(extent, 1e-12), equal_nan=True))
 
 
-def converted(folder: Path, target: Path) -> tuple[list[Path], list[Path], str]:
+def converted(folder: Path, target: Path, precise: str = "n") -> tuple[list[Path], list[Path], str]:
     """Convert a folder; return the main files, the secondary ones and what the program said last."""
     target.mkdir()
-    command = [str(PROGRAM), "-z", "n", "-b", "n", "-p", "n", "-f", "out", "-w", "2"]
+    command = [str(PROGRAM), "-z", "n", "-b", "n", "-p", precise, "-f", "out", "-w", "2"]
     try:
         ended = subprocess.run(
             [*command, "-o", str(target), str(folder)], capture_output=True, timeout=DCM2NIIX_SECONDS, check=False
@@ -150,7 +151,7 @@ def converted(folder: Path, target: Path) -> tuple[list[Path], list[Path], str]:
         return [], [], "dcm2niix did not end"
     said = ended.stdout.decode("utf-8", "replace").strip().splitlines()
     paths = sorted(target.glob("*.nii"))
-    secondary = [path for path in paths if path.stem.endswith(SECONDARY_SUFFIXES)]
+    secondary = [path for path in paths if SECONDARY.search(path.stem)]
     main = [path for path in paths if path not in secondary]
     return (main or secondary), (secondary if main else []), said[-1] if said else ""
 
@@ -217,14 +218,20 @@ def check(series: Session, folder: Path) -> Row:
         " ".join(map(str, series.get_dicom_tag("SeriesDescription"))),
         len(paths),
     )
-    row.verdict, volumes, row.groups, row.reason = read_here(series)
+    row.verdict, volumes, row.groups, reason = read_here(series)
     here = [grid for volume in volumes for grid in grids_here(volume)]
-    main, secondary, said = converted(files, folder / "nifti")
-    there = [grid for path in main for grid in grids_there(path)]
-    others = [grid for path in secondary for grid in grids_there(path)]
-    row.here, row.dcm2niix = shapes(here), shapes(there) or said
-    if here:
-        compare(row, here, there, others)
+    read = row.verdict
+    # dcm2niix scales the images of Philips in one of two ways, of which each is right for some modality.
+    for precise in ("n", "y"):
+        row.verdict, row.reason = read, reason
+        main, secondary, said = converted(files, folder / f"nifti-{precise}", precise)
+        there = [grid for path in main for grid in grids_there(path)]
+        others = [grid for path in secondary for grid in grids_there(path)]
+        row.here, row.dcm2niix = shapes(here), shapes(there) or said
+        if here:
+            compare(row, here, there, others)
+        if row.verdict != "differs":
+            break
     if len(volumes) == 1:
         row.sitk = with_simpleitk(files, volumes[0])
     return row
@@ -248,7 +255,7 @@ def compare(row: Row, here: Sequence[Grid], there: Sequence[Grid], others: Seque
     row.largest_corner_mm = round(worst, 6)
     complaints = []
     if unpaired:
-        complaints.append(f"here without an equal in dcm2niix: {unpaired}")
+        complaints.append(f"here without an equal in dcm2niix: {unpaired}{nearest(here[unpaired[0]], there)}")
     if left:
         complaints.append(f"dcm2niix without an equal here: {left}")
     if worst > CORNER_TOLERANCE_MM:
@@ -256,6 +263,17 @@ def compare(row: Row, here: Sequence[Grid], there: Sequence[Grid], others: Seque
     if complaints:
         row.verdict = "differs"
         row.reason = "; ".join([*complaints, *filter(None, [row.reason])])
+
+
+def nearest(grid: Grid, there: Sequence[Grid]) -> str:
+    """Say by how much the values of an image differ from those of the image that is most like it."""
+    differences = []
+    for other in there:
+        if grid.values.shape == other.values.shape:
+            turned = (other.values, other.values[::-1], other.values[:, ::-1], other.values[::-1, ::-1])
+            own = grid.values.astype(np.float64)
+            differences += [float(np.abs(own - each.astype(np.float64)).max()) for each in turned]
+    return f" (values at most {min(differences):.4g} apart)" if differences else ""
 
 
 @contextlib.contextmanager
