@@ -33,8 +33,8 @@ def send(pipe: FileIO, head: Any, body: bytes | bytearray = b"") -> None:
     BrokenPipeError
         Nobody reads the pipe.
     """
-    text = json.dumps(head).encode("ascii")
-    for part in (_LENGTHS.pack(len(text), len(body)) + text, body):
+    encoded = json.dumps(head).encode("ascii")
+    for part in (_LENGTHS.pack(len(encoded), len(body)) + encoded, body):
         view = memoryview(part)
         while view:
             view = view[pipe.write(view) :]

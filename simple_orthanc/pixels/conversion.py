@@ -65,7 +65,7 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
 def apply_rescale(
     stored_frame: NDArray[Any], rescale: Rescale, dtype: np.dtype[Any] | type[Any], out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Turn stored values into meaningful ones.
+    """Convert stored values to meaningful ones.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ def apply_rescale(
     dtype : dtype
         That of the result, from `result_dtype`.
     out : ndarray, optional
-        Of this type and the same shape: where the result goes.
+        Of this type and the same shape; it takes the result.
 
     Returns
     -------
     ndarray
-        Of the same shape. Computed in float64 unless exact in integers. Where there is nothing to do, and no `out`, it
-        is `stored_frame` itself.
+        Of the same shape, computed in float64 unless integers are exact. Without `out`, and with nothing to do, it is
+        `stored_frame` itself.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def apply_rescale(
 
 
 def volume_bytes(header: Dataset, units: str = "modality") -> int:
-    """Say how much memory the values of one object take, from its header alone.
+    """Return the memory that the values of one object take, from its header alone.
 
     Parameters
     ----------
@@ -150,9 +150,9 @@ def volume_bytes(header: Dataset, units: str = "modality") -> int:
 def _integers(
     stored_frame: NDArray[Any], rescale: Rescale, target: np.dtype[Any], out: NDArray[Any] | None
 ) -> NDArray[Any]:
-    """Compute in the type of the result, which holds it: so it is right modulo the type's range where a step overflows.
+    """Compute in the type of the result: it holds the result, so that a step may overflow on the way.
 
-    Integers of one width are the same bits modulo that range, signed or not, and need not be converted.
+    Integers of one width have the same bits modulo their range, signed or not, and need no conversion.
     """
     one_width = stored_frame.dtype.itemsize == target.itemsize
     source = stored_frame.view(target) if one_width else stored_frame.astype(target)

@@ -20,7 +20,7 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
     buffer : bytes
         The value of Pixel Data: the Basic Offset Table item and the fragments.
     frames : int
-        How many frames the header promises.
+        The number of frames that the header promises.
     extended : (bytes, bytes), optional
         Extended Offset Table and Extended Offset Table Lengths.
 
@@ -53,13 +53,13 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
 
 
 def _increasing(offsets: tuple[int, ...]) -> bool:
-    """Say whether a table of offsets can be believed: some writers leave room for one, and never fill it in."""
+    """Check whether a table of offsets can be trusted: some writers leave space for one and never fill it in."""
     return all(one < following for one, following in pairwise(offsets))
 
 
 def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
-    """Give the Basic Offset Table, and each fragment with its offset from the first one's item tag."""
-    found: list[tuple[int, bytes]] = []
+    """Return the Basic Offset Table, and each fragment with its offset from the item tag of the first one."""
+    fragments: list[tuple[int, bytes]] = []
     table: tuple[int, ...] | None = None
     position = start = 0
     while position + 8 <= len(buffer):
@@ -75,13 +75,13 @@ def _fragments(buffer: bytes) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]
             table = struct.unpack(f"<{length // 4}I", value[: length // 4 * 4])
             start = position + 8 + length
         else:
-            found.append((position - start, value))
+            fragments.append((position - start, value))
         position += 8 + length
-    return table or (), found
+    return table or (), fragments
 
 
 def _joined_by_marker(parts: list[bytes]) -> list[bytes]:
-    """Join fragments into frames where nothing says which belong together: a JPEG frame ends with its end marker."""
+    """Join fragments into frames by the end marker of JPEG, where no offset table assigns them."""
     joined: list[bytes] = []
     current: list[bytes] = []
     for part in parts:

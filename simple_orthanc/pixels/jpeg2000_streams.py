@@ -1,4 +1,4 @@
-"""The main header of a JPEG 2000 codestream, High-Throughput or not: what it says of its samples.
+"""The main header of a JPEG 2000 codestream, High-Throughput or not.
 
 Marker codes and the SIZ segment: ITU-T T.800, annex A.
 """
@@ -16,7 +16,7 @@ _SIZ = struct.Struct(">HH8IH")
 
 @dataclass(frozen=True)
 class Jpeg2000Header:
-    """What the SIZ marker segment of a codestream says, where all of its components are alike.
+    """The SIZ marker segment of a codestream whose components are all alike.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def jpeg2000_header(stream: bytes) -> Jpeg2000Header:
     depths = set(details[::3])
     sampling = {*details[1::3], *details[2::3]}
     if sampling != {1}:
-        raise ValueError("the components of the stream are subsampled, and DICOM knows no such image")
+        raise ValueError("the components of the stream are subsampled, which their decoder would stretch")
     if len(depths) > 1:
         found = ", ".join(f"{(depth & 0x7F) + 1} {'signed' if depth >> 7 else 'unsigned'}" for depth in details[::3])
         raise ValueError(f"the components of the stream differ in their bits: {found}")

@@ -1,4 +1,4 @@
-"""The markers of a JPEG stream: what they say of the samples, and whether they are sound.
+"""The markers of JPEG and JPEG-LS streams: the format of the samples, and checks of their structure.
 
 Marker codes and segments: ITU-T T.81, annex B.
 """
@@ -24,7 +24,7 @@ _END_OF_CODED_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What the markers before the first scan of a JPEG or JPEG-LS stream say.
+    """The markers before the first scan of a JPEG or JPEG-LS stream.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class JpegHeader:
     adobe : int or None
         The colour transform of an Adobe APP14 marker: 0 none, 1 YCbCr.
     jfif : bool
-        Whether there is a JFIF marker, which promises YCbCr.
+        Whether there is a JFIF marker, which implies YCbCr.
     """
 
     precision: int
@@ -45,7 +45,7 @@ class JpegHeader:
     jfif: bool
 
     def colour(self, photometric: str) -> str:
-        """Give the colour space of the samples: what the stream says of itself, or else what the header says.
+        """Return the colour space of the samples: that of the stream's markers, or else that of the header.
 
         Examples
         --------
@@ -83,7 +83,7 @@ def jpeg_header(stream: bytes) -> JpegHeader:
 
 
 def checked_stream(stream: bytes, *, lossless: bool) -> bytes:
-    """Refuse a JPEG stream whose markers are malformed, out of place or missing, and leave its comments out.
+    """Refuse a JPEG stream whose markers are malformed, misplaced or missing, and remove its comments.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def checked_stream(stream: bytes, *, lossless: bool) -> bytes:
     Returns
     -------
     bytes
-        The stream without comments and application data, which say nothing of how samples are coded.
+        The stream without comments and application data, which decoding does not need.
 
     Raises
     ------
@@ -124,22 +124,22 @@ def checked_stream(stream: bytes, *, lossless: bool) -> bytes:
         elif marker == _START_OF_SCAN:
             scanned |= _scan(content, components, tables, lossless)
         else:
-            _expect(marker in _COMMENTS, f"the marker 0x{marker:02X} has no place here")
+            _expect(marker in _COMMENTS, f"the marker 0x{marker:02X} is not allowed here")
         if marker not in _COMMENTS:
             kept += [struct.pack(">BBH", 0xFF, marker, len(content) + 2), content, coded]
     raise ValueError("the stream has no end marker")
 
 
 def without_application_data(stream: bytes, *, is_rgb: bool = False) -> bytes:
-    """Leave the application data and comments before the first scan out of a JPEG or JPEG-LS stream.
+    """Remove the application data and comments before the first scan of a JPEG or JPEG-LS stream.
 
-    Decoders take the colour space from them. What they say is read by `jpeg_header`.
+    Decoders would take the colour space from them; here `jpeg_header` reads it.
 
     Parameters
     ----------
     stream : bytes
     is_rgb : bool
-        Whether to write an Adobe marker that says that colours are not transformed.
+        Whether to write an Adobe marker for colours that are not transformed.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _expect(condition: bool, message: str) -> None:
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Walk from marker to marker: the marker, what its segment holds, and the coded data after a scan header."""
+    """Walk from marker to marker; yield the marker, the content of its segment, and the data coded after it."""
     for marker, content, _, position in _header_segments(stream):
         if marker != _START_OF_SCAN:
             yield marker, content, b""
@@ -190,7 +190,7 @@ def _segments(stream: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _header_segments(stream: bytes) -> Iterator[tuple[int, bytes, int, int]]:
-    """Walk up to the first scan header: the marker, what its segment holds, where it begins and where it ends."""
+    """Walk up to the first scan header; yield the marker, the content of its segment, its start and its end."""
     _expect(stream[:2] == b"\xff\xd8", "the stream does not begin with a JPEG marker")
     position, marker = 2, 0
     while position + 2 <= len(stream) and marker not in (_START_OF_SCAN, _END_OF_IMAGE):
@@ -199,7 +199,7 @@ def _header_segments(stream: bytes) -> Iterator[tuple[int, bytes, int, int]]:
 
 
 def _segment_at(stream: bytes, position: int) -> tuple[int, bytes, int, int]:
-    """Read the segment at a byte: its marker, what it holds, where it begins and where it ends."""
+    """Read the segment at a byte: its marker, its content, its start and its end."""
     _expect(stream[position] == 0xFF, f"no marker at byte {position} of the stream")
     # A marker may be preceded by any number of fill bytes.
     while stream[position + 1 : position + 2] == b"\xff":
@@ -215,7 +215,7 @@ def _segment_at(stream: bytes, position: int) -> tuple[int, bytes, int, int]:
 
 
 def _components(content: bytes, lossless: bool) -> dict[int, int]:
-    """Read the frame header: component to quantisation table."""
+    """Read the frame header: the quantisation table of each component."""
     _expect(
         len(content) >= 6 and len(content) == 6 + 3 * content[5] and content[5] in (1, 3),
         "the frame header is malformed",
@@ -230,26 +230,26 @@ def _components(content: bytes, lossless: bool) -> dict[int, int]:
             (across, down) == (1, 1) if lossless else 1 <= across <= 4 and 1 <= down <= 4, "the sampling is malformed"
         )
         found[identifier] = table
-    _expect(len(found) == content[5], "a component is there twice")
+    _expect(len(found) == content[5], "a component occurs twice")
     return found
 
 
 def _huffman_tables(content: bytes, lossless: bool) -> set[int]:
-    """Check that codes of all lengths fit, and give the tables' numbers."""
+    """Check that codes of all lengths fit, and return the numbers of the tables."""
     found = set()
     position = 0
     while position < len(content):
         _expect(position + 17 <= len(content), "a Huffman table is cut off")
         number, counts = content[position], content[position + 1 : position + 17]
-        _expect(number >> 4 <= 1 and number & 15 <= 3, "a Huffman table has no such number")
+        _expect(number >> 4 <= 1 and number & 15 <= 3, "the number of a Huffman table is out of range")
         free = 1
         for count in counts:
             free = 2 * free - count
-            _expect(free >= 0, "a Huffman table has more codes than there can be")
+            _expect(free >= 0, "a Huffman table has too many codes")
         values = content[position + 17 : position + 17 + sum(counts)]
         _expect(0 < len(values) == sum(counts) <= 256, "a Huffman table is cut off")
         if number >> 4 == 0:
-            _expect(max(values) <= (16 if lossless else 15), "a Huffman table has values that cannot be")
+            _expect(max(values) <= (16 if lossless else 15), "a Huffman table has values out of range")
         found.add(number)
         position += 17 + len(values)
     return found
@@ -259,20 +259,20 @@ def _check_quantisation(content: bytes) -> None:
     position = 0
     while position < len(content):
         kind, number = content[position] >> 4, content[position] & 15
-        _expect(kind <= 1 and number <= 3, "a quantisation table has no such number")
+        _expect(kind <= 1 and number <= 3, "the number of a quantisation table is out of range")
         position += 65 + 64 * kind
     _expect(position == len(content), "a quantisation table is cut off")
 
 
 def _scan(content: bytes, components: dict[int, int], tables: set[int], lossless: bool) -> set[int]:
-    """Check a scan header against what came before, and give the components it codes."""
+    """Check a scan header against the markers before it, and return the components that it codes."""
     count = content[0] if content else 0
     _expect(1 <= count <= 4 and len(content) == 4 + 2 * count, "the scan header is malformed")
     found = set()
     for index in range(1, 1 + 2 * count, 2):
         identifier, choice = content[index], content[index + 1]
         needed = {choice >> 4} if lossless else {choice >> 4, 0x10 | choice & 15}
-        _expect(identifier in components and needed <= tables, "a scan names what is not there")
+        _expect(identifier in components and needed <= tables, "a scan names a component or a table that is missing")
         found.add(identifier)
     first, _, approximation = content[-3:]
     if lossless:

@@ -1,4 +1,4 @@
-"""How a header says that pixels are stored: the Image Pixel Module, PS3.3 section C.7.6.3."""
+"""The storage format of pixels as a header states it: the Image Pixel Module, PS3.3 section C.7.6.3."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class PixelLayout:
         """
         if self.stored == self.allocated or self.allocated == 1:
             return array
-        # Most writers leave the other bits as they have to become, and looking costs less than a copy.
+        # Most writers clear the other bits or fill them with the sign, and checking costs less than a copy.
         least, greatest = self.range
         if high == self.stored - 1 and array.max() <= greatest and (not self.signed or array.min() >= least):
             return array
@@ -106,7 +106,7 @@ class PixelLayout:
 
 @dataclass(frozen=True)
 class NativeLayout:
-    """How the single, uncompressed, grey frames of many files are stored, known from the header of one of them."""
+    """The storage format that single, uncompressed, grey frames of many files share, from the header of one of them."""
 
     layout: PixelLayout
     _deciding: tuple[object, ...]
@@ -178,7 +178,7 @@ def read_layout(header: Dataset) -> PixelLayout:
         samples=samples,
         allocated=allocated,
         stored=bits,
-        # Below BitsStored - 1 there is no room for the bits, so the value is an error.
+        # A HighBit below BitsStored - 1 leaves no space for the bits, so it is an error.
         high=high if bits - 1 <= high < allocated else bits - 1,
         signed=required(header, "PixelRepresentation") == 1,
         photometric=photometric,
@@ -215,7 +215,7 @@ def syntax_name(header: Dataset) -> str:
 
 
 def required(header: Dataset, keyword: str) -> int:
-    """Return the whole number of an element that cannot be done without.
+    """Return the whole number of a required element.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From stored values to meaningful ones: what the header says, and the arithmetic."""
+"""The transformation from stored values to meaningful ones, as a header states it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PHILIPS_CREATORS = ("Philips MR Imaging DD 001", "Philips Imaging DD 001")
 
 @dataclass(frozen=True, eq=False)
 class Rescale:
-    """How the stored values of one frame become meaningful: ``value = slope * stored + intercept``, or a table.
+    """The transformation of the stored values of one frame: ``value = slope * stored + intercept``, or a table.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Rescale:
     unit : str
         "HU", "BQML", "GY", "US" (unspecified) and so on, or "stored".
     source : str
-        The element this comes from.
+        The element that holds the transformation.
     valid : (float, float) or None
-        The stored values that have a meaning at all, both inclusive; all others become NaN.
+        The range of stored values that have a meaning, both inclusive; all others become NaN.
     """
 
     slope: float = 1.0
@@ -51,12 +51,12 @@ class Rescale:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the values are the stored ones."""
+        """True if values equal the stored ones."""
         return self.lut is None and self.valid is None and self.slope == 1 and self.intercept == 0
 
     @property
     def is_integer(self) -> bool:
-        """Whether integers stay integers."""
+        """True if integers stay integers."""
         if self.valid is not None:
             return False
         if self.lut is not None:
@@ -64,6 +64,7 @@ class Rescale:
         return float(self.slope).is_integer() and float(self.intercept).is_integer()
 
     def __eq__(self, other: object) -> bool:
+        """Compare all values, those of the table too."""
         if not isinstance(other, Rescale):
             return NotImplemented
         if (self.lut is None) != (other.lut is None) or self._key() != other._key():
@@ -73,6 +74,7 @@ class Rescale:
         return all(np.array_equal(mine, theirs) for mine, theirs in zip(self.lut, other.lut, strict=True))
 
     def __hash__(self) -> int:
+        """Hash all values except those of the table."""
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
@@ -80,13 +82,13 @@ class Rescale:
 
 
 def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale:
-    """Find how the stored values of a frame become meaningful.
+    """Read the transformation of the stored values of a frame.
 
     Parameters
     ----------
     header : Dataset
     frame : int
-        From 0. In a multi-frame object its own functional group is asked first, then the shared one, then the top
+        From 0. Each number is taken from the frame's own functional group, else from the shared one, else from the top
         level.
     units : {"modality", "stored", "real world", "philips"}
         "modality" is the manufacturer's own transformation: rescale slope and intercept, or a Modality LUT, or the dose
@@ -97,7 +99,7 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
     Raises
     ------
     VolumeError
-        The header has no such transformation, several of them, or an unusable one.
+        The header has no such transformation, several, or one that cannot be used.
 
     Notes
     -----
@@ -108,8 +110,8 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
     --------
     >>> header = Dataset()
     >>> header.Modality, header.RescaleSlope, header.RescaleIntercept = "CT", "1", "-1024"
-    >>> found = read_rescale(header)
-    >>> found.slope, found.intercept, found.unit
+    >>> rescale = read_rescale(header)
+    >>> rescale.slope, rescale.intercept, rescale.unit
     (1.0, -1024.0, 'HU')
     """
     if units == "stored":
@@ -120,7 +122,7 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
         return _real_world(header, frame)
     if units == "philips":
         return _philips(header, frame)
-    raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, UNITS))}.")
+    raise VolumeError(f"units={units!r} was asked; it can be {', '.join(map(repr, UNITS))}.")
 
 
 def check_units(units: object, kinds: Sequence[str]) -> None:
@@ -182,7 +184,7 @@ def _modality(header: Dataset, frame: int) -> Rescale:
 
 
 def _levels(header: Dataset, frame: int, sequence: str) -> list[Dataset]:
-    """List where a frame's values of a functional group can be: its own items, the shared ones, the top level."""
+    """List the levels that can hold a frame's values of a functional group, nearest first."""
     nested = [item for group in elements.groups_of_frame(header, frame) for item in elements.items(group, sequence)]
     return [*nested, *elements.items(header, sequence), header]
 
@@ -357,10 +359,9 @@ def _philips_number(holder: Dataset, element: int) -> float | None:
 
 
 def _philips_holders(header: Dataset, frame: int) -> list[Dataset]:
-    """List where Philips puts its private scaling, nearest first.
+    """List the datasets that can hold Philips's private scaling, nearest first.
 
-    In enhanced objects it is in the items of a private sequence (2005,xx0F) of the functional groups, in others at the
-    top level.
+    Enhanced objects have it in a private sequence (2005,xx0F) of the functional groups, others at the top level.
     """
     levels = (*elements.groups_of_frame(header, frame), header)
     return [holder for level in levels for holder in (*_philips_items(level), level)]

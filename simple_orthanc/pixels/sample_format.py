@@ -1,4 +1,4 @@
-"""What a header says about stored sample values: their type, their range, and whether they are colours or labels.
+"""The format of stored samples as a header states it: type, range, and whether they are colours or labels.
 
 Image Pixel Module: PS3.3 section C.7.6.3.
 """

@@ -45,8 +45,8 @@ def stored_values(dataset: Dataset, processes: DecodingProcesses | None = None) 
         int32, float32 or float64. It may be a read-only view of the pixel data.
 
         Bits beyond BitsStored below HighBit (overlays) are cleared, or carry the sign. Colour is RGB, interleaved: YBR
-        is converted and a palette applied, but not to label maps and nuclear medicine, whose stored values are more
-        than colours. MONOCHROME1 is not inverted, since that is a matter of display. Single bits come as 0 and 1.
+        is converted and a palette applied, but not to label maps and nuclear medicine, whose stored values are not
+        only colours. MONOCHROME1 is not inverted, since that is a matter of display. Single bits become 0 and 1.
 
     Raises
     ------
@@ -181,14 +181,14 @@ def _decoded_frame(dataset: Dataset, layout: PixelLayout, decoded: Decoded) -> N
 
 
 def _checked(buffer: bytes | memoryview, expected: int) -> bytes | memoryview:
-    """Refuse a buffer that is too short; one that is longer is padded, and the header says what counts."""
+    """Refuse a buffer that is too short; the end of one that is longer is padding."""
     if len(buffer) < expected:
         raise ValueError(f"{expected} bytes of pixel data are promised, and there are {len(buffer)}")
     return buffer
 
 
 def _native_buffer(dataset: Dataset, keyword: str, expected: int) -> bytes | memoryview:
-    """Give the bytes of uncompressed pixels; refuse items of encapsulated ones, whose tags would be taken for pixels.
+    """Return the bytes of uncompressed pixels; refuse encapsulated ones, whose item tags would be read as pixels.
 
     Only encapsulated pixel data has no stated length (PS3.5 section A.4), and begins with the tag of an item.
     """
@@ -233,15 +233,15 @@ def _native(dataset: Dataset, layout: PixelLayout) -> NDArray[Any]:
 
 
 def _swapped(buffer: bytes | memoryview, expected: int) -> bytes:
-    """Put bytes and bits that were written as big endian words into their order (PS3.5 section 8.1.1)."""
+    """Swap the bytes of big endian words, so that bytes and bits are in order (PS3.5 section 8.1.1)."""
     words = bytes(buffer[: expected + expected % 2])
-    # A last odd byte that a writer forgot to pad is no loss.
+    # Some writers do not pad an odd number of bytes.
     words += b"\0" * (len(words) % 2)
     return np.frombuffer(words, np.uint16).byteswap().tobytes()
 
 
 def _upsampled(array: NDArray[Any]) -> NDArray[Any]:
-    """Repeat the colour that two neighbours share: Y1 Y2 Cb Cr becomes Y1 Cb Cr Y2 Cb Cr."""
+    """Repeat the colour that two neighbours share: Y1 Y2 Cb Cr to Y1 Cb Cr Y2 Cb Cr."""
     groups = array.reshape(-1, 4)
     return groups[:, [0, 2, 3, 1, 2, 3]].reshape(-1)
 

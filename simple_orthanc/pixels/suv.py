@@ -48,7 +48,7 @@ _PHILIPS = ("Philips PET Private Group", ("philips", "adac"))
 
 @dataclass(frozen=True)
 class SuvRecord:
-    """What a standardized uptake value was computed from.
+    """The inputs and choices behind a standardized uptake value.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class SuvRecord:
     units_in : str
         Units (0054,1001).
     reference_time : datetime or None
-        The moment to which the pixels are decay corrected, the first of several; None where none is needed.
+        The moment to which the pixels are decay corrected, the first of several; None if it is not needed.
     reference_time_source : str
-        Where that moment comes from.
+        The source of that moment.
     administration_time : datetime or None
     half_life : float or None
         In seconds.
@@ -97,7 +97,7 @@ SUV_KINDS = tuple(_KINDS)
 def suv_scale(
     headers: Sequence[Dataset], kind: str = "SUVbw", *, reference: str = "QIBA"
 ) -> tuple[list[float], SuvRecord]:
-    """Find the factors that turn rescaled pixel values into standardized uptake values.
+    """Compute the factors from rescaled pixel values to standardized uptake values.
 
     Parameters
     ----------
@@ -113,13 +113,13 @@ def suv_scale(
     Returns
     -------
     list of float
-        For each header, what to multiply the values of ``units="modality"`` with.
+        For each header, the factor for the values of ``units="modality"``.
     SuvRecord
 
     Raises
     ------
     SuvError
-        Something that is needed is missing, unusable or contradicts itself; the message names the tag.
+        A required element is missing, unusable or contradictory; the message names the tag.
 
     Examples
     --------
@@ -135,16 +135,16 @@ def suv_scale(
     ([0.0002], 350000000.0)
     """
     if kind not in _KINDS:
-        raise SuvError(f"kind={kind!r} was asked; what there is: {', '.join(_KINDS)}.")
+        raise SuvError(f"kind={kind!r} was asked; it can be {', '.join(_KINDS)}.")
     if reference not in _REFERENCES:
-        raise SuvError(f"reference={reference!r} was asked; what there is: {', '.join(_REFERENCES)}.")
+        raise SuvError(f"reference={reference!r} was asked; it can be {', '.join(_REFERENCES)}.")
     if not headers:
         raise SuvError(f"{kind} was asked of no image.")
     units = _same(headers, "Units").upper()
     if not units:
         raise SuvError(
-            f"{kind} was asked of {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is no image "
-            "of the Positron Emission Tomography SOP class."
+            f"{kind} was asked of {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is not an "
+            "image of the Positron Emission Tomography SOP class."
         )
     warnings = _corrections(headers)
     for header in headers:
@@ -168,7 +168,7 @@ def suv_scale(
 
 
 class _Body:
-    """The patient's weight, height and sex, read when a formula needs them."""
+    """Weight, height and sex of the patient, read when a formula needs them."""
 
     def __init__(self, headers: Sequence[Dataset], warnings: list[str]) -> None:
         self._headers = headers
@@ -181,41 +181,41 @@ class _Body:
     def weight(self) -> float:
         """In kg."""
         if self._weight is None:
-            value = _positive(self._headers, "PatientWeight")
-            if value > 1000:
-                self.warnings.append(f"PatientWeight (0010,1030) is {value:g}, which was taken for grams.")
-                value /= 1000
-            self._weight = value
+            self._weight = self._measure("PatientWeight", 1000, 1000, "grams")
         return self._weight
 
     @property
     def height(self) -> float:
         """In m."""
         if self._height is None:
-            value = _positive(self._headers, "PatientSize")
-            if value > 3:
-                self.warnings.append(f"PatientSize (0010,1020) is {value:g}, which was taken for centimetres.")
-                value /= 100
-            self._height = value
+            self._height = self._measure("PatientSize", 3, 100, "centimetres")
         return self._height
+
+    def _measure(self, keyword: str, most: float, divisor: float, unit: str) -> float:
+        """Read a measure of the body; one that is too large for any body is in the smaller unit."""
+        value = _positive(self._headers, keyword)
+        if value <= most:
+            return value
+        self.warnings.append(f"{elements.name_of(keyword)} is {value:g}, which was taken for {unit}.")
+        return value / divisor
 
     @property
     def known(self) -> tuple[float | None, float | None]:
-        """Weight and height where they were needed."""
+        """Weight and height, None where no formula needed them."""
         return self._weight, self._height
 
     def mass(self, formula: str) -> float:
-        """Give what an SUV of this type is normalised by, in g, or in cm2 for the body surface area."""
+        """Return the mass that normalises an SUV of this type, in g; for the body surface area, in cm2."""
         return self._of_sex(*self._masses(formula))
 
     def ratio(self, target: str, source: str) -> float:
-        """Give the factor from one type of SUV to another; of sex O the mean of the two sexes' factors."""
+        """Return the factor from one type of SUV to another; for sex O, the mean of the factors of both sexes."""
         to_men, to_women = self._masses(target)
         from_men, from_women = self._masses(source)
         return self._of_sex(to_men / from_men, to_women / from_women)
 
     def _masses(self, formula: str) -> tuple[float, float]:
-        """Give the mass for men and for women; they are equal where the formula does not ask for the sex."""
+        """Return the mass for men and for women; they are equal if the formula does not depend on the sex."""
         if formula == "BW":
             return self.weight * 1000, self.weight * 1000
         weight, height = self.weight, self.height
@@ -255,7 +255,7 @@ class _Body:
 def _converted(
     headers: Sequence[Dataset], factors: list[float], kind: str, source: str, units: str, body: _Body
 ) -> tuple[list[float], SuvRecord]:
-    """Turn one type of SUV into another: no dose, no time, only the two normalisations."""
+    """Convert one type of SUV to another, which needs neither dose nor times, only the two normalisations."""
     target = _KINDS[kind]
     formula = f"stored as SUV by {_FORMULAS[source]}"
     if source != target:
@@ -276,7 +276,7 @@ def _from_activity(
     units: str,
     reference: str,
 ) -> tuple[list[float], SuvRecord]:
-    """Divide the concentration by the dose that was left at the reference time, for each gram."""
+    """Divide the concentration by the dose per gram that is left at the reference time."""
     item = _radiopharmaceutical(headers)
     half_life = _positive([item], "RadionuclideHalfLife", headers[0])
     dose = _positive([item], "RadionuclideTotalDose", headers[0])
@@ -323,7 +323,7 @@ def _from_activity(
 
 
 def _corrections(headers: Sequence[Dataset]) -> list[str]:
-    """Refuse what cannot be quantitative: not corrected for attenuation, or said to be decay corrected and not."""
+    """Refuse images that are not corrected for attenuation, or whose elements disagree about decay correction."""
     done = set.intersection(
         *({value.upper() for value in elements.texts(header, "CorrectedImage")} for header in headers)
     )
@@ -340,18 +340,20 @@ def _corrections(headers: Sequence[Dataset]) -> list[str]:
     if "DECY" not in done and correction in ("START", "ADMIN"):
         raise SuvError(
             f"DecayCorrection (0054,1102) is {correction}, and CorrectedImage (0028,0051) is "
-            f"{', '.join(sorted(done))}, without DECY: nobody knows whether the images are decay corrected."
+            f"{', '.join(sorted(done))}, without DECY: it is unknown whether the images are decay corrected."
         )
     if "DECY" in done and correction == "NONE":
-        return ["CorrectedImage (0028,0051) has DECY, and DecayCorrection (0054,1102) is NONE, which was believed."]
+        return ["CorrectedImage (0028,0051) has DECY, and DecayCorrection (0054,1102) is NONE, which was used."]
     return []
 
 
 def _stored_type(headers: Sequence[Dataset], units: str) -> str:
-    """Say by what an image that already holds SUV is normalised; absent SUV Type with GML means body weight."""
+    """Return the normalisation of an image that already holds SUV; GML without SUV Type is by body weight."""
     found = _same(headers, "SUVType").upper() or ("BW" if units == "GML" else "BSA")
     if found not in _FORMULAS or (found == "BSA") != (units == "CM2ML"):
-        raise SuvError(f"Units (0054,1001) is {units}, and SUVType (0054,1006) is {found}: the two do not go together.")
+        raise SuvError(
+            f"Units (0054,1001) is {units}, and SUVType (0054,1006) is {found}: these contradict each other."
+        )
     return found
 
 
@@ -364,7 +366,7 @@ def _philips(header: Dataset, element: int) -> float | None:
 
 
 def _to_activity(header: Dataset, units: str) -> float:
-    """Give the factor from the image's values to Bq/ml."""
+    """Return the factor from the values of an image to Bq/ml."""
     if units == "BQML":
         return 1.0
     if units == "CNTS":
@@ -372,7 +374,7 @@ def _to_activity(header: Dataset, units: str) -> float:
         if factor is None:
             raise SuvError(
                 f"Units (0054,1001) of {elements.instance_of(header)} is CNTS, and neither Philips's SUV factor "
-                "(7053,1000) nor its activity factor (7053,1009) says what a count is."
+                "(7053,1000) nor its activity factor (7053,1009) is given, so that the meaning of a count is unknown."
             )
         return factor
     if units == "CPS":
@@ -380,7 +382,7 @@ def _to_activity(header: Dataset, units: str) -> float:
         thickness = elements.number(header, "SliceThickness")
         if len(spacing) != 2 or not thickness or min(spacing) <= 0 or thickness <= 0:
             raise SuvError(
-                f"Units (0054,1001) of {elements.instance_of(header)} is CPS, and its voxels have no volume: "
+                f"Units (0054,1001) of {elements.instance_of(header)} is CPS, and the volume of its voxels is unknown: "
                 "PixelSpacing (0028,0030) or SliceThickness (0018,0050) is missing."
             )
         millilitres = spacing[0] * spacing[1] * thickness / 1000
@@ -398,7 +400,7 @@ def _radiopharmaceutical(headers: Sequence[Dataset]) -> Dataset:
     if len(found) != 1:
         raise SuvError(
             f"RadiopharmaceuticalInformationSequence (0054,0016) of {elements.instance_of(headers[0])} "
-            + (f"has {len(found)} items, and nothing says which dose this is." if found else "is missing.")
+            + (f"has {len(found)} items, and it is unknown which of them is this dose." if found else "is missing.")
         )
     for header in headers[1:]:
         other = elements.items(header, "RadiopharmaceuticalInformationSequence")

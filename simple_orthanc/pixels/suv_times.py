@@ -1,4 +1,4 @@
-"""When the dose was given, and to what moment the pixels of a PET image are decay corrected."""
+"""The time of the injection, and the time to which the pixels of a PET image are decay corrected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class References:
     times : tuple of datetime
         One for each header.
     source : str
-        The elements they come from.
+        The elements that hold them.
     warnings : tuple of str
     """
 
@@ -43,7 +43,7 @@ class References:
 
 
 def average_time(half_life: float, duration: float) -> float:
-    """Give the moment in a frame at which the decaying activity equals its mean over the frame.
+    """Return the moment in a frame at which the decaying activity equals its mean over the frame.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def average_time(half_life: float, duration: float) -> float:
 
 
 def started(header: Dataset) -> datetime | None:
-    """When the acquisition of this image began."""
+    """Return the start of the acquisition of an image, or None if the header does not tell it."""
     return _moment(header, "Acquisition") or _local(elements.text(header, "AcquisitionDateTime"), header)
 
 
 def as_acquired(headers: Sequence[Dataset], half_life: float) -> References:
-    """Give the moments that images which are not decay corrected stand for: DecayCorrection NONE.
+    """Return the reference times of images that are not decay corrected: DecayCorrection NONE.
 
-    Each stands for the moment within its frame at which the activity had its mean.
+    It is the moment in each frame at which the activity equals its mean over the frame.
     """
     times = []
     for header in headers:
@@ -87,10 +87,10 @@ def as_acquired(headers: Sequence[Dataset], half_life: float) -> References:
 
 
 def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: bool = True) -> References:
-    """Find the moment to which images with DecayCorrection START are corrected.
+    """Return the moment to which images with DecayCorrection START are corrected.
 
     In this order, after the pseudocode of the Quantitative Imaging Biomarkers Alliance: the start of the series, unless
-    it is later than the first acquisition, which tells that the series was made afterwards; the manufacturer's private
+    it is later than the first acquisition, as in a series that was made afterwards; the manufacturer's private
     moment; the acquisition, taken back by the Frame Reference Time.
 
     Parameters
@@ -99,12 +99,12 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
     half_life : float
         In seconds.
     prefer_series : bool
-        False goes by the Frame Reference Time alone.
+        False uses the Frame Reference Time alone.
 
     Raises
     ------
     SuvError
-        The header does not tell; the message names the elements.
+        The header does not tell it; the message names the elements.
     """
     begins = [_needed(started(header), header, "AcquisitionTime") for header in headers]
     if not prefer_series:
@@ -126,7 +126,7 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
 
 
 def administered(header: Dataset, item: Dataset, reference: datetime, half_life: float) -> tuple[datetime, list[str]]:
-    """Find when the dose was given.
+    """Return the time of the injection.
 
     Parameters
     ----------
@@ -134,8 +134,7 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
     item : Dataset
         Of RadiopharmaceuticalInformationSequence.
     reference : datetime
-        The earliest moment to which an image is corrected; a bare time is taken to be of that day, or of the day
-        before.
+        The earliest moment to which an image is corrected; a time without a date is of that day, or of the day before.
     half_life : float
         In seconds.
 
@@ -147,7 +146,7 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
     Raises
     ------
     SuvError
-        The header does not tell, or what it tells cannot be.
+        The header does not tell it, or what it tells is impossible.
     """
     full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
     bare = parse_time(elements.text(item, "RadiopharmaceuticalStartTime"))
@@ -187,13 +186,13 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
 
 
 def stated_administration(header: Dataset, item: Dataset) -> datetime | None:
-    """Give the moment of the injection as the header has it, for the record only."""
+    """Return the time of the injection as the header states it, for the record only."""
     full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
     return full or _on_day(_date(header, "Series"), elements.text(item, "RadiopharmaceuticalStartTime"))
 
 
 def _longest(half_life: float) -> timedelta:
-    """Give the longest wait between injection and image that a full date is trusted with."""
+    """Return the longest time between injection and image for which a full date is trusted."""
     return timedelta(seconds=min(_HALF_LIVES * half_life, 365 * 86400.0))
 
 
@@ -210,7 +209,7 @@ def _by_frame_reference(headers: Sequence[Dataset], begins: Sequence[datetime], 
         warnings.append(f"The images' reference times differ: {min(times)} to {max(times)}; each image has its own.")
     source = "AcquisitionTime (0008,0032) {}- FrameReferenceTime (0054,1300)"
     if ge:
-        # GE counts the reference time of a frame to its beginning.
+        # GE counts the reference time of a frame from its beginning.
         return References(tuple(times), source.format(""), tuple(warnings))
     return References(tuple(times), source.format("+ average count rate time "), tuple(warnings))
 
