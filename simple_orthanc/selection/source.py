@@ -160,6 +160,17 @@ class Source(Protocol):
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read an instance's DICOM file into memory of so many bytes that `allocate` gives, or into other memory."""
 
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Check that a header, read from what `read` returned, is that of the instance.
+
+        `header`, `content` and `save` check it themselves.
+
+        Raises
+        ------
+        TransportError
+            If it is that of another object.
+        """
+
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
 

@@ -138,7 +138,9 @@ class ObjectFetcher:
 
     def _fetch(self, instance: int) -> tuple[memoryview, Dataset]:
         content = self._source.read(self._keys[instance], self._buffer)
-        return content, read_image(content, self._scanner)
+        dataset = read_image(content, self._scanner)
+        self._source.check_identity(self._keys[instance], dataset)
+        return content, dataset
 
     def _decode(
         self, instance: int, content: memoryview, dataset: Dataset, with_layout: bool = False
@@ -174,6 +176,8 @@ class ObjectFetcher:
             if beginning is not None:
                 self.headers[instance], start = read_beginning(beginning, self._scanner)
                 is_object = misread(self.headers[instance], self._uids[instance]) is None
+                if is_object:
+                    self._source.check_identity(self._keys[instance], self.headers[instance])
                 if is_object and start == len(beginning) - _ELEMENT_HEAD and layout.matches(self.headers[instance]):
                     continue
             different.append(instance)

@@ -324,19 +324,36 @@ class Transport:
             response.close()
 
     def download(
-        self, path: str, target: str | os.PathLike[str], *, method: str = "GET", **options: Unpack[RequestOptions]
+        self,
+        path: str,
+        target: str | os.PathLike[str],
+        *,
+        method: str = "GET",
+        check: Callable[[Path], None] | None = None,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Write a body to a file, which appears under its name only when it is complete.
 
         It grows under a temporary name in the same folder, which is removed whatever happens. An existing file is
-        replaced at the end, or left as it is on failure. Parameters and errors as for `json`; errors of the disk are
-        raised as the ``OSError`` they are.
+        replaced at the end, or left as it is on failure. Errors are those of `json`; errors of the disk are raised as
+        the ``OSError`` they are.
+
+        Parameters
+        ----------
+        path, method, **options
+            As for `json`.
+        target : str or Path
+            The file.
+        check : callable, optional
+            Called with the path of the complete file before it gets its name; what it raises leaves nothing behind.
         """
         target = Path(target)
         part = target.with_name(f".{secrets.token_hex(8)}.part")
         request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
         try:
             self._sender.exchange(request, partial(_save, part))
+            if check is not None:
+                check(part)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)

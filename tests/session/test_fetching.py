@@ -55,6 +55,9 @@ class Files:
     def header(self, key: str) -> Dataset:
         return whole(self.files[int(key)], stop_before_pixels=True)
 
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Accept every header."""
+
     def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
         number = int(key)
         with self._lock:

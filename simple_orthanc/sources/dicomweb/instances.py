@@ -13,16 +13,13 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.header import read_value
-from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
-
-_PATIENT_ID = parse_tag("PatientID")
+from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
 
 _HEADER_BYTES = 64 * 1024
 """How much of a large file is tried first."""
@@ -52,14 +49,13 @@ class InstanceReader:
             header = _read_header(content) if is_whole else _read_beginning(chunks)
         # If anything went wrong, retrieving the whole file raises the error that says so.
         header = _read_header(self._retrieve(key)) if header is None else header
-        self._check_patient(key, header)
+        self.check_identity(key, identity_of(header))
         return header
 
     def content(self, key: Key) -> bytes:
         """Read the file of an instance."""
         content = self._retrieve(key)
-        if self._rows.is_shared(key):
-            self._check_patient(key, dcmread(io.BytesIO(content), force=True, specific_tags=["PatientID"]))
+        self.check_identity(key, identity_in(io.BytesIO(content), len(content)))
         return content
 
     def save(self, key: Key, path: Path) -> None:
@@ -80,12 +76,23 @@ class InstanceReader:
                 raise
         raise self._ambiguous(key, "and the server returns neither, or both")
 
-    def _check_patient(self, key: Key, header: Dataset) -> None:
-        if self._rows.is_shared(key):
-            value = read_value(header, _PATIENT_ID)
-            patient = str(value[0]) if value else ""
-            if patient != key.patient:
-                raise self._ambiguous(key, f"and the server returns that of patient {patient!r}")
+    def check_identity(self, key: Key, arrived: Identity) -> None:
+        """Check that what arrived is the object that was asked for.
+
+        Raises
+        ------
+        UnsupportedError
+            If the server returned the object of another patient under the same StudyInstanceUID.
+        TransportError
+            If it returned another object.
+        """
+        # A key has the first value of a PatientID, which should have no others.
+        arrived = arrived._replace(patient=arrived.patient.partition("\\")[0].strip())
+        if self._rows.is_shared(key) and arrived.patient != key.patient:
+            raise self._ambiguous(key, f"and the server returns that of patient {arrived.patient!r}")
+        asked = Identity(*key)
+        if asked.differences(arrived):
+            raise another_object(self._description, asked, arrived)
 
     def _ambiguous(self, key: Key, returned: str) -> UnsupportedError:
         return UnsupportedError(

@@ -27,6 +27,7 @@ from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NEVER_SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import is_whole, needs_file, read_sure_value
+from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object
 
 _SAMPLE = 60
 """Of more rows with unresolved tags than this, so many are read, evenly spread, before all are."""
@@ -104,6 +105,7 @@ class MetadataReader:
         series = Key.parse(name)
         try:
             metadata = self._rest.retrieve_series_metadata(series.study, series.series)
+            self._check_identity(series, metadata)
             if not self._is_whole("series", series, metadata):
                 return []
         except ServerError:
@@ -116,6 +118,14 @@ class MetadataReader:
                 key = str(series._replace(instance=uid))
                 readings += [_Reading(key, tag, *read_sure_value(item, tag)) for tag in tags]
         return readings
+
+    def _check_identity(self, key: Key, metadata: Sequence[Mapping[str, Any]]) -> None:
+        """Check that metadata are those of what was asked for, as far as they have its UIDs."""
+        for item in metadata:
+            arrived = Identity(*(read_string(item, keyword) for keyword in KEYWORDS))
+            asked = Identity("", *(uid if came else "" for uid, came in zip(key[1:], arrived[1:], strict=True)))
+            if asked.differences(arrived):
+                raise another_object(self._queries.description, asked, arrived)
 
     def _is_whole(self, level: Level, series: Key, metadata: Sequence[Mapping[str, Any]]) -> bool:
         """Check whether metadata are whole; read once for those of series and once for those of instances."""
@@ -205,6 +215,7 @@ class MetadataReader:
         with suppress(ServerError):
             key = Key.parse(name)
             metadata = self._rest.retrieve_instance_metadata(key.study, key.series, key.instance)
+            self._check_identity(key, [metadata])
             if self._is_whole("instance", series, [metadata]):
                 return [_Reading(name, tag, *read_sure_value(metadata, tag)) for tag in tags]
         return []

@@ -46,6 +46,7 @@ from simple_orthanc.sources.dicomweb.metadata import MetadataReader
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss
+from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.transport import Transport
 
 # How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere.
@@ -313,6 +314,10 @@ class DicomWebSource:
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read the file of an instance, into memory of its own."""
         return memoryview(self.content(key))
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Raise a TransportError if a header is not that of the instance."""
+        self._instances.check_identity(Key.parse(key), identity_of(header))
 
     def save(self, key: str, path: Path) -> None:
         """Write the file of an instance; `path` appears only when the file is complete."""

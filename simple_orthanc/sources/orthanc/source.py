@@ -16,6 +16,7 @@ How objects are found is in `simple_orthanc.sources.orthanc.find`, how tags of t
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
+from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
@@ -260,7 +262,9 @@ class OrthancSource:
 
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""
-        return read_header(self._partial_reader(key), _HEADER_BYTES, self._scanner)
+        header = read_header(self._partial_reader(key), _HEADER_BYTES, self._scanner)
+        self.check_identity(key, header)
+        return header
 
     def _partial_reader(self, key: str) -> Any:
         def read(start: int, stop: int) -> tuple[memoryview, bool]:
@@ -277,7 +281,9 @@ class OrthancSource:
 
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
-        return self.transport.content("GET", f"/instances/{key}/file")
+        content = self.transport.content("GET", f"/instances/{key}/file")
+        self._check_identity(key, identity_in(io.BytesIO(content), len(content)))
+        return content
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read an instance's DICOM file into memory of its length that `allocate` provides, or into other memory."""
@@ -285,7 +291,37 @@ class OrthancSource:
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
-        self.transport.download(f"/instances/{key}/file", path)
+
+        def check(part: Path) -> None:
+            with part.open("rb") as stream:
+                self._check_identity(key, identity_in(stream, part.stat().st_size))
+
+        self.transport.download(f"/instances/{key}/file", path, check=check)
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Raise a TransportError if a header is not that of the instance."""
+        self._check_identity(key, identity_of(header))
+
+    def _check_identity(self, key: str, arrived: Identity) -> None:
+        if orthanc_id(arrived) == key:
+            return
+        # Orthanc may have decoded a PatientID otherwise, so its database decides.
+        listed = self._listed_identity(key)
+        if listed.differences(arrived):
+            raise another_object(self.description, listed, arrived)
+
+    def _listed_identity(self, key: str) -> Identity:
+        short = {"short": ""}
+        instance = self.transport.json("GET", f"/instances/{key}", params=short)
+        series = self.transport.json("GET", f"/instances/{key}/series", params=short)
+        study = self.transport.json("GET", f"/instances/{key}/study", params=short)
+        tags = {
+            **study.get("PatientMainDicomTags", {}),
+            **study["MainDicomTags"],
+            **series["MainDicomTags"],
+            **instance["MainDicomTags"],
+        }
+        return Identity(*(str(tags.get(parse_tag(keyword).number, "")).strip() for keyword in _IDENTIFIERS))
 
     def checksum(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored; None where the server may have transcoded it on arrival."""

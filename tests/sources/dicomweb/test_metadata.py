@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simple_orthanc import (
-    DicomWeb,
-)
+from simple_orthanc import DicomWeb, TransportError
 from tests.http_stand_in import reply
 from tests.memory_source import instance
 from tests.sources.dicomweb.conftest import Make, archive
@@ -46,3 +44,16 @@ def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
     )
     with pytest.warns(UserWarning, match="could not be read"):
         assert session.StudyDescriptions == []
+
+
+@pytest.mark.parametrize("other", ["series", "study"])
+def test_metadata_of_another_object_are_an_error(serve: Make, other: str) -> None:
+    images = [instance(1, series="1", KVP="80"), instance(1, series="2", KVP="120")]
+    images.append(instance(1, study="2", series="1", KVP="140"))
+    server = serve(images)
+    session = DicomWeb(server.root).select(SeriesInstanceUID="1.2.1.1")
+    ordinary = server.script
+    wrong = server.metadata([images[1 if other == "series" else 2]])
+    server.script = lambda asked, count: wrong if asked.path.endswith("/metadata") else ordinary(asked, count)
+    with pytest.raises(TransportError, match=r"asked for SeriesInstanceUID 1\.2\.1\.1, and returned another object"):
+        session.get_dicom_tag("KVP")
