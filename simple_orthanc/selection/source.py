@@ -1,4 +1,8 @@
-"""What a source of images must be able to do: the seam between a session and the place where its images are."""
+"""The port: what a source of DICOM objects must be able to do, for a session to select, list and read on it.
+
+`simple_orthanc.sources` holds the adapters: Orthanc, DICOMweb and folders. A fourth source is a class with the members
+of `Source`; its tests subclass `tests.sources.contract.SourceTests`, which checks each of them.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +20,25 @@ from simple_orthanc.dicom.values import Value
 
 @dataclass(slots=True)
 class Row:
-    """One patient, study, series or instance.
+    """One study, series or instance.
 
     Attributes
     ----------
     key : str
-        The source's own name for it, unique in its level; nothing but the source knows what it says.
+        The source's own name for the object, unique in its level; only the source interprets it.
     parent : str
-        Key of the object one level up; "" for a patient.
+        Key of the object one level up; of a study, the key of its patient, who has no row.
     children : tuple of str
         Keys of the objects one level down.
-    has_unknown_children : bool
-        The source did not say with the row what lies below it; `Source.below` finds that out.
     values : dict
         Name of tag to value, for the tags that the source indexes at this level; a missing one has no entry.
     has_unreliable_strings : bool
-        Of a study: texts in the rows of its series may be wrong, and `Source.reload_from_files` gives them right.
-    unanswered : frozenset of str
-        Names of indexed tags that have no value here, and of which it is not known whether the source has answered
-        for them at all; `Source.reload_from_files` finds out.
+        Of a study: strings in the rows of its series may be wrong; `Source.reload_from_files` corrects them.
+    has_unknown_children : bool
+        The source did not report the children with the row; `Source.below` finds them.
+    unresolved_tags : frozenset of str
+        Names of indexed tags that have no value here, although the file may have one; `Source.reload_from_files` finds
+        out.
     """
 
     key: str
@@ -48,7 +52,18 @@ class Row:
 
 @dataclass(frozen=True)
 class IdentifierMatch:
-    """One meaning of an identifier: the tag that holds it, and the object it names."""
+    """One object that an identifier names.
+
+    Attributes
+    ----------
+    tag : str
+        Name of the tag that holds the identifier; for a source's own identifier a name that is not a keyword, such as
+        "Orthanc id".
+    level : str
+        Level of the object.
+    key : str
+        Its key.
+    """
 
     tag: str
     level: Level
@@ -63,8 +78,8 @@ class Revision:
     ----------
     token : object
         What the source needs to find out later what has changed since.
-    counts : mapping or None
-        How much there was at each level, where the source found that out on its way.
+    counts : mapping, optional
+        How much there was at each level, if the source found that out on the way.
     """
 
     token: object
@@ -73,16 +88,17 @@ class Revision:
 
 @dataclass(frozen=True)
 class Changes:
-    """What became of an archive since a revision.
+    """What has changed in an archive since a revision.
 
     Attributes
     ----------
     revision : Revision
         The state now.
-    added : frozenset of str or None
-        Keys of the instances added or replaced since; None: nobody can say, so nothing that is known may be kept.
+    added : frozenset of str, optional
+        Keys of the instances added or replaced since. None: the source cannot tell, so nothing that is known may be
+        kept.
     removed : bool
-        Whether something is gone, or was replaced, since.
+        Whether something may have been deleted or replaced since.
     """
 
     revision: Revision
@@ -93,72 +109,147 @@ class Changes:
 class Source(Protocol):
     """A place that holds DICOM objects.
 
-    Contract:
+    What holds for all members:
 
-    - rows are given for study, series and instance; a study's row also holds the patient tags of that study, and its
-      parent is the patient, since one patient's name may be spelt differently in two studies;
-    - `search` and `below` never leave out a row that belongs to the answer, but may give more;
-    - values are canonical (see `simple_orthanc.dicom.values`), so that equal files give equal values from every source;
-    - every method may be called from several threads at once.
+    - There are rows of studies, series and instances. A study's row also holds the patient tags of that study, since
+      the name of one patient may be spelt differently in two studies.
+    - Values are canonical (see `simple_orthanc.dicom.values`): equal files give equal values from every source.
+    - Every member may be called from several threads at once.
+    - Errors are those of `simple_orthanc.errors`.
     """
 
     @property
     def description(self) -> str:
-        """A short name for people: never with a password in it."""
+        """A short name for people, such as a URL or path; never with a password in it."""
+        ...
 
     @property
     def requests(self) -> int:
-        """How many requests were sent so far."""
+        """How many requests have been sent so far; reading the property sends none."""
+        ...
 
     def counts(self) -> Mapping[Level, int]:
-        """Count everything, at each level."""
+        """Count the patients, studies, series and instances of the whole archive."""
+        ...
 
     def indexed(self, tag: Tag) -> Level | None:
-        """Say at which level rows carry this tag; None: only the files know it."""
+        """Return the level whose rows hold a tag, or None if only the files hold it; sends no request."""
+        ...
 
     def searchable(self, tag: Tag) -> bool:
-        """Say whether `search` can find rows by this tag."""
+        """Check whether `search` can be used for a tag, which must be indexed; sends no request."""
+        ...
 
     def listing(self, level: Level) -> Iterable[Row]:
-        """Give every row of a level."""
+        """Return every row of a level, each once; the order is free."""
+        ...
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
-        """Give at least the rows of which a value matches one of the wildcard patterns, whatever the case."""
+        """Return at least the rows of a level with a matching value; others may be among them.
+
+        Parameters
+        ----------
+        level : str
+            Level of the rows, at or below the one where the tag is indexed.
+        tag : Tag
+            A searchable tag.
+        patterns : sequence of str
+            ``*`` and ``?`` are wildcards, and case does not matter. A pattern matches an element as a whole, several
+            values joined by backslashes.
+        """
+        ...
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
-        """Give at least the rows of a level whose parents are these rows of the level above."""
+        """Return at least the rows of a level whose parents are the given rows of the level above."""
+        ...
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
-        """Give the rows with these keys."""
+        """Return the rows with these keys; an object that is not there any more has none, which is no error."""
+        ...
 
     def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
-        """Give rows anew, with all texts from a file of each.
+        """Return the same rows with their values read from a file of each, and no unresolved tags.
 
-        Asked of series of a study that casts doubt, and of rows with tags unanswered.
+        Called for series of a study with unreliable strings, and for rows with unresolved tags.
         """
+        ...
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
     ) -> Mapping[str, Mapping[str, Value]]:
-        """Read tags from the files of some series: name of tag, to key of instance, to value.
+        """Read tags from the files of some series.
 
-        ``keys`` narrows to these instances; a source that can only read whole series gives more.
+        Parameters
+        ----------
+        tags : sequence of Tag
+            Any tags.
+        series : sequence of Row
+            The rows of the series, with their children.
+        keys : frozenset of str, optional
+            The instances that are wanted; values of others of these series may be returned too. None: all of them.
+
+        Returns
+        -------
+        mapping
+            Name of tag, to key of instance, to value: None if the file lacks the tag. A file that could not be read,
+            since it is not there any more, has no entry.
         """
+        ...
 
     def resolve(self, text: str) -> Sequence[IdentifierMatch]:
-        """Find what an identifier names: a UID, AccessionNumber, PatientID or the source's own key."""
+        """Find what an identifier names: a UID, AccessionNumber, PatientID or the source's own identifier.
+
+        The comparison is exact, with regard to case. Nothing found: an empty sequence.
+        """
+        ...
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
-        """Give the objects that carry a label, or the values of an entry of metadata."""
+        """Return the objects that have a label, or the values of a metadata entry: level, to key, to value.
+
+        Parameters
+        ----------
+        kind : {"label", "metadata"}
+            What is asked for.
+        name : str
+            Its name.
+
+        Raises
+        ------
+        UnsupportedError
+            The source has no labels or metadata.
+        """
+        ...
 
     def header(self, key: str) -> Dataset:
-        """Read an instance's header: exact, from the DICOM bytes, without pixels."""
+        """Read an instance's header: exact, from the DICOM bytes, without pixels.
+
+        Raises
+        ------
+        NotFoundError or SelectionError
+            There is no such instance any more; so for `content`, `read` and `save`.
+        """
+        ...
 
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
+        ...
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
-        """Read an instance's DICOM file into memory of so many bytes that `allocate` gives, or into other memory."""
+        """Read an instance's DICOM file into reusable memory.
+
+        Parameters
+        ----------
+        key : str
+            Key of the instance.
+        allocate : function
+            Returns memory of a number of bytes. A source may use it or memory of its own.
+
+        Returns
+        -------
+        memoryview
+            The whole file and nothing else.
+        """
+        ...
 
     def check_identity(self, key: str, header: Dataset) -> None:
         """Check that a header, read from what `read` returned, is that of the instance.
@@ -173,18 +264,28 @@ class Source(Protocol):
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
+        ...
 
     def revision(self) -> Revision:
-        """Say in which state the archive is."""
+        """Return the state of the archive, before anything is read from it."""
+        ...
 
     def changes(self, since: Revision) -> Changes:
-        """Find out what became of the archive since a revision."""
+        """Find out what has changed in the archive since a revision that this source has returned."""
+        ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections and files; the source opens them again if it is used again."""
+        ...
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Cut a sequence into pieces of at most ``size``."""
+    """Yield a sequence in pieces of at most ``size``.
+
+    Examples
+    --------
+    >>> list(batches([1, 2, 3], 2))
+    [[1, 2], [3]]
+    """
     for start in range(0, len(items), size):
         yield items[start : start + size]
