@@ -51,7 +51,7 @@ class StandIn:
             "Series": archive.series,
             "Instance": archive.instances,
         }
-        names = ((patient_tags(number)["PatientName"].upper(), number) for number in range(archive.patients))
+        names = ((self._tags("Patient", number)["PatientName"].upper(), number) for number in range(archive.patients))
         self._names = sorted(names)
         self._numbers: dict[str, dict[str, int]] = {}
         for level in ("Patient", "Study", "Series"):
@@ -213,7 +213,7 @@ class StandIn:
         found = {name: value for name, value in self._object(level, number, short).items() if name in names}
         if "Attachments" in wanted:
             is_file = level == "Instance"
-            found["Attachments"] = [{"ContentType": 1, "UncompressedSize": _SIZE}] if is_file else []
+            found["Attachments"] = [{"ContentType": 1, "UncompressedSize": self._size(number)}] if is_file else []
         return found
 
     def _matching(self, level: str, query: Mapping[str, str], candidates: Iterable[int] | None) -> Iterable[int]:
@@ -287,6 +287,12 @@ class StandIn:
             return instance_tags(number, number - self.archive.instances_in(self.archive.series_of(number)).start)
         return {"Patient": patient_tags, "Study": study_tags, "Series": series_tags}[level](number)
 
+    def _image_tags(self, series: int) -> dict[str, str]:
+        return {"ImageOrientationPatient": instance_tags(0, 0)["ImageOrientationPatient"]}
+
+    def _size(self, instance: int) -> int:
+        return _SIZE
+
     def _object(self, level: str, number: int, short: bool) -> dict[str, Any]:
         tags = self._tags(level, number)
         found: dict[str, Any] = {"ID": self.identifier(level, number), "Type": level, "Labels": []}
@@ -298,13 +304,17 @@ class StandIn:
             children = [self.identifier(below, each) for each in self._below(level, [number], below)]
             found |= {_PLURALS[below]: children, "IsStable": True, "LastUpdate": _DATE}
         if level == "Study":
-            found["PatientMainDicomTags"] = _written(patient_tags(chain[0][1]), short)
+            found["PatientMainDicomTags"] = _written(self._tags(*chain[0]), short)
         elif level == "Series":
             # Orthanc keeps this tag of the image with the series.
-            tags = {**tags, "ImageOrientationPatient": instance_tags(0, 0)["ImageOrientationPatient"]}
+            tags = {**tags, **self._image_tags(number)}
             found |= {"ExpectedNumberOfInstances": None, "Status": "Unknown"}
         elif level == "Instance":
-            found |= {"FileSize": _SIZE, "FileUuid": found["ID"], "IndexInSeries": int(tags["InstanceNumber"])}
+            found |= {
+                "FileSize": self._size(number),
+                "FileUuid": found["ID"],
+                "IndexInSeries": int(tags["InstanceNumber"]),
+            }
         found["MainDicomTags"] = _written(tags, short)
         return found
 

@@ -18,6 +18,7 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.errors import NotFoundError
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 
 IDENTIFIERS: dict[Level, str] = {
@@ -144,7 +145,10 @@ class MemorySource:
         return "|".join(str(dataset.get(IDENTIFIERS[each], "")) for each in LEVELS[: depth(level) + 1])
 
     def _dataset(self, key: str) -> Dataset:
-        return next(dataset for dataset in self.datasets if self.key(dataset, "instance") == key)
+        for dataset in self.datasets:
+            if self.key(dataset, "instance") == key:
+                return dataset
+        raise NotFoundError(f"{key} is not in memory.")
 
     def _rows(self, level: Level, sure: bool = False) -> dict[str, Row]:
         above = LEVELS[depth(level) - 1]
@@ -248,7 +252,9 @@ class MemorySource:
 
     def header(self, key: str) -> Dataset:
         self._request("header")
-        return self._dataset(key)
+        header = Printable(self._dataset(key))
+        header.pop("PixelData", None)
+        return header
 
     def content(self, key: str) -> bytes:
         self._request("content")

@@ -113,7 +113,8 @@ class Source(Protocol):
 
     - There are rows of studies, series and instances. A study's row also holds the patient tags of that study, since
       the name of one patient may be spelt differently in two studies.
-    - Values are canonical (see `simple_orthanc.dicom.values`): equal files give equal values from every source.
+    - Values are canonical (see `simple_orthanc.dicom.values`): equal files give equal values from every source. A
+      source that only has the value of a number may spell it differently.
     - Every member may be called from several threads at once.
     - Errors are those of `simple_orthanc.errors`.
     """
@@ -150,12 +151,13 @@ class Source(Protocol):
         Parameters
         ----------
         level : str
-            Level of the rows, at or below the one where the tag is indexed.
+            Level of the rows: the one at which the tag is indexed.
         tag : Tag
             A searchable tag.
         patterns : sequence of str
-            ``*`` and ``?`` are wildcards, and case does not matter. A pattern matches an element as a whole, several
-            values joined by backslashes.
+            ``*`` and ``?`` are wildcards. Case does not matter; for identifiers (UIDs, PatientID, AccessionNumber,
+            StudyID) a source may respect it. A pattern matches an element as a whole, several values joined by
+            backslashes.
         """
         ...
 

@@ -1,0 +1,105 @@
+"""Every source keeps the contract of sources, offline: in memory, in a folder, on Orthanc and on DICOMweb servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicomweb import Transactions
+from simple_orthanc.errors import UnsupportedError
+from simple_orthanc.selection.source import Source
+from simple_orthanc.sources.dicomweb.source import DicomWebSource
+from simple_orthanc.sources.folder.source import FolderSource
+from simple_orthanc.sources.orthanc.source import OrthancSource
+from simple_orthanc.transport import Transport
+from tests.dicomweb_stand_in import DicomServer, Peculiar
+from tests.memory_source import MemorySource, as_file
+from tests.orthanc_stand_in import OrthancServer
+from tests.sources.contract import Archive, SourceTests
+
+
+class TestMemory(SourceTests):
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        source = MemorySource(datasets)
+
+        def set_server_field(kind: str, dataset: Dataset, level: Level) -> None:
+            value = ("reviewed",) if kind == "label" else ("yes",)
+            source.attached_to.setdefault((kind, "reviewed"), {})[level] = {MemorySource.key(dataset, level): value}
+
+        yield Archive(source, source.datasets.append, source.datasets.remove, set_server_field)
+
+
+class TestFolder(SourceTests):
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        def path(dataset: Dataset) -> Path:
+            return folder / f"{dataset.SOPInstanceUID}.dcm"
+
+        def store(dataset: Dataset) -> None:
+            path(dataset).write_bytes(as_file(dataset))
+
+        for dataset in datasets:
+            store(dataset)
+        source = FolderSource(folder)
+        yield Archive(source, store, lambda dataset: path(dataset).unlink())
+        source.close()
+
+
+class TestOrthanc(SourceTests):
+    version = "1.12.7"
+
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        with OrthancServer(datasets, cls.version) as server, Transport(server.url) as transport:
+
+            def set_server_field(kind: str, dataset: Dataset, level: Level) -> None:
+                identifier = OrthancServer.identifier_of(dataset, level)
+                if kind == "label":
+                    server.labels[identifier] = ["reviewed"]
+                else:
+                    server.metadata[identifier] = {"reviewed": "yes"}
+
+            source = OrthancSource(transport)
+            yield Archive(source, server.datasets.append, server.datasets.remove, set_server_field)
+
+
+class TestOldOrthanc(TestOrthanc):
+    """Before 1.12.5 a find cannot be told what to answer, and before 1.12.0 there are no labels."""
+
+    version = "1.10.1"
+
+    @pytest.mark.parametrize("kind", ["metadata"])
+    def test_fields_of_the_server_are_found_or_refused(
+        self, archive: Archive, datasets: list[Dataset], kind: str
+    ) -> None:
+        super().test_fields_of_the_server_are_found_or_refused(archive, datasets, kind)
+
+    def test_labels_are_refused(self, source: Source) -> None:
+        with pytest.raises(UnsupportedError, match=r"Labels need Orthanc 1\.12\.0"):
+            source.server_field("label", "reviewed")
+
+
+class TestDicomWeb(SourceTests):
+    peculiar = Peculiar()
+
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        with DicomServer(datasets, cls.peculiar) as server, Transport(server.root) as transport:
+            source = DicomWebSource(transport, Transactions(transport))
+            yield Archive(source, server.datasets.append, server.datasets.remove)
+
+
+class TestPeculiarDicomWeb(TestDicomWeb):
+    """A server that does no more than it must."""
+
+    peculiar = Peculiar(numbers=True, deaf_to_fields=True, lists=False, relational=False, counts=False, metadata="none")
