@@ -101,6 +101,7 @@ def test_every_command_has_its_test() -> None:
     assert tested == commands()
 
 
+@pytest.mark.one_version
 def test_command_info(archive: Archive) -> None:
     ended = archive("info")
     assert ended.status == 0
@@ -110,6 +111,7 @@ def test_command_info(archive: Archive) -> None:
     assert (facts["source"], facts["series"], facts["instances"]) == ("Orthanc", 2, 4)
 
 
+@pytest.mark.one_version
 def test_command_find(archive: Archive) -> None:
     ended = archive("find", "series", "--where", "Modality=CT", "--columns", "PatientID,SeriesDescription,KVP")
     assert ended.status == 0
@@ -124,6 +126,7 @@ def test_command_find(archive: Archive) -> None:
     assert {row["PatientName"] for row in rows} == {"山田^太郎"}
 
 
+@pytest.mark.one_version
 def test_command_tags(archive: Archive) -> None:
     ended = archive("tags", "--where", "SeriesDescription=axial")
     assert ended.status == 0
@@ -133,6 +136,7 @@ def test_command_tags(archive: Archive) -> None:
     assert "7FE00010" not in listed[0]
 
 
+@pytest.mark.one_version
 def test_command_download(archive: Archive) -> None:
     ended = archive("download", "out", "--where", "Modality=MR")
     assert (ended.status, ended.out) == (0, "4 files in out\n")
@@ -140,6 +144,7 @@ def test_command_download(archive: Archive) -> None:
     assert found == {f"{each.SOPInstanceUID}.dcm": as_bytes(each) for each in series_of_the_archive()[1]}
 
 
+@pytest.mark.one_version
 def test_command_upload(archive: Archive, folder: Path) -> None:
     new = make_series((2, 4, 4), seed=9)
     for number, dataset in enumerate(new):
@@ -155,6 +160,7 @@ def test_command_upload(archive: Archive, folder: Path) -> None:
     assert "not DICOM" in refused.out
 
 
+@pytest.mark.one_version
 def test_command_volume(archive: Archive) -> None:
     import SimpleITK
 
@@ -174,6 +180,7 @@ def test_command_volume(archive: Archive) -> None:
     assert len(list(archive.folder.glob("mr-echo_time_?0-*.nrrd"))) == 2
 
 
+@pytest.mark.one_version
 def test_command_show(archive: Archive) -> None:
     ended = archive("show", "ct.png", "--where", "SeriesDescription=axial", "--window", "-980", "60")
     assert (ended.status, ended.out) == (0, "ct.png\n")
@@ -257,6 +264,7 @@ def test_command_delete(archive: Archive) -> None:
     assert archive.session.refresh().instance_count == 0
 
 
+@pytest.mark.one_version
 def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
     for series in series_of_the_archive():
         orthanc.upload_dataset(series)
@@ -273,6 +281,7 @@ def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
         assert orthanc.refresh().study_count == left
 
 
+@pytest.mark.one_version
 def test_command_frames(archive: Archive) -> None:
     ended = archive("frames", "out", "--where", "SeriesDescription=axial")
     assert ended.status == 0
@@ -282,6 +291,7 @@ def test_command_frames(archive: Archive) -> None:
     assert [path.read_bytes() for path in paths] == [each.PixelData for each in regular]
 
 
+@pytest.mark.one_version
 def test_command_frames_over_dicomweb(archive: Archive) -> None:
     asked = ("--where", "SeriesDescription=axial", "--numbers", "1")
     wanted = {f"{each.SOPInstanceUID}-0001.raw": each.PixelData for each in series_of_the_archive()[0]}
@@ -295,6 +305,7 @@ def test_command_frames_over_dicomweb(archive: Archive) -> None:
     assert not (archive.folder / "none").exists()
 
 
+@pytest.mark.one_version
 def test_command_volume_over_dicomweb(archive: Archive) -> None:
     import SimpleITK
 
@@ -332,6 +343,7 @@ def test_command_rendered(archive: Archive, server: LocalOrthanc) -> None:
         assert (archive.folder / "small.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
+@pytest.mark.one_version
 def test_command_bulkdata(archive: Archive) -> None:
     regular = series_of_the_archive()[0][0]
     uids = (regular.StudyInstanceUID, regular.SeriesInstanceUID, regular.SOPInstanceUID)
@@ -379,6 +391,7 @@ def test_command_serve(
     assert sorted(path.name for path in folder.iterdir()) == ["0.dcm", "1.dcm", "2.dcm"]
 
 
+@pytest.mark.one_version
 def test_command_demo(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("demo", tmp_path / "tour")
     assert ended.status == 0
@@ -394,6 +407,7 @@ def slow_server(orthanc: Orthanc) -> str:
     return orthanc._source.description
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("command", [("download", "out"), ("volume", "out/ct.nii.gz")])
 def test_ctrl_c_leaves_no_partial_file(slow_server: str, tmp_path: Path, command: tuple[str, str]) -> None:
     out = tmp_path / "out"
@@ -422,6 +436,7 @@ def test_ctrl_c_leaves_no_partial_file(slow_server: str, tmp_path: Path, command
             assert pydicom.dcmread(path).pixel_array.shape == (256, 256)
 
 
+@pytest.mark.one_version
 def test_a_password_is_shown_nowhere(make_server: MakeServer, tmp_path: Path) -> None:
     secret = "s3cret-Wörd"
     server = make_server({"RegisteredUsers": {"jane": secret}})
@@ -454,6 +469,7 @@ def test_a_password_is_shown_nowhere(make_server: MakeServer, tmp_path: Path) ->
     assert secret not in ended.out
 
 
+@pytest.mark.one_version
 def test_a_netrc_entry_is_used_for_its_own_host_and_must_be_private(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server({"RegisteredUsers": {"jane": "secret"}})
     netrc = tmp_path / ".netrc"

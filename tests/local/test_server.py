@@ -305,6 +305,7 @@ def test_connect_starts_it(make_server: MakeServer) -> None:
         assert session.patient_count == 0
 
 
+@pytest.mark.one_version
 def test_it_ends_with_its_python(make_server: MakeServer) -> None:
     with child(program_of(make_server), "sys.exit()") as one:
         assert one.process.wait(30) == 0
@@ -312,6 +313,7 @@ def test_it_ends_with_its_python(make_server: MakeServer) -> None:
         assert not one.folder.exists()
 
 
+@pytest.mark.one_version
 def test_it_ends_with_its_killed_python(make_server: MakeServer) -> None:
     with child(program_of(make_server), "time.sleep(60)") as one:
         assert answers(one.url)
@@ -320,6 +322,7 @@ def test_it_ends_with_its_killed_python(make_server: MakeServer) -> None:
         assert eventually(lambda: not one.folder.exists())
 
 
+@pytest.mark.one_version
 def test_a_folder_is_free_again_after_its_python_was_killed(make_server: MakeServer, tmp_path: Path) -> None:
     with child(program_of(make_server), "time.sleep(60)", str(tmp_path)) as one:
         assert one.folder == tmp_path
@@ -329,6 +332,7 @@ def test_a_folder_is_free_again_after_its_python_was_killed(make_server: MakeSer
         assert len(list(tmp_path.glob("*.json"))) == 1
 
 
+@pytest.mark.one_version
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_does_not_end_it(make_server: MakeServer) -> None:
     with child(program_of(make_server), FORK) as one:
