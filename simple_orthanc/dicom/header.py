@@ -285,6 +285,19 @@ def number(header: Dataset, tag: int | str, *, finite: bool = True) -> float | N
     return next(iter(numbers(header, tag, finite=finite)), None)
 
 
+def numbers_or_empty(header: Dataset, tag: int | str) -> list[float]:
+    """Read numbers that are good to know: an empty list if they are missing or not numbers."""
+    try:
+        return numbers(header, tag)
+    except VolumeError:
+        return []
+
+
+def number_or_none(header: Dataset, tag: int | str) -> float | None:
+    """Read a number that is good to know: None if it is missing or not a number."""
+    return next(iter(numbers_or_empty(header, tag)), None)
+
+
 def frame_count(header: Dataset) -> int:
     """Return how many frames an image has: one if NumberOfFrames is missing, or cannot be a count.
 

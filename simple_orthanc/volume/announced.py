@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom import header as elements
 from simple_orthanc.volume.grouping import arrange_planes, direction_of
-from simple_orthanc.volume.placement import number_or_none
 from simple_orthanc.volume.planes import Plane
 
 
@@ -52,7 +52,7 @@ def find_contradictions(
         counts["NumberOfTemporalPositions"] = (max(positions.values()), "images at a position")
     notes = []
     for keyword, (count, what) in counts.items():
-        announced = number_or_none(header, keyword)
+        announced = elements.number_or_none(header, keyword)
         if announced is not None and count < announced:
             notes.append(f"{keyword} is {announced:g}, but there are {count} {what}")
     return tuple(notes)

@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.private import PrivateElement, numbers_of
-from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume.diffusion import SMALLEST_B, UNSTATED_B
 from simple_orthanc.volume.discriminators import BY_NAME
 from simple_orthanc.volume.geometry import Vector
@@ -29,6 +28,8 @@ _UNKNOWN = (float("nan"),) * 3
 _STEP_TOLERANCE = 0.02
 # Vendors whose TriggerTime counts from the first volume, while their AcquisitionTime is that of the series.
 _TRIGGERED_FROM_START = ("ge ", "general electric", "philips")
+# When a dynamic began, in seconds.
+_PHILIPS_TIME = PrivateElement(0x2005, 0xA0, "FL", "Philips MR Imaging DD 001", ("philips",))
 # Seconds that a pause adds to RepetitionTime.
 _GE_DELAY = PrivateElement(0x0043, 0x7C, "FL", "GEMS_PARM_01", ("ge ", "general electric"))
 
@@ -103,6 +104,10 @@ def _times(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence
         times = _offsets(stacks, name)
         if times is not None:
             return AxisCoordinates(times, "s", log=(_source(name), *_against_repetition(times, header)))
+    times = _dynamic_times(stacks, headers)
+    if times is not None:
+        source = f"time: seconds from the first step, by {_PHILIPS_TIME} of Philips"
+        return AxisCoordinates(times, "s", log=(source, *_against_repetition(times, header)))
     step, keyword = _regular_step(header)
     if step is not None and all(later > before for before, later in pairwise(values)):
         times = tuple(round(step * (value - values[0]), 9) for value in values)
@@ -131,6 +136,15 @@ def _offsets(stacks: Sequence[Stack], name: str) -> tuple[float, ...] | None:
     if any(later <= before for before, later in pairwise(offsets)):
         return None
     return tuple(round(factor * offset, 9) for offset in offsets)
+
+
+def _dynamic_times(stacks: Sequence[Stack], headers: Sequence[Dataset]) -> tuple[float, ...] | None:
+    """Return the times that Philips writes into the images of each dynamic; None unless all rise."""
+    numbers = [numbers_of(headers[stack.planes[0].instance], _PHILIPS_TIME)[:1] for stack in stacks]
+    times = [number for found in numbers for number in found]
+    if len(times) < len(stacks) or any(later <= before for before, later in pairwise(times)):
+        return None
+    return tuple(round(time - times[0], 6) for time in times)
 
 
 def _against_repetition(times: Sequence[float], header: Dataset) -> list[str]:
@@ -164,7 +178,4 @@ def _is_echo_planar(header: Dataset) -> bool:
 
 def _number(header: Dataset, sequence: str, keyword: str) -> float | None:
     groups = elements.functional_groups(header, 1)[0] if sequence else ()
-    try:
-        return elements.number(elements.holder(header, groups, sequence, keyword), keyword)
-    except VolumeError:
-        return None
+    return elements.number_or_none(elements.holder(header, groups, sequence, keyword), keyword)

@@ -18,7 +18,6 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import csa
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.private import PrivateElement, items_of, numbers_of, text_of
-from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import geometry
 from simple_orthanc.volume.geometry import Vector
 
@@ -184,16 +183,16 @@ def lacks_b_without_weighting(header: Dataset) -> bool:
 def _in_groups(header: Dataset, groups: tuple[Dataset, ...]) -> Diffusion | None:
     """Read the MR Diffusion Sequence of a frame, or else what Philips has in its place."""
     holder = elements.holder(header, groups, "MRDiffusionSequence", "DiffusionBValue")
-    b = _number(holder, "DiffusionBValue")
+    b = elements.number_or_none(holder, "DiffusionBValue")
     if b is None:
         frames = (item for group in groups for item in items_of(group, _PHILIPS_FRAME))
         return next((found for item in frames if (found := _philips(item)) is not None), None)
     items = elements.items(holder, "DiffusionGradientDirectionSequence") or [holder]
-    vector = _vector(_numbers(items[0], "DiffusionGradientOrientation"))
+    vector = _vector(elements.numbers_or_empty(items[0], "DiffusionGradientOrientation"))
     if vector is None:
         names = ("XX", "XY", "XZ", "YY", "YZ", "ZZ")
         matrix = (elements.items(holder, "DiffusionBMatrixSequence") or [Dataset()])[0]
-        vector = _principal([_number(matrix, f"DiffusionBValue{name}") for name in names])
+        vector = _principal([elements.number_or_none(matrix, f"DiffusionBValue{name}") for name in names])
     kind = elements.text(holder, "DiffusionDirectionality")
     if vector is None and kind in ("ISOTROPIC", "NONE"):
         vector = _NONE
@@ -201,8 +200,9 @@ def _in_groups(header: Dataset, groups: tuple[Dataset, ...]) -> Diffusion | None
 
 
 def _standard(header: Dataset) -> Diffusion | None:
-    b = _number(header, "DiffusionBValue")
-    return None if b is None else _in_patient(b, _vector(_numbers(header, "DiffusionGradientOrientation")))
+    b = elements.number_or_none(header, "DiffusionBValue")
+    vector = _vector(elements.numbers_or_empty(header, "DiffusionGradientOrientation"))
+    return None if b is None else _in_patient(b, vector)
 
 
 def _siemens(header: Dataset) -> Diffusion | None:
@@ -273,7 +273,9 @@ def _uih(header: Dataset) -> Diffusion | None:
 
 def _canon(header: Dataset) -> Diffusion | None:
     """Read the comment of Canon's software V6.0, whose axes are phase, read and slice."""
-    if not elements.made_by(header, ("canon", "toshiba")) or _numbers(header, "DiffusionGradientOrientation"):
+    if not elements.made_by(header, ("canon", "toshiba")) or elements.numbers_or_empty(
+        header, "DiffusionGradientOrientation"
+    ):
         return None
     match = _CANON_COMMENT.search(elements.text(header, "ImageComments"))
     if match is None:
@@ -312,7 +314,7 @@ def _in_image(b: float, vector: Vector | None, in_patient: Vector | None) -> Dif
 
 def _axes(header: Dataset) -> _Axes | None:
     try:
-        cosines = geometry.unit_cosines(_numbers(header, "ImageOrientationPatient"))
+        cosines = geometry.unit_cosines(elements.numbers_or_empty(header, "ImageOrientationPatient"))
     except ValueError:
         return None
     phase = elements.text(header, "InPlanePhaseEncodingDirection")
@@ -345,14 +347,3 @@ def _vector(numbers: Sequence[float]) -> Vector | None:
 
 def _first(numbers: Sequence[float]) -> float | None:
     return float(numbers[0]) if numbers else None
-
-
-def _number(header: Dataset, keyword: str) -> float | None:
-    return _first(_numbers(header, keyword))
-
-
-def _numbers(header: Dataset, keyword: str) -> list[float]:
-    try:
-        return elements.numbers(header, keyword)
-    except VolumeError:
-        return []

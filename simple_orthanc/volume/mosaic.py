@@ -19,7 +19,6 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import csa, private
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.private import PrivateElement
-from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import geometry
 from simple_orthanc.volume.geometry import Vector
 
@@ -34,6 +33,7 @@ _SIEMENS_TYPES = tuple(
 UIH_COUNT = PrivateElement(0x0065, 0x50, "DS", "Image Private Header", ("uih", "united"))
 UIH_SLICES = PrivateElement(0x0065, 0x51, "SQ", "Image Private Header", ("uih", "united"))
 
+_INTEGER = re.compile(r"\d+")
 # No slice of a patient is wider; the bore of a scanner is narrower.
 _WIDEST = 700.0
 
@@ -150,7 +150,7 @@ def _read_siemens(header: Dataset) -> Mosaic | None:
         return None
     missing = _missing_in_plane(header)
     position = _vector(header, "ImagePositionPatient")
-    between = _number(header, "SpacingBetweenSlices")
+    between = elements.number_or_none(header, "SpacingBetweenSlices")
     normal = csa.csa_numbers(header, "SliceNormalVector")
     if count < 2:
         missing.append(f"NumberOfImagesInMosaic {SIEMENS_COUNT}")
@@ -178,7 +178,7 @@ def _from_corner(
     alignment = float(np.dot(normal, across))
     if abs(abs(alignment) - 1) > geometry.COSINE_TOLERANCE:
         return Mosaic(missing=("a SliceNormalVector at right angles to the slices",))
-    rows, columns = (int(_number(header, keyword) or 0) for keyword in ("Rows", "Columns"))
+    rows, columns = (int(elements.number_or_none(header, keyword) or 0) for keyword in ("Rows", "Columns"))
     between_rows, between_columns = elements.numbers(header, "PixelSpacing")
     first = (
         np.asarray(corner)
@@ -202,22 +202,22 @@ def _says_mosaic(header: Dataset) -> bool:
 
 def _was_unpacked(header: Dataset, tiles: tuple[int, int]) -> bool:
     """Check whether tiles would hold at most half of the measured matrix, so that the image is itself a slice."""
-    matrix = [int(number) for number in _numbers(header, "AcquisitionMatrix")]
-    matrix += [int(number) for text in csa.csa_of(header).get("AcquisitionMatrixText", ()) for number in _INTEGER(text)]
-    rows, columns = (_number(header, keyword) or 0 for keyword in ("Rows", "Columns"))
+    matrix = [int(number) for number in elements.numbers_or_empty(header, "AcquisitionMatrix")]
+    matrix += [
+        int(number) for text in csa.csa_of(header).get("AcquisitionMatrixText", ()) for number in _INTEGER.findall(text)
+    ]
+    rows, columns = (elements.number_or_none(header, keyword) or 0 for keyword in ("Rows", "Columns"))
     return 2 * max(rows / tiles[0], columns / tiles[1]) <= max(matrix, default=0)
 
 
-_INTEGER = re.compile(r"\d+").findall
-
-
 def _fits(header: Dataset, tiles: tuple[int, int]) -> bool:
-    sizes = (_number(header, keyword) or 0 for keyword in ("Rows", "Columns"))
+    sizes = (elements.number_or_none(header, keyword) or 0 for keyword in ("Rows", "Columns"))
     return all(size % number == 0 for size, number in zip(sizes, tiles, strict=True))
 
 
 def _missing_in_plane(header: Dataset) -> list[str]:
-    spacing, cosines = _numbers(header, "PixelSpacing"), _numbers(header, "ImageOrientationPatient")
+    spacing = elements.numbers_or_empty(header, "PixelSpacing")
+    cosines = elements.numbers_or_empty(header, "ImageOrientationPatient")
     missing = []
     if len(spacing) != 2 or min(spacing) <= 0:
         missing.append(elements.name_of("PixelSpacing"))
@@ -229,16 +229,5 @@ def _missing_in_plane(header: Dataset) -> list[str]:
 
 
 def _vector(header: Dataset, keyword: str) -> Vector | None:
-    numbers = _numbers(header, keyword)
+    numbers = elements.numbers_or_empty(header, keyword)
     return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
-
-
-def _number(header: Dataset, keyword: str) -> float | None:
-    return next(iter(_numbers(header, keyword)), None)
-
-
-def _numbers(header: Dataset, keyword: str) -> list[float]:
-    try:
-        return elements.numbers(header, keyword)
-    except VolumeError:
-        return []

@@ -17,7 +17,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import InconsistentSlicesError, VolumeError
+from simple_orthanc.errors import InconsistentSlicesError
 from simple_orthanc.volume import geometry
 
 Groups = tuple[Dataset, ...]
@@ -192,7 +192,7 @@ def _stack_positions(groups: Sequence[Groups]) -> list[int] | None:
 
 
 def _integer(item: Dataset) -> int | None:
-    number = number_or_none(item, "InStackPositionNumber")
+    number = elements.number_or_none(item, "InStackPositionNumber")
     return None if number is None else int(number)
 
 
@@ -318,8 +318,8 @@ def _read(
         position=where,
         orientation=cosines,
         pixel_spacing=spacing if spacing is not None and min(spacing) > 0 else None,
-        spacing_between_slices=number_or_none(between or pixel_spacing, "SpacingBetweenSlices"),
-        slice_thickness=number_or_none(thickness or pixel_spacing, "SliceThickness"),
+        spacing_between_slices=elements.number_or_none(between or pixel_spacing, "SpacingBetweenSlices"),
+        slice_thickness=elements.number_or_none(thickness or pixel_spacing, "SliceThickness"),
         cosine_rounding=rounding,
         cosines_were_off=were_off,
         orientation_problem=problem,
@@ -370,11 +370,3 @@ def read_vector(header: Dataset, keyword: str, frames: int) -> list[int] | None:
 def _numbers(header: Dataset, keyword: str, count: int) -> tuple[Any, ...] | None:
     values = elements.numbers(header, keyword)
     return tuple(values) if len(values) == count else None
-
-
-def number_or_none(header: Dataset, keyword: str) -> float | None:
-    """Read a number that is good to know; None where it is missing or is not a number."""
-    try:
-        return elements.number(header, keyword)
-    except VolumeError:
-        return None

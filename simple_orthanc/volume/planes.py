@@ -19,7 +19,7 @@ from simple_orthanc.pixels.colour import has_palette, stored_samples
 from simple_orthanc.volume.diffusion import Diffusion, lacks_b_without_weighting, read_diffusion
 from simple_orthanc.volume.discriminators import DiscriminatorValue, read_discriminators, selectable_names
 from simple_orthanc.volume.mosaic import read_mosaic
-from simple_orthanc.volume.placement import Placement, check_groups, number_or_none, place_frames, place_tiles
+from simple_orthanc.volume.placement import Placement, check_groups, place_frames, place_tiles
 
 # Far more than any object has that is a volume: a header alone may promise any number.
 _MOST_FRAMES = 100_000
@@ -237,7 +237,7 @@ def _read_object(index: int, header: Dataset, spacing: float | None) -> Iterator
         "number_of_frames": frames,
         "selectable": selectable_names(header),
         "concatenation": _concatenation(header),
-        "slice_location": number_or_none(header, "SliceLocation") if frames == 1 else None,
+        "slice_location": elements.number_or_none(header, "SliceLocation") if frames == 1 else None,
         "image_index": _integer(header, "ImageIndex"),
         "segmentation": segmentation,
         "given_spacing": spacing,
@@ -291,7 +291,7 @@ def _concatenation(header: Dataset) -> Concatenation | None:
 
 
 def _integer(header: Dataset, keyword: str) -> int | None:
-    number = number_or_none(header, keyword)
+    number = elements.number_or_none(header, keyword)
     return None if number is None else int(number)
 
 

@@ -95,6 +95,13 @@ class TestTime:
             header.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x7C, "FL", 3.0)
         assert axis(series) == of(0, 5, 10, unit="s")
 
+    def test_the_time_that_philips_writes_into_each_dynamic(self) -> None:
+        series = steps(TemporalPositionIdentifier=[1, 2, 3], Manufacturer="Philips", modality="MR")
+        for number, header in enumerate(series):
+            block = header.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+            block.add_new(0xA0, "FL", 2.5 * (number // 3))
+        assert axis(series) == of(0, 2.5, 5, unit="s")
+
     def test_the_repetition_time_of_other_sequences_is_no_step(self) -> None:
         series = steps(TemporalPositionIdentifier=[1, 2, 3], RepetitionTime=4, modality="MR", ScanningSequence="GR")
         found = read(series, dims="time")
