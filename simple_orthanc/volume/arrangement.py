@@ -35,13 +35,13 @@ class Arrangement:
     distances : tuple of float
         In this order, the distance in mm from the first slice, along the normal.
     slice_indices : tuple of int
-        In this order, the number of the slice on the regular grid. Slices that share a position share a place.
+        In this order, the number of the slice on the regular grid. Slices that share a position share a number.
     step : tuple of float or None
-        The third affine column, mm: (last - first) / (number of places - 1). None for a single position.
+        The third affine column, mm: (last - first) / (number of slices - 1). None for a single position.
     deviation : float
-        The largest distance in mm of a slice from its place on the line from first to last.
+        The largest distance in mm of a slice from its position on the line from first to last.
     regular : bool
-        Whether every slice is within 2 % of the spacing from its place. Holes and shared positions do not count
+        Whether every slice is within 2 % of the spacing from its position. Holes and shared positions do not count
         against it.
     """
 
@@ -60,10 +60,10 @@ class Arrangement:
 
     @property
     def shared_positions(self) -> tuple[tuple[int, ...], ...]:
-        """The groups of positions, as indices into those given, that share one place."""
+        """The groups of positions, as indices into those given, that share one position."""
         groups: dict[int, list[int]] = {}
-        for index, place in zip(self.order, self.slice_indices, strict=True):
-            groups.setdefault(place, []).append(index)
+        for index, position in zip(self.order, self.slice_indices, strict=True):
+            groups.setdefault(position, []).append(index)
         return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
@@ -78,8 +78,8 @@ def arrange_positions(
     """Put the positions of parallel slices in order and find the regular grid that they lie on.
 
     Slices closer than 1 % of the typical gap share a position; a gap within 5 % of k spacings, k >= 2, is a hole of
-    k - 1 slices; regular means that every slice is within 2 % of the spacing from its place on the line from the first
-    to the last.
+    k - 1 slices; regular means that every slice is within 2 % of the spacing from its position on the line from the
+    first to the last.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def arrange_positions(
 
     Examples
     --------
-    >>> found = arrange_positions([(0, 0, 6), (0, 0, 0), (0, 0, 2)], (0, 0, 1))
-    >>> found.order, found.slice_indices, found.gaps
+    >>> arrangement = arrange_positions([(0, 0, 6), (0, 0, 0), (0, 0, 2)], (0, 0, 1))
+    >>> arrangement.order, arrangement.slice_indices, arrangement.gaps
     ((1, 2, 0), (0, 1, 3), ((2.0, 6.0, 1),))
     """
     points = np.asarray(positions, np.float64).reshape(-1, 3)
@@ -117,7 +117,7 @@ def arrange_positions(
         return _make_arrangement(order, distances, np.zeros(len(points), int), None, spread, spread <= max(floor, 1e-6))
     typical = real[(len(real) - 1) // 2]
     real = real[real >= SAME_POSITION_TOLERANCE * typical]
-    # At a spacing of 0, which writers put for none, all slices would share a position: it says nothing.
+    # At a spacing of 0, which some writers put where it is unknown, all slices would share a position.
     known = abs(spacing or 0.0)
     candidates = [known] if known > floor else [real[(len(real) - 1) // 2], real[0]]
     run_on = _run_on([numbers[index] for index in order]) if len(numbers) else np.zeros(len(gaps), bool)
@@ -125,12 +125,12 @@ def arrange_positions(
     # A gap across which the numbers run on is one step, however wide it is.
     fits = [_fit_grid(points, np.where(run_on, np.minimum(gaps, base), gaps), base, same) for base in candidates]
     # The smallest gap is a second opinion where larger gaps are the more common ones; it may not invent a grid on which
-    # most places are empty.
+    # most slices are missing.
     fit = fits[0]
     if not fit[3] and fits[-1][3] and fits[-1][0][-1] + 1 < 2 * len(points):
         fit = fits[-1]
-    places, step, deviation, regular = fit
-    return _make_arrangement(order, distances, places, step, deviation, regular)
+    indices, step, deviation, regular = fit
+    return _make_arrangement(order, distances, indices, step, deviation, regular)
 
 
 def _run_on(numbers: Sequence[int | None]) -> NDArray[np.bool_]:
@@ -158,7 +158,7 @@ def _fit_grid(points: Floats, gaps: Floats, base: float, same: float) -> tuple[N
 def _make_arrangement(
     order: NDArray[np.intp],
     distances: Floats,
-    places: NDArray[np.int_],
+    indices: NDArray[np.int_],
     step: Floats | None,
     deviation: float,
     regular: bool,
@@ -166,7 +166,7 @@ def _make_arrangement(
     return Arrangement(
         order=tuple(order.tolist()),
         distances=tuple(distances.tolist()),
-        slice_indices=tuple(places.tolist()),
+        slice_indices=tuple(indices.tolist()),
         step=None if step is None else (float(step[0]), float(step[1]), float(step[2])),
         deviation=deviation,
         regular=regular,

@@ -66,15 +66,15 @@ def assemble(
     array = np.empty(shape, values.dtype)
     nothing = background_value(headers[first.planes[0].instance]) if first.is_sparse else np.nan
     for step, stack in enumerate(chosen):
-        for place in sorted(set(range(stack.slices)) - set(stack.slice_indices)):
-            array[step, place] = nothing
+        for slice_index in sorted(set(range(stack.slices)) - set(stack.slice_indices)):
+            array[step, slice_index] = nothing
     mask: NDArray[np.bool_] | None = None
-    for (step, place, plane), frame in _frames(chosen, stored):
-        array[step, place] = values.of(plane, frame)
+    for (step, slice_index, plane), frame in _frames(chosen, stored):
+        array[step, slice_index] = values.of(plane, frame)
         padded = padding_mask(headers[plane.instance], frame)
         if padded is not None:
             mask = np.zeros(shape[:4], bool) if mask is None else mask
-            mask[step, place] = padded
+            mask[step, slice_index] = padded
     return make_volume(chosen, headers, array, mask, values)
 
 
@@ -163,8 +163,8 @@ def _frames(chosen: Sequence[Stack], stored: Callable[[int], NDArray[Any]]) -> I
     """Return each frame with the step and the slice it fills, object by object."""
     by_instance: dict[int, list[Slot]] = {}
     for step, stack in enumerate(chosen):
-        for place, plane in zip(stack.slice_indices, stack.planes, strict=True):
-            by_instance.setdefault(plane.instance, []).append((step, place, plane))
+        for slice_index, plane in zip(stack.slice_indices, stack.planes, strict=True):
+            by_instance.setdefault(plane.instance, []).append((step, slice_index, plane))
     for instance, slots in by_instance.items():
         array = stored(instance)
         first = slots[0][2]
@@ -268,7 +268,7 @@ def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
         "position": [plane.position for _, plane in pairs],
         "slope": list(slopes),
     }
-    table: pd.DataFrame = pd.DataFrame(columns, index=pd.Index([place for place, _ in pairs], name="slice"))
+    table: pd.DataFrame = pd.DataFrame(columns, index=pd.Index([slice_index for slice_index, _ in pairs], name="slice"))
     return table
 
 
@@ -287,16 +287,16 @@ def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int],
         )
     largest = max(plane.segment or 0 for plane in stack.planes)
     array = np.zeros(stack.shape, np.uint8 if largest < 256 else np.uint16)
-    for (_, place, plane), frame in _frames([stack], stored):
+    for (_, slice_index, plane), frame in _frames([stack], stored):
         inside = frame > 0
-        others = np.unique(array[place][inside])
+        others = np.unique(array[slice_index][inside])
         if others.any():
             names = ", ".join(str(number) for number in (*others[others > 0].tolist(), plane.segment))
             raise InconsistentSlicesError(
-                f"One volume was asked of a segmentation, but the segments {names} overlap in slice {place}, so that "
-                "one array of labels cannot hold them. Read each segment by itself with get_volumes()."
+                f"One volume was asked of a segmentation, but the segments {names} overlap in slice {slice_index}, "
+                "so that one array of labels cannot hold them. Read each segment by itself with get_volumes()."
             )
-        array[place][inside] = plane.segment
+        array[slice_index][inside] = plane.segment
     return Volume(
         array=array,
         geometry=stack.geometry,

@@ -161,9 +161,9 @@ class VolumeBuilder:
         assert self._array is not None
         array, mask, slices = self._array, self._mask, chosen[0].slices
         targets = {
-            self._rows[plane.instance]: step * slices + place
+            self._rows[plane.instance]: step * slices + slice_index
             for step, stack in enumerate(chosen)
-            for place, plane in zip(stack.slice_indices, stack.planes, strict=True)
+            for slice_index, plane in zip(stack.slice_indices, stack.planes, strict=True)
         }
         whole = len(chosen) * slices
         if len(targets) == whole == len(array) and array.dtype == values.dtype:
@@ -171,17 +171,17 @@ class VolumeBuilder:
             if mask is not None:
                 _permute(mask, targets)
         else:
-            rows, places = list(targets), list(targets.values())
-            missing = np.setdiff1d(np.arange(whole), places)
+            rows, targeted = list(targets), list(targets.values())
+            missing = np.setdiff1d(np.arange(whole), targeted)
             # By slices: whole arrays in between would need the memory once more.
             array = np.empty((whole, *array.shape[1:]), values.dtype)
-            for row, place in targets.items():
-                array[place] = self._array[row]
+            for row, target in targets.items():
+                array[target] = self._array[row]
             if missing.size:
                 array[missing] = np.nan
             if mask is not None:
                 moved = np.zeros((whole, *mask.shape[1:]), bool)
-                moved[places] = mask[rows]
+                moved[targeted] = mask[rows]
                 mask = moved
         self._array = self._mask = None
         if not any(plane.instance in self._padded for stack in chosen for plane in stack.planes):
@@ -197,13 +197,13 @@ class VolumeBuilder:
 
 
 def _permute(array: NDArray[Any], targets: Mapping[int, int]) -> None:
-    """Move each row of an array to its place, with room for no more than two rows."""
-    waiting = {row for row, place in targets.items() if row != place}
+    """Move each row of an array to its target, with room for no more than two rows."""
+    waiting = {row for row, target in targets.items() if row != target}
     while waiting:
         row = first = min(waiting)
         held = array[row].copy()
         while row in waiting:
             waiting.discard(row)
-            place = targets[row]
-            held, array[place] = (array[place].copy() if place != first else held), held
-            row = place
+            target = targets[row]
+            held, array[target] = (array[target].copy() if target != first else held), held
+            row = target

@@ -41,8 +41,8 @@ def apply_gaps(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
     stacks : sequence of Stack
         From :func:`plan_stacks`.
     gaps : {"raise", "nan", "split"}
-        "raise" leaves the problem in the stack, "nan" puts the slices on their regular grid with places left free,
-        "split" gives one stack per unbroken run.
+        "raise" leaves the problem in the stack, "nan" puts the slices on their regular grid and leaves missing ones
+        free, "split" gives one stack per unbroken run.
 
     Returns
     -------
@@ -88,10 +88,10 @@ def _check_gaps(gaps: str) -> None:
 def _filled(stack: Stack) -> Stack:
     if not isinstance(stack.problem, MissingSlicesError):
         return stack
-    found = arrange_planes(stack.planes)
+    arrangement = arrange_planes(stack.planes)
     free = sorted(set(range(stack.slices)) - set(stack.slice_indices))
     note = f"{len(free)} missing slices are filled with NaN: number {problems.listed(free)}"
-    return on_grid(replace(stack, problem=None, log=(*stack.log, note)), found)
+    return on_grid(replace(stack, problem=None, log=(*stack.log, note)), arrangement)
 
 
 def _runs(stack: Stack) -> list[Stack]:
@@ -167,9 +167,9 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
         raise _too_many(stacks)
     pairs = sorted(
         (
-            (place, plane.segment or 0, plane)
+            (slice_index, plane.segment or 0, plane)
             for stack in stacks
-            for place, plane in zip(stack.slice_indices, stack.planes, strict=True)
+            for slice_index, plane in zip(stack.slice_indices, stack.planes, strict=True)
         ),
         key=lambda pair: pair[:2],
     )
@@ -178,7 +178,7 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
         stacks[0],
         label="segmentation",
         planes=tuple(plane for _, _, plane in pairs),
-        slice_indices=tuple(place for place, _, _ in pairs),
+        slice_indices=tuple(slice_index for slice_index, _, _ in pairs),
         problem=problems[0] if problems else None,
         log=(f"label map: {', '.join(stack.label for stack in stacks)}", *(stacks[0].log if len(stacks) == 1 else ())),
         is_label_map=True,

@@ -55,15 +55,16 @@ def group_by_grid(planes: Sequence[Plane], across_series: bool = False) -> list[
 
 
 def describe_groups(groups: Sequence[Sequence[Plane]]) -> list[str]:
-    """Name for each group the attributes, with their values, in which it differs from another one.
+    r"""Name for each group the attributes, with their values, in which it differs from another one.
 
     Examples
     --------
     >>> from simple_orthanc.volume.planes import read_planes
     >>> from simple_orthanc.phantom import make_series
     >>> wide = make_series(spacing=(1, 2, 2))
-    >>> describe_groups(group_by_grid(read_planes(wide + make_series(spacing=(1, 1, 1), like=wide[0]))))
-    ['PixelSpacing 2\\\\2', 'PixelSpacing 1\\\\1']
+    >>> groups = group_by_grid(read_planes(wide + make_series(spacing=(1, 1, 1), like=wide[0])))
+    >>> sorted(describe_groups(groups))
+    ['PixelSpacing 1\\1', 'PixelSpacing 2\\2']
     """
     described = [[describe(group[0]) for describe in _DESCRIPTIONS] for group in groups]
     differing = [index for index in range(len(_DESCRIPTIONS)) if len({row[index] for row in described}) > 1]

@@ -36,6 +36,8 @@ from simple_orthanc.volume.varying import find_varying_tag
 
 # Fewer slices with a value do not show that it is a kind and not a slip.
 _SEVERAL = 2
+# Numbers that differ by no more than this share of them are one setting.
+_ALIKE = 0.01
 # Times of acquisition that several slices share, as in multiband sequences, are shared by fewer than this on average.
 _SLICES_AT_ONCE = 3
 
@@ -134,7 +136,7 @@ def _split_by_kind(planes: Sequence[Plane]) -> Split | None:
             continue
         split = _by_value(planes, discriminator)
         sizes = [len(members) for value, members in split.groups if value is not None]
-        if len(sizes) < 2:
+        if len(sizes) < 2 or _are_alike([value for value, _ in split.groups if value is not None]):
             continue
         if discriminator.meaning == "view":
             if planes[0].position is None:
@@ -146,6 +148,12 @@ def _split_by_kind(planes: Sequence[Plane]) -> Split | None:
         if several:
             return split
     return None
+
+
+def _are_alike(values: Sequence[DiscriminatorValue]) -> bool:
+    """Check whether values are numbers that differ by no more than scanners let one setting vary."""
+    numbers = [value for value in values if isinstance(value, float)]
+    return len(numbers) == len(values) and max(numbers) - min(numbers) <= _ALIKE * max(map(abs, numbers))
 
 
 def _named_stacks(planes: Sequence[Plane]) -> Split | None:
@@ -249,7 +257,7 @@ def _split_unknown(planes: Sequence[Plane], indices: Sequence[int], headers: Seq
 
 
 def _repetitions(planes: Sequence[Plane], indices: Sequence[int]) -> dict[int, int] | None:
-    """Number the repetitions of a set of positions by the order of ImageIndex or InstanceNumber.
+    """Count the repetitions of a set of positions by the order of ImageIndex or InstanceNumber.
 
     Returns
     -------
@@ -277,7 +285,7 @@ def _repetitions(planes: Sequence[Plane], indices: Sequence[int]) -> dict[int, i
 
 
 def _numbered_objects(planes: Sequence[Plane], indices: Sequence[int]) -> dict[int, int] | None:
-    """Number objects that each hold every position once by their InstanceNumber."""
+    """Count objects that each hold every position once by their InstanceNumber."""
     objects: dict[int, list[int]] = {}
     for index, plane in enumerate(planes):
         objects.setdefault(plane.instance, []).append(index)

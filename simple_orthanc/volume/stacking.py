@@ -26,7 +26,7 @@ from simple_orthanc.volume.splitting import Group, split_by_discriminator
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Frames that lie at different places of one grid, in the order of the slices.
+    """Frames that lie at different indices of one grid, in the order of the slices.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def plan_stacks(headers: Sequence[Dataset], spacing: float | None = None, across
         Pixels are not looked at. ``Plane.instance`` counts in this sequence.
     spacing : float, optional
         Distance between slices in mm, used where the headers do not tell it: for a single slice, and for the frames of
-        an object with one position. A spacing that the positions tell is never replaced.
+        an object with one position. A spacing that the positions determine is never replaced.
     across_series : bool
         Whether images of several series may be one volume.
 
@@ -281,7 +281,7 @@ def _with_positions(stack: Stack) -> Stack:
         problem = problems.shared(stack.label, ordered, arrangement)
         return replace(stack, problem=problem, slices=len(ordered))
     changes = spacing_changes(arrangement.distances)
-    # Holes at every place of a part are a change of the spacing, unless the numbers have holes too.
+    # Holes between all slices of a part are a change of the spacing, unless the numbers have holes too.
     if not arrangement.regular or (changes and arrangement.gaps and not _numbers_jump(ordered, arrangement)):
         problem = problems.uneven(stack.label, ordered, arrangement, changes)
         slices = tuple(range(len(ordered)))
@@ -350,7 +350,7 @@ def _spacing_notes(first: Plane, arrangement: Arrangement) -> list[str]:
     if arrangement.deviation > 1e-9:
         share = arrangement.deviation / measured
         notes.append(
-            f"largest deviation of a slice from its place: {arrangement.deviation:.3g} mm, {share:.2%} of the spacing"
+            f"largest deviation of a slice from an even spacing: {arrangement.deviation:.3g} mm, {share:.2%} of it"
         )
     if first.slice_thickness and measured > 2 * first.slice_thickness:
         notes.append(f"the slices are {measured:g} mm apart, but SliceThickness is {first.slice_thickness:g} mm")
@@ -386,26 +386,28 @@ def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, Arrangement | None]:
     first = group[0]
     everything = Stack("segmentation", tuple(group), tuple(range(len(group))), len(group))
     if first.position is None or first.orientation is None:
-        # Frames without a place belong together if each segment has one, and stay in their order.
+        # Frames without a position belong together if each segment has one, and stay in their order.
         segments: dict[int | None, int] = {}
-        places = []
+        indices = []
         for plane in group:
-            places.append(segments.get(plane.segment, 0))
-            segments[plane.segment] = places[-1] + 1
+            indices.append(segments.get(plane.segment, 0))
+            segments[plane.segment] = indices[-1] + 1
         log = ("no PlanePositionSequence: an array without geometry, frames in their stored order",)
-        return replace(everything, slice_indices=tuple(places), slices=max(places) + 1, log=log), None
+        return replace(everything, slice_indices=tuple(indices), slices=max(indices) + 1, log=log), None
     # Frames are left out where no segment is, so that neighbours may be far apart: the header knows how far.
-    found = arrange_planes(group, spacing=first.spacing_between_slices)
-    ordered = tuple(group[index] for index in found.order)
-    stack = replace(everything, planes=ordered, slice_indices=found.slice_indices, slices=found.slice_indices[-1] + 1)
-    if not found.regular:
-        return replace(stack, problem=problems.uneven(stack.label, ordered, found, ())), found
-    return on_grid(stack, found), found
+    arrangement = arrange_planes(group, spacing=first.spacing_between_slices)
+    ordered = tuple(group[index] for index in arrangement.order)
+    stack = replace(
+        everything, planes=ordered, slice_indices=arrangement.slice_indices, slices=arrangement.slice_indices[-1] + 1
+    )
+    if not arrangement.regular:
+        return replace(stack, problem=problems.uneven(stack.label, ordered, arrangement, ())), arrangement
+    return on_grid(stack, arrangement), arrangement
 
 
 def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, Arrangement | None]) -> Stack:
     """Return the stack of one part of a segmentation, on the grid that the frames of all parts span."""
-    everything, found = grid
+    everything, arrangement = grid
     own = {id(plane) for plane in part.planes}
     chosen = [index for index, plane in enumerate(everything.planes) if id(plane) in own]
     members = tuple(everything.planes[index] for index in chosen)
@@ -417,9 +419,11 @@ def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, Arrangement | No
         discriminators={mark.discriminator.name: mark.value for mark in part.marks},
     )
     filled = len(set(stack.slice_indices))
-    if found is not None and filled < len(members):
-        distances = tuple(found.distances[index] for index in chosen)
-        here = replace(found, order=tuple(range(len(chosen))), distances=distances, slice_indices=stack.slice_indices)
+    if arrangement is not None and filled < len(members):
+        distances = tuple(arrangement.distances[index] for index in chosen)
+        here = replace(
+            arrangement, order=tuple(range(len(chosen))), distances=distances, slice_indices=stack.slice_indices
+        )
         stack = replace(stack, problem=problems.shared(label, members, here), geometry=None)
     if filled < stack.slices:
         whose = "" if members[0].segment is None else " of this segment"

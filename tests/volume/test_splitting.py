@@ -114,6 +114,8 @@ class TestDifferentPositions:
             {"ConvolutionKernel": ["B30f"] * 11 + ["B70f"]},
             {"KVP": [120.0] * 11 + [None]},
             {"EchoTime": [4.6] * 9 + [None] * 3},
+            {"EchoTime": [102.1, 102.3] * 6},
+            {"DiffusionBValue": [998.0, 1002.0, 1000.0] * 4},
         ],
     )
     def test_timing_slips_and_missing_values_are_one_volume(self, tags: dict[str, list[Any]]) -> None:
