@@ -70,10 +70,10 @@ def test_a_corrupt_object_is_named_and_no_helper_remains(
 
 
 def test_a_short_read_starts_no_helper(orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(codec: str) -> subprocess.Popen[bytes]:
-        raise AssertionError(f"a helper was started for {codec}")
+    def refuse(module: str, preload: str) -> subprocess.Popen[bytes]:
+        raise AssertionError(f"a helper was started for {preload}")
 
-    monkeypatch.setattr(decoding_processes, "_popen", refuse)
+    monkeypatch.setattr(helpers, "_popen", refuse)
     series = compressed(make_series((6, 70, 66), seed=3), JPEG2000Lossless)
     orthanc.upload_dataset(series)
     array = orthanc.get_array()

@@ -20,7 +20,6 @@ from simple_orthanc.pixels.stored import stored_values
 from simple_orthanc.pixels.suv import suv_scale
 from simple_orthanc.pixels.suv_times import average_time
 
-REFERENCE_OBJECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "suv-dro"
 F18, GA68, ZR89 = 6586.2, 4062.6, 282276.0
 DOSE = 368_080_000.0
 
@@ -67,13 +66,13 @@ def pet(**changes: Any) -> Dataset:
 
 
 def one(header: Dataset, kind: str = "SUVbw") -> float:
-    """Give the factor of one image."""
+    """Return the factor of one image."""
     (factor,), _ = suv_scale([header], kind)
     return factor
 
 
 def left(seconds: float, half_life: float = F18, dose: float = DOSE) -> float:
-    """Give the dose that is left after some seconds."""
+    """Return the dose that is left after some seconds."""
     return dose * 2 ** (-seconds / half_life)
 
 
@@ -81,24 +80,20 @@ class TestReferenceObjects:
     """The digital reference objects of OncoRay."""
 
     @pytest.mark.parametrize("name", ["0_0", "1_0", "2_0", "2_1", "3_1", "3_2", "4_0", "4_1"])
-    def test_minimum_median_maximum(self, name: str) -> None:
-        if not REFERENCE_OBJECTS.is_dir():
-            pytest.skip("the reference objects are not here")
+    def test_minimum_median_maximum(self, name: str, shared_data: Path) -> None:
         import SimpleITK
 
-        slices = [dcmread(path) for path in sorted((REFERENCE_OBJECTS / name / "PT").glob("*.dcm"))]
-        slices.sort(key=lambda each: float(each.ImagePositionPatient[2]))
+        folder = shared_data / "suv-dro" / name
+        slices = [dcmread(path) for path in sorted((folder / "PT").glob("*.dcm"))]
+        slices.sort(key=lambda header: float(header.ImagePositionPatient[2]))
         factors, record = suv_scale(slices)
         values = np.stack(
             [
-                apply_rescale(stored_values(each)[0], read_rescale(each), np.float64) * factor
-                for each, factor in zip(slices, factors, strict=True)
+                apply_rescale(stored_values(header)[0], read_rescale(header), np.float64) * factor
+                for header, factor in zip(slices, factors, strict=True)
             ]
         )
-        mask = (
-            SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(REFERENCE_OBJECTS / name / "mask" / "DRO_mask.nii.gz")))
-            > 0
-        )
+        mask = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "mask" / "DRO_mask.nii.gz"))) > 0
         assert mask.shape == values.shape
         found = [round(float(statistic(values[mask])), 2) for statistic in (np.min, np.median, np.max)]
         assert found == [0.20, 1.00, 4.00], record
