@@ -283,6 +283,11 @@ class Reading(SessionState):
         # What only volumes need is imported with the first of them.
         from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader
 
+        plans = self._kept_plans()
+        # What is left out of a report is warned about each time.
+        is_kept = many and request.errors == "raise"
+        if is_kept and request in plans.readers:
+            return plans.readers[request]
         index, keys = self._index, self._nonempty()
         series = index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))
@@ -292,7 +297,10 @@ class Reading(SessionState):
             raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
         uids = [str(value[0]) if value else None for value in index.column(_INSTANCE_UID, "instance", keys)]
         instances = [SelectedInstance(*each) for each in zip(keys, series, uids, strict=True)]
-        return VolumeReader(self._source, instances, short_names(index, owners), request)
+        reader = VolumeReader(self._source, instances, short_names(index, owners), request, plans)
+        if is_kept:
+            plans.readers[request] = reader
+        return reader
 
     def download(self, folder: str | Path | None = None) -> list[Path]:
         """Write the DICOM files of the selection, bit for bit as the archive holds them.

@@ -15,6 +15,7 @@ from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Source
+from simple_orthanc.session.kept_plans import KeptPlans
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,6 +38,7 @@ class SessionState:
         self._index = Index(source)
         self._selection = Selection()
         self._history: tuple[Selection, ...] = ()
+        self._plans = KeptPlans()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
@@ -51,7 +53,8 @@ class SessionState:
         for selection in (self._selection, *self._history):
             for criterion in selection.criteria:
                 _check_picklable(criterion)
-        return self.__dict__
+        # Plans are as large as headers, and soon made again.
+        return {**self.__dict__, "_plans": KeptPlans()}
 
     def copy(self) -> Self:
         """Return an independent session with the same selection."""
@@ -122,6 +125,13 @@ class SessionState:
         present.sort(key=lambda position: ranks[position] or (), reverse=descending)
         missing = [key for key, rank in zip(keys, ranks, strict=True) if rank is None]
         return [keys[position] for position in present] + missing
+
+    def _kept_plans(self) -> KeptPlans:
+        """Return the plans that are kept for the selection."""
+        plans = self._plans
+        if not plans.is_of(self._selection, self._index):
+            plans = self._plans = KeptPlans(self._selection, self._index)
+        return plans
 
     def _nonempty(self) -> list[str]:
         """Return the keys of the selected instances, of which there is at least one."""

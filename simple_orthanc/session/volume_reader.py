@@ -27,6 +27,7 @@ from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
+from simple_orthanc.session.kept_plans import KeptPlans
 from simple_orthanc.session.unreadable import list_reasons, unreadable_error, unreadable_objects
 from simple_orthanc.volume.assembly import array_bytes
 from simple_orthanc.volume.choosing import Stack, apply_gaps, check_options, choose_volume, plan_stacks, summarize
@@ -114,6 +115,8 @@ class VolumeReader:
         Key of a series to its SeriesInstanceUID, and to its name in labels.
     request : VolumeRequest
         How the volumes are asked for.
+    plans : KeptPlans, optional
+        What was planned for the selection before.
     """
 
     def __init__(
@@ -122,9 +125,11 @@ class VolumeReader:
         instances: Sequence[SelectedInstance],
         names: Mapping[str, tuple[str, str]],
         request: VolumeRequest,
+        plans: KeptPlans | None = None,
     ) -> None:
         self._source, self._names, self._request = source, dict(names), request
         self._instances = list(instances)
+        self._plans = KeptPlans() if plans is None else plans
         self._planned: dict[str, Labelled] | None = None
 
     def volume(self) -> Volume:
@@ -136,7 +141,11 @@ class VolumeReader:
         return self._without_unreadable(self._instances, self._volume)
 
     def _volume(self, group: Group) -> Volume:
-        request = self._request
+        request, keys = self._request, [instance.key for instance in group]
+        known = self._plans.known(keys, request)
+        if known is not None:
+            # What is no volume need not be fetched to be refused.
+            choose_volume(known, dims=request.dims, gaps=request.gaps)
         first = self._source.header(group[0].key)
         self._check_memory(len(group) * volume_bytes(first, request.units), f"{len(group)} instances like the first")
         with DecodingProcesses(len(group)) as processes:
@@ -144,7 +153,9 @@ class VolumeReader:
             builder = fetcher.read(range(len(group)))
             if reasons := unreadable_objects(fetcher.headers, [instance.uid for instance in group]):
                 raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
-            chosen = choose_volume(request.plan(fetcher.headers), dims=request.dims, gaps=request.gaps)
+            chosen = choose_volume(
+                self._plans.plan(keys, fetcher.headers, request), dims=request.dims, gaps=request.gaps
+            )
             return builder.finish(chosen, fetcher.again, request.gaps)
 
     def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
@@ -201,18 +212,20 @@ class VolumeReader:
         by_series: dict[str, list[SelectedInstance]] = {}
         for instance in self._instances:
             by_series.setdefault(instance.series, []).append(instance)
-        self._planned = {}
+        # Complete or not at all: it may be kept after Ctrl-C.
+        planned: dict[str, Labelled] = {}
         for series, instances in by_series.items():
             prefix = f"{self._names[series][1]}: " if len(by_series) > 1 else ""
             for group in self._groups(series, instances):
                 nothing = "no images" if isinstance(group.problem, NoPixelDataError) else "no volume"
                 name = nothing if group.stack is None else group.stack.label
                 label, number = prefix + name, 1
-                while label in self._planned:
+                while label in planned:
                     number += 1
                     label = f"{prefix}{name} ({number})"
-                self._planned[label] = group
-        return self._planned
+                planned[label] = group
+        self._planned = planned
+        return planned
 
     def planned(self) -> Mapping[str, Labelled]:
         """Return the groups of images by their label, from headers alone."""
@@ -227,7 +240,9 @@ class VolumeReader:
         """Plan one series; a series that cannot be planned does not keep the others from being read."""
         try:
             readable, headers = self._headers(instances)
-            planned = apply_gaps(self._request.plan(headers), self._request.gaps)
+            planned = apply_gaps(
+                self._plans.plan([item.key for item in readable], headers, self._request), self._request.gaps
+            )
         except VolumeError as error:
             return [Labelled(series, tuple(instances), None, error)]
         return [
@@ -288,7 +303,11 @@ class VolumeReader:
         with DecodingProcesses(len(needed)) as processes:
             fetcher = self._fetcher(group.instances, processes)
             builder = fetcher.read(needed)
-            _check_planned(stack, fetcher.headers, self._request.spacing)
+            try:
+                _check_planned(stack, fetcher.headers, self._request.spacing)
+            except VolumeError:
+                self._plans.forget()
+                raise
             return builder.finish(stack, fetcher.again, self._request.gaps)
 
     def report(self) -> pd.DataFrame:
