@@ -1,11 +1,11 @@
-"""Narrow an Orthanc archive by DICOM tags; get tables, pydicom headers and 3D volumes that are right, or say why not.
+"""Narrow an Orthanc archive by DICOM tags; get tables, pydicom headers and correct 3D volumes, or the reason why not.
 
 The one line that does the whole job::
 
     image = Orthanc().select(PatientName='JaneDoe', SeriesDescription='ct_scan').get_array()
 
 `Orthanc` opens a session on a server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on the files in a folder;
-`LocalOrthanc` starts a server of one's own.
+`LocalOrthanc` starts a server on this machine.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ __all__ = [
 ]
 
 
-# What a program does not need, it does not wait for.
+# A program does not wait for imports that it does not need.
 _ON_DEMAND = {
     "DicomWeb": "simple_orthanc.session.dicomweb",
     "Folder": "simple_orthanc.session.folder",

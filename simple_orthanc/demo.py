@@ -1,9 +1,8 @@
 """A tour in one program: ``simple-orthanc demo``, or ``python -m simple_orthanc.demo``.
 
-It starts an Orthanc server of its own, uploads a synthetic CT and the real DICOM files that pydicom ships, narrows the
-archive to one series, and reads that as a volume. Where there is no Orthanc program, the same files are read from a
-folder. Nothing else on this machine is touched; ``volume.png`` and ``volume.nii.gz`` in the folder ``demo`` are what is
-left.
+It starts an Orthanc server, uploads a synthetic CT and the real DICOM files that pydicom ships, narrows the archive to
+one series, and reads that as a volume. Without an Orthanc program, the same files are read from a folder. Nothing else
+on this machine is changed; the results are ``volume.png`` and ``volume.nii.gz`` in the folder ``demo``.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ WIDTH = 120
 
 
 def shipped_files() -> Path:
-    """Give the folder of the DICOM files that come with pydicom itself, without downloading others."""
+    """Return the folder of the DICOM files that pydicom itself contains, without downloading others."""
     return Path(str(get_testdata_file("CT_small.dcm", download=False))).parent
 
 
 @contextmanager
 def archive() -> Iterator[Session]:
-    """Give a session on an archive that holds the phantom and pydicom's own files: a server, or else a folder."""
+    """Open a session on an archive of the phantom and pydicom's own files: a server, or else a folder."""
     server = LocalOrthanc()
     try:
         server.start()
     except TransportError:
-        # There is a program, and it does not run: that is for the user to know.
+        # There is a program, but it does not run, which the user needs to know.
         raise
     except OrthancError as error:
         print(f"Without a server, the same files are read from a folder. {error}")
@@ -65,11 +64,11 @@ def _folder(folder: Path) -> Iterator[Session]:
     for number, dataset in enumerate(ct_phantom()):
         (folder / f"phantom-{number}.dcm").write_bytes(as_bytes(dataset))
     shutil.copytree(shipped_files(), folder / "shipped")
-    # By its name at the moment of use, so that a machine with a server reads no more than it needs.
+    # Imported by name, so that it is not loaded where there is a server.
     library: Any = importlib.import_module("simple_orthanc")
     print("Reading a synthetic CT and the DICOM files that pydicom ships:")
     with warnings.catch_warnings():
-        # Some of what pydicom ships is broken on purpose; the counts tell.
+        # Some of pydicom's files are broken on purpose; the counts show that.
         warnings.simplefilter("ignore", UserWarning)
         opened = library.Folder(folder, cache=False)
     with opened as session:
@@ -78,7 +77,7 @@ def _folder(folder: Path) -> Iterator[Session]:
 
 
 def upload(orthanc: Orthanc) -> None:
-    """Upload the phantom and pydicom's own files, and print what became of them."""
+    """Upload the phantom and pydicom's own files, and print the outcome."""
     print("Uploading a synthetic CT and the DICOM files that pydicom ships:")
     tables = [orthanc.upload_dataset(ct_phantom()), orthanc.upload_folder(shipped_files(), recursive=True)]
     _print_counts(Counter(status for table in tables for status in table["status"]))
@@ -89,7 +88,7 @@ def _print_counts(counts: Counter[str]) -> None:
 
 
 def show(orthanc: Session) -> Volume:
-    """Print the archive, the selection and the volume that is selected; give the volume."""
+    """Print the archive, the selection and its volume, and return the volume."""
     import pandas as pd
 
     print(f"\n{orthanc!r}\n\nThe first rows of orthanc.table{HEADINGS}:")
@@ -104,7 +103,7 @@ def show(orthanc: Session) -> Volume:
 
 
 def save(volume: Volume, folder: Path) -> None:
-    """Write the picture, where there is matplotlib to draw it, and the NIfTI file."""
+    """Write the NIfTI file and, if matplotlib is installed, the picture."""
     folder.mkdir(parents=True, exist_ok=True)
     picture, image = folder / "volume.png", folder / "volume.nii.gz"
     volume.save(image)
@@ -119,12 +118,12 @@ def save(volume: Volume, folder: Path) -> None:
 
 
 def main(folder: Path | None = None) -> int:
-    """Run the tour, and give the exit status of the program: 0, or 1 with a sentence on the standard error stream.
+    """Run the tour, and return the exit status: 0, or 1 with a message on the standard error stream.
 
     Parameters
     ----------
     folder : pathlib.Path, optional
-        Where the two files go; ``demo`` in the current folder by default.
+        Where to write the two files; default: ``demo`` in the current folder.
     """
     began = time.monotonic()
     try:

@@ -1,11 +1,11 @@
-"""Every error that the library raises on purpose, in one tree.
+"""All errors that the library raises on purpose, in one tree.
 
 ::
 
     OrthancError                        everything raised on purpose
     ├─ TransportError                   no usable answer: refused, TLS, broken stream
     │  └─ RequestTimeout                the server took longer than the timeout          (also TimeoutError)
-    ├─ ServerError                      the server answered no: .status .method .path .details
+    ├─ ServerError                      the server refused: .status .method .path .details
     │  ├─ AuthenticationError           401 or 403                                       (also PermissionError)
     │  ├─ NotFoundError                 404                                              (also LookupError)
     │  └─ JobError                      a job of the server failed
@@ -22,9 +22,9 @@
        ├─ PixelDecodeError              the pixels cannot be decoded
        └─ SuvError                      a standardized uptake value cannot be computed
 
-A message says what was asked, what was found, and what to do next. Every error survives ``pickle``, because work is
-handed to process pools and Dask workers: what an error carries beside its message is set by keyword and kept in
-``__dict__``, which pickle restores.
+A message states what was asked, what was found, and what to do next. Every error can be pickled, because process pools
+and Dask workers hand errors over: what an error carries beside its message is set by keyword and kept in ``__dict__``,
+which pickle restores.
 """
 
 from __future__ import annotations
@@ -44,20 +44,21 @@ class OrthancError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence that says what was asked, what was found and what to do next."""
+        """What was asked, what was found, and what to do next."""
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
+        """Return the message."""
         return self.message
 
 
 class TransportError(OrthancError):
-    """No usable answer came: connection refused, TLS failure, a stream that broke off.
+    """There was no usable answer: connection refused, TLS failure, a broken stream.
 
     Attributes
     ----------
     table : pandas.DataFrame or None
-        For an upload that the server's death interrupted: one row per file, what became of it.
+        For an upload that the server's end interrupted: one row per file, with its outcome.
     """
 
     def __init__(self, message: str = "", *, table: Any = None) -> None:
@@ -70,7 +71,7 @@ class RequestTimeout(TransportError, TimeoutError):
 
 
 class ServerError(OrthancError):
-    """The server answered, and the answer is no.
+    """The server refused the request.
 
     Attributes
     ----------
@@ -93,7 +94,7 @@ class ServerError(OrthancError):
 
 
 class AuthenticationError(ServerError, PermissionError):
-    """The server wants other credentials (401), or these are not allowed to do this (403)."""
+    """The server requires other credentials (401), or does not allow this to the given ones (403)."""
 
 
 class NotFoundError(ServerError, LookupError):
@@ -105,17 +106,17 @@ class JobError(ServerError):
 
 
 class UnsupportedError(OrthancError, NotImplementedError):
-    """This server version, plugin or source cannot do what was asked."""
+    """The server's version, its plugins or the source cannot do what was asked."""
 
 
 class SelectionError(OrthancError, ValueError):
-    """What was asked cannot be selected: a malformed range, a date that is none, the wrong kind of value."""
+    """What was asked cannot be selected: a malformed range, an impossible date, the wrong kind of value."""
 
 
 class UnknownTagError(SelectionError, AttributeError):
-    """No DICOM tag has this name. The message lists names that are close.
+    """No DICOM tag has this name. The message lists similar names.
 
-    It is an ``AttributeError`` too, because ``session.PatientNme`` raises it and ``hasattr`` must work.
+    It is also an ``AttributeError``, because ``session.PatientNme`` raises it and ``hasattr`` must work.
     """
 
 
@@ -129,7 +130,7 @@ class AmbiguousSelectionError(SelectionError):
     Attributes
     ----------
     candidates : tuple of str
-        What was found, described in DICOM words.
+        What was found, in DICOM terms.
     """
 
     def __init__(self, message: str = "", *, candidates: tuple[str, ...] = ()) -> None:

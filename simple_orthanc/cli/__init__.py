@@ -1,7 +1,7 @@
 """The command line, ``simple-orthanc`` or ``python -m simple_orthanc``: the library's sessions in a shell.
 
-What was asked for goes to the standard output, everything else to the standard error stream. Exit status: 0 all is
-well, 1 an error, which is said on one line, 2 a wrong command line, 130 Ctrl-C.
+Results go to the standard output, everything else to the standard error stream. Exit status: 0 success, 1 an error,
+reported on one line, 2 a wrong command line, 130 Ctrl-C.
 
 Examples
 --------
@@ -24,13 +24,13 @@ from simple_orthanc.errors import AmbiguousSelectionError, InconsistentSlicesErr
 __all__ = ["build_parser", "main"]
 
 INTERRUPTED = 130
-# What a shell reports of a program that wrote to a pipe that nobody reads.
-NOBODY_READS = 141
+# What a shell reports for a program that wrote to a closed pipe.
+CLOSED_PIPE = 141
 
 _DESCRIPTION = """\
-Narrow a DICOM archive by its tags; see it as tables; get files, headers and volumes that are right.
+Narrow a DICOM archive by its tags; show it as tables; get files, headers and correct volumes.
 
-  simple-orthanc [options that say where the images are] COMMAND [options of the command]
+  simple-orthanc [options for the source of the images] COMMAND [options of the command]
 """
 _EXAMPLES = """\
 examples:
@@ -41,19 +41,19 @@ examples:
 
 simple-orthanc COMMAND --help shows the options of a command, with examples.
 
-Exit status: 0 all is well, 1 an error, said on one line, 2 a wrong command line, 130 interrupted by Ctrl-C.
+Exit status: 0 success, 1 an error, reported on one line, 2 a wrong command line, 130 interrupted by Ctrl-C.
 """
 
 
 def build_parser() -> Parser:
-    """Make the parser, with every command."""
+    """Return the parser with all commands."""
     parser = Parser(
         prog=terminal.PROGRAM, description=_DESCRIPTION, epilog=f"{source.SOURCE_HELP}\n{web.EQUIVALENTS}\n{_EXAMPLES}"
     )
     parser.add_argument("--version", action="version", version=f"{terminal.PROGRAM} {simple_orthanc.__version__}")
-    parser.add_argument("--quiet", action="store_true", help="no warnings, no progress, no remarks: only errors")
-    parser.add_argument("--no-progress", action="store_true", help="no progress bars; pipes get none anyway")
-    parser.add_argument("--traceback", action="store_true", help="show where in the program an error was raised")
+    parser.add_argument("--quiet", action="store_true", help="no warnings, progress bars or remarks, only errors")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bars; pipes never get any")
+    parser.add_argument("--traceback", action="store_true", help="show where an error was raised in the program")
     source.add_options(parser)
     parser.set_defaults(usage=parser.error)
     commands = parser.add_subparsers(
@@ -92,12 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             return ended.code if isinstance(ended.code, int) else 0
-        return _after_lost_output(NOBODY_READS)
+        return _after_lost_output(CLOSED_PIPE)
     except KeyboardInterrupt:
         terminal.say(f"{terminal.PROGRAM}: interrupted")
         return _after_lost_output(INTERRUPTED)
     except BrokenPipeError:
-        return _after_lost_output(NOBODY_READS)
+        return _after_lost_output(CLOSED_PIPE)
     except Exception as error:
         if shows_traceback:
             traceback.print_exc()
@@ -119,7 +119,7 @@ def _message(error: Exception) -> str:
 
 
 def _after_lost_output(status: int) -> int:
-    """Write what is still to be written, or forget it where that fails, so that nothing complains of it at the end."""
+    """Flush the output, or drop it where that fails, so that Python reports no error at exit."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

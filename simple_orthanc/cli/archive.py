@@ -1,4 +1,4 @@
-"""Commands that change or pass on what an archive holds: ``anonymize``, ``send``, ``delete``."""
+"""Commands that change an archive or send from it: ``anonymize``, ``send``, ``delete``."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def add_commands(commands: Commands) -> None:
         commands,
         "anonymize",
         _anonymize,
-        summary="store anonymized copies of what is selected beside it, on an Orthanc server",
+        summary="store anonymized copies of what is selected on the same Orthanc server",
         details="The originals stay. Series of one study stay together, and so do studies of one patient.\nPrints "
-        "the new series, with the old ones that they were made from.",
+        "the new series, with the originals of each.",
         examples=[
             "anonymize --where StudyInstanceUID=1.2.840.113619.2.1",
             "anonymize 1.2.840.113619.2.1 --keep StudyDescription --replace PatientID=S042 --remove InstitutionName",
@@ -47,7 +47,7 @@ def add_commands(commands: Commands) -> None:
         _send,
         summary="send what is selected from an Orthanc server to another archive",
         details="TARGET is the name of a modality (C-STORE) or of a peer in the configuration of the server; "
-        "modality:NAME and\npeer:NAME tell them apart. Without any TARGET known, the error lists those that are.",
+        "modality:NAME and\npeer:NAME distinguish them. If TARGET is not known, the error lists those that are.",
         examples=["send PACS --where StudyDate=2020-01-01", "send peer:research 1.2.840.113619.2.1"],
         arguments=_send_arguments,
     )
@@ -56,15 +56,15 @@ def add_commands(commands: Commands) -> None:
         "delete",
         _delete,
         summary="delete what is selected from the archive",
-        details="Names what will go and asks, or goes ahead with --yes. A patient, study or series is deleted with all "
-        "that it\nholds; where that is more than what is selected, nothing is deleted unless --whole allows it.",
+        details="Lists what will be deleted and asks, unless --yes is given. A patient, study or series is deleted "
+        "with all\nthat it holds; if that is more than what is selected, nothing is deleted unless --whole allows it.",
         examples=["delete series --where SeriesDescription=localizer", "delete studies 1.2.840.113619.2.1 --yes"],
         arguments=_delete_arguments,
     )
 
 
 def _add_everything(parser: CommandParser) -> None:
-    parser.add_argument("--everything", action="store_true", help="allow the whole archive, if nothing is selected")
+    parser.add_argument("--everything", action="store_true", help="allow the whole archive where nothing is selected")
 
 
 @contextmanager
@@ -93,13 +93,15 @@ def _server(session: Session, verb: str) -> Orthanc:
 def _anonymize_arguments(parser: CommandParser) -> None:
     parser.add_argument("--keep", action="append", default=[], metavar="TAG", help="keep it as it is")
     parser.add_argument("--replace", action="append", default=[], metavar="TAG=VALUE", help="replace its value")
-    parser.add_argument("--remove", action="append", default=[], metavar="TAG", help="remove it, though it is harmless")
+    parser.add_argument(
+        "--remove", action="append", default=[], metavar="TAG", help="remove it, even if it identifies nobody"
+    )
     _add_everything(parser)
     tabular.add_format(parser)
 
 
 def _anonymize(args: Namespace) -> int:
-    # Imported with the command that needs it.
+    # Only this command needs it.
     from simple_orthanc.session.anonymizing import AnonymizedSeries, anonymize, orthanc_tag
 
     keep, remove = list(map(orthanc_tag, args.keep)), list(map(orthanc_tag, args.remove))
@@ -140,7 +142,7 @@ def _send(args: Namespace) -> int:
 def _delete_arguments(parser: CommandParser) -> None:
     parser.add_argument("level", type=level_of, metavar="LEVEL", help="patients, studies, series or instances")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--whole", action="store_true", help="delete what the selection left out of them, too")
+    parser.add_argument("--whole", action="store_true", help="also delete the parts of them that are not selected")
     _add_everything(parser)
 
 

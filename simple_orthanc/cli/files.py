@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PICTURES = (".png", ".jpg", ".jpeg")
-# What became of a file and needs somebody's attention.
+# Outcomes that need attention.
 _BAD = ("failed", "conflict", "filtered")
 
 
@@ -47,7 +47,7 @@ def add_commands(commands: Commands) -> None:
         "upload",
         _upload,
         summary="store files, folders and zips in the archive",
-        details="Prints what became of each file; the exit status is 1 if any of them was not stored.",
+        details="Prints the outcome for each file; the exit status is 1 if a file was not stored.",
         examples=["upload ~/scans", "upload a.dcm b.dcm more.zip --format csv", "upload ~/scans --no-recursive"],
         arguments=_upload_arguments,
         selects=False,
@@ -58,7 +58,7 @@ def add_commands(commands: Commands) -> None:
         _volume,
         summary="read one regular volume and write it as .nii.gz, .nrrd or .mha",
         details="A series that holds several (a localizer, several echoes or times) is an error that names them; "
-        "--split writes each.",
+        "--split writes each of them.",
         examples=[
             "volume ct.nii.gz --where SeriesDescription=ct_scan",
             "volume pet.nrrd 1.2.840.113619.2.1 --units SUVbw",
@@ -71,8 +71,8 @@ def add_commands(commands: Commands) -> None:
         "show",
         _show,
         summary="draw a volume: its three planes, or one slice",
-        details="Without FILE the picture goes to the standard output, or on a terminal to a temporary file, whose "
-        "name is printed.",
+        details="Without FILE the picture goes to the standard output, or on a terminal to a temporary file whose name "
+        "is printed.",
         examples=[
             "show ct.png --where SeriesDescription=ct_scan",
             "show slice.png 1.2.840.1 --slice 20 --window 40 400",
@@ -82,7 +82,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _download_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", metavar="FOLDER", help="made where it is missing")
+    parser.add_argument("target", metavar="FOLDER", help="created if it is missing")
     parser.add_argument("--list", action="store_true", help="print the path of every file")
 
 
@@ -104,7 +104,9 @@ def _shown_path(path: str | Path) -> str:
 def _upload_arguments(parser: CommandParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, zips and folders")
     parser.add_argument("--no-recursive", action="store_true", help="do not enter folders inside folders")
-    parser.add_argument("--no-test", action="store_true", help="send every file, and let the server say what is DICOM")
+    parser.add_argument(
+        "--no-test", action="store_true", help="send every file, and let the server decide what is DICOM"
+    )
     tabular.add_format(parser)
 
 
@@ -129,7 +131,7 @@ def _upload(args: Namespace) -> int:
     counted = _report(tables, args)
     summary = ", ".join(f"{count} {status}" for status, count in counted.most_common()) or "nothing there"
     terminal.say(f"{summary}", quiet=args.quiet)
-    # A file that was named itself was meant to be DICOM; in a folder anything may lie beside it.
+    # A file named on the command line should be DICOM; a folder may hold other files too.
     named = {str(Path(path).expanduser()) for path in args.paths}
     refused = any(
         status != "stored" and status != "already stored" and path in named and not isinstance(member, str)
@@ -159,7 +161,7 @@ def _report(tables: list[pd.DataFrame], args: Namespace) -> Counter[str]:
 
 
 def _volume_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", metavar="FILE", help="its suffix says the format: .nii.gz, .nrrd or .mha")
+    parser.add_argument("target", metavar="FILE", help="its suffix sets the format: .nii.gz, .nrrd or .mha")
     parser.add_argument(
         "--units",
         default="modality",
@@ -172,7 +174,7 @@ def _volume_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--resample", action="store_true", help="resample a sheared volume (gantry tilt) onto right angles"
     )
-    parser.add_argument("--split", action="store_true", help="write each volume to a file of its own: FILE-name.suffix")
+    parser.add_argument("--split", action="store_true", help="write each volume to its own file: FILE-label.suffix")
 
 
 def _volume(args: Namespace) -> int:
@@ -228,7 +230,7 @@ def _show_arguments(parser: CommandParser) -> None:
 
 def _show(args: Namespace) -> int:
     if args.target and args.identifier is None and not args.target.lower().endswith(_PICTURES):
-        # The one name that was given is not that of a picture, so it is that of what is to be drawn.
+        # The only name that was given is not that of a picture, so it is an identifier.
         args.identifier, args.target = args.target, None
     if args.target and not args.target.lower().endswith(_PICTURES):
         args.usage(f"the picture {args.target!r} must end in {', '.join(_PICTURES)}")
@@ -273,8 +275,8 @@ def _picture(volume: Volume, args: Namespace) -> Callable[[BinaryIO], None]:
 
 
 def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file under a temporary name beside its own, and rename it, so that no half-written one is left."""
-    # Named before it is made: an interrupt between making and knowing it would leave it behind.
+    """Write a file under a temporary name and rename it, so that no partly written file is left."""
+    # Named before it is created: otherwise an interrupt between the two would leave it behind.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as stream:

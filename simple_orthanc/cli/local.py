@@ -1,4 +1,4 @@
-"""Commands that bring their own archive: ``serve``, ``demo``."""
+"""Commands that start their own archive: ``serve``, ``demo``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
         _serve,
         summary="start an Orthanc server over a folder of DICOM files, until Ctrl-C",
         details="The files are copied into a temporary store, which is removed at the end; the folder is not changed. "
-        "Prints the\naddress. Whoever is logged in to this machine can reach it, and nobody else.",
+        "Prints the\naddress, which only users of this machine can reach.",
         examples=["serve ~/scans", "serve ~/scans --port 8042"],
         arguments=_serve_arguments,
         selects=False,
@@ -45,8 +45,8 @@ def add_commands(commands: Commands) -> None:
 
 def _serve_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="FOLDER", help="with the folders inside it")
-    parser.add_argument("--port", type=positive, metavar="N", help="a free one unless said")
-    parser.add_argument("--program", metavar="FILE", help="the Orthanc program, if not the one that is found")
+    parser.add_argument("--port", type=positive, metavar="N", help="default: a free one")
+    parser.add_argument("--program", metavar="FILE", help="the Orthanc program; default: the one that is found")
 
 
 def _serve(args: Namespace) -> int:
@@ -55,7 +55,7 @@ def _serve(args: Namespace) -> int:
     folder = Path(args.target).expanduser()
     if not folder.is_dir():
         raise SelectionError(f"{folder} is not a folder, so there is nothing to serve.")
-    # Whoever ends this program by its process id wants it to clean up, too.
+    # The program also cleans up when it is ended by its process id.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     config = {} if args.port is None else {"HttpPort": args.port}
     with LocalOrthanc(program=args.program, config=config) as server, server.connect() as session:
@@ -69,13 +69,15 @@ def _serve(args: Namespace) -> int:
             while server.is_running:
                 time.sleep(_GLANCE)
         except KeyboardInterrupt:
-            # The way in which this command is meant to end.
+            # Ctrl-C is how this command ends.
             return 0
         raise TransportError("The server ended by itself; its log may say why: serve it again.")
 
 
 def _demo_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", nargs="?", default="demo", metavar="FOLDER", help="made where it is missing (demo)")
+    parser.add_argument(
+        "target", nargs="?", default="demo", metavar="FOLDER", help="created if it is missing (default: demo)"
+    )
 
 
 def _demo(args: Namespace) -> int:

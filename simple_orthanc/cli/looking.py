@@ -1,4 +1,4 @@
-"""Commands that look: ``info``, ``find``, ``tags``."""
+"""Commands that show what is there: ``info``, ``find``, ``tags``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLUMNS: dict[Level, str] = {
 }
 # A comma separates columns, but not inside a number (0018,0050) or the brackets of a private tag.
 _COLUMN = re.compile(r"(?:\([^()]*\)|(?<![0-9A-Za-z])[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}(?![0-9A-Za-z])|[^,\s])+")
-# Longer binary values are counted, not shown.
+# Of longer binary values only the length is shown.
 _LONGEST_BINARY = 32
 
 
@@ -49,7 +49,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "info",
         _info,
-        summary="say what is there: server, version, plugins, counts",
+        summary="show what is there: server, version, plugins, counts",
         examples=["info", "--folder ~/scans info", "info --where Modality=CT --format json"],
         arguments=lambda parser: _add_format(parser, "text", "json"),
     )
@@ -58,7 +58,7 @@ def add_commands(commands: Commands) -> None:
         "find",
         _find,
         summary="list patients, studies, series or instances as a table",
-        details="One row for each that is selected, in the order of patients, studies and series; columns as asked.",
+        details="One row for each that is selected, in the order of patients, studies and series.",
         examples=[
             "find studies --where 'PatientName=Doe*'",
             "find series --where Modality=CT --where 'SliceThickness<=3' --columns PatientID,SeriesDescription,KVP",
@@ -130,15 +130,15 @@ def _find_arguments(parser: CommandParser) -> None:
         metavar="TAG,TAG",
         help="tags in any spelling, and study_count, series_count, instance_count; all: everything that is indexed",
     )
-    parser.add_argument("--sort", metavar="TAG", help="sort the rows by a tag or count; what lacks it comes last")
-    parser.add_argument("--descending", action="store_true", help="the largest first")
-    parser.add_argument("--limit", type=positive, metavar="N", help="print at most so many rows")
+    parser.add_argument("--sort", metavar="TAG", help="sort the rows by a tag or count; rows without it come last")
+    parser.add_argument("--descending", action="store_true", help="largest first")
+    parser.add_argument("--limit", type=positive, metavar="N", help="print at most N rows")
     parser.add_argument("--offset", type=positive, default=0, metavar="N", help="leave out the first N rows")
     parser.add_argument(
         "--varying",
         choices=("na", "list"),
         default="na",
-        help="where a tag differs inside a row: nothing and a warning (na), or all its values (list)",
+        help="where a tag differs within a row: no value and a warning (na), or all values (list)",
     )
     tabular.add_format(parser)
 
@@ -162,7 +162,7 @@ def _find(args: Namespace) -> int:
     columns: Sequence[str] = names or _COLUMNS[args.level].split()
     if names == ["all"]:
         columns = tables.default_columns(args.level)
-    # What is wrong with a column is said before any request.
+    # A wrong column is reported before any request.
     for name in [*columns, *([args.sort] if args.sort else [])]:
         tables.parse_column(name)
     if args.descending and not args.sort:
@@ -179,11 +179,11 @@ def _find(args: Namespace) -> int:
 
 
 def _order(column: pd.Series[Any], descending: bool) -> list[int]:
-    """Give the places of the rows in their order; what is missing comes last, equal values keep their order."""
+    """Return the positions of the rows in sorted order; missing values come last, equal ones keep their order."""
     ranks = [_rank(value) for value in column.tolist()]
-    present = [place for place in range(len(ranks)) if ranks[place] is not None]
-    present.sort(key=lambda place: ranks[place] or (), reverse=descending)
-    return present + [place for place in range(len(ranks)) if ranks[place] is None]
+    present = [position for position in range(len(ranks)) if ranks[position] is not None]
+    present.sort(key=lambda position: ranks[position] or (), reverse=descending)
+    return present + [position for position in range(len(ranks)) if ranks[position] is None]
 
 
 def _rank(value: Any) -> tuple[Any, ...] | None:
@@ -209,7 +209,7 @@ def _tags(args: Namespace) -> int:
                 f"--index {args.index}: {session.instance_count} instances are selected, and the first is 0."
             )
         headers = session.get_headers() if args.all else [session.get_header(args.index)]
-    # pydicom says of every malformed value that it is one; it is shown as it stands.
+    # pydicom warns of every malformed value; here the value itself is shown.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if args.format == "json":
@@ -226,7 +226,7 @@ def _tags(args: Namespace) -> int:
 
 
 def _elements(header: Dataset, path: str = "") -> Iterator[list[Any]]:
-    """Give every element: tag, VR, keyword and value; those of items of sequences with the path that leads there."""
+    """Yield tag, VR, keyword and value of every element; of those in sequences with their path."""
     meta = getattr(header, "file_meta", None)
     if meta is not None and not path:
         yield from _elements(meta, "")
@@ -240,21 +240,21 @@ def _elements(header: Dataset, path: str = "") -> Iterator[list[Any]]:
             yield [shown, raw.VR or tag.vr, name, _value_text(header, tag)]
             continue
         yield [shown, "SQ", name, f"{len(items)} item{'' if len(items) == 1 else 's'}"]
-        for place, item in enumerate(items):
-            yield from _elements(item, f"{shown}[{place}].")
+        for index, item in enumerate(items):
+            yield from _elements(item, f"{shown}[{index}].")
 
 
 def _items(header: Dataset, number: Any) -> list[Dataset] | None:
     try:
         return list(header[number].value or ())
-    except Exception:  # a broken sequence can fail in as many ways as pydicom has readers
+    except Exception:  # pydicom raises many kinds of errors on broken sequences
         return None
 
 
 def _value_text(header: Dataset, tag: Any) -> Any:
     try:
         value = read_value(header, tag)
-    except Exception:  # whatever pydicom cannot convert is shown as the bytes that it is
+    except Exception:  # values that pydicom cannot convert are shown as bytes
         value = (_raw_bytes(header, tag),)
     if value is None:
         return None
@@ -273,7 +273,7 @@ def _binary_text(content: bytes) -> str:
 
 
 def dicom_json(header: Dataset) -> dict[str, Any]:
-    """Give a header in the DICOM JSON model (PS3.18, annex F); a value that is malformed stands there as text.
+    """Return a header in the DICOM JSON model (PS3.18, annex F), with malformed values as strings.
 
     Examples
     --------
@@ -293,14 +293,14 @@ def dicom_json(header: Dataset) -> dict[str, Any]:
             continue
         try:
             result[key] = _finite(header[number].to_json_dict(None, sys.maxsize))
-        except Exception:  # a number that is none, a text that is cut off: what the file holds is better than nothing
+        except Exception:  # malformed or cut off: the string in the file is better than no value
             text = _value_text(header, parse_tag(int(number)))
             result[key] = {"vr": vr} if text is None else {"vr": vr, "Value": text.split("\\")}
     return result
 
 
 def _finite(element: dict[str, Any]) -> dict[str, Any]:
-    """Write what JSON has no number for as text."""
+    """Write numbers that JSON does not have as strings."""
     values = element.get("Value")
     if isinstance(values, list):
         element["Value"] = [tabular.plain(value) if isinstance(value, float) else value for value in values]

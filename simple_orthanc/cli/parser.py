@@ -1,4 +1,4 @@
-"""The parser of the command line: what all commands have in common."""
+"""The parser of the command line, and what all commands share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEVELS: dict[str, Level] = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong on one line."""
+    """A parser that reports an error on one line."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs |= {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -38,17 +38,18 @@ class Parser(argparse.ArgumentParser):
         return frozenset(name for action in self._actions for name in action.option_strings if name.startswith("--"))
 
     def error(self, message: str) -> NoReturn:
+        """Print an error on one line, and exit with status 2."""
         print(f"{PROGRAM}: error: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
 class CommandParser(Parser):
-    """The parser of one command: options and other arguments may stand in any order.
+    """The parser of one command, which takes options and other arguments in any order.
 
     Attributes
     ----------
     before : frozenset of str
-        The options that stand before the command, of which the error says so.
+        The options that belong before the command, for the error that says so.
     """
 
     before: frozenset[str] = frozenset()
@@ -57,7 +58,7 @@ class CommandParser(Parser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse, reading options first: else an optional argument would have to stand before them."""
+        """Parse options first; otherwise an optional argument could not follow them."""
         if self._is_inside:
             return super().parse_known_args(args, namespace)
         for argument in args or ():
@@ -84,7 +85,7 @@ def add_command(
     arguments: Callable[[CommandParser], None] | None = None,
     selects: bool = True,
 ) -> None:
-    """Add a command with its help, its own `arguments` and, where it `selects`, those of selecting after them."""
+    """Add a command with its help, its own `arguments` and, if it `selects`, those of the selection."""
     lines = [f"  {PROGRAM} {example}" for example in examples]
     parts = ["examples:\n" + "\n".join(lines)] if lines else []
     if selects:

@@ -1,4 +1,4 @@
-"""What is selected on the command line: ``--where``, ``--exclude`` and an identifier."""
+"""The selection on the command line: ``--where``, ``--exclude`` and an identifier."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from simple_orthanc.session import Session
 WHERE_HELP = """\
 A criterion is a tag, an operator and a value, in quotes where the shell would read it otherwise:
 
-  PatientName=Doe*         text: * and ? are wildcards, and case does not matter (identifiers aside)
+  PatientName=Doe*         strings: * and ? are wildcards, and case does not matter (except in identifiers)
   SliceThickness=3         numbers, dates and times compare by value
-  StudyDate=2020-01-01..2020-12-31    from .. to, both included; either end may be left out
+  StudyDate=2020-01-01..2020-12-31    from .. to, both included; either end may be missing
   Modality=CT|PT           any of several
-  SeriesDescription==T2*   the text itself, letter by letter, with no wildcards, ranges or alternatives
-  Modality!=CT             everything else, what lacks the tag included
+  SeriesDescription==T2*   exactly this string, without wildcards, ranges or alternatives
+  Modality!=CT             everything else, including what lacks the tag
   SliceThickness<=3        also <, > and >=, for numbers, dates and times
-  SeriesDescription~^ax    a regular expression is found in it
-  KVP=   and   KVP!=       it is missing or empty, and it is not
+  SeriesDescription~^ax    the value contains a match of a regular expression
+  KVP=   and   KVP!=       it is missing or empty, or it is not
   label=reviewed   metadata:RemoteAET=SCANNER    Orthanc's own labels and metadata
 
 A tag is a keyword, a number (0018,0050), private with its creator ((0009,"GEMS_PETD_01",0D)), or a path into
 sequences (RequestAttributesSequence.ScheduledProcedureStepID). Several --where must all hold.
 """
 
-# The first operator ends the tag, unless it stands in the quoted name of a private creator; the rest is the value.
+# The first operator ends the tag, unless it is inside the quoted name of a private creator; the rest is the value.
 _CRITERION = re.compile(r'((?:"[^"]*"|[^"=<>!~])+?)\s*(==|!=|<=|>=|=|<|>|~)\s*(.*)\Z', re.DOTALL)
 _ORDERED: dict[str, Callable[[Any, str], Condition]] = {
     "<": lambda field, value: field < value,
@@ -65,7 +65,7 @@ def add_selection(parser: ArgumentParser) -> None:
 
 
 def criteria(args: Namespace) -> Callable[[Session], Session]:
-    """Read the criteria, so that what is wrong with them is said before any request; give what applies them."""
+    """Read the criteria, before any request, and return the function that applies them."""
     wanted = [criterion(text) for text in args.where]
     unwanted = [criterion(text) for text in args.exclude]
     identifier: str | None = args.identifier
@@ -85,7 +85,7 @@ def criterion(text: str) -> Condition:
     Raises
     ------
     SelectionError
-        It is not written as a criterion, or its value cannot be meant for its tag.
+        It is not written as a criterion, or its value is not possible for its tag.
     UnknownTagError
         There is no such tag.
 
@@ -94,13 +94,13 @@ def criterion(text: str) -> Condition:
     >>> criterion("SliceThickness<=3"), criterion("Modality=CT|PT")
     (tag("SliceThickness") <= 3.0, tag("Modality") in ['CT', 'PT'])
     """
-    found = _CRITERION.match(text.strip())
-    if found is None:
+    match = _CRITERION.match(text.strip())
+    if match is None:
         raise SelectionError(
             f"{text!r} is no criterion: write a tag, an operator and a value, as in --where Modality=CT or --where "
             f"'SliceThickness<=3'."
         )
-    name, operator, value = found[1].strip(), found[2], found[3].strip()
+    name, operator, value = match[1].strip(), match[2], match[3].strip()
     if name == "label":
         if operator in ("=", "=="):
             return label(value)
@@ -120,7 +120,7 @@ def _compared(field: Any, vr: str | None, operator: str, value: str) -> Conditio
         result: Condition = field.matches(value)
         return result
     if operator == "==":
-        # A number, date or time is equal by value: there is no other way to be equal.
+        # Numbers, dates and times are equal by value only.
         plain = vr in NUMBER_VRS | DATE_VRS
         meant: Condition = field == (value if plain or not value else exact(value))
         return meant

@@ -1,4 +1,4 @@
-"""Where the images are, and how to log in there: the options that stand before the command."""
+"""The source of the images and the login, from the options before the command."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from simple_orthanc.session import Session
 from simple_orthanc.transport.address import parse_address
 
 SOURCE_HELP = """\
-Where the images are is said before the command: --url, --dicomweb or --folder. Without any of them ORTHANC_URL counts,
-then DICOMWEB_URL, then http://127.0.0.1:8042.
+The source of the images comes before the command: --url, --dicomweb or --folder. Default: ORTHANC_URL, then
+DICOMWEB_URL, then http://127.0.0.1:8042.
 
-Passwords stay off the command line, where every user of the machine can read them. The first of these counts:
+Keep passwords off the command line, where every user of the machine can read them. The first of these counts:
 --password-file or --ask-password with --username; --token-file; ORTHANC_USERNAME and ORTHANC_PASSWORD, or
 ORTHANC_TOKEN, which go to the server of ORTHANC_URL only (DICOMWEB_USERNAME, DICOMWEB_PASSWORD and DICOMWEB_TOKEN to
-that of DICOMWEB_URL); ~/.netrc, by an entry for this very host, if only its owner may read it; and where --username
-stands alone, a question on the terminal.
+that of DICOMWEB_URL); ~/.netrc, with an entry for this host, if only its owner may read it; and with --username
+alone, a question on the terminal.
 """
 
 DEFAULT_URL = "http://127.0.0.1:8042"
@@ -39,8 +39,8 @@ _VARIABLES = {"orthanc": "ORTHANC", "dicomweb": "DICOMWEB"}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the images are.
+class Location:
+    """The source of the images.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Place:
     is_named : bool
         Whether the user or the environment named it.
     is_own : bool
-        Whether it is the server that the environment names, to which the environment's credentials belong.
+        Whether it is the server that the environment names, to which the credentials there belong.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Place:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the options that stand before the command."""
+    """Add the options before the command."""
     where = parser.add_argument_group("where the images are").add_mutually_exclusive_group()
     where.add_argument("--url", metavar="URL", help="an Orthanc server, as in http://127.0.0.1:8042")
     where.add_argument("--dicomweb", metavar="URL", help="a DICOMweb server, as in http://127.0.0.1:8042/dicom-web")
@@ -70,7 +70,7 @@ def add_options(parser: ArgumentParser) -> None:
     secret = login.add_mutually_exclusive_group()
     secret.add_argument("--password-file", metavar="FILE", help="its first line is the password; - is standard input")
     secret.add_argument("--ask-password", action="store_true", help="ask for the password on the terminal")
-    secret.add_argument("--password", metavar="PASSWORD", help="seen by every user of this machine: better not")
+    secret.add_argument("--password", metavar="PASSWORD", help="visible to every user of this machine; avoid it")
     secret.add_argument("--token-file", metavar="FILE", help="its first line is a bearer token, read for each request")
     login.add_argument("--cert", metavar="FILE", help="the client's certificate")
     login.add_argument("--key", metavar="FILE", help="its private key, if it is not in the same file")
@@ -79,7 +79,11 @@ def add_options(parser: ArgumentParser) -> None:
     trust.add_argument("--ca", metavar="FILE", help="certificates of the authorities to trust")
     trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
     network.add_argument(
-        "--timeout", type=float, default=300, metavar="SECONDS", help="to wait for each piece of an answer (300)"
+        "--timeout",
+        type=float,
+        default=300,
+        metavar="SECONDS",
+        help="to wait for each block of an answer (300)",
     )
 
 
@@ -93,13 +97,13 @@ def opened(args: Namespace) -> Iterator[Session]:
 
 def open_session(args: Namespace) -> Session:
     """Open the session that the options name."""
-    place = find_place(args)
-    # By its name at the moment of use: the kinds of session that are not asked for need not be read.
+    location = find_location(args)
+    # Imported by name, so that the other kinds of session are not loaded.
     library: Any = importlib.import_module("simple_orthanc")
-    if place.kind == "folder":
-        session: Session = library.Folder(place.address)
+    if location.kind == "folder":
+        session: Session = library.Folder(location.address)
         return session
-    kind: Callable[..., Session] = library.Orthanc if place.kind == "orthanc" else library.DicomWeb
+    kind: Callable[..., Session] = library.Orthanc if location.kind == "orthanc" else library.DicomWeb
     if args.insecure:
         warnings.warn(
             "The server's certificate is not checked (--insecure), so anybody on the way can read and change what is "
@@ -110,31 +114,31 @@ def open_session(args: Namespace) -> Session:
         args.usage("--key is the key of a certificate: give --cert too")
     try:
         return kind(
-            place.address,
-            **credentials(args, place),
+            location.address,
+            **credentials(args, location),
             verify=args.ca or not args.insecure,
             cert=(args.cert, args.key) if args.key else args.cert,
             timeout=(min(5.0, args.timeout), args.timeout),
         )
     except TransportError as error:
-        if place.is_named:
+        if location.is_named:
             raise
         raise type(error)(
-            f"{error.message} No other place was named: --url, --dicomweb or --folder before the command does."
+            f"{error.message} No other location was named: --url, --dicomweb or --folder before the command does."
         ) from None
 
 
-def find_place(args: Namespace) -> Place:
-    """Say where the images are: by an option, or else by the environment."""
+def find_location(args: Namespace) -> Location:
+    """Find the source of the images: from an option, or else from the environment."""
     if args.folder is not None:
-        return Place("folder", args.folder, True, False)
+        return Location("folder", args.folder, True, False)
     for kind, given in (("orthanc", args.url), ("dicomweb", args.dicomweb)):
         if given is not None:
-            return Place(kind, given, True, _same(given, os.environ.get(f"{_VARIABLES[kind]}_URL", "")))
+            return Location(kind, given, True, _same(given, os.environ.get(f"{_VARIABLES[kind]}_URL", "")))
     for kind, prefix in _VARIABLES.items():
         if address := os.environ.get(f"{prefix}_URL"):
-            return Place(kind, address, True, True)
-    return Place("orthanc", DEFAULT_URL, False, False)
+            return Location(kind, address, True, True)
+    return Location("orthanc", DEFAULT_URL, False, False)
 
 
 def _same(one: str, other: str) -> bool:
@@ -144,8 +148,8 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def credentials(args: Namespace, place: Place) -> dict[str, Any]:
-    """Find out how to log in: the arguments of the session."""
+def credentials(args: Namespace, location: Location) -> dict[str, Any]:
+    """Return the arguments of the session that log in."""
     if args.password is not None:
         warnings.warn(
             "Every user of this machine can read a password on the command line, and the shell keeps it: "
@@ -169,16 +173,16 @@ def credentials(args: Namespace, place: Place) -> dict[str, Any]:
         if not args.username:
             args.usage("a password needs a --username")
         return {"username": args.username, "password": password}
-    prefix = _VARIABLES[place.kind]
+    prefix = _VARIABLES[location.kind]
     user, secret = os.environ.get(f"{prefix}_USERNAME"), os.environ.get(f"{prefix}_PASSWORD")
     token = os.environ.get(f"{prefix}_TOKEN")
-    if place.is_own and secret is not None and (user or args.username):
+    if location.is_own and secret is not None and (user or args.username):
         return {"username": args.username or user, "password": secret}
-    if place.is_own and token and not args.username:
+    if location.is_own and token and not args.username:
         return {"token": token}
-    if place.is_own and _holds_password(place.address):
+    if location.is_own and _holds_password(location.address):
         return {}
-    if place.is_named and (found := from_netrc(place.address, args.username)) is not None:
+    if location.is_named and (found := from_netrc(location.address, args.username)) is not None:
         return {"username": found[0], "password": found[1]}
     if args.username:
         return {"username": args.username, "password": terminal.ask_secret(f"Password of {args.username}: ")}
@@ -221,7 +225,7 @@ def read_secret(file: str) -> str:
 
 
 def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
-    """Look for the host of a URL in ``~/.netrc``: an entry of its own, never the default one.
+    """Look up the host of a URL in ``~/.netrc``; the default entry never counts.
 
     Returns
     -------
@@ -230,7 +234,7 @@ def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
     """
     host = parse_address(url).host
     try:
-        # Python's own reader refuses a file with passwords that others may read, or own.
+        # Python's own reader refuses a file with passwords that other users may read, or own.
         entry = netrc.netrc().hosts.get(host)
     except FileNotFoundError:
         return None

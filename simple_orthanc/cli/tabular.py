@@ -1,4 +1,4 @@
-"""Rows of values as a table to look at, as CSV (RFC 4180) and as JSON (RFC 8259)."""
+"""Rows of values as a text table, as CSV (RFC 4180) and as JSON (RFC 8259)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json")
 
 _GAP = "  "
-# Narrower than this a column says nothing; columns that do not fit are left out, and counted.
+# Narrower columns are not readable; those that do not fit are left out and named.
 _NARROWEST = 8
-# A spreadsheet takes a cell that begins with one of these for a formula; numbers and lists of numbers are no danger.
+# Spreadsheets run cells that begin with one of these as formulas; numbers and lists of numbers are safe.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBERS = re.compile(r"([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?(\\([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?)*\Z")
-# JSON allows these as they are, and a terminal obeys them.
-_JSON_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# JSON allows these characters, and they control a terminal.
+_JSON_CONTROL = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 @dataclass
 class Rows:
-    """A table of plain values: None, numbers, texts, and for several values tuples (of one element) or lists.
+    """A table of plain values: None, numbers, strings, and tuples (values of one element) or lists (different values).
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Rows:
     rows : list of list
         One value for each column.
     ends : set of str
-        Columns of which the end tells most, such as UIDs; they are cut at the beginning where there is no room.
+        Columns whose values differ at their end, such as UIDs; they are shortened at the beginning.
     """
 
     columns: list[str]
@@ -60,18 +60,18 @@ def add_format(parser: ArgumentParser, default: str = "table") -> None:
         "--format",
         choices=FORMATS,
         default=default,
-        help="table: to look at, cut to the width of a terminal, whole in a pipe; csv: RFC 4180; json: a list of "
+        help="table: cut to the width of a terminal, whole in a pipe; csv: RFC 4180; json: a list of "
         f"objects, null where a value is missing (default: {default})",
     )
     group.add_argument(
         "--exact",
         action="store_true",
-        help="csv: write texts that a spreadsheet would take for formulas as they are, without a ' before them",
+        help="csv: write strings that a spreadsheet would run as formulas unchanged, without a ' before them",
     )
 
 
 def from_frame(frame: pd.DataFrame) -> Rows:
-    """Turn a table of the library into plain values."""
+    """Convert a table of the library to plain values."""
     names = [str(name) for name in frame.columns]
     columns = [[plain(value, _vr(name)) for value in frame.iloc[:, at].tolist()] for at, name in enumerate(names)]
     rows = [list(row) for row in zip(*columns, strict=True)]
@@ -86,7 +86,7 @@ def _vr(name: str) -> str:
 
 
 def plain(value: Any, vr: str = "") -> Any:
-    """Turn a value of a table into None, a number, a text, or a tuple or list of these.
+    """Convert a value of a table to None, a number, a string, or a tuple or list of these.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def plain(value: Any, vr: str = "") -> Any:
     if isinstance(value, timedelta):
         return _clock(value)
     if isinstance(value, float) and not math.isfinite(value):
-        # JSON has no word for what is infinite.
+        # JSON has no infinite numbers.
         return None if math.isnan(value) else str(value)
     return value if isinstance(value, (str, bool, int, float)) else plain(value.item(), vr)
 
@@ -118,7 +118,7 @@ def _clock(time: timedelta) -> str:
 
 
 def text_of(value: Any) -> str:
-    r"""Write a value in a cell: several values of an element as DICOM does, several different values with semicolons.
+    r"""Format a value for a cell: values of one element separated as in DICOM, different values by semicolons.
 
     Examples
     --------
@@ -145,13 +145,13 @@ def write(rows: Rows, form: str, *, exact: bool = False, quiet: bool = False) ->
 
 
 def json_text(value: Any) -> str:
-    """Write JSON in UTF-8 that a terminal can show: control characters stand as escapes, which mean the same."""
+    """Return JSON in UTF-8 that is safe to print: control characters are written as escapes."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _JSON_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _JSON_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(items: Iterable[Any], stream: Any) -> None:
-    """Write a list, one item to a line, as they come."""
+    """Write a list with one item per line, as the items arrive."""
     opening = "["
     for item in items:
         stream.write(f"{opening}\n{json_text(item)}")
@@ -187,7 +187,7 @@ def _write_csv(rows: Rows, exact: bool) -> None:
 
 
 def is_formula(text: str) -> bool:
-    r"""Say whether a spreadsheet may take a text for a formula.
+    r"""Check whether a spreadsheet may run a string as a formula.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def _padded(text: str, size: int, right: bool) -> str:
 
 
 def fitted(widths: Sequence[int], room: int) -> list[int]:
-    """Narrow the widest columns until all fit; leave out the last ones where that is not enough.
+    """Narrow the widest columns until all fit, and leave out the last ones where that is not enough.
 
     Examples
     --------

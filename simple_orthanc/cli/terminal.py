@@ -1,4 +1,4 @@
-"""What people see: one line for each error and warning, values that cannot steer a terminal, questions, encodings."""
+"""Output for people: one line per error and warning, values that cannot control the terminal, questions, encodings."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ from simple_orthanc.errors import OrthancError
 
 PROGRAM = "simple-orthanc"
 
-# Control characters of both sets, what turns the direction of writing, line separators, and lone surrogates.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# Control characters of both sets, marks of writing direction, line separators, and lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def safe(text: str) -> str:
-    """Write out whatever could move the cursor, change colours, or turn the direction of writing.
+    r"""Escape characters that could move the cursor, change colours, or turn the direction of writing.
 
     Examples
     --------
-    >>> safe("Doe\\x1b[2J^Jane\\n")
-    'Doe\\\\x1b[2J^Jane\\\\n'
+    >>> safe("Doe\x1b[2J^Jane\n")
+    'Doe\\x1b[2J^Jane\\n'
     """
-    return _STEERING.sub(lambda found: _escaped(found[0]), text)
+    return _CONTROL.sub(lambda found: _escaped(found[0]), text)
 
 
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    return _SHORT.get(letter) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
 def one_line(text: str) -> str:
-    """Put a message on one line.
+    r"""Put a message on one line.
 
     Examples
     --------
-    >>> one_line("It ended.\\n  The log:\\nE: no")
+    >>> one_line("It ended.\n  The log:\nE: no")
     'It ended. The log: E: no'
     """
     return safe(" ".join(text.split()))
 
 
 def width(text: str) -> int:
-    """Count the columns that a text takes in a terminal: two for a wide character, none for a combining one.
+    r"""Count the columns that a string takes in a terminal: two for a wide character, none for a combining one.
 
     Examples
     --------
-    >>> width("Doe"), width("山田"), width("e\\u0301")
+    >>> width("Doe"), width("山田"), width("e\u0301")
     (3, 4, 1)
     """
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
     )
 
 
 def shortened(text: str, room: int, *, keep_end: bool = False) -> str:
-    """Cut a text to so many columns, with an ellipsis where something is missing.
+    """Shorten a string to a number of columns, with an ellipsis where something is missing.
 
     Examples
     --------
@@ -78,23 +78,23 @@ def shortened(text: str, room: int, *, keep_end: bool = False) -> str:
         return text
     taken: list[str] = []
     used = 1
-    for letter in reversed(text) if keep_end else text:
-        used += width(letter)
+    for character in reversed(text) if keep_end else text:
+        used += width(character)
         if used > room:
             break
-        taken.append(letter)
+        taken.append(character)
     return "…" + "".join(reversed(taken)) if keep_end else "".join(taken) + "…"
 
 
 def terminal_width() -> int | None:
-    """Give how many columns the standard output has; None where it is no terminal."""
+    """Return the number of columns of the standard output, or None if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def prepare_streams() -> None:
-    """Write UTF-8 to files and pipes, and to terminals that would otherwise know ASCII alone.
+    """Write UTF-8 to files and pipes, and to terminals whose encoding is ASCII.
 
-    A terminal with another encoding keeps it; what it cannot show is written out, and nothing fails for a character.
+    A terminal with another encoding keeps it; characters that it cannot show are escaped, and raise no error.
     """
     for stream in (sys.stdout, sys.stderr):
         _prepare(stream)
@@ -104,7 +104,7 @@ def _prepare(stream: Any) -> None:
     if not hasattr(stream, "reconfigure"):
         return
     keeps = stream.isatty() and codecs.lookup(stream.encoding or "ascii").name != "ascii"
-    # Line ends are written as they are meant: those of CSV are CR LF everywhere.
+    # Line ends are not translated: those of CSV are CR LF everywhere.
     stream.reconfigure(
         encoding=stream.encoding if keeps else "utf-8",
         errors="backslashreplace",
@@ -113,7 +113,7 @@ def _prepare(stream: Any) -> None:
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """Write a line to the standard error stream; a reader that is gone is no matter."""
+    """Write a line to the standard error stream; a closed pipe is ignored."""
     if quiet:
         return
     with contextlib.suppress(OSError):
@@ -127,7 +127,7 @@ def say_error(text: str) -> None:
 
 @contextlib.contextmanager
 def reporting(quiet: bool, progress: bool) -> Iterator[None]:
-    """Show each warning once, on a line of its own, and progress only where it is wanted, inside the block."""
+    """Inside the block, show each warning once on its own line, and progress bars only if they are wanted."""
     said: set[str] = set()
 
     def show(
@@ -145,7 +145,7 @@ def reporting(quiet: bool, progress: bool) -> Iterator[None]:
 
     before = progress_is_shown()
     with warnings.catch_warnings():
-        # What libraries say to programmers is not for users of a command.
+        # Warnings for programmers are not for users of a command.
         warnings.simplefilter("ignore")
         if not quiet:
             warnings.simplefilter("always", UserWarning)
@@ -158,24 +158,24 @@ def reporting(quiet: bool, progress: bool) -> Iterator[None]:
 
 
 def can_ask() -> bool:
-    """Say whether somebody is there to answer a question."""
+    """Check whether a user can answer a question on the terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def confirmed(question: str) -> bool:
-    """Ask on the terminal; only "yes" and "y" mean yes."""
+    """Ask a question on the terminal; only "yes" and "y" confirm."""
     sys.stderr.write(f"{question} [yes/no] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("yes", "y")
 
 
 def ask_secret(question: str) -> str:
-    """Ask for a password on the terminal, without showing what is typed.
+    """Ask for a password on the terminal, without echo.
 
     Raises
     ------
     OrthancError
-        There is no terminal, so that the password would be shown or read from somewhere else.
+        There is no terminal, so the password would be shown, or read from another input.
     """
     import getpass
 

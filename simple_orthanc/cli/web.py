@@ -1,4 +1,4 @@
-"""Commands for what DICOMweb servers give beside files: ``frames``, ``rendered``, ``bulkdata``."""
+"""Commands for what DICOMweb servers return besides files: ``frames``, ``rendered``, ``bulkdata``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
 
 EQUIVALENTS = """\
-What the commands of other DICOMweb clients are called here:
+The commands of other DICOMweb clients are here:
   search for studies, series, instances     find LEVEL --where TAG=VALUE --columns TAG,TAG --limit N --offset N
   fuzzy matching                            --where 'PatientName=Doe*'
   retrieve metadata                         tags --all --format json; as text: tags --all
@@ -44,7 +44,7 @@ _SUFFIXES = {
     "video/mp4": ".mp4",
     "application/octet-stream": ".raw",
 }
-# What the frames of a compressed object are when they stand by themselves (PS3.5, section 10).
+# The files that single frames of a compressed object are (PS3.5, section 10).
 _SUFFIX_OF_SYNTAX = {
     "1.2.840.10008.1.2.4.50": ".jpg",
     "1.2.840.10008.1.2.4.51": ".jpg",
@@ -66,7 +66,7 @@ def add_commands(commands: Commands) -> None:
         "frames",
         _frames,
         summary="write frames as they are stored, or as a DICOMweb server converts them",
-        details="Each goes to FOLDER/SOPInstanceUID-NUMBER, with the suffix of what it holds; .raw is uncompressed.",
+        details="Each goes to FOLDER/SOPInstanceUID-NUMBER with the suffix of its format; .raw is uncompressed.",
         examples=[
             "frames out 1.2.840.113619.2.1 --numbers 1,3",
             "--dicomweb http://127.0.0.1:8042/dicom-web frames out --media-type image/jpeg --where Modality=US",
@@ -78,7 +78,7 @@ def add_commands(commands: Commands) -> None:
         "rendered",
         _rendered,
         summary="get one image as a DICOMweb server draws it",
-        details="The suffix of FILE says the media type: .jpg, .png, .gif, .mp4. To draw here: show.",
+        details="The suffix of FILE sets the media type: .jpg, .png, .gif, .mp4. To draw on this machine: show.",
         examples=[
             "--dicomweb http://127.0.0.1:8042/dicom-web rendered slice.png 1.2.840.113619.2.1",
             "rendered small.jpg 1.2.840.113619.2.1 --thumbnail",
@@ -89,8 +89,8 @@ def add_commands(commands: Commands) -> None:
         commands,
         "bulkdata",
         _bulkdata,
-        summary="get bulk data by the address that metadata names",
-        details="Without FILE it goes to the standard output, if that is no terminal.",
+        summary="get bulk data by the address in the metadata",
+        details="Without FILE it goes to the standard output, unless that is a terminal.",
         examples=[
             "--dicomweb http://127.0.0.1:8042/dicom-web bulkdata "
             "http://127.0.0.1:8042/dicom-web/studies/1.2/series/1.3/instances/1.4/bulk/7fe00010 pixels.raw"
@@ -101,7 +101,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def transactions(session: Session) -> Any:
-    """Give the DICOMweb transactions of a session: its own, or those of an Orthanc server's plugin."""
+    """Return the DICOMweb transactions of a session: its own, or those of an Orthanc server's plugin."""
     library: Any = session
     if type(session).__name__ == "DicomWeb":
         return library.rest
@@ -131,12 +131,10 @@ def frame_numbers(text: str) -> list[int]:
 
 
 def _frames_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", metavar="FOLDER", help="made where it is missing")
-    parser.add_argument("--numbers", type=frame_numbers, metavar="1,3-5", help="which frames, from 1; all of them")
+    parser.add_argument("target", metavar="FOLDER", help="created if it is missing")
+    parser.add_argument("--numbers", type=frame_numbers, metavar="1,3-5", help="which frames, from 1 (default: all)")
     parser.add_argument("--media-type", metavar="TYPE", help="ask a DICOMweb server for it, as in image/jpeg")
-    parser.add_argument(
-        "--transfer-syntax", metavar="UID", help="the one of the media type's to ask for, with --media-type"
-    )
+    parser.add_argument("--transfer-syntax", metavar="UID", help="the transfer syntax to ask for, with --media-type")
 
 
 def _frames(args: Namespace) -> int:
@@ -170,7 +168,7 @@ def _checked(numbers: Sequence[int] | None, count: int, uid: str) -> Sequence[in
 
 
 def _stored_frames(dataset: Dataset) -> list[bytes]:
-    """Take the frames of an object apart, as they are stored (PS3.5, sections 8 and A.4)."""
+    """Split an object into its frames as they are stored (PS3.5, sections 8 and A.4)."""
     content = next(
         (dataset[name].value for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset),
         None,
@@ -196,7 +194,7 @@ def _stored_frames(dataset: Dataset) -> list[bytes]:
             f"{dataset.SOPInstanceUID} was to have {count} frames of {size} bytes, and holds "
             f"{len(content)} bytes in all."
         )
-    return [content[place * size : (place + 1) * size] for place in range(count)]
+    return [content[index * size : (index + 1) * size] for index in range(count)]
 
 
 def _suffix(dataset: Dataset) -> str:
@@ -223,10 +221,10 @@ def _converted(
 def _rendered_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="FILE", help="ends in .jpg, .png, .gif or .mp4")
     parser.add_argument("--frame", type=positive, metavar="N", help="this frame, from 1")
-    parser.add_argument("--thumbnail", action="store_true", help="a small picture, of the server's choice")
+    parser.add_argument("--thumbnail", action="store_true", help="a small picture, in a size that the server chooses")
     parser.add_argument("--window", nargs=2, type=float, metavar=("CENTER", "WIDTH"))
     parser.add_argument("--viewport", nargs=2, type=positive, metavar=("WIDTH", "HEIGHT"), help="in pixels")
-    parser.add_argument("--quality", type=positive, metavar="1-100", help="of a compression with loss")
+    parser.add_argument("--quality", type=positive, metavar="1-100", help="of a lossy compression")
 
 
 def _rendered(args: Namespace) -> int:
@@ -249,7 +247,7 @@ def _rendered(args: Namespace) -> int:
 
 
 def _drawn(service: Any, uids: Sequence[str], args: Namespace, media_type: str) -> bytes:
-    # By its name at the moment of use: other commands need nothing of DICOMweb.
+    # Imported by name: other commands do not need DICOMweb.
     rendering: Any = importlib.import_module("simple_orthanc.dicomweb.rendering").Rendering
     how = rendering(
         media_type,

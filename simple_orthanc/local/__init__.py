@@ -1,1 +1,1 @@
-"""An Orthanc server of one's own, started and ended with the process."""
+"""An Orthanc server on this machine that starts and ends with the process."""

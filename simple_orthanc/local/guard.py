@@ -1,13 +1,14 @@
-"""Runs one server program, and ends it when the Python that asked for it is gone.
+"""Runs one server program, and ends it when the Python process that asked for it has ended.
 
-`server` starts this file as a script, with the standard library alone. A killed interpreter runs no
-clean-up, and asking the kernel to end a child with its parent from inside ``fork`` is unsound in a program with
-threads. This process has no thread when it starts the server, so that it may; and it reads a pipe whose other end
-only its parent holds, so that the end of that pipe tells it of the parent's death on every system.
+`server` starts this file as a script that uses only the standard library. A killed interpreter runs no clean-up, and
+asking the kernel inside ``fork`` to end a child with its parent is unsafe in a program with threads. This process has
+no threads when it starts the server, so it may. It also reads a pipe whose other end only its parent holds; the end of
+that pipe shows on every system that the parent has ended.
 
-It takes one JSON argument: ``command`` to run; ``lock``, a file to hold meanwhile; ``grace``, the seconds that the
-server has to end by itself before it is killed; ``orphan``, what to remove when the parent died. It answers one line
-(``started``, ``busy`` or ``failed`` with the reason) and ends the server at the first byte or the end of its input.
+It takes one JSON argument: ``command`` to run; ``lock``, a file to lock meanwhile; ``grace``, the seconds that the
+server has to end before it is killed; ``orphan``, paths to remove if the parent has died. It writes one line
+(``started``, ``busy`` or ``failed`` with the reason), and ``ended`` with the exit status if the server ends by itself.
+It ends the server at the first byte or the end of its input.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ import threading
 import time
 from collections.abc import Callable
 
-# Long enough for a server that is on its way out because its own parent has just died.
+# Long enough for a server that is ending because its own parent has just died.
 LOCK_PATIENCE = 3.0
 PR_SET_PDEATHSIG = 1
 
 
 def lock(path: str, patience: float = LOCK_PATIENCE) -> int | None:
-    """Hold the file at `path` for this process alone, and give its descriptor; None when another holds it."""
+    """Lock the file at `path` and return its descriptor, or None if another process holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + patience
     while True:
@@ -52,11 +53,11 @@ def lock(path: str, patience: float = LOCK_PATIENCE) -> int | None:
 
 
 def before_exec() -> Callable[[], None] | None:
-    """Give the function that ties the server's life to this process, where the kernel can (Linux)."""
+    """Return a function that makes the kernel end the server with this process, or None where it cannot (not Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        # Loaded before the fork: only the bare call is left for the child.
+        # Loaded before the fork, so that the child only makes the call.
         prctl = ctypes.CDLL(None).prctl
     except (OSError, AttributeError):
         return None
@@ -64,19 +65,19 @@ def before_exec() -> Callable[[], None] | None:
 
 
 def tell(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
-    """Ask the server, and what it may have started, to end."""
+    """Ask the server and the processes that it started to end."""
     if server.poll() is not None:
         return
     with contextlib.suppress(ProcessLookupError):
         if sys.platform == "win32":
             server.terminate()
         else:
-            # The server leads its own group, so that a wrapper script goes together with what it runs.
+            # The server leads its own process group, so a wrapper script ends together with what it runs.
             os.killpg(server.pid, signal.SIGKILL if forcibly else signal.SIGTERM)
 
 
 def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[str], told: threading.Event) -> None:
-    """Wait for the parent's word or death, then end the server; remove `orphan` if nobody is left to do it."""
+    """Wait for the parent's signal or death, then end the server; remove `orphan` if the parent has died."""
     # os.read, because a buffered standard input blocked in a thread cannot be closed when the interpreter ends.
     word = os.read(0, 1)
     told.set()
@@ -95,7 +96,7 @@ def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[st
 
 
 def say(line: str) -> None:
-    """Answer the parent, which may be gone already."""
+    """Write a line to the parent, which may have ended."""
     try:
         os.write(1, (line.replace("\n", " ") + "\n").encode())
     except OSError:
@@ -108,7 +109,7 @@ def main(argument: str) -> int:
     if lock(request["lock"]) is None:
         say("busy")
         return 1
-    # The log, which the parent opened: only who holds the lock may drop what an earlier server wrote there.
+    # The log, which the parent opened: only the holder of the lock may remove what an earlier server wrote.
     os.ftruncate(2, 0)
     try:
         server = subprocess.Popen(

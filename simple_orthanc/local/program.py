@@ -1,4 +1,4 @@
-"""Where the Orthanc program and its plugins are on this machine."""
+"""Find the Orthanc program and its plugins on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simple_orthanc.errors import OrthancError, SelectionError
 
-PROGRAM_PLACES = (
+PROGRAM_PATHS = (
     "/usr/sbin/Orthanc",
     "/usr/local/sbin/Orthanc",
     "/usr/local/bin/Orthanc",
@@ -33,23 +33,23 @@ HOW_TO_INSTALL = (
 
 
 def find_program(program: str | os.PathLike[str] | Sequence[str] | None = None) -> list[str]:
-    """Find the Orthanc program and give the command that runs it.
+    """Find the Orthanc program and return the command that runs it.
 
     Parameters
     ----------
     program : str, path or list of str, optional
-        The program, or a whole command to which the name of the configuration file is appended. Without it the
-        environment variable ``ORTHANC_PROGRAM`` is read, then ``PATH`` and the usual places are searched.
+        The program, or a whole command to which the name of the configuration file is appended. Default: the
+        environment variable ``ORTHANC_PROGRAM``, then ``PATH`` and the usual folders.
 
     Returns
     -------
     list of str
-        The command, its first item being an absolute path.
+        The command; its first item is an absolute path.
 
     Raises
     ------
     OrthancError
-        If there is no such program; the message says how to get one.
+        There is no such program; the message explains how to install one.
 
     Examples
     --------
@@ -58,27 +58,27 @@ def find_program(program: str | os.PathLike[str] | Sequence[str] | None = None) 
     """
     wanted = program or os.environ.get("ORTHANC_PROGRAM") or None
     if wanted is None:
-        for candidate in ("Orthanc", "orthanc", *PROGRAM_PLACES):
-            found = shutil.which(candidate)
-            if found:
-                return [os.path.abspath(found)]
+        for candidate in ("Orthanc", "orthanc", *PROGRAM_PATHS):
+            path = shutil.which(candidate)
+            if path:
+                return [os.path.abspath(path)]
         raise OrthancError(f"No Orthanc program was found on PATH or in the usual places: {HOW_TO_INSTALL}.")
     is_command = isinstance(wanted, (list, tuple))
     if not is_command and not isinstance(wanted, (str, os.PathLike)):
         raise SelectionError(
             f'program is of type {type(wanted).__name__}; give the path of Orthanc, as in program="/usr/sbin/Orthanc", '
-            f"or a whole command as a list of texts."
+            f"or a whole command as a list of strings."
         )
     command = [os.fspath(wanted)] if isinstance(wanted, (str, os.PathLike)) else [str(item) for item in wanted]
-    found = shutil.which(os.path.expanduser(command[0]))
-    if found is None:
+    path = shutil.which(os.path.expanduser(command[0]))
+    if path is None:
         raise OrthancError(f"The Orthanc program {command[0]!r} is not there or cannot be executed: {HOW_TO_INSTALL}.")
-    return [os.path.abspath(found), *command[1:]]
+    return [os.path.abspath(path), *command[1:]]
 
 
 def find_plugins() -> list[str]:
-    """Find the DICOMweb and GDCM plugins in the places where the packages of Orthanc put them."""
-    folder = next((Path(place) for place in PLUGIN_FOLDERS if Path(place).is_dir()), None)
+    """Find the DICOMweb and GDCM plugins in the folders where the packages of Orthanc install them."""
+    folder = next((Path(path) for path in PLUGIN_FOLDERS if Path(path).is_dir()), None)
     if folder is None:
         return []
     files = (path for path in sorted(folder.iterdir()) if path.suffix in LIBRARY_SUFFIXES)

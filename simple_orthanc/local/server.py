@@ -1,6 +1,6 @@
-"""An Orthanc server of one's own: started on a free port of this machine, and gone when it is no longer needed.
+"""An Orthanc server on a free port of this machine, for as long as the process needs it.
 
-For trying things out, for tests, and for working on a folder of DICOM files with everything a server offers. The
+For experiments, for tests, and for working on a folder of DICOM files with everything that a server offers. The
 Orthanc program itself must be installed (``sudo apt install orthanc orthanc-dicomweb orthanc-gdcm`` on Debian and
 Ubuntu; https://www.orthanc-server.com/download.php elsewhere).
 """
@@ -37,16 +37,16 @@ from simple_orthanc.local.program import find_plugins, find_program
 from simple_orthanc.session import Orthanc
 
 GUARD = Path(__file__).with_name("guard.py")
-# Orthanc finishes its running jobs and closes its database between the request to stop and its end.
+# Before it ends, Orthanc finishes its running jobs and closes its database.
 GRACE = 10.0
 PORT_ATTEMPTS = 5
 STARTED = re.compile(r"Orthanc version: (\S+).*Orthanc has started", re.DOTALL)
-# Orthanc's own words for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
+# Orthanc's message for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
 PORT_IN_USE = "TCP port of the HTTP server is privileged or already in use"
 
 
 def free_port() -> int:
-    """Give a port on which nothing listens at this moment."""
+    """Return a port on which nothing listens at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -54,45 +54,44 @@ def free_port() -> int:
 
 
 class LocalOrthanc:
-    """An Orthanc server started by this program, on this machine, for as long as it is needed.
+    """An Orthanc server that this program starts, on this machine, for as long as it is needed.
 
-    It answers this machine alone, on a free port of the loopback interface, with its own configuration and its own
-    folder, and takes nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are
+    It answers only this machine, on a free port of the loopback interface, with its own configuration and its own
+    folder, and reads nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are
     installed; the DICOM protocol (C-STORE and the like) is off. A second process watches this one and ends the
-    server when this one is gone, however it ended: leaving the ``with`` block, the end of the interpreter, or a
-    killed kernel.
+    server with it, however it ends: the end of the ``with`` block or of the interpreter, or a killed kernel.
 
     Parameters
     ----------
     folder : str or path, optional
-        Where the server keeps its files. A given folder is made if it is not there, is kept at the end, and can be
-        opened again, by one server at a time. Without it a temporary one is used and removed at the end.
+        The folder of the server's files. It is created if it is missing, kept at the end, and can be opened again, by
+        one server at a time. Default: a temporary folder that is removed at the end.
     program : str, path or list of str, optional
-        The Orthanc program, or a whole command to which the name of the configuration file is appended. Without
-        it: the environment variable ``ORTHANC_PROGRAM``, then ``PATH`` and the usual places.
+        The Orthanc program, or a whole command to which the name of the configuration file is appended. Default: the
+        environment variable ``ORTHANC_PROGRAM``, then ``PATH`` and the usual folders.
     config : dict, optional
-        Options of Orthanc's configuration file, put over the ones chosen here. ``RegisteredUsers`` turns
-        authentication on, and `connect` then uses the first of them. ``Name`` is always chosen here.
+        Options of Orthanc's configuration file, which override the defaults. ``RegisteredUsers`` turns authentication
+        on, and `connect` then uses the first of them. ``Name`` cannot be set.
     timeout : float, default 30
         Seconds within which the server must answer.
 
     Attributes
     ----------
     folder : pathlib.Path or None
-        The server's folder; None for a temporary one that does not exist now.
+        The server's folder; None for a temporary one that does not exist at the moment.
 
     Raises
     ------
     OrthancError
-        When it is started: no Orthanc program, the folder is in use by another server, or a contradictory `config`.
+        On start: there is no Orthanc program, another server uses the folder, or `config` contradicts itself.
     TransportError
-        When it is started: the program ended at once, or (RequestTimeout) did not answer in time. The message ends
+        On start: the program ended before it answered, or (RequestTimeout) did not answer in time. The message ends
         with the last lines of its log.
 
     Notes
     -----
-    The constructor starts nothing. ``with``, `start` and `connect` do, and after `stop` they do so again. Whoever is
-    logged in to this machine can reach the port: where that matters, give ``RegisteredUsers`` in `config`.
+    The constructor does not start the server; ``with``, `start` and `connect` do, also again after `stop`. All users of
+    this machine can reach the port: where that matters, set ``RegisteredUsers`` in `config`.
 
     Examples
     --------
@@ -129,7 +128,7 @@ class LocalOrthanc:
         self._log = ""
 
     def start(self) -> LocalOrthanc:
-        """Start the server, unless it runs, and wait until it answers.
+        """Start the server if it is not running, and wait until it answers.
 
         Returns
         -------
@@ -138,7 +137,7 @@ class LocalOrthanc:
         """
         if self.is_running:
             return self
-        # What an earlier server left, one that died by itself, is cleared first.
+        # First remove what an earlier server left that ended by itself.
         self.stop()
         command = find_program(self._program)
         if self._config.get("AuthenticationEnabled") and not self._config.get("RegisteredUsers"):
@@ -158,9 +157,9 @@ class LocalOrthanc:
         return self
 
     def stop(self) -> None:
-        """End the server, if it runs, and remove its folder if that is temporary. Starting it again is possible."""
+        """End the server if it is running, and remove its folder if that is temporary. It can be started again."""
         atexit.unregister(self.stop)
-        # A forked child has this object too, and the server is not its own to end.
+        # A forked child has this object too, and must not end the server.
         if self._owner == os.getpid():
             self._end_guard()
             if self._temporary and self.folder is not None:
@@ -217,25 +216,29 @@ class LocalOrthanc:
 
     @property
     def log(self) -> str:
-        """What the server has written to its log since its last start, also after it has ended."""
+        """The server's log since its last start, also after it has ended."""
         if self._log_file is not None and self._log_file.exists():
             self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
         return self._log
 
     def __enter__(self) -> LocalOrthanc:
+        """Start the server."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Stop the server."""
         self.stop()
 
     def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
         raise TypeError(
             "A running server cannot be pickled, and its configuration may hold passwords; pickle a session."
         )
 
     def __repr__(self) -> str:
+        """Show the version, the address and the folder."""
         where = "a temporary folder" if self.folder is None else str(self.folder)
         state = f"Orthanc {self.version} at {self.url}" if self._port else "not running"
         return f"<LocalOrthanc: {state}, in {where}>"
@@ -260,14 +263,14 @@ class LocalOrthanc:
             "Plugins": find_plugins(),
         }
         if not self._config.get("RemoteAccessAllowed"):
-            # 1.13.0 knows it. 1.12.7 does not: it hears on every interface, and refuses what comes from elsewhere.
+            # Known to 1.13.0. 1.12.7 listens on every interface and refuses requests from elsewhere.
             configuration["HttpBindAddresses"] = ["127.0.0.1"]
         if self._config.get("DicomServerEnabled"):
             configuration["DicomPort"] = free_port()
         return {**configuration, **self._config, "Name": name}
 
     def _try_start(self, command: list[str], deadline: float, *, last: bool) -> bool:
-        """Start the program once; False if another process took the port in the meantime and `last` is not set."""
+        """Start the program once; return False if another process took the port and `last` is not set."""
         if self.folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix="simple-orthanc-"))
         folder = self.folder
@@ -276,7 +279,7 @@ class LocalOrthanc:
         name = f"simple-orthanc-{secrets.token_hex(8)}"
         configuration = self._configuration(folder, name, free_port())
         file = folder / f"{name}.json"
-        # It may hold passwords, so nobody else may read it. It stays while the server runs: /tools/reset rereads it.
+        # It may hold passwords, so only its owner may read it. It stays while the server runs, for /tools/reset.
         self._config_file = file
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             json.dump(configuration, stream, default=os.fspath)
@@ -295,7 +298,7 @@ class LocalOrthanc:
         request = {
             "command": command,
             "lock": str(folder / "simple-orthanc.lock"),
-            # What is thrown away need not be closed well, which takes Orthanc two seconds.
+            # A temporary folder needs no orderly shutdown, which takes Orthanc two seconds.
             "grace": 0 if self._temporary else GRACE,
             "orphan": [str(folder if self._temporary else file)],
         }
@@ -303,12 +306,12 @@ class LocalOrthanc:
             raise OrthancError("LocalOrthanc needs a Python program (sys.executable) to watch over the server.")
         with open(folder / "orthanc.log", "ab") as log:
             self._guard = subprocess.Popen(
-                # Isolated and without site packages: it starts in a few milliseconds and depends on nothing.
+                # Isolated and without site packages: it starts in a few milliseconds and has no dependencies.
                 [sys.executable, "-I", "-S", str(GUARD), json.dumps(request)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                # Ctrl-C in a terminal goes to the whole group, and must not end the server under a session.
+                # Ctrl-C in a terminal goes to the whole process group, and must not end the server of a session.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -330,14 +333,14 @@ class LocalOrthanc:
         if self._config_file is not None:
             self._config_file.unlink(missing_ok=True)
             self._config_file = None
-        # Kept, since a temporary folder goes with the server.
+        # Kept, since a temporary folder is removed with the server.
         self._log = self.log
 
     @staticmethod
     def _stop_guard(guard: subprocess.Popen[bytes]) -> None:
         assert guard.stdin is not None
         assert guard.stdout is not None
-        # The byte, and not only the end of the pipe: a forked worker may still hold a copy of our end.
+        # A byte, and not only the end of the pipe: a forked worker may still hold a copy of this end.
         with contextlib.suppress(OSError):
             guard.stdin.write(b"\n")
             guard.stdin.close()
@@ -349,7 +352,7 @@ class LocalOrthanc:
         guard.stdout.close()
 
     def _wait(self, port: int, name: str, deadline: float) -> dict[str, Any] | None:
-        """Wait until the server called `name` answers, and give its ``/system``; None if it has ended."""
+        """Wait until the server called `name` answers, and return its ``/system``, or None if it has ended."""
         assert self._guard is not None
         scheme = "https" if self._config.get("SslEnabled") else "http"
         request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/system")
@@ -357,7 +360,7 @@ class LocalOrthanc:
         if credentials:
             encoded = base64.b64encode(":".join(credentials).encode()).decode()
             request.add_header("Authorization", f"Basic {encoded}")
-        # Whose certificate it is does not matter here: the name, known to our own server alone, is the proof.
+        # The certificate does not matter here: only this server knows the name, which proves its identity.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -369,7 +372,7 @@ class LocalOrthanc:
                 return None
             started = STARTED.search(self.log) if self._config.get("SslVerifyPeers") else None
             if started:
-                # It answers nobody without a client's certificate, which is the session's to show.
+                # It answers only with a client certificate, which the session has.
                 return {"Name": name, "Version": started[1]}
             with (
                 contextlib.suppress(OSError, ValueError, http.client.HTTPException),
@@ -403,7 +406,7 @@ def _ended_by(status: int) -> str:
     """
     if status < 0:
         return f"killed by signal {_signal_name(-status)}"
-    # A shell that started the program reports its signal so.
+    # A shell reports the signal of a program that it started in this form.
     from_shell = f", which a shell reports after signal {_signal_name(status - 128)}" if 128 < status < 160 else ""
     return f"with exit status {status}{from_shell}"
 

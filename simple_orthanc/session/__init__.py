@@ -1,4 +1,4 @@
-"""Sessions: the state and the verbs, and their openings on each kind of source."""
+"""Sessions: their state and verbs, and the constructors for each kind of source."""
 
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.orthanc import Orthanc

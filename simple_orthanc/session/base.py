@@ -47,16 +47,19 @@ class Session(Narrowing, Looking, Reading):
             self.selection = selection
 
     def __getattr__(self, name: str) -> list[Any]:
+        """List the values of a DICOM keyword, singular or plural."""
         # Python asks here only for names that are not defined: a DICOM keyword, singular or plural.
         if name.startswith("_"):
             raise AttributeError(name)
         return self.get_dicom_tag(parse_attribute(name))
 
     def __dir__(self) -> list[str]:
+        """List all verbs, and all DICOM keywords."""
         keywords = {keyword for keyword in keyword_dict if keyword}
         return sorted(set(super().__dir__()) | keywords)
 
     def __repr__(self) -> str:
+        """Show counts and criteria on one line, without a request."""
         return display.session_text(
             type(self).__name__, self._source.description, self._known_counts(), self._criteria_texts()
         )

@@ -44,10 +44,12 @@ class SelectionView(dict[str, Any]):
         return self._selection if self._source is source else None
 
     def __reduce__(self) -> tuple[type[SelectionView], tuple[dict[str, Any]]]:
+        """Pickle as a plain dictionary."""
         # A source may hold a password, and the archive may be another one where this is unpickled.
         return (SelectionView, (dict(self),))
 
     def __setitem__(self, name: str, value: Any) -> NoReturn:
+        """Refuse: it would change a copy."""
         raise SelectionError(
             f"selection[{name!r}] = {value!r} would change a copy, and select nothing. To narrow the selection write "
             f"select(**{{{name!r}: {value!r}}}); to replace what stands there write selection = "
@@ -103,14 +105,17 @@ class Children(Sequence[Child], Generic[Child]):
     @overload
     def __getitem__(self, index: slice) -> Children[Child]: ...
     def __getitem__(self, index: int | slice) -> Child | Children[Child]:
+        """Create the session of an index, or return the sequence of a slice."""
         if isinstance(index, slice):
             return Children(self._keys[index], self._create)
         return self._create(self._keys[index])
 
     def __len__(self) -> int:
+        """Return the number of entries."""
         return len(self._keys)
 
     def __repr__(self) -> str:
+        """Show the number of entries."""
         return f"<{len(self)} sessions>"
 
 
@@ -129,15 +134,19 @@ class LazyVolumes(Mapping[str, Any]):
         self._labels, self._read = tuple(labels), read
 
     def __getitem__(self, label: str) -> Volume:
+        """Read the volume of a label."""
         if label not in self._labels:
             raise KeyError(label)
         return self._read(label)
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the labels."""
         return iter(self._labels)
 
     def __len__(self) -> int:
+        """Return the number of entries."""
         return len(self._labels)
 
     def __repr__(self) -> str:
+        """Show the number of entries."""
         return f"<{len(self)} volumes: {', '.join(self._labels)}>"

@@ -1,4 +1,4 @@
-"""Where downloaded files go: below the folder that was given, whatever the archive's identifiers say."""
+"""The paths of downloaded files: always below the given folder, whatever the archive's identifiers contain."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from pathlib import Path
 
 from simple_orthanc.errors import SelectionError
 
-# What can stand in a file name everywhere; a name of dots alone would be a folder above.
+# All other characters are unsafe in some file system; a name of dots alone would be a folder above.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST = 64
-# Names that Windows keeps for devices.
+# Windows reserves these names for devices.
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z")
 
 
-def safe_name(text: str | None) -> str:
+def safe_name(identifier: str | None) -> str:
     """Turn an identifier into the name of one file or folder.
 
-    A name that had to change gets a few letters of a checksum, so that two identifiers never share one.
+    A name that had to change gets part of a checksum, so that two identifiers never share one.
 
     Examples
     --------
     >>> safe_name("1.2.840"), safe_name("../../etc"), safe_name(None)
     ('1.2.840', '.._.._etc-74ccf3c5', 'missing-e3b0c442')
     """
-    original = text or ""
+    original = identifier or ""
     name = _UNSAFE.sub("_", original)[:_LONGEST] or "missing"
     if name == original and name.strip(".") and not name.endswith(".") and not _RESERVED.match(name):
         return name
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    made = f"{name}-{digest}"
-    return f"_{made}" if _RESERVED.match(made) else made
+    unique = f"{name}-{digest}"
+    return f"_{unique}" if _RESERVED.match(unique) else unique
 
 
 def target_folder(folder: object) -> Path:
-    """Read where to download to.
+    """Read the target of a download.
 
     Raises
     ------
     SelectionError
-        It is no path, or a file stands where the folder, or one above it, would be.
+        It is not a path, or a file exists in the place of the folder or of one above it.
     """
     if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
         raise SelectionError(f'download({folder!r}): the target is the path of one folder, as in download("images").')
     target = Path(folder).expanduser()
-    standing = next((path for path in (target, *target.parents) if path.exists()), None)
-    if standing is not None and not standing.is_dir():
+    existing = next((path for path in (target, *target.parents) if path.exists()), None)
+    if existing is not None and not existing.is_dir():
         raise SelectionError(
-            f"download({str(folder)!r}): {standing} is a file, so there can be no folder of that name. Choose another "
-            f"folder; one that is missing is made."
+            f"download({str(folder)!r}): {existing} is a file, so there can be no folder of that name. Choose another "
+            f"folder; one that is missing is created."
         )
     return target
 
 
 def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Sequence[str]) -> list[Path]:
-    """Give each instance its path: PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, made safe."""
+    """Return a path for each instance: its PatientID and UIDs from study to instance, as safe names."""
     paths: list[Path] = []
     # Some file systems fold case, so two paths must not differ in case alone.
     taken: set[str] = set()

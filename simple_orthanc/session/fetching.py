@@ -236,6 +236,6 @@ class FileLayout:
             return False
 
     def find(self, content: memoryview) -> int | None:
-        """Say where the element with the pixels begins, if the file is laid out so."""
+        """Return the position of the element with the pixels, or None if the file has another layout."""
         start = len(content) - self.tail
         return start if start > 0 and content[start : start + len(self.head)] == self.head else None

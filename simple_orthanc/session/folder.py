@@ -15,45 +15,45 @@ if TYPE_CHECKING:
 
 
 class Folder(Session):
-    """A session on the DICOM files in a folder, with the answers of an Orthanc that holds the same files.
+    """A session on the DICOM files in a folder, with the same answers as an Orthanc that holds these files.
 
-    The folder is only read. Its headers are read once, and what they say is kept in the user's cache folder, so that
-    opening it again looks at sizes and times alone.
+    The folder is only read. Headers are read once and their content is kept in the user's cache folder, so that opening
+    the folder again checks only sizes and times.
 
     Parameters
     ----------
     path : str or Path
-        A folder; a zip, whose members are the archive; or a DICOMDIR, to take what it lists and nothing else.
+        A folder; a zip, whose members are the archive; or a DICOMDIR, for the files that it lists and no others.
     recursive : bool
-        Whether folders inside the folder are entered. Links are followed, and what several lead to is met once.
+        Whether to enter folders inside the folder. Links are followed; a file that several lead to counts once.
     selection : dict, optional
         Selected at once: see `Session.selection`.
     cache : str, Path or False, optional
-        The folder in which what is known of the files is kept, in a folder ``simple_orthanc`` that others cannot read;
-        False keeps nothing. Default: what the environment variable SIMPLE_ORTHANC_CACHE names (nothing is kept if it is
-        empty), or the platform's folder for caches.
+        Where to keep the cache, a folder ``simple_orthanc`` that other users cannot read; False keeps nothing. Default:
+        the value of the environment variable SIMPLE_ORTHANC_CACHE (nothing is kept if it is empty), or the platform's
+        folder for caches.
 
     Warns
     -----
     UserWarning
-        Files that should be part of the archive are not, such as those that are cut off; or there is no DICOM at all.
-        `files` says what became of each file.
+        Files that should be part of the archive are not, for example because they are cut off; or there is no DICOM at
+        all. `files` reports on each file.
 
     Raises
     ------
     SelectionError
-        There is no such folder, or it is a file of another kind.
+        There is no such folder, or it is another kind of file.
 
     See Also
     --------
-    Orthanc, DicomWeb : The same session on a server; both can be uploaded to with ``upload_folder``.
-    LocalOrthanc : An Orthanc server of one's own, to put the files into.
+    Orthanc, DicomWeb : The same session on a server; both take uploads with ``upload_folder``.
+    LocalOrthanc : An Orthanc server on this machine, to store the files in.
 
     Notes
     -----
-    What `upload_folder` would send, and Orthanc accept, is part of the archive: files of any name, with or without the
-    preamble, and the members of zips. One file speaks for its study and one for its series, as in an Orthanc: the first
-    by path. Of several files of one instance the first by path counts.
+    The archive holds what `upload_folder` would send and Orthanc accept: files of any name, with or without the
+    preamble, and the members of zips. The tags of a study and of a series are those of its first file by path,
+    as Orthanc takes them from the first that it stores. Of several files of one instance the first by path counts.
 
     Examples
     --------
@@ -77,22 +77,22 @@ class Folder(Session):
         source = FolderSource(path, recursive=recursive, cache=cache)
         source.look_again()
         super().__init__(source)
-        # What is changed from now on is what `refresh` has to find.
+        # `refresh` finds what changes from now on.
         self._index.counts()
         if selection:
             self.selection = selection
 
     @property
     def files(self) -> pd.DataFrame:
-        """What became of each file when the folder was last looked at.
+        """The outcome for each file when the folder was last read.
 
         Returns
         -------
         pandas.DataFrame
             One row per file, in the order of paths: path, member (of a zip), status, SOPInstanceUID, message. Status is
-            indexed; duplicate (the same file as another one); conflict (another file of the same instance comes first);
-            not DICOM; incomplete (it lacks an identifier); unreadable; missing (a DICOMDIR lists it); or skipped (a
-            DICOMDIR, a link to what was met already, and the like).
+            indexed; duplicate (identical to another file); conflict (another file of the same instance comes first);
+            not DICOM; incomplete (an identifier is missing); unreadable; missing (a DICOMDIR lists it); or skipped (a
+            DICOMDIR, a link to a file that is already listed, and the like).
         """
         import pandas as pd
 
@@ -106,6 +106,7 @@ class Folder(Session):
         return table.astype("string")
 
     def __getattr__(self, name: str) -> Any:
+        """List the values of a DICOM keyword; explain that a folder takes no uploads."""
         if name.startswith(("upload_", "delete_")):
             raise UnknownTagError(
                 f"A folder is only read, so there is no {name}: an Orthanc server can be uploaded to and deleted from."
@@ -114,5 +115,5 @@ class Folder(Session):
 
 
 def _shown(path: str | None) -> str | None:
-    """Write a path so that it can be shown, whatever bytes its name is made of."""
+    """Return a path that can be shown, whatever bytes are in its name."""
     return None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -50,9 +50,11 @@ class Looking(SessionState):
         return resolving.count(self._index, self._selection, "instance")
 
     def __len__(self) -> int:
+        """Return the number of selected series."""
         return self.series_count
 
     def __bool__(self) -> bool:
+        """Return True: an empty selection is a session too."""
         return True
 
     def get_dicom_tag(self, tag: TagLike, unique: bool = True, level: Level | None = None) -> list[Any]:

@@ -200,6 +200,7 @@ class Interface:
         self.main_dicom_tags = main_dicom_tags
 
     def __repr__(self) -> str:
+        """Show the tags."""
         return f"Interface(main_dicom_tags={self.main_dicom_tags!r})"
 
 

@@ -41,6 +41,7 @@ class SessionState:
         self._plans = KeptPlans()
 
     def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse to assign to names that are not properties."""
         if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
             return
@@ -50,6 +51,7 @@ class SessionState:
         )
 
     def __getstate__(self) -> dict[str, Any]:
+        """Check that every criterion can be pickled."""
         for selection in (self._selection, *self._history):
             for criterion in selection.criteria:
                 _check_picklable(criterion)
@@ -91,9 +93,11 @@ class SessionState:
         self._source.close()
 
     def __enter__(self) -> Self:
+        """Return the session itself, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the connections."""
         self.close()
 
     def _assign(self, selection: Selection) -> Self:

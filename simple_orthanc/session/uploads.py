@@ -1,4 +1,4 @@
-"""Uploading: what is DICOM in a pile of files, and what became of each."""
+"""Uploads: find what is DICOM among files, send it, and report on each file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["stored", "already stored", "conflict", "not DICOM", "filtered", "failed", "skipped"]
 
-# Uploading is bounded by the server's writing; more threads than this only make it wait for its database.
+# The server's writing limits uploads; more threads only wait for its database.
 _WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of one file."""
+    """The outcome for one file."""
 
     path: str | None
     member: str | None = None
@@ -50,7 +50,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Job:
-    """One file, or member of a zip, to be looked at and sent; ``read`` gives its bytes, or where to read them."""
+    """A file, or a member of a zip, to check and send; ``read`` returns its bytes, or a long file to read them from."""
 
     path: str | None
     member: str | None
@@ -61,50 +61,50 @@ Pending: TypeAlias = "Job | Report"
 
 
 def report_table(reports: Iterable[Report]) -> pd.DataFrame:
-    """Make the table that uploads give: path, member, status, SOPInstanceUID, message."""
+    """Return the table of an upload: path, member, status, SOPInstanceUID, message."""
     import pandas as pd
 
-    rows = [(each.path, each.member, each.status, each.uid, each.message) for each in reports]
+    rows = [(report.path, report.member, report.status, report.uid, report.message) for report in reports]
     table: pd.DataFrame = pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"])
     return table.astype("string")
 
 
-def jobs_for(what: Any) -> Iterator[Pending]:
-    """Give the jobs of what a user handed over: a path, a list of paths, a zip, bytes, or a file that is open."""
-    if isinstance(what, (bytes, bytearray, memoryview)):
-        content = bytes(what)
+def jobs_for(files: Any) -> Iterator[Pending]:
+    """Yield the jobs for the argument of `upload_file`: a path, a list of paths, a zip, bytes, or an open file."""
+    if isinstance(files, (bytes, bytearray, memoryview)):
+        content = bytes(files)
         yield from _jobs_in_bytes(None, content)
-    elif isinstance(what, (str, os.PathLike)):
-        path = Path(path_text(what, 'upload_file("image.dcm")')).expanduser()
+    elif isinstance(files, (str, os.PathLike)):
+        path = Path(path_text(files, 'upload_file("image.dcm")')).expanduser()
         if path.is_dir():
             yield Report(str(path), status="skipped", message="a folder: upload_folder uploads what is in it")
         else:
             yield from _jobs_in_file(path)
-    elif isinstance(what, Dataset):
+    elif isinstance(files, Dataset):
         raise SelectionError("upload_file takes files; upload_dataset takes a pydicom Dataset.")
-    elif callable(getattr(what, "read", None)):
-        yield from _jobs_in_stream(what)
-    elif isinstance(what, Iterable) and not isinstance(what, Mapping):
-        for item in what:
+    elif callable(getattr(files, "read", None)):
+        yield from _jobs_in_stream(files)
+    elif isinstance(files, Iterable) and not isinstance(files, Mapping):
+        for item in files:
             yield from jobs_for(item)
     else:
         raise SelectionError(
-            f"upload_file takes a path, a list of paths, or bytes, not a {type(what).__name__}. For one file: "
+            f"upload_file takes a path, a list of paths, or bytes, not a {type(files).__name__}. For one file: "
             f'upload_file("image.dcm"); for several: upload_file(["first.dcm", "second.dcm"]).'
         )
 
 
 def jobs_in_folder(folder: str | os.PathLike[str], recursive: bool) -> Iterator[Pending]:
-    """Give the jobs of a folder, in the order of names; folders that are not entered are reported."""
+    """Yield the jobs for a folder in the order of names; folders that are not entered are reported."""
     top = Path(path_text(folder, 'upload_folder("scans")')).expanduser()
     if not top.is_dir():
         raise SelectionError(f"{top} is not a folder. upload_file uploads a single file.")
-    for met in walk(str(top), recursive):
-        if isinstance(met, PassedBy):
-            is_lost = met.reason in ("no such file", "not a regular file")
-            yield Report(met.path, status="failed" if is_lost else "skipped", message=met.message)
+    for entry in walk(str(top), recursive):
+        if isinstance(entry, PassedBy):
+            is_lost = entry.reason in ("no such file", "not a regular file")
+            yield Report(entry.path, status="failed" if is_lost else "skipped", message=entry.message)
         else:
-            yield from _jobs_in_file(Path(met.path))
+            yield from _jobs_in_file(Path(entry.path))
 
 
 def _jobs_in_file(path: Path) -> Iterator[Pending]:
@@ -125,19 +125,19 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
 
 
 def _jobs_in_stream(stream: Any) -> Iterator[Pending]:
-    """Give the jobs of a file that is open; as an iterable it would fall apart at what look like ends of lines."""
+    """Yield the jobs for an open file, which is read as a whole: iterating would split it at line ends."""
     name = getattr(stream, "name", None)
     path = str(name) if isinstance(name, (str, os.PathLike)) else None
     try:
-        # To read a text would already try to decode it.
+        # Reading in text mode would try to decode it.
         content = None if isinstance(stream, io.TextIOBase) else stream.read()
-    except (OSError, ValueError) as error:  # a ValueError where it is closed
+    except (OSError, ValueError) as error:  # ValueError: it is closed
         yield Report(path, status="failed", message=f"cannot be read: {error}")
         return
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise SelectionError(
             f'upload_file takes a file that is open for reading bytes, open({path or "image.dcm"!r}, "rb"), not a '
-            f"{type(stream).__name__} that gives text; or its path alone."
+            f"{type(stream).__name__} in text mode; or its path alone."
         )
     yield from _jobs_in_bytes(path, bytes(content))
 
@@ -150,7 +150,7 @@ def _jobs_in_bytes(path: str | None, content: bytes) -> Iterator[Pending]:
 
 
 def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]:
-    """Give the members of a zip; each is read when its turn comes, so that the whole is never in memory."""
+    """Yield the jobs for the members of a zip; each is read when it is sent, so that memory never holds all of them."""
     try:
         archive = open_zip(file)
     except ValueError as error:
@@ -164,7 +164,7 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
 
 
 def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
-    """Give the jobs of datasets in memory."""
+    """Yield the jobs for datasets in memory."""
     for dataset in datasets:
         if not isinstance(dataset, Dataset):
             raise SelectionError(
@@ -176,16 +176,16 @@ def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
 
 
 class Uploader:
-    """Looks at files, sends what is DICOM, and reports on each.
+    """Checks files, sends what is DICOM, and reports on each.
 
     Parameters
     ----------
     store : callable
-        Sends a file; gives the server's word ("Success", "AlreadyStored", "FilteredOut") and its key for the instance.
+        Sends a file; returns the answer ("Success", "AlreadyStored", "FilteredOut") and the key of the instance.
     checksum : callable
-        Gives the MD5 of the file that the server holds under a key, or None where it cannot be compared.
+        Returns the MD5 of the file that the server holds under a key, or None where it cannot be compared.
     alive : callable
-        Says whether the server still answers.
+        Checks whether the server still answers.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Uploader:
         Raises
         ------
         TransportError
-            The server is gone; ``.table`` says what became of each file so far.
+            The server is gone; ``.table`` reports on each file so far.
         """
         jobs = list(pending)
         reports: list[Report] = []
@@ -246,7 +246,7 @@ class Uploader:
             beginning = content.beginning() if isinstance(content, LongFile) else content
         except OrthancError as error:
             return replace(report, message=error.message)
-        except Exception as error:  # a member of a zip, or a dataset, can fail in as many ways as there are libraries
+        except Exception as error:  # zip, pydicom and the file system raise many kinds of errors
             return replace(report, message=f"cannot be read: {error}")
         refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
@@ -255,7 +255,7 @@ class Uploader:
         try:
             return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
         except OSError:
-            # It is read once more where it must be sent as a whole.
+            # A file that must be sent as a whole is read once more.
             if not isinstance(content, LongFile) or content.failure is None:
                 raise
             return replace(report, message=f"cannot be read: {content.failure}")
@@ -267,7 +267,7 @@ class Uploader:
         try:
             word, key = self._stored(content)
         except ServerError as error:
-            # Orthanc answers 400 to what it cannot parse, also to DICOM that is cut off or damaged.
+            # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
             status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
             return replace(report, status=status, message=error.details or error.message)
         except TransportError as error:
@@ -282,7 +282,7 @@ class Uploader:
         return self._store(content)
 
     def _after_loss(self, report: Report, content: bytes | LongFile, error: TransportError) -> Report | _Gone:
-        """Send once more if the server is still there: storing the same file twice does no harm."""
+        """Send once more if the server still answers: storing the same file twice does no harm."""
         if not self._alive():
             return _Gone(error)
         try:
@@ -303,12 +303,12 @@ class Uploader:
         try:
             held = self._checksum(key)
         except ServerError as error:
-            # A server may be told to keep no checksums.
+            # A server may be configured to keep no checksums.
             message = f"not compared with what the server holds: {error.details or error.message}"
             return replace(report, status="already stored", message=message)
         try:
             is_held = held is None or held == _md5(content)
-        except OSError as error:  # the file is gone meanwhile
+        except OSError as error:  # the file has been removed since
             message = f"not compared with what the server holds: {error}"
             return replace(report, status="already stored", message=message)
         if is_held:

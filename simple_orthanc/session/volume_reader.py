@@ -92,6 +92,7 @@ class VolumeRequest:
     errors: str = "raise"
 
     def __post_init__(self) -> None:
+        """Check the arguments."""
         if self.errors not in ("raise", "report"):
             raise VolumeError(f'errors={self.errors!r} was asked; it can be "raise" or "report".')
         check_units(self.units, SUV_KINDS)

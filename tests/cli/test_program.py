@@ -223,7 +223,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(PATIENCE) in (0, cli.NOBODY_READS)
+        assert process.wait(PATIENCE) in (0, cli.CLOSED_PIPE)
 
 
 def test_a_reader_of_a_table_that_is_gone_is_no_error(folder: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_reader_of_a_table_that_is_gone_is_no_error(folder: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(PATIENCE) == cli.NOBODY_READS
+        assert process.wait(PATIENCE) == cli.CLOSED_PIPE
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

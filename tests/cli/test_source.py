@@ -33,22 +33,22 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 def login(*arguments: str) -> dict[str, Any]:
     args = parsed(*arguments)
-    return source.credentials(args, source.find_place(args))
+    return source.credentials(args, source.find_location(args))
 
 
 def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    def place(*arguments: str) -> tuple[str, str]:
-        found = source.find_place(parsed(*arguments))
+    def location(*arguments: str) -> tuple[str, str]:
+        found = source.find_location(parsed(*arguments))
         return found.kind, found.address
 
-    assert place() == ("orthanc", "http://127.0.0.1:8042")
+    assert location() == ("orthanc", "http://127.0.0.1:8042")
     monkeypatch.setenv("DICOMWEB_URL", "http://web")
-    assert place() == ("dicomweb", "http://web")
+    assert location() == ("dicomweb", "http://web")
     monkeypatch.setenv("ORTHANC_URL", "http://env")
-    assert place() == ("orthanc", "http://env")
-    assert place("--url", "http://given") == ("orthanc", "http://given")
-    assert place("--dicomweb", "http://given") == ("dicomweb", "http://given")
-    assert place("--folder", "scans") == ("folder", "scans")
+    assert location() == ("orthanc", "http://env")
+    assert location("--url", "http://given") == ("orthanc", "http://given")
+    assert location("--dicomweb", "http://given") == ("dicomweb", "http://given")
+    assert location("--folder", "scans") == ("folder", "scans")
 
 
 def test_where_nobody_answers_at_a_place_that_was_not_named_it_says_how_to_name_one(

@@ -382,7 +382,7 @@ def test_unusable_arguments_are_refused_with_the_right_form(arguments: dict[str,
 def test_no_program_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORTHANC_PROGRAM", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(simple_orthanc.local.program, "PROGRAM_PLACES", ())
+    monkeypatch.setattr(simple_orthanc.local.program, "PROGRAM_PATHS", ())
     with pytest.raises(OrthancError, match=r"No Orthanc program.*apt install orthanc"):
         LocalOrthanc().start()
 
