@@ -1,4 +1,4 @@
-"""An archive in memory: a source over a list of datasets, which counts its requests, and can fail in the middle."""
+"""An archive in memory: a source over a list of datasets, which counts its requests and can fail at one of them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class MemorySource:
     searchable : bool
         Whether `search` may be used at all.
     extra : bool
-        Whether `search` and `below` give more than was asked, as they may.
+        Whether `search` and `below` return more than was asked for, as they may.
 
     Attributes
     ----------
@@ -102,10 +102,10 @@ class MemorySource:
         How many requests were sent.
     asked : list of str
         What each request was.
-    attached_to : dict
+    server_fields : dict
         (kind, name) to level to key to value.
     doubtful : set of str
-        Keys of studies of which the rows of series hold garbled texts, until they are read again.
+        Keys of studies whose series have garbled strings in their rows, until they are reloaded.
     trouble : tuple of int and BaseException, or None
         Raised instead of answering the request of this number, counted from 1.
     """
@@ -123,7 +123,7 @@ class MemorySource:
         self.datasets = list(datasets)
         self.requests = 0
         self.asked: list[str] = []
-        self.attached_to: dict[tuple[str, str], dict[Level, dict[str, Value]]] = {}
+        self.server_fields: dict[tuple[str, str], dict[Level, dict[str, Value]]] = {}
         self.doubtful: set[str] = set()
         self.trouble: tuple[int, BaseException] | None = None
         self.closed = False
@@ -221,7 +221,7 @@ class MemorySource:
         yield from (known[key] for key in keys if key in known)
 
     def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
-        self._request(f"read again {level}")
+        self._request(f"reload {level}")
         known = self._rows(level, sure=True)
         yield from (known[row.key] for row in rows)
 
@@ -242,13 +242,13 @@ class MemorySource:
                     found.append(IdentifierMatch(keyword, level, self.key(dataset, level)))
                 if self.key(dataset, level) == text:
                     found.append(IdentifierMatch("key", level, text))
-        # A PatientID is the whole key of its patient here, and is to have one meaning.
-        meanings = [each for each in found if not (each.tag == "key" and each.level == "patient")]
-        return list(dict.fromkeys(meanings))
+        # A PatientID is the whole key of its patient here, and must not count twice.
+        matches = [match for match in found if not (match.tag == "key" and match.level == "patient")]
+        return list(dict.fromkeys(matches))
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
-        self._request(f"attached {kind} {name}")
-        return self.attached_to.get((kind, name), {})
+        self._request(f"server field {kind} {name}")
+        return self.server_fields.get((kind, name), {})
 
     def header(self, key: str) -> Dataset:
         self._request("header")
@@ -288,15 +288,15 @@ def wildcard_match(pattern: str, text: str) -> bool:
 
 
 def put_raw(dataset: Dataset, keyword: str, text: str) -> None:
-    """Put an element into a dataset as a file would bring it, however wrong its text is."""
+    """Put an element into a dataset as a file would have it, however wrong its value is."""
     tag = pydicom.tag.Tag(keyword)
     content = text.encode("ascii")
     vr = pydicom.datadict.dictionary_VR(tag)
     dataset._dict[tag] = RawDataElement(tag, vr, len(content), content, 0, False, True)
 
 
-# What each tag may hold in an archive that `archives` makes: the same value spelt in two ways, texts that differ in
-# nothing but case, wildcards that match their neighbours, what cannot be read, and nothing at all.
+# What each tag may hold in an archive that `archives` makes: the same value spelt in two ways, strings that differ in
+# case only, wildcards that match their neighbours, values that cannot be read, and missing ones.
 RAW: dict[str, list[str | None]] = {
     "StudyDate": ["20200131", "2020.01.31", "20210101", "20200101-20200231", "20200101-20200201", "00000000", None],
     "StudyTime": ["1030", "103000.000", "11", "9999", None],

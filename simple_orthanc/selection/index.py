@@ -1,7 +1,7 @@
-"""What is known of an archive so far: one table per level, filled as it is asked for, and kept.
+"""What has been read of an archive: one table of rows per level, filled when it is needed, and kept.
 
 An archive of a million instances is browsed at study and series level and expanded to instances only for what is
-selected, so nothing here is read before somebody needs it.
+selected, so nothing here is read before it is needed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from simple_orthanc.dicom.values import Value, comparable, from_text
 from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.selection.source import Revision, Row, Source
 
-# Rows are kept for these; a patient is the parent of studies, and has no row of its own.
+# The levels that have rows; a patient is the parent of studies, and has no row.
 ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
 
 # Reading a tag that the source does not index opens every file.
 FILES_BEFORE_WARNING = 5000
 
-# Up to so many new instances are asked for by name at a refresh; for more, listing the levels anew costs less.
-_FEW = 200
+# Up to this many new instances are requested by key at a refresh; for more, listing the levels again costs less.
+_MAX_ADDED = 200
 
 
 class NotKnownError(Exception):
-    """An answer would need a request, and none may be sent now; never leaves the package."""
+    """An answer would need a request while none may be sent; never leaves the package."""
 
 
 class Index:
@@ -39,7 +39,7 @@ class Index:
     Parameters
     ----------
     source : Source
-        Where to ask.
+        Where rows and columns are read from.
     """
 
     def __init__(self, source: Source) -> None:
@@ -48,39 +48,40 @@ class Index:
         self._complete: set[Level] = set()
         self._columns: dict[str, dict[str, Value]] = {}
         self._verified: set[str] = set()
-        # Key of instance to key of series, as the rows of series have it; None: to be made anew from these.
+        # Key of instance to key of series, as the rows of series have it; None: to be made again from these.
         self._owners: dict[str, str] | None = None
         self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
         self._revision: Revision | None = None
         self._counts: dict[Level, int] | None = None
         self._offline = False
-        self._attached: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
+        self._server_fields: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
 
     @contextmanager
     def offline(self) -> Iterator[None]:
-        """Answer from what is known; what would need a request raises `NotKnownError`."""
+        """Answer from what has been read inside the block; what would need a request raises `NotKnownError`."""
         before, self._offline = self._offline, True
         try:
             yield
         finally:
             self._offline = before
 
-    def _ask(self) -> Source:
+    def _online(self) -> Source:
         if self._offline:
             raise NotKnownError
         self.begin()
         return self.source
 
     def begin(self) -> None:
-        """Note in which state the archive is, before anything is read from it; only once."""
+        """Note the state of the archive before anything is read from it; only once."""
         if self._revision is None:
             self._revision = self.source.revision()
 
     def updated(self) -> Index:
-        """Give an index that is up to date, with all that is still true of this one; this one stays as it is.
+        """Return an index that is up to date, with everything that is still true of this one, which stays unchanged.
 
-        Nothing new: everything is kept. Only additions: their rows are added. Something is gone or replaced: studies
-        and series are listed again when they are asked for, and what was read from the files of others is kept.
+        If nothing has changed, everything is kept. If instances were only added, their rows are added. If something was
+        deleted or replaced, studies and series are listed again when they are needed, and what was read from the files
+        of the other instances is kept.
         """
         fresh = Index(self.source)
         if self._revision is None:
@@ -93,7 +94,7 @@ class Index:
             fresh._columns[name] = {key: value for key, value in column.items() if key not in changes.added}
         instances = self._rows["instance"]
         fresh._rows["instance"] = {key: row for key, row in instances.items() if key not in changes.added}
-        if changes.removed or len(changes.added) > _FEW:
+        if changes.removed or len(changes.added) > _MAX_ADDED:
             return fresh
         for level in ("study", "series"):
             fresh._rows[level] = dict(self._rows[level])
@@ -105,10 +106,10 @@ class Index:
         return fresh
 
     def _include(self, keys: Sequence[str]) -> None:
-        """Read the rows of new instances, and anew those of the series and studies that they belong to."""
+        """Read the rows of new instances, and again those of the series and studies that they belong to."""
         level: Level = "instance"
         while level != "patient":
-            rows = list(self._ask().rows(level, keys))
+            rows = list(self._online().rows(level, keys))
             self._rows[level].update((row.key, row) for row in rows)
             self._owners = None
             self._verified.difference_update(row.key for row in rows)
@@ -118,30 +119,30 @@ class Index:
     def counts(self) -> dict[Level, int]:
         """Count everything, at each level."""
         if self._counts is None:
-            source = self._ask()
+            source = self._online()
             counted = self._revision.counts if self._revision is not None else None
             self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
-        """Give the objects that carry a label, or the values of an entry of metadata, at each level."""
-        if (kind, name) not in self._attached:
-            self._attached[kind, name] = self._ask().server_field(kind, name)
-        return self._attached[kind, name]
+        """Return the objects that have a label, or the values of a metadata entry, at each level."""
+        if (kind, name) not in self._server_fields:
+            self._server_fields[kind, name] = self._online().server_field(kind, name)
+        return self._server_fields[kind, name]
 
     def row(self, level: Level, key: str) -> Row:
-        """Give a row that has been loaded."""
+        """Return a row that has been loaded."""
         return self._rows[level][key]
 
-    def has_seen(self, tag: Tag, text: str) -> bool:
-        """Say whether a value that was read so far is this text, or several that it joins; nothing is asked for."""
+    def has_seen(self, tag: Tag, string: str) -> bool:
+        """Check whether a value read so far is this string, or the several values that it joins; sends no request."""
         home = self.source.indexed(tag)
         rows = self._rows[home].values() if home is not None else ()
         values = [*(row.values.get(tag.name) for row in rows), *self._columns.get(tag.name, {}).values()]
-        return any(text in value or from_text(text, tag.vr) == value for value in values if value is not None)
+        return any(string in value or from_text(string, tag.vr) == value for value in values if value is not None)
 
     def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
-        """Keep rows, and give their keys."""
+        """Keep rows, and return their keys."""
         keys = []
         for row in rows:
             self._rows[level].setdefault(row.key, row)
@@ -150,13 +151,13 @@ class Index:
         return keys
 
     def is_listed(self, level: Level) -> bool:
-        """Say whether the whole level is known."""
+        """Check whether the whole level has been read."""
         return level in self._complete
 
     def everything(self, level: Level) -> list[str]:
-        """List a whole level."""
+        """Return the keys of a whole level."""
         if level not in self._complete:
-            rows = {row.key: row for row in self._ask().listing(level)}
+            rows = {row.key: row for row in self._online().listing(level)}
             self._rows[level] = rows
             self._owners = None if level == "series" else self._owners
             self._verified.difference_update(rows)
@@ -164,19 +165,19 @@ class Index:
         return list(self._rows[level])
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> list[str]:
-        """Find at least the rows of which a value matches one of the patterns."""
+        """Return the keys of at least the rows with a value that matches one of the patterns."""
         if level in self._complete:
             return list(self._rows[level])
-        asked = (level, tag.name, tuple(patterns))
-        if asked not in self._searches:
-            self._searches[asked] = self.add(level, self._ask().search(level, tag, patterns))
-        return list(self._searches[asked])
+        question = (level, tag.name, tuple(patterns))
+        if question not in self._searches:
+            self._searches[question] = self.add(level, self._online().search(level, tag, patterns))
+        return list(self._searches[question])
 
     def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
-        """Go down from a level to a deeper one: every key below the given ones."""
+        """Return every key of a deeper level that is below the given ones."""
         while level != target:
             if level == "patient":
-                raise ValueError("patients have no rows: start from studies")
+                raise ValueError("Patients have no rows: start from studies.")
             self.load(level, keys)
             below: Level = LEVELS[depth(level) + 1]
             self._find_children(level, keys, below)
@@ -185,23 +186,23 @@ class Index:
         return list(keys)
 
     def _find_children(self, level: Level, keys: Sequence[str], below: Level) -> None:
-        """Find what lies below the rows that came without their children."""
+        """Find the children of the rows that came without them."""
         parents = [row for key in dict.fromkeys(keys) if (row := self._rows[level][key]).has_unknown_children]
         if not parents:
             return
-        found = self._rows[below].values() if below in self._complete else self._ask().below(below, parents)
+        candidates = self._rows[below].values() if below in self._complete else self._online().below(below, parents)
         children: dict[str, list[str]] = {row.key: [] for row in parents}
-        for row in found:
+        for row in candidates:
             if row.parent in children:
                 children[row.parent].append(row.key)
                 self._rows[below].setdefault(row.key, row)
-        # The rows are replaced and not changed: an older index may share them.
+        # The rows are replaced, not changed: an older index may share them.
         for row in parents:
             self._rows[level][row.key] = replace(row, children=tuple(children[row.key]), has_unknown_children=False)
         self._owners = None
 
     def up(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
-        """Go up from a level: for each key the key of what holds it, one for one."""
+        """Return for each key the key of the object of a higher level that it is in, one for one."""
         result = list(keys)
         if level == "instance" and level != target:
             result, level = self._series_of(result), "series"
@@ -213,7 +214,13 @@ class Index:
         return result
 
     def load(self, level: Level, keys: Sequence[str]) -> None:
-        """Make sure that the rows with these keys are there."""
+        """Read the rows with these keys that are not known yet.
+
+        Raises
+        ------
+        SelectionError
+            Some of them are not in the archive any more.
+        """
         missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
         if missing and level not in self._complete:
             self._fetch(level, missing)
@@ -226,22 +233,22 @@ class Index:
         if 2 * len(missing) > self.counts()[level] and missing:
             self.everything(level)
         elif missing:
-            self.add(level, self._ask().rows(level, missing))
+            self.add(level, self._online().rows(level, missing))
 
     def _load_below(self, level: Level, missing: Sequence[str]) -> None:
-        """Fetch rows through the parents that are known to have them: few requests, whatever their number."""
+        """Fetch rows through the parents that are known to have them: few requests, however many rows."""
         above: Level = LEVELS[depth(level) - 1]
         wanted = set(missing)
         parents = [row for row in self._rows[above].values() if not wanted.isdisjoint(row.children)]
         if 2 * len(missing) > self.counts()[level] and level != "instance":
             self.everything(level)
         elif parents:
-            self.add(level, self._ask().below(level, parents))
+            self.add(level, self._online().below(level, parents))
 
     def column(self, tag: Tag, level: Level, keys: Sequence[str]) -> list[Value]:
-        """Give the value of a tag for each row of a level, from the level itself or from above.
+        """Return the value of a tag for each row of a level, from the row itself or from one above it.
 
-        The tag must be indexed at this level or above it, or the level be the instance's.
+        The tag must be indexed at this level or above it, or the level must be that of instances.
         """
         home = self.source.indexed(tag)
         if home is None:
@@ -251,40 +258,46 @@ class Index:
         if home == "series" and tag.vr in TEXT_VRS:
             self._verify_strings(owners)
         rows = self._rows[home]
-        unanswered = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unresolved_tags]
-        if unanswered:
-            rows.update((row.key, row) for row in self._ask().reload_from_files(home, unanswered))
+        unresolved = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unresolved_tags]
+        if unresolved:
+            rows.update((row.key, row) for row in self._online().reload_from_files(home, unresolved))
         return [rows[key].values.get(tag.name) for key in owners]
 
     def _verify_strings(self, series: Sequence[str]) -> None:
-        """Read the series anew of which their studies say that the source may hold their texts wrongly."""
+        """Re-read the series whose study flags its strings as possibly mis-decoded."""
         unverified = [key for key in dict.fromkeys(series) if key not in self._verified]
         if not unverified:
             return
         studies = self.up("series", unverified, "study")
         self.load("study", studies)
         pairs = zip(unverified, studies, strict=True)
-        doubtful = [
+        flagged = [
             self._rows["series"][key] for key, study in pairs if self._rows["study"][study].has_unreliable_strings
         ]
-        if doubtful:
-            self._rows["series"].update((row.key, row) for row in self._ask().reload_from_files("series", doubtful))
+        if flagged:
+            self._rows["series"].update((row.key, row) for row in self._online().reload_from_files("series", flagged))
         self._verified.update(unverified)
 
     def read_files(self, tags: Sequence[Tag], keys: Sequence[str]) -> None:
-        """Read several tags from the files of instances in one pass."""
-        lacking: list[Tag] = []
+        """Read several tags from the files of instances in one pass, as far as they have not been read.
+
+        Warns
+        -----
+        UserWarning
+            Very many files have to be read.
+        """
+        unread: list[Tag] = []
         wanted: set[str] = set()
         for tag in tags:
             known = self._columns.setdefault(tag.name, {})
             missing = [key for key in keys if key not in known]
             if missing and self.source.indexed(tag) is None:
-                lacking.append(tag)
+                unread.append(tag)
                 wanted.update(missing)
-        if not lacking:
+        if not unread:
             return
         if len(wanted) > FILES_BEFORE_WARNING:
-            names = ", ".join(tag.name for tag in lacking)
+            names = ", ".join(tag.name for tag in unread)
             warnings.warn(
                 f"{names}: the index does not hold this, so {len(wanted):,} files are read. Narrow the selection first "
                 f"by what the index holds; Ctrl-C leaves the selection as it was.",
@@ -294,13 +307,13 @@ class Index:
         series = list(dict.fromkeys(self._series_of(ordered)))
         self.load("series", series)
         rows = [self._rows["series"][key] for key in series]
-        for name, column in self._ask().columns(lacking, rows, frozenset(wanted)).items():
+        for name, column in self._online().columns(unread, rows, frozenset(wanted)).items():
             self._columns[name].update(column)
-            # A file that nobody has read says nothing; in particular not that it lacks the tag.
+            # A file that has not been read may have the tag all the same.
             _raise_if_gone([key for key in ordered if key not in self._columns[name]], len(ordered), "instance")
 
     def _series_of(self, keys: Sequence[str]) -> list[str]:
-        """Give the series of instances; from the rows of series, which list their instances, where these are there."""
+        """Return the series of instances, from the rows of series, which list their instances, if these are known."""
         if self._owners is None:
             self._owners = {child: row.key for row in self._rows["series"].values() for child in row.children}
         owners = self._owners
@@ -316,7 +329,7 @@ class Index:
         return [column.get(key) for key in keys]
 
     def ordered(self, level: Level, keys: Sequence[str]) -> list[str]:
-        """Put rows in the order that holds everywhere.
+        """Return keys in the order that holds everywhere.
 
         PatientID, StudyDate, StudyTime, StudyInstanceUID, SeriesNumber, SeriesInstanceUID, slice position or else
         InstanceNumber, SOPInstanceUID.
@@ -330,7 +343,7 @@ class Index:
             owners = self.up(level, keys, above)
             distinct = list(dict.fromkeys(owners))
             if len(distinct) > 1:
-                ranks = {key: place for place, key in enumerate(self.ordered(above, distinct))}
+                ranks = {key: rank for rank, key in enumerate(self.ordered(above, distinct))}
                 columns.append([ranks[owner] for owner in owners])
         if level == "instance":
             columns.append(self._positions(keys))
@@ -362,20 +375,20 @@ _POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOri
 
 
 def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
-    """Order by number where the tag holds numbers, however they are spelt, else as text; what is missing comes last."""
-    text = str(value[0]) if value else ""
-    if tag.vr != "IS" or not text:
-        return (value is None, 0.0, text)
+    """Return what to sort a value by: a number, however it is spelt, or else a string; what is missing comes last."""
+    string = str(value[0]) if value else ""
+    if tag.vr != "IS" or not string:
+        return (value is None, 0.0, string)
     # Nearly all are plain digits, and there are many of them.
-    number = int(text) if text.isdecimal() and len(text) < 16 else comparable(text, tag.vr)
-    # An integer is left as it is: one of hundreds of digits is more than a float can hold.
-    return (False, number, "") if isinstance(number, (int, float)) else (False, 0.0, text)
+    number = int(string) if string.isdecimal() and len(string) < 16 else comparable(string, tag.vr)
+    # An integer is not converted: one of hundreds of digits is more than a float can hold.
+    return (False, number, "") if isinstance(number, (int, float)) else (False, 0.0, string)
 
 
 def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
-    """Give the distance of a slice along its normal; (True, 0) where it has no position.
+    """Return the distance of a slice along its normal in mm, to sort by; (True, 0) if it has no position.
 
-    One that is not finite is none: nothing is less or more than NaN, so that one alone would leave all in disorder.
+    A position that is not finite counts as missing: NaN compares with nothing, and one alone would spoil the order.
     Rounded to a micrometre, so that slices of one position told apart by InstanceNumber stay together.
     """
     try:

@@ -1,4 +1,4 @@
-"""Tables of tags: from values to typed pandas columns, and from deeper levels to one row each."""
+"""Tables of tags: values become typed pandas columns, and values of deeper levels one value per row."""
 
 from __future__ import annotations
 
@@ -41,20 +41,26 @@ _DEFAULT: dict[Level, str] = {
 
 
 def check_level(level: str) -> Level:
-    """Read the name of a level."""
+    """Return the name of a level, checked.
+
+    Raises
+    ------
+    SelectionError
+        There is no such level.
+    """
     if level not in LEVELS:
-        raise SelectionError(f"level={level!r} is none of {', '.join(LEVELS)}.")
+        raise SelectionError(f"level={level!r} is not a level: give one of {', '.join(LEVELS)}.")
     return level
 
 
 def default_columns(level: Level) -> list[str]:
-    """Name the columns of a table of which none was asked: identifiers, main tags and counts."""
-    names = [name for each in LEVELS[: depth(level) + 1] for name in _DEFAULT[each].split()]
+    """Return the names of the columns of a table if none are asked for: identifiers, main tags and counts."""
+    names = [name for above in LEVELS[: depth(level) + 1] for name in _DEFAULT[above].split()]
     return names + list(COUNTS[depth(level) :])
 
 
 def row_keys(index: Index, selection: Selection, level: Level) -> list[str]:
-    """Give the selected rows of a level in the order that holds everywhere."""
+    """Return the keys of the selected rows of a level in the order that holds everywhere."""
     if level == "patient":
         studies = index.ordered("study", keys_at(index, selection, "study"))
         return list(dict.fromkeys(index.up("study", studies, "patient")))
@@ -67,7 +73,7 @@ class Columns:
     Parameters
     ----------
     index, selection
-        What is known, and what is selected.
+        What has been read of the archive, and what is selected.
     level : str
         One row for each selected object of this level.
     keys : sequence of str, optional
@@ -79,31 +85,37 @@ class Columns:
         self.keys = row_keys(index, selection, level) if keys is None else list(keys)
 
     def read(self, tags: Sequence[Tag]) -> None:
-        """Read all that only the files know in one pass."""
+        """Read in one pass the tags that only the files hold."""
         if any(self._index.source.indexed(tag) is None for tag in tags):
             self._index.read_files(tags, keys_at(self._index, self._selection, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
-        """Give, for each row, the distinct values of a tag in it, [None] where it is missing throughout."""
+        """Return for each row the distinct values of a tag in it, [None] if it is missing in all of it."""
         home = self._index.source.indexed(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
         below = self._index.ordered(home, keys_at(self._index, self._selection, home))
         owners = self._index.up(home, below, self.level)
         gathered: dict[str, dict[Any, Value]] = {key: {} for key in self.keys}
-        meant: dict[Value, Any] = {}
+        meanings: dict[Value, Any] = {}
         for owner, value in zip(owners, self._index.column(tag, home, below), strict=True):
             if owner in gathered:
-                if value not in meant:
-                    meant[value] = _meaning(value, tag)
-                gathered[owner].setdefault(meant[value], value)
-        return [list(found.values()) or [None] for found in gathered.values()]
+                if value not in meanings:
+                    meanings[value] = _meaning(value, tag)
+                gathered[owner].setdefault(meanings[value], value)
+        return [list(values.values()) or [None] for values in gathered.values()]
 
     def count(self, name: str) -> list[int]:
-        """Count, for each row, the selected objects below it."""
+        """Count for each row the selected objects below it.
+
+        Raises
+        ------
+        SelectionError
+            There is nothing of that kind below a row.
+        """
         target: Level = name.removesuffix("_count")  # type: ignore[assignment]
         if depth(target) < depth(self.level):
-            raise SelectionError(f"{name} counts what lies below a row, and a {self.level} holds no {target}.")
+            raise SelectionError(f"{name} counts what lies below a row, and a {self.level} contains no {target}.")
         below = keys_at(self._index, self._selection, target)
         tally = dict.fromkeys(self.keys, 0)
         for owner in self._index.up(target, below, self.level):
@@ -113,15 +125,15 @@ class Columns:
 
 
 def _meaning(value: Value, tag: Tag) -> Any:
-    """Give what makes two values one: numbers are compared by value, however they are spelt."""
+    """Return what two values have in common if they count as one: numbers are compared by value."""
     typed = shown(value, tag) if tag.vr in NUMBER_VRS else None
     return value if typed is None or (isinstance(typed, tuple) and None in typed) else typed
 
 
 def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]:
-    """Give the distinct values of a tag that only the files know, series by series, and in each by value.
+    """Return the distinct values of a tag that only the files hold, series by series, and sorted in each.
 
-    The rows of the instances themselves are not needed for that, which cost as much again.
+    The rows of the instances are not needed for that; they would cost as much again.
     """
     series = row_keys(index, selection, "series")
     if selection.level == "instance":
@@ -132,48 +144,77 @@ def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]
     else:
         inside = {key: index.down("series", [key], "instance") for key in series}
     index.read_files([tag], [key for keys in inside.values() for key in keys])
-    found: dict[Any, None] = {}
+    distinct: dict[Any, None] = {}
     for keys in inside.values():
         values = {shown(value, tag) for value in index.column(tag, "instance", keys)} - {None}
-        found.update(dict.fromkeys(sorted(values, key=_by_value)))
-    return list(found)
+        distinct.update(dict.fromkeys(sorted(values, key=_by_value)))
+    return list(distinct)
 
 
 def _by_value(value: Any) -> tuple[int, Any]:
-    """Order numbers by size, then texts, then what has no order of its own."""
+    """Return what to sort by: numbers by size, then strings, then what has no order of its own."""
     kind = 0 if isinstance(value, (int, float)) else 1 if isinstance(value, str) else 2
     return kind, value if kind < 2 else str(value)
 
 
 def parse_column(name: TagLike) -> Tag | str:
-    """Read the name of a column: a tag in any spelling, or a count."""
+    """Return the tag or the count that the name of a column means.
+
+    Raises
+    ------
+    UnknownTagError
+        There is no such tag or count.
+    """
     if isinstance(name, str) and name in COUNTS:
         return name
     if isinstance(name, str) and name.endswith("_count"):
-        raise UnknownTagError(f"{name!r} is no count: there are {', '.join(COUNTS)}.")
+        raise UnknownTagError(f"{name!r} is not a count: there are {', '.join(COUNTS)}.")
     return parse_tag_column(name)
 
 
 def parse_tag_column(name: TagLike) -> Tag:
-    """Read the name of a tag whose values can be listed."""
+    """Return the tag of a name, if its values can be listed.
+
+    Raises
+    ------
+    UnknownTagError
+        There is no such tag.
+    SelectionError
+        It holds pixels.
+    """
     try:
         tag = parse_tag(name)
     except TypeError:
         raise UnknownTagError(f"{name!r} is not a DICOM tag. {close_matches('')}") from None
     if tag.is_pixels:
-        raise SelectionError(f"{tag} holds pixels, which are in no table: get_volume() and get_instances() read them.")
+        raise SelectionError(f"{tag} holds pixels, which no table shows: get_volume() and get_instances() read them.")
     return tag
 
 
 def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.DataFrame:
-    """Make a table: one row per object of the level, one typed column per name, as asked."""
+    """Return a table with one row per object of the level, and one typed column per name.
+
+    Parameters
+    ----------
+    columns : Columns
+        The rows, and the values in them.
+    names : sequence
+        Tags in any spelling, and counts; empty: the default columns.
+    varying : {"na", "list"}
+        What a row shows if a tag differs within it: NA, with one warning, or the list of distinct values.
+
+    Raises
+    ------
+    SelectionError, UnknownTagError
+        A column or ``varying`` is not possible.
+    """
     import pandas as pd
 
     if varying not in ("na", "list"):
         raise SelectionError(f'varying={varying!r} is neither "na" nor "list".')
     parsed = [parse_column(name) for name in names or default_columns(columns.level)]
-    asked = zip(names or parsed, parsed, strict=True)
-    labels = [str(name) if isinstance(name, str) else str(tag) for name, tag in asked]
+    pairs = zip(names or parsed, parsed, strict=True)
+    labels = [str(name) if isinstance(name, str) else str(tag) for name, tag in pairs]
     columns.read([tag for tag in parsed if isinstance(tag, Tag)])
     content = [_column(columns, tag, varying) for tag in parsed]
     if not content:
@@ -188,38 +229,39 @@ def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any
 
     if isinstance(tag, str):
         return pd.Series(columns.count(tag), dtype="Int64")
-    found = columns.values(tag)
-    differing = sum(len(values) > 1 for values in found)
+    per_row = columns.values(tag)
+    differing = sum(len(values) > 1 for values in per_row)
     if varying == "list" and (differing or depth(tag.level) > depth(columns.level)):
-        return pd.Series([_distinct(values, tag) for values in found], dtype=object)
+        return pd.Series([_distinct(values, tag) for values in per_row], dtype=object)
     if differing:
         warnings.warn(
-            f"{tag} differs within {differing} of {len(found)} rows of level {columns.level!r}, which show NA: ask for "
-            f'it at a deeper level, or with varying="list".',
+            f"{tag} differs within {differing} of {len(per_row)} rows of level {columns.level!r}, which show NA: ask "
+            f'for it at a deeper level, or with varying="list".',
             stacklevel=stacklevel(),
         )
-    return typed_column([values[0] if len(values) == 1 else None for values in found], tag)
+    return typed_column([values[0] if len(values) == 1 else None for values in per_row], tag)
 
 
 def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
-    """Give the distinct values of one row, typed and sorted, without what is missing."""
+    """Return the distinct values of one row, typed and sorted, without missing ones."""
     present = [value for value in values if value is not None]
     series = typed_column(present, tag).dropna()
     return sorted(dict.fromkeys(series.tolist()), key=_order)
 
 
 def _order(value: Any) -> Any:
-    """Give what to sort a value by: in a tuple some may be None, or bytes."""
+    """Return what to sort a value by: in a tuple some may be None, or bytes."""
     if not isinstance(value, tuple):
         return value
     return [(part is None, isinstance(part, bytes), 0 if part is None else part) for part in value]
 
 
 def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
-    """Turn values into a typed column.
+    """Return values as a typed column.
 
-    DA datetime64, TM timedelta64, DT datetime64, DS/FL/FD Float64, integers Int64, everything else string; a tag that
-    may have several values always tuples; missing is NA, and what cannot be read is NA with one warning.
+    DA and DT become datetime64, TM timedelta64, DS, FL and FD Float64, integers Int64, everything else string; a tag
+    that may have several values always tuples. Missing values are NA; so are those that cannot be read, with one
+    warning.
     """
     import pandas as pd
 

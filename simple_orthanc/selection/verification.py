@@ -1,7 +1,7 @@
-"""Whether what the index says of studies and series is what all their files say.
+"""Verification of an index: whether its values of studies and series are those of all their files.
 
-An index keeps one value of a tag for a whole study or series, that of the first instance it was given, and Orthanc's
-leaves out what is longer than 256 characters. Reading every header finds where that is not the truth.
+An index keeps one value of a tag for a whole study or series, that of the first instance stored, and Orthanc's leaves
+out values of more than 256 characters. Reading every header finds where that is wrong.
 """
 
 from __future__ import annotations
@@ -50,22 +50,23 @@ def verify_index(source: Source, index: Index, keys: Sequence[str]) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        One row for each tag of a study, series or instance that the index holds wrongly; see `Session.verify_index`.
+        One row for each tag of a study, series or instance with a wrong value in the index; see
+        `Session.verify_index`.
     """
     homes = {tag: home for tag in _named_tags() if (home := source.indexed(tag)) is not None}
     owners = {level: index.up("instance", keys, level) for level in ("study", "series", "instance")}
     # For each tag and each object of the tag's level: distinct value to number of files.
-    found: dict[tuple[Tag, str], dict[Value, int]] = {}
+    tallies: dict[tuple[Tag, str], dict[Value, int]] = {}
     headers = map_ordered(source.header, keys, total=len(keys), label="reading headers")
-    for place, header in enumerate(headers):
+    for position, header in enumerate(headers):
         for tag, home in homes.items():
-            tally = found.setdefault((tag, owners[home][place]), {})
+            tally = tallies.setdefault((tag, owners[home][position]), {})
             value = read_value(header, tag)
             tally[value] = tally.get(value, 0) + 1
     held = {tag: _held(index, tag, home, owners[home]) for tag, home in homes.items()}
     wrong = [
         (tag, owner, held[tag][owner], tally)
-        for (tag, owner), tally in found.items()
+        for (tag, owner), tally in tallies.items()
         if len(tally) > 1 or not any(_same(held[tag][owner], value, tag) for value in tally)
     ]
     return _report(index, homes, wrong)
@@ -77,7 +78,7 @@ def _held(index: Index, tag: Tag, home: Level, owners: Iterable[str]) -> dict[st
 
 
 def _same(one: Value, other: Value, tag: Tag) -> bool:
-    """Say whether two values are one: a source may have numbers only, and not how the file spells them."""
+    """Check whether two values are equal; numbers by value, since a source may not have the spelling of the file."""
     if one == other or one is None or other is None or tag.vr not in NUMBER_VRS:
         return one == other
     numbers = [[comparable(part, tag.vr) for part in value] for value in (one, other)]
@@ -96,13 +97,13 @@ def _report(
             "tag": tag.name,
             "level": home,
             "problem": f"differs inside the {home}" if len(tally) > 1 else "not what the files say",
-            "indexed": _text(value, tag),
-            "found": tuple(_text(each, tag) for each in tally),
+            "indexed": _spelling(value, tag),
+            "found": tuple(_spelling(other, tag) for other in tally),
             "files": sum(tally.values()),
         }
         for level in LEVELS[: depth(home) + 1]:
             identifier = parse_tag(_IDENTIFIERS[level])
-            row[identifier.name] = _text(index.column(identifier, home, [owner])[0], identifier)
+            row[identifier.name] = _spelling(index.column(identifier, home, [owner])[0], identifier)
         rows.append(row)
     frame = pd.DataFrame(rows, columns=[*_IDENTIFIERS.values(), *COLUMNS])
     types = {name: "Int64" if name == "files" else "string" for name in frame.columns if name != "found"}
@@ -110,8 +111,8 @@ def _report(
     return typed
 
 
-def _text(value: Value, tag: Tag) -> str | None:
-    """Write a value as text: it is shown beside others that may be spelt otherwise."""
+def _spelling(value: Value, tag: Tag) -> str | None:
+    """Return a value as it is spelt: it is shown beside others that may be spelt differently."""
     if value is None:
         return None
     content = shown(value, tag)

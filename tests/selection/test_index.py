@@ -1,4 +1,4 @@
-"""The tables of what is known: what is asked for, how often, and in what order rows stand."""
+"""The index: what it requests, how often, and the order of its rows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_counts_come_with_the_revision() -> None:
 
 @pytest.mark.parametrize("extra", [False, True])
 @pytest.mark.parametrize(("above", "below"), [("study", "series"), ("study", "instance"), ("series", "instance")])
-def test_down_and_up_are_each_others_reverse(above: Level, below: Level, extra: bool) -> None:
+def test_up_reverses_down(above: Level, below: Level, extra: bool) -> None:
     source = MemorySource(archive(), extra=extra)
     index = Index(source)
     chosen = keys(source, above)[1:2]
@@ -105,7 +105,7 @@ def test_patients_have_no_rows_to_go_down_from() -> None:
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_what_is_gone_is_said(listed: bool) -> None:
+def test_missing_rows_are_an_error(listed: bool) -> None:
     source = MemorySource(archive())
     index = Index(source)
     wanted = keys(source, "series")
@@ -184,14 +184,14 @@ def test_reading_very_many_files_is_announced(monkeypatch: pytest.MonkeyPatch) -
         index.read_files([parse_tag("ImageType")], rows)
 
 
-def test_a_series_whose_text_is_doubtful_is_read_again_once() -> None:
+def test_a_series_with_unreliable_strings_is_reloaded_once() -> None:
     source = MemorySource(archive())
     source.doubtful = {"P0|1.2.0.0"}
     index = Index(source)
     rows = index.everything("series")
     assert texts(index, "SeriesDescription", "series", rows) == ["d0", "d1"] * 4
     assert texts(index, "SeriesDescription", "series", rows) == ["d0", "d1"] * 4
-    assert source.asked.count("read again series") == 1
+    assert source.asked.count("reload series") == 1
 
 
 # The order that holds everywhere
@@ -209,12 +209,12 @@ ORDERED = [
     instance(1, patient="B", study="0", StudyDate="19990101"),
     instance(1, patient="", study="0.1", StudyDate="19990101"),
 ]
-# A study with a time stands before one of the same day without.
+# A study with a time comes before one of the same day without.
 EXPECTED = ["8.1.1", "8.0.1", "8.2.1", "9.1.1", "9.1.2", "9.1.10", "1.1.1", "2.1.1", "0.1.1", "0.1.1.1"]
 
 
 @given(st.permutations(ORDERED))
-def test_the_order_is_the_same_whatever_the_source_gives_first(shuffled: list[Dataset]) -> None:
+def test_the_order_does_not_depend_on_the_source(shuffled: list[Dataset]) -> None:
     source = MemorySource(shuffled)
     index = Index(source)
     found = index.ordered("instance", index.everything("instance"))
@@ -224,7 +224,7 @@ def test_the_order_is_the_same_whatever_the_source_gives_first(shuffled: list[Da
         assert index.ordered(level, index.everything(level)) == above
 
 
-def test_numbers_stand_by_their_value_however_they_are_spelt() -> None:
+def test_numbers_are_sorted_by_value_however_they_are_spelt() -> None:
     numbers = {"a": "02", "b": "2", "c": "+2", "d": "1", "e": "010", "f": "9", "g": None, "h": "0000000000000000002"}
     datasets = [
         instance(1, study="1", series=str(place), **({} if number is None else {"SeriesNumber": number}))
@@ -243,7 +243,9 @@ AXIAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
 
 @pytest.mark.parametrize("turned", [1, -1])
 @pytest.mark.parametrize(("orientation", "axis"), [(AXIAL, 2), (SAGITTAL, 0)])
-def test_slices_stand_along_their_normal_whatever_their_numbers(orientation: list[int], axis: int, turned: int) -> None:
+def test_slices_are_sorted_along_their_normal_whatever_their_numbers(
+    orientation: list[int], axis: int, turned: int
+) -> None:
     places = [0.0, 2.5, 5.0, 7.5, 100.0, -3.0]
     datasets = []
     for number, place in enumerate(places):
@@ -259,7 +261,7 @@ def test_slices_stand_along_their_normal_whatever_their_numbers(orientation: lis
     assert along == sorted(along, reverse=axis == 0)
 
 
-def test_slices_at_one_place_stand_by_their_numbers_and_those_without_a_place_last() -> None:
+def test_slices_at_one_position_are_sorted_by_number_and_those_without_position_come_last() -> None:
     def at(number: int, z: float | None) -> Dataset:
         if z is None:
             return instance(number)
@@ -273,7 +275,7 @@ def test_slices_at_one_place_stand_by_their_numbers_and_those_without_a_place_la
 
 
 @pytest.mark.parametrize("odd", ["NaN", "inf", "-inf", "1e308"])
-def test_a_position_that_is_not_finite_is_none_and_leaves_the_others_in_order(odd: str) -> None:
+def test_a_position_that_is_not_finite_counts_as_missing(odd: str) -> None:
     # Across all three directions, so that what is finite but very large does not stay so either.
     orientation = [1, -1, 0, 1, 1, -2] if odd == "1e308" else AXIAL
     for places in (["3", odd, "1", "2"], ["1", odd, "2", "3"], ["2", "3", odd, "1"]):
@@ -288,7 +290,7 @@ def test_a_position_that_is_not_finite_is_none_and_leaves_the_others_in_order(od
         assert texts(index, "ImagePositionPatient", "instance", found) == ["1", "2", "3", odd]
 
 
-def test_a_number_too_large_for_a_float_stands_by_its_value() -> None:
+def test_a_number_too_large_for_a_float_is_sorted_by_value() -> None:
     datasets = []
     for place, number in enumerate(["9" * 400, "1", "8" * 400]):
         dataset = instance(1, study="1", series=str(place))
@@ -299,7 +301,7 @@ def test_a_number_too_large_for_a_float_stands_by_its_value() -> None:
     assert [text[0] for text in texts(index, "SeriesNumber", "series", found) if text] == ["1", "8", "9"]
 
 
-# What becomes of it when the archive changes
+# When the archive changes
 
 
 def test_an_archive_that_has_not_changed_is_not_read_again() -> None:
@@ -349,13 +351,13 @@ def test_an_updated_index_knows_what_a_new_one_would(data: st.DataObject) -> Non
     assert index.counts() == before
 
 
-def test_attached_fields_are_asked_for_once() -> None:
+def test_server_fields_are_requested_once() -> None:
     source = MemorySource(archive())
-    source.attached_to["label", "x"] = {"study": {"P0|1.2.0.0": ("x",)}}
+    source.server_fields["label", "x"] = {"study": {"P0|1.2.0.0": ("x",)}}
     index = Index(source)
     assert index.server_field("label", "x") == {"study": {"P0|1.2.0.0": ("x",)}}
     index.server_field("label", "x")
-    assert source.asked.count("attached label x") == 1
+    assert source.asked.count("server field label x") == 1
 
 
 def test_what_has_been_seen_is_known_without_a_request() -> None:

@@ -1,4 +1,4 @@
-"""The immutable selection: at which level it stands, who decided, and how many requests that took."""
+"""Resolving: the level of a selection, where criteria are decided, with how many requests, and what strings mean."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import condition_for, label, tag
+from simple_orthanc.selection.criteria import condition_for, exact, label, like, tag
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
-from tests.memory_source import MemorySource, instance
+from tests.memory_source import MemorySource, instance, put_raw
 
 DATASETS = [
     instance(number, series=series, study=study, patient=patient, **tags)
@@ -123,7 +123,9 @@ def test_a_selection_never_changes() -> None:
         ({}, False, (tag("KVP") == 100) & (tag("PatientID") == "P2"), "server, checked here; here, in 2 files"),
     ],
 )
-def test_who_decided(options: dict[str, Any], prepared: bool, condition: Condition, decided: str) -> None:
+def test_where_a_criterion_is_decided(
+    options: dict[str, Any], prepared: bool, condition: Condition, decided: str
+) -> None:
     source, index = make(**options)
     if prepared:
         index.everything("series")
@@ -135,7 +137,7 @@ def test_who_decided(options: dict[str, Any], prepared: bool, condition: Conditi
     assert (step.requests == 0) == prepared
 
 
-def test_counts_in_steps_ask_nothing() -> None:
+def test_counting_for_a_step_sends_no_request() -> None:
     source, index = make()
     selection = narrow(index, *given_for(PatientName="doe*"))
     before = source.requests
@@ -146,12 +148,12 @@ def test_counts_in_steps_ask_nothing() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"extra": True}])
-def test_a_text_that_stands_anywhere_in_the_archive_is_meant_alone(options: dict[str, Any]) -> None:
+def test_a_string_that_the_archive_holds_anywhere_is_a_literal(options: dict[str, Any]) -> None:
     _, index = make(**options)
     everywhere = narrow(index, *given_for(SeriesDescription="h*d"))
     assert endings(resolving.keys_at(index, everywhere, "series")) == ["2.1"]
     assert "'h*d' is a value in the archive, so it alone is meant" in everywhere.steps[0].decided
-    # h*d stands in the second study only, and still is no wildcard in the first.
+    # Only the second study holds h*d, and yet it is not a wildcard in the first.
     _, index = make(**options)
     narrowed = narrow(index, *given_for(StudyInstanceUID="1.2.1", SeriesDescription="h*d"))
     assert narrowed.keys == ()
@@ -166,13 +168,13 @@ def test_a_text_that_stands_anywhere_in_the_archive_is_meant_alone(options: dict
     ]
 
 
-def test_what_no_meaning_finds_is_not_looked_for_elsewhere() -> None:
+def test_a_string_that_matches_nothing_is_not_searched_elsewhere() -> None:
     source, index = make()
     narrow(index, *given_for(StudyInstanceUID="1.2.1", SeriesDescription="never"))
     assert [what for what in source.asked if what.startswith("search series")] == []
 
 
-def test_a_chain_is_as_good_as_one_after_the_other() -> None:
+def test_a_chain_of_conditions_is_applied_one_after_the_other() -> None:
     both = (tag("KVP") == 100) & (tag("PatientName") == "Roe*")
     source, index = make()
     chained = narrow(index, both)
@@ -186,12 +188,78 @@ def test_a_chain_is_as_good_as_one_after_the_other() -> None:
 
 def test_labels_are_decided_at_their_own_level() -> None:
     source, index = make()
-    source.attached_to["label", "x"] = {"patient": {}, "study": {"P1|1.2.1": ("x",)}, "series": {}, "instance": {}}
+    source.server_fields["label", "x"] = {"patient": {}, "study": {"P1|1.2.1": ("x",)}, "series": {}, "instance": {}}
     selection = narrow(index, label("x"))
     assert selection.level == "study"
     assert endings(resolving.keys_at(index, selection, "study")) == ["1"]
-    source.attached_to["label", "y"] = {"series": {"P1|1.2.1|1.2.1.2": ("y",)}, "patient": {"P2": ("y",)}}
+    source.server_fields["label", "y"] = {"series": {"P1|1.2.1|1.2.1.2": ("y",)}, "patient": {"P2": ("y",)}}
     found = narrow(index, label("y"))
     assert endings(resolving.keys_at(index, found, "series")) == ["1.2", "3.1"]
     assert endings(resolving.keys_at(index, narrow(index, label("x"), label("y")), "series")) == ["1.2"]
     assert narrow(index, label("never")).keys == ()
+
+
+def settled(condition: Condition, level: Level = "series", *, from_whole_archive: bool = True) -> str:
+    """Return how a condition reads once its strings are decided on the first two series, or on all of them."""
+    _, index = make()
+    keys = index.everything(level)
+    rows = resolving.Rows(level, keys if from_whole_archive else keys[:2], from_whole_archive, "here")
+    return str(resolving.settle(index, condition, rows, resolving.Meanings(())))
+
+
+@pytest.mark.parametrize("from_whole_archive", [True, False])
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        # A value of the archive is a literal, also where only the rest of the archive holds it.
+        ("h*d", "== exact 'h*d'"),
+        ("head", "== exact 'head'"),
+        # What matches otherwise is a wildcard, or is compared without case, for good.
+        ("h*", "== like 'h*'"),
+        ("Head", "== like 'Head'"),
+        # What matches nothing stays undecided.
+        ("x*", "== 'x*'"),
+        (["h*d", "he*", "x?"], "in [exact 'h*d', like 'he*', 'x?']"),
+        (exact("h*"), "== exact 'h*'"),
+        (like("h*d"), "== like 'h*d'"),
+        (None, "is missing"),
+    ],
+)
+def test_where_it_is_decided_what_a_string_means(value: Any, meaning: str, from_whole_archive: bool) -> None:
+    (condition,) = given_for(SeriesDescription=value)
+    assert settled(condition, from_whole_archive=from_whole_archive) == f"SeriesDescription {meaning}"
+
+
+def test_strings_of_a_tree_are_decided_one_by_one() -> None:
+    field = tag("SeriesDescription")
+    tree = ((field == "h*d") | ~(field == "a*")) & (tag("Modality") == "ct")
+    assert settled(tree) == (
+        "((SeriesDescription == exact 'h*d') | (not (SeriesDescription == like 'a*'))) & (Modality == like 'ct')"
+    )
+
+
+def test_what_was_decided_before_holds_again() -> None:
+    source, index = make()
+    first = narrow(index, *given_for(SeriesDescription="h*d"))
+    source.datasets = [dataset for dataset in source.datasets if dataset.SeriesDescription != "h*d"]
+    fresh = Index(source)
+    again = resolving.narrow(fresh, Selection(), *first.criteria)
+    assert again.keys == ()
+    (condition,) = given_for(SeriesDescription="h*d")
+    (known,) = resolving.with_known_meanings(first, [criterion(condition)])
+    assert str(known.meaning) == "SeriesDescription == exact 'h*d'"
+    assert endings(list(narrow(fresh, condition).keys)) == ["1.1", "1.2"]
+
+
+@pytest.mark.parametrize("value", ["unknown", ["20200131", "unknown"]])
+def test_an_unreadable_string_is_exact_once_the_archive_is_known_to_hold_it(value: Any) -> None:
+    dataset = instance(1)
+    put_raw(dataset, "StudyDate", "unknown")
+    source = MemorySource([dataset])
+    index, field = Index(source), parse_tag("StudyDate")
+    assert resolving.exact_where_unreadable(index, field, value) is value
+    assert source.requests == 0
+    index.everything("study")
+    marked = resolving.exact_where_unreadable(index, field, value)
+    assert marked == (exact("unknown") if isinstance(value, str) else ["20200131", exact("unknown")])
+    assert resolving.exact_where_unreadable(index, field, "never") == "never"

@@ -1,4 +1,4 @@
-"""Tables: columns as asked, types to the letter, what differs, what cannot be read, and the order of rows."""
+"""Tables: columns as asked for, their types, values that differ or cannot be read, and the order of rows."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_each_kind_of_value_has_its_type(name: str, dtype: str, texts: list[str]
     ],
 )
 @pytest.mark.parametrize("rows", [0, 2])
-def test_the_type_does_not_depend_on_what_there_is(name: str, dtype: str, rows: int) -> None:
+def test_the_type_does_not_depend_on_the_values(name: str, dtype: str, rows: int) -> None:
     found = column(name, *[None] * rows)
     assert found.dtype == dtype
     assert len(found) == found.isna().sum() == rows
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_na_with_one_warning_that_counts(
     assert found.isna().sum() == count + given_texts.count(None)
 
 
-def test_bytes_are_shown_as_text() -> None:
+def test_bytes_are_shown_as_strings() -> None:
     assert listed(typed_column([(b"\x41\xff",), None], parse_tag("0009,1001"))) == ["A\xff", None]
 
 
@@ -148,7 +148,7 @@ def test_a_table_of_instances_holds_what_the_files_hold(datasets: list[Dataset],
 
 
 @given(archives(1), st.sampled_from(LEVELS))
-def test_rows_stand_in_one_order_at_every_level(datasets: list[Dataset], level: Level) -> None:
+def test_rows_have_one_order_at_every_level(datasets: list[Dataset], level: Level) -> None:
     session = Session(MemorySource(datasets))
     whole = session.table("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", level="instance")
     names = list(whole.columns)[: depth(level) + 1]
@@ -172,9 +172,11 @@ def test_counts_are_those_of_what_is_selected(datasets: list[Dataset], level: Le
         assert (frame[name] >= 1).all()
 
 
-def test_a_count_of_what_lies_above_is_refused() -> None:
+def test_counts_of_higher_levels_are_refused() -> None:
     session = Session(MemorySource([instance(1)]))
-    with pytest.raises(SelectionError, match="study_count counts what lies below a row, and a series holds no study"):
+    with pytest.raises(
+        SelectionError, match="study_count counts what lies below a row, and a series contains no study"
+    ):
         session.table("study_count")
 
 
@@ -187,7 +189,7 @@ def test_a_count_of_what_lies_above_is_refused() -> None:
         ("instance", []),
     ],
 )
-def test_a_table_of_which_nothing_was_asked(level: Level, counts: list[str]) -> None:
+def test_the_default_columns(level: Level, counts: list[str]) -> None:
     names = default_columns(level)
     assert names[:2] == ["PatientID", "PatientName"]
     assert [name for name in names if name.endswith("_count")] == counts
@@ -205,7 +207,7 @@ def test_columns_are_named_as_they_were_asked() -> None:
 
 
 @pytest.mark.parametrize("name", ["PatientNme", "file_count", "_count", 5.0, None, ["KVP"]])
-def test_what_is_no_column_is_refused(name: Any) -> None:
+def test_what_is_not_a_column_is_refused(name: Any) -> None:
     with pytest.raises(UnknownTagError):
         Session(MemorySource([instance(1)])).table(name)
 
@@ -288,7 +290,7 @@ def test_one_patient_with_two_spellings_differs_within_the_patient() -> None:
     assert session.PatientNames == ["B", "A"]
 
 
-def test_varying_has_two_words() -> None:
+def test_varying_takes_two_values() -> None:
     with pytest.raises(SelectionError, match=re.escape('varying=\'first\' is neither "na" nor "list"')):
         varying_session().table("KVP", varying="first")  # type: ignore[arg-type]
 

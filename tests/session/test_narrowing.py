@@ -396,7 +396,7 @@ def test_a_selection_that_becomes_empty_names_the_criterion() -> None:
 
 def test_labels_and_metadata_reach_down_from_any_level() -> None:
     session = three_series()
-    source_of(session).attached_to = {
+    source_of(session).server_fields = {
         ("label", "keep"): {"patient": {"P2": ("keep",)}, "series": {"P1|1.2.1|1.2.1.1": ("keep",)}},
         ("metadata", "RemoteAET"): {"instance": {"P1|1.2.1|1.2.1.2|1.2.1.2.2": ("SCANNER",)}},
         ("metadata", "Count"): {"study": {"P1|1.2.1": ("7",), "P2|1.2.7": ("x",)}},

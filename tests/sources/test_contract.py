@@ -31,7 +31,7 @@ class TestMemory(SourceTests):
 
         def set_server_field(kind: str, dataset: Dataset, level: Level) -> None:
             value = ("reviewed",) if kind == "label" else ("yes",)
-            source.attached_to.setdefault((kind, "reviewed"), {})[level] = {MemorySource.key(dataset, level): value}
+            source.server_fields.setdefault((kind, "reviewed"), {})[level] = {MemorySource.key(dataset, level): value}
 
         yield Archive(source, source.datasets.append, source.datasets.remove, set_server_field)
 
