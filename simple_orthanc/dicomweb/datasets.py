@@ -120,10 +120,10 @@ def _dictionary_vr(tag: BaseTag) -> str:
         return "UN"
 
 
-def _to_value(vr: str, given: Any, bulk: Callable[[str], bytes] | None) -> Any:
-    values = given if isinstance(given, list) else [given]
+def _to_value(vr: str, json_value: Any, bulk: Callable[[str], bytes] | None) -> Any:
+    values = json_value if isinstance(json_value, list) else [json_value]
     if vr == "SQ":
-        return Sequence([] if given is None else [to_dataset(value or {}, bulk) for value in values])
+        return Sequence([] if json_value is None else [to_dataset(value or {}, bulk) for value in values])
     if not values or values == [None]:
         return empty_value_for_VR(vr)
     if vr in BINARY_VRS:

@@ -166,7 +166,7 @@ def _read_element(element: Any, vr: str) -> tuple[Value, bool]:
         return None, False
     values = element.get("Value")
     if not isinstance(values, list) or not values:
-        # A number that could not be converted is left out just as an empty one is; so is what is kept elsewhere.
+        # A server leaves out a number that it could not convert, just as an empty one, and what it keeps elsewhere.
         return None, vr not in NUMBER_VRS and "BulkDataURI" not in element and "InlineBinary" not in element
     strings = [_checked_string(value, vr) for value in values]
     if any(string is None for string in strings):

@@ -344,9 +344,9 @@ class _Pages:
         """Yield the results, until a page has nothing new: servers cut pages as they like."""
         limit, start = self._query.limit, self._query.offset
         seen: set[_Key] = set()
-        offset, given, may_be_cut = start, 0, False
-        while limit is None or given < limit:
-            size = self._page if limit is None else min(self._page, limit - given)
+        offset, yielded, may_be_cut = start, 0, False
+        while limit is None or yielded < limit:
+            size = self._page if limit is None else min(self._page, limit - yielded)
             try:
                 items = self._ask(size, offset)
             except ServerError as error:
@@ -354,13 +354,13 @@ class _Pages:
                 # returns all only if no limit is asked for: a limit above its own cuts the response silently.
                 if error.status != 400 or not offset:
                     raise
-                yield from self._unpaged(seen, 0 if given else start)
+                yield from self._unpaged(seen, 0 if yielded else start)
                 return
             if not items:
                 if self._has_more:
                     raise self._withheld()
                 return
-            if offset and not given and _key(items[0]) == self._first():
+            if offset and not yielded and _key(items[0]) == self._first():
                 yield from self._unpaged(set(), start)
                 return
             # Two results of one page may share their identifiers, where two patients share a study.
@@ -372,10 +372,10 @@ class _Pages:
                 return
             seen.update(map(_key, new))
             yield from new
-            given += len(new)
+            yielded += len(new)
             offset += len(items)
             may_be_cut = len(items) == min(size, self._page)
-            if given > MOST_RESULTS:
+            if yielded > MOST_RESULTS:
                 raise TransportError(
                     f"{self._service} returned more than {MOST_RESULTS} results to one search, without an end. Search "
                     "for less at once, with filters; if the archive does not hold that many, its server is at fault."

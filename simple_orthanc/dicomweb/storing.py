@@ -112,7 +112,7 @@ class Store(Search):
         """
         path = self._path("stow", *(resource(study) or ["studies"]))
         # What was sent is replaced by its result, so that no more than one batch is held in memory.
-        given: list[Stored | _Candidate] = []
+        entries: list[Stored | _Candidate] = []
         batch: list[int] = []
         size = 0
         first = True
@@ -120,26 +120,26 @@ class Store(Search):
         try:
             for storable in source:
                 candidate = _candidate(storable)
-                given.append(candidate)
+                entries.append(candidate)
                 if isinstance(candidate, Stored):
                     continue
                 if batch and (size + candidate.size > MOST_BYTES or len(batch) >= MOST_FILES):
-                    self._send_batch(path, given, batch)
+                    self._send_batch(path, entries, batch)
                     batch, size, first = [], 0, False
-                batch.append(len(given) - 1)
+                batch.append(len(entries) - 1)
                 size += candidate.size
             if batch:
-                self._send_batch(path, given, batch)
+                self._send_batch(path, entries, batch)
         except TransportError as error:
             message = "The connection was lost; search for it, or store it again."
-            rows = _broken_off(given, batch, source, "no answer", message)
+            rows = _broken_off(entries, batch, source, "no answer", message)
             error.table = pd.DataFrame([asdict(row) for row in rows], columns=list(Stored.__dataclass_fields__))
             raise
         except ServerError as error:
-            if first and not any(isinstance(given[index], Stored) for index in batch):
+            if first and not any(isinstance(entries[index], Stored) for index in batch):
                 raise
-            return _broken_off(given, batch, source, "failed", str(error))
-        return [entry for entry in given if isinstance(entry, Stored)]
+            return _broken_off(entries, batch, source, "failed", str(error))
+        return [entry for entry in entries if isinstance(entry, Stored)]
 
     def delete_study(self, study: str) -> None:
         """Delete a study, if the server offers that.
@@ -169,20 +169,20 @@ class Store(Search):
 
         self._offered(f"deleting {kind}", ask, study, series, instance)
 
-    def _send_batch(self, path: str, given: list[Stored | _Candidate], batch: Sequence[int]) -> None:
-        files = [entry for entry in (given[index] for index in batch) if isinstance(entry, _Candidate)]
+    def _send_batch(self, path: str, entries: list[Stored | _Candidate], batch: Sequence[int]) -> None:
+        files = [entry for entry in (entries[index] for index in batch) if isinstance(entry, _Candidate)]
         try:
             response = self._post(path, files)
         except ServerError as error:
             if error.status != 413 or len(batch) == 1:
                 raise
             half = len(batch) // 2
-            self._send_batch(path, given, batch[:half])
-            self._send_batch(path, given, batch[half:])
+            self._send_batch(path, entries, batch[:half])
+            self._send_batch(path, entries, batch[half:])
             return
         results = _results(files, response.status, parse_store_response(response.content))
         for index, result in zip(batch, results, strict=True):
-            given[index] = result
+            entries[index] = result
 
     def _post(self, path: str, files: Sequence[_Candidate]) -> HttpResponse:
         boundary = secrets.token_hex(20)
@@ -382,7 +382,7 @@ def _copied(reported: Mapping[str, list[int | None]]) -> dict[str, list[int | No
 
 
 def _broken_off(
-    given: Sequence[Stored | _Candidate],
+    entries: Sequence[Stored | _Candidate],
     batch: Sequence[int],
     rest: Iterable[Storable],
     status: StoreStatus,
@@ -391,7 +391,7 @@ def _broken_off(
     """List what became of each file if a batch was the last, and of those that were never sent."""
     unsent = "An earlier request did not succeed, so this was not sent; store it again."
     rows: list[Stored] = []
-    for index, entry in enumerate(given):
+    for index, entry in enumerate(entries):
         if isinstance(entry, Stored):
             rows.append(entry)
         elif index in batch:

@@ -224,14 +224,14 @@ class Credentials:
         return HTTPBasicAuth(auth[0].encode(), auth[1].encode())
 
     @property
-    def given(self) -> bool:
+    def present(self) -> bool:
         """Whether there are credentials other than headers."""
         return self._fixed is not None or self._provider is not None
 
     @property
     def secret(self) -> bool:
         """Whether anything is sent that a listener on the network must not read."""
-        return self.given or any(part in name.lower() for name in self.headers for part in _SECRET_NAMES)
+        return self.present or any(part in name.lower() for name in self.headers for part in _SECRET_NAMES)
 
     @property
     def secrets(self) -> list[str]:

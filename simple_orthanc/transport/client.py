@@ -256,7 +256,7 @@ class Transport:
         return self.request(method, path, **options).content
 
     def read_into(self, path: str, allocate: BufferProvider, part: tuple[int, int] | None = None) -> memoryview:
-        """GET a body into memory that is reused: for many files in a row of which none is kept.
+        """GET a body into memory that is reused: for many files in a row, if none of them is kept.
 
         Parameters
         ----------

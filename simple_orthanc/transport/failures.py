@@ -55,7 +55,7 @@ class NetworkError(Exception):
     cause : Cause
         What went wrong.
     reason : str
-        The reason in words of the operating system or of OpenSSL, "" if there are none.
+        The reason in words of the operating system or of OpenSSL, "" if they say nothing.
     dropped : bool
         Whether the connection broke, so that the request may be sent again if that does no harm.
     """

@@ -274,7 +274,7 @@ class Sender:
         session, params = self._session, request.params
         # Requests adds the environment's proxies to this mapping, except where it already has an entry.
         schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
-        own_auth = self._credentials.given or not session.auth
+        own_auth = self._credentials.present or not session.auth
         for _ in range(_MAX_REDIRECTS + 1):
             auth = self._credentials.auth() if own_auth else None
             with self._lock:
@@ -346,7 +346,7 @@ class Sender:
 
     def context(self, request: Request) -> RequestContext:
         """Return what a message may repeat of a request."""
-        return RequestContext(self.url, request.method, request.shown, request.timeout[1], self._credentials.given)
+        return RequestContext(self.url, request.method, request.shown, request.timeout[1], self._credentials.present)
 
     def secrets(self, response: Response) -> list[str]:
         """List what was sent and must not be repeated, in case the server has echoed it."""

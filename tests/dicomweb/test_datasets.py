@@ -60,7 +60,7 @@ def sample() -> Dataset:
     return dataset
 
 
-def test_what_pydicom_writes_comes_back() -> None:
+def test_what_pydicom_writes_is_read_back() -> None:
     dataset = sample()
     item = json.loads(json.dumps(dataset.to_json_dict(), allow_nan=True))
     back = to_dataset(item)
@@ -79,7 +79,7 @@ def test_what_pydicom_writes_comes_back() -> None:
 
 
 @given(st.floats(allow_nan=False), st.integers(-(2**63), 2**64 - 1))
-def test_numbers_come_as_numbers_or_as_texts(real: float, whole: int) -> None:
+def test_numbers_are_read_from_numbers_and_strings(real: float, whole: int) -> None:
     for given_as in (real, repr(real)):
         assert through("FD", given_as) == real
         if abs(real) != float("inf"):
@@ -89,7 +89,7 @@ def test_numbers_come_as_numbers_or_as_texts(real: float, whole: int) -> None:
         assert abs(whole) > 2**31 or through("IS", given_as) == whole
 
 
-def test_the_text_of_a_decimal_is_kept() -> None:
+def test_the_string_of_a_decimal_is_kept() -> None:
     assert str(through("DS", "1.50")) == "1.50"
     assert [str(value) for value in through("DS", "1.50", 2.5, 3)] == ["1.50", "2.5", "3"]
     assert through("DS", 0.1234567890123456789) == 0.12345678901234568
@@ -136,7 +136,7 @@ def test_bulk_data_are_fetched_or_left_out() -> None:
     assert list(without[0x00091003].value) == [Dataset(), Dataset()]
 
 
-def test_the_ways_of_some_servers() -> None:
+def test_deviations_of_some_servers_are_read() -> None:
     item = {
         "00020010": element("UI", "1.2.840.10008.1.2"),
         "00080000": element("UL", 100),
@@ -169,7 +169,7 @@ def test_the_ways_of_some_servers() -> None:
         {"vr": "OB", "InlineBinary": 7},
     ],
 )
-def test_what_is_not_in_the_model_is_said(entry: dict[str, Any]) -> None:
+def test_elements_outside_the_model_are_an_error(entry: dict[str, Any]) -> None:
     with pytest.raises(TransportError, match="00091001"):
         to_dataset({"00091001": entry})
     with pytest.raises(TransportError, match="is not in the DICOM JSON model"):

@@ -35,12 +35,12 @@ def element(vr: str, *values: Any) -> dict[str, Any]:
         ({"vr": "OW", "BulkDataURI": "http://x"}, []),
     ],
 )
-def test_values_are_given_as_texts(entry: dict[str, Any], found: list[str]) -> None:
+def test_values_are_returned_as_strings(entry: dict[str, Any], found: list[str]) -> None:
     assert texts({"00091001": entry}, "00091001") == texts({"00091001": entry}, "0009,1001") == found
     assert text({"00091001": entry}, 0x00091001) == (found or [""])[0]
 
 
-def test_texts_are_found_inside_sequences() -> None:
+def test_strings_inside_sequences_are_found() -> None:
     items = [{"00080104": element("LO", "Liver")}, None, {}, {"00080104": element("LO", "Lung", "Heart")}]
     item = {"00082218": element("SQ", *items), "00080060": element("CS", "CT")}
     assert texts(item, "AnatomicRegionSequence.CodeMeaning") == ["Liver", "Lung", "Heart"]

@@ -51,7 +51,7 @@ BOUNDARY = re.compile(rb"(\r\n|\A)--b(--)?[ \t]*(\r\n|\r?\Z)")
     st.sampled_from([b"", b"preamble\r\n", b"\r\n", b"--bb\r\n"]),
     st.sampled_from([b"", b"epilogue", b"\r\n--b\r\n\r\nno part\r\n--b--"]),
 )
-def test_any_content_comes_back_as_it_was(
+def test_any_content_is_returned_unchanged(
     contents: list[bytes], size: int, length: bool, preamble: bytes, epilogue: bytes
 ) -> None:
     if not length:
@@ -61,7 +61,7 @@ def test_any_content_comes_back_as_it_was(
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.integers(1, 30), st.data())
-def test_what_was_cut_anywhere_is_an_error_after_the_whole_parts(
+def test_a_message_cut_anywhere_is_an_error_after_the_whole_parts(
     contents: list[bytes], size: int, data: st.DataObject
 ) -> None:
     contents = [content.replace(b"b", b"") for content in contents]
@@ -92,7 +92,7 @@ def test_boundaries_are_read_quoted_or_not(kind: str, boundary: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["multipart/related", "multipart/related; boundary=", 'multipart/related; boundary=""']
 )
-def test_a_missing_boundary_is_said(kind: str) -> None:
+def test_a_missing_boundary_is_an_error(kind: str) -> None:
     with pytest.raises(TransportError, match="no boundary"):
         read(message([b"one"]), kind)
     with pytest.raises(TransportError, match="boundary"):
@@ -104,13 +104,13 @@ def test_lines_may_end_in_lf_alone_and_then_crlf_is_data() -> None:
     assert read(message([b"one\n--b\n\ntwo"])) == [b"one\n--b\n\ntwo"]
 
 
-def test_padding_behind_boundaries_and_parts_without_header_or_content() -> None:
+def test_padding_after_boundaries_and_parts_without_header_or_content() -> None:
     assert read(b"--b \t\r\n\r\none\r\n--b\r\n\r\n--b\r\n\r\n\r\n--b-- \t") == [b"one", b"", b""]
     assert read(b"--b--") == read(b"--b--\r\nepilogue") == []
     assert read(message([b""], length=True)) == [b""]
 
 
-def test_parts_say_what_they_are() -> None:
+def test_parts_have_their_media_type_and_location() -> None:
     header = b"Content-Type: image/JP2; transfer-syntax=1.2.840.10008.1.2.4.90\r\nContent-Location: /frames/2\r\n"
     assert list(read_parts([message([b"x"], header=header)], KIND, "an example")) == [
         Part(b"x", "image/jp2", "1.2.840.10008.1.2.4.90", "/frames/2")
@@ -144,7 +144,7 @@ def test_a_wrong_length_is_an_error(announced: int) -> None:
         (b"--b\r\n\r\nx\r\n--b-", "after 0 whole parts"),
     ],
 )
-def test_what_is_no_message_is_said(body: bytes, said: str) -> None:
+def test_an_invalid_message_is_an_error(body: bytes, said: str) -> None:
     with pytest.raises(TransportError, match=said) as caught:
         read(body, size=4096)
     assert "an example" in str(caught.value)
@@ -168,7 +168,7 @@ def test_an_endless_part_is_given_up(kind: str, length: bytes, monkeypatch: pyte
     assert asked <= 18
 
 
-def test_an_endless_epilogue_is_left() -> None:
+def test_an_endless_epilogue_is_not_read() -> None:
     def endless() -> Iterator[bytes]:
         yield message([b"one"])
         for _ in range(100):

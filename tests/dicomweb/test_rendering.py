@@ -26,7 +26,7 @@ def picture(asked: Asked, _: int) -> bytes:
     return reply(asked.path.encode(), headers={"Content-Type": kind})
 
 
-def test_rendered_images_are_asked_for_as_the_standard_says() -> None:
+def test_rendered_images_are_requested_as_the_standard_says() -> None:
     with StandIn(picture) as server:
         client = transactions(server)
         how = Rendering(
@@ -74,7 +74,7 @@ def test_renderings_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
         Rendering(**wrong)
 
 
-def test_several_pictures_may_come_in_parts() -> None:
+def test_several_images_may_come_in_parts() -> None:
     answer = parts(b"one", b"two", headers="Content-Type: image/jpeg\r\n")
     with StandIn(always(answer)) as server:
         found = transactions(server).retrieve_series_rendered("1.2", "1.2.3")
@@ -92,7 +92,7 @@ def test_several_pictures_may_come_in_parts() -> None:
         reply(b"", 204),
     ],
 )
-def test_what_is_no_picture_is_said(answer: bytes) -> None:
+def test_a_response_that_is_not_an_image_is_an_error(answer: bytes) -> None:
     with StandIn(always(answer)) as server, pytest.raises(TransportError):
         transactions(server).retrieve_instance_rendered(*UIDS)
 
@@ -112,7 +112,7 @@ def without_thumbnails(status: int, holds: bool) -> Callable[[Asked, int], bytes
         (501, True, UnsupportedError),
     ],
 )
-def test_a_route_that_is_missing_is_told_from_a_study_that_is(
+def test_a_missing_route_is_distinguished_from_a_missing_study(
     status: int, holds: bool, error: type[OrthancError]
 ) -> None:
     with StandIn(without_thumbnails(status, holds)) as server, pytest.raises(error):

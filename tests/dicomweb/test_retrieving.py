@@ -23,7 +23,7 @@ from tests.dicomweb.messages import JSON, UIDS, broken_off, file, parts, picky, 
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 
-def test_files_come_one_by_one_and_their_paths_are_the_standards() -> None:
+def test_files_are_yielded_one_by_one_from_the_paths_of_the_standard() -> None:
     with StandIn(always(parts(file(1), file(2)))) as server:
         client = transactions(server, wado_prefix="wado/")
         assert list(client.retrieve_study("1.2")) == [file(1), file(2)]
@@ -42,7 +42,7 @@ def test_one_file_may_come_in_parts_or_by_itself(kind: str) -> None:
             assert list(transactions(server).retrieve_series(*UIDS[:2])) == [file(1)]
 
 
-def test_a_file_is_there_before_the_next_has_come() -> None:
+def test_a_file_is_yielded_before_the_next_has_arrived() -> None:
     with StandIn(always(parts(*[file(number, 2_000_000) for number in range(20)]))) as server:
         found = transactions(server).retrieve_study("1.2")
         assert server.asked == []
@@ -67,7 +67,7 @@ def test_a_single_instance_that_breaks_off_is_asked_for_again() -> None:
         assert len(server.asked) == 3
 
 
-def test_a_file_without_the_prefix_is_a_file() -> None:
+def test_a_file_without_preamble_is_a_file() -> None:
     # As servers give it that keep what they were sent: a dataset, here of its SOPClassUID and some text.
     bare = b"\x08\x00\x16\x00UI\x04\x001.2\0" + b"\x08\x00\x60\x00CS\x02\x00CT"
     with StandIn(always(parts(bare))) as server:
@@ -88,7 +88,7 @@ def test_a_file_without_the_prefix_is_a_file() -> None:
         (reply(b"", 204), "no file at all|nothing|no media type"),
     ],
 )
-def test_what_is_no_dicom_file_is_said(answer: bytes, said: str) -> None:
+def test_a_response_that_is_not_a_dicom_file_is_an_error(answer: bytes, said: str) -> None:
     calls: list[Callable[[Transactions], Any]] = [
         lambda client: list(client.retrieve_study("1.2")),
         lambda client: client.retrieve_instance(*UIDS),
@@ -103,7 +103,7 @@ def test_two_files_for_one_instance_are_an_error() -> None:
         transactions(server).retrieve_instance(*UIDS)
 
 
-def test_a_part_of_a_study_is_not_taken_for_all_of_it() -> None:
+def test_a_part_of_a_study_does_not_pass_as_the_whole() -> None:
     with StandIn(always(parts(file(1), status=206))) as server:
         found = transactions(server).retrieve_study("1.2")
         assert next(found) == file(1)
@@ -111,7 +111,7 @@ def test_a_part_of_a_study_is_not_taken_for_all_of_it() -> None:
             next(found)
 
 
-def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_response_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "LARGEST_PART", 10_000)
     with StandIn(always(parts(file(1, 20_000)))) as server:
         with pytest.raises(TransportError, match="more than 10000 bytes"):
@@ -120,7 +120,7 @@ def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             transactions(server).retrieve_instance(*UIDS)
 
 
-def test_other_media_types_are_asked_for_where_the_first_is_refused() -> None:
+def test_other_media_types_are_requested_if_the_first_is_refused() -> None:
     with StandIn(picky("application/dicom; transfer-syntax=*", reply(file(1), headers={}))) as server:
         client = transactions(server)
         assert client.retrieve_instance(*UIDS) == client.retrieve_instance(*UIDS) == file(1)
@@ -132,7 +132,7 @@ def test_other_media_types_are_asked_for_where_the_first_is_refused() -> None:
         assert (caught.value.status, len(server.asked)) == (406, 3)
 
 
-def test_transfer_syntaxes_are_asked_for_in_turn() -> None:
+def test_transfer_syntaxes_are_requested_in_turn() -> None:
     jpeg, raw = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.1"
     wanted = f'multipart/related; type="application/dicom"; transfer-syntax={raw}'
     for status in (406, 400):
@@ -147,14 +147,14 @@ def test_transfer_syntaxes_are_asked_for_in_turn() -> None:
 
 
 @pytest.mark.parametrize("wrong", [["1.2\r\nX: y"], ["JPEG"], [], ["1.2, */*"]])
-def test_what_is_no_transfer_syntax_is_refused(wrong: list[str]) -> None:
+def test_invalid_transfer_syntaxes_are_refused(wrong: list[str]) -> None:
     with StandIn(always(parts(file(1)))) as server:
         with pytest.raises(SelectionError, match="transfer_syntaxes"):
             transactions(server).retrieve_study("1.2", transfer_syntaxes=wrong)
         assert server.asked == []
 
 
-def test_metadata_come_as_they_were_sent() -> None:
+def test_metadata_are_returned_as_they_were_sent() -> None:
     item = {"00080018": {"vr": "UI", "Value": ["1.2.3.4"]}}
     with StandIn(always(reply(json.dumps([item]).encode(), headers=JSON))) as server:
         client = transactions(server)
@@ -179,7 +179,7 @@ def frame_headers(
     return f"Content-Type: {kind}\r\n{location}"
 
 
-def test_frames_say_their_transfer_syntax() -> None:
+def test_frames_have_their_transfer_syntax() -> None:
     answer = parts(b"abc", headers="Content-Type: image/jphc; transfer-syntax=1.2.840.10008.1.2.4.201\r\n")
     with StandIn(always(answer)) as server:
         found = list(transactions(server).retrieve_frames(*UIDS, [3], media_types=["image/jphc"]))
@@ -189,7 +189,7 @@ def test_frames_say_their_transfer_syntax() -> None:
 
 
 @pytest.mark.parametrize("order", [[3, 1, 2], [1, 2, 3], [2, 3, 1]])
-def test_frames_come_in_the_order_asked_for(order: list[int]) -> None:
+def test_frames_are_yielded_in_the_order_requested(order: list[int]) -> None:
     contents = {number: bytes([number]) for number in order}
     sorted_ones = parts(*[contents[n] for n in (1, 2, 3)], headers=[frame_headers(n) for n in (1, 2, 3)])
     unnamed = parts(*[contents[n] for n in order], headers=[frame_headers(None)] * 3)
@@ -200,7 +200,7 @@ def test_frames_come_in_the_order_asked_for(order: list[int]) -> None:
             assert server.asked[0].path.endswith(f"/frames/{','.join(map(str, order))}")
 
 
-def test_many_frames_are_asked_for_in_several_requests() -> None:
+def test_many_frames_take_several_requests() -> None:
     def answer(asked: Asked, _: int) -> bytes:
         wanted = [int(number) for number in asked.path.rpartition("/")[2].split(",")]
         return parts(*[bytes([number]) for number in wanted], headers=frame_headers(None))
@@ -233,7 +233,7 @@ def test_one_frame_may_come_by_itself() -> None:
         reply(b"<html>", headers={"Content-Type": "text/html"}),
     ],
 )
-def test_frames_that_are_not_those_asked_for_are_an_error(answer: bytes) -> None:
+def test_frames_that_were_not_requested_are_an_error(answer: bytes) -> None:
     with StandIn(always(answer)) as server, pytest.raises(TransportError):
         list(transactions(server).retrieve_frames(*UIDS, [1, 2]))
 
@@ -251,7 +251,7 @@ def test_frames_that_are_not_those_asked_for_are_an_error(answer: bytes) -> None
         ([1], {"media_types": ["application/dicom+xml"]}, UnsupportedError),
     ],
 )
-def test_frames_that_cannot_be_asked_for(frames: Any, options: dict[str, Any], error: type[OrthancError]) -> None:
+def test_invalid_frame_numbers_are_refused(frames: Any, options: dict[str, Any], error: type[OrthancError]) -> None:
     with StandIn(always(reply(b""))) as server:
         with pytest.raises(error):
             transactions(server).retrieve_frames(*UIDS, frames, **options)
@@ -280,7 +280,7 @@ def without_ranges(asked: Asked, _: int) -> bytes:
 
 
 @pytest.mark.parametrize("habit", [bulk, without_ranges])
-def test_bulk_data_come_whole_and_in_part(habit: Callable[[Asked, int], bytes]) -> None:
+def test_bulk_data_are_returned_whole_and_in_part(habit: Callable[[Asked, int], bytes]) -> None:
     with StandIn(habit) as server:
         client = transactions(server)
         url = f"{server.url}/studies/1.2/bulk/7fe00010"
@@ -299,13 +299,13 @@ def test_bulk_data_come_whole_and_in_part(habit: Callable[[Asked, int], bytes]) 
 
 
 @pytest.mark.parametrize("told", ["bytes 0-4/200", "bytes 10-13/200", "bytes 10-99/200", "", "items 1"])
-def test_another_range_than_asked_for_is_an_error(told: str) -> None:
+def test_another_range_than_requested_is_an_error(told: str) -> None:
     answer = reply(VALUE[:5], 206, {"Content-Range": told, "Content-Type": "application/octet-stream"})
     with StandIn(always(answer)) as server, pytest.raises(TransportError, match="another range of bytes"):
         transactions(server).retrieve_bulkdata("/bulk/1", (10, 14))
 
 
-def test_bulk_data_of_another_server_are_not_asked_for() -> None:
+def test_bulk_data_of_another_server_are_not_requested() -> None:
     with StandIn(always(reply(b"stolen"))) as other, StandIn(bulk) as server:
         client = Transactions(Transport(f"{server.url}/dicom-web", token="a-secret-token"))
         for url in (
@@ -334,7 +334,7 @@ def test_a_page_instead_of_bulk_data_is_an_error() -> None:
             transactions(server).retrieve_bulkdata("/bulk/1")
 
 
-def test_memory_for_a_study_is_that_of_a_file() -> None:
+def test_a_study_needs_the_memory_of_one_file() -> None:
     # Seen from outside: the server may not have been read far ahead of what was handed over.
     sent = 0
 

@@ -1,4 +1,4 @@
-"""Searches: every page is read, no page twice, and nothing is cut in silence, whatever the server does with paging."""
+"""Searches: every page is read, no page twice, and nothing is cut silently, however the server pages."""
 
 from __future__ import annotations
 
@@ -98,20 +98,20 @@ def test_all_are_found_once_whatever_the_server_does_with_paging(habits: dict[st
     [{}, {"cap": 4}, {"heeds_offset": False}, {"heeds_limit": False}, {"takes_offset": False, "cap": 4}],
 )
 @pytest.mark.parametrize(("limit", "offset"), [(5, 0), (5, 20), (10, 20), (0, 0), (1, 25), (3, 40), (26, 0), (30, 3)])
-def test_a_limit_is_how_many_come_in_total(habits: dict[str, Any], limit: int, offset: int) -> None:
+def test_a_limit_is_the_total_number_of_results(habits: dict[str, Any], limit: int, offset: int) -> None:
     with StandIn(archive(26, **habits)) as server:
         found = numbers(transactions(server).search_studies(limit=limit, offset=offset))
         assert found == list(range(26))[offset : offset + limit]
 
 
-def test_nothing_found_is_nothing_however_it_is_said() -> None:
+def test_every_form_of_an_empty_result_is_empty() -> None:
     for answer in (reply(b"", 204), reply(b""), dicom_json([])):
         with StandIn(always(answer)) as server:
             assert list(transactions(server).search_studies()) == []
             assert len(server.asked) == 1
 
 
-def test_a_page_is_asked_for_when_it_is_needed() -> None:
+def test_a_page_is_requested_when_it_is_needed() -> None:
     with StandIn(archive(26)) as server:
         found = transactions(server).search_studies(page=10)
         assert server.asked == []
@@ -162,7 +162,7 @@ def deaf_to_escapes(asked: Asked, _: int) -> bytes:
         ("T2*", [0, 1, 2]),
     ],
 )
-def test_a_server_that_does_not_undo_escapes_finds_the_same(description: str, found: list[int]) -> None:
+def test_a_server_that_does_not_decode_filters_finds_the_same(description: str, found: list[int]) -> None:
     for page in (1000, 2):
         with StandIn(deaf_to_escapes) as server:
             client = transactions(server)
@@ -173,7 +173,7 @@ def test_a_server_that_does_not_undo_escapes_finds_the_same(description: str, fo
             assert len(probes) == (0 if description in ("T2?AXIAL", "T2*") else 2)
 
 
-def test_what_such_a_server_cannot_be_asked_is_said() -> None:
+def test_filters_that_such_a_server_cannot_match_are_refused() -> None:
     with StandIn(deaf_to_escapes) as server:
         client = transactions(server)
         with pytest.raises(UnsupportedError, match="StudyDate"):
@@ -214,7 +214,7 @@ def test_paths_filters_and_fields_reach_the_server_as_they_are() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["PatientName", "StudyID", "0009,1001"]), st.text(st.characters(codec="utf-8"))))
-def test_any_text_survives_in_a_query(filters: dict[str, str]) -> None:
+def test_any_string_survives_in_a_query(filters: dict[str, str]) -> None:
     pairs = parse_qsl(query_string(filters, False, ()), keep_blank_values=True)
     assert pairs == [(attribute(name), value) for name, value in filters.items()]
 
@@ -249,7 +249,7 @@ def test_no_path_has_an_empty_segment(root: str) -> None:
         (lambda client: client.search_instances("..", "1.2"), TransportError),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_anything_is_sent(
+def test_wrong_arguments_are_refused_before_anything_is_sent(
     call: Callable[[Transactions], Iterator[Any]], error: type[Exception]
 ) -> None:
     with StandIn(always(dicom_json([study(1)]))) as server:
@@ -273,7 +273,7 @@ def test_what_cannot_be_asked_is_said_before_anything_is_sent(
         (reply(b"<?xml version='1.0'?>", headers={"Content-Type": "application/dicom+xml"}), "dicom.xml"),
     ],
 )
-def test_what_is_not_dicom_json_is_said(answer: bytes, said: str) -> None:
+def test_a_response_that_is_not_dicom_json_is_an_error(answer: bytes, said: str) -> None:
     with StandIn(always(answer)) as server:
         with pytest.raises(TransportError, match=said) as caught:
             list(transactions(server).search_studies())
@@ -289,7 +289,7 @@ def test_json_in_several_parts_and_tags_in_lower_case_are_understood() -> None:
         assert numbers(transactions(server).search_studies()) == [7]
 
 
-def test_json_that_does_not_end_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_json_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "LARGEST_JSON", 1000)
     with (
         StandIn(always(dicom_json([study(number) for number in range(100)]))) as server,
@@ -312,7 +312,7 @@ def test_a_server_that_knows_only_plain_json_is_asked_for_that() -> None:
     assert caught.value.status == 406
 
 
-def test_names_matched_literally_where_they_should_not_be_are_warned_of() -> None:
+def test_names_matched_literally_despite_fuzzy_cause_a_warning() -> None:
     said = "299 http://x: The fuzzymatching parameter is not supported. Only literal matching has been performed."
     with StandIn(in_turn(dicom_json([study(1)], Warning=said), dicom_json([], Warning=said))) as server:
         with pytest.warns(UserWarning, match="does not match names of persons by sound") as caught:
@@ -332,7 +332,7 @@ def test_other_warnings_of_the_server_are_passed_on_once() -> None:
 MORE = "299 x: The number of results exceeded the maximum supported by the server. Additional results can be requested."
 
 
-def test_more_results_that_the_server_tells_of_are_fetched() -> None:
+def test_further_results_that_the_server_announces_are_fetched() -> None:
     answers = [dicom_json([study(0), study(1)], Warning=MORE), dicom_json([study(2)]), dicom_json([])]
     with StandIn(in_turn(*answers)) as server:
         assert numbers(transactions(server).search_studies()) == [0, 1, 2]
@@ -340,7 +340,7 @@ def test_more_results_that_the_server_tells_of_are_fetched() -> None:
 
 
 @pytest.mark.parametrize("then", [dicom_json([study(0)], Warning=MORE), dicom_json([], Warning=MORE)])
-def test_more_results_that_cannot_be_had_are_an_error(then: bytes) -> None:
+def test_further_results_that_cannot_be_fetched_are_an_error(then: bytes) -> None:
     with StandIn(in_turn(dicom_json([study(0)], Warning=MORE), then)) as server:
         found = transactions(server).search_studies()
         assert numbers(islice(found, 1)) == [0]
@@ -348,7 +348,7 @@ def test_more_results_that_cannot_be_had_are_an_error(then: bytes) -> None:
             next(found)
 
 
-def test_a_refusal_is_said_at_once_and_a_busy_server_is_asked_again() -> None:
+def test_a_refusal_is_raised_at_once_and_a_busy_server_is_asked_again() -> None:
     for status, error in ((400, ServerError), (404, NotFoundError), (500, ServerError)):
         with StandIn(always(reply({"Message": "No"}, status))) as server:
             with pytest.raises(error, match="No") as caught:

@@ -1,4 +1,4 @@
-"""Logging in, certificates, proxies and waiting reach every transaction; nothing secret shows."""
+"""Credentials, certificates, proxies and retries apply to every transaction; no secret is shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_token_is_no_header() -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_token_is_asked_for_anew_for_each_request(call: Callable[[Transactions], Any]) -> None:
+def test_a_token_is_requested_for_each_request(call: Callable[[Transactions], Any]) -> None:
     with StandIn(always(reply(b"", 401))) as server:
         tokens = iter(f"token-number-{number}" for number in range(9))
         client = Transactions(Transport(server.url, token=lambda: next(tokens)))
@@ -56,7 +56,7 @@ def test_a_token_is_asked_for_anew_for_each_request(call: Callable[[Transactions
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_busy_server_is_asked_again_when_it_says(call: Callable[[Transactions], Any], status: int) -> None:
+def test_a_busy_server_is_asked_again_when_it_wants(call: Callable[[Transactions], Any], status: int) -> None:
     busy = reply({"Message": "busy"}, status, {"Retry-After": "0.1"})
     with StandIn(always(busy)) as server:
         with pytest.raises(ServerError, match="busy") as caught:
@@ -75,14 +75,14 @@ def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_where_nothing_listens_no_more_than_one_more_attempt_is_made(call: Callable[[Transactions], Any]) -> None:
+def test_a_refused_connection_is_tried_only_once_more(call: Callable[[Transactions], Any]) -> None:
     transport = Transport(f"http://127.0.0.1:{free_port()}/dicom-web")
     with pytest.raises(TransportError, match="No server answers"):
         call(Transactions(transport))
     assert transport.requests <= 2
 
 
-def test_a_client_certificate_is_shown(certificate: tuple[Path, Path]) -> None:
+def test_a_client_certificate_is_presented(certificate: tuple[Path, Path]) -> None:
     with StandIn(always(ANSWER), certificate=certificate) as server:
         assert server._context is not None
         server._context.verify_mode = ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""The response to a store request: read as JSON or XML, and never taken for success where it names no instance."""
+"""The response to a store request: read as JSON or XML, and never a success if it names no instance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ XML = b"""<?xml version="1.0" encoding="utf-8"?>
 
 
 @pytest.mark.parametrize("headers", [{"Content-Type": "application/dicom+xml"}, {}, {"Content-Type": "text/plain"}])
-def test_an_answer_in_xml_is_read(headers: dict[str, str]) -> None:
+def test_a_response_in_xml_is_read(headers: dict[str, str]) -> None:
     with StandIn(always(reply(XML, 202, headers))) as server:
         results = transactions(server).store([file(1), file(2)])
         assert [(result.status, result.reason) for result in results] == [("stored", None), ("failed", 0x0110)]
@@ -49,7 +49,7 @@ def test_a_server_that_answers_in_xml_only_is_asked_for_that() -> None:
         b'<!DOCTYPE x [<!ENTITY a "1.2.1">]><NativeDicomModel><DicomAttribute tag="00081199"/></NativeDicomModel>',
     ],
 )
-def test_an_answer_that_names_no_instance_is_not_taken_for_success(body: bytes) -> None:
+def test_a_response_that_names_no_instance_is_not_a_success(body: bytes) -> None:
     for status, said in ((200, "no answer"), (409, "failed")):
         with StandIn(always(reply(body, status, JSON))) as server:
             results = transactions(server).store([file(1), file(2)])

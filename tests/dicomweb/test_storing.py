@@ -1,4 +1,4 @@
-"""Storing: every file is answered for, nothing is sent by half or not at all in silence, and files stay on disk."""
+"""Storing: every file has a result, nothing is sent in part or left out silently, and files stay on disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_sent_again_is_sent_whole(lost: bytes | None, tmp_path: Path) ->
             assert files_in(asked) == [path.read_bytes(), file(2)]
 
 
-def test_each_instance_is_answered_for() -> None:
+def test_each_instance_has_its_result() -> None:
     stored = [entry("1.2.1"), entry("1.2.2", warning=0xB000)]
     failed = [entry("1.2.3", failure=0x0122), entry("1.2.4", failure=0x0111), entry("1.2.5", failure=0xC123)]
     other = [{"00081197": {"vr": "US", "Value": [0xA700]}}]
@@ -88,7 +88,7 @@ def test_each_instance_is_answered_for() -> None:
         ]
 
 
-def test_one_instance_given_twice_is_answered_twice() -> None:
+def test_an_instance_given_twice_has_two_results() -> None:
     both = answer([entry("1.2.1")], [entry("1.2.2"), entry("1.2.2", failure=0x0110)])
     with StandIn(always(both)) as server:
         results = transactions(server).store([file(1), file(1), file(2), file(2)])
@@ -100,7 +100,7 @@ def test_one_instance_given_twice_is_answered_twice() -> None:
         ]
 
 
-def test_what_is_no_dicom_is_said_and_not_sent(tmp_path: Path) -> None:
+def test_files_that_are_not_dicom_are_reported_and_not_sent(tmp_path: Path) -> None:
     note, missing = tmp_path / "note.txt", tmp_path / "missing.dcm"
     note.write_text("hello")
     without_uid = bytes(128) + b"DICM" + b"\x08\x00\x60\x00CS\x02\x00CT"
@@ -120,7 +120,7 @@ def test_what_is_no_dicom_is_said_and_not_sent(tmp_path: Path) -> None:
         assert len(server.asked) == 1
 
 
-def test_what_cannot_be_a_file_is_said_and_the_rest_is_stored() -> None:
+def test_what_cannot_be_a_file_is_reported_and_the_rest_is_stored() -> None:
     with StandIn(accepting) as server:
         results = transactions(server).store([7, file(1), Dataset(), None])
         assert [result.status for result in results] == ["not DICOM", "stored", "not DICOM", "not DICOM"]
@@ -156,7 +156,7 @@ def test_a_request_that_is_too_large_is_halved() -> None:
     assert caught.value.status == 413
 
 
-def test_a_connection_lost_for_good_says_what_became_of_each_file(
+def test_a_connection_lost_for_good_lists_the_result_of_each_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storing, "MOST_FILES", 2)
@@ -194,7 +194,7 @@ def test_a_refusal_of_all_is_an_error() -> None:
             transactions(server).store([file(1)])
 
 
-def test_a_refusal_of_the_later_files_leaves_the_answers_about_the_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_later_files_keeps_the_results_of_the_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "MOST_FILES", 2)
 
     def filling(asked: Asked, count: int) -> bytes:
@@ -251,7 +251,7 @@ def test_files_are_not_held_in_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_what_was_sent_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_were_sent_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "MOST_BYTES", 1 << 20)
 
     def answering(asked: Asked, count: int) -> bytes:
@@ -305,7 +305,7 @@ def test_deleting_where_it_is_not_offered(status: int) -> None:
                 call()
 
 
-def test_deleting_what_is_not_there() -> None:
+def test_deleting_a_missing_object_is_not_found() -> None:
     with StandIn(deleting(404, False)) as server, pytest.raises(NotFoundError):
         transactions(server).delete_study("1.2")
     with StandIn(in_turn(reply(b"", 404), reply(b"", 500))) as server, pytest.raises(NotFoundError):

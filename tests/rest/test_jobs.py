@@ -61,7 +61,7 @@ def test_a_job_is_waited_for() -> None:
         ),
     ],
 )
-def test_a_job_that_failed_says_why(state: dict[str, Any], message: str) -> None:
+def test_a_failed_job_raises_its_reason(state: dict[str, Any], message: str) -> None:
     with pytest.raises(JobError, match=message):
         run(Server(state))
 

@@ -30,12 +30,12 @@ def one_answer(answer: bytes) -> StandIn:
         (b"\x00", {}, b"\x00"),
     ],
 )
-def test_an_answer_is_read_by_its_type(body: Any, headers: dict[str, str], expected: Any) -> None:
+def test_a_response_is_read_by_its_content_type(body: Any, headers: dict[str, str], expected: Any) -> None:
     with one_answer(reply(body, headers=headers)) as server:
         assert Rest(Transport(server.url)).get("/x") == expected
 
 
-def test_json_that_is_none_is_said() -> None:
+def test_invalid_json_is_an_error() -> None:
     answer = reply(b"<html>", headers={"Content-Type": "application/json"})
     with one_answer(answer) as server, pytest.raises(TransportError, match="/x answered with JSON that"):
         Rest(Transport(server.url)).get("/x")
@@ -106,14 +106,14 @@ def test_every_verb_takes_headers_and_a_timeout(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("unknown", ["since", "expand", "header", "query"])
-def test_an_unknown_keyword_is_no_query(verb: str, unknown: str) -> None:
+def test_an_unknown_keyword_is_not_a_query_parameter(verb: str, unknown: str) -> None:
     with one_answer(reply({})) as server:
         with pytest.raises(TypeError, match=unknown):
             getattr(Rest(Transport(server.url)), verb)("/x", **{unknown: 1})
         assert server.asked == []
 
 
-def test_the_content_type_given_is_that_of_the_body() -> None:
+def test_a_content_type_in_the_headers_replaces_that_of_json() -> None:
     with one_answer(reply({})) as server:
         Rest(Transport(server.url)).post("/x", {"a": 1}, headers={"Content-Type": "application/dicom+json"})
         assert server.asked[0].headers["content-type"] == "application/dicom+json"
@@ -133,7 +133,7 @@ def test_a_body_is_streamed(verb: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError), (500, ServerError)])
-def test_a_server_that_says_no(status: int, error: type[ServerError]) -> None:
+def test_a_refusal_raises_its_error(status: int, error: type[ServerError]) -> None:
     answer = reply({"Message": "Bad thing", "Details": "in detail"}, status)
     with one_answer(answer) as server, pytest.raises(error) as caught:
         Rest(Transport(server.url)).delete("/series/a")
@@ -154,7 +154,7 @@ def test_system_is_asked_once() -> None:
 @pytest.mark.parametrize(
     "body", [{}, [], {"Version": "3.0"}, {"ApiVersion": 5}, b"<html>Welcome to nginx", json.dumps("Orthanc").encode()]
 )
-def test_what_is_not_orthanc_is_said(body: Any) -> None:
+def test_a_server_that_is_not_orthanc_is_an_error(body: Any) -> None:
     def script(asked: Asked, count: int) -> bytes:
         return reply(body) if not isinstance(body, bytes) else reply(body, headers={"Content-Type": "text/html"})
 

@@ -87,7 +87,7 @@ def test_unusable_arguments_are_refused_at_once(arguments: dict[str, object]) ->
 
 
 @pytest.mark.parametrize("host", [5, b"127.0.0.1", Path("127.0.0.1")])
-def test_a_host_that_is_no_text_is_refused_with_the_right_form(host: Any) -> None:
+def test_a_host_that_is_not_a_string_is_refused_with_the_right_form(host: Any) -> None:
     with pytest.raises(SelectionError, match=r'Orthanc\("127.0.0.1"\), or a whole URL'):
         Orthanc(host)
 

@@ -33,7 +33,7 @@ def test_gzip_json_is_decoded_and_cut_gzip_is_an_error() -> None:
 
 
 @given(content=st.binary(max_size=5000), chunked=st.booleans(), compressed=st.booleans(), size=st.integers(1, 4000))
-def test_bytes_come_back_as_they_were(content: bytes, chunked: bool, compressed: bool, size: int) -> None:
+def test_bodies_are_returned_unchanged(content: bytes, chunked: bool, compressed: bool, size: int) -> None:
     headers = {"Content-Encoding": "gzip"} if compressed else {}
     answer = reply(gzip.compress(content) if compressed else content, headers=headers, chunked=chunked)
     with StandIn(always(answer)) as server:
@@ -82,7 +82,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("announced", ["9", "2", "3, 4", "three"])
-def test_the_length_is_checked_behind_a_foreign_adapter_too(announced: str) -> None:
+def test_the_length_is_checked_with_a_foreign_adapter_too(announced: str) -> None:
     class Canned(requests.adapters.HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
             body = urllib3.HTTPResponse(io.BytesIO(b"abc"), {"X": "y"}, 200, preload_content=False)

@@ -1,4 +1,4 @@
-"""Many GETs over connections of their own: the same bytes, and the same errors, as in the general way."""
+"""Many GETs over connections of their own: the same bytes and errors as with other requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.http_stand_in import Asked, StandIn, always, free_port, in_turn, repl
 BODY = bytes(range(256)) * 400
 
 
-def test_a_body_comes_into_the_memory_that_is_given() -> None:
+def test_a_body_is_read_into_the_memory_provided() -> None:
     room = ReusableBuffer()
     with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
         first = transport.read_into("/a", room)
@@ -27,7 +27,7 @@ def test_a_body_comes_into_the_memory_that_is_given() -> None:
         assert server.connections == 1
 
 
-def test_one_that_is_dropped_without_being_closed_leaves_no_connection_open() -> None:
+def test_a_reader_that_is_not_closed_leaves_no_connection_open() -> None:
     with StandIn(always(reply(BODY))) as server, warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         transport = Transport(server.url)
@@ -49,7 +49,7 @@ def test_one_that_is_dropped_without_being_closed_leaves_no_connection_open() ->
     ],
     ids=["chunked", "closed after it", "another status"],
 )
-def test_what_is_not_plain_comes_all_the_same(answer: bytes) -> None:
+def test_responses_that_are_not_plain_are_read_too(answer: bytes) -> None:
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
         assert [bytes(transport.read_into("/a", ReusableBuffer())) for _ in range(3)] == [BODY] * 3
 
@@ -62,19 +62,19 @@ def test_a_connection_that_breaks_is_tried_again(broken: bytes | None) -> None:
         assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
 
 
-def test_a_length_beside_chunks_cuts_nothing_off() -> None:
+def test_a_length_beside_chunks_cuts_nothing() -> None:
     answer = reply(BODY, chunked=True, headers={"Content-Length": "100"})
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
         assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (401, AuthenticationError)])
-def test_refusals_are_the_errors_of_the_general_way(status: int, error: type[Exception]) -> None:
+def test_refusals_raise_the_same_errors_as_other_requests(status: int, error: type[Exception]) -> None:
     with StandIn(always(reply(b"", status))) as server, Transport(server.url) as transport, pytest.raises(error):
         transport.read_into("/a", ReusableBuffer())
 
 
-def test_nobody_there_is_the_error_of_the_general_way() -> None:
+def test_a_missing_server_raises_the_same_error_as_other_requests() -> None:
     with pytest.raises(TransportError), Transport(f"http://127.0.0.1:{free_port()}") as transport:
         transport.read_into("/a", ReusableBuffer())
 
@@ -86,7 +86,7 @@ def test_a_silent_server_is_not_asked_twice() -> None:
         assert transport.requests == 1
 
 
-def test_credentials_and_headers_are_sent_as_in_the_general_way() -> None:
+def test_credentials_and_headers_are_sent_as_with_other_requests() -> None:
     with StandIn(always(reply(BODY))) as server:
         with Transport(server.url + "/root", auth=("alice", "wünder"), headers={"X-Key": "k"}) as transport:
             transport.read_into("/instances/1/file", ReusableBuffer())
@@ -102,7 +102,7 @@ def lowered(asked: Asked) -> dict[str, str]:
     return {name.lower(): value for name, value in asked.headers.items()}
 
 
-def test_a_token_that_changes_is_asked_for_every_time() -> None:
+def test_a_changing_token_is_requested_every_time() -> None:
     tokens = iter(["one", "two"])
     give: Callable[[], str] = lambda: next(tokens)  # noqa: E731
     with StandIn(always(reply(BODY))) as server:

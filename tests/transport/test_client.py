@@ -18,7 +18,7 @@ from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 
-def test_json_goes_and_comes_with_prefix_and_parameters() -> None:
+def test_json_is_sent_and_parsed_with_prefix_and_parameters() -> None:
     with StandIn(always(reply({"ä": [1, None]}))) as server:
         transport = Transport(server.url + "/pre/fix/")
         assert transport.json(
@@ -33,7 +33,7 @@ def test_json_goes_and_comes_with_prefix_and_parameters() -> None:
         assert transport.requests == 1
 
 
-def test_empty_answers_are_none_except_for_get() -> None:
+def test_empty_responses_are_none_except_for_get() -> None:
     with StandIn(always(reply(b""))) as server:
         transport = Transport(server.url)
         assert transport.json("PUT", "/x", data="text") is None
@@ -42,7 +42,7 @@ def test_empty_answers_are_none_except_for_get() -> None:
             transport.json("GET", "/x")
 
 
-def test_request_gives_status_headers_and_content() -> None:
+def test_request_returns_status_headers_and_content() -> None:
     with StandIn(always(reply(b"x", 206, {"ETag": '"0-1"'}))) as server:
         answer = Transport(server.url).request("GET", "/a", headers={"Range": "bytes=0-0"})
         assert (answer.status, answer.headers["etag"], answer.content) == (206, '"0-1"', b"x")
@@ -100,7 +100,7 @@ def test_errors_of_the_disk_are_not_taken_for_the_network(tmp_path: Path) -> Non
         assert transport.requests == 1
 
 
-def test_a_session_of_the_users_is_used_as_it_is() -> None:
+def test_the_session_of_a_user_is_used_as_it_is() -> None:
     with StandIn(always(reply([]))) as server, requests.Session() as http:
         http.auth = ("bob", "builder")
         http.headers["X-Mine"] = "kept"

@@ -69,12 +69,12 @@ def test_a_refusal_carries_what_orthanc_says(
         assert (str(again), vars(again)) == (str(found), vars(found))
 
 
-def test_wrong_credentials_are_called_wrong() -> None:
+def test_wrong_credentials_are_reported_as_wrong() -> None:
     with StandIn(lambda asked, count: reply(b"", 401)) as server, pytest.raises(AuthenticationError, match="is wrong"):
         Transport(server.url, auth=("alice", "wonderland")).json("GET", "/system")
 
 
-def test_another_body_is_shown_by_its_beginning_only() -> None:
+def test_only_the_beginning_of_another_body_is_shown() -> None:
     page = b"<html>  <h1>Oops</h1>\n" + b"x" * 100_000
     with StandIn(lambda asked, count: reply(page, 500, {"Content-Type": "text/html; charset=x"})) as server:
         with pytest.raises(ServerError) as caught:
@@ -99,7 +99,7 @@ def test_a_refusal_keeps_its_connection() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>router</html>", b"\xff\xfe\xfa", b"{", b"[" * 100_000, b'{"a": "\xe9"}'])
-def test_something_that_is_not_orthanc_is_said_to_be_so(body: bytes) -> None:
+def test_a_server_that_is_not_orthanc_is_reported(body: bytes) -> None:
     with StandIn(lambda asked, count: reply(body, headers={"Content-Type": "text/html"})) as server:
         with pytest.raises(
             TransportError, match=r"answered 200 to GET /system, but not with JSON.*not Orthanc"
@@ -108,7 +108,7 @@ def test_something_that_is_not_orthanc_is_said_to_be_so(body: bytes) -> None:
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_something_that_does_not_speak_http() -> None:
+def test_a_server_that_does_not_speak_http_is_reported() -> None:
     greeting = b"220 mail.example.org ESMTP\r\n"
     with (
         StandIn(lambda asked, count: greeting) as server,
@@ -117,7 +117,7 @@ def test_something_that_does_not_speak_http() -> None:
         Transport(server.url, timeout=2).json("GET", "/system")
 
 
-def test_nothing_there_is_said_at_once() -> None:
+def test_a_missing_server_is_reported_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     transport = Transport(f"http://127.0.0.1:{port}")
@@ -179,7 +179,7 @@ def test_every_foreign_error_has_its_own_entry_in_the_map(foreign: type[BaseExce
         (ValueError("Invalid header value b'secret'"), Cause.REQUEST, False),
     ],
 )
-def test_what_a_foreign_error_means(error: BaseException, cause: Cause, dropped: bool) -> None:
+def test_foreign_errors_are_classified(error: BaseException, cause: Cause, dropped: bool) -> None:
     found = classify(error)
     assert (found.cause, found.dropped) == (cause, dropped)
     assert "secret" not in found.reason
@@ -194,7 +194,7 @@ def test_every_cause_has_its_message() -> None:
         assert isinstance(error, RequestTimeout) == (cause in (Cause.READ_TIMEOUT, Cause.CONNECT_TIMEOUT))
 
 
-def test_any_error_that_comes_out_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_error_raised_is_an_orthanc_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for foreign in set(foreign_classes()):
         error = foreign.__new__(foreign)
         error.args = ("Authorization: Basic hunter22",)
@@ -274,6 +274,6 @@ def test_a_token_and_a_password_in_a_url_never_show_nor_are_logged(caplog: pytes
     assert "wonderland" not in caplog.text
 
 
-def test_redaction_leaves_short_words_alone() -> None:
+def test_redaction_keeps_short_words() -> None:
     assert redact("an orthanc of its own", ["an", ""]) == "an orthanc of its own"
     assert redact("secret secretly", ["secret", "secretly"]) == "*** ***"

@@ -13,7 +13,7 @@ from tests.http_stand_in import StandIn, always, in_turn, reply
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_idempotent_requests_outlast_drops_and_busy_servers(method: str) -> None:
+def test_idempotent_requests_survive_drops_and_busy_servers(method: str) -> None:
     answers = in_turn(None, reply(b"", 503), reply(b"", 502, {"Retry-After": "0"}), reply(b""))
     with StandIn(answers) as server:
         transport = Transport(server.url)
@@ -23,7 +23,7 @@ def test_idempotent_requests_outlast_drops_and_busy_servers(method: str) -> None
         assert Transport(server.url).content("GET", "/x") == b"late"
 
 
-def test_a_cut_body_is_asked_for_again_and_at_last_an_error() -> None:
+def test_a_cut_body_is_requested_again_and_finally_an_error() -> None:
     cut = reply(b"abc", length=9, headers={"X-Close": "yes"})
     with StandIn(in_turn(cut, reply(b"whole"))) as server:
         assert Transport(server.url).content("GET", "/") == b"whole"
@@ -59,13 +59,13 @@ def test_a_post_called_idempotent_is_repeated_with_its_whole_body() -> None:
         assert len(server.asked) == 1
 
 
-def test_an_error_after_a_lost_answer_says_that_the_first_may_have_worked() -> None:
+def test_an_error_after_a_lost_response_warns_that_the_first_attempt_may_have_worked() -> None:
     answers = in_turn(None, reply({"Message": "Unknown resource"}, 404))
     with StandIn(answers) as server, pytest.raises(NotFoundError, match="may have been carried out"):
         Transport(server.url).json("DELETE", "/series/x")
 
 
-def test_retry_after_beyond_the_bound_is_not_waited_for() -> None:
+def test_a_retry_after_beyond_the_limit_is_not_waited_for() -> None:
     for value in ("3600", "Fri, 31 Dec 2999 23:59:59 GMT"):
         with StandIn(always(reply(b"", 503, {"Retry-After": value}))) as server:
             started = time.monotonic()

@@ -42,7 +42,7 @@ def test_a_header_is_read_without_the_pixels(serve: Make, pixels: bytes | None) 
     assert len(header) == len(image) - (pixels is not None)
 
 
-def test_what_breaks_off_leaves_no_file(serve: Make, tmp_path: Path) -> None:
+def test_a_transfer_that_breaks_off_leaves_no_file(serve: Make, tmp_path: Path) -> None:
     server = serve([instance(1)])
     session = DicomWeb(server.root)
     assert session.instance_count == 1
@@ -82,7 +82,7 @@ def test_another_object_is_an_error_and_nothing_is_written(serve: Make, returned
 
 
 @pytest.mark.parametrize("index", [0, 2, 4])
-def test_a_slice_of_another_series_is_no_part_of_a_volume(serve: Make, index: int) -> None:
+def test_a_slice_of_another_series_is_refused_in_a_volume(serve: Make, index: int) -> None:
     slices = make_series((5, 4, 4), seed=1, PatientID="p1", SeriesDescription="asked")
     others = make_series((5, 4, 4), seed=2, PatientID="p2", SeriesDescription="other")
     server = serve([*slices, *others])
@@ -93,7 +93,7 @@ def test_a_slice_of_another_series_is_no_part_of_a_volume(serve: Make, index: in
         session.get_array()
 
 
-def test_a_patient_identifier_that_servers_spell_differently_is_no_other_object(serve: Make) -> None:
+def test_a_patient_identifier_spelt_differently_is_not_another_object(serve: Make) -> None:
     image = instance(1, patient="Pé", SpecificCharacterSet="ISO_IR 192")
     server = serve([image])
     session = DicomWeb(server.root)

@@ -10,7 +10,7 @@ from tests.memory_source import instance
 from tests.sources.dicomweb.conftest import Make, archive
 
 
-def test_a_tag_of_which_the_server_says_nothing_is_looked_up_once(serve: Make) -> None:
+def test_a_tag_that_the_server_never_returns_is_looked_up_once(serve: Make) -> None:
     many = [instance(1, study=str(number), StudyDescription="x") for number in range(200)]
     server = serve(many)
     session = DicomWeb(server.root)
@@ -34,7 +34,7 @@ def test_numbers_are_what_the_files_say_however_they_are_spelt(serve: Make) -> N
     assert wrong.verify_index().empty
 
 
-def test_warns_of_what_could_not_be_made_sure(serve: Make) -> None:
+def test_values_that_could_not_be_verified_cause_a_warning(serve: Make) -> None:
     server = serve(archive(), withheld={"StudyDescription"}, metadata="none")
     session = DicomWeb(server.root)
     assert session.study_count == 3

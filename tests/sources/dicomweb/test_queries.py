@@ -32,7 +32,7 @@ def test_refresh_sees_what_changed(serve: Make) -> None:
     assert (session.series_count, session.instance_count) == (4, 9)
 
 
-def test_a_study_that_can_neither_be_searched_nor_has_metadata_is_no_silent_loss(serve: Make) -> None:
+def test_a_study_without_search_and_metadata_is_not_lost_silently(serve: Make) -> None:
     session = DicomWeb(serve(archive(), unsearchable={"1.2.2"}, metadata="none").root)
     with pytest.raises(ServerError, match="Bad type for a parameter"):
         session.table("Modality")

@@ -1,4 +1,4 @@
-"""Rows name what they stand for, also where one UID exists under two patients."""
+"""Rows name their objects, even if one UID exists under two patients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_uid_under_two_patients_is_listed_apart_and_never_read_wrongly(serve
     assert len(server.datasets) == 2
 
 
-def test_one_uid_under_two_patients_where_nobody_says_whose(serve: Make) -> None:
+def test_one_uid_under_two_patients_without_their_names_is_refused(serve: Make) -> None:
     server = serve(two_patients(), names_patients=False, deaf_to_fields=True)
     session = DicomWeb(server.root)
     assert session.study_count == 2

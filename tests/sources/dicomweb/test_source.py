@@ -1,4 +1,4 @@
-"""A session on a DICOMweb server, on servers that each answer in another way: always what the files say."""
+"""A session on DICOMweb servers that differ in their responses always returns what the files say."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_narrowing_first_gives_the_same_too(serve: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("PatientID", "P1"), ("Modality", "CT"), ("SliceThickness", 1.5)])
-def test_a_representation_asks_for_nothing(serve: Make, name: str, value: Any) -> None:
+def test_a_representation_needs_no_request(serve: Make, name: str, value: Any) -> None:
     server = serve(archive(), withheld={"StudyDescription", "SeriesDescription"})
     session = DicomWeb(server.root).select(**{name: value})
     before = len(server.asked)
@@ -134,12 +134,12 @@ def test_a_key_names_its_object(serve: Make) -> None:
         session.select("1.2.9/nobody")
 
 
-def test_labels_are_not_known(serve: Make) -> None:
+def test_labels_are_not_supported(serve: Make) -> None:
     with pytest.raises(UnsupportedError, match="Orthanc"):
         DicomWeb(serve(archive()).root).select(label("x"))
 
 
-def test_a_pickled_session_goes_on(serve: Make) -> None:
+def test_a_pickled_session_continues(serve: Make) -> None:
     session = DicomWeb(serve(archive()).root, "alice", "wonderland", selection={"PatientID": "P1"})
     twin = pickle.loads(pickle.dumps(session))
     assert "wonderland" not in repr(session) + repr(vars(session)) + str(session.rest)
@@ -150,7 +150,7 @@ def test_a_pickled_session_goes_on(serve: Make) -> None:
 # Opening
 
 
-def test_says_at_once_that_nobody_answers() -> None:
+def test_a_missing_server_is_reported_at_once() -> None:
     with pytest.raises(TransportError, match="No server answers"):
         DicomWeb("http://127.0.0.1:1/dicom-web")
 
@@ -165,12 +165,12 @@ def test_says_at_once_that_nobody_answers() -> None:
     ],
     ids=["no route", "another API", "a page", "not datasets"],
 )
-def test_says_at_once_that_it_is_not_dicomweb(answer: bytes, found: str) -> None:
+def test_a_server_without_dicomweb_is_reported_at_once(answer: bytes, found: str) -> None:
     with StandIn(always(answer)) as server, pytest.raises(TransportError, match=found):
         DicomWeb(server.url)
 
 
-def test_says_at_once_that_it_is_orthanc_itself() -> None:
+def test_the_address_of_orthanc_itself_is_reported_at_once() -> None:
     def script(asked: Any, count: int) -> bytes:
         return reply({"ApiVersion": 27, "Version": "1.12.7"} if asked.path == "/system" else [])
 
@@ -178,7 +178,7 @@ def test_says_at_once_that_it_is_orthanc_itself() -> None:
         DicomWeb(server.url)
 
 
-def test_says_at_once_that_credentials_are_wrong() -> None:
+def test_wrong_credentials_are_reported_at_once() -> None:
     with StandIn(always(reply(b"", 401))) as server, pytest.raises(AuthenticationError):
         DicomWeb(server.url, "alice", "wonderland")
 
@@ -188,14 +188,14 @@ def test_two_ways_to_log_in_are_one_too_many() -> None:
         DicomWeb("http://127.0.0.1:1", "alice", "wonderland", auth=("alice", "wonderland"))
 
 
-def test_services_may_have_places_of_their_own(serve: Make) -> None:
+def test_services_may_have_paths_of_their_own(serve: Make) -> None:
     server = serve(archive())
     session = DicomWeb(server.url, qido_prefix="dicom-web", wado_prefix="/dicom-web/")
     assert session.series_count == 6
     assert session.select("1.2.1.1").get_headers()[0].PatientID == "p1"
 
 
-def test_no_place_of_its_own_is_the_root_and_what_is_no_place_is_refused(serve: Make) -> None:
+def test_a_prefix_of_none_is_the_root_and_an_invalid_one_is_refused(serve: Make) -> None:
     server = serve(archive())
     assert DicomWeb(server.root, qido_prefix=None, wado_prefix=None).study_count == 3
     with pytest.raises(TransportError, match=r'qido_prefix is 5; give .* as in qido_prefix="rs"'):
@@ -212,7 +212,7 @@ def test_an_empty_server_is_a_server(serve: Make) -> None:
 # Changing
 
 
-def test_uploads_say_what_became_of_each_file(serve: Make, tmp_path: Path) -> None:
+def test_uploads_list_what_became_of_each_file(serve: Make, tmp_path: Path) -> None:
     server = serve([instance(1, Rows=4)])
     (tmp_path / "new.dcm").write_bytes(as_file(instance(2)))
     (tmp_path / "old.dcm").write_bytes(as_file(instance(1, Rows=4)))
@@ -230,7 +230,7 @@ def test_uploads_say_what_became_of_each_file(serve: Make, tmp_path: Path) -> No
     assert {each.SOPInstanceUID: each.get("Rows") for each in server.datasets} == {"1.2.1.1.1": 4, "1.2.1.1.2": None}
 
 
-def test_a_dataset_without_a_file_around_it_is_stored(serve: Make, tmp_path: Path) -> None:
+def test_a_dataset_without_file_meta_information_is_stored(serve: Make, tmp_path: Path) -> None:
     server = serve([])
     session = DicomWeb(server.root)
     stream = io.BytesIO()
@@ -262,7 +262,7 @@ def test_a_refusal_is_a_row_of_the_table(serve: Make) -> None:
     assert "A700" in table.message[0] or "resources" in table.message[0].lower()
 
 
-def test_deletes_one_where_the_server_lets_it(serve: Make) -> None:
+def test_deletes_if_the_server_allows_it(serve: Make) -> None:
     server = serve(archive())
     session = DicomWeb(server.root)
     with pytest.raises(SelectionError, match="whole archive"):
@@ -273,7 +273,7 @@ def test_deletes_one_where_the_server_lets_it(serve: Make) -> None:
     assert server.datasets == []
 
 
-def test_says_that_a_server_does_not_delete(serve: Make) -> None:
+def test_a_server_that_does_not_delete_is_reported(serve: Make) -> None:
     server = serve(archive(), deletes=False)
     session = DicomWeb(server.root).select(PatientID="p1", Modality="CT")
     with pytest.raises(UnsupportedError, match="delet"):
