@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from simple_orthanc.phantom import make_enhanced, make_series
@@ -79,3 +80,22 @@ def segmentation(frames: list[tuple[int, float, np.ndarray]], kind: str = "BINAR
         item.SegmentNumber, item.SegmentLabel = number, ("Liver", "Spleen", "Aorta")[number - 1]
         image.SegmentSequence.append(item)
     return image
+
+
+origins = st.tuples(*[st.floats(-500, 500)] * 3)
+
+
+def rotations() -> st.SearchStrategy[np.ndarray]:
+    numbers = st.tuples(*[st.floats(-1, 1) for _ in range(4)]).filter(lambda q: np.linalg.norm(q) > 0.1)
+
+    def matrix(quaternion: tuple[float, float, float, float]) -> np.ndarray:
+        w, x, y, z = np.asarray(quaternion) / np.linalg.norm(quaternion)
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+
+    return numbers.map(matrix)

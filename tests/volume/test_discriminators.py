@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import (
     InconsistentSlicesError,
 )
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import make_enhanced, make_series
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
+from simple_orthanc.volume.planes import read_planes
 from tests.volume.helpers import (
     labels,
 )
@@ -127,3 +129,41 @@ class TestDiscriminators:
             ("b", 800.0),
             ("b", 800.0),
         ]
+
+
+class TestLevels:
+    @pytest.mark.parametrize(
+        ("sequence", "keyword", "value", "name"),
+        [
+            ("MREchoSequence", "EffectiveEchoTime", 7.5, "echo time"),
+            ("MRDiffusionSequence", "DiffusionBValue", 900.0, "b"),
+            ("MRImageFrameTypeSequence", "ComplexImageComponent", "PHASE", "component"),
+            ("CTReconstructionSequence", "ConvolutionKernel", "B30f", "kernel"),
+            ("CTXRayDetailsSequence", "KVP", 80.0, "kV"),
+        ],
+    )
+    @pytest.mark.parametrize("hidden_by", ["nothing", "an empty item", "an empty value"])
+    def test_an_empty_item_hides_no_shared_value(
+        self, sequence: str, keyword: str, value: Any, name: str, hidden_by: str
+    ) -> None:
+        image = make_enhanced((2, 4, 4), groups={sequence: {keyword: value}})
+        for frame in image.PerFrameFunctionalGroupsSequence:
+            if hidden_by != "nothing":
+                setattr(frame, sequence, [Dataset()])
+            if hidden_by == "an empty value":
+                setattr(getattr(frame, sequence)[0], keyword, None)
+        assert [plane.discriminators[name] for plane in read_planes([image])] == [value, value]
+
+    def test_the_frame_counts_before_the_object(self) -> None:
+        image = make_enhanced((2, 4, 4), groups={"MREchoSequence": {"EffectiveEchoTime": [5.0, 2.5]}}, EchoTime=9)
+        assert [plane.discriminators["echo time"] for plane in read_planes([image])] == [5.0, 2.5]
+
+    @pytest.mark.parametrize("element", [0x0F])
+    @pytest.mark.parametrize("creator", ["Philips MR Imaging DD 005", "Philips MR Imaging DD 001"])
+    def test_private_elements_of_a_frame(self, element: int, creator: str) -> None:
+        image = make_enhanced((2, 4, 4), positions=[(0, 0, 0)] * 2, Manufacturer="Philips Medical Systems")
+        for frame, label in zip(image.PerFrameFunctionalGroupsSequence, ("LABEL", "CONTROL"), strict=True):
+            item = Dataset()
+            item.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x29, "CS", label)
+            frame.private_block(0x2005, creator, create=True).add_new(element, "SQ", [item])
+        assert labels([image]) == ["label CONTROL", "label LABEL"]
