@@ -360,10 +360,10 @@ def _check_jpeg_ls(stream: bytes, layout: PixelLayout) -> _Checked:
 
 def _check_jpeg_2000(stream: bytes, layout: PixelLayout) -> _Checked:
     header = jpeg2000_header(stream)
-    found = (header.rows, header.columns, header.components)
+    coded = (header.rows, header.columns, header.components)
     promised = (layout.rows, layout.columns, layout.samples)
-    if found != promised:
-        raise ValueError(f"the stream has rows, columns, components {found}, the header {promised}")
+    if coded != promised:
+        raise ValueError(f"the stream has rows, columns, components {coded}, the header {promised}")
     # The decoder undoes the multiple component transformation, so that these are RGB already.
     photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
     # A file format around the codestream would make it convert colour too.

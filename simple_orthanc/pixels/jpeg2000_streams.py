@@ -58,8 +58,8 @@ def jpeg2000_header(stream: bytes) -> Jpeg2000Header:
     if sampling != {1}:
         raise ValueError("the components of the stream are subsampled, which their decoder would stretch")
     if len(depths) > 1:
-        found = ", ".join(f"{(depth & 0x7F) + 1} {'signed' if depth >> 7 else 'unsigned'}" for depth in details[::3])
-        raise ValueError(f"the components of the stream differ in their bits: {found}")
+        listed = ", ".join(f"{(depth & 0x7F) + 1} {'signed' if depth >> 7 else 'unsigned'}" for depth in details[::3])
+        raise ValueError(f"the components of the stream differ in their bits: {listed}")
     depth = depths.pop()
     return Jpeg2000Header(
         rows=lower - upper,

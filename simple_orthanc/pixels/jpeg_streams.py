@@ -222,21 +222,21 @@ def _components(content: bytes, lossless: bool) -> dict[int, int]:
     )
     precision = content[0]
     _expect(8 <= precision <= 16 if lossless else precision in (8, 12), f"{precision} bits cannot be coded")
-    found = {}
+    tables = {}
     for index in range(6, len(content), 3):
         identifier, sampling, table = content[index : index + 3]
         across, down = sampling >> 4, sampling & 15
         _expect(
             (across, down) == (1, 1) if lossless else 1 <= across <= 4 and 1 <= down <= 4, "the sampling is malformed"
         )
-        found[identifier] = table
-    _expect(len(found) == content[5], "a component occurs twice")
-    return found
+        tables[identifier] = table
+    _expect(len(tables) == content[5], "a component occurs twice")
+    return tables
 
 
 def _huffman_tables(content: bytes, lossless: bool) -> set[int]:
     """Check that codes of all lengths fit, and return the numbers of the tables."""
-    found = set()
+    numbers = set()
     position = 0
     while position < len(content):
         _expect(position + 17 <= len(content), "a Huffman table is cut off")
@@ -250,9 +250,9 @@ def _huffman_tables(content: bytes, lossless: bool) -> set[int]:
         _expect(0 < len(values) == sum(counts) <= 256, "a Huffman table is cut off")
         if number >> 4 == 0:
             _expect(max(values) <= (16 if lossless else 15), "a Huffman table has values out of range")
-        found.add(number)
+        numbers.add(number)
         position += 17 + len(values)
-    return found
+    return numbers
 
 
 def _check_quantisation(content: bytes) -> None:
@@ -268,16 +268,16 @@ def _scan(content: bytes, components: dict[int, int], tables: set[int], lossless
     """Check a scan header against the markers before it, and return the components that it codes."""
     count = content[0] if content else 0
     _expect(1 <= count <= 4 and len(content) == 4 + 2 * count, "the scan header is malformed")
-    found = set()
+    scanned = set()
     for index in range(1, 1 + 2 * count, 2):
         identifier, choice = content[index], content[index + 1]
         needed = {choice >> 4} if lossless else {choice >> 4, 0x10 | choice & 15}
         _expect(identifier in components and needed <= tables, "a scan names a component or a table that is missing")
-        found.add(identifier)
+        scanned.add(identifier)
     first, _, approximation = content[-3:]
     if lossless:
         _expect(1 <= first <= 7 and approximation < 16, "the scan's predictor is malformed")
     else:
         _expect(first == 0 and approximation == 0, "the scan is malformed")
-    _expect(len(found) == count, "a scan codes a component twice")
-    return found
+    _expect(len(scanned) == count, "a scan codes a component twice")
+    return scanned

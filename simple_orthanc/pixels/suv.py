@@ -288,16 +288,16 @@ def _from_activity(
     moment: datetime | None = None
     if correction == "ADMIN":
         left, source = [dose] * len(headers), "the administration itself: DecayCorrection (0054,1102) is ADMIN"
-        moment = administered = suv_times.stated_administration(headers[0], item)
+        moment = administered = suv_times.stated_injection_time(headers[0], item)
     elif correction in ("START", "NONE"):
         if correction == "START":
-            found = suv_times.as_started(headers, half_life, prefer_series=reference == "QIBA")
+            references = suv_times.as_started(headers, half_life, prefer_series=reference == "QIBA")
         else:
-            found = suv_times.as_acquired(headers, half_life)
-        moment, source = min(found.times), found.source
-        administered, notes = suv_times.administered(headers[0], item, moment, half_life)
-        body.warnings += [*found.warnings, *notes]
-        left = [dose * 2 ** (-(time - administered).total_seconds() / half_life) for time in found.times]
+            references = suv_times.as_acquired(headers, half_life)
+        moment, source = min(references.times), references.source
+        administered, notes = suv_times.injection_time(headers[0], item, moment, half_life)
+        body.warnings += [*references.warnings, *notes]
+        left = [dose * 2 ** (-(time - administered).total_seconds() / half_life) for time in references.times]
     else:
         raise SuvError(
             f"DecayCorrection (0054,1102) is {correction or 'missing'}; START, ADMIN or NONE is needed to know to what "
@@ -349,12 +349,12 @@ def _corrections(headers: Sequence[Dataset]) -> list[str]:
 
 def _stored_type(headers: Sequence[Dataset], units: str) -> str:
     """Return the normalisation of an image that already holds SUV; GML without SUV Type is by body weight."""
-    found = _same(headers, "SUVType").upper() or ("BW" if units == "GML" else "BSA")
-    if found not in _FORMULAS or (found == "BSA") != (units == "CM2ML"):
+    suv_type = _same(headers, "SUVType").upper() or ("BW" if units == "GML" else "BSA")
+    if suv_type not in _FORMULAS or (suv_type == "BSA") != (units == "CM2ML"):
         raise SuvError(
-            f"Units (0054,1001) is {units}, and SUVType (0054,1006) is {found}: these contradict each other."
+            f"Units (0054,1001) is {units}, and SUVType (0054,1006) is {suv_type}: these contradict each other."
         )
-    return found
+    return suv_type
 
 
 def _philips(header: Dataset, element: int) -> float | None:
@@ -396,18 +396,18 @@ def _to_activity(header: Dataset, units: str) -> float:
 
 
 def _radiopharmaceutical(headers: Sequence[Dataset]) -> Dataset:
-    found = elements.items(headers[0], "RadiopharmaceuticalInformationSequence")
-    if len(found) != 1:
+    items = elements.items(headers[0], "RadiopharmaceuticalInformationSequence")
+    if len(items) != 1:
         raise SuvError(
             f"RadiopharmaceuticalInformationSequence (0054,0016) of {elements.instance_of(headers[0])} "
-            + (f"has {len(found)} items, and it is unknown which of them is this dose." if found else "is missing.")
+            + (f"has {len(items)} items, and it is unknown which of them is this dose." if items else "is missing.")
         )
     for header in headers[1:]:
         other = elements.items(header, "RadiopharmaceuticalInformationSequence")
         for keyword in ("RadionuclideTotalDose", "RadionuclideHalfLife"):
-            if len(other) != 1 or elements.number(other[0], keyword) != elements.number(found[0], keyword):
+            if len(other) != 1 or elements.number(other[0], keyword) != elements.number(items[0], keyword):
                 raise SuvError(f"The images differ in {elements.name_of(keyword)}: they are not of one examination.")
-    return found[0]
+    return items[0]
 
 
 def _positive(headers: Sequence[Dataset], keyword: str, owner: Dataset | None = None) -> float:

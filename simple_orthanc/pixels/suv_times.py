@@ -69,7 +69,7 @@ def average_time(half_life: float, duration: float) -> float:
     return math.log(decayed / -math.expm1(-decayed)) * half_life / math.log(2)
 
 
-def started(header: Dataset) -> datetime | None:
+def acquisition_start(header: Dataset) -> datetime | None:
     """Return the start of the acquisition of an image, or None if the header does not tell it."""
     return _moment(header, "Acquisition") or _local(elements.text(header, "AcquisitionDateTime"), header)
 
@@ -81,7 +81,7 @@ def as_acquired(headers: Sequence[Dataset], half_life: float) -> References:
     """
     times = []
     for header in headers:
-        begin = _needed(started(header), header, "AcquisitionTime")
+        begin = _needed(acquisition_start(header), header, "AcquisitionTime")
         times.append(begin + timedelta(seconds=average_time(half_life, _seconds(header, "ActualFrameDuration"))))
     return References(tuple(times), "each image's AcquisitionTime (0008,0032) + average count rate time")
 
@@ -106,7 +106,7 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
     SuvError
         The header does not tell it; the message names the elements.
     """
-    begins = [_needed(started(header), header, "AcquisitionTime") for header in headers]
+    begins = [_needed(acquisition_start(header), header, "AcquisitionTime") for header in headers]
     if not prefer_series:
         return _by_frame_reference(headers, begins, half_life)
     series = _moment(headers[0], "Series")
@@ -125,7 +125,7 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
     return _by_frame_reference(headers, begins, half_life)
 
 
-def administered(header: Dataset, item: Dataset, reference: datetime, half_life: float) -> tuple[datetime, list[str]]:
+def injection_time(header: Dataset, item: Dataset, reference: datetime, half_life: float) -> tuple[datetime, list[str]]:
     """Return the time of the injection.
 
     Parameters
@@ -185,7 +185,7 @@ def administered(header: Dataset, item: Dataset, reference: datetime, half_life:
     return moment, warnings
 
 
-def stated_administration(header: Dataset, item: Dataset) -> datetime | None:
+def stated_injection_time(header: Dataset, item: Dataset) -> datetime | None:
     """Return the time of the injection as the header states it, for the record only."""
     full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
     return full or _on_day(_date(header, "Series"), elements.text(item, "RadiopharmaceuticalStartTime"))
@@ -229,13 +229,13 @@ def _private_moment(header: Dataset) -> tuple[datetime | None, str]:
     return None, ""
 
 
-def _moment(header: Dataset, what: str) -> datetime | None:
-    return _on_day(_date(header, what), elements.text(header, f"{what}Time"))
+def _moment(header: Dataset, kind: str) -> datetime | None:
+    return _on_day(_date(header, kind), elements.text(header, f"{kind}Time"))
 
 
-def _date(header: Dataset, what: str) -> date:
+def _date(header: Dataset, kind: str) -> date:
     """Read a date; without one, another of the same examination, or an arbitrary day for all."""
-    for name in (what, "Series", "Acquisition", "Study"):
+    for name in (kind, "Series", "Acquisition", "Study"):
         day = parse_date(elements.text(header, f"{name}Date"))
         if day is not None:
             return day
