@@ -181,6 +181,11 @@ def _frames(chosen: Sequence[Stack], stored: Callable[[int], NDArray[Any]]) -> I
             yield slot, array[slot[2].frame_index]
 
 
+def _rescale_key(plane: Plane) -> tuple[int, int]:
+    """Return the object and the frame whose rescale a frame has: all tiles of a mosaic are one frame."""
+    return plane.instance, plane.frame_index if plane.tiles is None else 0
+
+
 class FrameValues:
     """The values of frames in the unit that was asked: decided from all headers before the first pixel is read."""
 
@@ -196,11 +201,12 @@ class FrameValues:
         kind = units if units.startswith("SUV") else None
         self._headers, self._factors, self.suv = headers, None, None
         self.log: list[str] = []
-        self._rescales = {
-            (plane.instance, plane.frame_index): known.get(plane.instance)
-            or read_rescale(headers[plane.instance], plane.frame_index, "modality" if kind else units)
-            for plane in planes
-        }
+        self._rescales: dict[tuple[int, int], Rescale] = {}
+        for plane in planes:
+            key = _rescale_key(plane)
+            if key not in self._rescales:
+                found = known.get(plane.instance)
+                self._rescales[key] = found or read_rescale(headers[key[0]], key[1], "modality" if kind else units)
         self.unit = self._one_unit(planes)
         if kind is not None:
             instances = list(dict.fromkeys(plane.instance for plane in planes))
@@ -237,7 +243,7 @@ class FrameValues:
         return next(iter(found))
 
     def _rescale(self, plane: Plane) -> Rescale:
-        return self._rescales[plane.instance, plane.frame_index]
+        return self._rescales[_rescale_key(plane)]
 
     def slope(self, plane: Plane) -> float:
         """Return the slope of a frame, the factor of a standardized uptake value included."""

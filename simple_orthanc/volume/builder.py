@@ -134,9 +134,10 @@ class VolumeBuilder:
             their place does not serve.
         """
         chosen = require_regular(stacks, gaps)
-        values = None if chosen[0].is_label_map else FrameValues(chosen, self._headers, self._units, self._placed)
-        if values is not None and self._array is not None and self._serves(chosen, values):
-            return self._arranged(chosen, values)
+        if self._array is not None and not chosen[0].is_label_map:
+            values = FrameValues(chosen, self._headers, self._units, self._placed)
+            if self._serves(chosen, values):
+                return self._arranged(chosen, values)
 
         def stored(instance: int) -> NDArray[Any]:
             kept = self._kept.pop(instance, None)

@@ -145,6 +145,11 @@ class TestSiemens:
         )
         assert np.array_equal(folder.get_volume(dims="time").array, np.stack(arrays))
         assert len(fetched) == len(set(fetched)) == 4
+        volumes = folder.get_volumes()
+        assert list(volumes) == [f"acquisition {number}" for number in (1, 2, 3, 4)]
+        assert all(np.array_equal(volumes[label].array, array) for label, array in zip(volumes, arrays, strict=True))
+        table = folder.volume_table()
+        assert table[["slices", "rows", "columns", "regular"]].to_numpy().tolist() == [[5, 4, 6, True]] * 4
         assert np.array_equal(folder.select(AcquisitionNumber=3).get_volume().array, arrays[2])
 
 
