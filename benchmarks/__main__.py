@@ -42,9 +42,10 @@ class Size:
     few_instances: int = 700
     stand_ins: tuple[int, ...] = growth.STAND_IN_SIZES
     rounds: int = ROUNDS
+    small_files: int = 5_000
 
 
-QUICK = Size((24, 128, 128), (3, 8, 32, 32), 8, 1_000, 200, (2_000,), 2)
+QUICK = Size((24, 128, 128), (3, 8, 32, 32), 8, 1_000, 200, (2_000,), 2, 500)
 
 
 @dataclass(frozen=True)
@@ -144,17 +145,19 @@ def run(arguments: argparse.Namespace) -> int:
         data = build(folder, size, recipes)
         _say(f"Built in {time.monotonic() - began:.0f} s.\n")
         imported = Job("import", "import", interleaved(importing(), _IMPORTS_PER_ROUND * size.rounds))
+        small = jobs.first_table(folder / "small", Archive(size.instances), size.small_files, size.rounds)
+        everywhere = [imported, small]
         stand_ins = [stack.enter_context(growth.stand_in(instances)) for instances in size.stand_ins]
         for recipe in recipes:
             print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
             done = measure(recipe, data, size, stand_ins, peers.contestants if peers else jobs.no_peers)
             # Small data say nothing about bars that are set for large ones.
-            verdicts = [] if arguments.quick else report.judge([*done, imported], recipe.numbers, bool(peers))
+            verdicts = [] if arguments.quick else report.judge([*done, *everywhere], recipe.numbers, bool(peers))
             content["orthanc"][recipe.version] = {
-                "jobs": [report.job_as_dict(job) for job in [*done, imported]],
+                "jobs": [report.job_as_dict(job) for job in [*done, *everywhere]],
                 "bars": [verdict.as_dict() for verdict in verdicts],
             }
-            _say(f"## Orthanc {recipe.version}\n\n{report.table([*done, imported])}\n")
+            _say(f"## Orthanc {recipe.version}\n\n{report.table([*done, *everywhere])}\n")
             _say(f"{report.verdict_table(verdicts)}\n" if verdicts else "The bars are for the full size.\n")
             failures += report.missed(verdicts, f"Orthanc {recipe.version}")
         if peers:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -282,6 +283,35 @@ def table(place: Place) -> Job:
         "bare request": Contestant(lambda: bare_request(place.url), lambda found: len(found) == count),
     }
     return Job("table", f"table of {count:,} series, five columns", interleaved(contestants, place.rounds))
+
+
+def first_table(folder: Path, archive: Archive, count: int, rounds: int) -> Job:
+    """Time the first table of a folder of small files against pydicom's reading of their headers.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are made; nothing of it is known before.
+    archive : Archive
+        What is in it: the first instances of the archive.
+    count : int
+        Number of files.
+    rounds : int
+        How often each is timed.
+    """
+    folder.mkdir()
+    for number, content in enumerate(archive.files(range(count))):
+        (folder / f"{number}.dcm").write_bytes(content)
+    series = 1 + archive.series_of(count - 1)
+
+    def by_pydicom() -> list[pydicom.Dataset]:
+        return [pydicom.dcmread(path, stop_before_pixels=True) for path in folder.iterdir()]
+
+    contestants = {
+        OURS: Contestant(lambda: session.folder_table(folder), lambda found: len(found) == series),
+        "pydicom, headers": Contestant(by_pydicom, lambda found: len(found) == count),
+    }
+    return Job("first table", f"first table of {count:,} small files", interleaved(contestants, rounds))
 
 
 def kvp(place: Place) -> Job:

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.images import PATIENT, Images
-from simple_orthanc import Orthanc
+from simple_orthanc import Folder, Orthanc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,3 +69,9 @@ def browse(url: str, name: str) -> tuple[int, int]:
     with Orthanc(url) as orthanc:
         counts = orthanc.patient_count, orthanc.study_count, orthanc.series_count, orthanc.instance_count
         return counts[3], len(orthanc.select(PatientName=name).table())
+
+
+def folder_table(folder: Path) -> pd.DataFrame:
+    """Make the first table of a folder of which nothing is known before."""
+    with Folder(folder, cache=False) as session:
+        return session.table()

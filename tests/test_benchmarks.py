@@ -375,6 +375,11 @@ def test_the_jobs_are_right_on_every_version(empty_server: LocalOrthanc, tmp_pat
     assert found.figures["risen by MB"] > 0
 
 
+def test_the_first_table_of_a_folder_is_right(tmp_path: Path) -> None:
+    job = jobs.first_table(tmp_path / "small", SMALL, SMALL.instances, 1)
+    assert [(timing.error, timing.right) for timing in job.timings.values()] == [("", True)] * 2
+
+
 def test_patterns_are_those_of_orthanc() -> None:
     wildcards, values = stand_in._pattern("Ab?d*"), stand_in._pattern("a.b\\c")
     assert [bool(wildcards.fullmatch(text)) for text in ("abcd", "ABXDEF", "abd", "xabcd")] == [
