@@ -29,6 +29,15 @@ BEGINNING = 64 * 1024
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SOP_INSTANCE_UID = 0x00080018
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
+# Archives and compressed files that are not opened, by their first bytes.
+_PACKED = {
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\0": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+}
 
 Reason: TypeAlias = Literal[
     "folder not readable", "folder not entered", "reached already", "no such file", "not a regular file"
@@ -119,6 +128,19 @@ def is_zip(beginning: bytes) -> bool:
     return beginning[:4] in _ZIPS
 
 
+def packed_kind(beginning: bytes) -> str | None:
+    """Return what kind of archive or compressed file begins so, if it is one that is not opened here; None if not.
+
+    Examples
+    --------
+    >>> packed_kind(b"\\x1f\\x8b\\x08"), packed_kind(bytes(128) + b"DICM")
+    ('a gzip file', None)
+    """
+    if beginning[257:262] == b"ustar":
+        return "a tar archive"
+    return next((kind for magic, kind in _PACKED.items() if beginning.startswith(magic)), None)
+
+
 def open_zip(file: str | os.PathLike[str] | IO[bytes]) -> zipfile.ZipFile:
     """Open a zip.
 
@@ -166,6 +188,9 @@ def refusal(
             return "skipped", "a DICOMDIR: a list of files, not an object"
         return None
     if test_dicom and not looks_like_dicom(content):
+        packed = packed_kind(content)
+        if packed is not None:
+            return "not DICOM", f"{packed}, which is not opened: unpack it first"
         return "not DICOM", "neither the DICM prefix nor a DICOM dataset without it"
     return None
 

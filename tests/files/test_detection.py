@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from simple_orthanc.files.detection import (
     looks_like_dicom,
     object_uid,
     open_zip,
+    packed_kind,
     refusal,
     walk,
 )
@@ -109,3 +114,36 @@ def test_zips() -> None:
     assert not is_zip(FILE)
     with pytest.raises(ValueError, match="a broken zip"):
         open_zip(io.BytesIO(b"PK\x03\x04"))
+
+
+def tarred(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("image.dcm")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+PACKED = {
+    "a gzip file": gzip.compress(FILE),
+    "a tar archive": tarred(FILE),
+    "a bzip2 file": bz2.compress(FILE),
+    "an xz file": lzma.compress(FILE),
+    "a zstd file": b"\x28\xb5\x2f\xfd" + bytes(300),
+    "a 7z archive": b"7z\xbc\xaf\x27\x1c" + bytes(300),
+    "a RAR archive": b"Rar!\x1a\x07\x01\x00" + bytes(300),
+}
+
+
+@pytest.mark.parametrize(("kind", "content"), PACKED.items(), ids=list(PACKED))
+def test_a_packed_file_is_refused_by_what_it_is(kind: str, content: bytes) -> None:
+    assert packed_kind(content) == kind
+    assert refusal(content, in_zip=False) == ("not DICOM", f"{kind}, which is not opened: unpack it first")
+    # What a server is to judge is not judged here.
+    assert refusal(content, in_zip=False, test_dicom=False) is None
+
+
+def test_an_image_is_no_packed_file() -> None:
+    assert packed_kind(FILE) is None
+    assert packed_kind(b"") is None

@@ -32,7 +32,7 @@ from simple_orthanc.dicom.levels import Level, indexed_level
 from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
-from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, walk
+from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, packed_kind, walk
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
@@ -339,6 +339,8 @@ def _trouble(finding: Finding) -> str:
     if finding.status == "not DICOM":
         # Anything may lie in a folder, but a name is a promise.
         name = (finding.member or finding.path).lower()
+        if name.removesuffix(".gz") != name and name.removesuffix(".gz").endswith(_NAMES_OF_DICOM):
+            return "are compressed with gzip, and must be unpacked first"
         return "are called DICOM and are not" if name.endswith(_NAMES_OF_DICOM) else ""
     return _TROUBLES.get(finding.status, "")
 
@@ -366,6 +368,12 @@ def _kind(path: str) -> Literal["folder", "zip", "DICOMDIR"]:
     with quiet():
         if beginning[128:132] == b"DICM" and is_dicomdir(beginning):
             return "DICOMDIR"
+    packed = packed_kind(beginning)
+    if packed is not None:
+        raise SelectionError(
+            f"{path} is {packed}, which is not opened. Unpack it, and open the folder that comes out of it. A zip can "
+            f"be opened as it is."
+        )
     raise SelectionError(
         f"{path} is a single file, neither a zip nor a DICOMDIR. Folder takes a folder of DICOM files, a zip, or a "
         f"DICOMDIR: open its folder, and select by the SOPInstanceUID."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import warnings
 import zipfile
@@ -395,6 +397,34 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     folder.refresh()
     write(tmp_path, {"a": as_file(instance(1))})
     assert counts(folder.refresh()) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "kind"), [("scans.tar.gz", "w:gz", "a gzip file"), ("scans.tar", "w", "a tar archive")]
+)
+def test_a_packed_folder_is_refused_and_opens_once_it_is_unpacked(
+    tmp_path: Path, name: str, mode: Any, kind: str
+) -> None:
+    (tmp_path / "image.dcm").write_bytes(as_file(instance(1)))
+    with tarfile.open(tmp_path / name, mode) as archive:
+        archive.add(tmp_path / "image.dcm", "image.dcm")
+    with pytest.raises(SelectionError, match=f"is {kind}, which is not opened. Unpack it, and open the folder"):
+        Folder(tmp_path / name)
+    (tmp_path / "unpacked").mkdir()
+    with tarfile.open(tmp_path / name) as archive:
+        member = archive.extractfile("image.dcm")
+        assert member is not None
+        (tmp_path / "unpacked" / "image.dcm").write_bytes(member.read())
+    assert Folder(tmp_path / "unpacked", cache=False).instance_count == 1
+
+
+def test_compressed_images_in_a_folder_are_warned_about(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.dcm.gz").write_bytes(gzip.compress(as_file(instance(number))))
+    (tmp_path / "notes.txt.gz").write_bytes(gzip.compress(b"notes"))
+    (tmp_path / "image.dcm").write_bytes(as_file(instance(9)))
+    with pytest.warns(UserWarning, match="3 are compressed with gzip, and must be unpacked first"):
+        assert Folder(tmp_path, cache=False).instance_count == 1
 
 
 @pytest.mark.parametrize(
