@@ -164,7 +164,8 @@ def _describe_image_type(plane: Plane) -> str:
 
 def _describe_orientation(plane: Plane) -> str:
     if plane.orientation is None:
-        return f"ImageOrientationPatient is {'unusable' if plane.orientation_problem else 'missing'}"
+        problem = plane.orientation_problem
+        return f"ImageOrientationPatient is {f'unusable, as {problem}' if problem else 'missing'}"
     # Orientations that differ by less are one.
     return f"ImageOrientationPatient {joined([round(value, 3) + 0.0 for value in plane.orientation])}"
 
