@@ -16,8 +16,8 @@ the registered ones would fall back from one package to another that may return 
 every damaged frame. GDCM, which can end its process, CharLS and OpenJPEG, which hold the interpreter, run in helper
 processes (`processes`).
 
-Before a frame is decoded, what its codestream says is compared with the header. Colour is not converted here, and the
-markers that would make a package convert it are taken out: `Decoded` says in which colour space the samples are.
+Before a frame is decoded, the header of its codestream is compared with that of the object. Colour is not converted
+here, and the markers that would make a package convert it are removed: `Decoded` holds the colour space of the samples.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _LOSSLESS = frozenset(
 )
 _PLUGIN = "simple_orthanc"
 # What pydicom is given to decode. The codestream goes to the plugin by itself, since pydicom would copy it three times,
-# and warn in any thread about markers that it finds strange.
+# and warn in any thread about markers that contradict the header.
 _PLACEHOLDER = encapsulate([b"\0\0"], has_bot=False)
 
 
@@ -185,10 +185,10 @@ def _decode_array(checked: _Checked, layout: PixelLayout, processes: DecodingPro
     except _PluginError as failure:
         raise failure.error from None
     # pydicom's own arrays would be one copy more of each frame.
-    array: NDArray[Any] = np.frombuffer(buffer, f"<u{int(facts['bits_allocated']) // 8}")
+    size = int(facts["bits_allocated"]) // 8
+    array: NDArray[Any] = np.frombuffer(buffer, f"<u{size}").astype(f"u{size}", copy=False)
     if facts.get("planar_configuration") == 1:
-        planes = array.reshape(layout.samples, layout.rows, layout.columns)
-        array = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+        array = layout.interleave(array)
     return _with_sign(array.reshape(layout.shape), layout.dtype, checked)
 
 
@@ -310,8 +310,7 @@ def _inflate(stream: bytes, layout: PixelLayout) -> Decoded:
         return Decoded(bits.reshape(layout.shape), layout.photometric)
     array = np.frombuffer(buffer, layout.dtype.newbyteorder("<")).astype(layout.dtype, copy=False)
     if layout.planar == 1 and layout.samples > 1:
-        planes = array.reshape(layout.samples, layout.rows, layout.columns)
-        return Decoded(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout.photometric, layout.high)
+        array = layout.interleave(array)
     return Decoded(array.reshape(layout.shape), layout.photometric, layout.high)
 
 

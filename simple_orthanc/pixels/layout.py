@@ -74,6 +74,22 @@ class PixelLayout:
         """The shape of one frame: rows, columns, and the samples where there are several."""
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
+    def interleave(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return samples of any number of frames that are stored plane by plane, pixel by pixel.
+
+        Parameters
+        ----------
+        array : ndarray
+            The samples in any shape.
+
+        Returns
+        -------
+        ndarray
+            Shape (frames, rows, columns, samples).
+        """
+        planes = array.reshape(-1, self.samples, self.rows, self.columns)
+        return np.ascontiguousarray(np.moveaxis(planes, 1, -1))
+
     def extract(self, array: NDArray[Any], high: int) -> NDArray[Any]:
         """Take the stored bits out of their words, and extend the sign.
 

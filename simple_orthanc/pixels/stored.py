@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,10 +138,12 @@ def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     syntax = transfer_syntax(dataset)
     if syntax not in NATIVE:
         raise ValueError(f"{keyword} cannot be compressed")
-    expected = int(np.prod(shape)) * size
+    # Not numpy's product, which overflows.
+    count = math.prod(shape)
+    expected = count * size
     buffer = _checked(_native_buffer(dataset, keyword, expected), expected)
     dtype = np.dtype(f"{'<' if NATIVE[syntax] else '>'}f{size}")
-    return np.frombuffer(buffer, dtype, count=int(np.prod(shape))).reshape(shape).astype(f"f{size}", copy=False)
+    return np.frombuffer(buffer, dtype, count=count).reshape(shape).astype(f"f{size}", copy=False)
 
 
 def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[Any]:
@@ -227,8 +230,7 @@ def _native(dataset: Dataset, layout: PixelLayout) -> NDArray[Any]:
     if subsampled:
         array = _upsampled(array)
     elif layout.samples > 1 and layout.planar == 1:
-        planes = array.reshape(layout.frames, layout.samples, layout.rows, layout.columns)
-        array = np.ascontiguousarray(np.moveaxis(planes, 1, -1))
+        array = layout.interleave(array)
     return layout.extract(array.reshape(layout.frames, *layout.shape), layout.high)
 
 

@@ -209,6 +209,16 @@ class TestNative:
         np.testing.assert_array_equal(found, array)
         assert result_dtype([dataset], [read_rescale(dataset)]) == array.dtype
 
+    @pytest.mark.parametrize("keyword", ["PixelData", "FloatPixelData", "DoubleFloatPixelData"])
+    @pytest.mark.parametrize("frames", [2**31 - 1, 10**9, 3])
+    def test_more_frames_than_there_are_pixels(self, keyword: str, frames: int) -> None:
+        dataset = image(np.zeros((1, 2, 2), np.uint16), Rows=65535, Columns=65535, NumberOfFrames=frames)
+        content = dataset.PixelData
+        del dataset.PixelData
+        setattr(dataset, keyword, content)
+        with pytest.raises(PixelDecodeError, match="bytes of pixel data are promised, and there are 8"):
+            stored_values(dataset)
+
     def test_inverted_grey_stays_as_it_is(self) -> None:
         assert (
             stored_values(image(np.full((1, 1, 2), 100, np.uint16), PhotometricInterpretation="MONOCHROME1"))[0, 0, 0]
