@@ -337,6 +337,10 @@ class SourceTests(abc.ABC):
             tags = [parse_tag(name) for name in [*INDEXED, *NOT_INDEXED]]
             assert [read_value(header, tag) for tag in tags] == [read_value(dataset, tag) for tag in tags]
 
+    def test_the_header_of_an_instance_is_that_of_the_instance(self, source: Source) -> None:
+        for row in source.listing("instance"):
+            source.check_identity(row.key, source.header(row.key))
+
     def test_files_are_read_byte_by_byte(self, source: Source, datasets: list[Dataset], tmp_path: Path) -> None:
         files = {str(dataset.SOPInstanceUID): as_file(dataset) for dataset in datasets}
         sizes: list[int] = []
