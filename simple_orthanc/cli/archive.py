@@ -163,7 +163,7 @@ def _delete(args: Namespace) -> int:
 def _agreed(session: Session, level: Level, what: str) -> bool:
     if not terminal.can_ask():
         raise SelectionError(
-            f"{what} would be deleted, and there is no terminal to ask on: say --yes. Nothing was deleted."
+            f"{what} would be deleted, and there is no terminal to ask on: use --yes. Nothing was deleted."
         )
     frame = session.table(*_DESCRIBED[level].split(), level=level)
     for row in tabular.from_frame(frame.head(_NAMED_IN_QUESTION)).rows:

@@ -71,7 +71,7 @@ def _serve(args: Namespace) -> int:
         except KeyboardInterrupt:
             # Ctrl-C is how this command ends.
             return 0
-        raise TransportError("The server ended by itself; its log may say why: serve it again.")
+        raise TransportError("The server ended by itself; its log may contain the reason: serve it again.")
 
 
 def _demo_arguments(parser: CommandParser) -> None:

@@ -153,7 +153,7 @@ def column_names(text: str) -> list[str]:
     """
     names = _COLUMN.findall(text)
     if not names:
-        raise ArgumentTypeError(f"{text!r} names no tag")
+        raise ArgumentTypeError(f"{text!r} is not a list of tags")
     return names
 
 

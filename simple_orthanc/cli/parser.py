@@ -66,7 +66,7 @@ class CommandParser(Parser):
                 break
             if (option := argument.partition("=")[0]) in self.before:
                 program, _, command = self.prog.rpartition(" ")
-                self.error(f"{option} stands before the command: {program} {option} ... {command}")
+                self.error(f"{option} belongs before the command: {program} {option} ... {command}")
         self._is_inside = True
         try:
             return self.parse_known_intermixed_args(args, namespace)
@@ -108,7 +108,7 @@ def level_of(text: str) -> Level:
     try:
         return _LEVELS[text.lower()]
     except KeyError:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of patients, studies, series, instances") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of patients, studies, series, instances") from None
 
 
 def positive(text: str) -> int:

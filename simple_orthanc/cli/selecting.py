@@ -97,7 +97,7 @@ def criterion(text: str) -> Condition:
     match = _CRITERION.match(text.strip())
     if match is None:
         raise SelectionError(
-            f"{text!r} is no criterion: write a tag, an operator and a value, as in --where Modality=CT or --where "
+            f"{text!r} is not a criterion: write a tag, an operator and a value, as in --where Modality=CT or --where "
             f"'SliceThickness<=3'."
         )
     name, operator, value = match[1].strip(), match[2], match[3].strip()
@@ -106,7 +106,7 @@ def criterion(text: str) -> Condition:
             return label(value)
         if operator == "!=":
             return ~label(value)
-        raise SelectionError(f"{text!r}: a label is there or not: label=NAME or label!=NAME.")
+        raise SelectionError(f"{text!r}: an object has a label or not: label=NAME or label!=NAME.")
     if name.startswith("metadata:"):
         return _compared(metadata(name.removeprefix("metadata:")), None, operator, value)
     parsed = parse_tag(name)
@@ -133,7 +133,7 @@ def _meant(field: Any, vr: str | None, value: str) -> Condition:
     if len(parts) > 1 and not all(parts):
         raise SelectionError(
             f"{value!r} lists several values, and one of them is empty: write Tag= for what is missing, or "
-            f"Tag=={value} for the text itself."
+            f"Tag=={value} for this very string."
         )
     ranges = [part.split("..") for part in parts if vr in NUMBER_VRS | DATE_VRS | {"AS"} and part.count("..") == 1]
     if not ranges:

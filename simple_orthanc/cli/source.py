@@ -165,7 +165,7 @@ def credentials(args: Namespace, location: Location) -> dict[str, Any]:
         return {}
     if args.token_file is not None:
         if args.username:
-            args.usage("--token-file needs no --username: a token says itself whose it is")
+            args.usage("--token-file needs no --username: a token identifies its user")
         first = read_secret(args.token_file)
         return {"token": first if args.token_file == "-" else partial(read_secret, args.token_file)}
     password = _given_password(args)
@@ -195,7 +195,7 @@ def _given_password(args: Namespace) -> str | None:
     if args.password_file is not None:
         return read_secret(args.password_file)
     if args.ask_password:
-        return terminal.ask_secret(f"Password of {args.username or 'whom? --username says it'}: ")
+        return terminal.ask_secret(f"Password of {args.username or 'whom? --username names the user'}: ")
     return None
 
 
@@ -239,7 +239,7 @@ def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
-        reason = getattr(error, "msg", None) or getattr(error, "strerror", None) or "it is not text"
+        reason = getattr(error, "msg", None) or getattr(error, "strerror", None) or "it is not UTF-8"
         warnings.warn(f"~/.netrc is not used: {reason}.", stacklevel=2)
         return None
     if entry is None or not entry[2] or (username is not None and entry[0] != username):

@@ -180,8 +180,8 @@ def _write_csv(rows: Rows, exact: bool) -> None:
         sys.stdout.write(buffer.getvalue())
     if changed:
         warnings.warn(
-            f"{changed} texts begin like a formula and got a ' before them, so that no spreadsheet runs them: --exact "
-            "writes them as they are, and --format json needs no such care.",
+            f"{changed} strings begin like a formula and got a ' before them, so that no spreadsheet runs them: "
+            "--exact writes them as they are, and --format json needs no such care.",
             stacklevel=2,
         )
 
@@ -218,7 +218,10 @@ def _write_table(rows: Rows, quiet: bool) -> None:
         sys.stdout.write(_GAP.join(shown).rstrip() + "\n")
     left_out = header[len(widths) :]
     if left_out:
-        say(f"not shown, for want of room: {', '.join(left_out)} (--format csv has all of them)", quiet=quiet)
+        say(
+            f"not shown, the terminal is too narrow: {', '.join(left_out)} (--format csv has all of them)",
+            quiet=quiet,
+        )
 
 
 def _padded(text: str, size: int, right: bool) -> str:

@@ -187,7 +187,7 @@ def ask_secret(question: str) -> str:
             return getpass.getpass(question)
         except (EOFError, getpass.GetPassWarning):
             raise OrthancError(
-                "The password was to be asked for, but there is no terminal: give --password-file FILE, or "
+                "The password cannot be asked for, because there is no terminal: give --password-file FILE, or "
                 "--password-file - to read it from the standard input."
             ) from None
 

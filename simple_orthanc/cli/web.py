@@ -125,7 +125,7 @@ def frame_numbers(text: str) -> list[int]:
     for part in text.split(","):
         low, _, high = part.strip().partition("-")
         if not (low.isdecimal() and (high or low).isdecimal() and 0 < int(low) <= int(high or low)):
-            raise ArgumentTypeError(f"{text!r} is no list of frames: write 1,3-5; the first frame is 1")
+            raise ArgumentTypeError(f"{text!r} is not a list of frames: write 1,3-5; the first frame is 1")
         numbers += range(int(low), int(high or low) + 1)
     return numbers
 
@@ -269,7 +269,7 @@ def _drawn(service: Any, uids: Sequence[str], args: Namespace, media_type: str) 
     )
     if len(parts) != 1:
         raise AmbiguousSelectionError(
-            f"One picture was asked for, and the server drew {len(parts)}: say which with --frame N."
+            f"One picture was asked for, and the server drew {len(parts)}: choose one with --frame N."
         )
     return bytes(parts[0].content)
 
@@ -290,7 +290,7 @@ def byte_range(text: str) -> tuple[int, int]:
     """
     first, _, last = text.partition("-")
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise ArgumentTypeError(f"{text!r} is no range of bytes: write 0-1023")
+        raise ArgumentTypeError(f"{text!r} is not a range of bytes: write 0-1023")
     return int(first), int(last)
 
 

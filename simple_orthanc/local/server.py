@@ -142,7 +142,7 @@ class LocalOrthanc:
         command = find_program(self._program)
         if self._config.get("AuthenticationEnabled") and not self._config.get("RegisteredUsers"):
             raise OrthancError(
-                "config asks for AuthenticationEnabled and names no RegisteredUsers, so that nobody could log in: "
+                "config asks for AuthenticationEnabled and has no RegisteredUsers, so that no user could log in: "
                 "add RegisteredUsers={'name': 'password'}."
             )
         deadline = time.monotonic() + self.timeout
@@ -172,13 +172,13 @@ class LocalOrthanc:
         self._system = {}
 
     def connect(self, **kwargs: Any) -> Orthanc:
-        """Start the server, unless it runs, and give a session on it.
+        """Start the server if it is not running, and return a session on it.
 
         Parameters
         ----------
         **kwargs
             Anything that `Orthanc` takes beside the address. ``username`` and ``password`` are the first of
-            ``RegisteredUsers`` unless said otherwise.
+            ``RegisteredUsers`` by default.
 
         Returns
         -------

@@ -285,7 +285,7 @@ def ct_phantom(shape: tuple[int, int, int] = (40, 128, 128), *, seed: int | None
 
 
 def as_bytes(dataset: Dataset) -> bytes:
-    """Give the DICOM file (PS3.10) of a dataset that has file meta information.
+    """Return the DICOM file (PS3.10) of a dataset that has file meta information.
 
     Examples
     --------
@@ -327,6 +327,7 @@ def _decimal(value: Any) -> DSfloat:
 
 
 def slice_normal(orientation: Sequence[float]) -> NDArray[np.float64]:
+    """Return the direction in which slices follow each other."""
     cosines = np.asarray(orientation, np.float64)
     return np.cross(cosines[:3], cosines[3:])
 
@@ -348,6 +349,7 @@ def _of_slice(name: str, value: Any, number: int, count: int) -> Any:
 
 
 def identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Dataset | None) -> dict[str, Any]:
+    """Return UIDs for a study, a series, a frame of reference and the instances."""
     after = str(like.SOPInstanceUID) if like else ""
 
     def uid(name: str) -> str:
@@ -363,6 +365,7 @@ def identifiers(seed: int | None, count: int, keywords: dict[str, Any], like: Da
 
 
 def common_tags(modality: str, uids: dict[str, Any]) -> dict[str, Any]:
+    """Return the tags of patient, study, series and equipment."""
     return {
         "SOPClassUID": SOP_CLASSES.get(modality, SECONDARY_CAPTURE),
         "PatientName": "Phantom",
@@ -385,7 +388,7 @@ def common_tags(modality: str, uids: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image(values: NDArray[Any], bits_stored: int | None, colour: bool) -> Dataset:
-    """Give a dataset with the Image Pixel Module (PS3.3 C.7.6.3) of the stored values of all its frames."""
+    """Return a dataset with the Image Pixel Module (PS3.3 C.7.6.3) of the stored values of all its frames."""
     rows, columns = values.shape[-3:-1] if colour else values.shape[-2:]
     dataset = Dataset()
     dataset.SamplesPerPixel = 3 if colour else 1
@@ -406,6 +409,7 @@ def _image(values: NDArray[Any], bits_stored: int | None, colour: bool) -> Datas
 
 
 def with_file_meta(dataset: Dataset) -> Dataset:
+    """Add the file meta information (PS3.10) to a dataset, and return it."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

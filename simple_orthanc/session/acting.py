@@ -171,7 +171,7 @@ class ActingSession(Session):
         if not self._selection.criteria and not everything:
             raise SelectionError(
                 f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
-                f"select(...), or say delete_selected_{level}(everything=True)."
+                f"select(...), or call delete_selected_{level}(everything=True)."
             )
         keys = tables.row_keys(self._index, self._selection, level)
         if not keys:
@@ -179,7 +179,7 @@ class ActingSession(Session):
         if len(keys) > 1 and not everything:
             raise AmbiguousSelectionError(
                 f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
-                f"Nothing was deleted. Narrow to one, or say delete_selected_{level}(everything=True).",
+                f"Nothing was deleted. Narrow to one, or call delete_selected_{level}(everything=True).",
                 candidates=tuple(keys),
             )
         try:

@@ -44,7 +44,7 @@ def orthanc_tag(name: str) -> str:
     if len(tag.steps) > 1 or tag.steps[0].creator is not None:
         raise UnsupportedError(
             f"{name} was to be changed by the server, which takes plain tags only: a keyword, or the number of a "
-            "private tag as it stands in the file, such as 0009,100D."
+            "private tag as it is in the file, such as 0009,100D."
         )
     return tag.keyword or tag.number
 

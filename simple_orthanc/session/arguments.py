@@ -81,7 +81,7 @@ def _identifier_criteria(index: Index, text: str) -> list[Criterion]:
     matches = index.source.resolve(text.strip())
     if not matches:
         raise SelectionError(
-            f"{text!r} is no UID, AccessionNumber, PatientID or identifier of {index.source.description}. To "
+            f"{text!r} is not a UID, AccessionNumber, PatientID or identifier of {index.source.description}. To "
             f'search by a tag, name it: select(PatientName="{text}").'
         )
     first = matches[0]
@@ -89,13 +89,13 @@ def _identifier_criteria(index: Index, text: str) -> list[Criterion]:
         meanings = tuple(f"{match.tag} of a {match.level}" for match in matches)
         raise AmbiguousSelectionError(
             f"{text!r} has {len({match.tag for match in matches})} meanings here: "
-            f"{', '.join(dict.fromkeys(meanings))}. Say which: "
+            f"{', '.join(dict.fromkeys(meanings))}. Choose one: "
             f'select({first.tag}="{text}").',
             candidates=meanings,
         )
     if first.tag in IDENTIFIERS.values() and len(matches) > 1:
         warnings.warn(
-            f"{text} stands {len(matches)} times in the archive, under different patients or studies: they are "
+            f"{text} occurs {len(matches)} times in the archive, under different patients or studies: these are "
             f"{len(matches)} different {first.level} objects, and all are selected.",
             stacklevel=stacklevel(),
         )

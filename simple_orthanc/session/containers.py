@@ -51,15 +51,15 @@ class SelectionView(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> NoReturn:
         """Refuse: it would change a copy."""
         raise SelectionError(
-            f"selection[{name!r}] = {value!r} would change a copy, and select nothing. To narrow the selection write "
-            f"select(**{{{name!r}: {value!r}}}); to replace what stands there write selection = "
+            f"selection[{name!r}] = {value!r} would change a copy, not the selection. To narrow the selection write "
+            f"select(**{{{name!r}: {value!r}}}); to replace its value write selection = "
             f"{{**session.selection, {name!r}: {value!r}}}."
         )
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise SelectionError(
-            "The dictionary that selection gives is a copy, and changing it would change no selection. To take back "
-            "what was asked of a tag write reset(tag); for a dictionary of your own write dict(session.selection)."
+            "The dictionary that selection returns is a copy: changing it would not change the selection. To remove "
+            "the criteria on a tag write reset(tag); for a dictionary of your own write dict(session.selection)."
         )
 
     __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse

@@ -96,7 +96,7 @@ class Looking(SessionState):
         differing = sum(len(values) > 1 for values in by_row)
         if differing:
             warnings.warn(
-                f"{parsed} differs within {differing} of {len(by_row)} rows of level {wanted!r}, which give None: ask "
+                f"{parsed} differs within {differing} of {len(by_row)} rows of level {wanted!r}, which are None: ask "
                 f"at a deeper level.",
                 stacklevel=stacklevel(),
             )
@@ -193,7 +193,7 @@ class Looking(SessionState):
         pandas.DataFrame
             One row for each wrong tag of a study, series or instance: PatientID, StudyInstanceUID, SeriesInstanceUID,
             SOPInstanceUID as far as they apply; tag; level; problem ("differs inside the study", "differs inside the
-            series", "not what the files say"); indexed, the index's value, NA if it holds none; found, a tuple of the
+            series", "not what the files say"); indexed, the index's value, NA if it has none; found, a tuple of the
             distinct values in the files, None for missing; files, how many were read. An empty table: all is well.
 
         Raises

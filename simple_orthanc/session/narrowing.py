@@ -134,9 +134,9 @@ class Narrowing(SessionState):
         """
         count = whole_number(steps)
         if count is None:
-            raise SelectionError(f"undo({steps!r}): how many steps to take back is a whole number, as in undo(2).")
+            raise SelectionError(f"undo({steps!r}): the number of steps to undo is a whole number, as in undo(2).")
         if not 0 < count <= len(self._history):
-            raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to take back.")
+            raise SelectionError(f"undo({steps}): there are {len(self._history)} steps to undo.")
         self._selection = self._history[-count]
         self._history = self._history[:-count]
         return self
@@ -205,7 +205,7 @@ class Narrowing(SessionState):
         conditions = wanted.pop("conditions", [])
         if not isinstance(conditions, (Condition, list, tuple)):
             raise SelectionError(
-                f'selection = {{"conditions": {conditions!r}}}: under this name stands a list of conditions, as in '
+                f'selection = {{"conditions": {conditions!r}}}: its value is a list of conditions, as in '
                 '{"conditions": [tag("KVP") > 100]}.'
             )
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)

@@ -60,7 +60,7 @@ class Reading(SessionState):
         keys = self._nonempty()
         if index is None and len(keys) > 1:
             raise AmbiguousSelectionError(
-                f"{len(keys)} instances are selected, and get_header() gives one: get_header(0) reads the first, "
+                f"{len(keys)} instances are selected, and get_header() reads one: get_header(0) reads the first, "
                 f"get_headers() all.",
                 candidates=tuple(keys),
             )
@@ -115,7 +115,7 @@ class Reading(SessionState):
         Parameters
         ----------
         units : str
-            "modality" (HU, BQML, ... as the headers say, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
+            "modality" (HU, BQML, ... as in the headers, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
             "SUVbsa", "SUVibw", "real world", "philips".
         gaps : {"raise", "nan"}
             How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
@@ -342,7 +342,7 @@ def _item(keys: Sequence[str], index: int) -> str:
     position = whole_number(index)
     if position is None:
         raise SelectionError(
-            f"index {index!r}: it says which of the {len(keys)} selected instances is meant by a whole number from 0, "
+            f"index {index!r}: the index of one of the {len(keys)} selected instances is a whole number from 0, "
             f"as in get_header(0). get_headers() reads all of them; one by its UID is select(uid).get_header()."
         )
     try:

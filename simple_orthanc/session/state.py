@@ -150,7 +150,7 @@ class SessionState:
             return EmptySelectionError("There is nothing to read: the archive is empty.")
         return EmptySelectionError(
             f"Nothing is selected by {criteria}. explain() shows where the selection became empty; undo() and reset() "
-            f"take criteria back."
+            f"remove criteria."
         )
 
     def _criteria_texts(self) -> list[str]:
@@ -168,7 +168,7 @@ def _check_picklable(criterion: Criterion) -> None:
         raise SelectionError(
             f"This session cannot be pickled, because of its criterion {criterion.condition}: {error}. Another process "
             "finds a function by its name, so write it with def at the top of a module, and not as a lambda or inside "
-            "another function; or say the same with tag(...), as in tag('KVP') > 100."
+            "another function; or write it with tag(...), as in tag('KVP') > 100."
         ) from error
 
 

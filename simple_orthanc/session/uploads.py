@@ -233,7 +233,7 @@ class Uploader:
         stored = sum(report.status in ("stored", "already stored") for report in reports)
         return TransportError(
             f"The server went away during the upload: {stored} of {len(jobs)} files are known to be stored; .table "
-            f"says which. Running the upload again sends the rest. {error.message}",
+            f"lists which. Running the upload again sends the rest. {error.message}",
             table=report_table(reports),
         )
 

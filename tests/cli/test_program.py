@@ -57,7 +57,7 @@ def test_an_option_behind_the_command_is_told_its_place(capsys: pytest.CaptureFi
     assert main(["find", "series", "--folder=scans", "--where", "Modality=CT"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(
-        "simple-orthanc: error: --folder stands before the command: simple-orthanc --folder ... find "
+        "simple-orthanc: error: --folder belongs before the command: simple-orthanc --folder ... find "
     )
 
 
@@ -126,7 +126,7 @@ def test_a_wrong_command_line_is_status_2(arguments: tuple[str, ...], capsys: py
         (("--url", "http://127.0.0.1:1", "info"), "127.0.0.1:1"),
         (("--url", "ftp://x", "info"), "only http and https"),
         (("find", "series", "--where", "PatientNme=x"), "Did you mean PatientName"),
-        (("find", "series", "--where", "Modality"), "is no criterion"),
+        (("find", "series", "--where", "Modality"), "is not a criterion"),
         (("find", "series", "--columns", "Modality,Nonsense"), "Nonsense"),
         (("find", "series", "--sort", "patient_count"), "patient_count"),
         (("volume", "a.dcm"), ".nii.gz"),

@@ -89,7 +89,7 @@ def test_a_table_is_one_line_a_row_and_fits_a_terminal(
 def test_columns_without_room_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tabular, "terminal_width", lambda: 20)
     tabular.write(Rows(["first", "second", "third"], [["a" * 30, "b" * 30, "c" * 30]]), "table")
-    assert capsys.readouterr().err == "not shown, for want of room: third (--format csv has all of them)\n"
+    assert capsys.readouterr().err == "not shown, the terminal is too narrow: third (--format csv has all of them)\n"
 
 
 def test_the_end_of_a_uid_is_kept(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_identifiers_of_orthanc(
 
 def test_one_series_uid_under_two_patients_is_two_series(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     store(empty_server, simple_file(1, PatientID="p1"), simple_file(2, PatientID="p2"))
-    with pytest.warns(UserWarning, match=r"1\.2\.3\.4 stands 2 times in the archive"):
+    with pytest.warns(UserWarning, match=r"1\.2\.3\.4 occurs 2 times in the archive"):
         orthanc.select("1.2.3.4")
     assert (orthanc.patient_count, orthanc.study_count, orthanc.series_count, orthanc.instance_count) == (2, 2, 2, 2)
     assert orthanc.table("PatientID", "SeriesInstanceUID").PatientID.tolist() == ["p1", "p2"]

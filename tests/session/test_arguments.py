@@ -69,17 +69,17 @@ def test_what_cannot_be_meant_is_refused_before_any_request(
         (lambda session: session.table("file_count"), "there are study_count, series_count, instance_count"),
         (lambda session: session.value_counts("PatientNme"), "Did you mean PatientName"),
         (lambda session: session.PatientNme, "Did you mean PatientName"),
-        (lambda session: session.undo(), "there are 0 steps to take back"),
+        (lambda session: session.undo(), "there are 0 steps to undo"),
         (lambda session: setattr(session, "selection", {"PatientNme": 1}), "Did you mean PatientName"),
         (lambda session: setattr(session, "selection", "CT"), 'selection = {"Modality": "CT"}, or None'),
         (lambda session: setattr(session, "selection", 5), "selection = 5: it is a dictionary of tags and values"),
         (lambda session: setattr(session, "selection", ["a"]), "selection = ['a']: it is a dictionary"),
-        (lambda session: setattr(session, "selection", {"conditions": 5}), "under this name stands a list"),
-        (lambda session: setattr(session, "selection", {"conditions": None}), "under this name stands a list"),
-        (lambda session: setattr(session, "selection", {"conditions": "P1"}), "under this name stands a list"),
+        (lambda session: setattr(session, "selection", {"conditions": 5}), "its value is a list of conditions"),
+        (lambda session: setattr(session, "selection", {"conditions": None}), "its value is a list of conditions"),
+        (lambda session: setattr(session, "selection", {"conditions": "P1"}), "its value is a list of conditions"),
         (lambda session: Session(session._source, selection="CT"), "selection = 'CT': it is a dictionary"),  # type: ignore[arg-type]
-        (lambda session: session.undo("1"), "undo('1'): how many steps to take back is a whole number"),  # type: ignore[arg-type]
-        (lambda session: session.undo(None), "undo(None): how many steps"),  # type: ignore[arg-type]
+        (lambda session: session.undo("1"), "undo('1'): how many steps to undo is a whole number"),  # type: ignore[arg-type]
+        (lambda session: session.undo(None), "undo(None): the number of steps"),  # type: ignore[arg-type]
         (lambda session: session.undo(1.0), "as in undo(2)"),  # type: ignore[arg-type]
     ],
 )
@@ -116,7 +116,7 @@ def test_an_identifier_is_selected_by_itself() -> None:
 
 def test_an_identifier_of_nothing_or_of_two_things() -> None:
     session = session_of(instance(1, patient="X"), instance(1, study="2", patient="Y", AccessionNumber="X"))
-    with pytest.raises(SelectionError, match=r"'Z' is no UID, .* of memory.* select\(PatientName=\"Z\"\)"):
+    with pytest.raises(SelectionError, match=r"'Z' is not a UID, .* of memory.* select\(PatientName=\"Z\"\)"):
         session.select("Z")
     with pytest.raises(AmbiguousSelectionError, match=r'has 2 meanings here: .*select\(PatientID="X"\)') as caught:
         session.select("X")
@@ -127,7 +127,7 @@ def test_an_identifier_of_nothing_or_of_two_things() -> None:
 def test_one_series_uid_under_two_patients_is_two_series() -> None:
     session = session_of(instance(1, patient="X"), instance(2, patient="Y"))
     assert session.series_count == 2
-    with pytest.warns(UserWarning, match=r"1\.2\.1\.1 stands 2 times in the archive.* 2 different series objects"):
+    with pytest.warns(UserWarning, match=r"1\.2\.1\.1 occurs 2 times in the archive.* 2 different series objects"):
         session.select("1.2.1.1")
     assert (session.patient_count, session.study_count, session.series_count, session.instance_count) == (2, 2, 2, 2)
 

@@ -37,7 +37,7 @@ def test_undo_takes_back_step_by_step() -> None:
         narrow()
         counts.append(session.instance_count)
     assert counts == [4, 3, 2, 3, 1, 4]
-    with pytest.raises(SelectionError, match=r"undo\(6\): there are 5 steps to take back"):
+    with pytest.raises(SelectionError, match=r"undo\(6\): there are 5 steps to undo"):
         session.undo(6)
     with pytest.raises(SelectionError, match=r"undo\(0\)"):
         session.undo(0)

@@ -111,7 +111,7 @@ def test_the_archive_of_a_folder(top: Path) -> None:
 
 def test_one_uid_under_two_patients_is_two_objects(top: Path) -> None:
     folder = Folder(top)
-    with pytest.warns(UserWarning, match="stands 2 times in the archive"):
+    with pytest.warns(UserWarning, match="occurs 2 times in the archive"):
         folder.select("1.2.1.1.1")
     assert counts(folder) == [2, 2, 2, 2]
     key = folder._source.resolve("P1")[0].key
