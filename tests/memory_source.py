@@ -252,7 +252,9 @@ class MemorySource:
 
     def header(self, key: str) -> Dataset:
         self._request("header")
-        header = Printable(self._dataset(key))
+        # Made of the dataset itself it would share its elements, and the pixels would be removed there too.
+        header = Printable()
+        header.update(self._dataset(key)._dict)
         header.pop("PixelData", None)
         return header
 

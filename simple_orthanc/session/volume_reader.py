@@ -202,7 +202,7 @@ class VolumeReader:
             raise pixelless[0].problem
         if pixelless:
             warnings.warn(
-                f"{len(pixelless)} of {len(self._names)} series hold no images, and have no volume: see volume_table().",
+                f"{len(pixelless)} of {len(self._names)} series hold no images and have no volume: see volume_table().",
                 stacklevel=stacklevel(),
             )
         return [label for label, group in planned.items() if group not in pixelless]

@@ -78,7 +78,7 @@ def test_what_cannot_be_meant_is_refused_before_any_request(
         (lambda session: setattr(session, "selection", {"conditions": None}), "its value is a list of conditions"),
         (lambda session: setattr(session, "selection", {"conditions": "P1"}), "its value is a list of conditions"),
         (lambda session: Session(session._source, selection="CT"), "selection = 'CT': it is a dictionary"),  # type: ignore[arg-type]
-        (lambda session: session.undo("1"), "undo('1'): how many steps to undo is a whole number"),  # type: ignore[arg-type]
+        (lambda session: session.undo("1"), "undo('1'): the number of steps to undo is a whole number"),  # type: ignore[arg-type]
         (lambda session: session.undo(None), "undo(None): the number of steps"),  # type: ignore[arg-type]
         (lambda session: session.undo(1.0), "as in undo(2)"),  # type: ignore[arg-type]
     ],
