@@ -47,7 +47,7 @@ class AxisCoordinates:
     directions : tuple of Vector
         On an axis of b-values the gradient direction of each step, LPS; zeros for none, NaN for an unknown one.
     log : tuple of str
-        Where they are from, and what is doubtful.
+        The tag that they are from, and what is doubtful.
     """
 
     values: tuple[float, ...]
@@ -75,8 +75,12 @@ def find_coordinates(stacks: Sequence[Stack], headers: Sequence[Dataset]) -> Axi
     name, unit = (axis[0] if axis else ""), (tag.unit if tag else "")
     if name == "b":
         return _with_directions(values, stacks)
-    if name == "time" or (name == "phase" and unit in _SECONDS):
+    if name == "time":
         return _times(values, stacks, headers)
+    if name == "phase" and tag is not None and unit in _SECONDS:
+        # Phases are sorted by the same values that the times are computed from.
+        times = _offsets(stacks, tag.name)
+        return AxisCoordinates(values, unit) if times is None else AxisCoordinates(times, "s", log=(_source(tag.name),))
     return AxisCoordinates(values, unit)
 
 
@@ -96,11 +100,10 @@ def _times(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence
     """Find seconds from the first step: by the tag itself, or else by another clock."""
     header = headers[stacks[0].planes[0].instance]
     tag = stacks[0].step_tag
-    own = [] if tag is None or tag.unit not in _SECONDS or tag.name == "content time" else [tag.name]
-    names = ["frame time", "time offset", "acquisition time"]
-    if elements.made_by(header, _TRIGGERED_FROM_START):
-        names.insert(0, "phase")
-    for name in dict.fromkeys([*own, *names]):
+    # ContentTime is when an image was made, which may be long after the scan.
+    names = [tag.name] if tag is not None and tag.unit in _SECONDS and tag.name != "content time" else []
+    names += _clocks(header)
+    for name in dict.fromkeys(names):
         times = _offsets(stacks, name)
         if times is not None:
             return AxisCoordinates(times, "s", log=(_source(name), *_against_repetition(times, header)))
@@ -108,13 +111,18 @@ def _times(values: tuple[float, ...], stacks: Sequence[Stack], headers: Sequence
     if times is not None:
         source = f"time: seconds from the first step, by {_PHILIPS_TIME} of Philips"
         return AxisCoordinates(times, "s", log=(source, *_against_repetition(times, header)))
+    if tag is not None and tag.unit in _SECONDS:
+        values = tuple(float(number) for number in range(1, len(values) + 1))
     step, keyword = _regular_step(header)
     if step is not None and all(later > before for before, later in pairwise(values)):
         times = tuple(round(step * (value - values[0]), 9) for value in values)
         return AxisCoordinates(times, "s", log=(f"time: seconds from the first step, {step:g} s by {keyword}",))
-    if tag is not None and tag.unit in _SECONDS:
-        values = tuple(float(number) for number in range(1, len(values) + 1))
     return AxisCoordinates(values, "", log=("time: an index, as the headers do not tell the time between the steps",))
+
+
+def _clocks(header: Dataset) -> list[str]:
+    names = ["frame time", "time offset", "acquisition time"]
+    return ["phase", *names] if elements.made_by(header, _TRIGGERED_FROM_START) else names
 
 
 def _source(name: str) -> str:
@@ -171,9 +179,8 @@ def _regular_step(header: Dataset) -> tuple[float | None, str]:
 
 
 def _is_echo_planar(header: Dataset) -> bool:
-    return elements.text(header, "EchoPlanarPulseSequence") == "YES" or "EP" in elements.texts(
-        header, "ScanningSequence"
-    )
+    is_enhanced = elements.text(header, "EchoPlanarPulseSequence") == "YES"
+    return is_enhanced or "EP" in elements.texts(header, "ScanningSequence")
 
 
 def _number(header: Dataset, sequence: str, keyword: str) -> float | None:

@@ -297,7 +297,7 @@ def _in_patient(b: float, vector: Vector | None) -> Diffusion:
 
 
 def _in_image(b: float, vector: Vector | None, in_patient: Vector | None) -> Diffusion:
-    """Decide what of a vector is a direction: not what stands beside a b-value of next to nothing."""
+    """Decide whether a vector is a direction: beside a very small b-value it means nothing."""
     if b < SMALLEST_B:
         return Diffusion(b, _NONE, _NONE)
     if vector is None:

@@ -61,7 +61,7 @@ def check_target(path: str | os.PathLike[str]) -> tuple[Path, str]:
         raise VolumeError(
             f"The file was to be {target.name!r}, but a volume is saved as {', '.join(SUFFIXES)}: choose one."
         )
-    with _told(target):
+    with _as_volume_error(target):
         if target.is_dir():
             raise VolumeError(f"{target} was to be written, but it is a folder. Choose another name.")
         if not target.parent.is_dir():
@@ -106,7 +106,7 @@ def save(
     # Named before they are made: an interrupt between making and knowing them would leave them behind.
     parts = {file: file.with_name(f".{secrets.token_hex(8)}{suffix}") for file in (target, *texts)}
     try:
-        with _told(target):
+        with _as_volume_error(target):
             for file, text in texts.items():
                 parts[file].write_text(text, encoding="ascii")
             _write(image, parts[target], suffix, time_step)
@@ -120,7 +120,7 @@ def save(
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
+def _as_volume_error(target: Path) -> Iterator[None]:
     """Turn what the system or SimpleITK raises about a file into the error of this library."""
     try:
         yield

@@ -112,6 +112,11 @@ class TestTime:
         series = steps(ContentTime=["100000", "100007", "100009"], modality="MR", InstanceNumber=[[1] * 3] * 3)
         assert axis(series) == of(1, 2, 3, unit="")
 
+    def test_content_time_counts_repetitions(self) -> None:
+        times = ["100000", "100000.001", "100000.002"]
+        series = steps(ContentTime=times, RepetitionTime=5865, InstanceNumber=[[1] * 3] * 3, **EPI)
+        assert axis(series) == of(0, 5.865, 11.73, unit="s")
+
     def test_a_clock_that_does_not_rise_is_not_believed(self) -> None:
         series = steps(TemporalPositionIdentifier=[1, 2, 3], AcquisitionTime=["100000", "100002", "100001"])
         assert axis(series) == of(1, 2, 3, unit="")

@@ -92,7 +92,7 @@ class TestStandard:
         assert same(read_diffusion(image), 700, (0, 0.6, -0.8))
 
     @pytest.mark.parametrize("b", [0.0, 0.004])
-    def test_what_stands_beside_no_weighting_is_no_direction(self, b: float) -> None:
+    def test_a_vector_without_weighting_is_no_direction(self, b: float) -> None:
         (image,) = make_series((1, 4, 4), modality="MR", DiffusionBValue=b)
         image.DiffusionGradientOrientation = [0.577, 0.577, 0.577]
         assert same(read_diffusion(image), b, (0, 0, 0))
@@ -194,7 +194,7 @@ class TestSiemens:
         assert read_diffusion(image) == Diffusion()
 
     @pytest.mark.parametrize("version", [1, 2])
-    def test_the_csa_header_stands_in(self, version: int) -> None:
+    def test_the_csa_header_is_read_if_the_elements_are_missing(self, version: int) -> None:
         image = image_of("SIEMENS", {})
         add_csa(image, {"B_value": [1000], "DiffusionGradientDirection": [0.0, 1.0, 0.0]}, version=version)
         assert same(read_diffusion(image), 1000, (0, 1, 0))
@@ -270,7 +270,7 @@ class TestGe:
         assert same(found, 500, (1, 0, 0))
         assert "scaled by the squared length" in found.doubt
 
-    def test_the_private_b_value_goes_before_the_standard_one(self) -> None:
+    def test_the_private_b_value_of_ge_is_preferred(self) -> None:
         assert read_diffusion(ge(1000, (1, 0, 0), DiffusionBValue=999.0)).b == 1000
 
     def test_an_apparent_diffusion_coefficient_has_no_b_value(self) -> None:
@@ -307,7 +307,7 @@ class TestCanon:
         image.Manufacturer = "Hitachi"
         assert read_diffusion(image).direction is None
 
-    def test_standard_directions_go_before_the_comment(self) -> None:
+    def test_standard_directions_are_preferred(self) -> None:
         image = canon("b=1500(0.000,0.800,0.600)")
         image.DiffusionGradientOrientation = [0.0, 0.0, 1.0]
         assert same(read_diffusion(image), 1500, (0, 0, 1))
@@ -330,7 +330,7 @@ class TestDerived:
         (image,) = make_series((1, 4, 4), modality="MR", ImageType=image_type)
         assert derived_kind(image) == kind
 
-    def test_frame_type_goes_before_image_type(self) -> None:
+    def test_frame_type_is_preferred_to_image_type(self) -> None:
         image = make_enhanced((2, 4, 4), modality="MR", ImageType=("DERIVED", "PRIMARY", "DIFFUSION", "NONE"))
         item = Dataset()
         item.FrameType = ["DERIVED", "PRIMARY", "DIFFUSION", "FA"]

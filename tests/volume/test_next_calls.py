@@ -15,6 +15,7 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.phantom import make_enhanced, make_series, put
 from tests.next_calls import assert_next_calls_work, run_call
 from tests.volume.helpers import SAGITTAL, at
+from tests.volume.mosaics import siemens_mosaic, uih_grid
 
 Archive = Callable[[list[Dataset]], Session]
 
@@ -72,6 +73,12 @@ def private_b() -> list[Dataset]:
         block = image.private_block(0x0019, "SIEMENS MR HEADER", create=True)
         block.add_new(0x0C, "IS", str(1000 * (number // 3)))
     return series
+
+
+def mosaic_without_its_normal() -> list[Dataset]:
+    image = siemens_mosaic(np.zeros((5, 4, 4), np.int16))
+    del image[0x0029, 0x1010]
+    return [image]
 
 
 def thicknesses() -> list[Dataset]:
@@ -133,6 +140,8 @@ VIEWS = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
         (lambda: make_series((3, 4, 4), InstanceNumber=1, **VIEWS), 1),
         (lambda: make_series((2, 4, 4), ImagePositionPatient=[(0, 0, 0), (4, 0, 0)]), 1),
         (lambda: make_series((1, 64, 64), modality="MR", ImageType=("ORIGINAL", "PRIMARY", "M", "MOSAIC")), 1),
+        (mosaic_without_its_normal, 1),
+        (lambda: [uih_grid(np.zeros((4, 4, 4), np.int16), [(0, 0, 0)])], 1),
     ],
 )
 def test_one_volume(archive: Archive, make: Callable[[], list[Dataset]], least: int) -> None:
