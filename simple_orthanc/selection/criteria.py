@@ -214,7 +214,7 @@ def metadata(name: str) -> TagField:
 
 
 def condition_for(field: Field, value: Any) -> Condition:
-    """Return the condition that a value, given for a field, stands for.
+    """Return the condition that a value means, given for a field.
 
     Raises
     ------

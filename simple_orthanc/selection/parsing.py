@@ -73,7 +73,7 @@ class Like:
 
 
 def predicate_for(field: Field, value: Any) -> Predicate:
-    """Return the predicate that a value, given for a field, stands for.
+    """Return the predicate that a value means, given for a field.
 
     Raises
     ------

@@ -180,7 +180,7 @@ def _number(tag: Tag) -> str:
 def _value_in_json(dataset: Mapping[str, Any], tag: Tag, null: object = None) -> tuple[Value, bool]:
     """Read a tag from Orthanc's short JSON, and whether its value is sure; else the file must be read.
 
-    ``null`` is what a null in the JSON stands for.
+    ``null`` is what a null in the JSON means.
     """
     parts: list[str | bytes] = []
     is_sure = True
