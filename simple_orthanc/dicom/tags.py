@@ -54,7 +54,7 @@ _AMBIGUOUS = {"US or SS": "SS", "US or SS or OW": "SS", "US or OW": "US", "OB or
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a path: an element of a dataset, and for a sequence the item meant (None: every item)."""
+    """One step of a path: an element of a dataset, and for a sequence the item (None: every item)."""
 
     group: int
     element: int
@@ -63,21 +63,24 @@ class Step:
 
     @property
     def is_private(self) -> bool:
+        """Whether the element is private: its group is odd (PS3.5, section 7.8)."""
         return self.group % 2 == 1
 
     @property
     def number(self) -> int:
-        """The tag as one number; of a private element with a creator only the block is left open (0)."""
+        """The tag as one number; a private element with a creator has the block 0 in it."""
         return self.group << 16 | self.element
 
     @property
     def keyword(self) -> str:
+        """The keyword in the standard dictionary, "" if there is none."""
         keyword = "" if self.is_private else dictionary.keyword_for_tag(self.number)
-        # One keyword stands for a whole range of repeating groups (60xx,3000), and so names none of its members.
+        # One keyword is that of a whole range of repeating groups (60xx,3000), and so names none of its members.
         return keyword if dictionary.tag_for_keyword(keyword) == self.number else ""
 
     @property
     def name(self) -> str:
+        """The canonical spelling of the step."""
         if self.creator is not None:
             base = f'({self.group:04X},"{self.creator}",{self.element:02X})'
         else:
@@ -85,7 +88,7 @@ class Step:
         return base if self.item is None else f"{base}[{self.item}]"
 
     def number_in(self, dataset: Dataset) -> int | None:
-        """Find the element in a dataset, through its private block where it has a creator; None: not there."""
+        """Find the element in a dataset, through its private block if it has a creator; None if it is missing."""
         if self.creator is None:
             return self.number if self.number in dataset else None
         # Asking the dataset itself would make a tag object of each of the 240 numbers.
@@ -106,7 +109,7 @@ class Tag:
     Attributes
     ----------
     steps : tuple of Step
-        From the outermost dataset inwards; the last is the element meant.
+        From the outermost dataset inwards; the last is the element itself.
     """
 
     steps: tuple[Step, ...]
@@ -123,7 +126,7 @@ class Tag:
 
     @property
     def keyword(self) -> str:
-        """The keyword of a plain tag, "" for a private tag, an unnamed one or a path."""
+        """The keyword of a tag that is no path, "" if it has none."""
         return self.leaf.keyword if len(self.steps) == 1 else ""
 
     @property
@@ -133,7 +136,7 @@ class Tag:
 
     @cached_property
     def vr(self) -> str:
-        """The value representation of the leaf by the dictionary, "UN" where it is not known."""
+        """The value representation of the leaf by the dictionary, "UN" if it is not known."""
         vr = _entry(self.leaf, dictionary.dictionary_VR, 0)
         return _AMBIGUOUS.get(vr, vr) if vr else "UN"
 
@@ -154,10 +157,12 @@ class Tag:
 
     @property
     def is_sequence(self) -> bool:
+        """Whether the leaf is a sequence."""
         return self.vr == "SQ"
 
     @property
     def is_private(self) -> bool:
+        """Whether a step is private."""
         return any(step.is_private for step in self.steps)
 
     @property
@@ -166,6 +171,7 @@ class Tag:
         return level_of_keyword(self.steps[0].keyword)
 
     def __str__(self) -> str:
+        """Return the canonical spelling."""
         return self.name
 
     def elements(self, dataset: Dataset) -> Iterator[tuple[Dataset, int]]:

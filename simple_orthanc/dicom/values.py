@@ -1,8 +1,8 @@
-"""The value of a DICOM element in one canonical form, whichever way it came.
+"""The value of a DICOM element in one canonical form, whatever it was read from.
 
-A value is a tuple of texts, one for each value of the element (PS3.5, section 6.4), stripped of padding; ``None`` says
-that the element is missing or empty. Bytes stay bytes. Orthanc's JSON and pydicom's elements both become this form, and
-only here is it turned into numbers, dates and times.
+A value is a tuple of strings, one for each value of the element (PS3.5, section 6.4), stripped of padding; ``None`` if
+the element is missing or empty. Bytes stay bytes. Orthanc's JSON and pydicom's elements both become this form, and only
+here is it converted to numbers, dates and times.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR
 
 
 def from_text(text: str, vr: str) -> Value:
-    """Read a value from one text with backslashes between values.
+    r"""Read a value from one string with backslashes between values.
 
     Examples
     --------
-    >>> from_text("ORIGINAL\\\\PRIMARY ", "CS"), from_text("", "CS"), from_text("a\\\\b", "LT")
-    (('ORIGINAL', 'PRIMARY'), None, ('a\\\\b',))
+    >>> from_text("ORIGINAL\\PRIMARY ", "CS"), from_text("", "CS"), from_text("a\\b", "LT")
+    (('ORIGINAL', 'PRIMARY'), None, ('a\\b',))
     """
     if "\0" in text:
-        # Servers take it for the end of the element.
+        # Servers end the element there.
         text = text.partition("\0")[0]
     return _stripped([text] if vr in _UNSPLIT_VRS else text.split("\\"), vr)
 
 
 def from_texts(texts: Iterable[str], vr: str) -> Value:
-    """Read a value from its texts, one for each value.
+    """Read a value from its strings, one for each value.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def _before_nul(texts: Iterable[str]) -> Iterator[str]:
 
 
 def parse_number(text: str, vr: str) -> int | float | None:
-    """Read a number; ``None`` where it is none.
+    """Read a number, ``None`` if the string is not one.
 
     Examples
     --------
@@ -90,12 +90,12 @@ def parse_number(text: str, vr: str) -> int | float | None:
 
 
 def comparable(text: str | bytes, vr: str) -> Comparable | None:
-    """Turn one value into what compares by value: a number, date, time since midnight, or age in days.
+    """Convert one value to what compares by value: a number, date, time since midnight, or age in days.
 
     Returns
     -------
     int, float, date, datetime, timedelta or None
-        ``None`` where the value cannot be read as its value representation asks, or is text.
+        ``None`` if the value cannot be read by its value representation, or is a string.
     """
     if isinstance(text, bytes):
         return None
@@ -106,17 +106,17 @@ def comparable(text: str | bytes, vr: str) -> Comparable | None:
 
 
 def typed(text: str | bytes, vr: str) -> Any:
-    """Turn one value into what a user's function gets: a number, date, time since midnight, or the text."""
+    """Convert one value to what a user's function receives: a number, date, time since midnight, or the string."""
     if vr in NUMBER_VRS or vr in ("DA", "TM", "DT"):
         return comparable(text, vr)
     return text
 
 
 def shown(value: Value, tag: Tag) -> Any:
-    """Turn a value into what lists of values hold.
+    """Convert a value to what lists of values hold.
 
-    Numbers are numbers, everything else is text as it stands in the file (dates too); a tag that may have several
-    values gives a tuple; missing, and a number that is none, give ``None``.
+    Numbers are numbers; everything else, dates too, is the string in the file. A tag that may have several values is a
+    tuple. A missing value, and a number that cannot be read, are ``None``.
 
     Examples
     --------

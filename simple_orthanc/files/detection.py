@@ -1,7 +1,7 @@
-"""What is DICOM in a pile of files: the one place that decides it, for uploading and for reading a folder.
+"""Decide which files are DICOM, for uploading and for reading a folder alike.
 
-A file is judged by its first bytes, never by its name. Folders are walked in the order of names; links are followed,
-and what can be reached in several ways is met once. Only regular files are opened: a pipe might never end.
+A file is judged by its first bytes, never by its name. Folders are walked in the order of names. Links are followed,
+and what can be reached in several ways is visited once. Only regular files are opened: a pipe might never end.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Reason: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Walked:
-    """A regular file that was met on a walk."""
+    """A regular file that a walk visited."""
 
     path: str
     stat: os.stat_result
@@ -54,7 +54,7 @@ class Walked:
 
 @dataclass(frozen=True)
 class PassedBy:
-    """What was met on a walk and is no file to read."""
+    """Something that a walk visited and that is not a file to read."""
 
     path: str
     reason: Reason
@@ -62,7 +62,7 @@ class PassedBy:
 
 
 def walk(top: str, recursive: bool) -> Iterator[Walked | PassedBy]:
-    """Meet everything in a folder, in the order of names; a folder's content stands in the place of its name.
+    """Visit everything in a folder in the order of names, the content of a folder at the place of its name.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def walk(top: str, recursive: bool) -> Iterator[Walked | PassedBy]:
     Yields
     ------
     Walked or PassedBy
-        A file or folder that several links lead to is met once, so links in a circle end.
+        A file or folder that several links lead to is visited once, so links in a circle end.
     """
     yield from _walk(top, recursive, {_identity(top, os.stat(top))})
 
@@ -89,7 +89,7 @@ def _walk(folder: str, recursive: bool, met: set[tuple[int, int] | str]) -> Iter
     for name in names:
         path = os.path.join(folder, name)
         try:
-            # Through links: what they lead to is meant.
+            # Through links, to what they lead to.
             stat = os.stat(path)
         except OSError as error:
             gone = isinstance(error, FileNotFoundError)
@@ -118,22 +118,22 @@ def _identity(path: str, stat: os.stat_result) -> tuple[int, int] | str:
 
 
 def is_zip(beginning: bytes) -> bool:
-    """Say whether a file that begins so is a zip.
+    r"""Check whether a file that begins with these bytes is a zip.
 
     Examples
     --------
-    >>> is_zip(b"PK\\x03\\x04..."), is_zip(bytes(128) + b"DICM")
+    >>> is_zip(b"PK\x03\x04..."), is_zip(bytes(128) + b"DICM")
     (True, False)
     """
     return beginning[:4] in _ZIPS
 
 
 def packed_kind(beginning: bytes) -> str | None:
-    """Return what kind of archive or compressed file begins so, if it is one that is not opened here; None if not.
+    r"""Return what kind of packed file begins with these bytes, None if it is none that must be unpacked first.
 
     Examples
     --------
-    >>> packed_kind(b"\\x1f\\x8b\\x08"), packed_kind(bytes(128) + b"DICM")
+    >>> packed_kind(b"\x1f\x8b\x08"), packed_kind(bytes(128) + b"DICM")
     ('a gzip file', None)
     """
     if beginning[257:262] == b"ustar":
@@ -156,14 +156,14 @@ def open_zip(file: str | os.PathLike[str] | IO[bytes]) -> zipfile.ZipFile:
 
 
 def members_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Give the files in a zip, as they stand in it."""
+    """Return the files in a zip, in their order."""
     return [member for member in archive.infolist() if not member.is_dir()]
 
 
 def refusal(
     content: bytes, *, in_zip: bool, test_dicom: bool = True
 ) -> tuple[Literal["not DICOM", "skipped"], str] | None:
-    """Say why a file is not a DICOM object; None: it is one, as far as its beginning shows.
+    """Return why a file is not a DICOM object, None if it is one as far as its beginning shows.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def refusal(
     in_zip : bool
         Whether it is a member of a zip: zips inside zips are not opened.
     test_dicom : bool
-        Whether what does not look like DICOM is refused.
+        Whether to refuse what does not look like DICOM.
 
     Examples
     --------
@@ -196,13 +196,13 @@ def refusal(
 
 
 def is_dicomdir(content: bytes) -> bool:
-    """Say whether a file with the DICM prefix is a DICOMDIR (PS3.10, section 8.6), by its media storage class."""
-    # The UID stands in the file meta information as plain text, and reading that costs more than looking for it.
+    """Check whether a file with the DICM prefix is a DICOMDIR (PS3.10, section 8.6), by its media storage class."""
+    # Searching the bytes for the UID costs less than reading the file meta information that holds it.
     return _DICOMDIR.encode() in content[:BEGINNING] and _meta_uid(content, 0x00020002) == _DICOMDIR
 
 
 def looks_like_dicom(content: bytes) -> bool:
-    """Say whether bytes are a DICOM file: with the prefix of PS3.10, section 7.1, or a dataset without it.
+    """Check whether bytes are a DICOM file: with the prefix of PS3.10, section 7.1, or a dataset without it.
 
     Such a dataset begins with an element of group 0002 or 0008, in one of the two byte orders.
 
@@ -217,7 +217,7 @@ def looks_like_dicom(content: bytes) -> bool:
         return False
     try:
         header = pydicom.dcmread(io.BytesIO(content[:BEGINNING]), force=True, specific_tags=["SOPClassUID"])
-    except Exception:  # whatever pydicom stumbles over, this is not a dataset
+    except Exception:  # pydicom may raise anything on what is not a dataset
         return False
     return bool(header.get("SOPClassUID"))
 
@@ -229,13 +229,13 @@ def _meta_uid(content: bytes, number: int) -> str:
 
 
 def object_uid(content: bytes) -> str | None:
-    """Say which object a file holds: by the dataset's own word, which servers go by too; or else its file meta's."""
+    """Return the SOPInstanceUID of a file: of the dataset, as servers read it, or else of the file meta information."""
     try:
         beginning = io.BytesIO(content[:BEGINNING])
         header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
         if named := elements.text(header, "SOPInstanceUID"):
             return named
-    except Exception:  # what has no SOPInstanceUID that can be read may still be an object
+    except Exception:  # an object may lack a SOPInstanceUID that can be read
         pass
     return _meta_uid(content, 0x00020003) or None
 

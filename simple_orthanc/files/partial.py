@@ -175,6 +175,6 @@ def _by_pydicom(content: Buffer) -> tuple[Dataset, int | None]:
 
 
 def _without_stream(dataset: FileDataset) -> FileDataset:
-    """Let go of the file, which pydicom would keep in memory as long as its header."""
+    """Release the file, which pydicom would keep in memory as long as its header."""
     dataset.buffer = None
     return dataset

@@ -8,19 +8,19 @@ from simple_orthanc.errors import SelectionError
 
 
 def path_text(given: object, example: str) -> str:
-    """Give a path as a text.
+    """Return a path as a string.
 
     Parameters
     ----------
     given : object
-        What a user gave for a path.
+        What a user passed as a path.
     example : str
         The call with a path as it should be, for the message.
 
     Raises
     ------
     SelectionError
-        It is none. An empty text is none either: pathlib takes it for the current folder, which nobody asked for.
+        It is not a path. An empty string is not one either: pathlib would read it as the current folder.
 
     Examples
     --------

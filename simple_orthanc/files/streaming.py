@@ -1,4 +1,4 @@
-"""Files that are sent from where they lie, piece by piece, so that they are never in memory as a whole."""
+"""Send files piece by piece from the disk or a zip, so that they are never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PIECE = 1024 * 1024
 
 
 def read_file(path: Path) -> bytes | LongFile:
-    """Read a file, or give it to be read in pieces."""
+    """Read a file, or return it to be read in pieces."""
     size = os.stat(path).st_size
     return path.read_bytes() if size <= IN_MEMORY else LongFile(size, lambda: path.open("rb"))
 
 
 def read_member(archive: ZipFile, member: ZipInfo) -> bytes | LongFile:
-    """Read a member of a zip, or give it to be read in pieces."""
+    """Read a member of a zip, or return it to be read in pieces."""
     if member.file_size <= IN_MEMORY:
         return archive.read(member)
     return LongFile(member.file_size, lambda: archive.open(member))
@@ -36,27 +36,28 @@ class LongFile:
     ----------
     size : int
         How many bytes there are.
-    open_anew : callable
+    open_file : callable
         Opens the file at its beginning.
     """
 
-    def __init__(self, size: int, open_anew: Callable[[], IO[bytes]]) -> None:
-        self._size, self._open = size, open_anew
+    def __init__(self, size: int, open_file: Callable[[], IO[bytes]]) -> None:
+        self._size, self._open = size, open_file
         self._stream: IO[bytes] | None = None
-        self._place = 0
+        self._position = 0
         self.failure: Exception | None = None
         """Why it could not be read to its end."""
 
     def __len__(self) -> int:
+        """Return the number of bytes."""
         return self._size
 
     def beginning(self) -> bytes:
-        """Give the first bytes, from which one sees what it is."""
+        """Return the first bytes, which show what the file is."""
         with self._open() as stream:
             return stream.read(BEGINNING)
 
     def whole(self) -> bytes:
-        """Give all bytes, for what cannot take them in pieces."""
+        """Return all bytes, for use where pieces are not accepted."""
         self.seek(0)
         pieces = []
         while piece := self.read(_PIECE):
@@ -64,7 +65,7 @@ class LongFile:
         return b"".join(pieces)
 
     def md5(self) -> str:
-        """Give the MD5 of the file, as Orthanc writes it."""
+        """Return the MD5 of the file in hexadecimal, as Orthanc writes it."""
         self.seek(0)
         digest = hashlib.md5(usedforsecurity=False)
         while piece := self.read(_PIECE):
@@ -72,14 +73,14 @@ class LongFile:
         return digest.hexdigest()
 
     def read(self, count: int = -1) -> bytes:
-        """Read on.
+        """Read the next bytes.
 
         Raises
         ------
         OSError
             The file has become shorter, or cannot be read; `failure` says why.
         """
-        left = self._size - self._place
+        left = self._size - self._position
         wanted = left if count < 0 else min(count, left)
         if not wanted:
             return b""
@@ -87,7 +88,7 @@ class LongFile:
             if self._stream is None:
                 self._stream = self._open()
                 # A member of a zip is only read from its beginning.
-                self._stream.seek(self._place)
+                self._stream.seek(self._position)
             piece = self._stream.read(wanted)
             if not piece:
                 raise EOFError("it has become shorter")
@@ -95,24 +96,27 @@ class LongFile:
             self.failure = error
             self.close()
             raise OSError(str(error)) from error
-        self._place += len(piece)
-        if self._place == self._size:
+        self._position += len(piece)
+        if self._position == self._size:
             self.close()
         return piece
 
     def tell(self) -> int:
-        return self._place
+        """Return the position of the next byte."""
+        return self._position
 
     def seekable(self) -> bool:
+        """Return True: a request that is repeated starts again from the first byte."""
         return True
 
-    def seek(self, place: int) -> int:
+    def seek(self, position: int) -> int:
+        """Go to a position, counted from the first byte."""
         self.close()
-        self._place = place
-        return place
+        self._position = position
+        return position
 
     def close(self) -> None:
-        """Let go of the file; reading goes on where it was."""
+        """Close the file; reading goes on from the same position."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -40,7 +40,7 @@ from simple_orthanc.files.walker import (
 STEP = 16 * 1024
 
 _CHARACTER_SET = 0x00080005
-# In these ASCII stands for itself as long as no escape sequence switches to another set (PS3.3, section C.12.1.1.2).
+# In these ASCII has its own meaning as long as no escape sequence switches to another set (PS3.3, section C.12.1.1.2).
 # IR 13 is not one of them: JIS X 0201 has a yen sign in the place of the backslash.
 _ASCII_SETS = re.compile(
     rb"(ISO(_| 2022 )IR (6|58|87|100|101|109|110|126|127|138|144|148|149|159|166|192|203)|GB18030|GBK|)"
@@ -53,12 +53,12 @@ _Elements: TypeAlias = "dict[int, tuple[str | None, bytes]]"
 
 @lru_cache(maxsize=64)
 def _wanted(tags: tuple[Tag, ...]) -> dict[int, Tag] | None:
-    """Give the tags by number; None: one of them cannot be read without the rest of the header."""
+    """Return the tags by number, None if one of them cannot be read without the rest of the header."""
     return {tag.steps[0].number: tag for tag in tags} if all(map(_stands_alone, tags)) else None
 
 
 def _stands_alone(tag: Tag) -> bool:
-    """Say whether the value of a tag is all in its element, and what that means in the dictionary."""
+    """Check whether an element alone, with the dictionary, gives the value of a tag."""
     if len(tag.steps) > 1 or tag.is_private or tag.steps[0].group == 2 or tag.is_sequence:
         return False
     try:
@@ -73,7 +73,7 @@ def read_tags(stream: IO[bytes], size: int, tags: tuple[Tag, ...]) -> dict[str, 
     Parameters
     ----------
     stream : binary file
-        Open for reading, with ``seek``; where it stands does not matter.
+        Open for reading, with ``seek``, at any position.
     size : int
         Bytes of the file.
     tags : tuple of Tag
@@ -81,14 +81,14 @@ def read_tags(stream: IO[bytes], size: int, tags: tuple[Tag, ...]) -> dict[str, 
     Returns
     -------
     dict
-        Name of tag to value; what the file lacks has no entry.
+        Name of tag to value; a tag that the file lacks has no entry.
 
     Raises
     ------
     DamagedError
         The file is cut off.
     Exception
-        Whatever pydicom raises where it cannot read the file.
+        Anything that pydicom raises if it cannot read the file.
     """
     wanted = _wanted(tags)
     if wanted is not None:

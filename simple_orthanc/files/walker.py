@@ -154,7 +154,7 @@ def dataset_syntax(content: Buffer, meta: Meta) -> Syntax:
         raise NotPlainError
     if uid != ImplicitVRLittleEndian:
         return EXPLICIT_LITTLE if uid != ExplicitVRBigEndian else Syntax(False, False)
-    # Two capital letters where the length is: the VRs are there all the same, and pydicom warns.
+    # Two capitals where the length is: the elements have VRs all the same, and pydicom warns.
     if all(0x40 < code < 0x5B for code in bytes(content[meta.end + 4 : meta.end + 6])):
         raise NotPlainError
     return IMPLICIT_LITTLE

@@ -100,7 +100,7 @@ class Folder(Session):
         assert isinstance(source, FolderSource)
         rows = [
             (_shown(source.files.full(each.path)), _shown(each.member), each.status, each.uid, each.message)
-            for each in source.catalogue.findings
+            for each in source.index.findings
         ]
         table: pd.DataFrame = pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"])
         return table.astype("string")

@@ -1,8 +1,8 @@
-"""What is known of the files of a folder, kept on disk, so that a file is read once as long as it does not change.
+"""Keep what is known of the files of a folder on disk, so that a file is read once as long as it does not change.
 
-There is one file for each folder, in the user's own cache folder: it says what the headers say of patients, so nobody
-else may read it. It is replaced as a whole and carries a checksum, so that several processes, a full disk or a lost
-connection can at worst mean that headers are read again; whatever is wrong with it, it counts as not there.
+There is one file for each folder, in the user's own cache folder. It holds what the headers say of patients, so nobody
+else may read it. It is replaced as a whole and has a checksum, so that several processes, a full disk or a lost
+connection at worst mean that headers are read again. A cache that is damaged in any way is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.sources.folder.catalogue import TAGS, Item
+from simple_orthanc.sources.folder.folder_index import TAGS, Item
 
 VARIABLE = "SIMPLE_ORTHANC_CACHE"
 
@@ -32,18 +32,18 @@ _SECONDS_KEPT = 90 * 24 * 3600
 
 
 def cache_folder(given: str | os.PathLike[str] | Literal[False] | None) -> Path | None:
-    """Give the folder in which caches are kept: one of its own in a folder that may hold other things.
+    """Return the folder in which caches are kept: one of its own in a folder that may hold other things.
 
     Parameters
     ----------
     given : path, False or None
-        In this folder; nowhere; or in the one that ``SIMPLE_ORTHANC_CACHE`` names, nowhere where that is empty, and
-        else in the platform's own folder for caches.
+        A path: in this folder. False: nowhere. None: in the folder that ``SIMPLE_ORTHANC_CACHE`` names, nowhere if it
+        is empty, and in the platform's folder for caches if it is not set.
 
     Returns
     -------
     Path or None
-        None: nothing is to be kept, or there is no place for it.
+        None if nothing is to be kept, or there is no folder for it.
     """
     if given is None:
         given = os.environ.get(VARIABLE)
@@ -85,7 +85,7 @@ class FolderCache:
         self.path = None if folder is None else folder / f"folder-{digest}.json.gz"
 
     def load(self) -> dict[str, list[Item]]:
-        """Give what is known: path to the items of that file."""
+        """Return what is known: path to the items of that file."""
         if self.path is None:
             return {}
         try:
@@ -111,7 +111,7 @@ class FolderCache:
         return known
 
     def save(self, items: Mapping[str, Sequence[Item]]) -> None:
-        """Keep the items of files by their paths, in place of what was kept; where that cannot be, nothing is said."""
+        """Keep the items of files by their paths, in place of what was kept; errors of the disk are ignored."""
         if self._folder is None or self.path is None:
             return
         with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ class FolderCache:
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
     def _forget(self) -> None:
-        """Remove the caches of folders that nobody has opened for long, and what a process left that was ended."""
+        """Remove the caches of folders that were not opened for long, and the parts that a killed process left."""
         assert self._folder is not None
         for path in [*self._folder.glob("folder-*.json.gz"), *self._folder.glob(".part-*")]:
             with contextlib.suppress(OSError):
@@ -158,7 +158,7 @@ class FolderCache:
 
 
 def _is_private(folder: Path) -> bool:
-    """See that nobody else can read what lies in a folder, or put something there."""
+    """Make a folder private, and check that no other user can read or write it."""
     if sys.platform == "win32":
         return True  # the user's own folder is nobody else's
     found = os.lstat(folder)

@@ -1,4 +1,4 @@
-"""What a DICOMDIR lists."""
+"""Read which files a DICOMDIR lists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_references(stream: IO[bytes]) -> tuple[str, ...]:
             listing = dcmread(stream, force=True)
             records = elements.items(listing, "DirectoryRecordSequence")
             found = [_reference(record) for record in records if elements.texts(record, _IN_USE) != ["0"]]
-    except Exception as error:  # whatever pydicom stumbles over
+    except Exception as error:  # pydicom may raise anything
         raise ValueError(f"it cannot be read: {error}") from None
     return tuple(dict.fromkeys(filter(None, found)))
 

@@ -1,4 +1,4 @@
-"""Reading the files of a folder: what each is, and its bytes, whether it lies on the disk or in a zip."""
+"""Read the files of a folder, on the disk or in a zip: what each is, and its bytes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from simple_orthanc.errors import OrthancError, SelectionError, TransportError
 from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, members_of, object_uid, open_zip, refusal
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.files.walker import DamagedError
-from simple_orthanc.sources.folder.catalogue import IDENTIFIERS, TAGS, Item, chain_of, written
 from simple_orthanc.sources.folder.dicomdir import read_references
+from simple_orthanc.sources.folder.folder_index import IDENTIFIERS, TAGS, Item, chain_of, written
 
 # Clocks of file systems tick as slowly as this (ns): a file that was changed so short a time before it was read may
 # change again without a trace.
@@ -31,7 +31,7 @@ _MOST_ZIPS = 8
 
 
 def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:
-    """Give what shows that a file was changed.
+    """Return what shows that a file was changed.
 
     The time of change of the entry is part of it, since copying and unpacking set the other back.
     """
@@ -46,7 +46,7 @@ def look(full: str, path: str, stamp: tuple[int, int, int]) -> list[Item]:
     full, path : str
         Where it is, and what it is called from the top folder.
     stamp : tuple of int
-        What was known of it before it was opened.
+        Its stamp before it was opened.
     """
     now = time.time_ns()
     # A time in the future is no reason for doubt: what changes the file now gives it another.
@@ -99,7 +99,7 @@ def _judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
         values = read_tags(stream, item.size, _ALL_TAGS)
     except DamagedError as error:
         item.message = str(error)
-    except Exception as error:  # whatever pydicom stumbles over
+    except Exception as error:  # pydicom may raise anything
         if isinstance(error, OSError):
             raise
         item.message = f"cannot be read: {error}"
@@ -128,7 +128,7 @@ def _read_listing(stream: IO[bytes], item: Item) -> None:
 
 
 class Files:
-    """The files of a folder by their items, for reading; zips stay open for a while.
+    """Reads the files of a folder by their items; zips stay open for a while.
 
     Parameters
     ----------
@@ -142,11 +142,11 @@ class Files:
         self._lock = threading.Lock()
 
     def full(self, path: str) -> str:
-        """Give the whole path of a file."""
+        """Return the whole path of a file."""
         return os.path.join(self._top, path) if path else self._top
 
     def name(self, item: Item) -> str:
-        """Name a file for people."""
+        """Return how messages name a file."""
         return self.full(item.path) if item.member is None else f"{item.member} in {self.full(item.path)}"
 
     def opened(self, item: Item) -> IO[bytes]:
@@ -176,7 +176,7 @@ class Files:
 
     @contextmanager
     def reading(self, item: Item) -> Iterator[IO[bytes]]:
-        """Open a file for a block that does nothing but read it: what fails in it is the file's fault."""
+        """Open a file for a block that only reads it, so that any error in the block is one of the file."""
         with self.opened(item) as stream:
             try:
                 yield stream
@@ -184,7 +184,7 @@ class Files:
                 raise self._unreadable(item, error.strerror or error) from error
             except OrthancError:
                 raise
-            except Exception as error:  # whatever pydicom stumbles over
+            except Exception as error:  # pydicom may raise anything
                 raise self._unreadable(item, error) from error
 
     def read(self, item: Item) -> bytes:
@@ -193,7 +193,7 @@ class Files:
             return stream.read()
 
     def differ(self, first: Item, second: Item) -> bool:
-        """Say whether two files of the same size differ; one that cannot be read does."""
+        """Check whether two files of the same size differ; one that cannot be read does."""
         try:
             return self._digest(first) != self._digest(second)
         except (SelectionError, TransportError):
@@ -254,7 +254,9 @@ class Files:
                 self._zips.popitem()[1][1].close()
 
     def __getstate__(self) -> str:
+        """Pickle the path alone: open zips are opened again."""
         return self._top
 
     def __setstate__(self, top: str) -> None:
+        """Start without open zips."""
         Files.__init__(self, top)

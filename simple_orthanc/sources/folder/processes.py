@@ -23,8 +23,8 @@ from simple_orthanc.concurrency.helpers import (
 )
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.selection.source import batches
-from simple_orthanc.sources.folder.catalogue import Item
 from simple_orthanc.sources.folder.files import look
+from simple_orthanc.sources.folder.folder_index import Item
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")

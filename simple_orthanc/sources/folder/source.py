@@ -4,7 +4,7 @@ The answers are those of an Orthanc into which all the files were uploaded in th
 
 - what is DICOM is what `upload_folder` sends, and what Orthanc accepts: a file that is cut off, or has no
   StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, is not part of the archive;
-- one file speaks for its study and one for its series, the first by path, folder by folder in the order of names;
+- the values of a study and of a series are those of its first file by path, folder by folder in the order of names;
 - of several files of one instance the first by path counts.
 
 Nothing in the folder is ever changed, and a file is opened for indexing once: see
@@ -39,8 +39,8 @@ from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
-from simple_orthanc.sources.folder.catalogue import Catalogue, Finding, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
+from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder.processes import Met, look_at, side_by_side
 
 # What should have been part of the archive, and is not.
@@ -59,7 +59,7 @@ class FolderSource:
     Parameters
     ----------
     path : str or Path
-        A folder; a zip, whose members are the archive; or a DICOMDIR, to take what it lists, and nothing else.
+        A folder; a zip, whose members are the archive; or a DICOMDIR, for the files that it lists alone.
     recursive : bool
         Whether folders inside the folder are entered.
     cache : path, False or None
@@ -68,11 +68,11 @@ class FolderSource:
     Raises
     ------
     SelectionError
-        There is nothing of that kind there.
+        The path is none of these.
 
     Notes
     -----
-    The files are looked at when something is asked for the first time, or by `look_again`.
+    The files are read when something is asked for the first time, or by `look_again`.
     """
 
     requests = 0
@@ -91,7 +91,7 @@ class FolderSource:
         self._top = top
         self.files = Files(top)
         self._cache_folder = cache_folder(cache)
-        self._catalogue: Catalogue | None = None
+        self._index: FolderIndex | None = None
         self._known: dict[str, list[Item]] | None = None
         self._is_fresh = False
         self._scanner = Scanner()
@@ -99,33 +99,33 @@ class FolderSource:
 
     @property
     def description(self) -> str:
+        """The path of the folder, for messages."""
         return self._given
 
     @property
-    def catalogue(self) -> Catalogue:
-        """What the folder held when it was last looked at."""
+    def index(self) -> FolderIndex:
+        """The index of the folder when it was last looked at."""
         with self._lock:
-            if self._catalogue is None:
+            if self._index is None:
                 return self.look_again()
-            return self._catalogue
+            return self._index
 
-    def look_again(self) -> Catalogue:
-        """Look at what has changed in the folder since it was last looked at.
+    def look_again(self) -> FolderIndex:
+        """Look at what has changed in the folder since the last time.
 
         Warns
         -----
         UserWarning
-            Files that should be part of the archive are not: how many, and why. Those told of before are not told of
-            again.
+            Files that should be part of the archive are not: how many, and why. Each is warned about once.
         """
         with self._lock:
-            before = self._catalogue
+            before = self._index
             items, others = self._look()
-            self._catalogue = Catalogue(items, others, self.files.differ)
+            self._index = FolderIndex(items, others, self.files.differ)
             self._is_fresh = True
             self._keep()
             self._warn(before)
-            return self._catalogue
+            return self._index
 
     def _look(self) -> tuple[list[Item], list[Finding]]:
         cache = self._cache()
@@ -154,7 +154,7 @@ class FolderSource:
         return [item for items in known.values() for item in items], others
 
     def _met(self, others: list[Finding]) -> Iterator[tuple[str, str, os.stat_result]]:
-        """Meet the files that are to be part of the archive; what else is met is added to the findings."""
+        """Walk through the files that are to be part of the archive; everything else is added to the findings."""
         if not os.path.isdir(self._top):
             yield self._top, "", _stat(self._top)
             return
@@ -170,7 +170,7 @@ class FolderSource:
                 yield met.path, path, met.stat
 
     def _listed(self) -> set[str]:
-        """Give what the DICOMDIR lists, itself too."""
+        """Return what the DICOMDIR lists, and the DICOMDIR itself."""
         name = os.path.basename(self._given)
         (item,) = look(self._given, name, stamp_of(_stat(self._given)))
         if not item.references:
@@ -185,11 +185,11 @@ class FolderSource:
         if self._is_changed and self._known is not None:
             self._cache().save(self._known)
 
-    def _warn(self, before: Catalogue | None) -> None:
-        """Say what is missing from the archive, once."""
-        assert self._catalogue is not None
+    def _warn(self, before: FolderIndex | None) -> None:
+        """Warn once about what is missing from the archive."""
+        assert self._index is not None
         told = set() if before is None else set(before.findings)
-        counts = Counter(_trouble(finding) for finding in self._catalogue.findings if finding not in told)
+        counts = Counter(_trouble(finding) for finding in self._index.findings if finding not in told)
         troubles = [f"{count:,} {kind}" for kind, count in counts.items() if kind]
         if troubles:
             number = sum(count for kind, count in counts.items() if kind)
@@ -198,39 +198,48 @@ class FolderSource:
                 f"Folder.files lists them.",
                 stacklevel=stacklevel(),
             )
-        if not self._catalogue.instances and (before is None or before.instances):
+        if not self._index.instances and (before is None or before.instances):
             warnings.warn(f"There is no DICOM object in {self._given}.", stacklevel=stacklevel())
 
     def counts(self) -> Mapping[Level, int]:
-        return self.catalogue.counts()
+        """Count everything, at each level."""
+        return self.index.counts()
 
     def indexed(self, tag: Tag) -> Level | None:
+        """Return the level of the rows that hold a tag."""
         return indexed_level(tag.name)
 
     def searchable(self, tag: Tag) -> bool:
+        """Check whether rows are searched for by a tag."""
         return is_searchable(tag)
 
     def listing(self, level: Level) -> Iterable[Row]:
-        catalogue = self.catalogue
-        return catalogue.rows(level, list(catalogue.keys(level)))
+        """List all rows of a level."""
+        index = self.index
+        return index.rows(level, list(index.keys(level)))
 
     def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
-        # Choosing among rows takes longer than giving them all.
+        """List all rows of a level, those that match among them."""
+        # Choosing among rows takes longer than returning them all.
         return self.listing(level)
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
-        return self.catalogue.rows(level, [child for row in parents for child in row.children])
+        """List the rows of a level below some others."""
+        return self.index.rows(level, [child for row in parents for child in row.children])
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
-        return self.catalogue.rows(level, keys)
+        """Return the rows with these keys."""
+        return self.index.rows(level, keys)
 
     def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
-        # No row casts doubt: all texts are read from the files.
+        """Return the rows as they are."""
+        # All strings are read from the files already.
         return rows
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
     ) -> Mapping[str, Mapping[str, Value]]:
+        """Read tags of all instances of some series from their files."""
         wanted = [key for row in series for key in row.children if keys is None or key in keys]
         columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
         read = partial(self._tags, tags=tuple(tags))
@@ -245,15 +254,18 @@ class FolderSource:
             return read_tags(stream, item.size, tags)
 
     def resolve(self, text: str) -> Sequence[IdentifierMatch]:
-        return self.catalogue.resolve(text)
+        """Find the objects that an identifier names."""
+        return self.index.resolve(text)
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        """Raise an error: only a server has labels and metadata."""
         raise UnsupportedError(
             f"{kind}({name!r}): labels and metadata are what an Orthanc server attaches to its objects; the files in "
             f"{self._given} have none."
         )
 
     def header(self, key: str) -> Dataset:
+        """Read the header of an instance."""
         item = self._item(key)
         with self.files.reading(item) as stream:
 
@@ -266,9 +278,11 @@ class FolderSource:
             return read_header(read, STEP, self._scanner)
 
     def content(self, key: str) -> bytes:
+        """Read the file of an instance."""
         return self.files.read(self._item(key))
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read the file of an instance into memory that is given."""
         item = self._item(key)
         with self.files.reading(item) as stream:
             memory = allocate(item.size)
@@ -284,6 +298,7 @@ class FolderSource:
         """Accept every header: a file that changed since the folder was looked at cannot be opened."""
 
     def save(self, key: str, path: Path) -> None:
+        """Copy the file of an instance; it appears when it is complete."""
         item = self._item(key)
         part = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
@@ -295,7 +310,7 @@ class FolderSource:
 
     def _item(self, key: str) -> Item:
         try:
-            return self.catalogue.instances[key]
+            return self.index.instances[key]
         except KeyError:
             raise SelectionError(
                 f"An instance is no longer in {self._given}, which has been looked at again since it was selected. "
@@ -303,39 +318,45 @@ class FolderSource:
             ) from None
 
     def revision(self) -> Revision:
+        """Look at the folder, unless that was just done, and return its state."""
         with self._lock:
-            catalogue = self.catalogue if self._is_fresh or self._catalogue is None else self.look_again()
+            index = self.index if self._is_fresh or self._index is None else self.look_again()
             self._is_fresh = False
-            return Revision(catalogue, catalogue.counts())
+            return Revision(index, index.counts())
 
     def changes(self, since: Revision) -> Changes:
+        """Look at the folder again, and return what was added and whether anything was removed."""
         before = since.token
         now = self.look_again()
         self._is_fresh = False
         revision = Revision(now, now.counts())
-        if not isinstance(before, Catalogue):
+        if not isinstance(before, FolderIndex):
             return Changes(revision, None, True)
         added = frozenset(key for key, item in now.instances.items() if before.instances.get(key) != item)
         removed = any(now.instances.get(key) != item for key, item in before.instances.items())
         return Changes(revision, added, removed)
 
     def close(self) -> None:
+        """Close the zips."""
         self.files.close()
 
     def __getstate__(self) -> dict[str, Any]:
+        """Pickle what is known of the files, without locks."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what is known of the files."""
         self.__dict__.update(state)
         self._scanner = Scanner()
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
+        """Return the path of the folder."""
         return f"<folder {self.description}>"
 
 
 def _trouble(finding: Finding) -> str:
-    """Say what kind of trouble there is with a file; "" if none."""
+    """Return what is wrong with a file, "" if nothing is."""
     if finding.status == "not DICOM":
         # Anything may lie in a folder, but a name is a promise.
         name = (finding.member or finding.path).lower()
@@ -346,12 +367,12 @@ def _trouble(finding: Finding) -> str:
 
 
 def _kind(path: str) -> Literal["folder", "zip", "DICOMDIR"]:
-    """Say what can be opened at a path.
+    """Return the kind of what can be opened at a path.
 
     Raises
     ------
     SelectionError
-        Nothing can.
+        Nothing can be opened there.
     """
     if os.path.isdir(path):
         return "folder"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from simple_orthanc.sources.folder import cache as folder_cache
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
-from simple_orthanc.sources.folder.catalogue import Item
+from simple_orthanc.sources.folder.folder_index import Item
 
 
 def item(path: str = "a", **more: object) -> Item:

@@ -911,7 +911,7 @@ def test_helpers_look_as_this_process_does(many: Path, monkeypatch: pytest.Monke
     assert alone.instance_count == 602
     for other in (helped, unhelped, lonely):
         pd.testing.assert_frame_equal(alone.files, other.files)
-        assert alone._source.catalogue.instances == other._source.catalogue.instances  # type: ignore[attr-defined]
+        assert alone._source.index.instances == other._source.index.instances  # type: ignore[attr-defined]
 
 
 def _refused(*_: object, **__: object) -> None:

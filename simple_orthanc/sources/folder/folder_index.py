@@ -1,8 +1,8 @@
-"""What lies in a folder: one item for each file that was looked at, and the archive that the items make together.
+"""The index of a folder: one item for each file that was read, and the archive that the items make together.
 
-An archive is made of items as Orthanc makes one of uploads. A patient, study, series or instance is known by the chain
-of its identifiers, so that one UID under two patients is two objects; one file speaks for its study and one for its
-series, here the first by path; and of several files of one instance the first is taken.
+The archive is the one that Orthanc makes of the uploaded files. A patient, study, series or instance is identified by
+the chain of its identifiers, so that one UID under two patients is two objects. The values of a study and of a series
+are those of its first file by path, and of several files of one instance the first is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Item:
     member : str or None
         Name in a zip.
     place : int
-        Which of the members of the zip it is: names may occur twice.
+        Index of the member in the zip, where names may occur twice.
     size : int
         Bytes of the file, unpacked.
     stamp : tuple of int
@@ -48,7 +48,7 @@ class Item:
     status : str
         "indexed" if it could be, whatever other files there are.
     uid, message : str
-        SOPInstanceUID, and what there is to say.
+        SOPInstanceUID, and the reason of the status.
     chain : tuple of str or None
         The identifiers of patient, study, series and instance.
     texts : tuple of str or None
@@ -58,7 +58,7 @@ class Item:
     is_settled : bool
         Whether the stamp would show a later change. False also where reading failed and may not fail again.
     digest : str
-        Checksum of the file, "" as long as nobody needed it.
+        Checksum of the file, "" until it is needed.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one file: a row of the report."""
+    """The outcome for one file: a row of the report."""
 
     path: str
     member: str | None
@@ -88,7 +88,7 @@ class Finding:
 
 
 def written(values: Mapping[str, Value], level: Level) -> str:
-    """Write the values of a level's tags as one text, which takes less memory, and less of the cache.
+    """Write the values of a level's tags as one string, which takes less memory, and less of the cache.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def written(values: Mapping[str, Value], level: Level) -> str:
     >>> read_written(text, "series")
     {'Modality': ('CT',), 'SeriesNumber': ('3',)}
     """
-    # Bytes, which JSON does not know, stand in a list of their own.
+    # Bytes, which JSON does not know, are in a list of their own.
     found = [
         [part if isinstance(part, str) else [part.decode("latin-1")] for part in value] if value else 0
         for value in (values.get(tag.name) for tag in TAGS[level])
@@ -116,13 +116,13 @@ def read_written(text: str, level: Level) -> dict[str, Value]:
 
 
 def chain_of(values: Mapping[str, Value]) -> Chain:
-    """Give the identifiers of an instance as texts, "" where one is missing."""
+    """Return the identifiers of an instance as strings, "" for one that is missing."""
     patient, study, series, instance = ("\\".join(map(str, values.get(name) or ())) for name in IDENTIFIERS)
     return patient, study, series, instance
 
 
 def identifier(chain: Sequence[str]) -> str:
-    """Name an object by its identifiers and those above it, as Orthanc does.
+    """Return the Orthanc id of an object, from its identifiers and those above it.
 
     Examples
     --------
@@ -135,31 +135,31 @@ def identifier(chain: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class _Group:
-    """A patient, study or series; ``text`` is what its first file says of it."""
+    """A patient, study or series; ``text`` has the values from its first file."""
 
     parent: str
     text: str
     children: list[str] = field(default_factory=list)
 
 
-class Catalogue:
-    """The archive that some items make; it does not change.
+class FolderIndex:
+    """The archive that some items make; immutable.
 
     Parameters
     ----------
     items : sequence of Item
         In the order of their paths.
     others : sequence of Finding
-        What else there is to report.
+        Further rows of the report.
     differ : callable
-        Says whether the files of two items of the same size are different.
+        Checks whether the files of two items of the same size are different.
 
     Attributes
     ----------
     instances : dict
         Key to item.
     findings : list of Finding
-        What became of each file, in the order of paths.
+        The outcome for each file, in the order of paths.
     """
 
     def __init__(self, items: Sequence[Item], others: Sequence[Finding], differ: Callable[[Item, Item], bool]) -> None:
@@ -169,14 +169,14 @@ class Catalogue:
         self._parents: dict[str, str] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
         for item in items:
-            self.findings.append(self._placed(item, differ))
+            self.findings.append(self._added(item, differ))
         self.findings.extend(others)
         self.findings.extend(_missing(items, others))
-        # Stable, so that the members of a zip stay as they stand in it.
+        # Stable, so that the members of a zip keep their order.
         self.findings.sort(key=lambda finding: finding.path.replace("\\", "/").split("/"))
 
-    def _placed(self, item: Item, differ: Callable[[Item, Item], bool]) -> Finding:
-        """Put an item in its place in the archive, and say what became of it."""
+    def _added(self, item: Item, differ: Callable[[Item, Item], bool]) -> Finding:
+        """Add an item to the archive, and return its row of the report."""
         if item.chain is None or item.texts is None:
             return Finding(item.path, item.member, item.status, item.uid, item.message)
         key = identifier(item.chain)
@@ -192,7 +192,7 @@ class Catalogue:
         return Finding(item.path, item.member, item.status, item.uid, item.message)
 
     def _group(self, chain: Chain, texts: tuple[str, str, str], child: str) -> str:
-        """Make sure that there are the groups above an instance; gives the key of its series."""
+        """Add the groups above an instance where they are missing, and return the key of its series."""
         known = self._keys.get(chain[:3])
         if known is not None:
             self._groups["series"][known].children.append(child)
@@ -215,11 +215,11 @@ class Catalogue:
         return {**counts, "instance": len(self.instances)}
 
     def keys(self, level: Level) -> Iterable[str]:
-        """Give the keys of a level."""
+        """Return the keys of a level."""
         return self.instances.keys() if level == "instance" else self._groups[level].keys()
 
     def rows(self, level: Level, keys: Iterable[str]) -> Iterator[Row]:
-        """Give the rows with these keys, of study, series or instance; of what is not there, none."""
+        """Return the rows with these keys of a study, series or instance level; keys that are unknown have none."""
         if level == "instance":
             for key in keys:
                 item = self.instances.get(key)
@@ -233,7 +233,7 @@ class Catalogue:
                 yield Row(key, group.parent, tuple(group.children), read_written(group.text, level))
 
     def resolve(self, text: str) -> list[IdentifierMatch]:
-        """Find what an identifier names."""
+        """Find the objects that an identifier names."""
         levels: tuple[Level, ...] = ("patient", "study", "series", "instance")
         found = [IdentifierMatch("Orthanc id", level, text) for level in levels if text in self.keys(level)]
         for depth, (name, level) in enumerate(_LEVEL_OF_IDENTIFIER.items()):
@@ -248,13 +248,13 @@ class Catalogue:
 
 
 def as_reference(path: str) -> str:
-    """Bring a path into the form in which it is compared with what a DICOMDIR lists.
+    r"""Normalise a path for comparing it with what a DICOMDIR lists.
 
-    Names on a medium are in capitals, and systems show them in small letters, or with the number of their version.
+    Names on a medium are in upper case, and systems show them in lower case, or with the number of their version.
 
     Examples
     --------
-    >>> as_reference("images/im1.;1"), as_reference("IMAGES\\\\IM1")
+    >>> as_reference("images/im1.;1"), as_reference("IMAGES\\IM1")
     ('images/im1', 'images/im1')
     """
     parts = path.replace("\\", "/").split("/")
@@ -262,7 +262,7 @@ def as_reference(path: str) -> str:
 
 
 def references_of(item: Item) -> dict[str, str]:
-    """Give what a DICOMDIR lists: the form in which it is compared to the path, or the name in the zip."""
+    """Return what a DICOMDIR lists: normalised path to path, or to the name in the zip."""
     folder = (item.path if item.member is None else item.member).replace("\\", "/").rpartition("/")[0]
     listed = [f"{folder}/{reference}" if folder else reference for reference in item.references]
     return {as_reference(name): name for name in listed}
