@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 # Above the largest integer that pixels can store.
 _LARGEST_STORED = 2.0**64
 # The first of them is what scanners write.
@@ -156,7 +157,7 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         return Rescale(scaling, 0.0, None, unit, "DoseGridScaling (3004,000E)")
     levels = _levels(header, frame, "PixelValueTransformationSequence")
     # The nearest level that has a transformation counts, and each of its numbers is looked for by itself.
-    nearest = next((level for level in levels if _has_transformation(level)), header)
+    nearest = next((level for level in levels[:-1] if _has_transformation(level)), header)
     tables = elements.items(nearest, "ModalityLUTSequence")
     if tables:
         lut = _modality_table(header, tables[0])
@@ -185,6 +186,8 @@ def _modality(header: Dataset, frame: int) -> Rescale:
 
 def _levels(header: Dataset, frame: int, sequence: str) -> list[Dataset]:
     """List the levels that can hold a frame's values of a functional group, nearest first."""
+    if not any(elements.has(header, keyword) for keyword in (*_GROUPS, sequence)):
+        return [header]
     nested = [item for group in elements.groups_of_frame(header, frame) for item in elements.items(group, sequence)]
     return [*nested, *elements.items(header, sequence), header]
 
