@@ -120,6 +120,9 @@ def _candidates(names: set[str], axis: str) -> list[Discriminator]:
 
 def _ordered(stacks: Sequence[Stack], discriminator: Discriminator, distinct: bool) -> Steps | None:
     values = [value_of(stack, discriminator) for stack in stacks]
+    if discriminator.name == "b":
+        left_out = [stack.planes[0].diffusion.is_left_out for stack in stacks]
+        values = [0.0 if value is None and is_0 else value for value, is_0 in zip(values, left_out, strict=True)]
     numbers = [value for value in values if isinstance(value, float)]
     if len(numbers) < len(stacks) or (len(set(numbers)) < len(stacks) if distinct else not any(numbers)):
         return None

@@ -66,6 +66,8 @@ class Diffusion:
         directions, None if it is unknown.
     is_trace : bool
         Whether the image is weighted in all directions alike.
+    is_left_out : bool
+        Whether the vendor leaves out the b-value 0: `b` is None, and 0 if other images of the series are weighted.
     doubt : str
         What is not certain, for the log.
     """
@@ -74,6 +76,7 @@ class Diffusion:
     vector: Vector | None = None
     direction: Vector | None = None
     is_trace: bool = False
+    is_left_out: bool = False
     doubt: str = ""
 
 
@@ -122,8 +125,8 @@ def read_diffusion(header: Dataset, groups: tuple[Dataset, ...] = ()) -> Diffusi
         if found is not None:
             break
         found = reader(header)
-    if found is None or found.b is None:
-        return Diffusion() if found is None else found
+    if found is None:
+        return Diffusion(is_left_out=_leaves_b_out(header))
     kind = derived_kind(header, groups)
     if kind in _MAPS:
         return Diffusion()
@@ -164,18 +167,8 @@ def derived_kind(header: Dataset, groups: tuple[Dataset, ...] = ()) -> str:
 UNSTATED_B = "Toshiba states no b-value for images without diffusion weighting: taken as 0"
 
 
-def lacks_b_without_weighting(header: Dataset) -> bool:
-    """Check whether a missing b-value can mean 0: Toshiba leaves it out of the images without diffusion weighting.
-
-    That only holds beside weighted images of the same series.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.Modality, header.Manufacturer, header.ScanningSequence = "MR", "TOSHIBA_MEC", ["SE", "EP"]
-    >>> lacks_b_without_weighting(header)
-    True
-    """
+def _leaves_b_out(header: Dataset) -> bool:
+    """Check whether a vendor leaves the b-value out of images without diffusion weighting, as Toshiba does."""
     is_echo_planar = "EP" in elements.texts(header, "ScanningSequence")
     return elements.made_by(header, ("toshiba",)) and is_echo_planar and not derived_kind(header)
 

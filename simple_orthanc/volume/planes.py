@@ -7,7 +7,7 @@ headers for either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -16,7 +16,7 @@ from pydicom.uid import UID
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import NoPixelDataError, VolumeError
 from simple_orthanc.pixels.colour import has_palette, stored_samples
-from simple_orthanc.volume.diffusion import Diffusion, lacks_b_without_weighting, read_diffusion
+from simple_orthanc.volume.diffusion import Diffusion, read_diffusion
 from simple_orthanc.volume.discriminators import DiscriminatorValue, read_discriminators, selectable_names
 from simple_orthanc.volume.mosaic import read_mosaic
 from simple_orthanc.volume.placement import Placement, check_groups, place_frames, place_tiles
@@ -170,20 +170,7 @@ def read_planes(headers: Sequence[Dataset], spacing: float | None = None) -> lis
             f"An image was asked of {len(headers)} object(s) without pixels: {', '.join(kinds) or 'nothing given'}. "
             "Read them with get_headers(), or select a series of images."
         )
-    return _with_unstated_b(result, headers)
-
-
-def _with_unstated_b(planes: list[Plane], headers: Sequence[Dataset]) -> list[Plane]:
-    """Set the b-value 0 where a vendor leaves it out beside weighted images of the same series."""
-    weighted = {plane.series for plane in planes if "b" in plane.discriminators}
-    return [
-        replace(plane, discriminators={**plane.discriminators, "b": 0.0})
-        if plane.series in weighted
-        and "b" not in plane.discriminators
-        and lacks_b_without_weighting(headers[plane.instance])
-        else plane
-        for plane in planes
-    ]
+    return result
 
 
 def has_image(header: Dataset) -> bool:

@@ -14,7 +14,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import InconsistentSlicesError
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.session.folder import Folder
 from tests.volume.helpers import read, read_all
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)
@@ -108,6 +109,14 @@ class TestMissing:
         assert found.coordinates["b"] == (0, 1000, 1000)
         assert found.coordinates["direction"][0] == NONE
         assert "Toshiba states no b-value for images without diffusion weighting: taken as 0" in found.log
+
+    def test_the_groups_of_toshiba_can_be_read_one_by_one(self, tmp_path: Path) -> None:
+        images = series(list(self.STEPS), ScanningSequence="EP", Manufacturer="TOSHIBA_MEC")
+        for number, image in enumerate(images):
+            (tmp_path / f"{number}.dcm").write_bytes(as_bytes(image))
+        folder = Folder(tmp_path, cache=False)
+        assert [found.shape for found in folder.get_volumes().values()] == [(3, 4, 4)] * 3
+        assert folder.get_volume(dims="b").coordinates["b"] == (0, 1000, 1000)
 
     def test_toshiba_without_weighted_images_has_none(self) -> None:
         images = series([(None, None), (None, None)], Manufacturer="TOSHIBA_MEC", ScanningSequence="EP")
