@@ -18,7 +18,7 @@ class KeptPlans:
     """The plans of one selection on one state of the archive. Several threads may use them at once.
 
     A plan is made from headers alone. So it is kept by the fingerprints of the headers it was made from, and objects
-    that were replaced in the archive are planned anew. Two answers are kept without reading headers again: the table
+    that were replaced in the archive are planned again. Two answers are kept without reading headers again: the table
     and the labels of the volumes, and that the selection is not one volume. `Session.refresh` ends both.
 
     Parameters

@@ -7,7 +7,6 @@ import pytest
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import EmptySelectionError, SelectionError, UnsupportedError
 from simple_orthanc.session import Session
-from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.targets import (
     check_narrowed,
     delete,
@@ -16,20 +15,8 @@ from simple_orthanc.session.targets import (
     selected_keys,
     whole_extent,
 )
-from tests.memory_source import MemorySource
+from tests.session.deleting import deleting_session
 from tests.session.sessions import quiet, source_of, three_series
-
-
-class Deleting(ActingSession):
-    """A session that deletes from an archive in memory, and writes down what it was asked to delete."""
-
-    def _delete_object(self, level: Level, key: str) -> None:
-        source = source_of(self)
-        source.datasets = [each for each in source.datasets if MemorySource.key(each, level) != key]
-
-
-def deleting() -> Deleting:
-    return Deleting(MemorySource(source_of(three_series()).datasets))
 
 
 def test_resources_are_whole_series_and_single_instances_of_the_others() -> None:
@@ -74,7 +61,7 @@ def test_the_whole_archive_and_nothing_are_refused() -> None:
 
 
 def test_a_deletion_is_planned_and_then_done() -> None:
-    session = deleting()
+    session = deleting_session()
     with pytest.raises(SelectionError, match="the whole archive would be deleted"):
         plan_deletion(session, "study")
     session.select("1.2.1.2.1")

@@ -1,0 +1,28 @@
+"""A session that deletes from an archive in memory."""
+
+from __future__ import annotations
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.session.acting import ActingSession
+from tests.memory_source import MemorySource
+from tests.session.sessions import source_of, three_series
+
+
+class Deleting(ActingSession):
+    """A session on an archive in memory that loses what is deleted, or is interrupted at one of the deletions."""
+
+    _fail_at, _deletions = 0, 0
+
+    def interrupt_at(self, number: int) -> None:
+        self._fail_at = number
+
+    def _delete_object(self, level: Level, key: str) -> None:
+        self._deletions += 1
+        if self._deletions == self._fail_at:
+            raise KeyboardInterrupt
+        source = source_of(self)
+        source.datasets = [dataset for dataset in source.datasets if MemorySource.key(dataset, level) != key]
+
+
+def deleting_session() -> Deleting:
+    return Deleting(MemorySource(source_of(three_series()).datasets))
