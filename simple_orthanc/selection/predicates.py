@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
@@ -91,7 +92,15 @@ def compared_forms(value: str, vr: str, *, cased: bool, has_wildcard: bool) -> l
     return [unicodedata.normalize("NFC", form) if cased else fold(form) for form in forms]
 
 
-def _compile_wildcards(pattern: str) -> re.Pattern[str]:
+# The same few strings are compared with very many values.
+@lru_cache(maxsize=256)
+def _compared_string(string: str, vr: str, cased: bool) -> str:
+    return compared_forms(string, vr, cased=cased, has_wildcard=False)[0]
+
+
+@lru_cache(maxsize=256)
+def _compile_wildcards(string: str, cased: bool) -> re.Pattern[str]:
+    pattern = unicodedata.normalize("NFC", string) if cased else fold(string)
     wildcards = {"*": ".*", "?": "."}
     translated = "".join(wildcards.get(character, re.escape(character)) for character in pattern)
     return re.compile(translated, re.DOTALL)
@@ -178,8 +187,8 @@ class StringIs:
     def matches_forms(self, forms: Collection[str], vr: str) -> bool:
         """Check whether the string, with its wildcards, matches one of the forms that `compared_forms` returns."""
         if not has_wildcard(self.string):
-            return compared_forms(self.string, vr, cased=self.cased, has_wildcard=False)[0] in forms
-        pattern = _compile_wildcards(unicodedata.normalize("NFC", self.string) if self.cased else fold(self.string))
+            return _compared_string(self.string, vr, self.cased) in forms
+        pattern = _compile_wildcards(self.string, self.cased)
         return any(pattern.fullmatch(form) for form in forms)
 
     def __str__(self) -> str:
