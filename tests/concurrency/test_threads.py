@@ -85,7 +85,7 @@ def test_an_error_of_the_items_themselves_ends_the_work() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "interrupt"])
-def test_who_stops_listening_ends_the_work(how: str) -> None:
+def test_closing_the_iterator_ends_the_work(how: str) -> None:
     running = threading.Event()
 
     def work(item: int) -> int:
@@ -108,7 +108,7 @@ def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
 
 
-def test_run_all_gives_the_results_in_the_order_of_the_items() -> None:
+def test_run_all_returns_the_results_in_the_order_of_the_items() -> None:
     assert workers.run_all(lambda item: item * 2, range(100), workers=4) == list(range(0, 200, 2))
     assert workers.run_all(lambda item: item, [], workers=4) == []
 
@@ -145,13 +145,13 @@ def test_an_error_keeps_nothing_of_the_work_in_memory() -> None:
         gc.enable()
 
 
-def test_room_is_used_again_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buffer_is_reused_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_LARGEST_KEPT", 100)
-    room = workers.ReusableBuffer()
-    assert room(100).obj is room(10).obj
-    large = weakref.ref(room(101))
+    buffer = workers.ReusableBuffer()
+    assert buffer(100).obj is buffer(10).obj
+    large = weakref.ref(buffer(101))
     assert large() is None
-    assert len(room(100).obj) == 100
+    assert len(buffer(100).obj) == 100
 
 
 def to_the_program() -> None:

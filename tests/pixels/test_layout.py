@@ -48,6 +48,6 @@ class TestRefusals:
             {"Rows": 0},
         ],
     )
-    def test_what_cannot_be(self, changes: dict[str, Any]) -> None:
+    def test_values_that_contradict_each_other(self, changes: dict[str, Any]) -> None:
         with pytest.raises(PixelDecodeError):
             stored_values(image(np.zeros((1, 2, 2), np.uint16), **changes))

@@ -79,7 +79,7 @@ class TestPadding:
         ],
     )
     @pytest.mark.parametrize(("prefix", "name"), [("", "f4"), ("Double", "f8")])
-    def test_floats_that_are_no_finite_numbers(
+    def test_infinities_and_nan_mark_padding(
         self, prefix: str, name: str, value: float, limit: float | None, expected: list[bool]
     ) -> None:
         dataset = item(**{f"{prefix}FloatPixelPaddingValue": value})

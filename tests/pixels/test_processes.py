@@ -121,7 +121,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _none_is_left() -> Iterator[None]:
+def _no_helper_remains() -> Iterator[None]:
     yield
     assert helpers() == []
     assert [thread for thread in threading.enumerate() if thread.name == "simple_orthanc helper"] == []
@@ -204,7 +204,7 @@ class TestWhereItPays:
             stored_values(dataset, processes)
             return len(helpers())
 
-    def test_few_or_small_frames_start_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_few_or_small_frames_start_no_helper(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(decoding_processes, "processors", lambda: 4)
         assert self.helpers_for(3, 512) == 0
         assert self.helpers_for(100, 64) == 0
@@ -216,7 +216,7 @@ class TestWhereItPays:
         monkeypatch.setattr(decoding_processes, "MOST_HELPERS", 5)
         assert self.helpers_for(1000, 512) == 5
 
-    def test_one_processor_starts_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_processor_starts_no_helper(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(decoding_processes, "processors", lambda: 1)
         assert self.helpers_for(1000, 512) == 0
 
@@ -227,14 +227,14 @@ class TestWhereItPays:
 
     @pytest.mark.usefixtures("two")
     @pytest.mark.parametrize(("name", "value"), [("frozen", True), ("executable", ""), ("executable", "/opt/blender")])
-    def test_a_program_that_is_no_python_starts_none(
+    def test_a_program_other_than_python_starts_no_helper(
         self, monkeypatch: pytest.MonkeyPatch, name: str, value: object
     ) -> None:
         monkeypatch.setattr(sys, name, value, raising=False)
         assert self.helpers_for(100, 64) == 0
 
     @pytest.mark.usefixtures("two")
-    def test_uncompressed_and_pillow_start_none(self) -> None:
+    def test_uncompressed_and_pillow_start_no_helper(self) -> None:
         with DecodingProcesses(MANY) as processes:
             for name in ("CT_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_RLE.dcm"):
                 stored_values(dcmread(str(get_testdata_file(name))), processes)
@@ -435,7 +435,7 @@ class TestPrograms:
 
 
 class TestSearchPath:
-    def test_a_file_beside_the_caller_stands_in_for_no_module(
+    def test_a_file_beside_the_caller_replaces_no_module(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, two: None
     ) -> None:
         (tmp_path / "struct.py").write_text("raise SystemExit(1)")

@@ -154,7 +154,7 @@ class TestRealWorld:
         values = apply_rescale(np.array([9, 10, 20, 21], np.uint16), found, dtype)
         np.testing.assert_array_equal(values, [np.nan, 10, 20, np.nan])
 
-    def test_ends_that_are_no_finite_numbers(self) -> None:
+    def test_ends_that_are_infinite_or_nan(self) -> None:
         def mapped(first: float, last: float, **values: Any) -> Dataset:
             ends = {f"DoubleFloatRealWorldValue{end}ValueMapped": v for end, v in (("First", first), ("Last", last))}
             dataset = header(BitsAllocated=32, RealWorldValueMappingSequence=[item(**ends, **values)])

@@ -57,7 +57,7 @@ def quietly_with_pydicom(path: str) -> tuple[Dataset | None, NDArray[Any] | None
 
 class TestShippedFiles:
     @pytest.mark.parametrize("path", SHIPPED, ids=[Path(path).name for path in SHIPPED])
-    def test_equal_to_pydicom_or_one_of_our_errors(self, path: str) -> None:
+    def test_values_equal_pydicoms_or_are_refused(self, path: str) -> None:
         reference, expected = quietly_with_pydicom(path)
         if reference is None:
             pytest.skip("not DICOM")
@@ -235,7 +235,7 @@ class TestNative:
 
     @pytest.mark.parametrize("array", [np.full((1, 4, 4), 7, np.uint16), np.full((1, 4, 4), 0.5, np.float32)])
     @pytest.mark.parametrize("undefined", [True, False])
-    def test_fragments_are_no_native_pixels(self, array: NDArray[Any], undefined: bool) -> None:
+    def test_fragments_are_not_read_as_native_pixels(self, array: NDArray[Any], undefined: bool) -> None:
         keyword = "PixelData" if array.dtype.kind == "u" else "FloatPixelData"
         dataset = image(array)
         content = encapsulate([dataset.PixelData])
@@ -245,7 +245,7 @@ class TestNative:
         with pytest.raises(PixelDecodeError, match=f"Explicit VR Little Endian.*{keyword}.*fragments"):
             stored_values(dataset)
 
-    def test_fragments_in_a_file_that_denies_them(self) -> None:
+    def test_fragments_in_a_file_of_a_native_transfer_syntax(self) -> None:
         (dataset,) = make_series((1, 8, 8))
         dataset.PixelData = encapsulate([dataset.PixelData])
         dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True

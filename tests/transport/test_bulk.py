@@ -17,11 +17,11 @@ BODY = bytes(range(256)) * 400
 
 
 def test_a_body_is_read_into_the_memory_provided() -> None:
-    room = ReusableBuffer()
+    buffer = ReusableBuffer()
     with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
-        first = transport.read_into("/a", room)
+        first = transport.read_into("/a", buffer)
         assert bytes(first) == BODY
-        second = transport.read_into("/b", room)
+        second = transport.read_into("/b", buffer)
         assert second.obj is first.obj
         assert transport.requests == 2
         assert server.connections == 1
@@ -116,9 +116,9 @@ def test_several_threads_have_connections_and_memory_of_their_own() -> None:
     def script(asked: Asked, number: int) -> bytes:
         return reply(asked.path.encode() * 1000)
 
-    room = ReusableBuffer()
+    buffer = ReusableBuffer()
     with StandIn(script) as server, Transport(server.url) as transport:
-        found = run_all(lambda number: bytes(transport.read_into(f"/{number}", room)), range(100), workers=4)
+        found = run_all(lambda number: bytes(transport.read_into(f"/{number}", buffer)), range(100), workers=4)
         assert server.connections <= 4
     assert found == [f"/{number}".encode() * 1000 for number in range(100)]
 
