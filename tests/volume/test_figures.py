@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Volume
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_left_open() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def test_pyplot_knows_the_figures_of_a_loop() -> None:
