@@ -167,7 +167,8 @@ def _check_whole(image: SimpleITK.Image, part: Path, target: Path, suffix: str) 
     """Inflate what was written, and compare its length with that of the values."""
     source: Any = image
     expected = source.GetNumberOfPixels() * source.GetNumberOfComponentsPerPixel() * source.GetSizeOfPixelComponent()
-    with part.open("rb") as file:
+    # Windows flushes only files that are open for writing.
+    with part.open("r+b") as file:
         os.fsync(file.fileno())
         head = file.read(_BLOCK)
         ending = _HEADER_ENDS.get(suffix)
