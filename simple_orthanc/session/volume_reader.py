@@ -143,10 +143,12 @@ class VolumeReader:
 
     def _volume(self, group: Group) -> Volume:
         request, keys = self._request, [instance.key for instance in group]
+        # What is left of a run between holes is one volume, or has holes of its own.
+        gaps = "raise" if request.gaps == "split" else request.gaps
         known = self._plans.known(keys, request)
         if known is not None:
             # What is no volume need not be fetched to be refused.
-            choose_volume(known, dims=request.dims, gaps=request.gaps)
+            choose_volume(known, dims=request.dims, gaps=gaps)
         first = self._source.header(group[0].key)
         self._check_memory(len(group) * volume_bytes(first, request.units), f"{len(group)} instances like the first")
         with DecodingProcesses(len(group)) as processes:
@@ -154,10 +156,8 @@ class VolumeReader:
             builder = fetcher.read(range(len(group)))
             if reasons := unreadable_objects(fetcher.headers, [instance.uid for instance in group]):
                 raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
-            chosen = choose_volume(
-                self._plans.plan(keys, fetcher.headers, request), dims=request.dims, gaps=request.gaps
-            )
-            return builder.finish(chosen, fetcher.again, request.gaps)
+            planned = self._plans.plan(keys, fetcher.headers, request)
+            return builder.finish(choose_volume(planned, request.dims, gaps), fetcher.again, gaps)
 
     def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
         keys, uids = [instance.key for instance in group], [instance.uid for instance in group]

@@ -78,6 +78,19 @@ def test_pixels_that_are_cut_off_are_found_when_they_are_read() -> None:
             assert read().array[:, 0, 0].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("left_out", [4, 6])
+def test_pixels_that_are_cut_off_leave_the_rest_of_a_run(left_out: int) -> None:
+    datasets = make_series((7, 4, 4), seed=1)
+    uid = str(datasets[left_out].SOPInstanceUID)
+    damaged_source = DamagedSource([*datasets[:3], *datasets[4:]], {uid: as_bytes(datasets[left_out])[:-10]})
+    volumes = Session(damaged_source).get_volumes(errors="report", gaps="split")
+    first, second = volumes
+    assert volumes[first].array[:, 0, 0].tolist() == [0, 1, 2]
+    with pytest.warns(UserWarning, match=f"1 of 3 instances cannot be read and are left out: {re.escape(uid)}"):
+        rest = volumes[second]
+    assert rest.array[:, 0, 0].tolist() == [number for number in (4, 5, 6) if number != left_out]
+
+
 def test_what_is_gone_is_an_error_or_left_out() -> None:
     session = Session(DamagedSource(SERIES, {UIDS[1]: None, UIDS[0]: None}))
     for read in (session.get_volume, session.get_volumes, session.volume_table):
