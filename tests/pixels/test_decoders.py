@@ -31,6 +31,7 @@ from pydicom.uid import (
 )
 
 from simple_orthanc.errors import PixelDecodeError
+from simple_orthanc.pixels import decoders
 from simple_orthanc.pixels.stored import stored_values
 from tests.pixels.objects import compressed, image, shipped
 
@@ -207,10 +208,34 @@ class TestCompressed:
             with pytest.raises(PixelDecodeError, match="the stream has"):
                 stored_values(dataset)
 
-    def test_missing_decoder_names_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "openjpeg.utils", None)
-        with pytest.raises(PixelDecodeError, match=r"JPEG 2000.*pip install pylibjpeg-openjpeg"):
-            shipped("MR_small_jp2klossless.dcm")
+    @pytest.mark.parametrize(
+        ("module", "name", "advice"),
+        [
+            ("openjpeg.utils", "MR_small_jp2klossless.dcm", r"JPEG 2000.*pip install pylibjpeg-openjpeg"),
+            ("jpeg_ls", "MR_small_jpeg_ls_lossless.dcm", r"JPEG-LS.*pip install pyjpegls"),
+            ("gdcm", "SC_rgb_jpeg_gdcm.dcm", r"JPEG Lossless.*pip install python-gdcm"),
+        ],
+    )
+    def test_missing_decoder_names_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, module: str, name: str, advice: str
+    ) -> None:
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(PixelDecodeError, match=advice):
+            shipped(name)
+
+    @pytest.mark.parametrize(
+        ("plugin", "name", "advice"),
+        [
+            (decoders.pylibjpeg, "MR_small_RLE.dcm", r"RLE Lossless.*pip install pylibjpeg pylibjpeg-rle"),
+            (decoders.pillow, "SC_rgb_jpeg_dcmtk.dcm", r"JPEG Baseline.*pip install pillow"),
+        ],
+    )
+    def test_missing_plugin_of_pydicom_names_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, plugin: Any, name: str, advice: str
+    ) -> None:
+        monkeypatch.setattr(plugin, "is_available", lambda uid: False)
+        with pytest.raises(PixelDecodeError, match=advice):
+            shipped(name)
 
     def test_video_has_no_decoder(self) -> None:
         dataset = compressed(image(np.zeros((1, 2, 2), np.uint8)), MPEG2MPML, [b"\0\0"])
