@@ -22,7 +22,7 @@ from simple_orthanc.dicom.times import (
 )
 from simple_orthanc.dicom.values import comparable
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.pixels.suv_times import administered, started
+from simple_orthanc.pixels.suv_times import acquisition_start, injection_time
 from simple_orthanc.selection.tables import typed_column
 from simple_orthanc.volume.discriminators import read_discriminators
 
@@ -95,10 +95,10 @@ def test_tables_conditions_grouping_and_suv_read_the_same_time(text: str, second
     assert comparable(text, "TM") == time
     assert typed_column([(text,)], parse_tag("AcquisitionTime"))[0].to_pytimedelta() == time
     assert read_discriminators(header, [], 1)[0]["acquisition time"] == seconds
-    assert started(header) == datetime(1970, 1, 1) + time
+    assert acquisition_start(header) == datetime(1970, 1, 1) + time
     # Without a date, the last midnight before the image counts.
     reference = datetime(1970, 1, 1) + time + timedelta(hours=1)
-    given_at, _ = administered(header, item, reference, 6586.2)
+    given_at, _ = injection_time(header, item, reference, 6586.2)
     assert (given_at - time).time() == datetime.min.time()
 
 
@@ -109,7 +109,7 @@ def test_tables_conditions_grouping_and_suv_refuse_the_same_time(text: str) -> N
     with pytest.warns(UserWarning, match="cannot be read as TM"):
         assert typed_column([(text,)], parse_tag("AcquisitionTime")).isna().all()
     assert not isinstance(read_discriminators(header, [], 1)[0]["acquisition time"], float)
-    assert started(header) is None
+    assert acquisition_start(header) is None
 
 
 @given(st.dates())
