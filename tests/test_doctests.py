@@ -46,7 +46,7 @@ def test_examples(
         "selection.predicates",
         "session.display",
         "session.downloads",
-        "rest",
+        "rest.capabilities",
     ],
 )
 def test_the_modules_about_selecting_show_examples(name: str) -> None:

@@ -33,6 +33,20 @@ def assert_selected(session: Orthanc, kept: Sequence[Dataset]) -> None:
         assert getattr(session, f"{level}_count") == len(rows)
 
 
+def condition_of(question: Question) -> Any:
+    """Return a question as a condition, for the operators that join conditions."""
+    if callable(question.value):
+        return tag(question.name).where(question.value)
+    return tag(question.name) == question.value if question.name else question.value
+
+
+def joined(found: Sequence[Question], way: str) -> Any:
+    tree, *others = [condition_of(question) for question in found]
+    for other in others:
+        tree = tree | other if way == "or" else tree & other
+    return tree
+
+
 @st.composite
 def asked(draw: st.DrawFn, headers: Sequence[Dataset]) -> tuple[str, Narrow, Holds]:
     """Some questions at once, one after the other, joined to one condition, or excluded; and what is to be left."""
@@ -52,17 +66,7 @@ def asked(draw: st.DrawFn, headers: Sequence[Dataset]) -> tuple[str, Narrow, Hol
             session.select(**{question.name: question.value}) if question.name else session.select(question.value)
 
     if way in ("and", "or", "not"):
-        trees = [
-            tag(question.name).where(question.value)
-            if callable(question.value)
-            else tag(question.name) == question.value
-            if question.name
-            else question.value
-            for question in found
-        ]
-        tree = trees[0]
-        for other in trees[1:]:
-            tree = tree | other if way == "or" else tree & other
+        tree = joined(found, way)
         if way == "not":
             return f"~({found})", lambda session: session.select(~tree), lambda header: not all_hold(header)
         holds = all_hold if way == "and" else lambda header: any(question.holds(header) for question in found)

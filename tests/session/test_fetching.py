@@ -183,6 +183,12 @@ def slices(draw: st.DrawFn) -> list[bytes]:
     return draw(st.permutations(files))
 
 
+def add_palette(dataset: Dataset) -> None:
+    for name in ("Red", "Green", "Blue"):
+        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
+        setattr(dataset, f"{name}PaletteColorLookupTableData", bytes(range(256)))
+
+
 def one_file(draw: st.DrawFn, number: int, own: dict[str, Any]) -> bytes:
     allocated, stored = own["bits"]
     kind = f"{'i' if own['signed'] else 'u'}{allocated // 8}"
@@ -208,9 +214,7 @@ def one_file(draw: st.DrawFn, number: int, own: dict[str, Any]) -> bytes:
         dataset.NumberOfFrames = 2
         dataset.PixelData = array.tobytes()
     if own["photometric"] == "PALETTE COLOR" and array.dtype.kind != "f":
-        for name in ("Red", "Green", "Blue"):
-            setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
-            setattr(dataset, f"{name}PaletteColorLookupTableData", bytes(range(256)))
+        add_palette(dataset)
     if not colour and array.dtype.kind != "f":
         dataset.PhotometricInterpretation = own["photometric"]
     put_number(dataset, "RescaleSlope", own["slope"])
