@@ -31,5 +31,5 @@ def path_text(given: object, example: str) -> str:
     text = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
     if isinstance(text, str) and text:
         return text
-    what = "an empty text" if given == "" else f"of type {type(given).__name__}"
-    raise SelectionError(f"A path was expected, and what is given is {what}. Give a text or a Path: {example}.")
+    what = "an empty string" if given == "" else f"an object of type {type(given).__name__}"
+    raise SelectionError(f"A path was expected, and {what} was given. Pass a string or a Path: {example}.")

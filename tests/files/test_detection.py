@@ -30,7 +30,7 @@ FILE = as_file(instance(1))
 
 
 def met(top: Path, recursive: bool = True) -> list[tuple[str, str]]:
-    """Give the names of what is met, with the reason for passing by, "" for a file."""
+    """Return the names of what a walk visits, with the reason for not reading it, "" for a file."""
     return [
         (os.path.relpath(each.path, top).replace(os.sep, "/"), each.reason if isinstance(each, PassedBy) else "")
         for each in walk(str(top), recursive)

@@ -27,5 +27,5 @@ def test_the_current_folder_is_a_path() -> None:
 
 @pytest.mark.parametrize("given", [None, 5, b"scans", ["scans"], InBytes(), ""])
 def test_anything_else_is_refused_with_the_right_form(given: object) -> None:
-    with pytest.raises(SelectionError, match=r'Give a text or a Path: Folder\("scans"\)\.'):
+    with pytest.raises(SelectionError, match=r'Pass a string or a Path: Folder\("scans"\)\.'):
         path_text(given, 'Folder("scans")')

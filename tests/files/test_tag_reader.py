@@ -155,7 +155,7 @@ def test_a_file_that_is_cut_off_is_damaged_wherever_it_is_cut(syntax: str, undef
 
 
 def element_ends(content: bytes) -> set[int]:
-    """Give the lengths at which a file ends between two elements, or with less of one than names it."""
+    """Return the lengths at which a file ends between two elements, or inside the head of one."""
     whole = pydicom.dcmread(io.BytesIO(content), force=True)
     implicit = whole.original_encoding[0]
     starts = []

@@ -363,8 +363,8 @@ def test_a_program_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"folder": 5}, 'what is given is of type int.*LocalOrthanc\\("orthanc"\\)'),
-        ({"folder": ""}, "an empty text"),
+        ({"folder": 5}, 'an object of type int was given.*LocalOrthanc\\("orthanc"\\)'),
+        ({"folder": ""}, "an empty string"),
         ({"timeout": "x"}, "timeout is 'x'; give seconds above 0"),
         ({"timeout": None}, "timeout is None"),
         ({"timeout": 0}, "timeout is 0"),

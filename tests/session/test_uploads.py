@@ -337,8 +337,8 @@ def test_a_text_file_is_refused_with_the_right_form(tmp_path: Path) -> None:
         (lambda top: jobs_in_folder(top / "none", True), "is not a folder"),
         (lambda top: jobs_in_folder(None, True), r'of type NoneType.*upload_folder\("scans"\)'),  # type: ignore[arg-type]
         (lambda top: jobs_in_folder(b"..", True), "of type bytes"),  # type: ignore[arg-type]
-        (lambda top: jobs_in_folder("", True), "an empty text"),
-        (lambda top: jobs_for(""), r'an empty text.*upload_file\("image.dcm"\)'),
+        (lambda top: jobs_in_folder("", True), "an empty string"),
+        (lambda top: jobs_for(""), r'an empty string.*upload_file\("image.dcm"\)'),
         (lambda top: jobs_for_datasets([instance(1), "x"]), "or a list of them, not a str"),  # type: ignore[list-item]
     ],
 )

@@ -171,9 +171,9 @@ def _is_private(folder: Path) -> bool:
 
 def _written_item(item: Item, texts: dict[str, int], identifiers: dict[str, int]) -> list[Any]:
     chain = item.chain and [identifiers.setdefault(each, len(identifiers)) for each in item.chain[:3]]
-    shared = item.texts and [texts.setdefault(text, len(texts)) for text in item.texts[:2]]
-    row: list[Any] = [item.member, item.place, item.size, item.status, item.uid, item.message, item.digest]
-    return [*row, chain, item.chain and item.chain[3], shared, item.texts and item.texts[2], item.references]
+    shared = item.serialized and [texts.setdefault(text, len(texts)) for text in item.serialized[:2]]
+    row: list[Any] = [item.member, item.member_index, item.size, item.status, item.uid, item.message, item.digest]
+    return [*row, chain, item.chain and item.chain[3], shared, item.serialized and item.serialized[2], item.references]
 
 
 def _items(content: Any) -> dict[str, list[Item]]:
@@ -188,20 +188,20 @@ def _items(content: Any) -> dict[str, list[Item]]:
 def _item(
     path: str, stamp: tuple[int, int, int], row: Iterable[Any], texts: Sequence[str], identifiers: Sequence[str]
 ) -> Item:
-    member, place, size, status, uid, message, digest, chain, instance, shared, text, references = row
+    member, member_index, size, status, uid, message, digest, chain, instance, shared, text, references = row
     whole_chain = None if chain is None else (*(identifiers[number] for number in chain), instance)
     whole_texts = None if shared is None else (*(texts[number] for number in shared), text)
     return Item(
         path=path,
         member=member,
-        place=place,
+        member_index=member_index,
         size=size,
         stamp=stamp,
         status=status,
         uid=uid,
         message=message,
         chain=whole_chain,
-        texts=whole_texts,
+        serialized=whole_texts,
         references=tuple(references),
         digest=digest,
     )

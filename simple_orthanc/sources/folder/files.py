@@ -20,7 +20,7 @@ from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, membe
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.files.walker import DamagedError
 from simple_orthanc.sources.folder.dicomdir import read_references
-from simple_orthanc.sources.folder.folder_index import IDENTIFIERS, TAGS, Item, chain_of, written
+from simple_orthanc.sources.folder.folder_index import IDENTIFIERS, TAGS, Item, chain_of, serialize
 
 # Clocks of file systems tick as slowly as this (ns): a file that was changed so short a time before it was read may
 # change again without a trace.
@@ -69,8 +69,8 @@ def _look_into(full: str, path: str, stamp: tuple[int, int, int], settled: bool)
         return [Item(path, None, 0, stamp[0], stamp, "unreadable", message=str(error), is_settled=settled)]
     items = []
     with archive:
-        for place, member in enumerate(members_of(archive)):
-            item = Item(path, member.filename, place, member.file_size, stamp, "unreadable", is_settled=settled)
+        for member_index, member in enumerate(members_of(archive)):
+            item = Item(path, member.filename, member_index, member.file_size, stamp, "unreadable", is_settled=settled)
             try:
                 with archive.open(member) as stream:
                     beginning = stream.read(BEGINNING)
@@ -109,7 +109,7 @@ def _judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
         item.uid = chain[3] or None
         if not lacking:
             item.status = "indexed"
-            item.texts = written(values, "study"), written(values, "series"), written(values, "instance")
+            item.serialized = serialize(values, "study"), serialize(values, "series"), serialize(values, "instance")
             return item
         item.status, item.chain = "incomplete", None
         item.message = f"it has no {' and no '.join(lacking)}, without which it belongs nowhere"
@@ -227,7 +227,7 @@ class Files:
     def _member(self, item: Item) -> bytes:
         archive = self._zip(item)
         try:
-            return archive.read(members_of(archive)[item.place])
+            return archive.read(members_of(archive)[item.member_index])
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, IndexError) as error:
             raise self._unreadable(item, error) from error
 

@@ -39,7 +39,7 @@ class Item:
         From the top folder, "" for the top itself.
     member : str or None
         Name in a zip.
-    place : int
+    member_index : int
         Index of the member in the zip, where names may occur twice.
     size : int
         Bytes of the file, unpacked.
@@ -51,8 +51,8 @@ class Item:
         SOPInstanceUID, and the reason of the status.
     chain : tuple of str or None
         The identifiers of patient, study, series and instance.
-    texts : tuple of str or None
-        The values of the tags of study, series and instance in `TAGS`, as `written`.
+    serialized : tuple of str or None
+        The values of the tags of study, series and instance in `TAGS`, as `serialize`.
     references : tuple of str
         The files that a DICOMDIR lists, from its folder, with slashes.
     is_settled : bool
@@ -63,14 +63,14 @@ class Item:
 
     path: str
     member: str | None
-    place: int
+    member_index: int
     size: int
     stamp: tuple[int, int, int]
     status: Status
     uid: str | None = None
     message: str = ""
     chain: Chain | None = None
-    texts: tuple[str, str, str] | None = None
+    serialized: tuple[str, str, str] | None = None
     references: tuple[str, ...] = ()
     is_settled: bool = field(default=True, compare=False)
     digest: str = field(default="", compare=False)
@@ -87,15 +87,15 @@ class Finding:
     message: str
 
 
-def written(values: Mapping[str, Value], level: Level) -> str:
+def serialize(values: Mapping[str, Value], level: Level) -> str:
     """Write the values of a level's tags as one string, which takes less memory, and less of the cache.
 
     Examples
     --------
-    >>> text = written({"SeriesNumber": ("3",), "Modality": ("CT",)}, "series")
+    >>> text = serialize({"SeriesNumber": ("3",), "Modality": ("CT",)}, "series")
     >>> text
     '[0,0,["CT"],0,0,0,0,0,0,0,["3"],0,0]'
-    >>> read_written(text, "series")
+    >>> deserialize(text, "series")
     {'Modality': ('CT',), 'SeriesNumber': ('3',)}
     """
     # Bytes, which JSON does not know, are in a list of their own.
@@ -106,8 +106,8 @@ def written(values: Mapping[str, Value], level: Level) -> str:
     return json.dumps(found, separators=(",", ":"))
 
 
-def read_written(text: str, level: Level) -> dict[str, Value]:
-    """Read what `written` wrote."""
+def deserialize(text: str, level: Level) -> dict[str, Value]:
+    """Read what `serialize` wrote."""
     return {
         tag.name: tuple(part if isinstance(part, str) else part[0].encode("latin-1") for part in parts)
         for tag, parts in zip(TAGS[level], json.loads(text), strict=True)
@@ -177,7 +177,7 @@ class FolderIndex:
 
     def _added(self, item: Item, differ: Callable[[Item, Item], bool]) -> Finding:
         """Add an item to the archive, and return its row of the report."""
-        if item.chain is None or item.texts is None:
+        if item.chain is None or item.serialized is None:
             return Finding(item.path, item.member, item.status, item.uid, item.message)
         key = identifier(item.chain)
         first = self.instances.get(key)
@@ -188,7 +188,7 @@ class FolderIndex:
             message = f"not used: {name} has the same SOPInstanceUID, and another content"
             return Finding(item.path, item.member, "conflict", item.uid, message)
         self.instances[key] = item
-        self._parents[key] = self._group(item.chain, item.texts, key)
+        self._parents[key] = self._group(item.chain, item.serialized, key)
         return Finding(item.path, item.member, item.status, item.uid, item.message)
 
     def _group(self, chain: Chain, texts: tuple[str, str, str], child: str) -> str:
@@ -223,14 +223,14 @@ class FolderIndex:
         if level == "instance":
             for key in keys:
                 item = self.instances.get(key)
-                if item is not None and item.texts is not None:
-                    yield Row(key, self._parents[key], (), read_written(item.texts[2], level))
+                if item is not None and item.serialized is not None:
+                    yield Row(key, self._parents[key], (), deserialize(item.serialized[2], level))
             return
         groups = self._groups[level]
         for key in keys:
             group = groups.get(key)
             if group is not None:
-                yield Row(key, group.parent, tuple(group.children), read_written(group.text, level))
+                yield Row(key, group.parent, tuple(group.children), deserialize(group.text, level))
 
     def resolve(self, text: str) -> list[IdentifierMatch]:
         """Find the objects that an identifier names."""

@@ -96,18 +96,18 @@ _fields = attrgetter(*Item.__slots__)
 
 
 def _item(row: Sequence[Any]) -> Item:
-    path, member, place, size, stamp, status, uid, message, chain, texts, references, is_settled, digest = row
+    path, member, member_index, size, stamp, status, uid, message, chain, texts, references, is_settled, digest = row
     return Item(
         path=path,
         member=member,
-        place=place,
+        member_index=member_index,
         size=size,
         stamp=tuple(stamp),
         status=status,
         uid=uid,
         message=message,
         chain=chain and tuple(chain),
-        texts=texts and tuple(texts),
+        serialized=texts and tuple(texts),
         references=tuple(references),
         is_settled=is_settled,
         digest=digest,

@@ -84,7 +84,7 @@ def image() -> bytes:
 
 
 def answers(session: Session) -> list[Any]:
-    """Give what a session says of an archive: counts, tables, and what each of its own values selects."""
+    """Return the answers of a session: counts, tables, and what each of its own values selects."""
     found: list[Any] = [counts(session)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -24,13 +24,13 @@ def item(path: str = "a", **more: object) -> Item:
     values: dict[str, object] = {
         "path": path,
         "member": None,
-        "place": 0,
+        "member_index": 0,
         "size": 10,
         "stamp": (10, 20, 30),
         "status": "indexed",
         "uid": "1.2",
         "chain": ("P", "1", "1.1", "1.2"),
-        "texts": ("[1]", "[2]", "[3]"),
+        "serialized": ("[1]", "[2]", "[3]"),
     }
     return Item(**{**values, **more})  # type: ignore[arg-type]
 
@@ -44,13 +44,13 @@ items = st.builds(
     item,
     path=st.text(max_size=8) | st.just("\udcff"),
     member=st.none() | names,
-    place=st.integers(0, 9),
+    member_index=st.integers(0, 9),
     size=st.integers(0, 2**40),
     status=st.sampled_from(["indexed", "not DICOM"]),
     uid=st.none() | names,
     message=names,
     chain=st.none() | st.tuples(names, names, names, names),
-    texts=st.none() | st.tuples(names, names, names),
+    serialized=st.none() | st.tuples(names, names, names),
     references=st.lists(names).map(tuple),
     digest=names,
 )

@@ -24,7 +24,7 @@ from tests.sources.folder.folders import (
 
 
 def numbered() -> bytes:
-    """Give a file in which the last six letters of the SOPInstanceUID can be replaced."""
+    """Return a file in which the last six characters of the SOPInstanceUID can be replaced."""
     with quiet():
         return as_file(instance(1, SOPInstanceUID="1.2.3.000000"))
 

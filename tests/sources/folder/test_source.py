@@ -256,11 +256,11 @@ def test_what_cannot_be_opened(top: Path, make: Callable[[Path], Path], says: st
     ("path", "says"),
     [
         *(
-            (each, rf'of type {type(each).__name__}. Give a text or a Path: Folder\("scans"\)')
+            (each, rf'an object of type {type(each).__name__} was given. Pass a string or a Path: Folder\("scans"\)')
             for each in (5, b"x", [".."])
         ),
         (None, "of type NoneType"),
-        ("", "an empty text"),
+        ("", "an empty string"),
     ],
 )
 def test_what_is_no_path_is_refused_with_the_right_form(path: Any, says: str) -> None:
