@@ -84,7 +84,7 @@ def test_uploading_ends_as_the_files_did(
     assert (statuses[0] if statuses else "nothing") in written.err
 
 
-def test_what_became_of_the_files_is_said_when_the_server_goes(
+def test_the_outcome_for_each_file_is_printed_when_the_server_goes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Uploading, "statuses", ["stored", "failed"])
@@ -126,7 +126,9 @@ def test_what_is_no_volume_does_not_keep_the_others_from_being_written(
     assert main(["--folder", "files", "volume", "all.mha", "--split", "--gaps", "nan"]) == 0
 
 
-def test_a_sheared_volume_is_resampled_only_if_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sheared_volume_is_resampled_only_if_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import SimpleITK
 
     positions = [(0.0, 0.5 * number, float(number)) for number in range(4)]

@@ -53,7 +53,7 @@ def test_the_program_is_declared() -> None:
     ]
 
 
-def test_an_option_behind_the_command_is_told_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_an_option_behind_the_command_shows_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", "series", "--folder=scans", "--where", "Modality=CT"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(

@@ -72,7 +72,7 @@ def test_a_value_that_cannot_be_meant_is_an_error(text: str) -> None:
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip(" \0\t\r\n") == text and text.strip() == text))
-def test_any_text_can_be_asked_for_letter_by_letter(text: str) -> None:
+def test_any_string_can_be_selected_exactly(text: str) -> None:
     assert str(criterion(f"SeriesDescription=={text}")) == str(tag("SeriesDescription") == exact(text))
     assert str(criterion(f"SeriesDescription~{re.escape(text)}")) == str(
         tag("SeriesDescription").matches(re.escape(text))

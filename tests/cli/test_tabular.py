@@ -50,7 +50,7 @@ def test_json_gives_every_value_back(capsys: pytest.CaptureFixture[str], rows: l
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES)
-def test_csv_gives_every_text_back(capsys: pytest.CaptureFixture[str], rows: list[list[Any]]) -> None:
+def test_csv_returns_every_string(capsys: pytest.CaptureFixture[str], rows: list[list[Any]]) -> None:
     table = named(rows)
     text = printed(table, "csv", capsys, exact=True)
     header, *found = csv.reader(io.StringIO(text, newline=""))

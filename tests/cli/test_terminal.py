@@ -26,7 +26,7 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
 
 
 @given(st.text(), st.integers(1, 30), st.booleans())
-def test_a_shortened_text_fits(text: str, room: int, keep_end: bool) -> None:
+def test_a_shortened_string_fits(text: str, room: int, keep_end: bool) -> None:
     assert terminal.width(terminal.shortened(text, room, keep_end=keep_end)) <= room
 
 
@@ -67,7 +67,7 @@ def test_no_encoding_makes_a_character_fail(
     assert stream.buffer.getvalue() == written  # type: ignore[attr-defined]
 
 
-def test_warnings_are_said_once_each_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_warning_is_printed_once_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with terminal.reporting(quiet=False, progress=True):
         for _ in range(3):
             warnings.warn("two\nlines\x1b[2J", stacklevel=1)

@@ -293,6 +293,6 @@ def test_a_keyword_and_its_plural_name_the_same_tag(keyword: str) -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "s", "es", "ies", "nonsense", "patientname", "PatientNamess", "0010,0010"])
-def test_nonsense_is_no_attribute(nonsense: str) -> None:
+def test_nonsense_is_not_an_attribute(nonsense: str) -> None:
     with pytest.raises(UnknownTagError):
         parse_attribute(nonsense)

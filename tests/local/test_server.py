@@ -200,7 +200,7 @@ def test_a_port_asked_for_is_that_one_or_none(make_server: MakeServer) -> None:
     assert make_server({"HttpPort": port}).port == port
 
 
-def test_its_own_death_is_told_with_the_log(make_server: MakeServer, tmp_path: Path) -> None:
+def test_its_own_death_is_reported_with_the_log(make_server: MakeServer, tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     with pytest.raises(TransportError, match="ended before it answered") as caught:
         make_server({"StorageDirectory": tmp_path / "a-file"})
@@ -221,7 +221,7 @@ def test_its_own_death_is_told_with_the_log(make_server: MakeServer, tmp_path: P
         ("import sys; sys.exit(0)", "with exit status 0. The last"),
     ],
 )
-def test_its_own_death_is_told_with_its_signal(fake: Callable[[str], str], body: str, says: str) -> None:
+def test_its_own_death_is_reported_with_its_signal(fake: Callable[[str], str], body: str, says: str) -> None:
     server = LocalOrthanc(program=fake(f"print('begun', flush=True); {body}"))
     with pytest.raises(TransportError, match=re.escape(f"ended before it answered, {says}")) as caught:
         server.start()

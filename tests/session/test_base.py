@@ -26,7 +26,7 @@ def test_keywords_are_attributes_in_singular_and_plural() -> None:
 
 
 @pytest.mark.parametrize("name", ["nonsense", "patientname", "s", "es", "_ipython_display_", "_private", "__array__"])
-def test_nonsense_is_no_attribute(name: str) -> None:
+def test_nonsense_is_not_an_attribute(name: str) -> None:
     session = three_series()
     assert not hasattr(session, name)
     assert getattr(session, name, "default") == "default"

@@ -79,7 +79,7 @@ def test_every_value_of_a_table_selects_exactly_its_rows(datasets: list[Dataset]
 
 
 @given(archives(), st.sampled_from(["StudyDate", "AcquisitionDateTime", "SliceThickness"]))
-def test_what_cannot_be_read_is_selected_by_its_exact_text(datasets: list[Dataset], name: str) -> None:
+def test_an_unreadable_value_is_selected_by_its_exact_string(datasets: list[Dataset], name: str) -> None:
     for dataset in datasets[:1]:
         put_raw(dataset, name, "unknown")
         session = session_of(*datasets)
@@ -92,7 +92,7 @@ UNREADABLE = {"StudyDate": "20200231", "AcquisitionDate": "unknown", "Acquisitio
 
 
 @pytest.mark.parametrize("name", list(UNREADABLE))
-def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> None:
+def test_an_invalid_date_can_be_selected_once_it_was_listed(name: str) -> None:
     text = UNREADABLE[name]
     first, other = instance(1, study="1"), instance(1, study="2")
     put_raw(first, name, text)
@@ -112,7 +112,7 @@ def test_a_value_that_is_no_date_can_be_selected_once_it_was_seen(name: str) -> 
 
 
 @pytest.mark.parametrize(("name", "text"), [("KVP", "1\\x"), ("SeriesTime", "9999\\10"), ("ProtocolName", "a\\b*")])
-def test_several_values_where_the_standard_allows_one_are_selected_as_they_are_listed(name: str, text: str) -> None:
+def test_several_values_where_the_standard_allows_one_are_selected_as_listed(name: str, text: str) -> None:
     first, other = instance(1, study="1"), instance(1, study="2", SeriesTime="10", ProtocolName="a\\bc", KVP="1")
     put_raw(first, name, text)
     session = session_of(first, other)
@@ -122,7 +122,7 @@ def test_several_values_where_the_standard_allows_one_are_selected_as_they_are_l
     assert session.copy().exclude(**{name: [text]}).StudyInstanceUIDs == ["1.2.2"]
 
 
-def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
+def test_a_stored_string_that_reads_as_a_range_means_itself_alone() -> None:
     text = "20200101-20200131"
     first, other = instance(1, study="1"), instance(1, study="2", StudyDate="20200115")
     put_raw(first, "StudyDate", text)
@@ -135,7 +135,7 @@ def test_a_stored_text_that_reads_as_a_range_is_meant_alone() -> None:
     assert session.copy().select(StudyDate=("20200101", "20200131")).StudyInstanceUIDs == ["1.2.2"]
 
 
-def test_a_number_that_is_none_is_listed_and_selected_as_missing() -> None:
+def test_an_invalid_number_is_listed_and_selected_as_missing() -> None:
     wrong, missing, right = instance(1), instance(2), instance(3, KVP="120")
     put_raw(wrong, "KVP", "abc")
     session = session_of(wrong, missing, right)
@@ -253,7 +253,7 @@ def test_exclude_means_what_select_meant() -> None:
         lambda session: session.select(Modality=None).reset("Modality"),
     ],
 )
-def test_a_text_keeps_its_meaning(other: str, again: Callable[[Session], object]) -> None:
+def test_a_string_keeps_its_meaning(other: str, again: Callable[[Session], object]) -> None:
     """A text stands in the archive as it is; that a criterion on the study is applied again before it is no matter."""
     session = two_spellings(other).select(SequenceName="*fl2d1")
     assert session.StudyDescriptions == ["y"]
@@ -265,7 +265,7 @@ def test_a_text_keeps_its_meaning(other: str, again: Callable[[Session], object]
     assert session.reset("StudyDescription").StudyDescriptions == ["y"]
 
 
-def test_a_text_that_found_nothing_may_still_mean_either() -> None:
+def test_a_string_that_matched_nothing_may_still_mean_either() -> None:
     session = session_of()
     quiet(lambda: session.select(SequenceName="*fl2d1"))
     source_of(session).datasets.append(instance(1, SequenceName="afl2d1"))
@@ -317,7 +317,7 @@ OPEN_TEXTS: st.SearchStrategy[Condition] = st.recursive(
 
 
 @given(archives(1), st.lists(OPEN_TEXTS, min_size=1, max_size=3), KEYWORDS, st.sampled_from(list(SOURCES)))
-def test_exclude_is_the_complement_whatever_texts_mean(
+def test_exclude_is_the_complement_whatever_strings_mean(
     datasets: list[Dataset], conditions: list[Condition], tags: dict[str, Any], kind: str
 ) -> None:
     kept = uids(session_of(*datasets, **SOURCES[kind]).select(*conditions, **tags))
@@ -336,7 +336,7 @@ def test_what_is_applied_again_selects_the_same(
     assert uids(session) == expected
 
 
-def test_a_literal_is_said_in_explain() -> None:
+def test_explain_names_a_literal() -> None:
     session = session_of(
         instance(1, series="1", SeriesDescription="T2*_GRE"), instance(1, series="2", SeriesDescription="T2x_GRE")
     )

@@ -328,7 +328,7 @@ def test_a_text_file_is_refused_with_the_right_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda top: jobs_for(io.StringIO("x")), r"open\('image.dcm', \"rb\"\), not a StringIO that gives text"),
+        (lambda top: jobs_for(io.StringIO("x")), r"open\('image.dcm', \"rb\"\), not a StringIO in text mode"),
         (lambda top: jobs_for({"a.dcm": 1}), r'not a dict. For one file: upload_file\("image.dcm"\)'),
         (lambda top: jobs_for(5), "upload_file takes a path, a list of paths, or bytes, not a int"),
         (lambda top: jobs_for(instance(1)), "upload_dataset takes a pydicom Dataset"),
