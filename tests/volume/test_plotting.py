@@ -6,7 +6,6 @@ import itertools
 import sys
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -35,12 +34,6 @@ ORIENTATIONS = [each for each in EVERY_ORIENTATION if handedness(*each) > 0]
 ORIENTATIONS += [each for each in EVERY_ORIENTATION if handedness(*each) < 0][::5]
 # The letters at the left, right, top and bottom edge.
 EDGES = {"axial": "RLAP", "coronal": "RLHF", "sagittal": "APHF"}
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_left_open() -> Any:
-    yield
-    plt.close("all")
 
 
 def marked() -> NDArray[np.uint8]:
