@@ -319,7 +319,7 @@ def test_csv_is_that_of_rfc_4180(hostile: Path, capsys: pytest.CaptureFixture[st
         ["P5", "two\nlines"],
     ]
     assert written.out.count("\r\n") == 5
-    assert "1 texts begin like a formula" in written.err
+    assert "1 strings begin like a formula" in written.err
     assert main(["--folder", str(hostile), *asked, "--exact"]) == 0
     exact = capsys.readouterr()
     assert exact.out.splitlines()[1] == "=1+1,one"

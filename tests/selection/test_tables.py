@@ -285,7 +285,7 @@ def test_one_patient_with_two_spellings_differs_within_the_patient() -> None:
         assert session.table("PatientName", level="patient")["PatientName"].isna().all()
     assert session.table("PatientName", level="patient", varying="list")["PatientName"].tolist() == [["A", "B"]]
     assert session.table("PatientName", level="study")["PatientName"].tolist() == ["B", "A"]
-    with pytest.warns(UserWarning, match="PatientName differs within 1 of 1 rows of level 'patient', which give None"):
+    with pytest.warns(UserWarning, match="PatientName differs within 1 of 1 rows of level 'patient', which are None"):
         assert session.get_dicom_tag("PatientName", unique=False) == [None]
     assert session.PatientNames == ["B", "A"]
 
