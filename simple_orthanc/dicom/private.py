@@ -105,7 +105,7 @@ def items_of(header: Dataset, element: PrivateElement) -> list[Dataset]:
 def _tags(header: Dataset, element: PrivateElement) -> list[int]:
     tags = list(elements.private(header, element.group, element.element, element.creator, element.makers))
     without_creator = (element.group << 16) + 0x1000 + element.element
-    if without_creator in tags and (element.group << 16) + 0x10 not in header._dict:
+    if without_creator in tags and (element.group << 16) + 0x10 not in elements.stored_elements(header):
         return tags if elements.made_by(header, element.makers) else tags[:-1]
     return tags
 
