@@ -12,14 +12,12 @@ used in this module alone.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -33,7 +31,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from simple_orthanc.dicom.tags import PADDING, TEXT_VRS, Tag
-from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text, from_texts
+from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_element, from_text
 from simple_orthanc.errors import VolumeError
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
@@ -43,8 +41,6 @@ _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
 NO_ELEMENTS = Dataset()
 
 _INTERNED: dict[int, BaseTag] = {}
-_GROUP_OF_PIXELS = 0x7FE0
-_CHARACTER_SET = 0x00080005
 _QUIET = threading.RLock()
 _LAST = threading.local()
 
@@ -196,41 +192,7 @@ def _read_element(owner: Dataset, number_: int, tag: Tag) -> Value:
         if vr in PLAIN_VRS:
             return from_text(_decoded(element.value, owner), vr)
     with quiet():
-        return _converted(owner[number_])
-
-
-def _converted(element: DataElement) -> Value:
-    """Read an element that pydicom has converted."""
-    content = element.value
-    if content is None or (isinstance(content, (str, bytes)) and not content):
-        return None
-    if element.VR == "SQ":
-        return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
-    if element.VR == "AT":
-        tags = [content] if isinstance(content, int) else content
-        return tuple(f"{int(tag) >> 16:04x},{int(tag) & 0xFFFF:04x}" for tag in tags) or None
-    if isinstance(content, bytes):
-        return _from_unknown(content) if element.VR == "UN" else (content,)
-    parts = content if element.VM > 1 or isinstance(content, list) else [content]
-    return from_texts((_as_written(part) for part in parts), element.VR)
-
-
-def _from_unknown(content: bytes) -> Value:
-    """Read a private element whose VR a file with implicit VR does not state: as a string if it can be nothing else."""
-    text_ = content.rstrip(b"\0 ")
-    if text_ and all(32 <= code < 127 for code in text_):
-        return from_text(text_.decode("ascii"), "UN")
-    return (content,)
-
-
-def _as_written(part: Any) -> str:
-    if part is None:
-        return ""
-    if isinstance(part, (int, float, Decimal)):
-        # pydicom's own classes of numbers write themselves with quotation marks.
-        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
-        return str(getattr(part, "original_string", None) or plain)
-    return str(part)
+        return from_element(owner[number_])
 
 
 def _is_missing(header: Dataset, tag: int | str) -> bool:
@@ -447,18 +409,8 @@ def _private_creators(header: Dataset) -> dict[int, list[tuple[BaseTag, str]]]:
 
 
 _MAKERS = (
-    "ge ",
-    "general electric",
-    "siemens",
-    "cps",
-    "cti",
-    "philips",
-    "adac",
-    "toshiba",
-    "canon",
-    "hitachi",
-    "united",
-    "uih",
+    *("ge ", "general electric", "siemens", "cps", "cti", "philips", "adac"),
+    *("toshiba", "canon", "hitachi", "united", "uih"),
 )
 
 
@@ -509,33 +461,6 @@ def stored_elements(header: Dataset) -> Mapping[BaseTag, DataElement | RawDataEl
 def store(header: Dataset, element: RawDataElement) -> None:
     """Put a raw element into a header, without the conversion that pydicom's own ways begin with."""
     header._dict[element.tag] = element
-
-
-def fingerprint(header: Dataset) -> int:
-    """Return a number of 64 bits for what a header holds, besides its pixels.
-
-    Headers that are equal, and were read in the same way, have the same number in the same process. The slices of a
-    series share most values, whose hashes Python remembers, so it takes a tenth of the time of a checksum.
-
-    Examples
-    --------
-    >>> one, other = Dataset(), Dataset()
-    >>> one.SliceThickness, other.SliceThickness = "1.0", "2.0"
-    >>> fingerprint(one) == fingerprint(one), fingerprint(one) == fingerprint(other)
-    (True, False)
-    """
-    # pydicom converts the character set when it reads a header, and the fast reader does not.
-    character_set = texts(header, _CHARACTER_SET)
-    elements = (
-        (tag, element.VR, element.value if isinstance(element.value, bytes) else _hashable(element.value))
-        for tag, element in header._dict.items()
-        if tag >> 16 != _GROUP_OF_PIXELS and tag != _CHARACTER_SET
-    )
-    return hash((*character_set, *elements))
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(fingerprint, value)) if isinstance(value, Sequence) else repr(value)
 
 
 def _unpack(value: bytes, vr: str, little: bool) -> tuple[Any, ...]:

@@ -7,11 +7,15 @@ here is it converted to numbers, dates and times.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
+
+from pydicom.dataelem import DataElement
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, PADDING, REAL_VRS, Tag
 from simple_orthanc.dicom.times import parse_age, parse_date, parse_datetime, parse_time
@@ -64,6 +68,46 @@ def _before_nul(texts: Iterable[str]) -> Iterator[str]:
         yield before
         if nul:
             return
+
+
+def from_element(element: DataElement) -> Value:
+    """Read the value of an element that pydicom has converted.
+
+    Examples
+    --------
+    >>> from_element(DataElement(0x00180050, "DS", "1.50")), from_element(DataElement(0x00180060, "DS", None))
+    (('1.50',), None)
+    """
+    content = element.value
+    if content is None or (isinstance(content, (str, bytes)) and not content):
+        return None
+    if element.VR == "SQ":
+        return tuple(json.dumps(item.to_json_dict(), ensure_ascii=False) for item in content) or None
+    if element.VR == "AT":
+        tags = [content] if isinstance(content, int) else content
+        return tuple(f"{int(tag) >> 16:04x},{int(tag) & 0xFFFF:04x}" for tag in tags) or None
+    if isinstance(content, bytes):
+        return _from_unknown(content) if element.VR == "UN" else (content,)
+    parts = content if element.VM > 1 or isinstance(content, list) else [content]
+    return from_texts((_as_written(part) for part in parts), element.VR)
+
+
+def _from_unknown(content: bytes) -> Value:
+    """Read a private element whose VR a file with implicit VR does not state: as a string if it can be nothing else."""
+    text_ = content.rstrip(b"\0 ")
+    if text_ and all(32 <= code < 127 for code in text_):
+        return from_text(text_.decode("ascii"), "UN")
+    return (content,)
+
+
+def _as_written(part: Any) -> str:
+    if part is None:
+        return ""
+    if isinstance(part, (int, float, Decimal)):
+        # pydicom's own classes of numbers write themselves with quotation marks.
+        plain = repr(float(part)) if isinstance(part, float) else str(int(part)) if isinstance(part, int) else str(part)
+        return str(getattr(part, "original_string", None) or plain)
+    return str(part)
 
 
 def parse_number(text: str, vr: str) -> int | float | None:

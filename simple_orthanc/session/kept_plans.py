@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.header import fingerprint
+from simple_orthanc.dicom.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from simple_orthanc.session.volume_reader import VolumeReader, VolumeRequest

@@ -246,28 +246,3 @@ def test_private_creators_are_looked_for_anew_when_a_header_changes() -> None:
     header.add_new(0x00090011, "LO", "ACME")
     header.add_new(0x0009110D, "LO", "other")
     assert list(reading.private(header, 0x0009, 0x0D, "ACME", ())) == [0x0009110D, 0x0009100D]
-
-
-def nested(value: str = "a", creator: str = "ACME", vr: str = "LO") -> Dataset:
-    header, item = Dataset(), Dataset()
-    item.CodeMeaning = value
-    header.ProcedureCodeSequence = [item]
-    header.private_block(0x0009, creator, create=True).add_new(0x01, vr, "1")
-    return header
-
-
-def test_equal_headers_have_one_fingerprint_and_others_another() -> None:
-    prints = [reading.fingerprint(header) for header in (nested(), nested("b"), nested(creator="B"), nested(vr="SH"))]
-    assert reading.fingerprint(nested()) == prints[0]
-    assert len(set(prints)) == 4
-    content = as_file(instance(1, SliceThickness="1.0"))
-    read = [pydicom.dcmread(io.BytesIO(data)) for data in (content, content, content.replace(b"1.0 ", b"2.0 "))]
-    first, again, other = map(reading.fingerprint, read)
-    assert first == again != other
-
-
-def test_pixels_are_no_part_of_a_fingerprint() -> None:
-    header = nested()
-    before = reading.fingerprint(header)
-    header.add_new(0x7FE00010, "OW", b"\1\2")
-    assert reading.fingerprint(header) == before

@@ -1,0 +1,40 @@
+"""A number that tells headers apart, so that what was computed from one is not taken for that of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from simple_orthanc.dicom.header import stored_elements, texts
+
+_GROUP_OF_PIXELS = 0x7FE0
+_CHARACTER_SET = 0x00080005
+
+
+def fingerprint(header: Dataset) -> int:
+    """Return a number of 64 bits for what a header holds, besides its pixels.
+
+    Headers that are equal, and were read in the same way, have the same number in the same process. The slices of a
+    series share most values, whose hashes Python remembers, so it takes a tenth of the time of a checksum.
+
+    Examples
+    --------
+    >>> one, other = Dataset(), Dataset()
+    >>> one.SliceThickness, other.SliceThickness = "1.0", "2.0"
+    >>> fingerprint(one) == fingerprint(one), fingerprint(one) == fingerprint(other)
+    (True, False)
+    """
+    # pydicom converts the character set when it reads a header, and the fast reader does not.
+    character_set = texts(header, _CHARACTER_SET)
+    elements = (
+        (tag, element.VR, element.value if isinstance(element.value, bytes) else _hashable(element.value))
+        for tag, element in stored_elements(header).items()
+        if tag >> 16 != _GROUP_OF_PIXELS and tag != _CHARACTER_SET
+    )
+    return hash((*character_set, *elements))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(fingerprint, value)) if isinstance(value, Sequence) else repr(value)
