@@ -14,7 +14,7 @@ Deflated Image Frame Compression               zlib, since pydicom has no decode
 pydicom's registered decoders stay as they are. Each transfer syntax has a `Decoder` here with one plugin, `run_plugin`:
 the registered ones would fall back from one package to another that may return other values, and log the traceback of
 every damaged frame. GDCM, which can end its process, CharLS and OpenJPEG, which hold the interpreter, run in helper
-processes (`processes`).
+processes where a read is long enough to pay for them (`processes`).
 
 Before a frame is decoded, the header of its codestream is compared with that of the object. Colour is not converted
 here, and the markers that would make a package convert it are removed: `Decoded` holds the colour space of the samples.
@@ -85,8 +85,7 @@ class Decoded:
     photometric : str
         The colour space that these samples are in.
     high : int or None
-        Where the array still holds whole words, as native pixel data does, the highest of the stored bits that are to
-        be taken out of them.
+        HighBit, if the array still holds whole words, as native pixel data does, of which only the stored bits count.
     """
 
     array: NDArray[Any]

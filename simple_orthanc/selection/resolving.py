@@ -6,7 +6,7 @@ In `settle`, once per comparison, before it is applied. A string that a user giv
 written as one string, ``20200101-20200131``. `settle` looks at the values of the tag in the rows that are left:
 
 1. one of the values is the string itself: a literal, it alone is meant, and `explain` says so;
-2. else, if the string matches nothing as a wildcard either, it does not matter, and it stays undecided;
+2. else, if the string matches nothing as a wildcard either, it stays undecided, since both meanings select nothing;
 3. else, if the rest of the archive holds the string itself: a literal too, so that the order of criteria does not
    change their meaning. Only where the source can be searched by the tag: a tag that only the files hold is looked at
    in what is selected;
@@ -209,7 +209,7 @@ def _apply(index: Index, selection: Selection, condition: Condition, meanings: M
 def _apply_complement(
     index: Index, selection: Selection, condition: Condition, meanings: Meanings
 ) -> tuple[Selection, str]:
-    """Return exactly what a condition would leave out: what it keeps is taken away, whatever its strings mean here."""
+    """Return what a condition leaves out: everything selected, less what the condition keeps."""
     keys = keys_at(index, selection, deepest(_level(index, condition), selection.level or "study"))
     kept, decided = selection, []
     for _, part in _ordered_parts(index, condition):

@@ -116,6 +116,7 @@ class Source(Protocol):
     - Values are canonical (see `simple_orthanc.dicom.values`): equal files give equal values from every source. A
       source that only has the value of a number may spell it differently.
     - Every member may be called from several threads at once.
+    - A source can be pickled, without its connections, and used again after `close`.
     - Errors are those of `simple_orthanc.errors`.
     """
 

@@ -84,7 +84,7 @@ class VolumeBuilder:
         return not elements.has(header, "SegmentSequence") and read_mosaic(header) is None
 
     def place(self, instance: int, like: Dataset, rescale: Rescale, stored: NDArray[Any]) -> bool:
-        """Write the values of an object by the header of another that says the same of them; False: no room for it.
+        """Write the values of an object by the header of a like one; return whether they fit into the volume.
 
         Where it turns out that the headers differ, `add` puts the right values in their place.
         """

@@ -1,7 +1,7 @@
 """What tells images at the same position from each other: time, echo, b-value, cardiac phase, kernel and the like.
 
-Each :class:`Discriminator` knows where its value stands in a plain header, in functional groups and in the vendors' own
-tags; nothing here decides when images are split by it, which is the business of ``stacks``.
+Each :class:`Discriminator` knows where its value is in a plain header, in functional groups and in the vendors' own
+tags. When images are split by it is decided in ``splitting``.
 """
 
 from __future__ import annotations

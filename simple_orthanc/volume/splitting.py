@@ -70,10 +70,16 @@ class Split:
 def split_by_discriminator(planes: Sequence[Plane], headers: Sequence[Dataset] = ()) -> list[Group]:
     """Split frames of one grid into groups in which no position repeats, as far as their headers allow.
 
-    Where positions repeat, a property is preferred whose every value covers all positions, then times that order the
-    frames at each position, then any tag of the headers that tells them apart, then the order of their numbers, then
-    the property that splits least. Frames that nothing tells apart stay together, and are duplicates. Where no position
-    repeats, frames are split if they are of different kinds, or if they are regular only by themselves.
+    Where positions repeat, the first of these that separates the frames is taken:
+
+    1. a property whose every value covers all positions;
+    2. times that order the frames at each position;
+    3. any tag of the headers that tells them apart;
+    4. the order of their numbers;
+    5. the property that splits least.
+
+    Frames that nothing tells apart stay together, and are duplicates. Where no position repeats, frames are split if
+    they are of different kinds, or if they are regular only by themselves.
 
     Parameters
     ----------
