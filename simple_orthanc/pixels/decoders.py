@@ -194,7 +194,7 @@ def _decode_array(checked: _Checked, layout: PixelLayout, processes: DecodingPro
 def _with_sign(array: NDArray[Any], dtype: np.dtype[Any], checked: _Checked) -> NDArray[Any]:
     """Return unsigned samples as the type that the header names, with their sign."""
     if checked.is_signed:
-        # The codestream's samples fill their words, so that a header that knows no sign means their lower bits.
+        # The samples fill their words with their sign; an unsigned header means the bits of its precision alone.
         array = array.view(f"i{array.itemsize}").astype(dtype, copy=False)
         mask = (1 << checked.precision) - 1
         return array & dtype.type(mask) if dtype.kind == "u" and checked.precision < 8 * dtype.itemsize else array

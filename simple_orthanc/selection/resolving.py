@@ -92,9 +92,9 @@ def exact_where_unreadable(index: Index, tag: Tag, value: Any) -> Any:
 def narrow(index: Index, selection: Selection, *criteria: Criterion) -> Selection:
     """Return the selection that is left once criteria have been applied too.
 
-    The parts of all criteria are applied in one order, whichever criterion they belong to: the meaning of a string may
-    depend on what is left to look at, and so `Session.exclude`, which makes one criterion of all that it is given,
-    takes away what `Session.select` keeps.
+    The parts of all criteria are applied in one order, whichever criterion they belong to, since the meaning of a
+    string may depend on the rows that are left. `Session.exclude` makes one criterion of all its arguments, and thereby
+    takes away exactly what `Session.select` keeps.
     """
     meanings, runs = Meanings(selection.criteria), [_CriterionRun(index, criterion) for criterion in criteria]
     parts = [(level_depth, part, run) for run in runs for level_depth, part in run.parts]

@@ -49,10 +49,10 @@ class Discriminator:
     unit : str
         Of the values, where they have one.
     meaning : str
-        What it means if images at different positions differ in it. "kind": they are of different kinds, and never one
-        volume. "timing": so are they if there are few values, but a value of its own on nearly every slice is the time
-        at which the slice was acquired. "view": projections that differ in it are different views. "": nothing; it may
-        change along a volume, as AcquisitionNumber and times of acquisition do.
+        What it means if images at different positions differ in it. "kind": they are of different kinds if at least two
+        values are on several slices each. "timing": likewise, but where nearly every slice has its own value, it is the
+        time at which the slice was acquired. "view": projections that differ in it are different views. "": nothing; it
+        may change along a volume, as AcquisitionNumber and times of acquisition do.
     """
 
     name: str

@@ -281,7 +281,7 @@ def _with_positions(stack: Stack) -> Stack:
         problem = problems.shared(stack.label, ordered, arrangement)
         return replace(stack, problem=problem, slices=len(ordered))
     changes = spacing_changes(arrangement.distances)
-    # Holes between all slices of a part are a change of the spacing, unless the numbers have holes too.
+    # A part in which every gap is a hole has another spacing, unless InstanceNumber skips numbers in the holes too.
     if not arrangement.regular or (changes and arrangement.gaps and not _numbers_jump(ordered, arrangement)):
         problem = problems.uneven(stack.label, ordered, arrangement, changes)
         slices = tuple(range(len(ordered)))
