@@ -123,7 +123,10 @@ def texts(header: Dataset, tag: int | str) -> list[str]:
     """
     if _is_missing(header, tag):
         return []
-    value, vr, little = raw(header, tag)
+    return _as_texts(header, *raw(header, tag))
+
+
+def _as_texts(header: Dataset, value: Any, vr: str, little: bool) -> list[str]:
     if isinstance(value, bytes):
         if vr in TEXT_VRS and not _is_ascii(value):
             return _stripped(_decoded(value, header))
@@ -207,7 +210,7 @@ def has(header: Dataset, keyword: str) -> bool:
 
 def text(header: Dataset, tag: int | str) -> str:
     """Read the first value of an element as a string, "" if it is missing or empty."""
-    return next(iter(texts(header, tag)), "")
+    return "" if _is_missing(header, tag) else next(iter(texts(header, tag)), "")
 
 
 def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[float]:
@@ -229,6 +232,10 @@ def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[flo
     if _is_missing(header, tag):
         return []
     value, vr, little = raw(header, tag)
+    if isinstance(value, bytes) and vr != "UN" and vr not in TEXT_VRS:
+        known = _finite_numbers(value, vr, little)
+        if known is not None:
+            return list(known)
     if isinstance(value, (bytes, bytearray)) and vr == "UN":
         value = _unknown_numbers(bytes(value), little)
     found = value if isinstance(value, list) else texts(header, tag)
@@ -244,9 +251,19 @@ def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[flo
     return result
 
 
+@lru_cache(maxsize=4096)
+def _finite_numbers(value: bytes, vr: str, little: bool) -> tuple[float, ...] | None:
+    """Convert the bytes of an element to numbers; None if one of them is not a finite number."""
+    try:
+        result = tuple(float(one.replace(",", ".")) for one in _split(value, vr, little))
+    except ValueError:
+        return None
+    return result if all(map(math.isfinite, result)) else None
+
+
 def number(header: Dataset, tag: int | str, *, finite: bool = True) -> float | None:
     """Read the first value of an element as a number, None if it is missing or empty."""
-    return next(iter(numbers(header, tag, finite=finite)), None)
+    return None if _is_missing(header, tag) else next(iter(numbers(header, tag, finite=finite)), None)
 
 
 def numbers_or_empty(header: Dataset, tag: int | str) -> list[float]:
@@ -259,7 +276,7 @@ def numbers_or_empty(header: Dataset, tag: int | str) -> list[float]:
 
 def number_or_none(header: Dataset, tag: int | str) -> float | None:
     """Read a number that is good to know: None if it is missing or not a number."""
-    return next(iter(numbers_or_empty(header, tag)), None)
+    return None if _is_missing(header, tag) else next(iter(numbers_or_empty(header, tag)), None)
 
 
 def frame_count(header: Dataset) -> int:
@@ -379,8 +396,9 @@ def private(header: Dataset, group: int, element: int, creator: str, makers: tup
         The tags at which it is, best first.
     """
     present = header._dict
-    wanted = creator.casefold()
-    for reserved, name in _private_creators(header).get(group, ()):
+    creators = _private_creators(header).get(group, ())
+    wanted = creator.casefold() if creators else ""
+    for reserved, name in creators:
         tag = (group << 16) + ((reserved & 0xFF) << 8) + element
         if tag in present and name == wanted:
             yield tag

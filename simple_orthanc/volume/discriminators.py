@@ -253,24 +253,33 @@ def read_discriminators(
 
 def _read_top(header: Dataset) -> dict[str, DiscriminatorValue]:
     result: dict[str, DiscriminatorValue] = {}
-    for discriminator in DISCRIMINATORS:
-        for sequence, keyword in discriminator.sources:
-            if keyword.endswith("Vector"):
-                continue
-            levels = elements.items(header, sequence)[:1] if sequence else (header,)
-            value = next((value for level in levels if (value := _value(level, keyword)) is not None), None)
-            if value is not None:
-                result[discriminator.name] = value
-                break
+    # Of the many tags that can tell images apart, most are missing: those that are not are found all at once.
+    present = elements.stored_elements(header).keys() & _TOP_TAGS
+    for name, tag, sequence, keyword in _TOP_SOURCES:
+        if tag not in present or name in result:
+            continue
+        levels = elements.items(header, tag)[:1] if sequence else (header,)
+        value = next((value for level in levels if (value := _value(level, keyword)) is not None), None)
+        if value is not None:
+            result[name] = value
     if elements.text(header, "Modality") == "MR":
         result.update(_read_private(header))
     return result
 
 
+# What is read at the top level, or in a sequence there: name, tag there, keyword of the sequence, keyword of the value.
+_TOP_SOURCES = tuple(
+    (discriminator.name, elements.tag_of(sequence or keyword), sequence, keyword)
+    for discriminator in DISCRIMINATORS
+    for sequence, keyword in discriminator.sources
+    if not keyword.endswith("Vector")
+)
+_TOP_TAGS = frozenset(tag for _, tag, _, _ in _TOP_SOURCES)
+
+
 def _read_private(header: Dataset) -> dict[str, DiscriminatorValue]:
     """Read vendors' own elements at one level of a header."""
-    tags = header.keys()
-    if not any(int(tag) >> 16 in _VENDOR_GROUPS for tag in tags):
+    if not any(tag & 0x10000 and tag >> 16 in _VENDOR_GROUPS for tag in elements.stored_elements(header)):
         return {}
     result: dict[str, DiscriminatorValue] = {}
     for name, sources in _PRIVATE.items():
@@ -375,11 +384,12 @@ def selectable_names(header: Dataset) -> frozenset[str]:
     >>> selectable_names(header)
     frozenset({'echo time'})
     """
-    return frozenset(name for name, keyword in _SELECTABLE if elements.has(header, keyword))
+    present = elements.stored_elements(header)
+    return frozenset(name for name, tag in _SELECTABLE if tag in present)
 
 
 _SELECTABLE = tuple(
-    (discriminator.name, discriminator.keyword)
+    (discriminator.name, elements.tag_of(discriminator.keyword))
     for discriminator in DISCRIMINATORS
     if discriminator.sources and not discriminator.sources[0][0]
 )

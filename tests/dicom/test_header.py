@@ -20,6 +20,7 @@ from simple_orthanc.dicom import header as reading
 from simple_orthanc.dicom.header import quiet, read_value, texts
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_texts
+from simple_orthanc.errors import VolumeError
 from simple_orthanc.files.tag_reader import read_tags
 from tests.memory_source import as_file, instance
 
@@ -246,3 +247,23 @@ def test_private_creators_are_looked_for_anew_when_a_header_changes() -> None:
     header.add_new(0x00090011, "LO", "ACME")
     header.add_new(0x0009110D, "LO", "other")
     assert list(reading.private(header, 0x0009, 0x0D, "ACME", ())) == [0x0009110D, 0x0009100D]
+
+
+def test_equal_bytes_are_converted_to_numbers_once_and_each_caller_has_its_own_list() -> None:
+    headers = [Dataset(), Dataset()]
+    for header in headers:
+        reading.store(header, RawDataElement(reading.tag_of("PixelSpacing"), "DS", 8, b"0.1234\\7", 0, False, True))
+    before = reading._finite_numbers.cache_info().misses
+    first, second = (reading.numbers(header, "PixelSpacing") for header in headers)
+    first.append(1.0)
+    assert second == reading.numbers(headers[0], "PixelSpacing") == [0.1234, 7.0]
+    assert reading._finite_numbers.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize("written", [b"nan ", b"inf ", b"1\\x "])
+def test_bytes_that_are_no_finite_numbers_are_refused_each_time(written: bytes) -> None:
+    header = Dataset()
+    reading.store(header, RawDataElement(reading.tag_of("PixelSpacing"), "DS", 4, written, 0, False, True))
+    for _ in range(2):
+        with pytest.raises(VolumeError, match="which is not a number"):
+            reading.numbers(header, "PixelSpacing")

@@ -13,7 +13,9 @@ from simple_orthanc.errors import (
     InconsistentSlicesError,
 )
 from simple_orthanc.phantom import make_enhanced, make_series
+from simple_orthanc.volume import discriminators
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
+from simple_orthanc.volume.discriminators import DiscriminatorValue, read_discriminators
 from simple_orthanc.volume.planes import read_planes
 from tests.volume.helpers import (
     labels,
@@ -167,3 +169,22 @@ class TestLevels:
             item.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x29, "CS", label)
             frame.private_block(0x2005, creator, create=True).add_new(element, "SQ", [item])
         assert labels([image]) == ["label CONTROL", "label LABEL"]
+
+
+def test_only_the_values_of_tags_that_a_header_holds_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    (header,) = make_series((1, 4, 4), modality="MR", EchoTime=4.6, FlipAngle=90)
+    view = Dataset()
+    view.CodeMeaning = "axial"
+    header.ViewCodeSequence = [view]
+    read: list[str] = []
+    value_of = discriminators._value
+
+    def counted(owner: Dataset, keyword: str) -> DiscriminatorValue | None:
+        read.append(keyword)
+        return value_of(owner, keyword)
+
+    monkeypatch.setattr(discriminators, "_value", counted)
+    (values,) = read_discriminators(header, [], 1)
+    assert (values["echo time"], values["flip angle"], values["view"]) == (4.6, 90.0, "axial")
+    assert {"EchoTime", "FlipAngle", "CodeMeaning"} <= set(read)
+    assert all(keyword == "CodeMeaning" or keyword in header for keyword in read)
