@@ -211,7 +211,8 @@ def test_sequences_without_an_end_in_sight() -> None:
     place = start.index(b"\x08\x00\x18\x00UI")
     meta, before = start[:place], b"\x08\x00\x10\x11SQ\x00\x00\xff\xff\xff\xff"
     content = meta + before + item * 5000
-    with pytest.raises(RecursionError):
+    # Where the depth is exceeded while a tag is unpacked, pydicom raises OSError in its place.
+    with pytest.raises((RecursionError, OSError)):
         by_hand(content)
     with pytest.raises(DamagedError):
         by_hand(meta + before + item * 5)

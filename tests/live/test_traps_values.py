@@ -11,7 +11,7 @@ import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from simple_orthanc import Orthanc, SuvError
+from simple_orthanc import InconsistentSlicesError, Orthanc, SuvError
 from simple_orthanc.phantom import make_series
 from tests.live import traps_in_space as space
 from tests.live import traps_in_values as values
@@ -106,9 +106,12 @@ def test_colour_is_an_image_of_vectors(orthanc: Orthanc, trap: Trap) -> None:
     assert np.array_equal(SimpleITK.GetArrayFromImage(image), values.colours())
 
 
-def test_one_kilovoltage_per_slice_is_logged_and_not_one_value(orthanc: Orthanc) -> None:
+def test_two_kilovoltages_are_two_groups_and_not_one_value(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series((4, 4, 4), seed=1, KVP=[80, 80, 120, 120]))
-    assert any("KVP has 2 values" in note for note in orthanc.get_volume().log)
+    with pytest.raises(InconsistentSlicesError, match="KVP") as caught:
+        orthanc.get_volume()
+    assert set(caught.value.groups) == {"kV 80", "kV 120"}
+    assert orthanc.copy().select(KVP=80).get_volume().array[:, 0, 0].tolist() == [0, 1]
     assert orthanc.get_dicom_tag("KVP") == [80, 120]
     with pytest.warns(UserWarning, match="KVP"):
         assert orthanc.table("KVP").KVP.isna().tolist() == [True]

@@ -29,6 +29,7 @@ from simple_orthanc.pixels import codecs
 from simple_orthanc.pixels import processes as decoding_processes
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
+from tests.command_line import environment
 from tests.pixels.objects import jpeg_lossless
 
 if not sys.platform.startswith("linux"):
@@ -404,7 +405,8 @@ class TestPrograms:
         def start(count: int) -> subprocess.Popen[str]:
             command = [sys.executable, str(script), str(get_testdata_file("JPEG2000.dcm")), str(count)]
             pipe = subprocess.PIPE
-            started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True))
+            settings: dict[str, Any] = {"stdout": pipe, "stderr": pipe, "text": True, "env": environment()}
+            started.append(subprocess.Popen(command, start_new_session=True, **settings))
             return started[-1]
 
         yield start
