@@ -218,5 +218,6 @@ def _position(geometry: Geometry, index_axis: int, patient: int, index: int) -> 
     cosine = float(_directions(geometry)[patient, index_axis])
     if abs(cosine) < _ALIGNED:
         return "oblique"
-    millimetres = geometry.origin[patient] + index * geometry.spacing[index_axis] * cosine
+    # Adding 0 turns -0.0 into 0.0.
+    millimetres = round(geometry.origin[patient] + index * geometry.spacing[index_axis] * cosine, 3) + 0.0
     return f"{_PATIENT_AXES[patient]} = {millimetres:.4g} mm"

@@ -50,6 +50,11 @@ def test_a_stored_sagittal_slice_is_turned() -> None:
     assert np.array_equal(across.image, array[:, 0].T)
 
 
+def test_a_position_next_to_nothing_is_0() -> None:
+    nearly = Geometry((4, 3, 2), (1.0, 2.0, 3.0), (0.0, 0.0, -6e-13), AXIAL)
+    assert view(np.zeros((2, 3, 4)), nearly, 0, 0).position == "z = 0 mm"
+
+
 def test_colour_keeps_its_samples_last() -> None:
     colour = np.arange(72).reshape(2, 3, 4, 3)
     assert np.array_equal(view(colour, grid(AXIAL), 2, 0).image, colour[::-1, :, 0])
