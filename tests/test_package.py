@@ -27,7 +27,7 @@ ERRORS = {
 SESSIONS = ["DicomWeb", "Folder", "LocalOrthanc", "Orthanc", "Session"]
 VOLUMES = ["Geometry", "SuvRecord", "Volume"]
 CONDITIONS = ["Condition", "exact", "label", "like", "metadata", "tag"]
-PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "show_progress", "__version__"])
+PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "limits", "show_progress", "__version__"])
 
 # What each error carries beside its message.
 CARRIED: dict[type[errors.OrthancError], dict[str, Any]] = {
