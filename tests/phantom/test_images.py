@@ -1,4 +1,4 @@
-"""The synthetic objects are complete DICOM files with the values and positions that they promise."""
+"""Synthetic images are complete DICOM files with the values and positions that they promise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simple_orthanc import phantom
 
 
 def test_examples_of_the_module() -> None:
-    assert doctest.testmod(phantom).failed == 0
+    assert doctest.testmod(phantom.images).failed == 0
 
 
 def test_series_survives_a_file() -> None:
