@@ -1,0 +1,103 @@
+"""Deleting asks first, and deletes no more than it named; other acts are those of an Orthanc alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import simple_orthanc
+from simple_orthanc.cli import main
+from simple_orthanc.cli.archive import _replacement
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.phantom import as_bytes, make_series
+from tests import stand_ins
+from tests.command_line import WITH_STAND_INS, Terminal
+
+WEB = ["--dicomweb", "http://127.0.0.1:1/dicom-web"]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ...]]:
+    """Return what the archive is asked, which holds one patient with a series of CT and one of MR."""
+    transactions = stand_ins.Transactions()
+    monkeypatch.setattr(stand_ins, "Transactions", lambda: transactions)
+    monkeypatch.setattr(simple_orthanc, "DicomWeb", stand_ins.DicomWeb, raising=False)
+    for seed, modality in enumerate(("CT", "MR")):
+        for number, dataset in enumerate(make_series((2, 4, 5), seed=seed, modality=modality, PatientID="P1")):
+            (tmp_path / f"{modality}{number}.dcm").write_bytes(as_bytes(dataset))
+    monkeypatch.setenv("STAND_IN_FOLDER", str(tmp_path))
+    return transactions.asked
+
+
+def test_without_a_terminal_nothing_is_deleted_unless_told_to(
+    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WEB, "delete", "series", "--where", "Modality=CT"]) == 1
+    assert "no terminal to ask on: use --yes. Nothing was deleted" in capsys.readouterr().err
+    assert asked == []
+    assert main([*WEB, "delete", "series", "--where", "Modality=CT", "--yes"]) == 0
+    assert capsys.readouterr().out.startswith("deleted: 1 series")
+    ((act, level, _),) = asked
+    assert (act, level) == ("delete", "series")
+
+
+def test_more_than_what_is_selected_is_deleted_only_as_a_whole(
+    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*WEB, "delete", "instances", "--where", "Modality=CT", "--where", "InstanceNumber=1", "--yes"]
+    assert main([*WEB, "delete", "patients", "--where", "Modality=CT", "--yes"]) == 1
+    assert "--whole" in capsys.readouterr().err
+    assert asked == []
+    assert main(command) == 0
+    assert [level for _, level, _ in asked] == ["instance"]
+
+
+def test_the_whole_archive_is_deleted_only_with_everything(
+    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WEB, "delete", "studies", "--yes"]) == 1
+    assert "On the command line that is --everything, and --where or an ID narrows" in capsys.readouterr().err
+    assert asked == []
+    assert main([*WEB, "delete", "studies", "--yes", "--everything"]) == 0
+    assert {level for _, level, _ in asked} == {"study"}
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "yess\n"])
+def test_on_a_terminal_anything_but_yes_deletes_nothing(
+    asked: list[tuple[Any, ...]], tmp_path: Path, answer: str
+) -> None:
+    terminal = Terminal(
+        *WEB,
+        "delete",
+        "series",
+        "--where",
+        "Modality=CT",
+        program=WITH_STAND_INS,
+        env={"STAND_IN_FOLDER": str(tmp_path)},
+    )
+    terminal.wait_for(r"Delete 1 series[^?]*\?")
+    terminal.type(answer)
+    ended = terminal.end()
+    assert (ended.status, "Nothing was deleted." in ended.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("PatientID=S042", ("PatientID", "S042")),
+        ("PatientID = S042", ("PatientID", " S042")),
+        ("PatientName=a=b", ("PatientName", "a=b")),
+        ('(0009,"A=B",01)=x', ('(0009,"A=B",01)', "x")),
+        ("PatientID=", ("PatientID", "")),
+    ],
+)
+def test_a_replacement_is_a_tag_and_the_rest(text: str, pair: tuple[str, str]) -> None:
+    assert _replacement(text) == pair
+
+
+@pytest.mark.parametrize("text", ["PatientID", "=x", ""])
+def test_a_replacement_without_a_tag_shows_the_right_form(text: str) -> None:
+    with pytest.raises(SelectionError, match="write TAG=VALUE"):
+        _replacement(text)
