@@ -82,7 +82,7 @@ def test_compressed_copies_hold_the_same_values_as_a_series_of_their_own(tmp_pat
     assert not {copy.series, *copy.instances} & {original.series, *original.instances}
 
 
-def test_a_digest_tells_arrays_apart() -> None:
+def test_a_digest_distinguishes_arrays() -> None:
     array = np.arange(12, dtype=np.int16).reshape(3, 2, 2)
     assert digest(array) == digest(array.astype(np.float32)[..., None])
     assert digest(array) != digest(array[::-1])

@@ -207,7 +207,7 @@ def test_the_spacing_that_an_error_asks_for_makes_a_volume() -> None:
             session.get_array(spacing=spacing)
 
 
-def test_calls_are_taken_out_of_a_message_as_they_stand_in_it() -> None:
+def test_calls_are_extracted_from_a_message_verbatim() -> None:
     message = (
         'Use get_volume(dims="echo"), or select(SeriesDescription=\'a (b) "c"\', EchoTime=4.6) first, or '
         "select(...), or get_volumes() for each, or get_volumes(). Not forget_volumes()."

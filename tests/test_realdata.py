@@ -52,7 +52,7 @@ def test_a_plain_series_is_equal_in_all_three(realdata: ModuleType, tmp_path: Pa
     assert row.largest_corner_mm < 1e-3
 
 
-def test_two_echoes_are_split_alike(realdata: ModuleType, tmp_path: Path) -> None:
+def test_two_echoes_are_split_in_the_same_way(realdata: ModuleType, tmp_path: Path) -> None:
     first = mr(EchoTime=10, EchoNumbers=1)
     second = mr(EchoTime=20, EchoNumbers=2, seed=2, like=first[0])
     for dataset in second:

@@ -112,7 +112,7 @@ def test_volumes_of_a_split_never_leave_their_folder(tmp_path: Path, capsys: pyt
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "files", "out"]
 
 
-def test_what_is_no_volume_does_not_keep_the_others_from_being_written(
+def test_a_series_that_is_not_a_volume_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     holes = make_series((5, 4, 4), seed=2, PatientID="P", SeriesNumber=2, SeriesDescription="holes")
@@ -160,7 +160,7 @@ def test_a_picture_is_that_of_plot(tmp_path: Path, capsys: pytest.CaptureFixture
     assert Path("a.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def test_without_matplotlib_it_says_what_to_do(
+def test_without_matplotlib_the_error_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "files", make_series((2, 4, 4), seed=1))

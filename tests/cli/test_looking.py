@@ -72,7 +72,7 @@ def test_what_differs_inside_a_row(folder: Path, capsys: pytest.CaptureFixture[s
     assert found(folder, capsys, "series", "b", "--columns", "KVP", "--varying", "list") == [{"KVP": [80.0, 120.0]}]
 
 
-def test_info_of_a_folder_says_what_became_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_a_folder_shows_the_status_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--folder", str(folder), "info"]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert dict(lines)["files:"] == "4 indexed"

@@ -163,7 +163,7 @@ def test_a_source_that_is_only_read_refuses_to_change(folder: Path, capsys: pyte
     assert len(list(folder.iterdir())) == 3
 
 
-def test_options_and_arguments_may_stand_in_any_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_and_arguments_are_accepted_in_any_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for order in (
         ("find", "series", "P1", "--columns", "PatientID", "--format", "csv"),
         ("find", "--columns", "PatientID", "series", "--format", "csv", "P1"),
@@ -188,7 +188,7 @@ def test_an_empty_selection_is_a_warning_for_tables_and_an_error_for_files(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_nobody_expected_is_one_line_too(
+def test_an_unexpected_error_is_one_line_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:

@@ -49,12 +49,12 @@ MEANINGS = {
 
 
 @pytest.mark.parametrize("text", MEANINGS)
-def test_a_criterion_means_what_the_library_means(text: str) -> None:
+def test_a_criterion_is_parsed_as_the_library_parses_it(text: str) -> None:
     assert str(criterion(text)) == str(MEANINGS[text])
 
 
 @pytest.mark.parametrize("text", ["", "Modality", "=CT", "Modality CT", "label<3", "SeriesDescription~(", "KVP=80|"])
-def test_what_is_no_criterion_is_an_error(text: str) -> None:
+def test_an_invalid_criterion_is_an_error(text: str) -> None:
     with pytest.raises(SelectionError):
         criterion(text)
 

@@ -51,7 +51,7 @@ def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert location("--folder", "scans") == ("folder", "scans")
 
 
-def test_where_nobody_answers_at_a_place_that_was_not_named_it_says_how_to_name_one(
+def test_an_unreachable_default_address_shows_how_to_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(source, "DEFAULT_URL", "http://127.0.0.1:1")

@@ -40,7 +40,7 @@ def named(rows: list[list[Any]]) -> Rows:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES)
-def test_json_gives_every_value_back(capsys: pytest.CaptureFixture[str], rows: list[list[Any]]) -> None:
+def test_json_round_trips_every_value(capsys: pytest.CaptureFixture[str], rows: list[list[Any]]) -> None:
     table = named(rows)
     text = printed(table, "json", capsys)
     assert terminal.safe(text.replace("\n", "")) == text.replace("\n", "")
@@ -127,6 +127,6 @@ def test_numbers_that_json_has_not() -> None:
     assert tabular.plain(b"a\xe9") == "aé"
 
 
-def test_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbers_are_aligned_right(capsys: pytest.CaptureFixture[str]) -> None:
     tabular.write(Rows(["a", "text"], [[5, "x"], [None, None], [100, "y"]]), "table")
     assert capsys.readouterr().out == "  a  text\n  5  x\n\n100  y\n"

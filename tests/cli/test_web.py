@@ -59,7 +59,7 @@ def test_a_transfer_syntax_is_asked_for_with_its_media_type(transactions: stand_
     assert transactions.asked == [("frames", *chosen, [1], ("image/jpeg",), (JPEGBaseline8Bit,))]
 
 
-def test_a_picture_is_asked_for_as_it_is_wanted(transactions: stand_ins.Transactions, tmp_path: Path) -> None:
+def test_a_rendering_is_requested_with_its_options(transactions: stand_ins.Transactions, tmp_path: Path) -> None:
     chosen = uids()[0]
     for options, asked in (
         ([], ("rendered", *chosen, stand_ins.Rendering("image/png"))),
@@ -159,7 +159,7 @@ def test_suffixes() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "1,", "3-1", "a", "1-2-3", "²"])
-def test_what_is_no_list_of_frames(text: str) -> None:
+def test_an_invalid_list_of_frames_is_refused(text: str) -> None:
     import argparse
 
     with pytest.raises(argparse.ArgumentTypeError):

@@ -32,7 +32,7 @@ class TestHelper:
         for end in ends:
             end.close()
 
-    def test_it_answers_until_nobody_asks(self, pipes: tuple[FileIO, FileIO, threading.Thread]) -> None:
+    def test_it_answers_until_the_pipe_closes(self, pipes: tuple[FileIO, FileIO, threading.Thread]) -> None:
         questions, replies, thread = pipes
         assert helper_main.receive(replies) == ("ready", b"")
         stream, arguments, _ = jpeg_lossless()

@@ -41,7 +41,7 @@ def test_first_version_whose_first_tag_is_empty() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_cut_header_gives_the_tags_before_the_cut(version: int) -> None:
+def test_a_cut_header_holds_the_tags_before_the_cut(version: int) -> None:
     content = write_csa(TAGS, version=version)
     for length in range(len(content)):
         found = read_csa(content[:length])

@@ -156,7 +156,7 @@ def test_what_pydicom_refuses_is_still_read() -> None:
 @pytest.mark.parametrize(
     "name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "reportsi.dcm", "waveform_ecg.dcm"]
 )
-def test_every_text_and_number_of_a_real_file_is_what_pydicom_reads(name: str) -> None:
+def test_every_string_and_number_of_a_real_file_equals_that_of_pydicom(name: str) -> None:
     path = get_testdata_file(name)
     assert path is not None
     dataset, reference = pydicom.dcmread(path), pydicom.dcmread(path)
@@ -236,7 +236,7 @@ def test_a_private_element_is_found_in_whichever_block_its_creator_reserved() ->
     assert list(reading.private(header, 0x0009, 0xEE, "acme", ("acme",))) == [0x0009FFEE]
 
 
-def test_private_creators_are_looked_for_anew_when_a_header_changes() -> None:
+def test_private_creators_are_looked_up_again_after_a_header_changes() -> None:
     header = Dataset()
     header.add_new(0x00090010, "LO", "SOMEBODY")
     header.add_new(0x0009100D, "LO", "value")

@@ -90,7 +90,7 @@ def test_every_spelling_names_the_tag(spelling: TagLike, name: str) -> None:
         '(0009,"",0D)',
     ],
 )
-def test_what_is_no_tag_is_refused(spelling: TagLike) -> None:
+def test_an_invalid_tag_is_refused(spelling: TagLike) -> None:
     with pytest.raises(
         UnknownTagError,
         match=r"A tag is a keyword such as|A private tag is written|Did you mean|names an item|is not a sequence",
@@ -230,7 +230,7 @@ def test_the_members_of_a_repeating_group_are_different_tags() -> None:
         ("RequestAttributesSequence", "SQ", False, "series"),
     ],
 )
-def test_what_the_dictionary_says(spelling: str, vr: str, multiple: bool, level: str) -> None:
+def test_tags_have_the_vr_and_name_of_the_dictionary(spelling: str, vr: str, multiple: bool, level: str) -> None:
     tag = parse_tag(spelling)
     assert (tag.vr, tag.is_multiple, tag.level) == (vr, multiple, level)
     assert tag.is_sequence == (vr == "SQ")

@@ -74,7 +74,7 @@ def test_what_is_a_time(text: str, seconds: float | None) -> None:
 
 # A sign begins an offset from UTC there.
 @pytest.mark.parametrize(("text", "seconds"), [(text, seconds) for text, seconds in TIMES if not {*"+-"} & {*text}])
-def test_the_time_of_a_date_time_is_read_alike(text: str, seconds: float | None) -> None:
+def test_the_time_of_a_date_time_is_read_as_a_time(text: str, seconds: float | None) -> None:
     expected = None if seconds is None else datetime(2020, 1, 31) + timedelta(seconds=seconds)
     assert parse_datetime(f"20200131{text.strip()}") == expected
 
@@ -124,7 +124,7 @@ def test_a_date_is_the_date_pydicom_reads(day: date) -> None:
     "text",
     ["", "2020", "202001", "20200231", "20201301", "2020-0131", "2020.01-31", "2020013", "0131/2020", "00000000"],
 )
-def test_what_is_no_date(text: str) -> None:
+def test_invalid_dates(text: str) -> None:
     assert parse_date(text) is None
     assert comparable(text, "DA") is None
 
@@ -199,7 +199,7 @@ def test_moments(text: str, moment: datetime) -> None:
         "yesterday",
     ],
 )
-def test_what_is_no_moment(text: str) -> None:
+def test_invalid_moments(text: str) -> None:
     assert parse_datetime(text) is None
 
 

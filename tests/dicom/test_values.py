@@ -43,7 +43,7 @@ from simple_orthanc.dicom.values import Value, comparable, from_text, from_texts
         ("=", "PN", None),
     ],
 )
-def test_a_text_becomes_values(text: str, vr: str, value: Value) -> None:
+def test_a_string_is_parsed_into_values(text: str, vr: str, value: Value) -> None:
     assert from_text(text, vr) == value
 
 

@@ -80,7 +80,7 @@ def test_a_link_out_of_the_folder_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_what_is_no_file_is_passed_by(tmp_path: Path) -> None:
+def test_anything_but_a_file_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     assert met(tmp_path) == [("device", "not a regular file"), ("pipe", "not a regular file")]
@@ -100,7 +100,7 @@ def test_what_is_refused(content: bytes, expected: tuple[str, str] | None) -> No
     assert looks_like_dicom(content) == (expected is None)
 
 
-def test_a_file_that_mentions_a_dicomdir_is_none() -> None:
+def test_a_file_that_mentions_a_dicomdir_is_not_one() -> None:
     assert not is_dicomdir(as_file(instance(1, ReferencedSOPClassUIDInFile="1.2.840.10008.1.3.10")))
 
 

@@ -129,7 +129,7 @@ def test_pixels_inside_a_sequence_end_nothing(first: int) -> None:
     assert "PixelData" not in found
 
 
-def test_the_letters_of_pixel_data_in_a_value_end_nothing() -> None:
+def test_the_bytes_of_the_pixel_data_tag_in_a_value_end_nothing() -> None:
     dataset = picture()
     looks_like_pixels = b"\xe0\x7f\x10\x00OW\x00\x00\x04\x00\x00\x00"
     dataset.private_block(0x0009, "ACME", create=True).add_new(1, "OB", looks_like_pixels * 40)

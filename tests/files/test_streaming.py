@@ -61,7 +61,7 @@ def test_long_files_and_members_are_not_read_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_short_is_long")
-def test_what_cannot_be_read_to_its_end_says_why(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_to_its_end_has_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(CONTENT)
     file = read_file(path)

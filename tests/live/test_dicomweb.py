@@ -171,7 +171,7 @@ def test_the_root_of_the_plugin_can_be_configured(make_server: MakeServer) -> No
     assert DicomWeb(f"{server.url}/my/web", "alice", "wonder").series_count == 1
 
 
-def test_without_the_plugin_the_error_tells_how_to_get_it(make_server: MakeServer) -> None:
+def test_without_the_plugin_the_error_shows_how_to_get_it(make_server: MakeServer) -> None:
     with pytest.raises(UnsupportedError, match="orthanc-dicomweb"):
         _ = make_server({"Plugins": []}).connect().dicomweb
 

@@ -55,7 +55,7 @@ def test_a_job_is_waited_for(filled: Orthanc) -> None:
     assert filled.instance_count == 4
 
 
-def test_a_failed_job_tells_the_reason(filled: Orthanc) -> None:
+def test_the_error_of_a_failed_job_holds_the_reason(filled: Orthanc) -> None:
     filled.rest.put("/peers/nobody", {"Url": "http://127.0.0.1:9/"})
     try:
         with pytest.raises(JobError, match="/peers/nobody/store ended as Failure"):

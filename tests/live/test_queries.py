@@ -180,7 +180,7 @@ def test_finds_one_patient_by_either_spelling(
         assert set(orthanc.table("PatientName", level="series").PatientName) == set(orthanc.PatientNames)
 
 
-def test_tells_patients_apart_that_differ_in_case_only(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_patients_that_differ_in_case_only_are_distinguished(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     store(empty_server, *(simple_file(number, PatientID=name) for number, name in enumerate(["abc", "ABC", "aBc"])))
     assert sorted(orthanc.PatientIDs) == ["ABC", "aBc", "abc"]
     for name in ("abc", "ABC", "aBc"):

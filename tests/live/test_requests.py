@@ -172,7 +172,7 @@ def test_reading_many_files_warns_beforehand_and_can_be_interrupted(
         assert orthanc.reset().select(PatientID="p1", KVP=80).instance_count == 6
 
 
-def test_explain_tells_where_each_criterion_was_decided(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+def test_explain_shows_where_each_criterion_was_decided(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     for number in range(4):
         store(empty_server, simple_file(number, SeriesInstanceUID=f"1.2.3.{number % 2}", KVP=str(80 + 20 * number)))
     orthanc.select(PatientName=None, KVP=(90, None)).exclude(SeriesInstanceUID="1.2.3.0")

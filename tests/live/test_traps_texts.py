@@ -94,7 +94,7 @@ def test_a_decimal_comma_is_read_as_the_number_it_is(orthanc: Orthanc) -> None:
     assert orthanc.get_volume().spacing == (1, 1, 2.5)
 
 
-def test_none_selects_empty_and_missing_values_which_headers_tell_apart(orthanc: Orthanc) -> None:
+def test_none_selects_empty_and_missing_values_which_headers_distinguish(orthanc: Orthanc) -> None:
     empty = one(PatientID="empty", StudyDescription="")
     missing = make_series((1, 4, 4), seed=2, PatientID="missing")[0]
     filled = make_series((1, 4, 4), seed=3, PatientID="filled", StudyDescription="head")[0]

@@ -237,7 +237,7 @@ def test_reference_objects(orthanc: Orthanc, shared_data: Path, name: str) -> No
     assert volume.suv.reference_time_source.startswith(source)
 
 
-def test_a_file_is_stored_as_it_is(orthanc: Orthanc) -> None:
+def test_a_file_is_stored_unchanged(orthanc: Orthanc) -> None:
     """No transcoding between upload and download, for the twins to mean anything."""
     (path,) = load(orthanc, values.jpeg_2000_colour).select(InstanceNumber=1).download()
     assert path.read_bytes() == values.jpeg_2000_colour.case.files[0]

@@ -54,7 +54,7 @@ class TestColour:
 
     @pytest.mark.parametrize("transform", [0, 1])
     @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422"])
-    def test_adobe_marker_says_whether_to_convert(self, transform: int, photometric: str) -> None:
+    def test_the_adobe_marker_decides_whether_to_convert(self, transform: int, photometric: str) -> None:
         from PIL import Image
 
         rgb = np.zeros((16, 16, 3), np.uint8)

@@ -57,7 +57,7 @@ def test_what_the_main_header_says(dtype: str, bits: int, expected: Jpeg2000Head
         (6, 0x87, r"8 unsigned, 8 unsigned, 8 signed"),
     ],
 )
-def test_components_that_are_not_alike_are_refused(syntax: UID, offset: int, value: int, problem: str) -> None:
+def test_components_that_differ_are_refused(syntax: UID, offset: int, value: int, problem: str) -> None:
     stream = with_byte(stream_of(RGB[0]), COMPONENTS + offset, value)
     with pytest.raises(PixelDecodeError, match=problem):
         stored_values(compressed(image(RGB), syntax, [stream]))

@@ -14,7 +14,7 @@ from tests.pixels.objects import image
 
 
 class TestRefusals:
-    def test_no_pixels_says_what_it_is(self) -> None:
+    def test_an_object_without_pixels_is_named(self) -> None:
         report = Dataset()
         report.SOPClassUID, report.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.88.22", "1.2.3"
         with pytest.raises(NoPixelDataError, match=r"1\.2\.3.*Enhanced SR Storage"):

@@ -437,7 +437,7 @@ class TestPrograms:
 
 
 class TestSearchPath:
-    def test_a_file_beside_the_caller_replaces_no_module(
+    def test_a_file_in_the_working_directory_replaces_no_module(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, two: None
     ) -> None:
         (tmp_path / "struct.py").write_text("raise SystemExit(1)")

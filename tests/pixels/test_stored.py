@@ -219,7 +219,7 @@ class TestNative:
         with pytest.raises(PixelDecodeError, match="bytes of pixel data are promised, and there are 8"):
             stored_values(dataset)
 
-    def test_inverted_grey_stays_as_it_is(self) -> None:
+    def test_inverted_grey_is_unchanged(self) -> None:
         assert (
             stored_values(image(np.full((1, 1, 2), 100, np.uint16), PhotometricInterpretation="MONOCHROME1"))[0, 0, 0]
             == 100

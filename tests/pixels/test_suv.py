@@ -107,7 +107,7 @@ class TestUnits:
         sex=st.sampled_from("MF"),
         kind=st.sampled_from(["SUVbw", "SUVlbm", "SUVibw", "SUVbsa"]),
     )
-    def test_converting_what_is_stored_gives_the_same_as_from_activity(
+    def test_conversion_of_stored_suv_equals_that_from_activity(
         self, weight: float, height: float, sex: str, kind: str
     ) -> None:
         body = {"PatientWeight": f"{weight:.4f}", "PatientSize": f"{height:.4f}", "PatientSex": sex}

@@ -63,7 +63,7 @@ def test_a_complement_is_exact(a: Condition) -> None:
 
 
 @given(TREES)
-def test_the_conjuncts_joined_again_mean_the_same(condition: Condition) -> None:
+def test_the_conjuncts_joined_again_select_the_same(condition: Condition) -> None:
     parts = list(conjuncts(condition))
     assert not any(isinstance(part, And) for part in parts)
     joined = [all(held) for held in zip(*(mask(part) for part in parts), strict=True)]

@@ -238,7 +238,7 @@ def test_strings_of_a_tree_are_decided_one_by_one() -> None:
     )
 
 
-def test_what_was_decided_before_holds_again() -> None:
+def test_an_earlier_decision_holds_again() -> None:
     source, index = make()
     first = narrow(index, *given_for(SeriesDescription="h*d"))
     source.datasets = [dataset for dataset in source.datasets if dataset.SeriesDescription != "h*d"]

@@ -212,7 +212,7 @@ def test_what_is_not_a_column_is_refused(name: Any) -> None:
         Session(MemorySource([instance(1)])).table(name)
 
 
-def test_an_empty_archive_gives_an_empty_table_with_its_types() -> None:
+def test_an_empty_archive_has_an_empty_table_with_its_types() -> None:
     frame = Session(MemorySource([])).table("StudyDate", "SeriesNumber", "ImageType", "instance_count")
     assert [str(kind) for kind in frame.dtypes] == ["datetime64[us]", "Int64", "object", "Int64"]
     assert frame.index.equals(pd.RangeIndex(0))

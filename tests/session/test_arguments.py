@@ -42,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("empty_selections")
     ],
 )
 @pytest.mark.parametrize("verb", ["select", "exclude", "selecting"])
-def test_what_cannot_be_meant_is_refused_before_any_request(
+def test_an_impossible_value_is_refused_before_any_request(
     conditions: tuple[Any, ...], tags: dict[str, Any], error: type[OrthancError], says: str, verb: str
 ) -> None:
     session = three_series().select(Modality="CT")

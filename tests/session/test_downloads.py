@@ -40,7 +40,7 @@ NAMES = st.one_of(
 
 
 @pytest.mark.parametrize("name", ["1.2.840.10008", "P1", "a_b-c", "x.dcm", "console", "A" * 64])
-def test_a_plain_identifier_stays_as_it_is(name: str) -> None:
+def test_a_plain_identifier_is_unchanged(name: str) -> None:
     assert safe_name(name) == name
 
 
@@ -105,7 +105,7 @@ def test_a_hostile_archive_is_downloaded_below_the_folder(tmp_path: Path) -> Non
     assert {path.read_bytes() for path in paths} == {as_file(dataset) for dataset in datasets}
 
 
-def test_files_stand_by_their_identifiers_and_in_the_order_of_the_selection(tmp_path: Path) -> None:
+def test_files_are_named_by_their_identifiers_in_the_order_of_the_selection(tmp_path: Path) -> None:
     session = Session(MemorySource([instance(2), instance(1), instance(1, series="2", patient="P1")]))
     paths = session.download(str(tmp_path / "new" / "folder"))
     assert [str(path.relative_to(tmp_path / "new" / "folder")) for path in paths] == [

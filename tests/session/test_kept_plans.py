@@ -70,7 +70,7 @@ def test_a_table_is_planned_once(planned: list[int]) -> None:
     assert (source.headers, planned) == (6, [6])
 
 
-def test_what_is_no_volume_is_refused_without_fetching_it(planned: list[int]) -> None:
+def test_a_series_that_cannot_be_a_volume_is_refused_without_fetching_it(planned: list[int]) -> None:
     session, source = session_of(two_times())
     session.volume_table()
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_a_volume_is_planned_once_and_read_each_time(planned: list[int]) -> None
 
 
 @pytest.mark.parametrize("arguments", [{"spacing": 2.0}, {"across_series": True}])
-def test_what_a_plan_depends_on_is_planned_anew(planned: list[int], arguments: dict[str, Any]) -> None:
+def test_a_plan_is_made_again_when_what_it_depends_on_changes(planned: list[int], arguments: dict[str, Any]) -> None:
     session, _ = session_of(make_series((3, 4, 4)))
     session.get_volume()
     session.get_volume(**arguments)
@@ -112,7 +112,7 @@ def test_another_selection_has_a_plan_of_its_own(planned: list[int]) -> None:
     assert planned == [6, 3]
 
 
-def test_an_object_that_was_replaced_is_planned_anew(planned: list[int]) -> None:
+def test_a_replaced_object_is_planned_again(planned: list[int]) -> None:
     datasets = make_series((3, 4, 4))
     session, _ = session_of(datasets)
     assert session.get_volume().spacing == (1.0, 1.0, 1.0)
@@ -133,7 +133,7 @@ def test_a_refresh_reads_and_plans_again(planned: list[int]) -> None:
     assert (source.headers, planned) == (6, [3, 3])
 
 
-def test_volumes_that_were_replaced_are_named_anew_as_the_error_says() -> None:
+def test_volumes_that_were_replaced_are_named_again_as_the_error_proposes() -> None:
     datasets = two_times()
     session, _ = session_of(datasets)
     volumes = session.get_volumes()

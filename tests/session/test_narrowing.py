@@ -122,7 +122,7 @@ def test_several_values_where_the_standard_allows_one_are_selected_as_listed(nam
     assert session.copy().exclude(**{name: [text]}).StudyInstanceUIDs == ["1.2.2"]
 
 
-def test_a_stored_string_that_reads_as_a_range_means_itself_alone() -> None:
+def test_a_stored_string_that_looks_like_a_range_matches_only_itself() -> None:
     text = "20200101-20200131"
     first, other = instance(1, study="1"), instance(1, study="2", StudyDate="20200115")
     put_raw(first, "StudyDate", text)
@@ -233,7 +233,7 @@ def test_any_of_several_values_satisfies_even_where_the_standard_allows_one() ->
     assert session.copy().select(ProtocolName="a\\b").InstanceNumbers == [1]
 
 
-def test_exclude_means_what_select_meant() -> None:
+def test_exclude_is_the_complement_of_select() -> None:
     """Exclude leaves out what select keeps, also if a text stands as it is only in what another criterion left out."""
     session = session_of(
         instance(1, series="1", Modality="CT", ProtocolName="head"),
@@ -265,7 +265,7 @@ def test_a_string_keeps_its_meaning(other: str, again: Callable[[Session], objec
     assert session.reset("StudyDescription").StudyDescriptions == ["y"]
 
 
-def test_a_string_that_matched_nothing_may_still_mean_either() -> None:
+def test_a_string_that_matched_nothing_stays_literal_or_wildcard() -> None:
     session = session_of()
     quiet(lambda: session.select(SequenceName="*fl2d1"))
     source_of(session).datasets.append(instance(1, SequenceName="afl2d1"))
@@ -347,7 +347,7 @@ def test_explain_names_a_literal() -> None:
     assert "'T2*_GRE' is a value in the archive, so it alone is meant" in session.explain()["decided"][0]
 
 
-def test_explain_says_where_and_how_many() -> None:
+def test_explain_shows_where_and_how_many() -> None:
     session = three_series()
     assert session.explain().empty
     frame = session.select(PatientID="P1").select(KVP=120).explain()

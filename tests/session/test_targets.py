@@ -40,7 +40,7 @@ def test_resources_are_whole_series_and_single_instances_of_the_others() -> None
         ("instance", {"instance": 1}, ""),
     ],
 )
-def test_the_extent_of_whole_objects_tells_what_is_not_selected(
+def test_the_extent_of_whole_objects_lists_what_is_not_selected(
     level: Level, counts: dict[Level, int], left_out: str
 ) -> None:
     session = three_series().select("1.2.1.2.1")

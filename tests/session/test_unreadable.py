@@ -52,7 +52,7 @@ def test_reporting_reads_the_others(kind: str) -> None:
     assert session.exclude(SOPInstanceUID=UIDS[0]).get_array()[:, 0, 0].tolist() == [1, 2, 3, 4]
 
 
-def test_what_is_left_out_leaves_a_hole() -> None:
+def test_an_excluded_slice_leaves_a_hole() -> None:
     session = damaged("HTML", 2)
     with pytest.warns(UserWarning, match="left out"), pytest.raises(MissingSlicesError):
         session.get_volume(errors="report")
@@ -91,7 +91,7 @@ def test_pixels_that_are_cut_off_leave_the_rest_of_a_run(left_out: int) -> None:
     assert rest.array[:, 0, 0].tolist() == [number for number in (4, 5, 6) if number != left_out]
 
 
-def test_what_is_gone_is_an_error_or_left_out() -> None:
+def test_a_deleted_object_is_an_error_or_left_out() -> None:
     session = Session(DamagedSource(SERIES, {UIDS[1]: None, UIDS[0]: None}))
     for read in (session.get_volume, session.get_volumes, session.volume_table):
         with pytest.raises(NotFoundError):
@@ -104,7 +104,7 @@ def test_what_is_gone_is_an_error_or_left_out() -> None:
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_series_of_which_nothing_can_be_read_stays_an_error(kind: str) -> None:
+def test_a_series_without_a_readable_file_is_still_an_error(kind: str) -> None:
     session = damaged(kind, *range(5))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -263,7 +263,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_a_row(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_row(tmp_path: Path) -> None:
     top = folder(tmp_path)
     (top / "b.dcm").chmod(0)
     (top / "inner").chmod(0)
@@ -417,7 +417,7 @@ def test_an_encrypted_member_is_one_row() -> None:
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm"])
-def test_a_dataset_is_sent_as_it_is_and_stays_as_it_was(name: str) -> None:
+def test_a_dataset_is_sent_unchanged_and_not_modified(name: str) -> None:
     path = get_testdata_file(name)
     assert path is not None
     dataset, before = pydicom.dcmread(path), pydicom.dcmread(path)

@@ -298,7 +298,7 @@ class SourceTests(abc.ABC):
                 assert row.values[tag] == (text,)
 
     @pytest.mark.parametrize("text", ["1.2.9", "a3", "1.2.2.1.1.1", "A*", "?1", "", "Doe^Jane", "\udc80"])
-    def test_what_is_no_identifier_names_nothing(self, source: Source, text: str) -> None:
+    def test_an_unknown_identifier_names_nothing(self, source: Source, text: str) -> None:
         assert list(source.resolve(text)) == []
 
     @pytest.mark.parametrize("level", ROW_LEVELS)
@@ -386,7 +386,7 @@ class SourceTests(abc.ABC):
         changes = source.changes(revision)
         assert changes.added is None or (changes.added == frozenset() and not changes.removed)
 
-    def test_what_was_stored_is_told(self, archive: Archive) -> None:
+    def test_additions_are_reported(self, archive: Archive) -> None:
         source = archive.source
         revision = source.revision()
         before = {row.key for row in source.listing("instance")}
@@ -400,7 +400,7 @@ class SourceTests(abc.ABC):
         again = source.changes(changes.revision)
         assert again.added is None or again.added == frozenset()
 
-    def test_what_was_deleted_is_told(self, archive: Archive, datasets: list[Dataset]) -> None:
+    def test_deletions_are_reported(self, archive: Archive, datasets: list[Dataset]) -> None:
         source = archive.source
         revision = source.revision()
         row = next(row for row in source.listing("instance") if dataset_of(row, "instance", datasets) is datasets[0])

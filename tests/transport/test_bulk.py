@@ -62,7 +62,7 @@ def test_a_connection_that_breaks_is_tried_again(broken: bytes | None) -> None:
         assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
 
 
-def test_a_length_beside_chunks_cuts_nothing() -> None:
+def test_a_content_length_with_chunks_cuts_nothing() -> None:
     answer = reply(BODY, chunked=True, headers={"Content-Length": "100"})
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
         assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY

@@ -84,7 +84,7 @@ class TestValues:
         unsigned = make_series(array=np.full((2, 4, 4), 60000, np.uint16), origin=(0, 0, 2), like=signed[0])
         assert first_values(read(signed + unsigned)) == [-5, -5, 60000, 60000]
 
-    def test_monochrome1_is_left_as_it_is(self) -> None:
+    def test_monochrome1_is_unchanged(self) -> None:
         series = make_series(array=np.full((2, 4, 4), 100, np.int16), PhotometricInterpretation="MONOCHROME1")
         found = read(series)
         assert (found.array == 100).all()
@@ -100,7 +100,7 @@ class TestValues:
         assert found.array[1, 0, 0] == -2024
         assert read(make_series()).padding_mask is None
 
-    def test_colour_keeps_its_type_and_stands_last(self) -> None:
+    def test_colour_keeps_its_type_and_is_the_last_axis(self) -> None:
         array = np.random.default_rng(0).integers(0, 255, (3, 4, 5, 3), dtype=np.uint8)
         found = read(make_series(array=array, modality="US", ImagePositionPatient=None, ImageOrientationPatient=None))
         assert np.array_equal(found.array, array)

@@ -128,7 +128,7 @@ def test_standardized_uptake_values_are_made_of_what_was_stored() -> None:
         assert_same(drafted(series, "SUVbw", again=never), expected)
 
 
-def test_colour_that_does_not_say_how_many_samples_it_has() -> None:
+def test_colour_without_samples_per_pixel() -> None:
     array = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3)
     series = make_series(array=array, slope=None, intercept=None, SamplesPerPixel=None)
     np.testing.assert_array_equal(assembled(series, "modality").array, array)

@@ -117,7 +117,7 @@ class TestStandard:
         (image,) = make_series((1, 4, 4), modality="CT", DiffusionBValue=1000.0)
         assert read_diffusion(image) == Diffusion()
 
-    def test_what_is_no_number_is_missing(self) -> None:
+    def test_a_value_that_is_not_a_number_is_missing(self) -> None:
         image = image_of("GE MEDICAL SYSTEMS", {(0x0043, "GEMS_PARM_01"): {0x39: ("LO", "high")}})
         assert read_diffusion(image) == Diffusion()
 

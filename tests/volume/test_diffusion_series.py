@@ -76,7 +76,7 @@ class TestOrder:
 class TestTraces:
     STEPS: tuple[Step, ...] = ((0, NONE), (1000, (0, 0, 1)), (1000, (1, 0, 0)), (1000, NONE))
 
-    def test_a_trace_beside_directions_is_a_group_of_its_own(self) -> None:
+    def test_a_trace_image_is_a_group_apart_from_directions(self) -> None:
         images = series(list(self.STEPS))
         with pytest.raises(InconsistentSlicesError, match=r"b 1000 trace .* weighted in all directions alike"):
             read(images, dims="b")
@@ -91,7 +91,7 @@ class TestTraces:
         assert (tmp_path / "trace.bvec").read_text() == "0 0 0\n" * 3
 
     @pytest.mark.parametrize("kind", ["ADC", "FA"])
-    def test_a_map_beside_directions_is_left_out_by_its_image_type(self, kind: str) -> None:
+    def test_a_derived_map_is_excluded_from_directions_by_its_image_type(self, kind: str) -> None:
         types = [("ORIGINAL", "PRIMARY", "DIFFUSION", "NONE")] * 3 + [("DERIVED", "PRIMARY", "DIFFUSION", kind)]
         with pytest.raises(InconsistentSlicesError, match=r'exclude\(ImageType="DERIVED"\)'):
             read(series(list(self.STEPS), ImageType=types), dims="b")

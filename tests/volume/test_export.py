@@ -111,7 +111,7 @@ class TestShear:
         return array, read(make_series(array=array, ImagePositionPatient=positions, GantryDetectorTilt=26.6))
 
     @pytest.mark.parametrize("sign", [1, -1])
-    def test_resampled_column_stands_upright(self, sign: int) -> None:
+    def test_a_resampled_column_is_upright(self, sign: int) -> None:
         array, found = self.tilted(sign)
         assert found.is_sheared
         with pytest.raises(VolumeError, match="resample=True"):

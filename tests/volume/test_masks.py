@@ -98,7 +98,7 @@ class TestOntoAnotherGrid:
         mask = Volume(np.ones((4, 5, 6), bool), GRID, Dataset())
         assert onto(mask, GRID).array is mask.array
 
-    def test_what_is_lost_is_told(self) -> None:
+    def test_lost_objects_are_reported(self) -> None:
         mask = Volume(np.ones((4, 5, 6), bool), GRID, Dataset())
         half = Geometry((3, 5, 4), GRID.spacing, GRID.origin, AXIAL)
         moved = onto(mask, half)

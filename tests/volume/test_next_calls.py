@@ -188,7 +188,7 @@ def test_a_fourth_axis(archive: Archive, make: Callable[[], list[Dataset]], axis
         (lambda: joined({"EchoTime": 4.6}, {"EchoTime": 9.2}, {}), "echo", 2),
     ],
 )
-def test_what_is_left_after_the_exclusion_are_the_steps(
+def test_the_steps_are_left_after_the_exclusion(
     archive: Archive, make: Callable[[], list[Dataset]], axis: str, steps: int
 ) -> None:
     session = archive(make())

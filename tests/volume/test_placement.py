@@ -110,7 +110,7 @@ class TestOnePositionForManyFrames:
         assert stack.assumed
 
     @pytest.mark.parametrize("modality", ["CT", "MR", "OPT", "PT"])
-    def test_without_a_spacing_the_argument_gives_it(self, modality: str) -> None:
+    def test_without_a_spacing_the_argument_is_used(self, modality: str) -> None:
         image = multi_frame(modality=modality)
         with pytest.raises(InconsistentSlicesError, match=r"SpacingBetweenSlices .*get_volume\(spacing=\.\.\.\)"):
             choose_volume(plan_stacks([image]))

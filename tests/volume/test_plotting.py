@@ -83,7 +83,7 @@ def letters(axes: Any) -> str:
 
 
 @pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
-def test_marks_and_letters_are_where_a_reader_expects_them(axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_marks_and_labels_are_where_a_reader_expects_them(axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
     figure = turned(axes, signs).plot(window=(127.5, 255), colorbar=False)
     figure.set_dpi(60)
     figure.canvas.draw()
@@ -154,7 +154,7 @@ def test_without_geometry_the_slices_are_drawn_as_they_are_stored() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "L", ["X", "Y"], ["A", ""]])
-def test_an_odd_patient_orientation_makes_no_letters_up(value: Any) -> None:
+def test_an_odd_patient_orientation_adds_no_labels(value: Any) -> None:
     header = Dataset()
     if value is not None:
         header.PatientOrientation = value
@@ -260,7 +260,7 @@ class TestOverlays:
             volume.plot(overlay=elsewhere)
 
 
-def test_without_matplotlib_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UnsupportedError, match=r'pip install "simple-orthanc\[plot\]"'):

@@ -48,7 +48,7 @@ def test_another_spacing_covers_the_same_space(spacing: list[float]) -> None:
 
 
 @pytest.mark.parametrize("spacing", [0, -1, (1, 2), (1, 2, float("nan")), (1, 2, 0), float("inf")])
-def test_a_spacing_that_is_none_is_refused(spacing: Any) -> None:
+def test_an_invalid_spacing_is_refused(spacing: Any) -> None:
     with pytest.raises(ValueError, match="spacing="):
         with_spacing(OBLIQUE, spacing)
 

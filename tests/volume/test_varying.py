@@ -65,7 +65,7 @@ def test_a_private_counter_is_a_repetition() -> None:
         {"IrradiationEventUID": ("1.2.3", "1.2.4")},
     ],
 )
-def test_what_says_nothing_separates_nothing(tags: dict[str, tuple[Any, Any]]) -> None:
+def test_an_attribute_without_information_separates_nothing(tags: dict[str, tuple[Any, Any]]) -> None:
     with pytest.raises(DuplicateSlicesError):
         choose_volume(plan_stacks(two(**tags)))
 

@@ -31,7 +31,7 @@ def test_each_patient_axis_has_an_index_axis_of_its_own() -> None:
     assert sorted(array_axes(grid(tuple(matrix.ravel())))) == [0, 1, 2]
 
 
-def test_letters_of_edges() -> None:
+def test_edges_are_labelled() -> None:
     assert [edge_letters(vector) for vector in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0))] == ["L", "R", "P", "A"]
     assert [edge_letters(vector) for vector in ((0, 0, 1), (0, 0, -1))] == ["H", "F"]
     assert edge_letters((0.9, 0.3, 0.1)) == "LP"

@@ -25,7 +25,7 @@ def test_a_key_is_read_as_it_was_written(key: Key) -> None:
         ("", False, False),
     ],
 )
-def test_what_every_server_reads_alike(value: str, plain: bool, uid: bool) -> None:
+def test_values_that_every_server_reads_in_the_same_way(value: str, plain: bool, uid: bool) -> None:
     assert (is_plain(value), is_uid(value)) == (plain, uid)
     assert is_plain_identifier("PatientID", {"PatientID": (value,)}) == plain
     assert not is_plain_identifier("StudyDescription", {"StudyDescription": (value,)})

@@ -25,7 +25,7 @@ def test_a_tag_that_the_server_never_returns_is_looked_up_once(serve: Make) -> N
     assert session.refresh().StationNames == ["ct1"]
 
 
-def test_numbers_are_what_the_files_say_however_they_are_spelt(serve: Make) -> None:
+def test_numbers_equal_those_of_the_files_in_any_spelling(serve: Make) -> None:
     images = [instance(1, SeriesNumber="007", ImagePositionPatient=["0", "1.50", "-2E1"])]
     session = DicomWeb(serve(images, numbers=True).root)
     assert session.get_dicom_tag("ImagePositionPatient") == [(0.0, 1.5, -20.0)]

@@ -104,7 +104,7 @@ def test_every_server_gives_the_same_answers(serve: Make, peculiar: dict[str, An
 
 
 @pytest.mark.parametrize("name", ["as the standard says", "no lists", "names no patients", "withholds", "all of it"])
-def test_narrowing_first_gives_the_same_too(serve: Make, name: str) -> None:
+def test_narrowing_first_selects_the_same(serve: Make, name: str) -> None:
     server = serve(archive(), **PECULIAR[name])
     for name, narrow in QUESTIONS[1:]:
         expected = Session(MemorySource(archive()))

@@ -57,7 +57,7 @@ items = st.builds(
 
 
 @given(found=st.lists(items, max_size=6))
-def test_what_is_kept_is_given_back(tmp_path_factory: pytest.TempPathFactory, found: list[Item]) -> None:
+def test_a_kept_plan_is_returned(tmp_path_factory: pytest.TempPathFactory, found: list[Item]) -> None:
     kept = cache(tmp_path_factory.mktemp("cache"))
     by_path: dict[str, list[Item]] = {}
     for each in found:
@@ -76,7 +76,7 @@ def test_what_may_change_without_a_trace_is_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
-def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+def test_no_other_user_can_read_it(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         kept = cache(tmp_path)
@@ -213,7 +213,7 @@ def test_several_may_write_and_read_at_once(tmp_path: Path) -> None:
     assert all(each in whole for each in found)
 
 
-def test_what_nobody_uses_is_forgotten(tmp_path: Path) -> None:
+def test_unused_entries_are_forgotten(tmp_path: Path) -> None:
     old, used, new = cache(tmp_path, "old"), cache(tmp_path, "used"), cache(tmp_path, "new")
     for each in (old, used):
         each.save({"a": [item()]})

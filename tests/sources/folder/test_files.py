@@ -102,7 +102,7 @@ def test_compressed_images_in_a_folder_are_warned_about(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_a_row(top: Path) -> None:
+def test_an_unreadable_file_is_a_row(top: Path) -> None:
     (top / "c").chmod(0)
     (top / "a").chmod(0)
     try:

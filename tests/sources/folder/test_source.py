@@ -263,7 +263,7 @@ def test_what_cannot_be_opened(top: Path, make: Callable[[Path], Path], says: st
         ("", "an empty string"),
     ],
 )
-def test_what_is_no_path_is_refused_with_the_right_form(path: Any, says: str) -> None:
+def test_anything_but_a_path_is_refused_with_the_right_form(path: Any, says: str) -> None:
     with pytest.raises(SelectionError, match=says):
         Folder(path)
 
