@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from pydicom.datadict import keyword_dict
@@ -59,12 +60,16 @@ class Session(Narrowing, Looking, Reading):
         return sorted(set(super().__dir__()) | keywords)
 
     def __repr__(self) -> str:
-        """Show counts and criteria on one line, without a request."""
+        """Show counts and criteria on one line, without a request. It never raises, since tracebacks show it."""
+        if not self._is_open:
+            return f"<{type(self).__name__}: not connected>"
         return display.session_text(
             type(self).__name__, self._source.description, self._known_counts(), self._criteria_texts()
         )
 
     def _repr_html_(self) -> str:
+        if not self._is_open:
+            return escape(repr(self))
         header, rows, more = self._first_rows()
         return display.session_html(
             type(self).__name__,
@@ -75,6 +80,11 @@ class Session(Narrowing, Looking, Reading):
             rows,
             more,
         )
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the constructor has come to its end; one that failed leaves an object in the traceback."""
+        return "_plans" in vars(self)
 
     def _first_rows(self) -> tuple[list[str], list[list[str]], int]:
         """Return the first selected rows, as far as they are known without a request, and the number of the others."""

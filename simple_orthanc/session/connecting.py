@@ -6,18 +6,17 @@ from typing import Any
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.transport import Transport
+from simple_orthanc.transport.secret import Secret, reveal
 
 
-def open_transport(
-    url: str, username: str | None, password: str | None, *, auth: Any = None, **options: Any
-) -> Transport:
-    """Return the connection to a server.
+def open_transport(url: Any, username: str | None, password: Any, *, auth: Any = None, **options: Any) -> Transport:
+    """Return the connection to a server. The constructors have hidden what is secret in the arguments.
 
     Parameters
     ----------
     url : str
         The root of the server.
-    username, password : str, optional
+    username, password : optional
         Sent by HTTP basic authentication.
     auth
         Any other authentication, as for `Transport`.
@@ -32,5 +31,5 @@ def open_transport(
     if username is not None or password is not None:
         if auth is not None:
             raise SelectionError("Give either username and password or auth, not both.")
-        auth = (username or "", password or "")
+        auth = Secret((username or "", reveal(password) or ""))
     return Transport(url, auth=auth, **options)

@@ -16,6 +16,7 @@ from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport
+from simple_orthanc.transport.secret import hide, hide_url
 
 
 class DicomWeb(ActingSession):
@@ -88,6 +89,8 @@ class DicomWeb(ActingSession):
         timeout: tuple[float, float] = (5, 300),
         http: requests.Session | None = None,
     ) -> None:
+        # First of all, so that no traceback shows them.
+        url, password, auth, token, headers = hide_url(url), hide(password), hide(auth), hide(token), hide(headers)
         transport = open_transport(
             url,
             username,

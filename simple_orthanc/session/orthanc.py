@@ -16,6 +16,7 @@ from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc.source import OrthancSource
+from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
@@ -86,9 +87,11 @@ class Orthanc(ActingSession):
         timeout: tuple[float, float] = (5, 300),
         http: requests.Session | None = None,
     ) -> None:
+        # First of all, so that no traceback shows them.
+        host, password, auth, token, headers = hide_url(host), hide(password), hide(auth), hide(token), hide(headers)
         url, from_environment = _url(host, port)
         if from_environment and username is None and password is None and auth is None and token is None:
-            username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
+            username, password = os.environ.get("ORTHANC_USERNAME"), hide(os.environ.get("ORTHANC_PASSWORD"))
         transport = open_transport(
             url,
             username,
@@ -204,27 +207,31 @@ class Interface:
         return f"Interface(main_dicom_tags={self.main_dicom_tags!r})"
 
 
-def _url(host: str | None, port: int | None) -> tuple[str, bool]:
-    """Return the URL, and whether it came from the environment."""
+def _url(host: str | Secret | None, port: int | None) -> tuple[str | Secret, bool]:
+    """Return the URL, hidden if it may hold a password, and whether it came from the environment."""
     if host is None and port is None and os.environ.get("ORTHANC_URL"):
-        return os.environ["ORTHANC_URL"], True
-    if not isinstance(host, str | None):
+        return hide_url(os.environ["ORTHANC_URL"]), True
+    if not isinstance(host, str | Secret | None):
         raise SelectionError(
             f'host is of type {type(host).__name__}; give a name or an address, Orthanc("127.0.0.1"), or a whole URL, '
             f'Orthanc("https://pacs.example.org/orthanc").'
         )
-    host = host or "127.0.0.1"
+    url = _joined(reveal(host) or "127.0.0.1", port)
+    if url is None:
+        raise SelectionError(
+            f"host={host!r} holds a port already, and port={port!r} is another: give the one or the other."
+        )
+    return hide_url(url), False
+
+
+def _joined(host: str, port: int | None) -> str | None:
+    """Join host and port to a URL, or return None if both hold a port. It raises nothing: `host` may be secret."""
     if "://" in host:
-        if port is None:
-            return host, False
-        raise SelectionError("A whole URL holds its port itself: give the one or the other.")
-    name, slash, path = host.partition("/")
+        return host if port is None else None
+    login, at, rest = host.rpartition("@")
+    name, slash, path = rest.partition("/")
     if ":" in name and not name.startswith("["):
         if name.count(":") == 1:
-            if port is not None:
-                raise SelectionError(
-                    f"host={host!r} holds a port, and port={port} is another: give the one or the other."
-                )
-            return f"http://{host}", False
+            return f"http://{host}" if port is None else None
         name = f"[{name}]"
-    return f"http://{name}:{8042 if port is None else port}{slash}{path}", False
+    return f"http://{login}{at}{name}:{8042 if port is None else port}{slash}{path}"

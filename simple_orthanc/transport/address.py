@@ -5,6 +5,7 @@ A URL may hold a password. It is taken out here, once, so that errors, logs and 
 
 from __future__ import annotations
 
+import base64
 import inspect
 import ipaddress
 import threading
@@ -17,6 +18,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from simple_orthanc.errors import TransportError
+from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -33,14 +35,14 @@ class Address(NamedTuple):
     url: str
     host: str
     user: str | None
-    password: str | None
+    password: Secret | None
 
     def __repr__(self) -> str:
         """Show the URL, never the password."""
         return f"Address({self.url!r})"
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str | Secret) -> Address:
     """Split a server's URL into its normalised form and the credentials inside it.
 
     Parameters
@@ -65,20 +67,29 @@ def parse_address(url: str) -> Address:
     >>> parse_address("HTTP://alice:secret@[::1]:8042/orthanc/").url
     'http://[::1]:8042/orthanc'
     """
-    given = str(url).strip()
-    shown = "the given address (not shown, since it may hold a password)" if "@" in given else repr(given)
+    url = hide_url(url)
+    address = _parsed(url)
+    if isinstance(address, Address):
+        return address
+    shown = "the given address (not shown, since it may hold a password)" if isinstance(url, Secret) else repr(url)
+    raise TransportError(
+        f"Cannot connect to {shown}: {address}. Give the root of the server, such as 'http://127.0.0.1:8042' or "
+        "'https://pacs.example.org/orthanc'."
+    )
+
+
+def _parsed(url: str | Secret) -> Address | str:
+    """Return the address, or what is wrong with it. It raises nothing, since its variables hold the password."""
+    given = str(reveal(url)).strip()
     given = given if "://" in given else f"http://{_bracketed(given)}"
     try:
         parts = urlsplit(given)
         host, port = (parts.hostname or "").lower(), parts.port
-        fault = _fault(parts, host, port, given)
     except ValueError:
-        fault = "host or port is malformed; a password inside it must be percent-encoded"
+        return "host or port is malformed; a password inside it must be percent-encoded"
+    fault = _fault(parts, host, port, given)
     if fault:
-        raise TransportError(
-            f"Cannot connect to {shown}: {fault}. Give the root of the server, such as 'http://127.0.0.1:8042' or "
-            "'https://pacs.example.org/orthanc'."
-        )
+        return fault
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port is None or port == DEFAULT_PORTS[parts.scheme] else f":{port}"
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -86,7 +97,7 @@ def parse_address(url: str) -> Address:
         f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}",
         host,
         unquote(user) or None,
-        unquote(password) if user else None,
+        Secret(unquote(password)) if user else None,
     )
 
 
@@ -152,13 +163,15 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback or bool(mapped and mapped.is_loopback)
 
 
-class _Bearer(AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
+class _Authorization(AuthBase):
+    """Sends one value of the header Authorization."""
+
+    def __init__(self, scheme: str, credentials: str) -> None:
+        self._value = Secret(f"{scheme} {credentials}")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the token to a request."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        """Add the header to a request."""
+        request.headers["Authorization"] = self._value.reveal()
         return request
 
 
@@ -189,39 +202,32 @@ class Credentials:
         If both `auth` and `token` are given, or something of a kind that cannot be sent.
     """
 
-    def __init__(self, auth: Any = None, token: Any = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, auth: Any = None, token: Any = None, headers: Mapping[str, str] | Secret | None = None) -> None:
+        auth, token, headers = hide(auth), hide(token), hide(headers)
         if auth is not None and token is not None:
             raise TransportError("Two ways to log in were given; give a user and password (or auth), or a token.")
-        self._provider: Callable[[], Any] | None = None
-        self._fixed: Any = None
-        self._password = ""
-        if isinstance(auth, (tuple, list)):
-            self._fixed = self._basic(auth)
-        elif callable(auth) and not isinstance(auth, AuthBase) and _takes_no_arguments(auth):
-            self._provider = auth
-        elif auth is not None:
-            if not callable(auth):
-                raise TransportError(
-                    f"auth is of type {type(auth).__name__}; give (user, password), a requests authentication object, "
-                    "or a function without arguments that returns a bearer token."
-                )
-            self._fixed = auth
-        elif callable(token):
-            self._provider = token
-        elif token is not None:
-            self._fixed = _bearer(token)
-        self.headers = _Headers(_checked(headers or {}))
+        fault = _auth_fault(reveal(auth)) or _headers_fault(reveal(headers))
+        if fault:
+            raise TransportError(fault)
+        self._headers = Secret(dict(reveal(headers) or {}))
+        # The function that returns a token is asked for each request; a fixed one is checked here, once.
+        self._provider: Secret | None = next((given for given in (auth, token) if _is_provider(given)), None)
+        self._fixed: Secret | None = None
+        self._password = Secret("")
+        if self._provider is None and auth is not None:
+            self._fixed, self._password = _basic(auth)
+        elif self._provider is None and token is not None:
+            self._fixed = Secret(_bearer(token))
 
     def __repr__(self) -> str:
         """Show nothing of the credentials."""
         return "Credentials(...)"
 
-    def _basic(self, auth: Any) -> HTTPBasicAuth:
-        if len(auth) != 2 or not all(isinstance(part, str) for part in auth):
-            raise TransportError("auth must hold two strings, the user and the password.")
-        self._password = auth[1]
-        # Requests encodes strings in Latin-1; RFC 7617 leaves the charset open and Orthanc compares UTF-8 bytes.
-        return HTTPBasicAuth(auth[0].encode(), auth[1].encode())
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are sent with every request; their values may be secret."""
+        headers: dict[str, str] = self._headers.reveal()
+        return headers
 
     @property
     def present(self) -> bool:
@@ -236,12 +242,14 @@ class Credentials:
     @property
     def secrets(self) -> list[str]:
         """What messages must never repeat: the password and the values of the headers."""
-        return [self._password, *self.headers.values()]
+        return [self._password.reveal(), *self.headers.values()]
 
     @property
     def constant(self) -> bool:
         """Whether every request carries the same credentials, whatever it asks for."""
-        return self._provider is None and (self._fixed is None or type(self._fixed) in (HTTPBasicAuth, _Bearer))
+        return self._provider is None and (
+            self._fixed is None or type(self._fixed.reveal()) in (HTTPBasicAuth, _Authorization)
+        )
 
     def auth(self) -> Any:
         """Return the authentication for one request.
@@ -249,36 +257,68 @@ class Credentials:
         A token function is called; its own errors are raised as they are.
         """
         if self._provider is not None:
-            return _bearer(self._provider())
-        return self._fixed if self._fixed is not None else _NoAuth()
+            return _bearer(Secret(self._provider.reveal()()))
+        return _NoAuth() if self._fixed is None else self._fixed.reveal()
 
 
-class _Headers(dict[str, str]):
-    """Headers whose representation shows names only, because a value can be a password."""
+def _is_provider(given: Secret | None) -> bool:
+    """Check whether this is a function that returns a token."""
+    if given is None:
+        return False
+    value = given.reveal()
+    return callable(value) and not isinstance(value, AuthBase) and _takes_no_arguments(value)
 
-    def __repr__(self) -> str:
-        """Show the names of the headers."""
-        return f"headers({', '.join(self)})"
+
+def _basic(auth: Secret) -> tuple[Secret, Secret]:
+    """Return the authentication for requests, and the password in it."""
+    if not isinstance(auth.reveal(), (tuple, list)):
+        return auth, Secret("")
+    user, password = auth.reveal()
+    # Requests encodes strings in Latin-1; RFC 7617 leaves the charset open and Orthanc compares UTF-8 bytes.
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return Secret(_Authorization("Basic", encoded)), Secret(password)
 
 
-def _checked(headers: Mapping[Any, Any]) -> dict[str, str]:
+def _auth_fault(auth: Any) -> str:
+    """Return what is wrong with an authentication. It raises nothing, since its variables hold the password."""
+    if isinstance(auth, (tuple, list)):
+        if len(auth) != 2 or not all(isinstance(part, str) for part in auth):
+            return "auth must hold two strings, the user and the password."
+        if any("\ud800" <= character <= "\udfff" for part in auth for character in part):
+            return "The user or the password holds a character that cannot be encoded in UTF-8; nothing was sent."
+    elif auth is not None and not callable(auth):
+        return (
+            f"auth is of type {type(auth).__name__}; give (user, password), a requests authentication object, "
+            "or a function without arguments that returns a bearer token."
+        )
+    return ""
+
+
+def _headers_fault(headers: Any) -> str:
+    """Return what is wrong with headers. It raises nothing, since its variables hold their values."""
+    if headers is None:
+        return ""
     if not isinstance(headers, Mapping):
-        raise TransportError(
+        return (
             f"headers is of type {type(headers).__name__}; give a dict of names and values, as in "
             f'headers={{"X-Name": "value"}}.'
         )
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TransportError(f"The header {name!r} has a value of type {type(value).__name__}; give strings.")
+            return f"The header {name!r} has a value of type {type(value).__name__}; give strings."
         if not value.isprintable() or any(ord(character) > 255 for character in value):
-            raise TransportError(f"The value of the header {name!r} holds characters that HTTP cannot carry.")
-    return dict(headers)
+            return f"The value of the header {name!r} holds characters that HTTP cannot carry."
+    return ""
 
 
-def _bearer(token: Any) -> _Bearer:
-    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+def _bearer(token: Secret) -> _Authorization:
+    if not _is_token(token.reveal()):
         raise TransportError("The token is not a string of printable ASCII characters; nothing was sent.")
-    return _Bearer(token)
+    return _Authorization("Bearer", token.reveal())
+
+
+def _is_token(token: Any) -> bool:
+    return isinstance(token, str) and bool(token) and token.isascii() and token.isprintable()
 
 
 def _takes_no_arguments(function: Callable[..., Any]) -> bool:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from simple_orthanc.transport.connections import MAX_IDLE
+from simple_orthanc.transport.secret import Secret
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
@@ -34,7 +35,7 @@ class BulkReader:
     """
 
     def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
-        self._host, self._port, self._headers = host, port, dict(headers)
+        self._host, self._port, self._headers = host, port, Secret(dict(headers))
         # Those that are not in use, each with the time of its last use; the last one used is reused first.
         self._free: deque[tuple[http.client.HTTPConnection, float]] = deque()
         # A session that is deleted without having been closed leaves nothing open.
@@ -67,7 +68,8 @@ class BulkReader:
             if not _open(connection):
                 return None
             connection.sock.settimeout(timeout[1])
-            connection.request("GET", path, headers=self._headers if part is None else {**self._headers, "Range": part})
+            own = {} if part is None else {"Range": part}
+            connection.request("GET", path, headers={**self._headers.reveal(), **own})
             response = connection.getresponse()
             length = response.getheader("Content-Length", "")
             if (

@@ -22,6 +22,7 @@ from simple_orthanc.transport.address import Credentials, parse_address, parse_o
 from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
+from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class Transport:
     24
     """
 
+    # What the representation shows if the constructor fails before the address is known.
+    url: str = ""
+
     def __init__(
         self,
         url: str,
@@ -130,11 +134,12 @@ class Transport:
         http: Session | None = None,
         pool_size: int = 16,
     ) -> None:
+        url, auth, token, headers = hide_url(url), hide(auth), hide(token), hide(headers)
         if http is not None and not isinstance(http, Session):
             raise TransportError(f"http is of type {type(http).__name__}; give a requests.Session(), or leave it out.")
         address = parse_address(url)
         if address.user is not None and auth is None and token is None:
-            auth = (address.user, address.password or "")
+            auth = Secret((address.user, reveal(address.password)))
         credentials = Credentials(auth, token, headers)
         authorities = verify if isinstance(verify, bool) else _existing(verify, "verify")
         self.url = address.url

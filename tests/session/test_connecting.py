@@ -12,6 +12,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.session import connecting
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.transport import Transport
+from simple_orthanc.transport.secret import hide, reveal
 
 SHARED = ["selection", "auth", "token", "headers", "verify", "cert", "timeout", "http"]
 
@@ -30,8 +31,10 @@ def test_a_username_is_one_way_to_authenticate(
     monkeypatch: pytest.MonkeyPatch, username: str | None, password: str | None, auth: Any, used: Any
 ) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(connecting, "Transport", lambda url, **options: calls.append((url, options)))
-    open_transport("http://127.0.0.1:1", username, password, auth=auth, timeout=3)
+    monkeypatch.setattr(
+        connecting, "Transport", lambda url, auth, **options: calls.append((url, {"auth": reveal(auth), **options}))
+    )
+    open_transport("http://127.0.0.1:1", username, hide(password), auth=hide(auth), timeout=3)
     assert calls == [("http://127.0.0.1:1", {"auth": used, "timeout": 3})]
 
 

@@ -77,6 +77,9 @@ class FolderSource:
 
     requests = 0
 
+    # What the representation shows if the constructor fails.
+    _given: str = ""
+
     def __init__(
         self,
         path: str | os.PathLike[str],

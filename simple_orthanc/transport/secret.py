@@ -1,0 +1,75 @@
+"""`Secret`: holds a password, so that no traceback, log or representation shows it.
+
+Debuggers, IPython's verbose tracebacks and error reporters print the local variables of every frame, and look into
+dictionaries and tuples. What a caller passes is therefore put into a holder in the first line of each public function,
+and taken out only inside the expression that uses it, in a function that raises nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SECRET_ARGUMENTS = ("password", "auth", "token", "headers")
+"""The arguments of a session whose values are secret. A URL is too, if it holds a password."""
+
+
+class Secret:
+    """A value that is shown as ``***``. Its pickle holds the value.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Examples
+    --------
+    >>> Secret("wonderland"), f"{Secret('wonderland')}"
+    (***, '***')
+    """
+
+    # Without __dict__, so that vars() shows nothing either.
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def reveal(self) -> Any:
+        """Return the value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Show three asterisks, whatever the value is."""
+        return "***"
+
+
+def hide(value: object) -> Any:
+    """Put a value into a `Secret`; None stays None, and a `Secret` stays itself."""
+    return value if value is None or isinstance(value, Secret) else Secret(value)
+
+
+def hide_url(url: object) -> Any:
+    """Put a URL into a `Secret` if it may hold a password; anything else stays itself.
+
+    Examples
+    --------
+    >>> hide_url("https://jane:wonderland@pacs"), hide_url("https://pacs")
+    (***, 'https://pacs')
+    """
+    return Secret(url) if isinstance(url, str) and "@" in url else url
+
+
+def hide_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a session with the secret ones hidden.
+
+    Examples
+    --------
+    >>> hide_arguments({"username": "jane", "password": "wonderland"})
+    {'username': 'jane', 'password': ***}
+    """
+    return {name: hide(value) if name in SECRET_ARGUMENTS else value for name, value in arguments.items()}
+
+
+def reveal(value: Any) -> Any:
+    """Return what a `Secret` holds; anything else is returned as it is."""
+    return value.reveal() if isinstance(value, Secret) else value
