@@ -310,7 +310,8 @@ def _candidate(storable: Any) -> Stored | _Candidate:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         uid = _uid_of(source)
     except SelectionError as error:
-        return Stored(path, None, "not DICOM", None, str(error))
+        is_object = isinstance(storable, Dataset) and "SOPInstanceUID" in storable
+        return Stored(path, None, "failed" if is_object else "not DICOM", None, str(error))
     except OSError as error:
         return Stored(path, None, "failed", None, f"The file cannot be read: {error.strerror}; it was not sent.")
     if uid is None:

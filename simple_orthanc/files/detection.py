@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.files.characters import check_characters
 from simple_orthanc.files.walker import META_START, has_prefix, read_meta
 
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
@@ -246,11 +247,12 @@ def dataset_bytes(dataset: Dataset) -> bytes:
     Raises
     ------
     SelectionError
-        The dataset lacks what a DICOM file must have.
+        The dataset lacks what a DICOM file must have, or has characters that its SpecificCharacterSet cannot hold.
     """
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if not dataset.get(keyword):
             raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
+    check_characters(dataset)
     written = Dataset(dataset)
     meta = FileMetaDataset()
     meta.update(getattr(dataset, "file_meta", None) or {})

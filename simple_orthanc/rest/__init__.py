@@ -188,10 +188,14 @@ class Rest:
         Returns
         -------
         dict
-            The job as the server describes it at its end: ``ID``, ``Content`` and more.
+            The job as the server describes it at its end: ``ID``, ``State``, ``Content`` and more. A route that
+            answers at once starts no job: ``State`` is then "Success", ``Content`` what `post` returns for it (a dict,
+            list, string, bytes or None), and there is no ``ID``.
 
         Raises
         ------
+        TransportError
+            If the server's description of the job cannot be read.
         JobError
             If it failed, was cancelled, or left something out; the message has the server's reason.
 

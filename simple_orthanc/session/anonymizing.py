@@ -90,8 +90,8 @@ def anonymize(
         # Orthanc changes the identifiers of objects only if it is told to.
         body["Force"] = True
     body |= {"Keep": list(keep), "Remove": list(remove), "Replace": replacements}
-    answer = session.rest.run_job("/tools/bulk-anonymize", body, label="anonymizing").get("Content") or {}
-    created = answer.get("Resources") or []
+    content = session.rest.run_job("/tools/bulk-anonymize", body, label="anonymizing").get("Content")
+    created = (content.get("Resources") or []) if isinstance(content, dict) else []
     _check_copies(session, created)
     series = [_new_series(session.rest, resource["ID"]) for resource in created if resource["Type"] == "Series"]
     return sorted(series, key=lambda row: str(list(row)))

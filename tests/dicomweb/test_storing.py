@@ -128,6 +128,17 @@ def test_what_cannot_be_a_file_is_reported_and_the_rest_is_stored() -> None:
         assert "SOPClassUID" in results[2].message
 
 
+def test_what_its_character_set_cannot_hold_is_not_sent() -> None:
+    lossy = dataset(1)
+    lossy.SpecificCharacterSet, lossy.PatientName = "ISO_IR 100", "Иванов"
+    with StandIn(accepting) as server:
+        first, second = transactions(server).store([lossy, file(2)])
+        assert (first.status, second.status) == ("failed", "stored")
+        assert "PatientName" in first.message
+        assert "'ISO_IR 100'" in first.message
+        assert [files_in(asked) for asked in server.asked] == [[file(2)]]
+
+
 def test_many_files_go_in_several_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "MOST_FILES", 4)
     monkeypatch.setattr(storing, "MOST_BYTES", 100_000)

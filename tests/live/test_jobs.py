@@ -55,6 +55,15 @@ def test_a_job_is_waited_for(filled: Orthanc) -> None:
     assert filled.instance_count == 4
 
 
+def test_a_route_that_answers_at_once_returns_its_answer(filled: Orthanc) -> None:
+    run_job = filled.rest.run_job
+    (instance, *_), (patient, *_) = filled.get_orthanc_ids("instance"), filled.get_orthanc_ids("patient")
+    modified = run_job(f"/instances/{instance}/modify", {"Replace": {"PatientName": "x"}})
+    assert modified["Content"][128:132] == b"DICM"
+    assert run_job(f"/patients/{patient}/reconstruct") == {"State": "Success", "Content": ""}
+    assert run_job("/tools/lookup", {})["State"] == "Success"
+
+
 def test_the_error_of_a_failed_job_holds_the_reason(filled: Orthanc) -> None:
     filled.rest.put("/peers/nobody", {"Url": "http://127.0.0.1:9/"})
     try:

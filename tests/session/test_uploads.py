@@ -470,6 +470,16 @@ def test_a_dataset_that_is_no_object_is_a_row(keyword: str) -> None:
     assert second.status == "stored"
 
 
+def test_a_dataset_whose_character_set_cannot_hold_it_is_not_sent() -> None:
+    lossy = instance(1)
+    lossy.SpecificCharacterSet, lossy.PatientName = "ISO_IR 100", "Иванов^Иван"
+    server = Server()
+    first, second = server.run(jobs_for_datasets([lossy, instance(2)]))
+    assert (first.status, second.status, len(server.received)) == ("failed", "stored", 1)
+    assert "PatientName (0010,0010) has the character 'И'" in first.message
+    assert "'ISO_IR 100'" in first.message
+
+
 # What the server says
 
 
