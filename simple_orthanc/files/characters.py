@@ -87,8 +87,8 @@ def _read_before(
             return DataElement_from_raw(element, read_as)
     if vr in CUSTOMIZABLE_CHARSET_VR:
         raise SelectionError(
-            f"{name} still holds the bytes that were read from a file, and SpecificCharacterSet has been changed since, "
-            f"to {_shown(declared)}: read the file again, call dataset.decode(), and change it then"
+            f"{name} still holds the bytes that were read from a file, and SpecificCharacterSet was changed since, to "
+            f"{_shown(declared)}: read the file again, call dataset.decode(), and change it then"
         )
     return None
 
