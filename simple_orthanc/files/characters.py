@@ -39,10 +39,11 @@ def check_characters(dataset: Dataset) -> None:
         part, inherited, path = pending.pop()
         declared = _declared(part, inherited)
         encodings = _encodings(declared)
-        for element in list(part.values()):
-            name = path + name_of(element.tag)
-            if isinstance(element, RawDataElement):
-                element = _read_before(element, part, encodings, declared, name)
+        for stored in list(part.values()):
+            name = path + name_of(stored.tag)
+            element = (
+                _read_before(stored, part, encodings, declared, name) if isinstance(stored, RawDataElement) else stored
+            )
             if element is None or element.value is None:
                 continue
             if element.VR == "SQ":
@@ -84,7 +85,8 @@ def _read_before(
     vr = element.VR or _dictionary_vr(element.tag)
     if vr == "SQ":
         with quiet():
-            return DataElement_from_raw(element, read_as)
+            sequence: DataElement = DataElement_from_raw(element, read_as)
+        return sequence
     if vr in CUSTOMIZABLE_CHARSET_VR:
         raise SelectionError(
             f"{name} still holds the bytes that were read from a file, and SpecificCharacterSet was changed since, to "
