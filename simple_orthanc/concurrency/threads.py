@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from simple_orthanc.concurrency.interruption import Interruption, current
 from simple_orthanc.concurrency.progress import progress_bar
 
 Item = TypeVar("Item")
@@ -16,6 +18,7 @@ Result = TypeVar("Result")
 # Orthanc serves fifty requests at once by default; eight keep two cores of a client busy and leave room for others.
 WORKERS = 8
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_AFTER_INTERRUPTION = 0.5
 _LARGEST_KEPT = 16 * 1024 * 1024
 
 
@@ -29,8 +32,9 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Call a function for each item in several threads and yield the results in the order of the items.
 
-    At most twice as many results as there are workers wait to be taken. The first error, or Ctrl-C, cancels what has
-    not begun and is raised once what has begun is over.
+    At most twice as many results as there are workers wait to be taken. The first error cancels what has not begun and
+    is raised once what has begun is over. Ctrl-C also ends what has begun, as `interruption` describes, and is raised
+    at once: what cannot be ended is left to itself, and its result is lost.
 
     Parameters
     ----------
@@ -52,21 +56,27 @@ def map_ordered(
                 advance(1)
                 yield result
             return
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="simple_orthanc")
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 2 * workers:
-                    result = waiting.popleft().result()
+        waiting: deque[_Call[Result]] = deque()
+        with _Crew() as crew:
+            calls: queue.SimpleQueue[_Call[Result] | None] = queue.SimpleQueue()
+            try:
+                for item in items:
+                    waiting.append(_Call(function, item))
+                    calls.put(waiting[-1])
+                    if crew.size < workers:
+                        crew.start(lambda: _carry_out(calls, crew.interruption))
+                    if len(waiting) >= 2 * workers:
+                        result = crew.result(waiting.popleft())
+                        advance(1)
+                        yield result
+                while waiting:
+                    result = crew.result(waiting.popleft())
                     advance(1)
                     yield result
-            while waiting:
-                result = waiting.popleft().result()
-                advance(1)
-                yield result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            finally:
+                for call in waiting:
+                    call.is_cancelled = True
+                calls.put(None)
 
 
 def run_all(
@@ -80,8 +90,7 @@ def run_all(
 
     For many small calls: the threads take the items themselves, while the thread of the caller, which `map_ordered`
     wakes for each result, sleeps until all is done. With four threads and calls that wait 0.3 ms, a call costs 9 us of
-    processor time here, and 42 us there. The first error, or Ctrl-C, is raised once what has begun is over; nothing
-    is begun after it.
+    processor time here, and 42 us there. Errors and Ctrl-C end the work as they do there.
 
     Parameters
     ----------
@@ -99,42 +108,21 @@ def _run_all(
     results: list[Any] = [None] * len(items)
     indices = iter(range(len(items)))
     errors: list[BaseException] = []
-    # Not `Thread.join`: once interrupted, it takes a running thread for one that has ended (Python 3.10 to 3.12).
-    changed, halted = threading.Event(), threading.Event()
-    begun: list[bool] = []
-    ended: list[bool] = []
 
     def work() -> None:
-        begun.append(True)
         try:
             # Taking the next index is one step of the interpreter, so that no two threads take the same.
             for index in indices:
-                if halted.is_set():
+                if errors or crew.interruption.happened:
                     return
                 results[index] = function(items[index])
                 advance(1)
         except BaseException as error:  # raised below, in the caller's thread
             errors.append(error)
-            halted.set()
-        finally:
-            ended.append(True)
-            changed.set()
 
-    def wait(count: int) -> None:
-        while len(ended) < count:
-            # Ctrl-C does not end a wait without limit on Windows, nor where another thread received the signal.
-            changed.wait(_SECONDS_BETWEEN_LOOKS)
-            changed.clear()
-
-    count = min(workers, len(items))
-    try:
-        for _ in range(count):
-            threading.Thread(target=work, name="simple_orthanc", daemon=True).start()
-        wait(count)
-    except BaseException as error:
-        halted.set()
-        errors.insert(0, error)
-        wait(len(begun))
+    with _Crew() as crew:
+        for _ in range(min(workers, len(items))):
+            crew.start(work)
     try:
         if errors:
             raise errors[0]
@@ -142,6 +130,126 @@ def _run_all(
     finally:
         # An error refers to this call, and this call to the error: all that `function` holds would stay in memory.
         errors.clear()
+
+
+class _Call(Generic[Result]):
+    """One call of a function, carried out by another thread."""
+
+    __slots__ = ("_done", "error", "function", "is_cancelled", "item", "result")
+
+    def __init__(self, function: Callable[[Any], Result], item: Any) -> None:
+        self.function: Callable[[Any], Result] | None = function
+        self.item = item
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.is_cancelled = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def carry_out(self) -> None:
+        try:
+            if self.function is not None and not self.is_cancelled:
+                self.result = self.function(self.item)
+        except BaseException as error:  # raised in the caller's thread
+            self.error = error
+        finally:
+            # What the function holds is not kept with the result.
+            self.function = self.item = None
+            self._done.release()
+
+    def is_done_in(self, seconds: float) -> bool:
+        """Wait for the end of the call."""
+        return self._done.acquire(timeout=seconds)
+
+
+def _carry_out(calls: queue.SimpleQueue[_Call[Result] | None], interruption: Interruption) -> None:
+    while (call := calls.get()) is not None and not interruption.happened:
+        call.carry_out()
+    # For the next thread: None means that there are no more calls.
+    calls.put(None)
+
+
+class _Crew:
+    """Threads that work for one call and end with it, or soon after it was interrupted.
+
+    Attributes
+    ----------
+    interruption : Interruption
+        The interruption of the call.
+    size : int
+        The number of threads that were started.
+    """
+
+    def __init__(self) -> None:
+        self.interruption = Interruption(current())
+        self.size = 0
+        # Not `Thread.join`: once interrupted, it takes a running thread for one that has ended (Python 3.10 to 3.12).
+        self._changed = threading.Event()
+        self._begun: list[bool] = []
+        self._ended: list[bool] = []
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the threads: to their end after an error, for a moment after an interruption."""
+        try:
+            if kind is None or issubclass(kind, Exception):
+                self._wait_for_all()
+            else:
+                self._end()
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self.interruption.close()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Start a thread. It ends with the program, so that one that cannot be interrupted does not keep it."""
+
+        def run() -> None:
+            self._begun.append(True)
+            try:
+                with self.interruption:
+                    work()
+            finally:
+                self._ended.append(True)
+                self._changed.set()
+
+        threading.Thread(target=run, name="simple_orthanc", daemon=True).start()
+        self.size += 1
+
+    def result(self, call: _Call[Result]) -> Result:
+        """Wait for the result of a call, and return it or raise its error."""
+        # Ctrl-C does not end a wait without limit on Windows, nor where another thread received the signal.
+        while not call.is_done_in(_SECONDS_BETWEEN_LOOKS):
+            self._check()
+        if call.error is not None:
+            try:
+                raise call.error
+            finally:
+                # The error refers to this call, and this call to the error.
+                call.error = None
+        result: Result = call.result
+        return result
+
+    def _wait_for_all(self) -> None:
+        while len(self._ended) < self.size:
+            self._changed.wait(_SECONDS_BETWEEN_LOOKS)
+            self._changed.clear()
+            self._check()
+        self._check()
+
+    def _check(self) -> None:
+        if self.interruption.happened:
+            raise KeyboardInterrupt
+
+    def _end(self) -> None:
+        self.interruption.interrupt()
+        deadline = time.monotonic() + _SECONDS_AFTER_INTERRUPTION
+        while len(self._ended) < len(self._begun) and (left := deadline - time.monotonic()) > 0:
+            self._changed.wait(left)
+            self._changed.clear()
 
 
 class ReusableBuffer(threading.local):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency import threads as workers
 from simple_orthanc.concurrency.threads import map_ordered
 
@@ -185,3 +186,107 @@ def test_run_all_is_ended_by_ctrl_c(interrupt: Callable[[], None]) -> None:
     assert count < 10_000
     time.sleep(0.1)
     assert len(begun) == count
+
+
+def many(function: Callable[[int], object], count: int) -> None:
+    list(map_ordered(function, range(count), workers=4))
+
+
+def all_at_once(function: Callable[[int], object], count: int) -> None:
+    workers.run_all(function, range(count), workers=4)
+
+
+BOTH = pytest.mark.parametrize("run", [many, all_at_once])
+
+
+def all_end() -> bool:
+    """Wait until no thread is left; one that Ctrl-C met while it was started ends a moment later."""
+    deadline = time.monotonic() + 10
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return not threads()
+
+
+def press_once(ready: threading.Event) -> None:
+    def press() -> None:
+        ready.wait(10)
+        to_the_program()
+
+    threading.Thread(target=press).start()
+
+
+@BOTH
+def test_ctrl_c_ends_what_the_threads_wait_for(run: Callable[..., None]) -> None:
+    ended, waiting = threading.Event(), threading.Event()
+
+    def wait(item: int) -> None:
+        with interruption.ended_by(ended.set):
+            waiting.set()
+            assert ended.wait(60)
+            interruption.check()
+
+    press_once(waiting)
+    with pytest.raises(KeyboardInterrupt):
+        run(wait, 100)
+    assert all_end()
+
+
+@BOTH
+def test_ctrl_c_leaves_behind_what_cannot_be_ended(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_SECONDS_AFTER_INTERRUPTION", 0.01)
+    released, waiting = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    def hang(item: int) -> None:
+        begun.append(item)
+        waiting.set()
+        released.wait(60)
+
+    press_once(waiting)
+    with pytest.raises(KeyboardInterrupt):
+        run(hang, 100)
+    assert threads()
+    released.set()
+    assert all_end()
+    assert len(begun) <= 4
+
+
+@BOTH
+def test_ctrl_c_after_an_error_does_not_wait_for_the_others(run: Callable[..., None]) -> None:
+    waiting, failed = threading.Event(), threading.Event()
+
+    def fail(item: int) -> None:
+        if item == 0:
+            waiting.wait(10)
+            failed.set()
+            raise ValueError("no")
+        waiting.set()
+        interruption.pause(60)
+
+    press_once(failed)
+    with pytest.raises(KeyboardInterrupt):
+        run(fail, 4)
+    assert all_end()
+
+
+@BOTH
+def test_ctrl_c_ends_calls_in_several_threads_inside_others(run: Callable[..., None]) -> None:
+    waiting = threading.Event()
+
+    def wait(item: int) -> None:
+        waiting.set()
+        interruption.pause(60)
+
+    press_once(waiting)
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda item: run(wait, 10), 10)
+    assert all_end()
+
+
+@BOTH
+def test_a_call_inside_another_returns_no_results_once_both_are_interrupted(run: Callable[..., None]) -> None:
+    outer = interruption.Interruption()
+    with outer:
+        outer.interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            run(lambda item: item, 10)

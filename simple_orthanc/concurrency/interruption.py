@@ -1,0 +1,127 @@
+"""Ctrl-C reaches the thread of the caller alone; here it also ends what the threads that work for it wait for.
+
+A thread that waits for a socket or a process does not notice that the call it works for is over. So whatever waits
+registers how its wait is ended, with `ended_by` or `Interruption.add`, and whatever would try again asks `check` first.
+Without a call in several threads all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_worker = threading.local()
+
+
+class Interruption:
+    """The end of one call in several threads, before it is done.
+
+    Parameters
+    ----------
+    outer : Interruption, optional
+        The interruption of the call that this one is a part of, which ends both.
+    """
+
+    def __init__(self, outer: Interruption | None = None) -> None:
+        self._happened = threading.Event()
+        self._ends: set[Callable[[], object]] = set()
+        self._outer = outer
+        if outer is not None:
+            outer.add(self.interrupt)
+
+    def __enter__(self) -> None:
+        """Make this thread one that works for the call."""
+        _worker.interruption = self
+
+    def __exit__(self, *_: object) -> None:
+        """End that."""
+        _worker.interruption = None
+
+    @property
+    def happened(self) -> bool:
+        """Whether the call was interrupted."""
+        return self._happened.is_set()
+
+    def interrupt(self) -> None:
+        """End all waits, now and from now on."""
+        self._happened.set()
+        for end in list(self._ends):
+            # What has just ended by itself cannot be ended.
+            with suppress(Exception):
+                end()
+
+    def add(self, end: Callable[[], object]) -> None:
+        """Register a function, called from any thread, that ends a wait.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the call was interrupted already.
+        """
+        self._ends.add(end)
+        # Asked afterwards: an interruption in between finds the function registered.
+        if self.happened:
+            self._ends.discard(end)
+            raise KeyboardInterrupt
+
+    def discard(self, end: Callable[[], object]) -> None:
+        """Forget a function, whose wait is over."""
+        self._ends.discard(end)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for an interruption for at most so many seconds, and return whether it happened."""
+        return self._happened.wait(seconds)
+
+    def close(self) -> None:
+        """Separate this call from the outer one, since it is over."""
+        if self._outer is not None:
+            self._outer.discard(self.interrupt)
+
+
+def current() -> Interruption | None:
+    """Return the interruption of the call that this thread works for, or None in any other thread."""
+    return getattr(_worker, "interruption", None)
+
+
+def check() -> None:
+    """Raise ``KeyboardInterrupt`` if the call that this thread works for was interrupted."""
+    interruption = current()
+    if interruption is not None and interruption.happened:
+        raise KeyboardInterrupt
+
+
+def pause(seconds: float) -> None:
+    """Wait some seconds; an interruption ends the wait.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the call that this thread works for is interrupted.
+    """
+    interruption = current()
+    if interruption is None:
+        time.sleep(seconds)
+    elif interruption.wait(seconds):
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def ended_by(end: Callable[[], object]) -> Iterator[None]:
+    """Register, for the time of a block, how the wait in it is ended.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the call that this thread works for was interrupted already.
+    """
+    interruption = current()
+    if interruption is None:
+        yield
+        return
+    interruption.add(end)
+    try:
+        yield
+    finally:
+        interruption.discard(end)
