@@ -19,7 +19,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from simple_orthanc.concurrency import helper_main
+from simple_orthanc.concurrency import helper_main, interruption
 from simple_orthanc.concurrency.helper_main import receive, send
 
 # More helpers than this share the memory bandwidth of most machines, and each takes memory of its own.
@@ -29,6 +29,7 @@ _PROGRAM = Path(helper_main.__file__)
 _PACKAGES = str(Path(__file__).parents[2])
 # Seconds for a helper that has lost its pipes to end.
 _PATIENCE = 2.0
+_SECONDS_BETWEEN_LOOKS = 0.2
 _ENVIRONMENT = {
     # Linear algebra, which no helper uses, would start threads for all processors of each helper.
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -140,7 +141,7 @@ class HelperPool:
         """
         if not self._started:
             return None
-        helper = self._free.get()
+        helper = self._free_helper()
         if self._closed:
             self._free.put(helper)
             raise RuntimeError("the helpers were ended by close()")
@@ -148,11 +149,15 @@ class HelperPool:
             self._free.put(None)
             return None
         try:
-            send(_raw(helper.stdin), head, body)
-            (kind, result), content = receive(_raw(helper.stdout))
+            with interruption.ended_by(helper.kill):
+                send(_raw(helper.stdin), head, body)
+                (kind, result), content = receive(_raw(helper.stdout))
         except BaseException as error:
             # Whatever happened, the helper may be in the middle of a message.
+            if not isinstance(error, Exception):
+                helper.kill()
             reason = self._replace(helper)
+            interruption.check()
             if isinstance(error, (EOFError, OSError)):
                 raise HelperEndedError(reason) from error
             raise
@@ -160,6 +165,13 @@ class HelperPool:
         if kind is not None:
             raise HelperTaskError(kind, result)
         return result, content
+
+    def _free_helper(self) -> subprocess.Popen[bytes] | None:
+        """Wait for a helper with nothing to do."""
+        while True:
+            interruption.check()
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=_SECONDS_BETWEEN_LOOKS)
 
     def close(self) -> None:
         """End the helpers."""

@@ -1,7 +1,7 @@
 """Ctrl-C reaches the thread of the caller alone; here it also ends what the threads that work for it wait for.
 
 A thread that waits for a socket or a process does not notice that the call it works for is over. So whatever waits
-registers how its wait is ended, with `ended_by` or `Interruption.add`, and whatever would try again asks `check` first.
+registers how its wait is ended, with `begin` or `ended_by`, and whatever would try again asks `check` first.
 Without a call in several threads all of this does nothing.
 """
 
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 _worker = threading.local()
 
@@ -107,9 +108,19 @@ def pause(seconds: float) -> None:
         raise KeyboardInterrupt
 
 
-@contextmanager
-def ended_by(end: Callable[[], object]) -> Iterator[None]:
-    """Register, for the time of a block, how the wait in it is ended.
+class Wait(NamedTuple):
+    """One wait of a call in several threads, until it is over."""
+
+    interruption: Interruption
+    end: Callable[[], object]
+
+    def over(self) -> None:
+        """Note that the wait is over."""
+        self.interruption.discard(self.end)
+
+
+def begin(end: Callable[[], object]) -> Wait | None:
+    """Register how a wait is ended that is about to begin; return None if this thread does not work for a call.
 
     Raises
     ------
@@ -118,10 +129,17 @@ def ended_by(end: Callable[[], object]) -> Iterator[None]:
     """
     interruption = current()
     if interruption is None:
-        yield
-        return
+        return None
     interruption.add(end)
+    return Wait(interruption, end)
+
+
+@contextmanager
+def ended_by(end: Callable[[], object]) -> Iterator[None]:
+    """Register, for the time of a block, how the wait in it is ended; errors as those of `begin`."""
+    wait = begin(end)
     try:
         yield
     finally:
-        interruption.discard(end)
+        if wait is not None:
+            wait.over()

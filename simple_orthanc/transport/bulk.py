@@ -15,8 +15,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from simple_orthanc.transport.connections import MAX_IDLE
+from simple_orthanc.concurrency import interruption
+from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.secret import Secret
 
 BufferProvider = Callable[[int], memoryview]
@@ -62,12 +64,15 @@ class BulkReader:
         TimeoutError
             If no byte came in time.
         """
+        interruption.check()
         connection = self._connection(timeout[0])
+        wait: interruption.Wait | None = None
         complete = False
         try:
             if not _open(connection):
                 return None
             connection.sock.settimeout(timeout[1])
+            wait = interruption.begin(partial(shut, connection.sock))
             own = {} if part is None else {"Range": part}
             connection.request("GET", path, headers={**self._headers.reveal(), **own})
             response = connection.getresponse()
@@ -96,6 +101,8 @@ class BulkReader:
         except (OSError, http.client.HTTPException):
             return None
         finally:
+            if wait is not None:
+                wait.over()
             if complete:
                 self._free.append((connection, time.monotonic()))
             else:

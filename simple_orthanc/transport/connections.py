@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import time
 from contextvars import ContextVar
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -20,6 +22,8 @@ from requests.utils import get_environ_proxies
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from simple_orthanc.concurrency import interruption
+
 MAX_IDLE = 0.8
 """Seconds after which an idle connection is not used any more."""
 
@@ -28,19 +32,24 @@ _SEND_BLOCK = 1 << 20
 _send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=None)
 
 
-class _SteadySend:
-    """Sends a large body in blocks, each under the read timeout.
+class _SteadyConnection:
+    """Sends a large body in blocks, each under the read timeout, and is shut when its call is interrupted.
 
     Otherwise the connect timeout would apply to sending, and to the whole body at once, so that an upload of some
     seconds would fail on a healthy connection.
     """
 
     sock: Any
+    _wait: interruption.Wait | None = None
 
     def send(self, data: Any) -> None:
         """Send bytes, or anything else as ``http.client`` does."""
-        if self.sock is not None:
-            self.sock.settimeout(_send_timeout.get())
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]
+        self.sock.settimeout(_send_timeout.get())
+        # The socket and not this object: it is still read from when a response has separated it from here.
+        self.release()
+        self._wait = interruption.begin(partial(shut, self.sock))
         if isinstance(data, bytes) and len(data) > _SEND_BLOCK:
             view = memoryview(data)
             for start in range(0, len(data), _SEND_BLOCK):
@@ -48,12 +57,18 @@ class _SteadySend:
         else:
             super().send(data)  # type: ignore[misc]
 
+    def release(self) -> None:
+        """Note that the response was read to its end."""
+        if self._wait is not None:
+            self._wait.over()
+            self._wait = None
 
-class _PlainConnection(_SteadySend, HTTPConnection):
+
+class _PlainConnection(_SteadyConnection, HTTPConnection):
     pass
 
 
-class _SecureConnection(_SteadySend, HTTPSConnection):
+class _SecureConnection(_SteadyConnection, HTTPSConnection):
     pass
 
 
@@ -61,6 +76,8 @@ class _FreshQueue(queue.LifoQueue[Any]):
     """The connections of a pool that are not in use, each with the time of its last use."""
 
     def _put(self, item: Any) -> None:
+        if item is not None:
+            item.release()
         super()._put((item, time.monotonic()))
 
     def _get(self) -> Any:
@@ -101,11 +118,18 @@ class FreshAdapter(HTTPAdapter):
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send one request; the read timeout also applies to each block that is sent."""
+        interruption.check()
         token = _send_timeout.set(timeout[1] if isinstance(timeout, tuple) else timeout)
         try:
             return super().send(request, stream, timeout, *args, **kwargs)
         finally:
             _send_timeout.reset(token)
+
+
+def shut(sock: socket.socket) -> None:
+    """End whatever waits for a socket, in any thread; whoever uses it closes it."""
+    # Not the method of a socket under TLS, which would first forget the encryption that the other thread is using.
+    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def new_session(pool_size: int, url: str, *, direct: bool) -> requests.Session:
