@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import pytest
 
-from simple_orthanc.transport import sending
+from simple_orthanc.concurrency import interruption
+from simple_orthanc.transport import patience
 
 
 @dataclass
@@ -178,9 +179,32 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def make_environment_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without pauses, and ignore proxies and certificate bundles of the environment."""
-    monkeypatch.setattr(sending, "RETRY_PAUSES", (0.001, 0.001, 0.001))
+class QuickClock:
+    """A clock that only pauses move on, so that they take no time.
+
+    Attributes
+    ----------
+    waited : list of float
+        The pauses so far, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.waited)
+
+    def pause(self, seconds: float) -> None:
+        interruption.check()
+        self.waited.append(seconds)
+
+
+def make_environment_plain(monkeypatch: pytest.MonkeyPatch) -> QuickClock:
+    """Wait by a clock of its own, and ignore proxies and certificate bundles of the environment."""
+    clock = QuickClock()
+    monkeypatch.setattr(patience, "monotonic", clock.monotonic)
+    monkeypatch.setattr(interruption, "pause", clock.pause)
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             monkeypatch.delenv(name)
+    return clock

@@ -31,7 +31,7 @@ class DicomWeb(ActingSession):
     qido_prefix, wado_prefix, stow_prefix, delete_prefix : str, optional
         The path between the root and ``studies``, where a server has separate ones for searching, retrieving, storing
         or deleting.
-    selection, auth, token, headers, verify, cert, timeout, http
+    selection, auth, token, headers, verify, cert, timeout, patience, http
         As for `Orthanc`.
 
     Raises
@@ -86,7 +86,8 @@ class DicomWeb(ActingSession):
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
-        timeout: tuple[float, float] = (5, 300),
+        timeout: tuple[float, float] = (3, 300),
+        patience: float = 20.0,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -101,6 +102,7 @@ class DicomWeb(ActingSession):
             verify=verify,
             cert=cert,
             timeout=timeout,
+            patience=patience,
             http=http,
         )
         rest = Transactions(

@@ -49,6 +49,9 @@ class Orthanc(ActingSession):
         A client certificate: path, or paths of certificate and key.
     timeout : tuple of float
         Seconds to wait for a connection, and for each block of an answer.
+    patience : float, default 20
+        Seconds for which a request is tried again, where that is safe, so that a server that restarts is waited for;
+        0 for none.
     http : requests.Session, optional
         Used instead of a new one: for proxies, adapters and the like.
 
@@ -84,7 +87,8 @@ class Orthanc(ActingSession):
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
-        timeout: tuple[float, float] = (5, 300),
+        timeout: tuple[float, float] = (3, 300),
+        patience: float = 20.0,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -102,6 +106,7 @@ class Orthanc(ActingSession):
             verify=verify,
             cert=cert,
             timeout=timeout,
+            patience=patience,
             http=http,
         )
         source = OrthancSource(transport)

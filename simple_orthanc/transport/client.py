@@ -22,6 +22,7 @@ from simple_orthanc.transport.address import Credentials, parse_address, parse_o
 from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
+from simple_orthanc.transport.patience import Patience
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
 
@@ -49,6 +50,8 @@ class RequestOptions(TypedDict, total=False):
         For this request only, in seconds; as for `Transport`.
     idempotent : bool, optional
         Whether sending the request twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
+    patience : number, optional
+        For this request only, in seconds; as for `Transport`.
     """
 
     params: Mapping[str, Any] | None
@@ -56,6 +59,7 @@ class RequestOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     timeout: Timeout | None
     idempotent: bool | None
+    patience: float | None
 
 
 class Transport:
@@ -77,8 +81,10 @@ class Transport:
         Whether to check the server's certificate, or the file or folder of the authorities to trust.
     cert : str, Path or pair of them, optional
         The client's certificate, or certificate and key.
-    timeout : number or (number, number), default (5, 300)
+    timeout : number or (number, number), default (3, 300)
         Seconds allowed for connecting, and for each read or write of a block. One number means the second.
+    patience : number, default 20
+        Seconds for which a request is tried again after its first failure, where that is safe; 0 for none.
     http : requests.Session, optional
         Used as it is, with its own authentication, proxies, adapters, certificates and cookies. It is not closed.
     pool_size : int, default 16
@@ -101,9 +107,9 @@ class Transport:
 
     Notes
     -----
-    GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again, up to three times, if the connection
-    breaks or the server answers 429, 502, 503 or 504. Anything else is sent again only if no connection was made. A
-    request that timed out is not sent again, since the server may still be working on it.
+    GET, HEAD, PUT, DELETE and what the caller calls idempotent are sent again if the connection breaks, the response is
+    cut or unreadable, or the server answers 429, 500, 502, 503 or 504. Anything else is sent again only if no
+    connection was made. `transport.patience` has the whole table.
 
     The environment is trusted for proxies and ``REQUESTS_CA_BUNDLE``; this machine is never reached through a proxy.
     ``~/.netrc`` is never read: credentials are those given. Cookies are not kept. Redirects are followed for GET and
@@ -130,7 +136,8 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         verify: bool | str | os.PathLike[str] = True,
         cert: Any = None,
-        timeout: Timeout = (5, 300),
+        timeout: Timeout = (3, 300),
+        patience: float = 20.0,
         http: Session | None = None,
         pool_size: int = 16,
     ) -> None:
@@ -143,8 +150,9 @@ class Transport:
         credentials = Credentials(auth, token, headers)
         authorities = verify if isinstance(verify, bool) else _existing(verify, "verify")
         self.url = address.url
-        self._timeout: tuple[float | None, float | None] = (5, 300)
+        self._timeout: tuple[float | None, float | None] = (3, 300)
         self._timeout = self._times(timeout)
+        self._patience = Patience(patience)
         self._sender = Sender(
             address._replace(user=None, password=None), credentials, authorities, _certificate(cert), http, pool_size
         )
@@ -374,6 +382,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
         idempotent: bool | None = None,
+        patience: float | None = None,
     ) -> Request:
         if not isinstance(path, str):
             raise TransportError(f"The path {path!r} is not a string; give that of a resource, as in '/system'.")
@@ -390,12 +399,13 @@ class Transport:
         times = self._timeout if timeout is None else self._times(timeout)
         path = _checked_url(path, self.url) if path.startswith(("http://", "https://")) else _checked_path(path)
         sent_headers = {**own_headers, **(headers or {})}
-        return Request(method, path, params, data, sent_headers, times, idempotent and replayable, start)
+        persistence = self._patience if patience is None else Patience(patience)
+        return Request(method, path, params, data, sent_headers, times, idempotent and replayable, start, persistence)
 
     def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
         times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
         if len(times) != 2 or not all(map(_is_time, times)):
-            raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(5, 300) or timeout=60.")
+            raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(3, 300) or timeout=60.")
         return (times[0], times[1])
 
 

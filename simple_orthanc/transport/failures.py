@@ -216,7 +216,7 @@ def _reason(chain: Iterable[BaseException]) -> str:
     return ""
 
 
-def public_error(failure: NetworkError, context: RequestContext, retried: bool, uncertain: bool) -> TransportError:
+def public_error(failure: NetworkError, context: RequestContext, note: str, uncertain: bool) -> TransportError:
     """Make the error that the user sees of a failure.
 
     Parameters
@@ -225,8 +225,8 @@ def public_error(failure: NetworkError, context: RequestContext, retried: bool, 
         What happened last.
     context : RequestContext
         What was asked.
-    retried : bool
-        Whether there was more than one attempt.
+    note : str
+        A sentence to add, "" for none.
     uncertain : bool
         Whether the request may have changed something on the server although no response came.
     """
@@ -255,8 +255,8 @@ def public_error(failure: NetworkError, context: RequestContext, retried: bool, 
         "given as verify and cert.",
     }
     message = messages[failure.cause]
-    if retried:
-        message += " It was tried more than once."
+    if note:
+        message += f" {note}"
     if uncertain:
         message += " The request may have been carried out nevertheless: check before repeating it."
     timed_out = failure.cause in (Cause.CONNECT_TIMEOUT, Cause.READ_TIMEOUT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import pickle
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,36 +16,32 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests import Response, Session
 from requests.utils import select_proxy
+from urllib3 import HTTPResponse
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
 from simple_orthanc.transport.bodies import read_all, read_beginning
 from simple_orthanc.transport.bulk import BufferProvider, BulkReader
 from simple_orthanc.transport.connections import new_session
 from simple_orthanc.transport.failures import (
-    Cause,
     NetworkError,
     RequestContext,
     network,
     public_error,
     server_error,
 )
+from simple_orthanc.transport.patience import Attempts, Patience, is_uncertain
 
 T = TypeVar("T")
 
-# Seconds before the second, third and fourth attempt, each shortened at random by up to a half, so that the threads
-# of one pool do not come back at the same time. The first only has to outlast a connection that was just closed.
-RETRY_PAUSES = (0.05, 0.4, 1.2)
-
-MAX_WAITING = 8.0
-"""Seconds that one request may wait in total between attempts, even if the server asks for more by Retry-After."""
-
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_BUSY = (429, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
+
+_LOST = "An earlier attempt of this request lost its answer, and may have been carried out."
 
 # Headers whose values are not secret; the value of every other header is blotted out of what the server says.
 _NOT_SECRET = {
@@ -64,12 +59,31 @@ _NOT_SECRET = {
 
 
 class RefusalError(Exception):
-    """A status of 400 or more, on its way to the decision whether to try again."""
+    """A status of 400 or more, on its way to the decision whether to try again.
 
-    def __init__(self, error: ServerError, retry_after: float | None) -> None:
+    Attributes
+    ----------
+    response : Response
+        Its headers; the body has been read.
+    content : bytes
+        The beginning of the body.
+    """
+
+    def __init__(self, response: Response, content: bytes) -> None:
         super().__init__()
-        self.error = error
-        self.retry_after = retry_after
+        self.response = response
+        self.content = content
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds that the server asks to wait, by the header Retry-After, which holds seconds or a date."""
+        header = self.response.headers.get("Retry-After", "").strip()
+        if header.isdecimal():
+            return float(header)
+        try:
+            return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+        except (TypeError, ValueError, OverflowError):
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ class Request:
     timeout: tuple[float | None, float | None]
     repeatable: bool
     start: int | None
+    patience: Patience
     accepted_statuses: tuple[int, ...] = ()
 
     @property
@@ -145,6 +160,8 @@ class Sender:
         self._cert = cert
         self._given = http
         self._pool_size = pool_size
+        # Whether the server has answered before; until then the address may be wrong.
+        self._contacted = False
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -191,6 +208,8 @@ class Sender:
 
     def fetch(self, request: Request, allocate: BufferProvider) -> memoryview:
         """GET a body into the memory that `allocate` returns, or into other memory where that is not possible."""
+        attempts = self._attempts(request)
+        error: Exception | None = None
         bulk = self._bulk_reader()
         if bulk is not None:
             with self._lock:
@@ -203,14 +222,13 @@ class Sender:
                         request.timeout,
                         request.headers.get("Range"),
                     )
-            except NetworkError as failure:
-                error = self.failed(request, failure)
-            else:
                 if body is not None:
+                    self._contacted = True
                     return body
-                return memoryview(self.exchange(request, read_all))
-            raise error
-        return memoryview(self.exchange(request, read_all))
+            except NetworkError as failure:
+                attempts.failed(failure, begun=False)
+                error = self.failed(request, failure, attempts)
+        return memoryview(self._exchange(request, read_all, attempts, error))
 
     def _bulk_reader(self) -> BulkReader | None:
         """Return the reader of many plain GETs, if it sends exactly what `exchange` would send."""
@@ -229,44 +247,54 @@ class Sender:
         return self._bulk
 
     def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send a request, up to four times where that is safe, and read the response."""
-        waited = 0.0
-        lost = False
-        for attempt, pause in enumerate((*RETRY_PAUSES, None)):
-            if attempt:
+        """Send a request, again where `patience` allows it, and read the response."""
+        return self._exchange(request, read, self._attempts(request))
+
+    def _attempts(self, request: Request) -> Attempts:
+        return Attempts(request.patience, request.repeatable, self._contacted, request.timeout[1])
+
+    def _exchange(
+        self,
+        request: Request,
+        read: Callable[[Response], T],
+        attempts: Attempts,
+        error: Exception | None = None,
+    ) -> T:
+        while (pause := attempts.pause()) is not None:
+            if attempts.count:
+                interruption.pause(pause)
                 request.rewind()
-            error: Exception
             try:
-                return self._attempt(request, read, lost)
-            except RefusalError as refusal:
-                error = refusal.error
-                again = request.repeatable and refusal.error.status in _BUSY
-                asked = refusal.retry_after or 0.0
+                return self._attempt(request, read, attempts)
             except NetworkError as failure:
-                lost = lost or failure.dropped
-                error = self.failed(request, failure, attempt > 0, lost)
-                # Where nothing listens, a server that is just starting gets one more chance, and no more.
-                again = (failure.dropped and request.repeatable) or (failure.cause is Cause.REFUSED and attempt == 0)
-                asked = 0.0
-            if pause is None or not again:
-                break
-            wait = max(asked, pause * random.uniform(0.5, 1.0))
-            waited += wait
-            if waited > MAX_WAITING:
-                break
-            time.sleep(wait)
+                error = self.failed(request, failure, attempts)
+            except RefusalError as refusal:
+                error = self._refused(request, refusal, attempts)
         # Raised outside of the except blocks, so that no foreign error becomes the context of this one.
+        assert error is not None
         raise error
 
-    def _attempt(self, request: Request, read: Callable[[Response], T], lost: bool) -> T:
-        response = self._send(request)
+    def _attempt(self, request: Request, read: Callable[[Response], T], attempts: Attempts) -> T:
+        begun = False
         try:
-            if response.status_code >= 400 and response.status_code not in request.accepted_statuses:
-                raise RefusalError(self._refused(request, response, lost), _retry_after(response))
-            return read(response)
-        except BaseException:
-            response.close()
+            response = self._send(request)
+            self._contacted = begun = True
+            try:
+                return self._read(request, response, read, attempts.lost)
+            except BaseException:
+                response.close()
+                raise
+        except NetworkError as failure:
+            attempts.failed(failure, begun=begun)
             raise
+
+    def _read(self, request: Request, response: Response, read: Callable[[Response], T], lost: bool) -> T:
+        if response.status_code < 400 or response.status_code in request.accepted_statuses:
+            return read(response)
+        if response.status_code == 404 and request.method == "DELETE" and lost:
+            # An earlier attempt has deleted it, and its response was lost.
+            return read(_without_content(response))
+        raise RefusalError(response, read_beginning(response, _ERROR_BODY))
 
     def _send(self, request: Request) -> Response:
         """Send a request once, following redirects within the server."""
@@ -324,25 +352,23 @@ class Sender:
             "redirected. If that is your server, give its address; if it is a login page, log in there or give a token."
         )
 
-    def _refused(self, request: Request, response: Response, lost: bool) -> ServerError:
-        note = ""
-        if lost and request.method not in _SAFE:
-            note = "An earlier attempt of this request lost its answer, and may have been carried out."
+    def _refused(self, request: Request, refusal: RefusalError, attempts: Attempts) -> ServerError:
+        notes = [_LOST] if attempts.lost and request.method not in _SAFE else []
+        attempts.refused(refusal.response.status_code, refusal.content, refusal.retry_after)
         return server_error(
             self.context(request),
-            response.status_code,
-            response.headers.get("Content-Type", "").partition(";")[0],
-            read_beginning(response, _ERROR_BODY),
-            self.secrets(response),
-            note,
+            refusal.response.status_code,
+            refusal.response.headers.get("Content-Type", "").partition(";")[0],
+            refusal.content,
+            self.secrets(refusal.response),
+            " ".join(filter(None, [*notes, attempts.note])),
         )
 
-    def failed(
-        self, request: Request, failure: NetworkError, retried: bool = False, lost: bool = False
-    ) -> TransportError:
-        """Make the user's error of a failure; `lost` means that the response to an earlier attempt never came."""
-        reached = lost or failure.dropped or failure.cause in (Cause.READ_TIMEOUT, Cause.GARBLED)
-        return public_error(failure, self.context(request), retried, reached and request.method not in _SAFE)
+    def failed(self, request: Request, failure: NetworkError, attempts: Attempts | None = None) -> TransportError:
+        """Make the user's error of a failure, with what is known of the attempts."""
+        lost = (attempts is not None and attempts.lost) or is_uncertain(failure)
+        note = attempts.note if attempts is not None else ""
+        return public_error(failure, self.context(request), note, lost and request.method not in _SAFE)
 
     def context(self, request: Request) -> RequestContext:
         """Return what a message may repeat of a request."""
@@ -374,12 +400,9 @@ def _password_in(basic: str) -> str:
         return ""
 
 
-def _retry_after(response: Response) -> float | None:
-    """Read how many seconds to wait from the header Retry-After, which holds seconds or a date."""
-    header = response.headers.get("Retry-After", "").strip()
-    if header.isdecimal():
-        return float(header)
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
+def _without_content(response: Response) -> Response:
+    """Return the response of a server that has nothing to say, to the same request."""
+    empty = Response()
+    empty.status_code, empty.request, empty.raw = 204, response.request, HTTPResponse(b"", preload_content=False)
+    response.close()
+    return empty

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http_stand_in import make_environment_plain
+from tests.http_stand_in import QuickClock, make_environment_plain
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_environment_plain(monkeypatch)
+def clock(monkeypatch: pytest.MonkeyPatch) -> QuickClock:
+    return make_environment_plain(monkeypatch)

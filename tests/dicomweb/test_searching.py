@@ -363,4 +363,5 @@ def test_a_refusal_is_raised_at_once_and_a_busy_server_is_asked_again() -> None:
         with StandIn(always(busy)) as server:
             with pytest.raises(ServerError) as caught:
                 list(transactions(server).search_studies())
-            assert (caught.value.status, len(server.asked)) == (status, 4)
+            assert caught.value.status == status
+            assert len(server.asked) > 10

@@ -12,8 +12,8 @@ import pytest
 
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import AuthenticationError, ServerError, TransportError
-from simple_orthanc.transport import Transport, sending
-from tests.http_stand_in import StandIn, always, free_port, in_turn, reply
+from simple_orthanc.transport import Transport
+from tests.http_stand_in import QuickClock, StandIn, always, free_port, in_turn, reply
 
 ITEM = {"00080018": {"vr": "UI", "Value": ["1.2.3.4"]}}
 ANSWER = reply(json.dumps([ITEM]).encode(), headers={"Content-Type": "application/dicom+json"})
@@ -62,24 +62,22 @@ def test_a_busy_server_is_asked_again_when_it_wants(call: Callable[[Transactions
         with pytest.raises(ServerError, match="busy") as caught:
             call(Transactions(Transport(server.url)))
         assert caught.value.status == status
-        assert len(server.asked) == 4
+        assert len(server.asked) > 10
         assert len({asked.body for asked in server.asked}) == 1
 
 
-def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-    monkeypatch.setattr(sending.time, "sleep", waited.append)
+def test_retry_after_is_waited_for(clock: QuickClock) -> None:
     with StandIn(in_turn(reply(b"", 429, {"Retry-After": "3"}), ANSWER)) as server:
         assert list(Transactions(Transport(server.url)).search_studies(limit=1)) == [ITEM]
-        assert waited == [3]
+        assert clock.waited == [3]
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_refused_connection_is_tried_only_once_more(call: Callable[[Transactions], Any]) -> None:
+def test_a_refused_first_connection_is_given_up_soon(call: Callable[[Transactions], Any], clock: QuickClock) -> None:
     transport = Transport(f"http://127.0.0.1:{free_port()}/dicom-web")
     with pytest.raises(TransportError, match="No server answers"):
         call(Transactions(transport))
-    assert transport.requests <= 2
+    assert sum(clock.waited) == pytest.approx(3)
 
 
 def test_a_client_certificate_is_presented(certificate: tuple[Path, Path]) -> None:

@@ -159,7 +159,7 @@ def test_a_request_that_is_too_large_is_halved() -> None:
         assert [(result.SOPInstanceUID, result.status) for result in results] == [
             (f"1.2.{number}", "stored") for number in range(5)
         ]
-    with StandIn(lambda asked, count: reply(b"", 500) if count == 2 else small(asked, count)) as server:
+    with StandIn(lambda asked, count: reply(b"", 507) if count == 2 else small(asked, count)) as server:
         results = transactions(server).store([file(number) for number in range(4)])
         assert [result.status for result in results] == ["stored", "stored", "failed", "failed"]
     with StandIn(always(reply(b"", 413))) as server, pytest.raises(ServerError) as caught:

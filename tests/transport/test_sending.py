@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import time
 
 import pytest
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError, RequestTimeout, ServerError, TransportError
 from simple_orthanc.transport import Transport
-from tests.http_stand_in import StandIn, always, in_turn, reply
+from tests.http_stand_in import Asked, QuickClock, StandIn, always, free_port, in_turn, reply
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
@@ -29,9 +29,10 @@ def test_a_cut_body_is_requested_again_and_finally_an_error() -> None:
         assert Transport(server.url).content("GET", "/") == b"whole"
     with StandIn(always(cut)) as server:
         transport = Transport(server.url)
-        with pytest.raises(TransportError, match="more than once"):
+        with pytest.raises(TransportError, match=r"tried \d+ times in .* patience=20"):
             transport.content("GET", "/")
-        assert transport.requests == 4
+        # 0.05, 0.1, 0.2 ... 2 s, each by up to a half shorter, until 20 s are over.
+        assert 14 <= transport.requests <= 30
     ends = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Close: yes\r\n\r\n5\r\nabc"
     with StandIn(always(ends)) as server, pytest.raises(TransportError, match="broke"):
         Transport(server.url).content("GET", "/")
@@ -60,35 +61,143 @@ def test_a_post_called_idempotent_is_repeated_with_its_whole_body() -> None:
 
 
 def test_an_error_after_a_lost_response_warns_that_the_first_attempt_may_have_worked() -> None:
-    answers = in_turn(None, reply({"Message": "Unknown resource"}, 404))
-    with StandIn(answers) as server, pytest.raises(NotFoundError, match="may have been carried out"):
+    answers = in_turn(None, reply({"Message": "In use"}, 409))
+    with StandIn(answers) as server, pytest.raises(ServerError, match="may have been carried out"):
         Transport(server.url).json("DELETE", "/series/x")
 
 
-def test_a_retry_after_beyond_the_limit_is_not_waited_for() -> None:
-    for value in ("3600", "Fri, 31 Dec 2999 23:59:59 GMT"):
-        with StandIn(always(reply(b"", 503, {"Retry-After": value}))) as server:
-            started = time.monotonic()
-            with pytest.raises(ServerError) as caught:
+CUT = reply(b"{", length=9, headers={"X-Close": "yes"})
+
+
+@pytest.mark.parametrize("lost", [None, reply(b"", 502), reply(b"<html>", 504), CUT])
+def test_what_is_gone_after_a_lost_deletion_was_deleted(lost: bytes | None) -> None:
+    with StandIn(in_turn(lost, reply({"Message": "Unknown resource"}, 404))) as server:
+        assert Transport(server.url).json("DELETE", "/series/x") is None
+    with StandIn(in_turn(lost, reply({"Message": "Unknown resource"}, 404))) as server:
+        assert Transport(server.url).request("DELETE", "/series/x").status == 204
+
+
+@pytest.mark.parametrize("before", [[], [reply(b"", 503)], [reply(b"", 429)]])
+def test_what_was_gone_before_a_deletion_is_an_error(before: list[bytes]) -> None:
+    with StandIn(in_turn(*before, reply(b"", 404))) as server, pytest.raises(NotFoundError):
+        Transport(server.url).json("DELETE", "/series/x")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("wanted", ["3600", "20.5", "Fri, 31 Dec 2999 23:59:59 GMT"])
+def test_a_retry_after_beyond_the_patience_is_not_waited_for(status: int, wanted: str) -> None:
+    with StandIn(always(reply(b"", status, {"Retry-After": wanted}))) as server:
+        if "." in wanted:
+            # Not a number by RFC 9110, so that it asks for nothing.
+            with pytest.raises(ServerError, match="tried"):
                 Transport(server.url).content("GET", "/")
-            assert caught.value.status == 503
-            assert len(server.asked) == 1
-            assert time.monotonic() - started < 1
+            return
+        with pytest.raises(ServerError, match=r"asks to wait for \d+ s, longer than patience=20") as caught:
+            Transport(server.url).content("GET", "/")
+        assert caught.value.status == status
+        assert len(server.asked) == 1
 
 
-def test_a_slow_answer_is_a_timeout_and_not_repeated() -> None:
+def test_a_silent_server_is_asked_once_more_within_the_patience() -> None:
     with StandIn(always(reply([])), slow=0.4) as server:
         transport = Transport(server.url, timeout=(5, 0.1))
         with pytest.raises(RequestTimeout, match=r"nothing for 0.1 s; asked for GET /slow") as caught:
             transport.json("GET", "/slow")
         assert isinstance(caught.value, TimeoutError)
-        assert transport.requests == 1
+        assert transport.requests == 2
         assert transport.json("GET", "/slow", timeout=5) == []
 
 
-def test_a_body_that_stalls_is_a_timeout() -> None:
-    with StandIn(always(reply(bytes(10), length=20))) as server, pytest.raises(RequestTimeout):
-        Transport(server.url, timeout=(5, 0.1)).content("GET", "/")
+def test_silence_that_was_longer_than_the_patience_is_an_error_at_once() -> None:
+    with StandIn(always(reply([])), slow=0.4) as server:
+        transport = Transport(server.url, timeout=(5, 0.1), patience=0.05)
+        with pytest.raises(RequestTimeout):
+            transport.json("GET", "/slow")
+        assert transport.requests == 1
+
+
+def test_a_post_that_met_silence_is_not_repeated() -> None:
+    with StandIn(always(reply([])), slow=0.4) as server:
+        transport = Transport(server.url, timeout=(5, 0.1))
+        with pytest.raises(RequestTimeout, match="may have been carried out"):
+            transport.json("POST", "/instances", data=b"DICM")
+        assert transport.requests == 1
+
+
+def test_a_body_that_stalls_is_read_again_and_finally_a_timeout() -> None:
+    stalled = reply(bytes(10), length=20)
+    with StandIn(in_turn(stalled, stalled, reply(b"whole"))) as server:
+        assert Transport(server.url, timeout=(5, 0.1)).content("GET", "/") == b"whole"
+    with StandIn(always(stalled)) as server, pytest.raises(RequestTimeout):
+        Transport(server.url, timeout=(5, 0.1), patience=0.15).content("GET", "/")
+
+
+BUSY = {"HttpStatus": 500, "OrthancStatus": 36, "Message": "The database is currently not available"}
+UNKNOWN = {"HttpStatus": 500, "OrthancStatus": 27, "Message": "Unknown DICOM tag"}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"{", {"error": "busy"}, BUSY])
+def test_an_error_of_the_server_without_a_definite_reason_is_tried_again(body: object) -> None:
+    with StandIn(in_turn(reply(body, 500), reply([]))) as server:
+        assert Transport(server.url).json("GET", "/") == []
+    with StandIn(in_turn(reply(body, 500), reply([]))) as server, pytest.raises(ServerError):
+        Transport(server.url, patience=0).json("GET", "/")
+    with StandIn(in_turn(reply(body, 500), reply([]))) as server, pytest.raises(ServerError):
+        Transport(server.url).json("POST", "/instances")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, UNKNOWN), (507, b""), (400, b""), (401, b""), (403, b""), (404, b""), (413, b""), (501, b"")],
+)
+def test_a_definite_refusal_is_told_at_once(status: int, body: object) -> None:
+    with StandIn(always(reply(body, status))) as server:
+        with pytest.raises(ServerError):
+            Transport(server.url).json("GET", "/")
+        assert len(server.asked) == 1
+
+
+def test_requests_of_the_same_transport_may_differ_in_patience() -> None:
+    with StandIn(always(reply(b"", 503))) as server:
+        transport = Transport(server.url)
+        with pytest.raises(ServerError):
+            transport.content("GET", "/", patience=0)
+        assert transport.requests == 1
+
+
+def test_the_first_connection_is_given_up_soon(clock: QuickClock) -> None:
+    transport = Transport(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(TransportError, match="No server answers"):
+        transport.content("GET", "/")
+    assert sum(clock.waited) == pytest.approx(3)
+    with StandIn(always(reply(b""))) as server:
+        transport = Transport(server.url)
+        transport.content("GET", "/")
+    clock.waited.clear()
+    with pytest.raises(TransportError, match="No server answers"):
+        transport.content("POST", "/")
+    assert sum(clock.waited) == pytest.approx(20)
+
+
+def test_an_unknown_name_is_told_at_once(clock: QuickClock) -> None:
+    with pytest.raises(TransportError, match="cannot be reached"):
+        Transport("http://name.invalid").content("GET", "/")
+    assert clock.waited == []
+
+
+@pytest.mark.parametrize("answer", [None, reply(b"", 503)])
+def test_an_interrupted_call_makes_no_further_attempt(answer: bytes | None) -> None:
+    call = interruption.Interruption()
+
+    def script(asked: Asked, count: int) -> bytes | None:
+        call.interrupt()
+        return answer
+
+    with StandIn(script) as server, call:
+        transport = Transport(server.url)
+        with pytest.raises(KeyboardInterrupt):
+            transport.content("GET", "/")
+        assert transport.requests == 1
 
 
 @pytest.mark.parametrize("timeout", [0, -1, (5,), (5, 0), (1, 2, 3)])
