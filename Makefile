@@ -4,6 +4,7 @@
 # make test      everything: check, and all tests; with CI set, against three versions of Orthanc
 # make thorough  (root) what is too slow for each change: ten times as many random examples, the oldest and the newest
 #                allowed dependencies, and the first and the last of these lines on a fresh Debian 13
+# make faults    every operation through a proxy that misbehaves, on each version of Orthanc: docs/reliability.md
 # make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
@@ -22,7 +23,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo check unit test thorough random oldest newest debian servers bench bench-peers realdata \
+.PHONY: demo check unit test thorough faults random oldest newest debian servers bench bench-peers realdata \
 	format clean orthanc openssl
 .DEFAULT_GOAL := test
 
@@ -69,6 +70,9 @@ oldest newest: openssl
 
 debian:
 	@tools/check-debian trixie "$(SIMPLE_ORTHANC_SERVERS)"
+
+faults: $(INSTALLED) orthanc servers
+	$(BIN)/python -m tests.faults --write
 
 servers:
 	@tools/make-servers "$(SIMPLE_ORTHANC_SERVERS)"
