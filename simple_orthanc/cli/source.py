@@ -118,7 +118,7 @@ def open_session(args: Namespace) -> Session:
             **credentials(args, location),
             verify=args.ca or not args.insecure,
             cert=(args.cert, args.key) if args.key else args.cert,
-            timeout=(min(5.0, args.timeout), args.timeout),
+            timeout=(min(3.0, args.timeout), args.timeout),
         )
     except TransportError as error:
         if location.is_named:

@@ -31,7 +31,7 @@ class DicomWeb(ActingSession):
     qido_prefix, wado_prefix, stow_prefix, delete_prefix : str, optional
         The path between the root and ``studies``, where a server has separate ones for searching, retrieving, storing
         or deleting.
-    selection, auth, token, headers, verify, cert, timeout, patience, http
+    selection, auth, token, headers, verify, cert, timeout, patience, minimum_rate, http
         As for `Orthanc`.
 
     Raises
@@ -88,6 +88,7 @@ class DicomWeb(ActingSession):
         cert: str | tuple[str, str] | None = None,
         timeout: tuple[float, float] = (3, 300),
         patience: float = 20.0,
+        minimum_rate: float = 100.0,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -103,6 +104,7 @@ class DicomWeb(ActingSession):
             cert=cert,
             timeout=timeout,
             patience=patience,
+            minimum_rate=minimum_rate,
             http=http,
         )
         rest = Transactions(

@@ -52,6 +52,8 @@ class Orthanc(ActingSession):
     patience : float, default 20
         Seconds for which a request is tried again, where that is safe, so that a server that restarts is waited for;
         0 for none.
+    minimum_rate : float, default 100
+        Bytes per second below which an answer that has begun is given up; 0 for any.
     http : requests.Session, optional
         Used instead of a new one: for proxies, adapters and the like.
 
@@ -89,6 +91,7 @@ class Orthanc(ActingSession):
         cert: str | tuple[str, str] | None = None,
         timeout: tuple[float, float] = (3, 300),
         patience: float = 20.0,
+        minimum_rate: float = 100.0,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -107,6 +110,7 @@ class Orthanc(ActingSession):
             cert=cert,
             timeout=timeout,
             patience=patience,
+            minimum_rate=minimum_rate,
             http=http,
         )
         source = OrthancSource(transport)

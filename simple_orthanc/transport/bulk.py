@@ -20,9 +20,14 @@ from functools import partial
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.secret import Secret
+from simple_orthanc.transport.watching import WatchedResponse
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = WatchedResponse
 
 
 class BulkReader:
@@ -112,7 +117,7 @@ class BulkReader:
         try:
             connection, last_used = self._free.pop()
         except IndexError:
-            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            return _Connection(self._host, self._port, timeout=timeout)
         if time.monotonic() - last_used > MAX_IDLE:
             # A closed connection opens itself again.
             connection.close()

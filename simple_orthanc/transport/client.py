@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -22,7 +21,7 @@ from simple_orthanc.transport.address import Credentials, parse_address, parse_o
 from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
-from simple_orthanc.transport.patience import Patience
+from simple_orthanc.transport.patience import Patience, is_number
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
 
@@ -52,6 +51,8 @@ class RequestOptions(TypedDict, total=False):
         Whether sending the request twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
     patience : number, optional
         For this request only, in seconds; as for `Transport`.
+    deadline : number, optional
+        Seconds within which the response must be complete, all attempts included. By default there is no such limit.
     """
 
     params: Mapping[str, Any] | None
@@ -60,6 +61,7 @@ class RequestOptions(TypedDict, total=False):
     timeout: Timeout | None
     idempotent: bool | None
     patience: float | None
+    deadline: float | None
 
 
 class Transport:
@@ -85,6 +87,9 @@ class Transport:
         Seconds allowed for connecting, and for each read or write of a block. One number means the second.
     patience : number, default 20
         Seconds for which a request is tried again after its first failure, where that is safe; 0 for none.
+    minimum_rate : number, default 100
+        Bytes per second below which a response is given up: while it has begun and more of it is waited for, in any 30
+        s. 0 for any. Not for a session given as `http`.
     http : requests.Session, optional
         Used as it is, with its own authentication, proxies, adapters, certificates and cookies. It is not closed.
     pool_size : int, default 16
@@ -138,6 +143,7 @@ class Transport:
         cert: Any = None,
         timeout: Timeout = (3, 300),
         patience: float = 20.0,
+        minimum_rate: float = 100.0,
         http: Session | None = None,
         pool_size: int = 16,
     ) -> None:
@@ -153,6 +159,11 @@ class Transport:
         self._timeout: tuple[float | None, float | None] = (3, 300)
         self._timeout = self._times(timeout)
         self._patience = Patience(patience)
+        if not is_number(minimum_rate) or not 0 <= minimum_rate < math.inf:
+            raise TransportError(
+                f"minimum_rate is {minimum_rate!r}; give bytes per second, as in minimum_rate=100, or 0 for any rate."
+            )
+        self._minimum_rate = minimum_rate
         self._sender = Sender(
             address._replace(user=None, password=None), credentials, authorities, _certificate(cert), http, pool_size
         )
@@ -383,6 +394,7 @@ class Transport:
         timeout: Timeout | None = None,
         idempotent: bool | None = None,
         patience: float | None = None,
+        deadline: float | None = None,
     ) -> Request:
         if not isinstance(path, str):
             raise TransportError(f"The path {path!r} is not a string; give that of a resource, as in '/system'.")
@@ -399,8 +411,21 @@ class Transport:
         times = self._timeout if timeout is None else self._times(timeout)
         path = _checked_url(path, self.url) if path.startswith(("http://", "https://")) else _checked_path(path)
         sent_headers = {**own_headers, **(headers or {})}
-        persistence = self._patience if patience is None else Patience(patience)
-        return Request(method, path, params, data, sent_headers, times, idempotent and replayable, start, persistence)
+        if deadline is not None and not _is_time(deadline):
+            raise TransportError(f"deadline is {deadline!r}; give seconds above 0, as in deadline=60, or None.")
+        return Request(
+            method,
+            path,
+            params,
+            data,
+            sent_headers,
+            times,
+            idempotent and replayable,
+            start,
+            self._patience if patience is None else Patience(patience),
+            self._minimum_rate,
+            deadline,
+        )
 
     def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
         times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
@@ -410,7 +435,7 @@ class Transport:
 
 
 def _is_time(seconds: object) -> bool:
-    return seconds is None or (isinstance(seconds, Real) and 0 < float(seconds) < math.inf)
+    return seconds is None or (is_number(seconds) and 0 < seconds < math.inf)
 
 
 def _save(part: Path, response: Response) -> None:

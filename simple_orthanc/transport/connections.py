@@ -23,6 +23,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.transport.watching import WatchedResponse
 
 MAX_IDLE = 0.8
 """Seconds after which an idle connection is not used any more."""
@@ -65,11 +66,11 @@ class _SteadyConnection:
 
 
 class _PlainConnection(_SteadyConnection, HTTPConnection):
-    pass
+    response_class = WatchedResponse
 
 
 class _SecureConnection(_SteadyConnection, HTTPSConnection):
-    pass
+    response_class = WatchedResponse
 
 
 class _FreshQueue(queue.LifoQueue[Any]):

@@ -44,6 +44,8 @@ class Cause(Enum):
     PROXY = "the proxy failed"
     DROPPED = "the connection broke"
     GARBLED = "the answer is not readable"
+    SLOW = "the answer takes too long"
+    EXCESS = "the answer exceeds a limit"
     REQUEST = "the request cannot be sent"
 
 
@@ -251,6 +253,9 @@ def public_error(failure: NetworkError, context: RequestContext, note: str, unce
         "Check that the server still runs, and look at its log.",
         Cause.GARBLED: f"What {context.url} answered to {asked} cannot be read{reason}. Check that Orthanc is what "
         "listens there, and that no proxy changes its answers.",
+        Cause.SLOW: f"{context.url} answered {asked} too slowly: {failure.reason}. Ask for less at once, or change "
+        "that limit.",
+        Cause.EXCESS: f"What {context.url} answered to {asked} exceeds a limit: {failure.reason}",
         Cause.REQUEST: f"{asked} cannot be sent to {context.url}{reason}. Check the address, the headers and the files "
         "given as verify and cert.",
     }
@@ -259,7 +264,7 @@ def public_error(failure: NetworkError, context: RequestContext, note: str, unce
         message += f" {note}"
     if uncertain:
         message += " The request may have been carried out nevertheless: check before repeating it."
-    timed_out = failure.cause in (Cause.CONNECT_TIMEOUT, Cause.READ_TIMEOUT)
+    timed_out = failure.cause in (Cause.CONNECT_TIMEOUT, Cause.READ_TIMEOUT, Cause.SLOW)
     return RequestTimeout(message) if timed_out else TransportError(message)
 
 

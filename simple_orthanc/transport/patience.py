@@ -8,6 +8,7 @@ Connection broken; response cut or unreadable        tried again            erro
 429, 500, 502, 503, 504                              tried again            error
 500 with the reason in Orthanc's own words           as below               error
 Silence for longer than the timeout                  as below               error
+Too slow or too long a response; deadline over       error                  error
 Any other status; TLS; what cannot be sent           error                  error
 ===================================================  =====================  =====================
 
@@ -34,7 +35,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.failures import Cause, NetworkError
@@ -74,6 +75,8 @@ _AGAIN = {
     Cause.GARBLED: Again.READS,
     Cause.READ_TIMEOUT: Again.READS,
     Cause.PROXY: Again.READS,
+    Cause.SLOW: Again.NEVER,
+    Cause.EXCESS: Again.NEVER,
     Cause.TLS: Again.NEVER,
     Cause.REQUEST: Again.NEVER,
 }
@@ -174,6 +177,8 @@ class Attempts:
         Whether the server has answered before, so that the address is right.
     timeout : float, optional
         Seconds of silence that the request allows.
+    deadline : float, optional
+        Seconds for all attempts together.
 
     Attributes
     ----------
@@ -183,9 +188,11 @@ class Attempts:
         Whether one of them may have been carried out although its response never came.
     """
 
-    def __init__(self, patience: Patience, harmless: bool, contacted: bool, timeout: float | None) -> None:
+    def __init__(
+        self, patience: Patience, harmless: bool, contacted: bool, timeout: float | None, deadline: float | None = None
+    ) -> None:
         self._patience, self._harmless, self._timeout = patience, harmless, timeout or 0.0
-        self._contacted = contacted
+        self._contacted, self._deadline = contacted, deadline
         self._began = monotonic()
         self._pauses = None if contacted else Pauses(min(patience.seconds, FIRST_CONTACT))
         self._again, self._asked = Again.ALL, 0.0
@@ -212,6 +219,16 @@ class Attempts:
         self.lost = self.lost or status in _UNCERTAIN
         self._next(after_refusal(status, content), asked, 0.0)
 
+    def shortened(self, timeout: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+        """Return the times for connecting and for each wait, neither beyond the deadline."""
+        remaining = self.remaining
+        if remaining is None:
+            return timeout
+        # 0 would mean not to wait at all.
+        longest = max(remaining, 0.001)
+        connect, read = (longest if seconds is None else min(seconds, longest) for seconds in timeout)
+        return connect, read
+
     def _has_answered(self) -> None:
         """Note that the address is right."""
         if not self._contacted:
@@ -230,7 +247,14 @@ class Attempts:
         if self._again is Again.NEVER or (self._again is Again.READS and not self._harmless):
             return None
         assert self._pauses is not None
-        return self._pauses.after(self._asked)
+        pause = self._pauses.after(self._asked)
+        remaining = self.remaining
+        return None if pause is None or (remaining is not None and pause >= remaining) else pause
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, None without one."""
+        return None if self._deadline is None else max(0.0, self._began + self._deadline - monotonic())
 
     @property
     def note(self) -> str:
@@ -242,6 +266,8 @@ class Attempts:
             notes.append(
                 f"The server asks to wait for {self._asked:.0f} s, longer than patience={self._patience.seconds:g}."
             )
+        elif self._deadline is not None and monotonic() - self._began + _LONGEST_PAUSE > self._deadline:
+            notes.append(f"The limit for all attempts is deadline={self._deadline:g}.")
         elif self.count > 1 and self._contacted:
             notes.append(f"The limit is patience={self._patience.seconds:g}; give more seconds to go on for longer.")
         return " ".join(notes)
@@ -259,7 +285,7 @@ def after_failure(failure: NetworkError) -> Again:
 
 def is_uncertain(failure: NetworkError) -> bool:
     """Check whether a request may have been carried out although it failed."""
-    return failure.dropped or failure.cause in (Cause.GARBLED, Cause.READ_TIMEOUT)
+    return failure.dropped or failure.cause in (Cause.GARBLED, Cause.READ_TIMEOUT, Cause.SLOW, Cause.EXCESS)
 
 
 def after_refusal(status: int, content: bytes) -> Again:
@@ -287,6 +313,6 @@ def _may_pass(content: bytes) -> bool:
     return answer.get("OrthancStatus") in _MOMENTARY
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Check whether a value is a real number, and no bool."""
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -32,6 +32,7 @@ from simple_orthanc.transport.failures import (
     server_error,
 )
 from simple_orthanc.transport.patience import Attempts, Patience, is_uncertain
+from simple_orthanc.transport.watching import Watch, watched
 
 T = TypeVar("T")
 
@@ -99,6 +100,8 @@ class Request:
     repeatable: bool
     start: int | None
     patience: Patience
+    minimum_rate: float
+    deadline: float | None = None
     accepted_statuses: tuple[int, ...] = ()
 
     @property
@@ -212,21 +215,22 @@ class Sender:
         error: Exception | None = None
         bulk = self._bulk_reader()
         if bulk is not None:
+            watch = self._watch(request, attempts)
             with self._lock:
                 self.sent += 1
             try:
-                with network():
+                with network(), watched(watch):
                     body = bulk.read(
                         f"{urlsplit(self.url).path}/{request.path}",
                         allocate,
-                        request.timeout,
+                        attempts.shortened(request.timeout),
                         request.headers.get("Range"),
                     )
                 if body is not None:
                     self._contacted = True
                     return body
             except NetworkError as failure:
-                attempts.failed(failure, begun=False)
+                attempts.failed(failure, begun=watch.has_begun)
                 error = self.failed(request, failure, attempts)
         return memoryview(self._exchange(request, read_all, attempts, error))
 
@@ -251,7 +255,7 @@ class Sender:
         return self._exchange(request, read, self._attempts(request))
 
     def _attempts(self, request: Request) -> Attempts:
-        return Attempts(request.patience, request.repeatable, self._contacted, request.timeout[1])
+        return Attempts(request.patience, request.repeatable, self._contacted, request.timeout[1], request.deadline)
 
     def _exchange(
         self,
@@ -277,7 +281,7 @@ class Sender:
     def _attempt(self, request: Request, read: Callable[[Response], T], attempts: Attempts) -> T:
         begun = False
         try:
-            response = self._send(request)
+            response = self._send(request, attempts)
             self._contacted = begun = True
             try:
                 return self._read(request, response, read, attempts.lost)
@@ -296,7 +300,10 @@ class Sender:
             return read(_without_content(response))
         raise RefusalError(response, read_beginning(response, _ERROR_BODY))
 
-    def _send(self, request: Request) -> Response:
+    def _watch(self, request: Request, attempts: Attempts) -> Watch:
+        return Watch(request.minimum_rate, request.timeout[1], request.deadline, attempts.remaining)
+
+    def _send(self, request: Request, attempts: Attempts) -> Response:
         """Send a request once, following redirects within the server."""
         url = request.path if request.is_absolute else f"{self.url}/{request.path}"
         session, params = self._session, request.params
@@ -308,7 +315,7 @@ class Sender:
             with self._lock:
                 self.sent += 1
             proxies: Any = {key: None for scheme in schemes for key in (scheme, f"{scheme}://{self._host}")}
-            with network():
+            with network(), watched(self._watch(request, attempts)):
                 response = session.request(
                     request.method,
                     url,
@@ -316,7 +323,7 @@ class Sender:
                     data=request.data,
                     headers={**self._credentials.headers, **request.headers},
                     auth=auth,
-                    timeout=request.timeout,
+                    timeout=attempts.shortened(request.timeout),
                     allow_redirects=False,
                     proxies=proxies,
                     stream=True,
@@ -327,6 +334,7 @@ class Sender:
                 return response
             response.close()
             url, params = self._redirected(request, url, response), None
+            request.rewind()
         raise TransportError(
             f"{self.url} redirected {request.method} {request.shown} more than {_MAX_REDIRECTS} times, in a circle."
         )
@@ -343,13 +351,16 @@ class Sender:
             where = f"{new.scheme}://{new.netloc.rpartition('@')[2]}" if location else "nowhere"
             allowed = bool(location) and (same or safer) and "@" not in new.netloc
         except ValueError:
-            allowed, where, target = False, "an address that cannot be read", url
-        if allowed and request.method in ("GET", "HEAD"):
+            allowed, same, where, target = False, False, "an address that cannot be read", url
+        # These statuses keep method and body; the others turn a POST into a GET.
+        reads = request.method == "POST" and request.repeatable and response.status_code in (307, 308) and same
+        if allowed and (request.method in ("GET", "HEAD") or reads):
             return target
         raise TransportError(
             f"{self.url} answered {response.status_code} to {request.method} {request.shown}: a redirect to "
-            f"{where}, which is not followed, since credentials go to one server only and only GET and HEAD may be "
-            "redirected. If that is your server, give its address; if it is a login page, log in there or give a token."
+            f"{where}, which is not followed, since credentials go to one server only, and only requests that read "
+            "may be redirected. If that is your server, give its address; if it is a login page, log in there or give "
+            "a token."
         )
 
     def _refused(self, request: Request, refusal: RefusalError, attempts: Attempts) -> ServerError:

@@ -183,6 +183,9 @@ def test_foreign_errors_are_classified(error: BaseException, cause: Cause, dropp
     assert "secret" not in found.reason
 
 
+TIMES = (Cause.READ_TIMEOUT, Cause.CONNECT_TIMEOUT, Cause.SLOW)
+
+
 def test_every_cause_has_its_message() -> None:
     context = failures.RequestContext("http://h", "POST", "/p", 300, False)
     for cause in Cause:
@@ -190,7 +193,7 @@ def test_every_cause_has_its_message() -> None:
         assert "It was tried." in str(error)
         assert "http://h" in str(error)
         assert "POST /p" in str(error)
-        assert isinstance(error, RequestTimeout) == (cause in (Cause.READ_TIMEOUT, Cause.CONNECT_TIMEOUT))
+        assert isinstance(error, RequestTimeout) == (cause in TIMES)
 
 
 def test_every_error_raised_is_an_orthanc_error(monkeypatch: pytest.MonkeyPatch) -> None:

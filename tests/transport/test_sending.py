@@ -206,16 +206,38 @@ def test_impossible_timeouts_are_refused(timeout: object) -> None:
         Transport("http://127.0.0.1:8042", timeout=timeout)
 
 
-def test_redirects_on_the_same_server_are_followed_for_get_only() -> None:
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_post_that_reads_is_redirected_with_its_body(status: int) -> None:
+    moved = reply(b"", status, {"Location": "/pacs/tools/find"})
+    for body in (b'{"Level": "Study"}', io.BytesIO(b'{"Level": "Study"}')):
+        with StandIn(in_turn(moved, reply([1]))) as server:
+            assert Transport(server.url).json("POST", "/tools/find", data=body, idempotent=True) == [1]
+            assert [(asked.method, asked.path) for asked in server.asked] == [
+                ("POST", "/tools/find"),
+                ("POST", "/pacs/tools/find"),
+            ]
+            assert server.asked[1].body == b'{"Level": "Study"}'
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "idempotent"),
+    [("POST", 307, False), ("POST", 302, True), ("POST", 303, True), ("PUT", 307, None), ("DELETE", 308, None)],
+)
+def test_what_may_change_something_is_not_redirected(method: str, status: int, idempotent: bool | None) -> None:
+    with StandIn(always(reply(b"", status, {"Location": "/b"}))) as server:
+        with pytest.raises(TransportError, match="only requests that read"):
+            Transport(server.url).json(method, "/a", idempotent=idempotent)
+        assert len(server.asked) == 1
+
+
+def test_redirects_on_the_same_server_are_followed() -> None:
     with StandIn(in_turn(reply(b"", 302, {"Location": "/b?c=1"}), reply(["b"]))) as server:
         assert Transport(server.url, token="abcdefgh").json("GET", "/a", params={"x": 1}) == ["b"]
         assert [asked.path for asked in server.asked] == ["/a?x=1", "/b?c=1"]
         assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer abcdefgh"}
-    with StandIn(always(reply(b"", 307, {"Location": "/b"}))) as server:
-        with pytest.raises(TransportError, match="only GET and HEAD"):
-            Transport(server.url).json("POST", "/a", idempotent=True)
-        with pytest.raises(TransportError, match="circle"):
-            Transport(server.url).json("GET", "/a")
+    moved = always(reply(b"", 307, {"Location": "/b"}))
+    with StandIn(moved) as server, pytest.raises(TransportError, match="circle"):
+        Transport(server.url).json("GET", "/a")
 
 
 @pytest.mark.parametrize(
