@@ -21,13 +21,22 @@ AnyBinary = TypeVar("AnyBinary", bound="_Binary")
 
 @dataclass(frozen=True)
 class ServerField:
-    """A field that the server itself keeps: a label, or a metadata entry by its name."""
+    """A field that the server itself keeps: a label, or a metadata entry by its name.
+
+    Attributes
+    ----------
+    kind : {"label", "metadata"}
+        What it is.
+    name : str
+        Its name.
+    vr : str
+        How its values are compared, as those of a tag of this value representation; "UN" is a string that may be a
+        number, as in a private element of unknown type.
+    """
 
     kind: Literal["label", "metadata"]
     name: str
-
-    # A string that may be a number, as in a private element of unknown type.
-    vr: ClassVar[str] = "UN"
+    vr: str = "UN"
 
     def __str__(self) -> str:
         """Return the field as users write it."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import date
 from typing import Any
+
+import numpy as np
 
 from simple_orthanc.dicom.tags import Tag, TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
@@ -21,6 +25,13 @@ from simple_orthanc.selection.parsing import (
     range_for,
 )
 from simple_orthanc.selection.predicates import IsSet, Matches, Operator, Relation, Where
+
+# What Orthanc itself keeps with objects; what is not here may be a number.
+_METADATA_VRS = {
+    **dict.fromkeys(("LastUpdate", "ReceptionDate"), "DT"),
+    **dict.fromkeys(("AnonymizedFrom", "ModifiedFrom", "RemoteAET", "CalledAET", "RemoteIP", "Origin"), "LO"),
+    **dict.fromkeys(("HttpHost", "HttpUsername", "TransferSyntax", "SopClassUid", "PixelDataVR"), "LO"),
+}
 
 
 def exact(string: str) -> Exact:
@@ -92,7 +103,8 @@ class TagField:
         >>> tag("SliceThickness").between(1, 3)
         tag("SliceThickness") between 1 and 3
         """
-        return Comparison(self._field, range_for(self._field, low, high))
+        field = _typed_field(self._field, low, high)
+        return Comparison(field, range_for(field, low, high))
 
     def isin(self, values: Iterable[Any]) -> Condition:
         """Return the condition that a value is one of several; each is compared as in ``==``.
@@ -129,6 +141,8 @@ class TagField:
     def where(self, function: Callable[[Any], Any]) -> Condition:
         """Return the condition that a function is true for a value: a number, date, time since midnight or string.
 
+        An entry of metadata is always a string.
+
         Examples
         --------
         >>> tag("SeriesDescription").where(str.isdigit)
@@ -136,10 +150,11 @@ class TagField:
         """
         if not callable(function):
             raise SelectionError(f'where takes a function: tag("{self._field}").where(lambda value: value > 3).')
-        return Comparison(self._field, Where(function))
+        return Comparison(_untyped_field(self._field), Where(function))
 
     def _ordered(self, operator: Operator, value: Any) -> Condition:
-        return Comparison(self._field, Relation(operator, operand_for(self._field, value)))
+        field = _typed_field(self._field, value)
+        return Comparison(field, Relation(operator, operand_for(field, value)))
 
     def __repr__(self) -> str:
         """Return the field as users write it."""
@@ -205,12 +220,37 @@ def label(name: str) -> Condition:
 def metadata(name: str) -> TagField:
     """Return an entry of Orthanc's metadata, of any level, that makes conditions by being compared as a tag is.
 
+    LastUpdate and ReceptionDate are compared as date-times (DT), in the time of the server; an entry of your own as a
+    number or a string, or as a date-time if it is compared with a ``datetime`` or ``date``.
+
     Examples
     --------
     >>> metadata("RemoteAET") == "SCANNER"
     metadata('RemoteAET') == 'SCANNER'
+    >>> metadata("LastUpdate") > "20260101"
+    metadata('LastUpdate') > '2026-01-01 00:00:00'
     """
-    return TagField(ServerField("metadata", _checked_string(name, "metadata")))
+    checked = _checked_string(name, "metadata")
+    return TagField(ServerField("metadata", checked, _METADATA_VRS.get(checked, "UN")))
+
+
+def _typed_field(field: Field, *values: Any) -> Field:
+    """Return a field as it is compared with values: an entry of metadata of unknown type may be a date-time."""
+    if isinstance(field, ServerField) and field.vr == "UN" and any(map(_is_date, values)):
+        return replace(field, vr="DT")
+    return field
+
+
+def _untyped_field(field: Field) -> Field:
+    """Return a field as it is shown to a function: an entry of metadata is a string."""
+    return replace(field, vr="UN") if isinstance(field, ServerField) else field
+
+
+def _is_date(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, frozenset)) or (hasattr(value, "to_numpy") and hasattr(value, "__iter__")):
+        return any(map(_is_date, value))
+    # One such number, or an array of them.
+    return isinstance(value, date) or np.issubdtype(getattr(value, "dtype", object), np.datetime64)
 
 
 def condition_for(field: Field, value: Any) -> Condition:
@@ -240,4 +280,5 @@ def condition_for(field: Field, value: Any) -> Condition:
             f"{field} is a sequence and has no value of its own: name a tag in it, "
             f'as in tag("{field}[0].CodeMeaning") == ...'
         )
+    field = _untyped_field(field) if callable(value) else _typed_field(field, value)
     return Comparison(field, predicate_for(field, value))

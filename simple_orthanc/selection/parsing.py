@@ -322,12 +322,12 @@ def operand_for(field: Field, value: Any) -> Comparable:
         The field holds strings, which have no order, or the value cannot be read as what the field holds.
     """
     vr = field.vr
-    if vr not in NUMBER_VRS | DATE_VRS | {"AS", "UN"} and not isinstance(field, ServerField):
+    if vr not in NUMBER_VRS | DATE_VRS | {"AS", "UN"}:
         raise SelectionError(
             f"{field} holds strings ({vr}) and has no order, so {value!r} cannot bound it: "
             "use == with wildcards, isin([...]) or matches(...)."
         )
-    if isinstance(field, ServerField):
+    if isinstance(field, ServerField) and vr == "UN":
         vr = "DS"
     operand = _convert(vr, value)
     if operand is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -189,6 +190,73 @@ def test_labels_and_metadata() -> None:
     assert holds(metadata("Count") == 7, "7")
     assert holds(metadata("Count").where(str.isdigit), "7")
     assert holds(metadata("RemoteAET").is_missing(), None)
+
+
+_UPDATED = "20261128T211724"
+
+
+@pytest.mark.parametrize("name", ["LastUpdate", "ReceptionDate"])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda field: field > "20200101",
+        lambda field: field >= "20261128T211724",
+        lambda field: field <= "2026-11-28 21:17:24",
+        lambda field: field < datetime(2026, 11, 28, 21, 17, 25),
+        lambda field: field > date(2026, 11, 28),
+        lambda field: field > np.datetime64("2026-11-27"),
+        lambda field: field > pd.Timestamp("2026-11-27"),
+        lambda field: field == "20261128211724",
+        lambda field: field == datetime(2026, 11, 28, 21, 17, 24),
+        lambda field: field == "2026*",
+        lambda field: field == exact(_UPDATED),
+        lambda field: field == ("20261128", None),
+        lambda field: field == "20261101-20261201",
+        lambda field: field == [date(2020, 1, 1), datetime(2026, 11, 28, 21, 17, 24)],
+        lambda field: field != "20261128",
+        lambda field: field.between(None, date(2026, 11, 29)),
+        lambda field: field.isin(pd.Series([datetime(2026, 11, 28, 21, 17, 24)])),
+        lambda field: field.matches("^2026"),
+        lambda field: field.where(lambda string: string > "20200101"),
+        lambda field: field == (lambda string: string > "20200101"),
+        lambda field: ~field.is_missing(),
+    ],
+)
+def test_dates_of_metadata_are_date_times(name: str, condition: Callable[[TagField], Condition]) -> None:
+    assert holds(condition(metadata(name)), _UPDATED)
+    assert not holds(~condition(metadata(name)), _UPDATED)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda field: field > datetime(2026, 1, 1),
+        lambda field: field.between(date(2026, 1, 1), None),
+        lambda field: field == (date(2026, 1, 1), None),
+        lambda field: field == [datetime(2026, 3, 4, 5, 6)],
+        lambda field: field == np.array(["2026-03-04T05:06"], dtype="datetime64[s]"),
+    ],
+)
+def test_an_entry_of_ones_own_is_a_date_if_it_is_compared_with_one(
+    condition: Callable[[TagField], Condition],
+) -> None:
+    assert holds(condition(metadata("ReviewedAt")), "2026-03-04T05:06:00")
+    assert not holds(condition(metadata("ReviewedAt")), "2019-03-04")
+    assert not holds(condition(metadata("ReviewedAt")), "yes")
+
+
+@pytest.mark.parametrize("name", ["AnonymizedFrom", "ModifiedFrom", "RemoteAET", "TransferSyntax"])
+def test_strings_of_metadata_have_no_order(name: str) -> None:
+    assert holds(metadata(name) == "1e5", "1e5")
+    assert not holds(metadata(name) == "1e5", "100000")
+    for wrong in (lambda: metadata(name) > "5", lambda: metadata(name).between(1, 2), lambda: metadata(name) == (1, 2)):
+        with pytest.raises(SelectionError, match="strings"):
+            wrong()
+
+
+def test_a_wrong_date_of_metadata_shows_the_right_form() -> None:
+    with pytest.raises(SelectionError, match=r"metadata\('LastUpdate'\).*a date-time is written"):
+        metadata("LastUpdate") > "yesterday"  # noqa: B015
 
 
 @pytest.mark.parametrize(
