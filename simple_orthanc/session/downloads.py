@@ -13,6 +13,7 @@ from simple_orthanc.errors import SelectionError
 # All other characters are unsafe in some file system; a name of dots alone would be a folder above.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST = 64
+_FILE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".dcm", ".dicom", ".nii", ".csv"})
 # Windows reserves these names for devices.
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z")
 
@@ -42,7 +43,7 @@ def target_folder(folder: object) -> Path:
     Raises
     ------
     SelectionError
-        It is not a path, or a file exists in the place of the folder or of one above it.
+        It is not a path, it has the name of a file, or a file exists in the place of the folder or of one above it.
     """
     if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
         raise SelectionError(f'download({folder!r}): the target is the path of one folder, as in download("images").')
@@ -52,6 +53,13 @@ def target_folder(folder: object) -> Path:
         raise SelectionError(
             f"download({str(folder)!r}): {existing} is a file, so there can be no folder of that name. Choose another "
             f"folder; one that is missing is created."
+        )
+    if existing != target and target.suffix.lower() in _FILE_SUFFIXES:
+        folder_name = target.name.partition(".")[0] or "images"
+        raise SelectionError(
+            f"download({str(folder)!r}): the target is a folder, for one file of each instance, and {target.name} is "
+            f"the name of one file. Name a folder, as in download({folder_name!r}); "
+            f'shutil.make_archive({folder_name!r}, "zip", {folder_name!r}) then makes one file of it.'
         )
     return target
 

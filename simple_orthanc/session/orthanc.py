@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, UnsupportedError
+from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.acting import ActingSession
@@ -21,6 +22,11 @@ from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
 
+# What a browser shows behind the root of a server: Orthanc Explorer, and Orthanc Explorer 2.
+_BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
+# Ports at which servers speak the DICOM protocol: Orthanc's default, and those that IANA has registered for DICOM.
+_DICOM_PORTS = (":4242", ":104", ":11112")
+
 
 class Orthanc(ActingSession):
     """A session on an Orthanc server, 1.10.1 or later.
@@ -28,8 +34,8 @@ class Orthanc(ActingSession):
     Parameters
     ----------
     host : str, optional
-        Name or address, or a whole URL such as ``"https://pacs.example.org/orthanc"``. None: the URL in the environment
-        variable ORTHANC_URL, or else 127.0.0.1.
+        Name or address, or a whole URL such as ``"https://pacs.example.org/orthanc"``, also that of Orthanc's page in a
+        browser. None: the URL in the environment variable ORTHANC_URL, or else 127.0.0.1.
     port : int, optional
         Default 8042.
     username, password : str, optional
@@ -114,7 +120,11 @@ class Orthanc(ActingSession):
             http=http,
         )
         source = OrthancSource(transport)
-        source.rest.connect()
+        try:
+            source.rest.connect()
+        except (TransportError, NotFoundError) as error:
+            error.args = (error.message + _address_hint(error, transport.url),)
+            raise
         source.watch()
         super().__init__(source, selection=selection)
 
@@ -219,18 +229,31 @@ class Interface:
 def _url(host: str | Secret | None, port: int | None) -> tuple[str | Secret, bool]:
     """Return the URL, hidden if it may hold a password, and whether it came from the environment."""
     if host is None and port is None and os.environ.get("ORTHANC_URL"):
-        return hide_url(os.environ["ORTHANC_URL"]), True
+        return hide_url(_BROWSER_PAGE.sub("", os.environ["ORTHANC_URL"])), True
     if not isinstance(host, str | Secret | None):
         raise SelectionError(
             f'host is of type {type(host).__name__}; give a name or an address, Orthanc("127.0.0.1"), or a whole URL, '
             f'Orthanc("https://pacs.example.org/orthanc").'
         )
-    url = _joined(reveal(host) or "127.0.0.1", port)
+    url = _joined(_BROWSER_PAGE.sub("", reveal(host) or "127.0.0.1"), port)
     if url is None:
         raise SelectionError(
             f"host={host!r} holds a port already, and port={port!r} is another: give the one or the other."
         )
     return hide_url(url), False
+
+
+def _address_hint(error: OrthancError, url: str) -> str:
+    """Return what to add to the message of a connection that failed, "" for nothing."""
+    if isinstance(error, NotFoundError):
+        return (
+            f" So {url} is not the root of an Orthanc: give what precedes /app/explorer.html or /ui/app in the "
+            "address of its page in a browser."
+        )
+    if url.endswith(_DICOM_PORTS):
+        port = url.rpartition(":")[2]
+        return f" {port} is a usual port of the DICOM protocol, and this library speaks HTTP: Orthanc's port is 8042."
+    return ""
 
 
 def _joined(host: str, port: int | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pydicom
@@ -150,3 +151,24 @@ def test_a_file_is_no_target(tmp_path: Path, inside: str) -> None:
     with pytest.raises(SelectionError, match=r"file is a file, so there can be no folder of that name"):
         Session(MemorySource([instance(1)])).download(tmp_path / "file" / inside)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.tar.gz", "out.ZIP", "out.dcm"])
+def test_the_name_of_a_file_is_no_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(MemorySource([instance(1)]))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SelectionError, match=r"is the name of one file.*download\('out'\).*shutil\.make_archive"):
+        session.download(name)
+    assert not list(tmp_path.iterdir())
+    # What the message proposes.
+    session.download("out")
+    assert shutil.make_archive("out", "zip", "out")
+    with pytest.raises(SelectionError, match="there can be no folder of that name"):
+        session.download("out.zip")
+
+
+@pytest.mark.parametrize("name", ["2020.01.31", "1.2.840", "existing.zip", "archive"])
+def test_folders_with_dots_are_folders(name: str, tmp_path: Path) -> None:
+    (tmp_path / "existing.zip").mkdir()
+    (path,) = Session(MemorySource([instance(1)])).download(tmp_path / name)
+    assert path.is_relative_to(tmp_path / name)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from simple_orthanc import Orthanc
-from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.errors import NotFoundError, SelectionError, TransportError
 from simple_orthanc.session import connecting
+from simple_orthanc.session.orthanc import _address_hint
+from tests.http_stand_in import StandIn, always, reply
 
 
 def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
@@ -41,11 +43,46 @@ def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
         (("::1/pacs", 8043), "http://[::1]:8043/pacs"),
         (("[::1]/pacs", 8043), "http://[::1]:8043/pacs"),
         (("https://pacs.example.org/orthanc",), "https://pacs.example.org/orthanc"),
+        (("http://pacs:8042/app/explorer.html",), "http://pacs:8042"),
+        (("http://pacs:8042/app/explorer.html#study?uuid=1f-2e",), "http://pacs:8042"),
+        (("http://pacs:8042/ui/app/",), "http://pacs:8042"),
+        (("https://pacs.example.org/orthanc/ui/app/#/filtered-studies?x=1",), "https://pacs.example.org/orthanc"),
+        (("http://pacs:8042/ui/app/index.html",), "http://pacs:8042"),
+        (("pacs/orthanc/ui/app", 8043), "http://pacs:8043/orthanc"),
+        # Roots of their own.
+        (("http://pacs/app",), "http://pacs/app"),
+        (("http://pacs/ui/application",), "http://pacs/ui/application"),
     ],
 )
 def test_the_port_belongs_to_the_host(monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any, ...], url: str) -> None:
     monkeypatch.delenv("ORTHANC_URL", raising=False)
     assert asked_url(monkeypatch, *arguments) == url
+
+
+def test_a_browsers_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORTHANC_URL", "http://pacs:8042/ui/app/")
+    assert asked_url(monkeypatch) == "http://pacs:8042"
+
+
+def test_an_address_below_the_root_is_explained() -> None:
+    with (
+        StandIn(always(reply(status=404))) as server,
+        pytest.raises(NotFoundError, match=r"/ohif is not the root of an Orthanc: give what precedes /app/explorer"),
+    ):
+        Orthanc(f"{server.url}/ohif")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:4242", "http://localhost:104", "https://localhost:11112"])
+def test_a_port_of_the_dicom_protocol_is_explained(url: str) -> None:
+    (port,) = url.rsplit(":", 1)[1:]
+    hint = _address_hint(TransportError(), url)
+    assert f"{port} is a usual port of the DICOM protocol" in hint
+    assert "Orthanc's port is 8042" in hint
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8042", "http://localhost:14242", "http://localhost/4242"])
+def test_other_ports_are_not(url: str) -> None:
+    assert _address_hint(TransportError(), url) == ""
 
 
 @pytest.mark.parametrize("arguments", [("host:80/pacs", 81), ("host:80", 81), ("http://host/pacs", 81)])
