@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,20 @@ class Peculiar:
         Series and instances come with the identifiers of what they lie in.
     folds_case : bool
         Case does not matter in filters.
+    ranges : bool
+        Filters of dates may be ranges.
+    never_matched : set of str
+        Keywords of which no index is kept: a filter by one finds nothing.
+    refuses_listing : int
+        The status of the answer to a search without a filter, 0 for none; a limit of one is allowed.
+    refuses_even_one : bool
+        A limit of one is not allowed either.
+    refuses_fields : set of str
+        Levels at which includefield is answered with 400.
+    missing_routes : set of str
+        Levels that cannot be searched, below others or not: 404.
+    hidden : set of str
+        UIDs of objects that searches do not show; counts and metadata have them.
     metadata : str
         "whole"; "none": there are none; "some": such as InstanceNumber, and nothing else.
     tags_are_one_text : bool
@@ -81,6 +96,13 @@ class Peculiar:
     counts: bool = True
     names_patients: bool = True
     folds_case: bool = False
+    ranges: bool = True
+    never_matched: set[str] = field(default_factory=set)
+    refuses_listing: int = 0
+    refuses_even_one: bool = False
+    refuses_fields: set[str] = field(default_factory=set)
+    missing_routes: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
     metadata: str = "whole"
     tags_are_one_text: bool = False
     names_are_texts: bool = False
@@ -89,11 +111,12 @@ class Peculiar:
 
 
 class DicomServer(StandIn):
-    """Serves datasets below ``/dicom-web``; `datasets` may be changed while it runs."""
+    """Serves datasets below ``/dicom-web``; `datasets` may be changed while it runs. `shown` counts search results."""
 
     def __init__(self, datasets: Iterable[Dataset], peculiar: Peculiar | None = None) -> None:
         self.datasets = list(datasets)
         self.peculiar = peculiar or Peculiar()
+        self.shown: Counter[str] = Counter()
         self._as_json: dict[int, tuple[Dataset, dict[str, Any]]] = {}
         super().__init__(self.answer)
         self.root = f"{self.url}/dicom-web"
@@ -125,7 +148,11 @@ class DicomServer(StandIn):
             return self.metadata(inside)
         if len(segments) % 2:
             return self.search(
-                segments[-1], inside, query, is_relational=len(segments) < 2 * LEVELS.index(segments[-1]) + 1
+                segments[-1],
+                inside,
+                query,
+                is_relational=len(segments) < 2 * LEVELS.index(segments[-1]) + 1,
+                is_everywhere=len(segments) == 1,
             )
         if not inside:
             return reply({"Message": "Unknown instance"}, 404)
@@ -143,9 +170,19 @@ class DicomServer(StandIn):
             items = [{tag: value for tag, value in item.items() if keyword(tag) in keep} for item in items]
         return dicom_json(items)
 
-    def search(self, level: str, inside: list[Dataset], query: list[tuple[str, str]], *, is_relational: bool) -> bytes:
+    def search(
+        self,
+        level: str,
+        inside: list[Dataset],
+        query: list[tuple[str, str]],
+        *,
+        is_relational: bool,
+        is_everywhere: bool,
+    ) -> bytes:
         if is_relational and not self.peculiar.relational:
             return reply({"Message": "not below several studies"}, 400)
+        if refusal := self.refusal(level, query, is_everywhere=is_everywhere):
+            return refusal
         wanted = set(REQUIRED[level].split())
         start, limit = 0, self.peculiar.most or 10**9
         for name, text in query:
@@ -165,12 +202,34 @@ class DicomServer(StandIn):
         for each in inside:
             above = ["PatientID", *list(UIDS.values())[: LEVELS.index(level) + 1]]
             groups.setdefault(tuple(str(each.get(name, "")) for name in above), []).append(each)
-        found = [self.result(level, group, wanted - self.peculiar.withheld) for group in groups.values()]
+        found = [
+            self.result(level, group, wanted - self.peculiar.withheld)
+            for group in groups.values()
+            if str(group[0][UIDS[level]].value) not in self.peculiar.hidden
+        ]
         found = found[start : start + limit]
+        self.shown[level] += len(found)
         return dicom_json(found) if found else reply(b"", 204)
 
+    def refusal(self, level: str, query: list[tuple[str, str]], *, is_everywhere: bool) -> bytes | None:
+        names = {name for name, _ in query}
+        if level in self.peculiar.missing_routes:
+            return reply({"Message": "Unknown resource"}, 404)
+        if level in self.peculiar.refuses_fields and "includefield" in names:
+            return reply({"Message": "unsupported attribute"}, 400)
+        is_broad = is_everywhere and names <= {"includefield", "limit", "offset"}
+        is_one = ("limit", "1") in query and not self.peculiar.refuses_even_one
+        if self.peculiar.refuses_listing and is_broad and not is_one:
+            return reply({"errorMessage": "narrow your query"}, self.peculiar.refuses_listing)
+        return None
+
     def matches(self, dataset: Dataset, name: str, text: str) -> bool:
-        value = str(dataset.get(name, ""))
+        value = str(dataset.get(name, "")).rstrip()
+        if name in self.peculiar.never_matched:
+            return False
+        if name == "StudyDate" and "-" in text and self.peculiar.ranges:
+            low, _, high = text.partition("-")
+            return bool(value) and low <= value and (not high or value <= high)
         texts = text.split(",") if self.peculiar.lists and name in UIDS.values() else [text]
         if self.peculiar.folds_case:
             return value.lower() in [each.lower() for each in texts]

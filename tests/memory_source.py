@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError
+from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 
 IDENTIFIERS: dict[Level, str] = {
@@ -194,20 +194,18 @@ class MemorySource:
     def indexed(self, tag: Tag) -> Level | None:
         return self._indexed.get(tag.name)
 
-    def searchable(self, tag: Tag) -> bool:
-        return self._searchable and self.indexed(tag) is not None
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
+        return self._searchable and self.indexed(tag) is not None and wildcard_patterns(predicate, tag.vr) is not None
 
     def listing(self, level: Level) -> Iterator[Row]:
         self._request(f"listing {level}")
         yield from self._rows(level).values()
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
         """Return exactly the rows that the contract asks for: a test of mine must not live on more."""
         self._request(f"search {level} {tag}")
         for row in self._rows(level).values():
-            value = row.values.get(tag.name) or ()
-            text = "\\".join(str(part) for part in value)
-            if self._extra or (value and any(wildcard_match(pattern, text) for pattern in patterns)):
+            if self._extra or predicate.holds(row.values.get(tag.name), tag.vr):
                 yield row
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
@@ -281,12 +279,6 @@ class MemorySource:
 
 def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
-
-
-def wildcard_match(pattern: str, text: str) -> bool:
-    """Check whether a pattern of ``*`` and ``?`` matches a string in any case, without the library's code."""
-    expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, folded(text), re.DOTALL) is not None
 
 
 def put_raw(dataset: Dataset, keyword: str, text: str) -> None:

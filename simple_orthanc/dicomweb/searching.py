@@ -193,12 +193,19 @@ class Search(Service):
         """
         if self._decodes_filters is None:
             studies = self._path("qido", "studies")
-            items, _ = self._json(f"{studies}?limit=1")
+            try:
+                items, _ = self._json(f"{studies}?limit=1")
+            except ServerError:
+                # A server that refuses to list anything is none of those.
+                items = []
             if not items:
                 return True
-            uid = quote(text(items[0], "StudyInstanceUID"), safe="")
+            study, name = text(items[0], "StudyInstanceUID"), text(items[0], "PatientName")
+            # A server may know no wildcards. Not every study has a name with a character that must be encoded.
+            probe = f"00100010={_escaped('PatientName', name)}"
+            probe = probe if needs_escape("PatientName", name) else "00100020=%2A"
             try:
-                matched, _ = self._json(f"{studies}?0020000D={uid}&00100020=%2A&limit=1")
+                matched, _ = self._json(f"{studies}?0020000D={quote(study, safe='')}&{probe}&limit=1")
             except ServerError:
                 matched = []
             self._decodes_filters = bool(matched)

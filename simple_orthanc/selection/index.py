@@ -17,6 +17,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_text
 from simple_orthanc.errors import SelectionError, stacklevel
+from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Revision, Row, Source
 
 # The levels that have rows; a patient is the parent of studies, and has no row.
@@ -24,6 +25,9 @@ ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
 
 # Reading a tag that the source does not index opens every file.
 FILES_BEFORE_WARNING = 5000
+
+# To count an archive may take as long as to list it, which is not worth it for so few rows.
+_FEW = 50
 
 # Up to this many new instances are requested by key at a refresh; for more, listing the levels again costs less.
 _MAX_ADDED = 200
@@ -50,7 +54,7 @@ class Index:
         self._verified: set[str] = set()
         # Key of instance to key of series, as the rows of series have it; None: to be made again from these.
         self._owners: dict[str, str] | None = None
-        self._searches: dict[tuple[Level, str, tuple[str, ...]], list[str]] = {}
+        self._searches: dict[tuple[Level, str, Predicate], list[str]] = {}
         self._revision: Revision | None = None
         self._counts: dict[Level, int] | None = None
         self._offline = False
@@ -164,13 +168,13 @@ class Index:
             self._complete.add(level)
         return list(self._rows[level])
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> list[str]:
-        """Return the keys of at least the rows with a value that matches one of the patterns."""
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> list[str]:
+        """Return the keys of at least the rows for which a predicate of a tag holds."""
         if level in self._complete:
             return list(self._rows[level])
-        question = (level, tag.name, tuple(patterns))
+        question = (level, tag.name, predicate)
         if question not in self._searches:
-            self._searches[question] = self.add(level, self._online().search(level, tag, patterns))
+            self._searches[question] = self.add(level, self._online().search(level, tag, predicate))
         return list(self._searches[question])
 
     def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
@@ -230,17 +234,22 @@ class Index:
         if level != "study":
             self._load_below(level, missing)
             missing = [key for key in missing if key not in self._rows[level]]
-        if 2 * len(missing) > self.counts()[level] and missing:
+        if missing and self._is_most(level, missing):
             self.everything(level)
         elif missing:
             self.add(level, self._online().rows(level, missing))
+
+    def _is_most(self, level: Level, keys: Sequence[str]) -> bool:
+        """Check whether keys are most of a level; a few are not counted where that would need requests."""
+        is_counted = self._counts is not None or (self._revision is not None and self._revision.counts is not None)
+        return (is_counted or len(keys) > _FEW) and 2 * len(keys) > self.counts()[level]
 
     def _load_below(self, level: Level, missing: Sequence[str]) -> None:
         """Fetch rows through the parents that are known to have them: few requests, however many rows."""
         above: Level = LEVELS[depth(level) - 1]
         wanted = set(missing)
         parents = [row for row in self._rows[above].values() if not wanted.isdisjoint(row.children)]
-        if 2 * len(missing) > self.counts()[level] and level != "instance":
+        if level != "instance" and self._is_most(level, missing):
             self.everything(level)
         elif parents:
             self.add(level, self._online().below(level, parents))

@@ -33,13 +33,24 @@ from simple_orthanc.selection.conditions import Comparison, Condition, Mask, Not
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.parsing import unreadable_strings, with_exact
 from simple_orthanc.selection.predicates import (
+    StringIs,
     decide,
+    has_wildcard,
     strings_with_matches,
     taken_literally,
     undecided_strings,
-    wildcard_patterns,
 )
 from simple_orthanc.selection.selection import Criterion, Selection, Step
+
+# Identifiers, those that name the fewest objects first.
+_MOST_SELECTIVE = (
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "AccessionNumber",
+    "StudyID",
+    "PatientID",
+)
 
 
 def keys_at(index: Index, selection: Selection, level: Level) -> list[str]:
@@ -98,7 +109,7 @@ def narrow(index: Index, selection: Selection, *criteria: Criterion) -> Selectio
     """
     meanings, runs = Meanings(selection.criteria), [_CriterionRun(index, criterion) for criterion in criteria]
     parts = [(level_depth, part, run) for run in runs for level_depth, part in run.parts]
-    for _, part, run in sorted(parts, key=lambda part: part[0]):
+    for _, part, run in sorted(parts, key=lambda part: (_selectivity(index, selection, part[1]), part[0])):
         selection = run.apply(selection, part, meanings)
     # A criterion is done with its deepest part.
     for run in sorted(runs, key=lambda run: run.parts[-1][0]):
@@ -107,6 +118,18 @@ def narrow(index: Index, selection: Selection, *criteria: Criterion) -> Selectio
             selection, criteria=(*selection.criteria, criterion), steps=(*selection.steps, run.step(criterion))
         )
     return selection
+
+
+def _selectivity(index: Index, selection: Selection, condition: Condition) -> int:
+    """Return how early a condition is applied: first what leaves few rows of a source that can search for them."""
+    if selection.level is not None or not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
+        return len(_MOST_SELECTIVE)
+    tag, predicate = condition.field, condition.predicate
+    # Several UIDs may take more requests than the rows of their study.
+    is_whole = isinstance(predicate, StringIs) and not has_wildcard(predicate.string)
+    if not is_whole or tag.name not in _MOST_SELECTIVE or not index.source.searchable(tag, predicate):
+        return len(_MOST_SELECTIVE)
+    return _MOST_SELECTIVE.index(tag.name)
 
 
 def with_known_meanings(selection: Selection, criteria: Sequence[Criterion]) -> list[Criterion]:
@@ -260,10 +283,9 @@ def _candidates(index: Index, condition: Condition, level: Level) -> list[str] |
     """Ask the source for rows on which a condition may hold; None: it cannot search for them."""
     if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
         return None
-    if not index.source.searchable(condition.field):
+    if not index.source.searchable(condition.field, condition.predicate):
         return None
-    patterns = wildcard_patterns(condition.predicate, condition.field.vr)
-    return None if patterns is None else index.search(level, condition.field, patterns)
+    return index.search(level, condition.field, condition.predicate)
 
 
 def settle(index: Index, condition: Condition, rows: Rows, meanings: Meanings) -> Condition:
@@ -305,9 +327,10 @@ def _decided(index: Index, comparison: Comparison, rows: Rows) -> Comparison:
 def _holds(index: Index, tag: Tag, string: str) -> bool:
     """Check whether the archive holds a string as the value of a tag, where the source can be searched by the tag."""
     home = index.source.indexed(tag)
-    if home is None or not index.source.searchable(tag):
+    literal = StringIs(string, "exact")
+    if home is None or not index.source.searchable(tag, literal):
         return False
-    keys = index.search(home, tag, (f"*{string}*",) if tag.vr != "UI" else (string,))
+    keys = index.search(home, tag, literal)
     return any(string in (value or ()) for value in index.column(tag, home, keys))
 
 

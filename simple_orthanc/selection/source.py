@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.selection.predicates import Predicate
 
 
 @dataclass(slots=True)
@@ -138,27 +139,25 @@ class Source(Protocol):
         """Return the level whose rows hold a tag, or None if only the files hold it; sends no request."""
         ...
 
-    def searchable(self, tag: Tag) -> bool:
-        """Check whether `search` can be used for a tag, which must be indexed; sends no request."""
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
+        """Check whether `search` finds rows by this predicate of a tag, which must be indexed; sends no request."""
         ...
 
     def listing(self, level: Level) -> Iterable[Row]:
         """Return every row of a level, each once; the order is free."""
         ...
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
-        """Return at least the rows of a level with a matching value; others may be among them.
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterable[Row]:
+        """Return at least the rows of a level for which a predicate holds; others may be among them.
 
         Parameters
         ----------
         level : str
             Level of the rows: the one at which the tag is indexed.
         tag : Tag
-            A searchable tag.
-        patterns : sequence of str
-            ``*`` and ``?`` are wildcards. Case does not matter; for identifiers (UIDs, PatientID, AccessionNumber,
-            StudyID) a source may respect it. A pattern matches an element as a whole, several values joined by
-            backslashes.
+            The tag that the predicate is about.
+        predicate : Predicate
+            One for which `searchable` is true.
         """
         ...
 

@@ -88,10 +88,12 @@ class InstanceReader:
         """
         # A key has the first value of a PatientID, which should have no others.
         arrived = arrived._replace(patient=arrived.patient.partition("\\")[0].strip())
-        if self._rows.is_shared(key) and arrived.patient != key.patient:
-            raise self._ambiguous(key, f"and the server returns that of patient {arrived.patient!r}")
         asked = Identity(*key)
-        if asked.differences(arrived):
+        different = asked.differences(arrived)
+        # The PatientID of an archive may be spelt otherwise in its files.
+        if different in ([], ["PatientID"]) and self._rows.is_of_other_patient(key, arrived.patient):
+            raise self._ambiguous(key, f"and the server returns that of patient {arrived.patient!r}")
+        if different:
             raise another_object(self._description, asked, arrived)
 
     def _ambiguous(self, key: Key, returned: str) -> UnsupportedError:

@@ -20,7 +20,7 @@ UID_TAGS: dict[Level, str] = {
 IDENTIFIERS = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 # Characters that no server reads as anything else, and that no URL encoding changes.
-_PLAIN = re.compile(r"[A-Za-z0-9.-]+\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
 _UID = re.compile(r"[0-9.]+\Z")
 
 
@@ -74,7 +74,7 @@ def is_plain(value: str) -> bool:
 
     Examples
     --------
-    >>> is_plain("A-17.b"), is_plain("A*"), is_plain("Müller")
+    >>> is_plain("A-17.b_2"), is_plain("A*"), is_plain("Müller")
     (True, False, False)
     """
     return _PLAIN.match(value) is not None

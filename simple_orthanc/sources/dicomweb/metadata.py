@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_string
-from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
+from simple_orthanc.errors import ServerError, TransportError, UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.keys import Key
@@ -114,7 +113,7 @@ class MetadataReader:
         readings: list[_Reading] = []
         for item in metadata:
             uid = read_string(item, "SOPInstanceUID")
-            if uid and (not self._rows.is_shared(series) or read_string(item, "PatientID") == series.patient):
+            if uid and not self._rows.is_of_other_patient(series, read_string(item, "PatientID")):
                 key = str(series._replace(instance=uid))
                 readings += [_Reading(key, tag, *read_sure_value(item, tag)) for tag in tags]
         return readings
@@ -192,9 +191,7 @@ class MetadataReader:
         self, series: Key, keys: frozenset[str], tags: Sequence[Tag], problems: list[str]
     ) -> dict[str, dict[str, Value]]:
         """Read tags of some instances of a series; those that cannot be read are left out, and `problems` says why."""
-        if self._rows.is_shared(series):
-            readings: list[_Reading] = []
-        elif len(keys) == 1:
+        if len(keys) == 1:
             readings = self._of_instance(series, next(iter(keys)), tags)
         else:
             readings = [reading for reading in self._of_series(str(series), tags) if reading.key in keys]
@@ -212,22 +209,34 @@ class MetadataReader:
         return values_of
 
     def _of_instance(self, series: Key, name: str, tags: Sequence[Tag]) -> list[_Reading]:
-        with suppress(ServerError):
-            key = Key.parse(name)
+        key = Key.parse(name)
+        try:
             metadata = self._rest.retrieve_instance_metadata(key.study, key.series, key.instance)
-            self._check_identity(key, [metadata])
-            if self._is_whole("instance", series, [metadata]):
-                return [_Reading(name, tag, *read_sure_value(metadata, tag)) for tag in tags]
-        return []
+        except ServerError:
+            return []
+        except TransportError:
+            # A server may return those of both patients.
+            if self._rows.is_shared(key):
+                return []
+            raise
+        self._check_identity(key, [metadata])
+        if self._rows.is_of_other_patient(key, read_string(metadata, "PatientID")):
+            return []
+        if not self._is_whole("instance", series, [metadata]):
+            return []
+        return [_Reading(name, tag, *read_sure_value(metadata, tag)) for tag in tags]
 
     def _first_instance(self, key: Key) -> Key | None:
         """Find an instance of a study or series."""
-        limit = None if self._rows.is_shared(key) else 1
+        first = self._instance_in(key, 1)
+        return self._instance_in(key, None) if first is None and self._rows.is_shared(key) else first
+
+    def _instance_in(self, key: Key, limit: int | None) -> Key | None:
         if key.series:
             answers, _ = self._queries.below("instance", key, limit)
         else:
             try:
-                answers = list(self._queries.search("instance", {}, key, limit))
+                answers = self._queries.search("instance", {}, key, limit)
             except ServerError as error:
                 if error.status not in CANNOT_SEARCH and error.status < 500:
                     raise

@@ -7,16 +7,18 @@ out here; what a server hides is warned of.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_count, read_string
-from simple_orthanc.errors import NotFoundError, OrthancError, ServerError, TransportError, stacklevel
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key
+from simple_orthanc.errors import OrthancError, ServerError, TransportError, stacklevel
+from simple_orthanc.selection.source import batches
+from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain, is_uid
 from simple_orthanc.sources.dicomweb.trust import first_of_each
 from simple_orthanc.transport import Transport
 
@@ -45,6 +47,18 @@ _ROOT_ON_ORTHANC = "dicom-web"
 # An origin server need not search below one study, or for what it keeps no index of.
 CANNOT_SEARCH = (400, 404, 405, 413, 414, 422, 501)
 
+# How servers refuse to list more than they like.
+_TOO_MUCH = (400, 403, 413, 414, 422)
+
+# How servers refuse attributes that they do not know.
+_REFUSED_FIELDS = (400, 414, 422, 501)
+
+# Of no object.
+_NO_UID = "2.25.0"
+
+UIDS_AT_ONCE = 50
+"""How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere."""
+
 
 class Queries:
     """Searches of one server, and what it says of its size.
@@ -63,6 +77,9 @@ class Queries:
         self._transport, self._rest, self._root = transport, rest, root
         self._studies: list[dict[str, Any]] | None = None
         self._held: dict[Level, int] = {}
+        self._takes_fields: dict[Level, bool] = {}
+        self._sample: dict[str, Any] = {}
+        self._is_matched: dict[tuple[str, str], bool] = {}
 
     @property
     def description(self) -> str:
@@ -83,55 +100,180 @@ class Queries:
             return False
         return isinstance(system, dict) and "ApiVersion" in system
 
+    def first_study(self) -> dict[str, Any] | None:
+        """Ask for one study; None if there is none.
+
+        Raises
+        ------
+        ServerError
+            If the server refuses, and searches for no single study either.
+        """
+        try:
+            self._sample = next(iter(self._rest.search_studies(limit=1)), {})
+        except ServerError as error:
+            if error.status not in _TOO_MUCH or not self._searches_for_one():
+                raise
+            return {}
+        return self._sample or None
+
+    def _searches_for_one(self) -> bool:
+        """Check whether a server that refuses to list studies searches for one."""
+        try:
+            list(self._rest.search_studies({"StudyInstanceUID": _NO_UID}, limit=1))
+        except (ServerError, TransportError):
+            return False
+        return True
+
     def search(
         self, level: Level, filters: Mapping[str, str], parent: Key | None = None, limit: int | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Search a level, in the whole archive or below one object, with the tags of the index as fields."""
+    ) -> list[dict[str, Any]]:
+        """Search a level, in the whole archive or below one object, with the tags of the index as fields.
+
+        A server that refuses these fields is asked again without them, and later not with them.
+        """
+        if not self._takes_fields.get(level, True):
+            return self._ask(level, filters, parent, limit, ())
         above = [UID_TAGS[upper] for upper in LEVELS[: depth(level)]]
         counts = [NUMBER_OF_CHILDREN[level]] if level in NUMBER_OF_CHILDREN else []
         counts += ["NumberOfStudyRelatedInstances"] if level == "study" else []
         fields = list(dict.fromkeys([*above, *(tag.name for tag in SEARCHED[level]), *counts]))
+        try:
+            answers = self._ask(level, filters, parent, limit, fields)
+        except ServerError as error:
+            if error.status not in _REFUSED_FIELDS:
+                raise
+            try:
+                answers = self._ask(level, filters, parent, limit, ())
+            except OrthancError:
+                raise error from None
+            # If it took the fields before, it refused something else.
+            self._takes_fields.setdefault(level, False)
+        else:
+            self._takes_fields[level] = True
+        return answers
+
+    def _ask(
+        self, level: Level, filters: Mapping[str, str], parent: Key | None, limit: int | None, fields: Sequence[str]
+    ) -> list[dict[str, Any]]:
         if level == "study":
-            return self._rest.search_studies(filters, fields=fields, limit=limit)
+            return list(self._rest.search_studies(filters, fields=fields, limit=limit))
         study = parent.study if parent else None
         if level == "series":
-            return self._rest.search_series(study, filters, fields=fields, limit=limit)
+            return list(self._rest.search_series(study, filters, fields=fields, limit=limit))
         series = parent.series or None if parent else None
-        return self._rest.search_instances(study, series, filters, fields=fields, limit=limit)
+        return list(self._rest.search_instances(study, series, filters, fields=fields, limit=limit))
 
     def across(self, level: Level, filters: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """Search a level of the whole archive; None if the server cannot, or does not name the parents."""
         try:
-            answers = list(self.search(level, filters))
+            answers = self.search(level, filters)
         except ServerError as error:
-            if error.status not in CANNOT_SEARCH:
+            if error.status not in CANNOT_SEARCH and (filters or error.status != 403):
                 raise
             return None
         above = [UID_TAGS[upper] for upper in LEVELS[1 : depth(level)]]
         return answers if all(read_string(answer, keyword) for answer in answers for keyword in above) else None
 
+    def matches_by(self, keyword: str, form: str) -> bool:
+        """Check whether the server finds a study that it holds by an attribute.
+
+        A server that keeps no index of an attribute, or knows no ranges, may answer with nothing. Without a study that
+        has the attribute this cannot be found out.
+
+        Parameters
+        ----------
+        keyword : str
+            The attribute.
+        form : str
+            The form of the filter, with ``{}`` in place of values: ``"{}"``, or ``"{}-"`` for a range without an end.
+        """
+        question = keyword, form
+        if question not in self._is_matched:
+            sample = self._sample or self.first_study() or {}
+            value, uid = read_string(sample, keyword), read_string(sample, "StudyInstanceUID")
+            if not is_plain(value.replace("^", "").replace(" ", "")) or not uid:
+                return False
+            answers = self.across("study", {keyword: form.replace("{}", value)}) or []
+            self._is_matched[question] = any(read_string(answer, "StudyInstanceUID") == uid for answer in answers)
+        return self._is_matched[question]
+
+    def by_uids(self, level: Level, uids: Iterable[str]) -> list[dict[str, Any]] | None:
+        """Search for objects by their UIDs, many at once; None if the server cannot.
+
+        What does not come is searched for by itself: a server may know no lists of UIDs.
+        """
+        keyword, wanted = UID_TAGS[level], list(dict.fromkeys(uids))
+        listable = [uid for uid in wanted if is_uid(uid)]
+        found: list[dict[str, Any]] = []
+        for batch in batches(listable, UIDS_AT_ONCE) if len(listable) > 1 else ():
+            found += self.across(level, {keyword: ",".join(batch)}) or []
+        present = {read_string(answer, keyword) for answer in found}
+        for answers in map_ordered(
+            lambda uid: self.across(level, {keyword: uid}), [uid for uid in wanted if uid not in present], workers=4
+        ):
+            if answers is None:
+                return None
+            found += answers
+        return found
+
     def below(self, level: Level, parent: Key, limit: int | None = None) -> tuple[list[dict[str, Any]], bool]:
         """List what is in a study or series, and whether a search listed it; what was deleted has nothing in it.
 
-        If the server cannot search there, its metadata list the content: Orthanc's plugin 1.20 and 1.24 answer 400 to
-        every search that meets a long string inside RequestAttributesSequence.
+        If the server cannot search there, its metadata list the content, or the images of the study: Orthanc's plugin
+        1.20 and 1.24 answer 400 to every search that meets a long string inside RequestAttributesSequence.
+
+        Raises
+        ------
+        ServerError
+            If the server lists the parent, and offers no way to list its content.
         """
         try:
-            return list(self.search(level, {}, parent, limit)), True
-        except NotFoundError:
-            return [], True
+            return self.search(level, {}, parent, limit), True
         except ServerError as error:
             if error.status not in CANNOT_SEARCH and error.status < 500:
                 raise
-            try:
-                if parent.series:
-                    metadata = self._rest.retrieve_series_metadata(parent.study, parent.series)
-                else:
-                    metadata = self._rest.retrieve_study_metadata(parent.study)
-            except OrthancError:
-                raise error from None
-        identifiers = ("PatientID", UID_TAGS[level])
-        return first_of_each(metadata, identifiers, tuple(NUMBER_OF_CHILDREN.values())), False
+            refused = error
+        items = self.metadata_of(parent)
+        if items is None:
+            items = self._images_of_study(level, parent)
+        if items is None:
+            if refused.status == 404 and not self._is_listed(parent):
+                return [], True
+            raise refused
+        return first_of_each(items, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values())), False
+
+    def metadata_of(self, parent: Key) -> list[dict[str, Any]] | None:
+        """Retrieve the metadata of a study or series; None if the server has none."""
+        try:
+            if parent.series:
+                return self._rest.retrieve_series_metadata(parent.study, parent.series)
+            return self._rest.retrieve_study_metadata(parent.study)
+        except (ServerError, TransportError):
+            return None
+
+    def _images_of_study(self, level: Level, parent: Key) -> list[dict[str, Any]] | None:
+        """Search for the images of a study, to see its series or the images of one; None if that does not list them."""
+        try:
+            images = self.search("instance", {}, parent._replace(series=""))
+        except ServerError:
+            return None
+        if level == "series" or parent.series:
+            if not images or not all(read_string(image, "SeriesInstanceUID") for image in images):
+                return None
+            images = [image for image in images if parent.series in ("", read_string(image, "SeriesInstanceUID"))]
+        return images
+
+    def _is_listed(self, parent: Key) -> bool:
+        """Check whether the server still lists a study or series; True if that cannot be found out."""
+        level: Level = "series" if parent.series else "study"
+        try:
+            if parent.series:
+                answers, _ = self.below("series", parent._replace(series=""))
+            else:
+                answers = self.search("study", {"StudyInstanceUID": parent.study})
+        except OrthancError:
+            return True
+        return any(read_string(answer, UID_TAGS[level]) == parent[depth(level)] for answer in answers)
 
     def all_studies(self) -> Sequence[dict[str, Any]]:
         """List all studies; asked once until `forget`.
@@ -140,12 +282,36 @@ class Queries:
         -----
         UserWarning
             If an Orthanc hides some: before 1.12 its plugin hides what is beyond LimitFindResults.
+
+        Raises
+        ------
+        ServerError
+            If the server refuses; `refuses_listing` tells it from other errors.
         """
         if self._studies is None:
-            self._studies = list(self.search("study", {}))
+            try:
+                self._studies = self.search("study", {})
+            except ServerError as error:
+                raise (self._listing_refused(error) if self.refuses_listing(error) else error) from None
             self._held = self._statistics() if self._studies else {}
             self._warn_if_cut()
         return self._studies
+
+    @staticmethod
+    def refuses_listing(error: ServerError) -> bool:
+        """Check whether an error of `all_studies` means that a narrower search may succeed."""
+        return error.status in _TOO_MUCH
+
+    def _listing_refused(self, error: ServerError) -> ServerError:
+        return type(error)(
+            f"{self.description} refused to list all its studies. Narrow first by what it searches for itself, which "
+            "is a PatientID, AccessionNumber, StudyID, StudyDate or UID, as in select(PatientID=...) or from the "
+            f"start in DicomWeb(url, selection={{'PatientID': ...}}). {error.message}",
+            status=error.status,
+            method=error.method,
+            path=error.path,
+            details=error.details,
+        )
 
     def _statistics(self) -> dict[Level, int]:
         """Ask an Orthanc how much it holds; empty if this is not an Orthanc, or it does not say."""

@@ -21,7 +21,7 @@ from simple_orthanc.dicomweb.model import has_element, read_count, read_string
 from simple_orthanc.errors import UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.charset_check import shows_undecoded_strings
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain_identifier, is_uid
+from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain_identifier
 from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss, read_sure_value
 
@@ -53,7 +53,7 @@ class RowBuilder:
     child_counts : dict of str to int
         Key of a study or series to the number of objects that the server says are in it.
     patients : dict of str to set of str
-        StudyInstanceUID to the PatientIDs that it exists under.
+        StudyInstanceUID to the PatientIDs that it exists under, as far as that was looked for.
     """
 
     def __init__(self, queries: Queries, character_loss: CharacterLoss) -> None:
@@ -80,6 +80,7 @@ class RowBuilder:
         parent: Key | None = None,
         *,
         is_searched: bool = True,
+        is_narrowed: bool = False,
     ) -> list[Row]:
         """Build the rows of a level.
 
@@ -93,6 +94,8 @@ class RowBuilder:
             Identifiers that hold where an answer lacks them.
         is_searched : bool, default True
             Whether searches returned the answers, and not metadata.
+        is_narrowed : bool, default False
+            Whether other patients of the same studies may be missing among the answers.
 
         Warns
         -----
@@ -102,7 +105,11 @@ class RowBuilder:
         listed = list(answers)
         rows: list[Row] = []
         answered: set[str] = set()
-        for answer, key in zip(listed, self.keys(level, listed, parent), strict=True):
+        keys = self.keys(level, listed, parent)
+        if level == "study" and not is_narrowed:
+            for named in filter(None, keys):
+                self.patients.setdefault(named.study, set()).add(named.patient)
+        for answer, key in zip(listed, keys, strict=True):
             if key is not None:
                 rows.append(self._row(level, answer, key, is_searched))
             if is_searched and key is not None:
@@ -157,9 +164,6 @@ class RowBuilder:
         if nameless:
             self._warn_of_nameless(level, nameless)
         if level == "study":
-            for key in keys:
-                if key is not None:
-                    self.patients.setdefault(key.study, set()).add(key.patient)
             return keys
         # Some servers name the patient with studies only.
         unnamed = {
@@ -173,11 +177,7 @@ class RowBuilder:
 
     def _patients_of(self, studies: set[str]) -> dict[str, str]:
         """Find the one patient of each study."""
-        unknown = [study for study in studies if study not in self.patients]
-        if len(unknown) > 1 or (unknown and not is_uid(unknown[0])):
-            self.build("study", self._queries.all_studies())
-        elif unknown:
-            self.build("study", self._queries.search("study", {"StudyInstanceUID": unknown[0]}))
+        self._find_patients(studies)
         only: dict[str, str] = {}
         for study in studies:
             patients = self.patients.get(study) or {""}
@@ -198,5 +198,17 @@ class RowBuilder:
         )
 
     def is_shared(self, key: Key) -> bool:
-        """Check whether the study of a key exists under several patients."""
+        """Check whether the study of a key exists under several patients; the server is asked once."""
+        self._find_patients({key.study})
         return len(self.patients.get(key.study, ())) > 1
+
+    def is_of_other_patient(self, key: Key, patient: str) -> bool:
+        """Check whether an object is that of another patient under the same UIDs; an archive may rename one."""
+        return patient != key.patient and self.is_shared(key)
+
+    def _find_patients(self, studies: set[str]) -> None:
+        unknown = [study for study in studies if study not in self.patients]
+        if unknown:
+            self.build("study", self._queries.by_uids("study", unknown) or ())
+            for study in unknown:
+                self.patients.setdefault(study, set())

@@ -2,10 +2,13 @@
 
 What such a server is trusted with, and why
 -------------------------------------------
-- Filters are sent for whole identifiers of plain characters only. Servers differ in whether case matters and in what
-  they make of wildcards (Orthanc's plugin before 1.24 reads a percent-encoded ``*`` as a wildcard), of accents and of
-  names, and nothing in an answer shows that something was left out; so everything else is listed, and decided here.
+- Filters are sent where no server can leave out a match: see `simple_orthanc.sources.dicomweb.filters`. Everything else
+  is listed. What comes is always decided here.
+- A filter that finds nothing is believed if the same filter finds a study that is known to be there.
 - Several UIDs in one filter are asked for once; what did not come is asked for by itself.
+- A server that refuses to list is searched as well as it can, with a warning where it may leave out a match.
+- Counts that the server gives are compared with what it shows. What is missing is looked for in metadata; what is still
+  missing is warned of.
 - How answers become rows, and which of their values are sure: see `simple_orthanc.sources.dicomweb.rows`.
 - How values of images are read: see `simple_orthanc.sources.dicomweb.metadata`.
 
@@ -16,8 +19,9 @@ DICOMweb names a study, series or instance by its UID alone: see `simple_orthanc
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -39,18 +43,19 @@ from simple_orthanc.errors import (
     UnsupportedError,
     stacklevel,
 )
+from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.sources.dicomweb.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
-from simple_orthanc.sources.dicomweb.keys import IDENTIFIERS, UID_TAGS, Key, is_plain, is_uid
+from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
-from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, Queries
+from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NUMBER_OF_CHILDREN, UIDS_AT_ONCE, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
-from simple_orthanc.sources.dicomweb.trust import CharacterLoss
+from simple_orthanc.sources.dicomweb.trust import CharacterLoss, first_of_each
 from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.transport import Transport
 
-# How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere.
-_UIDS = 50
+_DAY = re.compile(r"[0-9.]+")
 
 _HINT = (
     "Give the root of the service: Orthanc's is /dicom-web below its own, as in 'http://127.0.0.1:8042/dicom-web', and "
@@ -93,7 +98,7 @@ class DicomWebSource:
         return self.transport.requests
 
     def connect(self) -> None:
-        """Ask for one study.
+        """Ask for one study; a server that refuses to list need only search for one.
 
         Raises
         ------
@@ -101,7 +106,7 @@ class DicomWebSource:
             If nothing answers there, or not as DICOMweb does.
         """
         try:
-            first = next(iter(self.rest.search_studies(limit=1)), None)
+            first = self._queries.first_study()
         except AuthenticationError:
             raise
         except ServerError as error:
@@ -145,11 +150,12 @@ class DicomWebSource:
         """Return the level whose rows carry a tag, None if only the files hold it."""
         return indexed_level(tag.name)
 
-    def searchable(self, tag: Tag) -> bool:
-        """Check whether `search` finds rows by a tag; what is not a plain identifier is listed, and compared here."""
-        if tag.name == "SOPInstanceUID":
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
+        """Check whether `search` finds rows by a predicate; what cannot be sent as a filter is listed."""
+        if filters_for(tag, predicate) is not None:
             return True
-        return self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
+        is_string = self.indexed(tag) in ("study", "series") and tag.vr in TEXT_VRS | {"CS", "UI"}
+        return is_string and loose_filters_for(predicate) is not None
 
     def listing(self, level: Level) -> Iterator[Row]:
         """List every row of a level.
@@ -177,18 +183,59 @@ class DicomWebSource:
             )
         yield from rows
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
-        """List at least the rows of which a value matches one of the wildcard patterns."""
-        if tag.name not in IDENTIFIERS or not all(map(is_plain, patterns)):
-            yield from self.listing(level)
-            return
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
+        """List at least the rows for which a predicate holds, as far as the server shows them.
+
+        Warns
+        -----
+        UserWarning
+            If the server refuses to list, and its own comparison may leave out a match.
+        """
+        filters = filters_for(tag, predicate)
+        rows = None if filters is None else self._matching(level, tag, predicate, filters)
+        yield from self._listed_or_loosely(level, tag, predicate) if rows is None else rows
+
+    def _listed_or_loosely(self, level: Level, tag: Tag, predicate: Predicate) -> Collection[Row]:
+        try:
+            return list(self.listing(level))
+        except ServerError as error:
+            loose = loose_filters_for(predicate) if self._queries.refuses_listing(error) else None
+            rows = None if loose is None else self._matching(level, tag, predicate, loose, is_checked=False)
+            if rows is None:
+                raise
+        if not misses_nothing(predicate):
+            warnings.warn(
+                f"{self.description} refuses to list everything, so {tag.name} {predicate} was decided by the server: "
+                "what it compares otherwise, by case, accents or parts of a name, may be missing. Select by "
+                "PatientID, AccessionNumber, StudyDate or a UID to be sure.",
+                stacklevel=stacklevel(),
+            )
+        return rows
+
+    def _matching(
+        self, level: Level, tag: Tag, predicate: Predicate, filters: Sequence[Filter], *, is_checked: bool = True
+    ) -> Collection[Row] | None:
+        """Search by filters; None if the server refuses one, or, if checked, may not match by this attribute at all."""
+        keyword = tag.keyword
+        if keyword == UID_TAGS[level]:
+            found = self._queries.by_uids(level, [item.value for item in filters])
+            return None if found is None else list({row.key: row for row in self._rows.build(level, found)}.values())
         rows: dict[str, Row] = {}
-        for answers in map_ordered(lambda value: self._queries.across(level, {tag.keyword: value}), patterns):
-            if answers is None:
-                yield from self.listing(level)
-                return
-            rows.update((row.key, row) for row in self._rows.build(level, answers))
-        yield from rows.values()
+
+        def ask(item: Filter) -> list[dict[str, Any]] | None:
+            return self._queries.across(level, {keyword: item.value})
+
+        # Two are not worth threads, each of which would check what the server understands.
+        workers = 1 if len(filters) <= 2 else 4
+        for item, answers in zip(filters, map_ordered(ask, filters, workers=workers), strict=True):
+            if answers is None and not item.is_optional:
+                return None
+            rows.update((row.key, row) for row in self._rows.build(level, answers or (), is_narrowed=True))
+        is_found = any(predicate.holds(row.values.get(tag.name), tag.vr) for row in rows.values())
+        if is_found or level != "study" or not is_checked:
+            return rows.values()
+        forms = {_DAY.sub("{}", item.value) if tag.vr == "DA" else "{}" for item in filters}
+        return rows.values() if all(self._queries.matches_by(keyword, form) for form in forms) else None
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
         """List at least the rows of a level below these rows of the level above."""
@@ -213,45 +260,63 @@ class DicomWebSource:
         def ask(batch: Sequence[str]) -> list[dict[str, Any]]:
             return self._queries.across(level, {UID_TAGS[above]: ",".join(batch)}) or []
 
-        for answers in map_ordered(ask, list(batches(list(filter(is_uid, uids)), _UIDS)), workers=4):
+        for answers in map_ordered(ask, list(batches(list(filter(is_uid, uids)), UIDS_AT_ONCE)), workers=4):
             yield from self._rows.build(level, answers)
 
     def _below_each(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
         wanted = {row.key for row in parents}
         # One UID under two patients is asked for once.
-        keys = list({Key.parse(row.key)._replace(patient=""): None for row in parents})
-
+        keys: dict[Key, list[str]] = {}
+        for row in parents:
+            keys.setdefault(Key.parse(row.key)._replace(patient=""), []).append(row.key)
+        shown = expected = 0
         ask = partial(self._queries.below, level)
-        for parent, (answers, is_searched) in zip(
-            keys, map_ordered(ask, keys, total=len(keys), label="listing"), strict=True
+        for (parent, names), (answers, is_searched) in zip(
+            keys.items(), map_ordered(ask, list(keys), total=len(keys), label="listing"), strict=True
         ):
             rows = self._rows.build(level, answers, parent, is_searched=is_searched)
+            if is_searched and len(rows) < self._expected(names):
+                rows += self._hidden(level, parent, names, {row.key for row in rows})
+                if len(rows) < self._expected(names):
+                    shown, expected = shown + len(rows), expected + self._expected(names)
             yield from (row for row in rows if row.parent in wanted)
+        if expected:
+            warnings.warn(
+                f"{self.description} says that there are {expected} objects of level {level} in some of its studies or "
+                f"series, and shows {shown} of them. The others cannot be found over DICOMweb: look at the server's "
+                "configuration for limits of searches, and at its log.",
+                stacklevel=stacklevel(),
+            )
+
+    def _expected(self, parents: Sequence[str]) -> int:
+        return sum(self._rows.child_counts.get(key, 0) for key in parents)
+
+    def _hidden(self, level: Level, parent: Key, names: Sequence[str], shown: Collection[str]) -> list[Row]:
+        """Find what a search below a parent did not show, and how much there is now."""
+        above: Level = LEVELS[depth(level) - 1]
+        for name in names:
+            self._rows.child_counts.pop(name, None)
+        with suppress(ServerError):
+            self._rows.build(above, self._queries.search(above, {UID_TAGS[above]: parent[depth(above)]}))
+        metadata = self._queries.metadata_of(parent) or []
+        if any(read_string(item, NUMBER_OF_CHILDREN[above]) for item in metadata):
+            # The server repeats the number that a file has, which is not its own.
+            for name in names:
+                self._rows.child_counts.pop(name, None)
+        items = first_of_each(metadata, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values()))
+        rows = self._rows.build(level, items, parent, is_searched=False)
+        return [row for row in rows if row.key not in shown]
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """List the rows with these keys; those of objects that were deleted are left out."""
         wanted = set(keys)
         if level == "study":
-            uids = dict.fromkeys(Key.parse(key).study for key in keys)
-            answered = set()
-            for batch in batches(list(filter(is_uid, uids)), _UIDS):
-                answers = self._queries.across(level, {"StudyInstanceUID": ",".join(batch)}) or []
-                for row in self._rows.build(level, answers):
-                    answered.add(row.key)
-                    if row.key in wanted:
-                        yield row
-            for key in wanted - answered:
-                yield from self._exactly(level, Key.parse(key))
-            return
-        parents = {str(Key.parse(key).parent): None for key in keys}
-        for row in self._below_each(level, [Row(parent, "") for parent in parents]):
-            if row.key in wanted:
-                yield row
-
-    def _exactly(self, level: Level, key: Key) -> list[Row]:
-        uid = key[depth(level)]
-        rows = self._rows.build(level, self._queries.search(level, {UID_TAGS[level]: uid})) if uid else []
-        return [row for row in rows if row.key == str(key)]
+            answers = self._queries.by_uids(level, [Key.parse(key).study for key in keys])
+            rows = self._rows.build(level, answers) if answers is not None else self.listing(level)
+        else:
+            parents = {str(Key.parse(key).parent): None for key in keys}
+            rows = self._below_each(level, [Row(parent, "") for parent in parents])
+        yield from {row.key: row for row in rows if row.key in wanted}.values()
 
     def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
         """Re-read rows with unresolved tags from metadata and files."""
@@ -276,7 +341,8 @@ class DicomWebSource:
 
         def ask(question: tuple[Level, str]) -> list[IdentifierMatch]:
             level, name = question
-            rows = [row for row in self.search(level, parse_tag(name), (text,)) if row.values.get(name) == (text,)]
+            predicate = StringIs(text, "exact")
+            rows = [row for row in self.search(level, parse_tag(name), predicate) if row.values.get(name) == (text,)]
             if name == "PatientID":
                 return [IdentifierMatch(name, "patient", row.parent) for row in rows]
             return [IdentifierMatch(name, level, row.key) for row in rows]

@@ -37,6 +37,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
+from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
@@ -212,7 +213,7 @@ class FolderSource:
         """Return the level of the rows that hold a tag."""
         return indexed_level(tag.name)
 
-    def searchable(self, tag: Tag) -> bool:
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
         """Check whether rows are searched for by a tag."""
         return is_searchable(tag)
 
@@ -221,7 +222,7 @@ class FolderSource:
         index = self.index
         return index.rows(level, list(index.keys(level)))
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterable[Row]:
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterable[Row]:
         """List all rows of a level, those that match among them."""
         # Choosing among rows takes longer than returning them all.
         return self.listing(level)

@@ -37,6 +37,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
+from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of, orthanc_id
@@ -121,9 +122,9 @@ class OrthancSource:
         """Return the level whose rows hold a tag; None if only the files hold it."""
         return indexed_level(tag.name)
 
-    def searchable(self, tag: Tag) -> bool:
-        """Check whether `search` can find rows by a tag."""
-        return is_searchable(tag)
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
+        """Check whether `search` can find rows by a predicate of a tag."""
+        return is_searchable(tag) and wildcard_patterns(predicate, tag.vr) is not None
 
     # Rows
 
@@ -131,7 +132,11 @@ class OrthancSource:
         """Yield every row of a level."""
         yield from self._to_rows(level, self._finder.all(level))
 
-    def search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
+        """Yield at least the rows for which a predicate holds."""
+        yield from self._search(level, tag, wildcard_patterns(predicate, tag.vr) or ())
+
+    def _search(self, level: Level, tag: Tag, patterns: Sequence[str]) -> Iterator[Row]:
         """Yield at least the rows with a value that matches one of the wildcard patterns."""
         seen: set[str] = set()
         for query in queries_for(tag, patterns):
@@ -235,7 +240,7 @@ class OrthancSource:
         return list(dict.fromkeys(matches))
 
     def _rows_with(self, tag: Tag, value: str) -> Iterator[Row]:
-        return (row for row in self.search("study", tag, (value,)) if row.values.get(tag.name) == (value,))
+        return (row for row in self._search("study", tag, (value,)) if row.values.get(tag.name) == (value,))
 
     def _look_up(self, text: str) -> Iterator[IdentifierMatch]:
         try:
