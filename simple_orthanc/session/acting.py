@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
 from simple_orthanc.selection import tables
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.base import Session
@@ -185,9 +186,14 @@ class ActingSession(Session):
         try:
             for key in keys:
                 self._delete_object(level, key)
-        finally:
-            self._reread()
-        return self
+        except BaseException as error:
+            # Ctrl-C, or a server that does not answer any more, leaves no time to ask what is left.
+            self._index = Index(self._source)
+            if isinstance(error, Exception):
+                with suppress(TransportError):
+                    self._reread()
+            raise
+        return self._reread()
 
     def _reread(self) -> Self:
         """Refresh the session without warnings: that deleted objects are not found any more is no surprise."""
