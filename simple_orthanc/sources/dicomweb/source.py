@@ -176,6 +176,10 @@ class DicomWebSource:
         above: Level = LEVELS[depth(level) - 1]
         rows = list(self._below_each(level, list(self.listing(above))))
         if len(rows) < expected:
+            # The studies were counted earlier, and some may have been deleted since.
+            self._queries.forget()
+            expected = self._queries.expected(level)
+        if len(rows) < expected:
             warnings.warn(
                 f"{self.description} says that it holds {expected} objects of level {level}, and shows {len(rows)}: a "
                 f"limit of the server hides the others.",
