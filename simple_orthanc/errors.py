@@ -59,11 +59,15 @@ class TransportError(OrthancError):
     ----------
     table : pandas.DataFrame or None
         For an upload that the server's end interrupted: one row per file, with its outcome.
+    is_about_object : bool
+        Whether the server answered, but with another object than was asked for, or not the whole of it. Other objects
+        may still be readable.
     """
 
-    def __init__(self, message: str = "", *, table: Any = None) -> None:
+    def __init__(self, message: str = "", *, table: Any = None, is_about_object: bool = False) -> None:
         super().__init__(message)
         self.table = table
+        self.is_about_object = is_about_object
 
 
 class RequestTimeout(TransportError, TimeoutError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -105,6 +107,7 @@ class DatasetStandIn(stand_in.StandIn):
         metadata: Mapping[str, Mapping[str, str]],
     ) -> None:
         self._version, self._labels, self._metadata = version, labels, metadata
+        self.keeps_md5 = True
         self._filter = Filter()
         self._main_tags = {level: numbers.split(";") for level, numbers in super()._system()["MainDicomTags"].items()}
         archive: Any = DatasetArchive(datasets)
@@ -118,6 +121,10 @@ class DatasetStandIn(stand_in.StandIn):
     def file(self, identifier: str) -> bytes:
         """Return the file of an instance."""
         return self._files[self._numbers["Instance"][identifier]]
+
+    def md5(self, identifier: str) -> str:
+        """Return the MD5 of the file of an instance; "" if checksums are not kept."""
+        return hashlib.md5(self.file(identifier)).hexdigest() if self.keeps_md5 else ""
 
     def answer(self, method: str, path: str, arguments: Mapping[str, str], body: bytes) -> Any:
         """Answer a request with what becomes JSON; see the benchmark's stand-in."""
@@ -175,6 +182,8 @@ class DatasetStandIn(stand_in.StandIn):
         own = {"RequestedTags", "Labels", "Metadata"}
         content = super()._content(level, number, short, [name for name in wanted if name not in own])
         identifier = self.identifier(level, number)
+        for attachment in content.get("Attachments", ()):
+            attachment["UncompressedMD5"] = self.md5(identifier)
         if "Labels" in wanted:
             content["Labels"] = list(self._labels.get(identifier, ()))
         if "Metadata" in wanted:
@@ -236,13 +245,18 @@ def _short_json(dataset: Dataset) -> dict[str, Any]:
 class OrthancServer(StandIn):
     """Serves datasets as Orthanc; `datasets`, `labels` and `metadata` may be changed while it runs.
 
-    ``labels`` and ``metadata`` are by Orthanc's id, which `identifier_of` returns.
+    ``labels`` and ``metadata`` are by Orthanc's id, which `identifier_of` returns. `keeps_md5` may be set to False, and
+    `send_file` to a function that returns what is sent in place of a file: called with Orthanc's id, the file or the
+    part of it that was asked for, and how often it was asked for before.
     """
 
     def __init__(self, datasets: Iterable[Dataset], version: str = "1.12.7") -> None:
         self.datasets = list(datasets)
         self.labels: dict[str, list[str]] = {}
         self.metadata: dict[str, dict[str, str]] = {}
+        self.keeps_md5 = True
+        self.send_file: Callable[[str, bytes, int], bytes] = lambda key, content, count: content
+        self._sent: Counter[str] = Counter()
         self._version = version
         self._answering = threading.Lock()
         self._stand_in: DatasetStandIn | None = None
@@ -263,7 +277,12 @@ class OrthancServer(StandIn):
             archive = self._archive()
             try:
                 if parts.path.endswith(("/file", "/attachments/dicom/data")):
-                    return _file(archive.file(parts.path.split("/")[2]), asked)
+                    key = parts.path.split("/")[2]
+                    self._sent[key] += 1
+                    return self._file(key, archive.file(key), asked)
+                if parts.path.endswith("/attachments/dicom/md5"):
+                    md5 = archive.md5(parts.path.split("/")[2])
+                    return reply(md5.encode(), headers={"Content-Type": "text/plain"}) if md5 else reply({}, 404)
                 if parts.path == "/changes":
                     return reply(self._changes(arguments))
                 return reply(archive.answer(asked.method, parts.path, arguments, asked.body))
@@ -277,6 +296,7 @@ class OrthancServer(StandIn):
         if self._stand_in is None or [id(dataset) for dataset in self.datasets] != self._answered_for:
             self._note_changes()
             self._stand_in = DatasetStandIn(self.datasets, self._version, self.labels, self.metadata)
+            self._stand_in.keeps_md5 = self.keeps_md5
             self._answered_for = [id(dataset) for dataset in self.datasets]
         return self._stand_in
 
@@ -301,13 +321,13 @@ class OrthancServer(StandIn):
         entries = [entry for entry in entries if entry["Seq"] > since]
         return {"Changes": entries[:limit], "Done": len(entries) <= limit, "Last": self._last}
 
-
-def _file(content: bytes, asked: Asked) -> bytes:
-    span = asked.headers.get("range", "").removeprefix("bytes=")
-    if not span:
-        return reply(content, headers={"Content-Type": "application/dicom"})
-    first, last = (int(end) for end in span.split("-"))
-    if last >= len(content):
-        return reply(b"", 416)
-    headers = {"Content-Range": f"bytes {first}-{last}/{len(content)}", "Content-Type": "application/dicom"}
-    return reply(content[first : last + 1], 206, headers)
+    def _file(self, key: str, content: bytes, asked: Asked) -> bytes:
+        count = self._sent[key] - 1
+        span = asked.headers.get("range", "").removeprefix("bytes=")
+        if not span:
+            return reply(self.send_file(key, content, count), headers={"Content-Type": "application/dicom"})
+        first, last = (int(end) for end in span.split("-"))
+        if last >= len(content):
+            return reply(b"", 416)
+        headers = {"Content-Range": f"bytes {first}-{last}/{len(content)}", "Content-Type": "application/dicom"}
+        return reply(self.send_file(key, content[first : last + 1], count), 206, headers)

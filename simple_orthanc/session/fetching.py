@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import NoPixelDataError, OrthancError, VolumeError
+from simple_orthanc.errors import NoPixelDataError, OrthancError, TransportError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels.layout import NativeLayout, native_layout
@@ -23,7 +23,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session.unreadable import misread, unreadable_error
+from simple_orthanc.session.unreadable import is_about_one_object, reason_of, with_way_out
 from simple_orthanc.volume.builder import VolumeBuilder
 from simple_orthanc.volume.planes import has_image
 
@@ -74,7 +74,7 @@ class ObjectFetcher:
 
         Raises
         ------
-        VolumeError
+        OrthancError
             An object cannot be read, or the archive returns another one.
         """
         builder = VolumeBuilder(instances, self.headers, self._units)
@@ -114,13 +114,12 @@ class ObjectFetcher:
     def try_reading(self, instance: int) -> str | None:
         """Return why an object cannot be read, or None if it can."""
         try:
-            content, dataset = self._fetch(instance)
-            reason = misread(dataset, self._uids[instance])
-            if reason is None:
-                self._decode(instance, content, dataset)
+            self._whole(instance)
         except OrthancError as error:
-            return error.message.rstrip(".")
-        return reason
+            if not is_about_one_object(error):
+                raise
+            return reason_of(error)
+        return None
 
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
         return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
@@ -130,17 +129,31 @@ class ObjectFetcher:
 
         Of an object that is no image, such as raw data in a series of images, only the header is read.
         """
-        content, dataset = self._fetch(instance)
-        uid = self._uids[instance]
-        if uid is not None and (reason := misread(dataset, uid)):
-            raise unreadable_error({uid: reason}, len(self._keys))
+        try:
+            content, dataset = self._fetch(instance)
+        except OrthancError as error:
+            raise with_way_out(error, self._uids[instance], "get_volume") from None
         return self._decode(instance, content, dataset, with_layout)
 
     def _fetch(self, instance: int) -> tuple[memoryview, Dataset]:
         content = self._source.read(self._keys[instance], self._buffer)
         dataset = read_image(content, self._scanner)
-        self._source.check_identity(self._keys[instance], dataset)
+        if self._is_other(instance, dataset):
+            # A proxy that mixed up two responses may not do so again.
+            content = self._source.read(self._keys[instance], self._buffer)
+            dataset = read_image(content, self._scanner)
+            self._source.check_identity(self._keys[instance], dataset)
         return content, dataset
+
+    def _is_other(self, instance: int, header: Dataset) -> bool:
+        """Check whether a header is that of another object than was asked for."""
+        try:
+            self._source.check_identity(self._keys[instance], header)
+        except TransportError as error:
+            if not error.is_about_object:
+                raise
+            return True
+        return False
 
     def _decode(
         self, instance: int, content: memoryview, dataset: Dataset, with_layout: bool = False
@@ -162,7 +175,10 @@ class ObjectFetcher:
         """Place pixels by the layout of other files, and return the objects whose headers contradict it."""
 
         def fetch(instance: int) -> bytes | None:
-            content = self._source.read(self._keys[instance], self._buffer)
+            try:
+                content = self._source.read(self._keys[instance], self._buffer)
+            except OrthancError as error:
+                raise with_way_out(error, self._uids[instance], "get_volume") from None
             start = layout.find(content)
             if start is None:
                 return None
@@ -175,10 +191,9 @@ class ObjectFetcher:
         for instance, beginning in zip(instances, beginnings, strict=True):
             if beginning is not None:
                 self.headers[instance], start = read_beginning(beginning, self._scanner)
-                is_object = misread(self.headers[instance], self._uids[instance]) is None
-                if is_object:
-                    self._source.check_identity(self._keys[instance], self.headers[instance])
-                if is_object and start == len(beginning) - _ELEMENT_HEAD and layout.matches(self.headers[instance]):
+                header = self.headers[instance]
+                has_layout = start == len(beginning) - _ELEMENT_HEAD and layout.matches(header)
+                if has_layout and not self._is_other(instance, header):
                     continue
             different.append(instance)
         return different

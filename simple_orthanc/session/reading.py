@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydicom.dataset import Dataset
 
@@ -19,6 +20,7 @@ from simple_orthanc.session.containers import LazyVolumes
 from simple_orthanc.session.downloads import file_paths, target_folder
 from simple_orthanc.session.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.state import SessionState
+from simple_orthanc.session.unreadable import read_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from simple_orthanc.session.masks import Masks
     from simple_orthanc.session.volume_reader import Units, VolumeReader, VolumeRequest
     from simple_orthanc.volume.volume import Volume
+
+Result = TypeVar("Result")
 
 _INSTANCE_UID = parse_tag("SOPInstanceUID")
 
@@ -65,7 +69,7 @@ class Reading(SessionState):
             )
         return self._source.header(_item(keys, 0 if index is None else index))
 
-    def get_headers(self, index: int | None = None, silent: bool = True) -> list[Dataset]:
+    def get_headers(self, index: int | None = None, silent: bool = True, *, errors: str = "raise") -> list[Dataset]:
         """Read the headers of all selected instances, in slice order or the order of `sort_by`.
 
         Parameters
@@ -74,6 +78,9 @@ class Reading(SessionState):
             Read this one only; the result is still a list.
         silent : bool
             Has no effect: headers come from the DICOM files, so no tag is left out that could be reported.
+        errors : {"raise", "report"}
+            How to treat files that are gone, or are not the instances that were asked for: an error that names one and
+            the call that goes round it, or a warning that names them and the headers of the others.
 
         Returns
         -------
@@ -83,10 +90,17 @@ class Reading(SessionState):
         keys = self._nonempty()
         if index is not None:
             keys = [_item(keys, index)]
-        return run_all(self._source.header, keys, label="reading headers")
+        return self._read_each(
+            self._source.header, keys, "get_headers", errors, partial(run_all, label="reading headers")
+        )
 
-    def get_instances(self) -> list[Dataset]:
+    def get_instances(self, *, errors: str = "raise") -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
+
+        Parameters
+        ----------
+        errors : {"raise", "report"}
+            As for `get_headers`.
 
         Returns
         -------
@@ -94,7 +108,17 @@ class Reading(SessionState):
             As pydicom reads the DICOM files.
         """
         keys = self._nonempty()
-        return list(map_ordered(self._instance, keys, total=len(keys), label="reading instances"))
+        run = partial(map_ordered, total=len(keys), label="reading instances")
+        return self._read_each(self._instance, keys, "get_instances", errors, run)
+
+    def _read_each(
+        self, read: Callable[[str], Result], keys: Sequence[str], verb: str, errors: str, run: Callable[..., Any]
+    ) -> list[Result]:
+        uids = partial(self._instance_uids, keys)
+        return read_each(read, keys, uids, verb, errors, run)
+
+    def _instance_uids(self, keys: Sequence[str]) -> list[str | None]:
+        return [str(value[0]) if value else None for value in self._index.column(_INSTANCE_UID, "instance", keys)]
 
     def _instance(self, key: str) -> Dataset:
         return parse_file(self._source.content(key))
@@ -294,26 +318,29 @@ class Reading(SessionState):
             check_joinable(index, owners)
         elif len(owners) > 1 and not many:
             raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
-        uids = [str(value[0]) if value else None for value in index.column(_INSTANCE_UID, "instance", keys)]
-        instances = [SelectedInstance(*each) for each in zip(keys, series, uids, strict=True)]
+        uids = self._instance_uids(keys)
+        instances = [SelectedInstance(*fields) for fields in zip(keys, series, uids, strict=True)]
         reader = VolumeReader(self._source, instances, short_names(index, owners), request, plans)
         if is_kept:
             plans.readers[request] = reader
         return reader
 
-    def download(self, folder: str | Path | None = None) -> list[Path]:
+    def download(self, folder: str | Path | None = None, *, errors: str = "raise") -> list[Path]:
         """Write the DICOM files of the selection, bit for bit as the archive holds them.
 
         Parameters
         ----------
         folder : str or Path, optional
             The target; created where it is missing. None: a new folder among the system's temporary ones.
+        errors : {"raise", "report"}
+            As for `get_headers`.
 
         Returns
         -------
         list of Path
-            One per instance: ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with
-            characters that could lead elsewhere replaced. A file appears when it is complete.
+            One per instance that was written:
+            ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with characters that could lead
+            elsewhere replaced. A file appears when it is complete.
 
         Raises
         ------
@@ -327,13 +354,16 @@ class Reading(SessionState):
             for tag in map(parse_tag, IDENTIFIERS.values())
         ]
         paths = file_paths(target, list(zip(*chain, strict=True)), keys)
-        jobs = list(zip(keys, paths, strict=True))
         for folder_needed in {path.parent for path in paths}:
             folder_needed.mkdir(parents=True, exist_ok=True)
-        save: Callable[[tuple[str, Path]], None] = lambda job: self._source.save(*job)  # noqa: E731
-        for _ in map_ordered(save, jobs, total=len(jobs), label="downloading"):
-            pass
-        return paths
+        target_of = dict(zip(keys, paths, strict=True))
+
+        def save(key: str) -> Path:
+            self._source.save(key, target_of[key])
+            return target_of[key]
+
+        run = partial(map_ordered, total=len(keys), label="downloading")
+        return self._read_each(save, keys, "download", errors, run)
 
 
 def _item(keys: Sequence[str], index: int) -> str:

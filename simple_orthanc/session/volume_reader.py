@@ -28,7 +28,15 @@ from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.fetching import ObjectFetcher
 from simple_orthanc.session.kept_plans import KeptPlans
-from simple_orthanc.session.unreadable import list_reasons, unreadable_error, unreadable_objects
+from simple_orthanc.session.unreadable import (
+    check_errors,
+    is_about_one_object,
+    reason_of,
+    unreadable_error,
+    unreadable_objects,
+    warn_left_out,
+    with_way_out,
+)
 from simple_orthanc.volume.assembly import array_bytes
 from simple_orthanc.volume.choosing import Stack, apply_gaps, check_options, choose_volume, plan_stacks, summarize
 from simple_orthanc.volume.planes import read_planes
@@ -93,8 +101,7 @@ class VolumeRequest:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.errors not in ("raise", "report"):
-            raise VolumeError(f'errors={self.errors!r} was asked; it can be "raise" or "report".')
+        check_errors(self.errors, VolumeError)
         check_units(self.units, SUV_KINDS)
         check_spacing(self.spacing)
 
@@ -149,12 +156,12 @@ class VolumeReader:
         if known is not None:
             # What is no volume need not be fetched to be refused.
             choose_volume(known, dims=request.dims, gaps=gaps)
-        first = self._source.header(group[0].key)
+        first = self._header(group[0])
         self._check_memory(len(group) * volume_bytes(first, request.units), f"{len(group)} instances like the first")
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
             builder = fetcher.read(range(len(group)))
-            if reasons := unreadable_objects(fetcher.headers, [instance.uid for instance in group]):
+            if reasons := unreadable_objects(fetcher.headers):
                 raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
             planned = self._plans.plan(keys, fetcher.headers, request)
             return builder.finish(choose_volume(planned, request.dims, gaps), fetcher.again, gaps)
@@ -168,12 +175,12 @@ class VolumeReader:
         try:
             return read(group)
         except OrthancError as error:
-            if self._request.errors == "raise" or isinstance(error, _BETWEEN_OBJECTS):
+            if self._request.errors == "raise" or isinstance(error, _BETWEEN_OBJECTS) or not is_about_one_object(error):
                 raise
             reasons = self._unreadable(group)
             if not reasons or len(reasons) == len(group):
                 raise
-        _warn_left_out({group[index].name: reason for index, reason in reasons.items()}, len(group))
+        warn_left_out({group[index].name: reason for index, reason in reasons.items()}, len(group))
         return read([instance for index, instance in enumerate(group) if index not in reasons])
 
     def _unreadable(self, group: Group) -> dict[int, str]:
@@ -182,7 +189,7 @@ class VolumeReader:
             fetcher = self._fetcher(group, processes)
             tried = run_all(fetcher.try_reading, range(len(group)), label="finding unreadable images")
         reasons = {index: reason for index, reason in enumerate(tried) if reason is not None}
-        return {**unreadable_objects(fetcher.headers, [instance.uid for instance in group]), **reasons}
+        return {**unreadable_objects(fetcher.headers), **reasons}
 
     def _check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -260,17 +267,16 @@ class VolumeReader:
             Some objects cannot be read, and were not to be left out.
         """
         keys = [instance.key for instance in instances]
-        read = self._source.header if self._request.errors == "raise" else self._try_header
-        headers = run_all(read, keys, label="reading headers")
-        reasons = {index: header.message for index, header in enumerate(headers) if isinstance(header, OrthancError)}
+        headers = run_all(self._try_header, keys, label="reading headers")
+        reasons = {index: reason_of(header) for index, header in enumerate(headers) if isinstance(header, OrthancError)}
         whole = [Dataset() if isinstance(header, OrthancError) else header for header in headers]
-        reasons = {**unreadable_objects(whole, [instance.uid for instance in instances]), **reasons}
+        reasons = {**unreadable_objects(whole), **reasons}
         if not reasons:
             return list(instances), whole
         named = {instances[index].name: reason for index, reason in reasons.items()}
         if self._request.errors == "raise" or len(reasons) == len(instances):
             raise unreadable_error(named, len(instances))
-        _warn_left_out(named, len(instances))
+        warn_left_out(named, len(instances))
         kept = [index for index in range(len(instances)) if index not in reasons]
         return [instances[index] for index in kept], [whole[index] for index in kept]
 
@@ -278,7 +284,15 @@ class VolumeReader:
         try:
             return self._source.header(key)
         except OrthancError as error:
+            if not is_about_one_object(error):
+                raise
             return error
+
+    def _header(self, instance: SelectedInstance) -> Dataset:
+        try:
+            return self._source.header(instance.key)
+        except OrthancError as error:
+            raise with_way_out(error, instance.uid, "get_volume") from None
 
     def labelled(self, label: str) -> Volume:
         """Read one volume by its label."""
@@ -326,13 +340,6 @@ class VolumeReader:
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "contradiction"])
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
-
-
-def _warn_left_out(reasons: Mapping[str, str], total: int) -> None:
-    warnings.warn(
-        f"{len(reasons)} of {total} instances cannot be read and are left out: {list_reasons(reasons)}.",
-        stacklevel=stacklevel(),
-    )
 
 
 def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | None) -> None:

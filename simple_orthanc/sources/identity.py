@@ -114,5 +114,6 @@ def another_object(source: str, asked: Identity, arrived: Identity) -> Transport
     return TransportError(
         f"{source} was asked for {keyword} {value}, and returned {found}. Nothing of it was kept. If the "
         "archive changed, refresh() the session; if not, a cache or proxy on the way mixes up responses: clear it, or "
-        "reach the server without it."
+        "reach the server without it.",
+        is_about_object=True,
     )

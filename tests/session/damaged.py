@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.sources.identity import Identity, another_object, identity_of
 from tests.memory_source import MemorySource
 
 # A whole file to what is returned in its place.
@@ -46,10 +48,29 @@ class DamagedSource(MemorySource):
         return content
 
     def header(self, key: str) -> Dataset:
-        return pydicom.dcmread(io.BytesIO(self.content(key)), force=True, stop_before_pixels=True)
+        header = pydicom.dcmread(io.BytesIO(self.content(key)), force=True, stop_before_pixels=True)
+        self.check_identity(key, header)
+        return header
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        asked, arrived = Identity(*key.split("|")), identity_of(header)
+        if asked.differences(arrived):
+            raise another_object("memory", asked, arrived)
+
+    def save(self, key: str, path: Path) -> None:
+        path.write_bytes(self.content(key))
 
     def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
         content = self.content(key)
         memory = room(len(content))
         memory[:] = content
         return memory
+
+
+class CheckingSource(DamagedSource):
+    """Also checks the identity of what `content` and `save` return, as sources of servers do."""
+
+    def content(self, key: str) -> bytes:
+        content = super().content(key)
+        self.check_identity(key, pydicom.dcmread(io.BytesIO(content), force=True, stop_before_pixels=True))
+        return content

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, RawDataStorage
 
-from simple_orthanc.errors import MissingSlicesError, NotFoundError, OrthancError, PixelDecodeError, VolumeError
+from simple_orthanc.errors import (
+    AuthenticationError,
+    MissingSlicesError,
+    NotFoundError,
+    OrthancError,
+    PixelDecodeError,
+    SelectionError,
+    TransportError,
+    VolumeError,
+)
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.session import Session
 from simple_orthanc.session.unreadable import unreadable_error, unreadable_objects
-from tests.session.damaged import DAMAGES, DamagedSource
+from tests.memory_source import MemorySource
+from tests.session.damaged import DAMAGES, CheckingSource, DamagedSource
 
 SERIES = make_series((5, 4, 4), seed=1)
 UIDS = [str(dataset.SOPInstanceUID) for dataset in SERIES]
@@ -27,7 +39,8 @@ def damaged(kind: str, *numbers: int) -> Session:
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_all_three_ways_name_the_file(kind: str, number: int) -> None:
     session = damaged(kind, number)
-    with pytest.raises(VolumeError, match=re.escape(UIDS[number])) as caught:
+    kind_of_error = VolumeError if kind == "cut before its pixels" else TransportError
+    with pytest.raises(kind_of_error, match=rf'exclude\(SOPInstanceUID="{re.escape(UIDS[number])}"\)'):
         session.get_volume()
     volumes = session.get_volumes()
     assert list(volumes) == ["no volume"]
@@ -35,8 +48,7 @@ def test_all_three_ways_name_the_file(kind: str, number: int) -> None:
         volumes["no volume"]
     (row,) = session.volume_table().to_dict("records")
     assert row["regular"] is False
-    assert UIDS[number] in row["reason"]
-    assert row["reason"] == caught.value.message
+    assert row["reason"].startswith(f"1 of 5 instances cannot be read: {UIDS[number]} (")
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -93,14 +105,86 @@ def test_pixels_that_are_cut_off_leave_the_rest_of_a_run(left_out: int) -> None:
 
 def test_a_deleted_object_is_an_error_or_left_out() -> None:
     session = Session(DamagedSource(SERIES, {UIDS[1]: None, UIDS[0]: None}))
-    for read in (session.get_volume, session.get_volumes, session.volume_table):
-        with pytest.raises(NotFoundError):
-            read()
+    with pytest.raises(NotFoundError, match=rf'exclude\(SOPInstanceUID="{re.escape(UIDS[0])}"\)'):
+        session.get_volume()
+    assert list(session.get_volumes()) == ["no volume"]
+    (row,) = session.volume_table().to_dict("records")
+    assert row["reason"].startswith("2 of 5 instances cannot be read: ")
     with pytest.warns(UserWarning, match=r"2 of 5 instances .*no instance"):
         assert session.get_array(errors="report")[:, 0, 0].tolist() == [2, 3, 4]
     with pytest.warns(UserWarning, match="2 of 5 instances"):
         (volume,) = session.get_volumes(errors="report").values()
     assert volume.array[:, 0, 0].tolist() == [2, 3, 4]
+
+
+GONE: dict[str, Callable[[bytes], bytes | None]] = {
+    name: damage for name, damage in DAMAGES.items() if name != "cut before its pixels"
+} | {"gone": lambda whole: None}
+
+
+@pytest.mark.parametrize("kind", GONE)
+@pytest.mark.parametrize("verb", ["get_headers", "get_instances", "download"])
+def test_one_object_that_cannot_be_read_is_named_or_left_out(kind: str, verb: str) -> None:
+    numbers = (0, 3)
+    damage = {UIDS[number]: GONE[kind](as_bytes(SERIES[number])) for number in numbers}
+    session = Session(CheckingSource(SERIES, damage))
+    with pytest.raises((TransportError, NotFoundError)) as caught:
+        getattr(session, verb)()
+    message = caught.value.message
+    assert f'read the others with {verb}(errors="report")' in message
+    assert any(f'exclude(SOPInstanceUID="{UIDS[number]}")' in message for number in numbers)
+    with pytest.warns(UserWarning, match="2 of 5 instances cannot be read and are left out") as warned:
+        read = getattr(session, verb)(errors="report")
+    assert len(read) == 3
+    assert all(UIDS[number] in str(warned[0].message) for number in numbers)
+    assert len(getattr(session.exclude(SOPInstanceUID=[UIDS[0], UIDS[3]]), verb)()) == 3
+
+
+@pytest.mark.parametrize("verb", ["get_headers", "get_instances", "download", "get_volume"])
+@pytest.mark.parametrize("error", [TransportError("refused"), AuthenticationError("no", status=401)])
+def test_a_connection_that_fails_concerns_all_objects(verb: str, error: OrthancError) -> None:
+    class Refusing(MemorySource):
+        def header(self, key: str) -> Dataset:
+            raise error
+
+        content = read = header  # type: ignore[assignment]
+
+        def save(self, key: str, path: Path) -> None:
+            raise error
+
+    for errors in ("raise", "report"):
+        with pytest.raises(type(error)) as caught:
+            getattr(Session(Refusing(SERIES)), verb)(errors=errors)
+        assert "exclude" not in caught.value.message
+
+
+@pytest.mark.parametrize("verb", ["get_headers", "get_instances", "download"])
+def test_reporting_raises_where_no_object_can_be_read(verb: str) -> None:
+    session = Session(DamagedSource(SERIES, dict.fromkeys(UIDS)))
+    for errors in ("raise", "report"):
+        with pytest.raises(NotFoundError):
+            getattr(session, verb)(errors=errors)
+    with pytest.raises(SelectionError, match=r"errors='ignore' was asked; it can be \"raise\" or \"report\""):
+        getattr(session, verb)(errors="ignore")
+
+
+class OtherOnce(DamagedSource):
+    """Returns another object once for each key, as a proxy does that mixes up responses."""
+
+    def __init__(self) -> None:
+        super().__init__(SERIES, {})
+        self.mixed: set[str] = set()
+
+    def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        if key not in self.mixed:
+            self.mixed.add(key)
+            keys = [self.key(dataset, "instance") for dataset in SERIES]
+            key = keys[keys.index(key) - 1]
+        return super().read(key, room)
+
+
+def test_another_object_that_came_once_is_read_again() -> None:
+    assert Session(OtherOnce()).get_array()[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -126,13 +210,13 @@ def test_one_bad_series_leaves_the_others_readable() -> None:
 def test_what_has_no_pixels_by_its_class_is_not_unreadable() -> None:
     raw = Dataset()
     raw.SOPClassUID, raw.SOPInstanceUID = RawDataStorage, "1.2.3"
-    assert unreadable_objects([*SERIES, raw], [*UIDS, "1.2.3"]) == {}
+    assert unreadable_objects([*SERIES, raw]) == {}
     # Where nothing has pixels, nothing says that there should be any.
     headers = [Dataset() for _ in SERIES]
     for header, dataset in zip(headers, SERIES, strict=True):
         header.SOPClassUID, header.SOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    assert unreadable_objects(headers, UIDS) == {}
-    assert unreadable_objects([*SERIES, headers[0]], [*UIDS, UIDS[0]]) == {5: "it is cut off before its pixels"}
+    assert unreadable_objects(headers) == {}
+    assert unreadable_objects([*SERIES, headers[0]]) == {5: "it is cut off before its pixels"}
 
 
 @pytest.mark.parametrize("kind", [str(RawDataStorage), str(ComprehensiveSRStorage), "1.3.12.2.1107.5.9.1"])

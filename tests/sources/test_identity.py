@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,13 +97,15 @@ class Archive(StandIn):
         tags = {"0008,0018": sop}
         if path == "/system":
             return reply({"Version": "1.12.7", "ApiVersion": 27})
+        if path.endswith("/md5"):
+            return reply(hashlib.md5(self.file).hexdigest().encode())
         if path.endswith("/file"):
             return reply(self.file)
         if path.endswith("/series"):
             tags = {"0020,000e": series}
         elif path.endswith("/study"):
             return reply({"MainDicomTags": {"0020,000d": study}, "PatientMainDicomTags": {"0010,0020": patient}})
-        return reply(json.dumps({"MainDicomTags": tags}).encode(), headers={"Content-Type": "application/json"})
+        return reply({"MainDicomTags": tags, "FileSize": len(self.file)})
 
 
 @pytest.fixture
@@ -120,9 +122,9 @@ def reads(source: OrthancSource, key: str, folder: Path) -> None:
     assert (folder / "a.dcm").is_file()
 
 
-def test_the_object_asked_for_is_read_without_further_requests(archive: Archive, tmp_path: Path) -> None:
+def test_the_object_asked_for_is_identified_without_further_requests(archive: Archive, tmp_path: Path) -> None:
     reads(OrthancSource(Transport(archive.url)), orthanc_id(ASKED), tmp_path)
-    assert all(asked.path.endswith(("/file", "/system")) for asked in archive.asked)
+    assert not any(urlsplit(asked.path).path.endswith(("/series", "/study")) for asked in archive.asked)
 
 
 OTHERS: dict[str, Dataset] = {

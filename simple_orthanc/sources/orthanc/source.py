@@ -16,7 +16,6 @@ How objects are found is in `simple_orthanc.sources.orthanc.find`, how tags of t
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -27,29 +26,23 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
+from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError
-from simple_orthanc.files.fast_headers import Scanner
-from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
-from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
+from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
 from simple_orthanc.transport import Transport
-
-_HEADER_BYTES = 16 * 1024
-# Orthanc's number for an attachment that is the DICOM file itself.
-_DICOM_FILE = 1
 
 _CHILDREN_KEY = {"study": "Series", "series": "Instances"}
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
@@ -76,15 +69,15 @@ class OrthancSource:
         self.transport = transport
         self._observed = Observed()
         self._last_change: int | None = None
-        self._file_sizes: dict[str, int] = {}
+        self._listed_files: dict[str, ListedFile] = {}
         self._connect()
 
     def _connect(self) -> None:
         """Make what is not pickled."""
         self.rest = Rest(self.transport)
         self._finder = Finder(self.transport, self.rest, self._observed)
-        self._columns = ColumnReader(self.transport, self.rest, self._finder, self.header)
-        self._scanner, self._buffer = Scanner(), ReusableBuffer()
+        self._reader = FileReader(self.transport, self.rest, self._listed_files, checksums=False)
+        self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
 
     @property
     def description(self) -> str:
@@ -181,8 +174,8 @@ class OrthancSource:
         rows: list[Row] = []
         doubtful: list[Row] = []
         for answer in answers:
-            if level == "instance" and (size := _file_size(answer)) is not None:
-                self._file_sizes[answer["ID"]] = size
+            if level == "instance" and (file := ListedFile.of(answer)) is not None:
+                self._listed_files[answer["ID"]] = file
             row, is_mangled_somewhere = _to_row(level, answer)
             if is_mangled_somewhere or row.has_unreliable_strings:
                 doubtful.append(row)
@@ -267,66 +260,23 @@ class OrthancSource:
 
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""
-        header = read_header(self._partial_reader(key), _HEADER_BYTES, self._scanner)
-        self.check_identity(key, header)
-        return header
-
-    def _partial_reader(self, key: str) -> Any:
-        def read(start: int, stop: int) -> tuple[memoryview, bool]:
-            """Read bytes of the file, and whether they are the whole file."""
-            size = self._file_sizes.get(key)
-            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
-            if not self.rest.capabilities.ranges or size is None or size <= stop:
-                return self.read(key, self._buffer), True
-            part = self.transport.read_into(f"/instances/{key}/attachments/dicom/data", self._buffer, (start, stop))
-            # Where the server ignores the range this is the whole file.
-            return part, len(part) != stop - start
-
-        return read
+        return self._reader.header(key)
 
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
-        content = self.transport.content("GET", f"/instances/{key}/file")
-        self._check_identity(key, identity_in(io.BytesIO(content), len(content)))
-        return content
+        return self._reader.content(key)
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read an instance's DICOM file into memory of its length that `allocate` provides, or into other memory."""
-        return self.transport.read_into(f"/instances/{key}/file", allocate)
-
-    def save(self, key: str, path: Path) -> None:
-        """Write an instance's DICOM file; the path appears only when the file is complete."""
-
-        def check(part: Path) -> None:
-            with part.open("rb") as stream:
-                self._check_identity(key, identity_in(stream, part.stat().st_size))
-
-        self.transport.download(f"/instances/{key}/file", path, check=check)
+        return self._reader.read(key, allocate)
 
     def check_identity(self, key: str, header: Dataset) -> None:
         """Raise a TransportError if a header is not that of the instance."""
-        self._check_identity(key, identity_of(header))
+        self._reader.check_identity(key, header)
 
-    def _check_identity(self, key: str, arrived: Identity) -> None:
-        if orthanc_id(arrived) == key:
-            return
-        # Orthanc may have decoded a PatientID otherwise, so its database decides.
-        listed = self._listed_identity(key)
-        if listed.differences(arrived):
-            raise another_object(self.description, listed, arrived)
-
-    def _listed_identity(self, key: str) -> Identity:
-        short = {"short": ""}
-        instance = self.transport.json("GET", f"/instances/{key}", params=short)
-        series = self.transport.json("GET", f"/instances/{key}/series", params=short)
-        study = self.transport.json("GET", f"/instances/{key}/study", params=short)
-        tags = {
-            **study.get("PatientMainDicomTags", {}),
-            **study["MainDicomTags"],
-            **series["MainDicomTags"],
-            **instance["MainDicomTags"],
-        }
-        return Identity(*(str(tags.get(parse_tag(keyword).number, "")).strip() for keyword in _IDENTIFIERS))
+    def save(self, key: str, path: Path) -> None:
+        """Write an instance's DICOM file; the path appears only when the file is complete."""
+        self._reader.save(key, path)
 
     def checksum(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored; None where the server may have transcoded it on arrival."""
@@ -361,7 +311,7 @@ class OrthancSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
-        names = ("transport", "_observed", "_last_change", "_file_sizes")
+        names = ("transport", "_observed", "_last_change", "_listed_files")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -394,12 +344,3 @@ def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
     children = tuple(answer.get(_CHILDREN_KEY.get(level, ""), ()))
     is_unreliable = level == "study" and shows_undecoded_strings(values)
     return Row(answer["ID"], answer.get(PARENT_KEY[level], ""), children, values, is_unreliable), mangled
-
-
-def _file_size(instance: Mapping[str, Any]) -> int | None:
-    if "FileSize" in instance:
-        return int(instance["FileSize"])
-    for attachment in instance.get("Attachments", ()):
-        if attachment["ContentType"] == _DICOM_FILE:
-            return int(attachment["UncompressedSize"])
-    return None

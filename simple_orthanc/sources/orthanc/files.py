@@ -1,0 +1,280 @@
+"""Files of single instances, each compared with what the server lists: identity, length and checksum.
+
+A proxy, a cache or a disk can cut a file, return another one, or change a bit, and HTTP reports a complete response. So
+what arrives is compared with what the server's database holds: the identifiers of the object, the length of its file,
+and its MD5. A file that differs is read again as long as the connection's patience lasts.
+
+The MD5 comes with the find that lists the instances (Orthanc 1.12.5 and newer), or from one small request per file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.concurrency.threads import ReusableBuffer
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import ServerError, TransportError, stacklevel
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.partial import read_header
+from simple_orthanc.rest import Rest
+from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
+from simple_orthanc.transport import Transport
+
+_HEADER_BYTES = 16 * 1024
+_PIECE = 1 << 20
+# Seconds before a file is read again.
+_PAUSES = (0.05, 0.4)
+# Orthanc's number for an attachment that is the DICOM file itself.
+_DICOM_FILE = 1
+
+Result = TypeVar("Result")
+
+
+class ListedFile(NamedTuple):
+    """The file of an instance, as the server lists it.
+
+    Attributes
+    ----------
+    size : int
+        Its length in bytes.
+    md5 : str or None
+        Its MD5 in hexadecimal; None if that is not known.
+    """
+
+    size: int
+    md5: str | None = None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> ListedFile | None:
+        """Read the answer to a listing or a find; None if it does not describe the file.
+
+        Examples
+        --------
+        >>> ListedFile.of({"ID": "4ac2", "FileSize": 1024})
+        ListedFile(size=1024, md5=None)
+        >>> ListedFile.of({"Attachments": [{"ContentType": 1, "UncompressedSize": "8", "UncompressedMD5": "0f"}]})
+        ListedFile(size=8, md5='0f')
+        """
+        if "FileSize" in answer:
+            return cls(int(answer["FileSize"]))
+        for attachment in answer.get("Attachments", ()):
+            if attachment["ContentType"] == _DICOM_FILE:
+                return cls(int(attachment["UncompressedSize"]), attachment.get("UncompressedMD5") or None)
+        return None
+
+    def difference(self, size: int, md5: Callable[[], str] | None) -> str | None:
+        """Return how a file that arrived differs, or None if it does not.
+
+        Parameters
+        ----------
+        size : int
+            Its length in bytes.
+        md5 : callable, optional
+            Computes its MD5; None leaves that comparison out.
+        """
+        if size != self.size:
+            return f"{size} bytes instead of {self.size}"
+        if md5 is not None and self.md5 is not None and md5() != self.md5:
+            return f"{size} bytes with another MD5 than the server lists, so that some of them are wrong"
+        return None
+
+
+class FileReader:
+    """Reads the files of single instances.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    rest : Rest
+        The REST API over it, for what the server can do.
+    listed : dict
+        Orthanc's id of an instance to its file as the server listed it; what is asked here is added.
+    checksums : bool
+        Whether `read`, which volumes use, compares the MD5 too, and `content` asks for one that is not known. `save`
+        always does both.
+    """
+
+    def __init__(self, transport: Transport, rest: Rest, listed: dict[str, ListedFile], checksums: bool) -> None:
+        self._transport, self._rest, self._listed, self._checksums = transport, rest, listed, checksums
+        self._scanner, self._buffer = Scanner(), ReusableBuffer()
+        self._lock = threading.Lock()
+        self._keeps_checksums = True
+
+    def header(self, key: str) -> Dataset:
+        """Read the header of an instance from the DICOM bytes, without pixels."""
+
+        def read() -> Dataset:
+            header = read_header(self._part_reader(key), _HEADER_BYTES, self._scanner)
+            self.check_identity(key, header)
+            return header
+
+        return self._until_whole(read)
+
+    def _part_reader(self, key: str) -> Callable[[int, int], tuple[memoryview, bool]]:
+        def read(start: int, stop: int) -> tuple[memoryview, bool]:
+            """Read bytes of the file, and whether they are the whole file."""
+            listed = self._listed.get(key)
+            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
+            if not self._rest.capabilities.ranges or listed is None or listed.size <= stop:
+                return self._read_once(key, self._buffer), True
+            part = self._transport.read_into(f"/instances/{key}/attachments/dicom/data", self._buffer, (start, stop))
+            if len(part) == stop - start:
+                return part, False
+            # Where the server ignores the range this is the whole file.
+            self._check(key, len(part), None)
+            return part, True
+
+        return read
+
+    def content(self, key: str) -> bytes:
+        """Read the file of an instance."""
+
+        def read() -> bytes:
+            content = self._transport.content("GET", f"/instances/{key}/file")
+            self._check(key, len(content), lambda: _md5(content))
+            self._check_identity(key, identity_in(io.BytesIO(content), len(content)))
+            return content
+
+        if self._checksums:
+            self._learn_checksum(key)
+        return self._until_whole(read)
+
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read the file of an instance into memory of its length that `allocate` provides, or into other memory."""
+        if self._checksums:
+            self._learn_checksum(key)
+        return self._until_whole(lambda: self._read_once(key, allocate))
+
+    def _read_once(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        content = self._transport.read_into(f"/instances/{key}/file", allocate)
+        self._check(key, len(content), (lambda: _md5(content)) if self._checksums else None)
+        return content
+
+    def save(self, key: str, path: Path) -> None:
+        """Write the file of an instance; the path appears only when the file is complete."""
+
+        def check(part: Path) -> None:
+            size = part.stat().st_size
+            self._check(key, size, lambda: _md5_of_file(part))
+            with part.open("rb") as stream:
+                self._check_identity(key, identity_in(stream, size))
+
+        self._learn_checksum(key)
+        self._until_whole(lambda: self._transport.download(f"/instances/{key}/file", path, check=check))
+
+    def _until_whole(self, read: Callable[[], Result]) -> Result:
+        """Read a file again while what arrives is not the one that was asked for."""
+        for pause in _PAUSES:
+            try:
+                return read()
+            except TransportError as error:
+                if not error.is_about_object:
+                    raise
+            time.sleep(pause)
+        return read()
+
+    # What the server lists
+
+    def _check(self, key: str, size: int, md5: Callable[[], str] | None) -> None:
+        """Raise a TransportError if a file differs from what the server lists."""
+        listed = self._listed.get(key)
+        difference = None if listed is None else listed.difference(size, md5)
+        if difference is None:
+            return
+        # The file may have been replaced since it was listed.
+        now = self._list(key, with_md5=md5 is not None)
+        if now == listed or now.difference(size, md5) is not None:
+            raise TransportError(
+                f"{self._transport.url} was asked for the file of instance {key}, and returned {difference}. Nothing "
+                "of it was kept. If trying again does not help, a proxy on the way cuts or changes files, or the "
+                "server's disk is damaged.",
+                is_about_object=True,
+            )
+        self._listed[key] = now
+
+    def _list(self, key: str, with_md5: bool) -> ListedFile:
+        answer = self._transport.json("GET", f"/instances/{key}", params={"short": ""})
+        listed = ListedFile.of(answer) if isinstance(answer, dict) else None
+        if listed is None:
+            raise TransportError(
+                f"{self._transport.url} was asked how long the file of instance {key} is, and its answer names no "
+                "FileSize, so what answers is not Orthanc. Check what is between it and here."
+            )
+        return listed._replace(md5=self.stored_md5(key)) if with_md5 else listed
+
+    def _learn_checksum(self, key: str) -> None:
+        """Ask for the MD5 of a file, unless it is known."""
+        listed = self._listed.get(key)
+        if self._keeps_checksums and (listed is None or listed.md5 is None):
+            self._listed[key] = self._list(key, True) if listed is None else listed._replace(md5=self.stored_md5(key))
+
+    def stored_md5(self, key: str) -> str | None:
+        """Return the MD5 of the file as it is stored, without compression; None if the server keeps none."""
+        try:
+            md5 = self._transport.content("GET", f"/instances/{key}/attachments/dicom/md5").decode("ascii", "replace")
+        except ServerError:
+            md5 = ""
+        if not md5.strip():
+            # Orthanc also answers 404 if there is no such instance, which this raises.
+            self._transport.json("GET", f"/instances/{key}", params={"short": ""})
+            self._tell_no_checksums()
+        return md5.strip() or None
+
+    def _tell_no_checksums(self) -> None:
+        with self._lock:
+            is_first, self._keeps_checksums = self._keeps_checksums, False
+        if is_first:
+            warnings.warn(
+                f"{self._transport.url} keeps no checksums of its files (StoreMD5ForAttachments is false), so files "
+                "are compared with what it lists by their identifiers and length alone.",
+                stacklevel=stacklevel(),
+            )
+
+    # Identity
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Raise a TransportError if a header is not that of the instance."""
+        self._check_identity(key, identity_of(header))
+
+    def _check_identity(self, key: str, arrived: Identity) -> None:
+        if orthanc_id(arrived) == key:
+            return
+        # Orthanc may have decoded a PatientID otherwise, so its database decides.
+        listed = self._listed_identity(key)
+        if listed.differences(arrived):
+            raise another_object(self._transport.url, listed, arrived)
+
+    def _listed_identity(self, key: str) -> Identity:
+        short = {"short": ""}
+        instance = self._transport.json("GET", f"/instances/{key}", params=short)
+        series = self._transport.json("GET", f"/instances/{key}/series", params=short)
+        study = self._transport.json("GET", f"/instances/{key}/study", params=short)
+        tags = {
+            **study.get("PatientMainDicomTags", {}),
+            **study["MainDicomTags"],
+            **series["MainDicomTags"],
+            **instance["MainDicomTags"],
+        }
+        return Identity(*(str(tags.get(parse_tag(keyword).number, "")).strip() for keyword in KEYWORDS))
+
+
+def _md5(content: bytes | memoryview) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _md5_of_file(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
