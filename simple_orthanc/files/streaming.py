@@ -10,8 +10,6 @@ from typing import IO
 from zipfile import ZipFile, ZipInfo
 
 from simple_orthanc.files.detection import BEGINNING
-from simple_orthanc.files.opening import open_regular
-from simple_orthanc.files.zips import open_member
 
 # A file of more bytes than this is sent in pieces; reading a smaller one at once takes less time.
 IN_MEMORY = 16 * 1024 * 1024
@@ -19,24 +17,16 @@ _PIECE = 1024 * 1024
 
 
 def read_file(path: Path) -> bytes | LongFile:
-    """Read a file, or return it to be read in pieces.
-
-    Raises
-    ------
-    OSError
-        It cannot be read, or is not a regular file.
-    """
-    with open_regular(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        return stream.read(size) if size <= IN_MEMORY else LongFile(size, lambda: open_regular(path))
+    """Read a file, or return it to be read in pieces."""
+    size = os.stat(path).st_size
+    return path.read_bytes() if size <= IN_MEMORY else LongFile(size, lambda: path.open("rb"))
 
 
 def read_member(archive: ZipFile, member: ZipInfo) -> bytes | LongFile:
     """Read a member of a zip, or return it to be read in pieces."""
-    if member.file_size > IN_MEMORY:
-        return LongFile(member.file_size, lambda: open_member(archive, member))
-    with open_member(archive, member) as stream:
-        return stream.read()
+    if member.file_size <= IN_MEMORY:
+        return archive.read(member)
+    return LongFile(member.file_size, lambda: archive.open(member))
 
 
 class LongFile:
@@ -65,10 +55,6 @@ class LongFile:
         """Return the first bytes, which show what the file is."""
         with self._open() as stream:
             return stream.read(BEGINNING)
-
-    def as_stream(self) -> IO[bytes]:
-        """Open the file at its beginning, to be read in any order."""
-        return self._open()
 
     def whole(self) -> bytes:
         """Return all bytes, for use where pieces are not accepted."""

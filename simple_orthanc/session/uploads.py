@@ -19,16 +19,14 @@ from simple_orthanc.files.detection import (
     dataset_bytes,
     is_zip,
     looks_like_dicom,
+    members_of,
     object_uid,
+    open_zip,
     refusal,
     walk,
 )
-from simple_orthanc.files.inflating import is_deflated, readable
-from simple_orthanc.files.nesting import may_be_deep, nesting_problem
-from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.streaming import LongFile, read_file, read_member
-from simple_orthanc.files.zips import member_problem, members_of, open_zip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +113,7 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
         yield Report(str(path), status="failed", message=kind)
         return
     try:
-        with open_regular(path) as stream:
+        with path.open("rb") as stream:
             beginning = stream.read(4)
     except OSError as error:
         yield Report(str(path), status="failed", message=f"the file cannot be read: {error.strerror}")
@@ -155,18 +153,14 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
     """Yield the jobs for the members of a zip; each is read when it is sent, so that memory never holds all of them."""
     try:
         archive = open_zip(file)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         yield Report(path, status="failed", message=str(error))
         return
     members = members_of(archive)
     if not members:
         yield Report(path, status="skipped", message="a zip without files")
     for member in members:
-        problem = member_problem(member)
-        if problem is not None:
-            yield Report(path, member.filename, "failed", None, problem)
-        else:
-            yield Job(path, member.filename, lambda member=member: read_member(archive, member))  # type: ignore[misc]
+        yield Job(path, member.filename, lambda member=member: read_member(archive, member))  # type: ignore[misc]
 
 
 def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
@@ -257,9 +251,6 @@ class Uploader:
         refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
             return replace(report, status=refused[0], message=refused[1])
-        problem = _nesting_problem(content, beginning)
-        if problem is not None:
-            return replace(report, uid=object_uid(beginning), message=problem)
         is_dicom = looks_like_dicom(beginning)
         try:
             return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
@@ -327,19 +318,6 @@ class Uploader:
             status="conflict",
             message="not stored: the server holds another file under this SOPInstanceUID, and keeps it",
         )
-
-
-def _nesting_problem(content: bytes | LongFile, beginning: bytes) -> str | None:
-    """Return why a file is not sent: sequences inside sequences end the process of any Orthanc."""
-    if isinstance(content, bytes) and not may_be_deep(content) and not is_deflated(content):
-        return None
-    try:
-        stream = content.as_stream() if isinstance(content, LongFile) else io.BytesIO(content)
-        with stream:
-            problem = nesting_problem(readable(stream), beginning)
-    except Exception as error:  # deflated data can be damaged in many ways
-        problem = str(error)
-    return None if problem is None else f"not sent: {problem}"
 
 
 def _md5(content: bytes | LongFile) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.local.server import free_port
 from tests.conftest import Servers
 from tests.faults import report
 from tests.faults.archive import OrthancServer, StandInServer, ThreadSafeServer, make_archive
 from tests.faults.bench import Bench, Cell, Outcome, cells_of
 from tests.faults.registry import FAULTS
+from tests.faults.restarts import USER, survive_restarts
 
 STAND_IN = "stand-in"
 
@@ -64,9 +70,31 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"## {bench.server.name}: {len(outcomes)} cells in {time.monotonic() - begin:.0f} s", flush=True)
             failed += show(bench.server.name, outcomes)
             results.append((bench.server.name, outcomes))
+    if not options.only:
+        failed += restarts(options.version)
     if options.write:
         report.write(results)
     return int(failed > 0)
+
+
+def restarts(versions: list[str]) -> int:
+    """Kill each server in the middle of its work, and return how many sessions did not survive that."""
+    failed = 0
+    servers = Servers()
+    for name in servers.recipes:
+        if any(version in name for version in versions or [name]):
+            with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+                server = servers.make(
+                    name, {"HttpPort": free_port(), "RegisteredUsers": USER}, folder=f"{folder}/server"
+                )
+                try:
+                    survive_restarts(server, Path(folder) / "files")
+                except (OrthancError, AssertionError):
+                    failed += 1
+                    print(f"- {name}, killed and started again: {traceback.format_exc()}")
+                else:
+                    print(f"{name}, killed and started again in an upload, a volume and a download: right")
+    return failed
 
 
 def show(server: str, outcomes: dict[Cell, Outcome]) -> int:

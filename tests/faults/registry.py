@@ -18,6 +18,10 @@ READS = ("connect", "table", "headers", "volume", "download")
 FILES = ("headers", "volume", "download")
 CHANGES = ("upload", "delete")
 ALL = tuple(OPERATIONS)
+# On the first contact it may as well be the wrong address.
+NO_SERVER: Mapping[str, str] = {"connect": "TransportError"}
+# Over DICOMweb a server tells no checksum, so a changed bit cannot be seen.
+UNSEEN = frozenset({("DICOMweb", "volume"), ("DICOMweb", "download")})
 # Where a stall must be noticed; a server that answers is never that slow.
 SHORT: Mapping[str, Any] = {"timeout": (2, 2), "patience": 5}
 
@@ -44,6 +48,8 @@ class Fault:
         Whether it strikes only the object that it strikes first.
     operations : tuple of str
         Those that meet it.
+    unless : set of (str, str)
+        Protocols and operations where it cannot be noticed at all.
     expected : str
         The outcome: "right", the name of an error, "rows" (the rows of an upload say it), or "warning".
     otherwise : mapping
@@ -60,6 +66,7 @@ class Fault:
     early: bool = False
     sticks: bool = False
     operations: tuple[str, ...] = ALL
+    unless: frozenset[tuple[str, str]] = frozenset()
     expected: str = RIGHT
     otherwise: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -137,6 +144,10 @@ FAULTS: tuple[Fault, ...] = (
     *_once_and_always("not HTTP", acts.no_http),
     Fault("whole, in chunks", acts.whole_in_chunks),
     Fault("whole, no length", acts.whole_until_the_end),
+    # Several in a row.
+    Fault("reset before the answer, three times", acts.reset_before_answer, times=3),
+    Fault("cut, announced whole, three times", acts.cut_announced_whole, times=3),
+    Fault("503, three times", refusal(503), times=3),
     # Time.
     Fault("each answer half a second late", acts.slow),
     Fault("one byte at a time, always", acts.drip, expected="RequestTimeout"),
@@ -159,9 +170,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("403, always", refusal(403), expected="AuthenticationError"),
     Fault("404 for one object", refusal(404), times=1, skip=2, sticks=True, operations=FILES, expected="NotFoundError"),
     # Answers of something else.
-    *_once_and_always("a page with 200", acts.page_for_success),
-    *_once_and_always("nothing with 200", acts.nothing_for_success),
-    *_once_and_always("JSON of another shape with 200", acts.other_shape),
+    *_once_and_always("a page with 200", acts.page_for_success, once_otherwise=NO_SERVER),
+    *_once_and_always("nothing with 200", acts.nothing_for_success, once_otherwise=NO_SERVER),
+    *_once_and_always("JSON of another shape with 200", acts.other_shape, once_otherwise=NO_SERVER),
     *_once_and_always("cut JSON", acts.cut_json, operations=("connect", "table", "upload")),
     Fault("redirected in a circle", acts.redirect_in_circle, expected="TransportError"),
     Fault("redirected to another host", acts.redirect_elsewhere, expected="TransportError"),
@@ -170,7 +181,7 @@ FAULTS: tuple[Fault, ...] = (
     *_once_and_always("corrupt gzip", acts.corrupt_gzip),
     *_once_and_always("cut gzip", acts.cut_gzip),
     *_once_and_always("what belongs to another object", acts.another_object, operations=(*FILES, "upload")),
-    *_once_and_always("one flipped bit", acts.flip_bit, operations=("volume", "download", "upload")),
+    *_once_and_always("one flipped bit", acts.flip_bit, operations=("volume", "download", "upload"), unless=UNSEEN),
     # Listings.
     Fault("since and limit are ignored", acts.deaf_to_paging, early=True, operations=READS[1:]),
     Fault("every page is the first", acts.deaf_to_offset, early=True, operations=READS[1:], expected="warning"),

@@ -31,7 +31,7 @@ def killed(server: LocalOrthanc) -> None:
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     guard.wait(10)
-    assert not server.is_running
+    assert not server.is_running, "the server outlived its program"
 
 
 def in_the_middle(server: LocalOrthanc, session: Orthanc, requests: int, work: Callable[[], Any]) -> Any:
@@ -77,20 +77,23 @@ def survive_restarts(server: LocalOrthanc, folder: Path) -> None:
         _upload(server, session, files)
         session.refresh().select(PatientID="RESTART")
         volume = in_the_middle(server, session, 60, session.get_volume)
-        assert np.array_equal(volume.array, pixels)
+        assert np.array_equal(volume.array, pixels), "voxels that are not true"
         paths = in_the_middle(server, session, 60, lambda: session.download(folder))
-        assert len(paths) == SLICES
         here = [path for path in folder.rglob("*") if path.is_file()]
-        assert sorted(_digest(path.read_bytes()) for path in here) == sorted(map(_digest, files))
+        assert sorted(paths) == sorted(here), f"{len(paths)} paths, {len(here)} files"
+        whole = sorted(_digest(path.read_bytes()) for path in here) == sorted(map(_digest, files))
+        assert whole, "files that are not those of the archive"
 
 
 def _upload(server: LocalOrthanc, session: Orthanc, files: list[bytes]) -> None:
     table = in_the_middle(server, session, 100, lambda: session.upload_file(files))
-    assert table["status"].value_counts().to_dict() == {"stored": SLICES}
-    assert session.rest.get("/statistics")["CountInstances"] == SLICES
-    changes = session.rest.get("/changes", limit=10 * SLICES)["Changes"]
+    statuses = table["status"].value_counts().to_dict()
+    assert statuses == {"stored": SLICES}, f"{statuses}: {set(table['message'])}"
+    count = session.rest.get("/statistics")["CountInstances"]
+    assert count == SLICES, f"the server holds {count}"
+    changes = session.rest.get(f"/changes?limit={10 * SLICES}")["Changes"]
     new = [change["ID"] for change in changes if change["ChangeType"] == "NewInstance"]
-    assert len(new) == len(set(new)) == SLICES
+    assert len(new) == len(set(new)) == SLICES, f"{len(new)} stored, {len(set(new))} of them once"
 
 
 def _digest(content: bytes) -> str:

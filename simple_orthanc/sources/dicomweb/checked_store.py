@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.files.parsing import parse_file, parse_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
 
@@ -56,7 +56,7 @@ class CheckedStore:
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
+            header = dcmread(io.BytesIO(content), force=True, specific_tags=list(_IDENTIFIERS))
         held = self._held(header)
         if held is not None and same_object(held, content):
             return "AlreadyStored", _SAME
@@ -101,7 +101,7 @@ def same_object(one: bytes, other: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            first, second = (parse_file(content) for content in (one, other))
+            first, second = (dcmread(io.BytesIO(content), force=True) for content in (one, other))
             syntaxes = {dataset.file_meta.get("TransferSyntaxUID") for dataset in (first, second)}
             for dataset in (first, second):
                 for number in PIXELS if len(syntaxes) > 1 else ():
@@ -117,7 +117,7 @@ def _with_preamble(content: bytes) -> bytes:
     if content[128:132] == b"DICM":
         return content
     try:
-        return dataset_bytes(parse_file(content))
+        return dataset_bytes(dcmread(io.BytesIO(content), force=True))
     except SelectionError:
         return content
     except Exception:  # for the server to judge

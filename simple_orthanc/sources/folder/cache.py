@@ -21,8 +21,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from simple_orthanc import limits
-from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.sources.folder.folder_index import TAGS, Item
 
@@ -93,8 +91,7 @@ class FolderCache:
         try:
             if not _is_private(self.path.parent):
                 return {}
-            with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
-                content = json.loads(stream.read(limits.decompressed_bytes))
+            content = json.loads(gzip.decompress(self.path.read_bytes()))
             known = _items(content) if content["of"] == self._of() else {}
         except (
             OSError,
