@@ -132,18 +132,19 @@ class Service:
     def _json(self, path: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
         """Ask for DICOM JSON; return a list of datasets, perhaps empty, and the headers of the response."""
 
-        def ask(accept: str) -> HttpResponse:
+        def ask(accept: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
             headers = {"Accept": accept, **self._json_encoding}
-            return self._transport.request("GET", path, headers=headers, max_bytes=LARGEST_JSON)
+            return self._transport.read("GET", path, parse, headers=headers, max_bytes=LARGEST_JSON)
 
-        response = self._negotiated((JSON_TYPE, "application/json"), ask)
-        if not response.content:
-            return [], response.headers
-        content_type, asked = response.headers.get("Content-Type", ""), self._asked(path)
-        items: list[dict[str, Any]] = []
-        for part in read_parts([response.content], content_type, asked):
-            items += parse_items(part.content, part.media_type, asked)
-        return items, response.headers
+        def parse(response: HttpResponse) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
+            content_type, asked = response.headers.get("Content-Type", ""), self._asked(path)
+            items: list[dict[str, Any]] = []
+            if response.content:
+                for part in read_parts([response.content], content_type, asked):
+                    items += parse_items(part.content, part.media_type, asked)
+            return items, response.headers
+
+        return self._negotiated((JSON_TYPE, "application/json"), ask)
 
     def _wrong(self, part: Part, path: str, wanted: str) -> TransportError:
         received = f"{len(part.content)} bytes of {part.media_type or 'no media type'}"

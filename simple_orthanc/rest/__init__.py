@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import run_job
-from simple_orthanc.transport import Transport
+from simple_orthanc.transport import HttpResponse, Transport, UnusableError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from simple_orthanc.transport.client import RequestOptions, Timeout
+    from simple_orthanc.transport.arguments import RequestOptions, Timeout
 
 __all__ = ["Capabilities", "Rest"]
 
@@ -80,13 +81,19 @@ class Rest:
         TransportError
             If nothing answers there, or what answers is not Orthanc.
         """
+        system = self._transport.repeat(self._system)
+        self._capabilities = Capabilities.from_system(system)
+        return system
+
+    def _system(self) -> dict[str, Any]:
         system = self.get("/system")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
-            raise TransportError(
-                f"{self._transport.url} answered, but it is not Orthanc: its /system names no version. Check the "
-                f"address and the port; Orthanc's is 8042 unless its configuration says otherwise."
+            raise UnusableError(
+                TransportError(
+                    f"{self._transport.url} answered, but it is not Orthanc: its /system names no version. Check the "
+                    f"address and the port; Orthanc's is 8042 unless its configuration says otherwise."
+                )
             )
-        self._capabilities = Capabilities.from_system(system)
         return system
 
     @property
@@ -209,7 +216,9 @@ class Rest:
         return run_job(self.get, self.post, path, body or {}, label or path)
 
     def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
-        response = self._transport.request(method, path, **options)
+        return self._transport.read(method, path, partial(self._parsed, path), **options)
+
+    def _parsed(self, path: str, response: HttpResponse) -> Any:
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
         if content_type == "application/json":
             # The response is not quoted: it may repeat what was sent, a password with it.

@@ -9,5 +9,6 @@ from __future__ import annotations
 from simple_orthanc.transport.address import is_loopback, parse_address
 from simple_orthanc.transport.bodies import HttpResponse, Stream
 from simple_orthanc.transport.client import Transport
+from simple_orthanc.transport.patience import UnusableError
 
-__all__ = ["HttpResponse", "Stream", "Transport", "is_loopback", "parse_address"]
+__all__ = ["HttpResponse", "Stream", "Transport", "UnusableError", "is_loopback", "parse_address"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,57 +10,40 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from requests import Response, Session
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import TransportError
-from simple_orthanc.transport.address import Credentials, parse_address, parse_origin, warn_if_readable
+from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
+from simple_orthanc.transport.arguments import (
+    Defaults,
+    RequestOptions,
+    Timeout,
+    certificate,
+    checked_rate,
+    checked_times,
+    existing,
+    new_request,
+)
 from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
-from simple_orthanc.transport.patience import Patience, is_number
+from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
-from simple_orthanc.transport.sending import IDEMPOTENT, Request, Sender
+from simple_orthanc.transport.sending import Request, Sender
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Timeout = float | tuple[float | None, float | None]
+T = TypeVar("T")
+
+# Seconds for connecting, where the timeout is one number.
+_CONNECT = 3.0
 
 _CHUNK = 1 << 16
 _DOWNLOAD_CHUNK = 1 << 20
-
-
-class RequestOptions(TypedDict, total=False):
-    """The keyword arguments that every request takes.
-
-    Attributes
-    ----------
-    params : mapping, optional
-        The query. ``True`` and ``False`` become ``true`` and ``false``; None is left out.
-    data : bytes, str or binary file, optional
-        The body, sent as it is.
-    headers : mapping, optional
-        For this request only.
-    timeout : number or (number, number), optional
-        For this request only, in seconds; as for `Transport`.
-    idempotent : bool, optional
-        Whether sending the request twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
-    patience : number, optional
-        For this request only, in seconds; as for `Transport`.
-    deadline : number, optional
-        Seconds within which the response must be complete, all attempts included. By default there is no such limit.
-    """
-
-    params: Mapping[str, Any] | None
-    data: Any
-    headers: Mapping[str, str] | None
-    timeout: Timeout | None
-    idempotent: bool | None
-    patience: float | None
-    deadline: float | None
 
 
 class Transport:
@@ -99,6 +81,8 @@ class Transport:
     ----------
     url : str
         Scheme, host, port and path, normalised, without any password.
+    patience : Patience
+        For how long requests are tried again.
 
     Raises
     ------
@@ -154,18 +138,12 @@ class Transport:
         if address.user is not None and auth is None and token is None:
             auth = Secret((address.user, reveal(address.password)))
         credentials = Credentials(auth, token, headers)
-        authorities = verify if isinstance(verify, bool) else _existing(verify, "verify")
+        authorities = verify if isinstance(verify, bool) else existing(verify, "verify")
         self.url = address.url
-        self._timeout: tuple[float | None, float | None] = (3, 300)
-        self._timeout = self._times(timeout)
-        self._patience = Patience(patience)
-        if not is_number(minimum_rate) or not 0 <= minimum_rate < math.inf:
-            raise TransportError(
-                f"minimum_rate is {minimum_rate!r}; give bytes per second, as in minimum_rate=100, or 0 for any rate."
-            )
-        self._minimum_rate = minimum_rate
+        self.patience = Patience(patience)
+        self._defaults = Defaults(self.url, checked_times(timeout, _CONNECT), self.patience, checked_rate(minimum_rate))
         self._sender = Sender(
-            address._replace(user=None, password=None), credentials, authorities, _certificate(cert), http, pool_size
+            address._replace(user=None, password=None), credentials, authorities, certificate(cert), http, pool_size
         )
         if credentials.secret or (http is not None and http.auth):
             warn_if_readable(self.url, address.host)
@@ -234,7 +212,50 @@ class Transport:
             # Raised below, so that the foreign error, which repeats the response, does not become its context.
             content_type = response.headers.get("Content-Type", "")
         context, hidden = self._sender.context(request), self._sender.secrets(response)
-        raise not_json(context, response.status_code, content_type, content, hidden)
+        raise UnusableError(not_json(context, response.status_code, content_type, content, hidden))
+
+    def read(
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[HttpResponse], T],
+        *,
+        accepted_statuses: Sequence[int] = (),
+        max_bytes: int | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> T:
+        """Send a request, and return what `parse` makes of the response.
+
+        If `parse` raises a `TransportError`, the response is not what was asked for: it is asked for again a few times,
+        where that does no harm, before the error is raised. All else is as for `request`.
+        """
+        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
+        request = replace(request, accepted_statuses=tuple(accepted_statuses))
+
+        def parsed(response: Response) -> T:
+            whole = self._whole(request, max_bytes, response)
+            try:
+                return parse(whole)
+            except TransportError as error:
+                raise UnusableError(error) from None
+
+        return self._sender.exchange(request, parsed)
+
+    def repeat(self, read: Callable[[], T]) -> T:
+        """Call a function again, a few times within the patience, where it raises `UnusableError`; return its result.
+
+        For checks of what several requests have brought. The error inside is raised at the end.
+        """
+        pauses = self.patience.pauses(most=MOST_UNUSABLE)
+        while True:
+            try:
+                return read()
+            except UnusableError as unusable:
+                error = unusable.error
+            pause = next(pauses, None)
+            if pause is None:
+                raise error
+            interruption.pause(pause)
 
     def request(
         self,
@@ -256,9 +277,7 @@ class Transport:
         max_bytes : int, optional
             The largest body, decompressed, that is read; a larger one is a `TransportError`.
         """
-        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
-        request = replace(request, accepted_statuses=tuple(accepted_statuses))
-        return self._sender.exchange(request, partial(self._whole, request, max_bytes))
+        return self.read(method, path, _unchanged, accepted_statuses=accepted_statuses, max_bytes=max_bytes, **options)
 
     def _whole(self, request: Request, max_bytes: int | None, response: Response) -> HttpResponse:
         content = read_all(response) if max_bytes is None else read_at_most(response, max_bytes)
@@ -369,125 +388,35 @@ class Transport:
         target : str or Path
             The file.
         check : callable, optional
-            Called with the path of the complete file before it gets its name; what it raises leaves nothing behind.
+            Called with the path of the complete file before it gets its name; what it raises leaves nothing behind. If
+            that is an `UnusableError`, the file is asked for again a few times.
         """
         target = Path(target)
         part = target.with_name(f".{secrets.token_hex(8)}.part")
         request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
-        try:
-            self._sender.exchange(request, partial(_save, part))
+
+        def save(response: Response) -> None:
+            _save(part, response)
             if check is not None:
                 check(part)
+
+        try:
+            self._sender.exchange(request, save)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        own_headers: Mapping[str, str],
-        *,
-        params: Mapping[str, Any] | None = None,
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        idempotent: bool | None = None,
-        patience: float | None = None,
-        deadline: float | None = None,
+        self, method: str, path: str, own_headers: Mapping[str, str], **options: Unpack[RequestOptions]
     ) -> Request:
-        if not isinstance(path, str):
-            raise TransportError(f"The path {path!r} is not a string; give that of a resource, as in '/system'.")
-        if isinstance(data, (bytearray, memoryview)):
-            data = bytes(data)
-        elif isinstance(data, str):
-            data = data.encode()
-        start = data.tell() if hasattr(data, "seekable") and data.seekable() else None
-        replayable = data is None or isinstance(data, bytes) or start is not None
-        method = method.upper()
-        idempotent = method in IDEMPOTENT if idempotent is None else idempotent
-        if params:
-            params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
-        times = self._timeout if timeout is None else self._times(timeout)
-        path = _checked_url(path, self.url) if path.startswith(("http://", "https://")) else _checked_path(path)
-        sent_headers = {**own_headers, **(headers or {})}
-        if deadline is not None and not _is_time(deadline):
-            raise TransportError(f"deadline is {deadline!r}; give seconds above 0, as in deadline=60, or None.")
-        return Request(
-            method,
-            path,
-            params,
-            data,
-            sent_headers,
-            times,
-            idempotent and replayable,
-            start,
-            self._patience if patience is None else Patience(patience),
-            self._minimum_rate,
-            deadline,
-        )
-
-    def _times(self, timeout: Timeout) -> tuple[float | None, float | None]:
-        times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (self._timeout[0], timeout)
-        if len(times) != 2 or not all(map(_is_time, times)):
-            raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(3, 300) or timeout=60.")
-        return (times[0], times[1])
+        return new_request(self._defaults, method, path, own_headers, **options)
 
 
-def _is_time(seconds: object) -> bool:
-    return seconds is None or (is_number(seconds) and 0 < seconds < math.inf)
+def _unchanged(response: HttpResponse) -> HttpResponse:
+    return response
 
 
 def _save(part: Path, response: Response) -> None:
     with part.open("wb") as file:
         for chunk in chunks(response, _DOWNLOAD_CHUNK):
             file.write(chunk)
-
-
-def _checked_path(path: str) -> str:
-    """Make a path relative to the server's root, and refuse one that would lead elsewhere."""
-    relative = path.lstrip("/").replace("#", "%23")
-    # Encoded dots too: they are equivalent, and are decoded before the request is sent.
-    if any(segment in (".", "..") for segment in unquote(relative.partition("?")[0]).split("/")):
-        raise TransportError(f"The path {path!r} has a segment of dots, which would reach another resource.")
-    return relative
-
-
-def _checked_url(given: str, root: str) -> str:
-    """Return a whole URL as it is to be asked for, and refuse one that leads to another server than `root`.
-
-    This server is reached by the origin of `root`: behind a proxy that ends TLS, a server may believe that it speaks
-    plain HTTP.
-    """
-    there, here = parse_origin(given), parse_origin(root)
-    upgraded = there is not None and here is not None and there[1] == here[1] and (there[2], here[2]) == (80, 443)
-    if there is None or (there != here and not upgraded):
-        where = "an address that cannot be read" if there is None else f"{there[0]}://{there[1]}:{there[2]}"
-        raise TransportError(
-            f"The URL given leads to {where}, not to {root}; nothing was sent, since credentials go to one server "
-            "only. Read it with a connection to that server, or configure the server to write its URLs with the name "
-            "by which it is reached."
-        )
-    parts, origin = urlsplit(given), urlsplit(root)
-    _checked_path(parts.path)
-    return urlunsplit((origin.scheme, origin.netloc, parts.path, parts.query, ""))
-
-
-def _existing(path: Any, parameter: str) -> str:
-    try:
-        name = os.fspath(path)
-    except TypeError:
-        raise TransportError(f"{parameter} is of type {type(path).__name__}; give the path of a file.") from None
-    if not os.path.exists(name):
-        raise TransportError(f"The file {name!r} given as {parameter} does not exist.")
-    return str(name)
-
-
-def _certificate(cert: Any) -> Any:
-    if cert is None:
-        return None
-    if isinstance(cert, (tuple, list)):
-        if len(cert) != 2:
-            raise TransportError("cert must be one file, or a pair of certificate and key.")
-        return (_existing(cert[0], "cert"), _existing(cert[1], "cert"))
-    return _existing(cert, "cert")

@@ -38,6 +38,7 @@ class Cause(Enum):
 
     REFUSED = "nothing listens there"
     UNREACHABLE = "the host cannot be reached"
+    UNKNOWN_NAME = "the name of the host is unknown"
     CONNECT_TIMEOUT = "no connection in time"
     READ_TIMEOUT = "no answer in time"
     TLS = "no encrypted connection"
@@ -118,7 +119,7 @@ _CAUSES: dict[type[BaseException], Cause] = {
     u3.ProxySchemeUnknown: Cause.PROXY,
     u3.ProxySchemeUnsupported: Cause.PROXY,
     u3.NewConnectionError: Cause.UNREACHABLE,
-    u3.NameResolutionError: Cause.UNREACHABLE,
+    u3.NameResolutionError: Cause.UNKNOWN_NAME,
     u3.ConnectTimeoutError: Cause.CONNECT_TIMEOUT,
     u3.ReadTimeoutError: Cause.READ_TIMEOUT,
     u3.TimeoutError: Cause.READ_TIMEOUT,
@@ -144,7 +145,7 @@ _CAUSES: dict[type[BaseException], Cause] = {
     http.client.IncompleteRead: Cause.DROPPED,
     http.client.RemoteDisconnected: Cause.DROPPED,
     ssl.SSLError: Cause.TLS,
-    socket.gaierror: Cause.UNREACHABLE,
+    socket.gaierror: Cause.UNKNOWN_NAME,
     ConnectionRefusedError: Cause.REFUSED,
     ConnectionError: Cause.DROPPED,
     TimeoutError: Cause.READ_TIMEOUT,
@@ -239,6 +240,8 @@ def public_error(failure: NetworkError, context: RequestContext, note: str, unce
         Cause.REFUSED: f"No server answers at {context.url}{reason}; asked for {asked}. Check host and port, and that "
         "Orthanc runs; LocalOrthanc starts a server of your own.",
         Cause.UNREACHABLE: f"{context.url} cannot be reached{reason}; asked for {asked}. Check the host name and the "
+        "network; LocalOrthanc starts a server of your own.",
+        Cause.UNKNOWN_NAME: f"{context.url} cannot be reached{reason}; asked for {asked}. Check the host name and the "
         "network; LocalOrthanc starts a server of your own.",
         Cause.CONNECT_TIMEOUT: f"{context.url} did not accept a connection in time; asked for {asked}. Check host, "
         "port and firewall, or allow longer with timeout=(connect, read).",

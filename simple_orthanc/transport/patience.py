@@ -5,6 +5,7 @@ What happened                                        Reads, PUT and DELETE  Othe
 ===================================================  =====================  =====================
 Connection refused, timed out, host not reached      tried again            tried again: not sent
 Connection broken; response cut or unreadable        tried again            error
+Response whole, but not what was asked for           tried 3 times more     error
 429, 500, 502, 503, 504                              tried again            error
 500 with the reason in Orthanc's own words           as below               error
 Silence for longer than the timeout                  as below               error
@@ -20,6 +21,9 @@ server may ask for longer ones by Retry-After; if it asks for more than is left,
 Silence counts as waiting, so that with the default timeout of 300 s it is an error at once, too. With a shorter one, a
 response that had not even begun is asked for once more only, since the server may still be at work on it. Orthanc
 answers 500, with a reason, to many requests that it does not understand; only a busy database is worth another attempt.
+
+All requests to a server share one patience for the time in which it answers none of them, so that a hundred objects do
+not wait one after the other for a server that is gone.
 
 Until a server has answered for the first time, the address may be wrong: then `FIRST_CONTACT` seconds in all are the
 limit, and a name that is not known is an error at once.
@@ -46,6 +50,9 @@ FIRST_CONTACT = 3.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
+MOST_UNUSABLE = 3
+"""How often a response that is whole, and not what was asked for, is asked for again."""
+
 _BUSY = (429, 502, 503, 504)
 
 # After these the server behind a proxy may have carried out the request nevertheless.
@@ -57,6 +64,20 @@ _MOMENTARY = {4, 11, 16, 36, 42, *range(1000, 1016)}
 
 
 _REASONS = ("OrthancStatus", "OrthancError", "Message", "Details")
+
+
+class UnusableError(Exception):
+    """A response that is whole, and not what was asked for: a page, cut JSON, another object.
+
+    Parameters
+    ----------
+    error : TransportError
+        What the user sees if it comes again.
+    """
+
+    def __init__(self, error: TransportError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Again(Enum):
@@ -71,6 +92,7 @@ _AGAIN = {
     Cause.REFUSED: Again.ALL,
     Cause.CONNECT_TIMEOUT: Again.ALL,
     Cause.UNREACHABLE: Again.ALL,
+    Cause.UNKNOWN_NAME: Again.ALL,
     Cause.DROPPED: Again.READS,
     Cause.GARBLED: Again.READS,
     Cause.READ_TIMEOUT: Again.READS,
@@ -164,6 +186,30 @@ class Pauses(Iterator[float]):
         return min(pause, remaining)
 
 
+class Outage:
+    """The time for which a server has failed all that it was asked, over all requests.
+
+    One patience is spent for it: otherwise each of a hundred objects would wait for a server that is gone.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._last = -math.inf
+
+    def failed(self, began: float, spent: float) -> float:
+        """Note that a request failed which `began` then, after `spent` seconds of silence; return the time so far."""
+        now = monotonic()
+        # A request made later is a new trial.
+        if self._since is None or began > self._last + _LONGEST_PAUSE:
+            self._since = now - spent
+        self._last = now
+        return now - self._since
+
+    def over(self) -> None:
+        """Note that the server answers."""
+        self._since = None
+
+
 class Attempts:
     """The attempts of one request so far, and whether there is another.
 
@@ -179,6 +225,8 @@ class Attempts:
         Seconds of silence that the request allows.
     deadline : float, optional
         Seconds for all attempts together.
+    outage : Outage, optional
+        That of the server, which all its requests share.
 
     Attributes
     ----------
@@ -189,14 +237,21 @@ class Attempts:
     """
 
     def __init__(
-        self, patience: Patience, harmless: bool, contacted: bool, timeout: float | None, deadline: float | None = None
+        self,
+        patience: Patience,
+        harmless: bool,
+        contacted: bool,
+        timeout: float | None,
+        deadline: float | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._patience, self._harmless, self._timeout = patience, harmless, timeout or 0.0
         self._contacted, self._deadline = contacted, deadline
+        self._outage = outage or Outage()
         self._began = monotonic()
         self._pauses = None if contacted else Pauses(min(patience.seconds, FIRST_CONTACT))
         self._again, self._asked = Again.ALL, 0.0
-        self._silences = 0
+        self._silences, self._unusable = 0, 0
         self.count = 0
         self.lost = False
 
@@ -208,7 +263,7 @@ class Attempts:
             self._has_answered()
         self._silences += silent and not begun
         # A server that says nothing may still be at work on the first request, and each further one adds to it.
-        if (failure.cause is Cause.UNREACHABLE and not self._contacted) or self._silences > 1:
+        if (failure.cause is Cause.UNKNOWN_NAME and not self._contacted) or self._silences > 1:
             again = Again.NEVER
         self.lost = self.lost or is_uncertain(failure)
         self._next(again, 0.0, self._timeout if silent else 0.0)
@@ -217,7 +272,23 @@ class Attempts:
         """Note a status of 400 or more, with the beginning of its body and the seconds that the server asks to wait."""
         self._has_answered()
         self.lost = self.lost or status in _UNCERTAIN
-        self._next(after_refusal(status, content), asked, 0.0)
+        again = after_refusal(status, content)
+        if again is Again.NEVER:
+            self.succeeded()
+        self._next(again, asked, 0.0)
+
+    def unusable(self) -> None:
+        """Note a response that is whole, and not what was asked for."""
+        self.succeeded()
+        self._unusable += 1
+        self.lost = True
+        self._pauses = self._pauses or self._patience.pauses()
+        self._next(Again.READS if self._unusable <= MOST_UNUSABLE else Again.NEVER, 0.0, 0.0)
+
+    def succeeded(self) -> None:
+        """Note that the server answers."""
+        self._has_answered()
+        self._outage.over()
 
     def shortened(self, timeout: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
         """Return the times for connecting and for each wait, neither beyond the deadline."""
@@ -237,8 +308,9 @@ class Attempts:
     def _next(self, again: Again, asked: float, spent: float) -> None:
         self.count += 1
         self._again, self._asked = again, asked
-        if self._pauses is None:
-            self._pauses = self._patience.pauses(spent=spent)
+        if again is not Again.NEVER:
+            lasted = self._outage.failed(self._began, spent)
+            self._pauses = self._pauses or self._patience.pauses(spent=lasted)
 
     def pause(self) -> float | None:
         """Return the seconds to wait before the next attempt; 0 before the first, None if there is none."""

@@ -31,7 +31,7 @@ from simple_orthanc.transport.failures import (
     public_error,
     server_error,
 )
-from simple_orthanc.transport.patience import Attempts, Patience, is_uncertain
+from simple_orthanc.transport.patience import Attempts, Outage, Patience, UnusableError, is_uncertain
 from simple_orthanc.transport.watching import Watch, watched
 
 T = TypeVar("T")
@@ -170,7 +170,9 @@ class Sender:
     def __getstate__(self) -> dict[str, Any]:
         """Leave connections out of the pickle."""
         return {
-            name: value for name, value in vars(self).items() if name not in ("_http", "_lock", "_process", "_bulk")
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("_http", "_lock", "_process", "_bulk", "_outage")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -182,6 +184,7 @@ class Sender:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._bulk: BulkReader | None = None
+        self._outage = Outage()
         self.sent = 0
         if self._given is not None:
             self._http = self._given
@@ -228,6 +231,7 @@ class Sender:
                     )
                 if body is not None:
                     self._contacted = True
+                    attempts.succeeded()
                     return body
             except NetworkError as failure:
                 attempts.failed(failure, begun=watch.has_begun)
@@ -255,7 +259,9 @@ class Sender:
         return self._exchange(request, read, self._attempts(request))
 
     def _attempts(self, request: Request) -> Attempts:
-        return Attempts(request.patience, request.repeatable, self._contacted, request.timeout[1], request.deadline)
+        return Attempts(
+            request.patience, request.repeatable, self._contacted, request.timeout[1], request.deadline, self._outage
+        )
 
     def _exchange(
         self,
@@ -272,6 +278,9 @@ class Sender:
                 return self._attempt(request, read, attempts)
             except NetworkError as failure:
                 error = self.failed(request, failure, attempts)
+            except UnusableError as unusable:
+                attempts.unusable()
+                error = unusable.error
             except RefusalError as refusal:
                 error = self._refused(request, refusal, attempts)
         # Raised outside of the except blocks, so that no foreign error becomes the context of this one.
@@ -284,10 +293,12 @@ class Sender:
             response = self._send(request, attempts)
             self._contacted = begun = True
             try:
-                return self._read(request, response, read, attempts.lost)
+                result = self._read(request, response, read, attempts.lost)
             except BaseException:
                 response.close()
                 raise
+            attempts.succeeded()
+            return result
         except NetworkError as failure:
             attempts.failed(failure, begun=begun)
             raise
@@ -353,14 +364,14 @@ class Sender:
         except ValueError:
             allowed, same, where, target = False, False, "an address that cannot be read", url
         # These statuses keep method and body; the others turn a POST into a GET.
-        reads = request.method == "POST" and request.repeatable and response.status_code in (307, 308) and same
-        if allowed and (request.method in ("GET", "HEAD") or reads):
+        kept = request.repeatable and response.status_code in (307, 308) and same
+        if allowed and (request.method in ("GET", "HEAD") or kept):
             return target
         raise TransportError(
             f"{self.url} answered {response.status_code} to {request.method} {request.shown}: a redirect to "
-            f"{where}, which is not followed, since credentials go to one server only, and only requests that read "
-            "may be redirected. If that is your server, give its address; if it is a login page, log in there or give "
-            "a token."
+            f"{where}, which is not followed, since credentials go to one server only, and only what does "
+            "no harm twice may be redirected. If that is your server, give its address; if it is a login page, log in "
+            "there or give a token."
         )
 
     def _refused(self, request: Request, refusal: RefusalError, attempts: Attempts) -> ServerError:

@@ -278,7 +278,7 @@ def test_a_response_that_is_not_dicom_json_is_an_error(answer: bytes, said: str)
         with pytest.raises(TransportError, match=said) as caught:
             list(transactions(server).search_studies())
         assert server.url in str(caught.value)
-        assert len(server.asked) == 1
+        assert len(server.asked) == 4
 
 
 def test_json_in_several_parts_and_tags_in_lower_case_are_understood() -> None:

@@ -50,20 +50,6 @@ def test_request_returns_status_headers_and_content() -> None:
         assert "content" not in repr(answer)
 
 
-@pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e", "..", "/a/./b", "/a%2F..%2Fb"])
-def test_a_path_cannot_climb(path: str) -> None:
-    transport = Transport("http://127.0.0.1:1")
-    with pytest.raises(TransportError, match="segment of dots"):
-        transport.content("DELETE", path)
-    assert transport.requests == 0
-
-
-def test_a_number_sign_does_not_cut_the_path() -> None:
-    with StandIn(always(reply([]))) as server:
-        Transport(server.url).json("GET", "/labels/a#b?x=1")
-        assert server.asked[0].path == "/labels/a%23b?x=1"
-
-
 def test_download_is_atomic_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.dcm"
     target.write_bytes(b"old")

@@ -61,6 +61,7 @@ def test_every_cause_has_a_rule() -> None:
         Cause.REFUSED,
         Cause.CONNECT_TIMEOUT,
         Cause.UNREACHABLE,
+        Cause.UNKNOWN_NAME,
     }
     assert after_failure(NetworkError(Cause.TLS, "", dropped=True)) is Again.READS
     assert rules[Cause.TLS] is rules[Cause.REQUEST] is Again.NEVER
