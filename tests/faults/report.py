@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.faults.bench import BAD, PROTOCOLS, Cell, Outcome
-from tests.faults.registry import FAULTS, RIGHT, WARNING, Fault
+from tests.faults.operations import OPERATIONS
+from tests.faults.registry import FAULTS, RIGHT, ROWS, Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- The bench of faults writes from here -->", "<!-- to here. -->"
@@ -41,15 +42,22 @@ def fault_rows() -> list[str]:
 
 
 def _outcomes(fault: Fault) -> tuple[str, str]:
+    """Name the operations that survive a fault, and the error of the others."""
     by_outcome: dict[str, list[str]] = {}
     for operation in fault.operations:
-        by_outcome.setdefault(fault.outcome("", "Orthanc", operation), []).append(operation)
-    survived = ", ".join(by_outcome.pop(RIGHT, []))
-    others = [
-        f"`{name}`: {', '.join(names)}" if name != WARNING else f"warning: {', '.join(names)}"
-        for name, names in by_outcome.items()
-    ]
-    return survived, "; ".join(others)
+        # The rows of an upload say what its error would.
+        outcome = fault.outcome("", "Orthanc", operation).removeprefix(f"{ROWS} or ")
+        by_outcome.setdefault(outcome, []).append(operation)
+    survived = by_outcome.pop(RIGHT, [])
+    errors = [f"{outcome}: {_named(names, fault)}" for outcome, names in by_outcome.items()]
+    return _named(survived, fault), "; ".join(errors)
+
+
+def _named(operations: list[str], fault: Fault) -> str:
+    if operations == list(fault.operations):
+        return "all" if operations == list(OPERATIONS) else ", ".join(operations)
+    others = [operation for operation in fault.operations if operation not in operations]
+    return ", ".join(operations) if len(others) >= len(operations) else f"all but {' and '.join(others)}"
 
 
 def write(results: Iterable[tuple[str, Outcomes]]) -> None:
