@@ -57,7 +57,8 @@ class Recipe:
 
     def server(self, folder: Path, **config: Any) -> LocalOrthanc:
         """Return a server in a folder, not started; objects are complete after a minute, Orthanc's default."""
-        options = {**self.config, "StableAge": 60, **config}
+        # Whatever is compared speaks to it, so it asks for no password.
+        options = {**self.config, "StableAge": 60, "AuthenticationEnabled": False, **config}
         return LocalOrthanc(folder, program=self.program, config=options, timeout=120)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.data import get_testdata_file
 
 from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.files.paths import make_folders
 from simple_orthanc.local.server import LocalOrthanc
 from simple_orthanc.phantom import as_bytes, ct_phantom
 
@@ -104,7 +105,7 @@ def show(orthanc: Session) -> Volume:
 
 def save(volume: Volume, folder: Path) -> None:
     """Write the NIfTI file and, if matplotlib is installed, the picture."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     picture, image = folder / "volume.png", folder / "volume.nii.gz"
     volume.save(image)
     try:

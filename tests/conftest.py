@@ -55,6 +55,11 @@ hypothesis.settings.load_profile("house")
 MakeServer = Callable[..., LocalOrthanc]
 
 
+def _without_password(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options for a server that tests ask in many ways, most of which know no password."""
+    return dict(config) if "RegisteredUsers" in config else {"AuthenticationEnabled": False, **config}
+
+
 class Servers:
     """The versions of Orthanc on this machine, and one server of each, started when a test first needs it."""
 
@@ -92,13 +97,19 @@ class Servers:
     def started(self, name: str) -> LocalOrthanc:
         """Return the running server that tests of one version share."""
         if name not in self._started:
-            self._started[name] = LocalOrthanc(**self.recipes[name]).start()
+            self._started[name] = self.make(name, {}).start()
         return self._started[name]
 
     def make(self, name: str, config: Mapping[str, Any], **options: Any) -> LocalOrthanc:
-        """Return another server of the same version, not started yet, with `config` over its own."""
+        """Return another server of the same version, not started yet, with `config` over its own.
+
+        It asks for no password, except with RegisteredUsers, or with AuthenticationEnabled as True, which is the
+        default outside of tests.
+        """
         recipe = self.recipes[name]
-        return LocalOrthanc(**{**recipe, **options, "config": {**recipe.get("config", {}), **config}})
+        return LocalOrthanc(
+            **{**recipe, **options, "config": {**recipe.get("config", {}), **_without_password(config)}}
+        )
 
     def stop(self) -> None:
         for server in self._started.values():

@@ -8,12 +8,15 @@ import time
 from argparse import Namespace
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from simple_orthanc import demo
 from simple_orthanc.cli import terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
+from simple_orthanc.cli.source import given_password
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.local.server import LocalOrthanc
+from simple_orthanc.transport.secret import reveal
 
 _GLANCE = 0.2
 
@@ -26,8 +29,9 @@ def add_commands(commands: Commands) -> None:
         _serve,
         summary="start an Orthanc server over a folder of DICOM files, until Ctrl-C",
         details="The files are copied into a temporary store, which is removed at the end; the folder is not changed. "
-        "Prints the\naddress, which only users of this machine can reach.",
-        examples=["serve ~/scans", "serve ~/scans --port 8042"],
+        "Prints the\naddress, which only this machine can reach, and on a terminal how to log in: the password is new "
+        "at each start,\nunless --username and --password-file name one before the command.",
+        examples=["serve ~/scans", "serve ~/scans --port 8042", "--username jane --password-file FILE serve ~/scans"],
         arguments=_serve_arguments,
         selects=False,
     )
@@ -57,12 +61,21 @@ def _serve(args: Namespace) -> int:
         raise SelectionError(f"{folder} is not a folder, so there is nothing to serve.")
     # The program also cleans up when it is ended by its process id.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    config = {} if args.port is None else {"HttpPort": args.port}
+    config: dict[str, Any] = {} if args.port is None else {"HttpPort": args.port}
+    if args.token_file is not None:
+        args.usage("serve knows users with passwords, and no tokens")
+    password = given_password(args)
+    if (password is None) != (args.username is None):
+        args.usage("serve needs both a --username and a password (--password-file or --ask-password), or neither")
+    if password is not None:
+        config["RegisteredUsers"] = {args.username: reveal(password)}
     with LocalOrthanc(program=args.program, config=config) as server, server.connect() as session:
         table = session.upload_folder(folder, recursive=True)
         counts = Counter(str(status) for status in table["status"])
         found = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no files"
         terminal.say(f"Orthanc {server.version} over {terminal.safe(str(folder))}: {found}. Ctrl-C ends it.")
+        if password is None:
+            _say_login(server)
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         try:
@@ -72,6 +85,19 @@ def _serve(args: Namespace) -> int:
             # Ctrl-C is how this command ends.
             return 0
         raise TransportError("The server ended by itself; its log may contain the reason: serve it again.")
+
+
+def _say_login(server: LocalOrthanc) -> None:
+    """Show a person how to log in; a log that the standard error stream goes to never gets the password."""
+    assert server.credentials is not None
+    if sys.stderr.isatty():
+        user, password = server.credentials
+        terminal.say(f"In a browser, log in as {user} with the password {password} (shown once, new at each start).")
+    else:
+        terminal.say(
+            "Its random password is shown on a terminal only: for scripts, give --username and --password-file before "
+            "serve."
+        )
 
 
 def _demo_arguments(parser: CommandParser) -> None:

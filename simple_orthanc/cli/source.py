@@ -22,6 +22,7 @@ from simple_orthanc.cli.selecting import criteria
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.session import Session
 from simple_orthanc.transport.address import parse_address
+from simple_orthanc.transport.secret import Secret, hide, hide_url
 
 SOURCE_HELP = """\
 The source of the images comes before the command: --url, --dicomweb or --folder. Default: ORTHANC_URL, then
@@ -45,8 +46,8 @@ class Location:
     Attributes
     ----------
     kind : {"orthanc", "dicomweb", "folder"}
-    address : str
-        URL or path.
+    address : str or Secret
+        URL or path; hidden if it may hold a password.
     is_named : bool
         Whether the user or the environment named it.
     is_own : bool
@@ -54,7 +55,7 @@ class Location:
     """
 
     kind: str
-    address: str
+    address: Any
     is_named: bool
     is_own: bool
 
@@ -62,15 +63,19 @@ class Location:
 def add_options(parser: ArgumentParser) -> None:
     """Add the options before the command."""
     where = parser.add_argument_group("where the images are").add_mutually_exclusive_group()
-    where.add_argument("--url", metavar="URL", help="an Orthanc server, as in http://127.0.0.1:8042")
-    where.add_argument("--dicomweb", metavar="URL", help="a DICOMweb server, as in http://127.0.0.1:8042/dicom-web")
+    where.add_argument("--url", metavar="URL", type=hide_url, help="an Orthanc server, as in http://127.0.0.1:8042")
+    where.add_argument(
+        "--dicomweb", metavar="URL", type=hide_url, help="a DICOMweb server, as in http://127.0.0.1:8042/dicom-web"
+    )
     where.add_argument("--folder", metavar="PATH", help="a folder of DICOM files; nothing in it is changed")
     login = parser.add_argument_group("logging in")
     login.add_argument("--username", metavar="NAME")
     secret = login.add_mutually_exclusive_group()
     secret.add_argument("--password-file", metavar="FILE", help="its first line is the password; - is standard input")
     secret.add_argument("--ask-password", action="store_true", help="ask for the password on the terminal")
-    secret.add_argument("--password", metavar="PASSWORD", help="visible to every user of this machine; avoid it")
+    secret.add_argument(
+        "--password", metavar="PASSWORD", type=Secret, help="visible to every user of this machine; avoid it"
+    )
     secret.add_argument("--token-file", metavar="FILE", help="its first line is a bearer token, read for each request")
     login.add_argument("--cert", metavar="FILE", help="the client's certificate")
     login.add_argument("--key", metavar="FILE", help="its private key, if it is not in the same file")
@@ -134,16 +139,16 @@ def find_location(args: Namespace) -> Location:
         return Location("folder", args.folder, True, False)
     for kind, given in (("orthanc", args.url), ("dicomweb", args.dicomweb)):
         if given is not None:
-            return Location(kind, given, True, _same(given, os.environ.get(f"{_VARIABLES[kind]}_URL", "")))
+            return Location(kind, given, True, _same(given, hide_url(os.environ.get(f"{_VARIABLES[kind]}_URL"))))
     for kind, prefix in _VARIABLES.items():
-        if address := os.environ.get(f"{prefix}_URL"):
+        if address := hide_url(os.environ.get(f"{prefix}_URL")):
             return Location(kind, address, True, True)
     return Location("orthanc", DEFAULT_URL, False, False)
 
 
-def _same(one: str, other: str) -> bool:
+def _same(one: Any, other: Any) -> bool:
     try:
-        return bool(other) and parse_address(one).url == parse_address(other).url
+        return other is not None and parse_address(one).url == parse_address(other).url
     except OrthancError:
         return False
 
@@ -156,7 +161,7 @@ def credentials(args: Namespace, location: Location) -> dict[str, Any]:
             "--password-file, --ask-password, the environment and ~/.netrc are better.",
             stacklevel=2,
         )
-    if _holds_password(args.url or args.dicomweb or ""):
+    if _holds_password(args.url or args.dicomweb):
         warnings.warn(
             "Every user of this machine can read the password in the URL on the command line: --password-file, "
             "--ask-password, the environment and ~/.netrc are better.",
@@ -166,42 +171,47 @@ def credentials(args: Namespace, location: Location) -> dict[str, Any]:
     if args.token_file is not None:
         if args.username:
             args.usage("--token-file needs no --username: a token identifies its user")
-        first = read_secret(args.token_file)
+        first = Secret(read_secret(args.token_file))
         return {"token": first if args.token_file == "-" else partial(read_secret, args.token_file)}
-    password = _given_password(args)
+    password = given_password(args)
     if password is not None:
         if not args.username:
             args.usage("a password needs a --username")
         return {"username": args.username, "password": password}
     prefix = _VARIABLES[location.kind]
-    user, secret = os.environ.get(f"{prefix}_USERNAME"), os.environ.get(f"{prefix}_PASSWORD")
-    token = os.environ.get(f"{prefix}_TOKEN")
+    user, secret = os.environ.get(f"{prefix}_USERNAME"), hide(os.environ.get(f"{prefix}_PASSWORD"))
+    token = hide(os.environ.get(f"{prefix}_TOKEN") or None)
     if location.is_own and secret is not None and (user or args.username):
         return {"username": args.username or user, "password": secret}
-    if location.is_own and token and not args.username:
+    if location.is_own and token is not None and not args.username:
         return {"token": token}
     if location.is_own and _holds_password(location.address):
         return {}
     if location.is_named and (found := from_netrc(location.address, args.username)) is not None:
         return {"username": found[0], "password": found[1]}
     if args.username:
-        return {"username": args.username, "password": terminal.ask_secret(f"Password of {args.username}: ")}
+        return {"username": args.username, "password": hide(terminal.ask_secret(f"Password of {args.username}: "))}
     return {}
 
 
-def _given_password(args: Namespace) -> str | None:
+def given_password(args: Namespace) -> Secret | None:
+    """Return the password that an option names, or None."""
     if args.password is not None:
-        return str(args.password)
+        password: Secret = args.password
+        return password
     if args.password_file is not None:
-        return read_secret(args.password_file)
+        return Secret(read_secret(args.password_file))
     if args.ask_password:
-        return terminal.ask_secret(f"Password of {args.username or 'whom? --username names the user'}: ")
+        return Secret(terminal.ask_secret(f"Password of {args.username or 'whom? --username names the user'}: "))
     return None
 
 
-def _holds_password(url: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return "@" in urlsplit(url if "://" in url else f"http://{url}").netloc
+def _holds_password(url: Any) -> bool:
+    """Check whether there is a user in a URL; one that is not hidden has none."""
+    if isinstance(url, Secret):
+        given = str(url.reveal())
+        with contextlib.suppress(ValueError):
+            return "@" in urlsplit(given if "://" in given else f"http://{given}").netloc
     return False
 
 
@@ -213,23 +223,23 @@ def read_secret(file: str) -> str:
     try:
         with path.open(encoding="utf-8") as stream:
             mode = os.fstat(stream.fileno()).st_mode
+            if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+                warnings.warn(f"Other users may read {file}, which holds a secret: chmod 600 {file}", stacklevel=2)
             secret = stream.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise OrthancError(f"The secret in {file} cannot be read: {reason}.") from None
     if not secret:
         raise OrthancError(f"The first line of {file}, which was to be a secret, is empty.")
-    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
-        warnings.warn(f"Other users may read {file}, which holds a secret: chmod 600 {file}", stacklevel=2)
     return secret
 
 
-def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
+def from_netrc(url: str | Secret, username: str | None) -> tuple[str, Secret] | None:
     """Look up the host of a URL in ``~/.netrc``; the default entry never counts.
 
     Returns
     -------
-    tuple of str, or None
+    (str, Secret), or None
         User and password.
     """
     host = parse_address(url).host
@@ -244,4 +254,4 @@ def from_netrc(url: str, username: str | None) -> tuple[str, str] | None:
         return None
     if entry is None or not entry[2] or (username is not None and entry[0] != username):
         return None
-    return entry[0], entry[2]
+    return entry[0], Secret(entry[2])

@@ -18,6 +18,7 @@ from simple_orthanc.cli.files import write_whole
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import AmbiguousSelectionError, NoPixelDataError, SelectionError, UnsupportedError
+from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
 
@@ -152,7 +153,7 @@ def _frames(args: Namespace) -> int:
             ]
         else:
             files = _converted(session, args.media_type, args.transfer_syntax, args.numbers)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     for uid, number, content, suffix in files:
         path = folder / f"{safe_name(uid)}-{number:04}{suffix}"
         write_whole(path, lambda stream, content=content: stream.write(content))  # type: ignore[misc]

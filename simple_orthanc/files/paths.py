@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from simple_orthanc.errors import SelectionError
 
@@ -33,3 +34,25 @@ def path_text(given: object, example: str) -> str:
         return text
     what = "an empty string" if given == "" else f"an object of type {type(given).__name__}"
     raise SelectionError(f"A path was expected, and {what} was given. Pass a string or a Path: {example}.")
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that no other user can enter what is made.
+
+    What is written into them are files of patients. A folder that exists keeps its permissions.
+
+    Raises
+    ------
+    OSError
+        There can be no such folder.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_folders(folder.parent)
+        make_folders(folder)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise

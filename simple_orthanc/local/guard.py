@@ -32,7 +32,7 @@ PR_SET_PDEATHSIG = 1
 
 def lock(path: str, patience: float = LOCK_PATIENCE) -> int | None:
     """Lock the file at `path` and return its descriptor, or None if another process holds the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -106,6 +106,8 @@ def say(line: str) -> None:
 def main(argument: str) -> int:
     """Run the server that `argument` describes until it ends or is told to."""
     request = json.loads(argument)
+    # Inherited by the server: nobody else may read what it writes.
+    os.umask(0o077)
     if lock(request["lock"]) is None:
         say("busy")
         return 1

@@ -21,20 +21,29 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, TransportError
+from simple_orthanc.errors import OrthancError, RequestTimeout, TransportError
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.local.program import find_plugins, find_program
+from simple_orthanc.local.folders import (
+    LOCK,
+    LOG,
+    PREFIX,
+    new_temporary_folder,
+    open_private,
+    prepare_folder,
+    remove_old_configurations,
+)
+from simple_orthanc.local.options import Login, check_arguments, configuration, new_login
+from simple_orthanc.local.program import find_program
 from simple_orthanc.session import Orthanc
+from simple_orthanc.transport.secret import Secret, hide_arguments
 
 GUARD = Path(__file__).with_name("guard.py")
 # Before it ends, Orthanc finishes its running jobs and closes its database.
@@ -43,6 +52,14 @@ PORT_ATTEMPTS = 5
 STARTED = re.compile(r"Orthanc version: (\S+).*Orthanc has started", re.DOTALL)
 # Orthanc's message for its error 2003 (HttpPortInUse), the same in 1.10 and 1.13.
 PORT_IN_USE = "TCP port of the HTTP server is privileged or already in use"
+_NOT_RUNNING = "This LocalOrthanc is not running: use it in a with statement, or call start()."
+
+
+class Credentials(NamedTuple):
+    """A user and a password, which its representation shows."""
+
+    username: str
+    password: str
 
 
 def free_port() -> int:
@@ -57,21 +74,26 @@ class LocalOrthanc:
     """An Orthanc server that this program starts, on this machine, for as long as it is needed.
 
     It answers only this machine, on a free port of the loopback interface, with its own configuration and its own
-    folder, and reads nothing from ``/etc/orthanc``. The DICOMweb and GDCM plugins are loaded where they are
-    installed; the DICOM protocol (C-STORE and the like) is off. A second process watches this one and ends the
-    server with it, however it ends: the end of the ``with`` block or of the interpreter, or a killed kernel.
+    folder, and reads nothing from ``/etc/orthanc``. It has one user with a random password, new at each start, which
+    `connect` uses and `credentials` returns; other users of the machine can neither ask it nor read its files.
+
+    The DICOMweb and GDCM plugins are loaded where they are installed; the DICOM protocol (C-STORE and the like) is off.
+    A second process watches this one and ends the server with it, however it ends: the end of the ``with`` block or of
+    the interpreter, or a killed kernel.
 
     Parameters
     ----------
     folder : str or path, optional
         The folder of the server's files. It is created if it is missing, kept at the end, and can be opened again, by
-        one server at a time. Default: a temporary folder that is removed at the end.
+        one server at a time. What the server keeps in it is closed to other users. Default: a temporary folder that is
+        removed at the end.
     program : str, path or list of str, optional
         The Orthanc program, or a whole command to which the name of the configuration file is appended. Default: the
         environment variable ``ORTHANC_PROGRAM``, then ``PATH`` and the usual folders.
     config : dict, optional
-        Options of Orthanc's configuration file, which override the defaults. ``RegisteredUsers`` turns authentication
-        on, and `connect` then uses the first of them. ``Name`` cannot be set.
+        Options of Orthanc's configuration file, which override the defaults. ``RegisteredUsers`` replaces the random
+        user, and `connect` uses the first of them; ``AuthenticationEnabled`` as False lets every user of this machine,
+        and web pages in a browser on it, read and delete what the server holds. ``Name`` cannot be set.
     timeout : float, default 30
         Seconds within which the server must answer.
 
@@ -83,15 +105,19 @@ class LocalOrthanc:
     Raises
     ------
     OrthancError
-        On start: there is no Orthanc program, another server uses the folder, or `config` contradicts itself.
+        On start: there is no Orthanc program, another server uses the folder, or other users may write in it.
     TransportError
         On start: the program ended before it answered, or (RequestTimeout) did not answer in time. The message ends
         with the last lines of its log.
 
     Notes
     -----
-    The constructor does not start the server; ``with``, `start` and `connect` do, also again after `stop`. All users of
-    this machine can reach the port: where that matters, set ``RegisteredUsers`` in `config`.
+    The constructor does not start the server; ``with``, `start` and `connect` do, also again after `stop`.
+
+    The password is in a configuration file in the server's folder while it runs, which only its user can read, and on
+    no command line. If this process and the one that watches it are both killed, the next start by the same user
+    removes the temporary folder that they left (on Linux). ``DicomServerEnabled`` opens a DICOM port on every interface
+    of the machine, to which anybody may send images.
 
     Examples
     --------
@@ -105,6 +131,10 @@ class LocalOrthanc:
     >>> orthanc = LocalOrthanc("~/orthanc-of-mine").connect()
     """
 
+    # What the representation shows if the constructor fails.
+    folder: Path | None = None
+    _port = 0
+
     def __init__(
         self,
         folder: str | os.PathLike[str] | None = None,
@@ -113,17 +143,20 @@ class LocalOrthanc:
         config: Mapping[str, Any] | None = None,
         timeout: float = 30,
     ) -> None:
+        # First of all, so that no traceback shows a password.
+        hidden = Secret({} if config is None else config)
+        config = None
         example = 'LocalOrthanc("orthanc"), or LocalOrthanc() for a temporary folder'
         self.folder = None if folder is None else Path(path_text(folder, example)).expanduser().absolute()
-        _check_arguments(timeout, config)
+        check_arguments(timeout, hidden)
         self.timeout = float(timeout)
         self._temporary = folder is None
         self._program = program
-        self._config = dict(config or {})
+        self._config = Secret(dict(hidden.reveal()))
+        self._login: Login | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._config_file: Path | None = None
         self._owner = 0
-        self._port = 0
         self._system: dict[str, Any] = {}
         self._log = ""
 
@@ -140,15 +173,11 @@ class LocalOrthanc:
         # First remove what an earlier server left that ended by itself.
         self.stop()
         command = find_program(self._program)
-        if self._config.get("AuthenticationEnabled") and not self._config.get("RegisteredUsers"):
-            raise OrthancError(
-                "config asks for AuthenticationEnabled and has no RegisteredUsers, so that no user could log in: "
-                "add RegisteredUsers={'name': 'password'}."
-            )
+        self._login = new_login(self._config)
         deadline = time.monotonic() + self.timeout
         try:
             for attempt in range(1, PORT_ATTEMPTS + 1):
-                if self._try_start(command, deadline, last=attempt == PORT_ATTEMPTS or "HttpPort" in self._config):
+                if self._try_start(command, deadline, last=attempt == PORT_ATTEMPTS or bool(self._option("HttpPort"))):
                     break
         except BaseException:
             self.stop()
@@ -168,6 +197,7 @@ class LocalOrthanc:
             self.folder = None
         self._guard = None
         self._config_file = None
+        self._login = None
         self._port = 0
         self._system = {}
 
@@ -177,19 +207,20 @@ class LocalOrthanc:
         Parameters
         ----------
         **kwargs
-            Anything that `Orthanc` takes beside the address. ``username`` and ``password`` are the first of
-            ``RegisteredUsers`` by default.
+            Anything that `Orthanc` takes beside the address. ``username`` and ``password`` are by default those of
+            `credentials`.
 
         Returns
         -------
         Orthanc
             A session; the server ends with this program, or with `stop`, not with the session.
         """
+        # First of all, so that no traceback shows a password.
+        kwargs = hide_arguments(kwargs)
         self.start()
-        credentials = self._credentials()
         # Any other way to log in replaces the password as a whole.
-        if credentials and not kwargs.keys() & {"username", "password", "auth", "token"}:
-            kwargs["username"], kwargs["password"] = credentials
+        if self._login is not None and not kwargs.keys() & {"username", "password", "auth", "token"}:
+            kwargs["username"], kwargs["password"] = self._login
         return Orthanc(self.url, **kwargs)
 
     @property
@@ -201,13 +232,30 @@ class LocalOrthanc:
     def port(self) -> int:
         """The port of the HTTP server."""
         if not self._port:
-            raise OrthancError("This LocalOrthanc is not running: use it in a with statement, or call start().")
+            raise OrthancError(_NOT_RUNNING)
         return self._port
 
     @property
     def url(self) -> str:
         """The address of the server, such as ``"http://127.0.0.1:53121"``."""
-        return f"{'https' if self._config.get('SslEnabled') else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._option('SslEnabled') else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The user and the password of the running server, for a browser or another program.
+
+        They are new at each start, unless ``RegisteredUsers`` are in `config`. None if authentication is off.
+
+        Examples
+        --------
+        >>> with LocalOrthanc() as server:
+        ...     archive = DicomWeb(f"{server.url}/dicom-web", *server.credentials)
+        ...     print(archive.study_count)
+        0
+        """
+        if not self._port:
+            raise OrthancError(_NOT_RUNNING)
+        return None if self._login is None else Credentials(self._login[0], self._login[1].reveal())
 
     @property
     def version(self) -> str:
@@ -245,66 +293,49 @@ class LocalOrthanc:
 
     @property
     def _log_file(self) -> Path | None:
-        return None if self.folder is None else self.folder / "orthanc.log"
+        return None if self.folder is None else self.folder / LOG
 
-    def _credentials(self) -> tuple[str, str] | None:
-        users: Mapping[str, str] = self._config.get("RegisteredUsers") or {}
-        return next(iter(users.items()), None)
-
-    def _configuration(self, folder: Path, name: str, port: int) -> dict[str, Any]:
-        configuration: dict[str, Any] = {
-            "StorageDirectory": str(folder / "storage"),
-            "IndexDirectory": str(folder / "storage"),
-            "HttpPort": port,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": self._credentials() is not None,
-            "DicomServerEnabled": False,
-            "StableAge": 1,
-            "Plugins": find_plugins(),
-        }
-        if not self._config.get("RemoteAccessAllowed"):
-            # Known to 1.13.0. 1.12.7 listens on every interface and refuses requests from elsewhere.
-            configuration["HttpBindAddresses"] = ["127.0.0.1"]
-        if self._config.get("DicomServerEnabled"):
-            configuration["DicomPort"] = free_port()
-        return {**configuration, **self._config, "Name": name}
+    def _option(self, name: str) -> Any:
+        return self._config.reveal().get(name)
 
     def _try_start(self, command: list[str], deadline: float, *, last: bool) -> bool:
         """Start the program once; return False if another process took the port and `last` is not set."""
         if self.folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="simple-orthanc-"))
+            self.folder = new_temporary_folder()
         folder = self.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        prepare_folder(folder)
         self._owner = os.getpid()
-        name = f"simple-orthanc-{secrets.token_hex(8)}"
-        configuration = self._configuration(folder, name, free_port())
+        name = f"{PREFIX}{secrets.token_hex(8)}"
+        settings = configuration(self._config, self._login, folder, name, (free_port(), free_port()))
+        port: int = settings.reveal()["HttpPort"]
         file = folder / f"{name}.json"
         # It may hold passwords, so only its owner may read it. It stays while the server runs, for /tools/reset.
         self._config_file = file
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            json.dump(configuration, stream, default=os.fspath)
+        with open(open_private(file), "w", encoding="utf-8") as stream:
+            json.dump(settings.reveal(), stream, default=os.fspath)
         self._start_guard([*command, str(file)], folder, file)
-        system = self._wait(int(configuration["HttpPort"]), name, deadline)
+        remove_old_configurations(folder, file)
+        system = self._wait(port, name, deadline)
         if system is None:
             ending = self._ending()
             self._end_guard()
             if PORT_IN_USE in self.log and not last:
                 return False
             raise TransportError(f"{command[0]} ended before it answered{ending}.{self._log_tail()}")
-        self._port, self._system = int(configuration["HttpPort"]), system
+        self._port, self._system = port, system
         return True
 
     def _start_guard(self, command: list[str], folder: Path, file: Path) -> None:
         request = {
             "command": command,
-            "lock": str(folder / "simple-orthanc.lock"),
+            "lock": str(folder / LOCK),
             # A temporary folder needs no orderly shutdown, which takes Orthanc two seconds.
             "grace": 0 if self._temporary else GRACE,
             "orphan": [str(folder if self._temporary else file)],
         }
         if not sys.executable:
             raise OrthancError("LocalOrthanc needs a Python program (sys.executable) to watch over the server.")
-        with open(folder / "orthanc.log", "ab") as log:
+        with open(open_private(folder / LOG, os.O_CREAT | os.O_APPEND), "ab") as log:
             self._guard = subprocess.Popen(
                 # Isolated and without site packages: it starts in a few milliseconds and has no dependencies.
                 [sys.executable, "-I", "-S", str(GUARD), json.dumps(request)],
@@ -354,12 +385,8 @@ class LocalOrthanc:
     def _wait(self, port: int, name: str, deadline: float) -> dict[str, Any] | None:
         """Wait until the server called `name` answers, and return its ``/system``, or None if it has ended."""
         assert self._guard is not None
-        scheme = "https" if self._config.get("SslEnabled") else "http"
-        request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/system")
-        credentials = self._credentials()
-        if credentials:
-            encoded = base64.b64encode(":".join(credentials).encode()).decode()
-            request.add_header("Authorization", f"Basic {encoded}")
+        scheme = "https" if self._option("SslEnabled") else "http"
+        url = f"{scheme}://127.0.0.1:{port}/system"
         # The certificate does not matter here: only this server knows the name, which proves its identity.
         context = ssl.create_default_context()
         context.check_hostname = False
@@ -370,19 +397,19 @@ class LocalOrthanc:
         while time.monotonic() < deadline:
             if self._guard.poll() is not None:
                 return None
-            started = STARTED.search(self.log) if self._config.get("SslVerifyPeers") else None
+            started = STARTED.search(self.log) if self._option("SslVerifyPeers") else None
             if started:
                 # It answers only with a client certificate, which the session has.
                 return {"Name": name, "Version": started[1]}
             with (
                 contextlib.suppress(OSError, ValueError, http.client.HTTPException),
-                opener.open(request, timeout=2) as answer,
+                opener.open(_request(url, self._login), timeout=2) as answer,
             ):
                 system = json.load(answer)
                 if isinstance(system, dict) and system.get("Name") == name:
                     return system
             time.sleep(0.02)
-        raise RequestTimeout(f"Orthanc did not answer at {request.full_url} in {self.timeout:g} s.{self._log_tail()}")
+        raise RequestTimeout(f"Orthanc did not answer at {url} in {self.timeout:g} s.{self._log_tail()}")
 
     def _ending(self) -> str:
         """Return how the server ended, for a message; "" where the guard could not report it."""
@@ -418,11 +445,9 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def _check_arguments(timeout: object, config: object) -> None:
-    if not isinstance(timeout, Real) or not float(timeout) > 0:
-        raise SelectionError(f"timeout is {timeout!r}; give seconds above 0, as in LocalOrthanc(timeout=30).")
-    if config is not None and not isinstance(config, Mapping):
-        raise SelectionError(
-            f"config is of type {type(config).__name__}; give a dict of Orthanc's options, as in "
-            f'LocalOrthanc(config={{"Name": "mine"}}).'
-        )
+def _request(url: str, login: Login | None) -> urllib.request.Request:
+    request = urllib.request.Request(url)
+    if login is not None:
+        encoded = base64.b64encode(f"{login[0]}:{login[1].reveal()}".encode()).decode()
+        request.add_header("Authorization", f"Basic {encoded}")
+    return request

@@ -16,6 +16,7 @@ from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
 from simple_orthanc.session.containers import LazyVolumes
 from simple_orthanc.session.downloads import file_paths, target_folder
@@ -356,7 +357,7 @@ class Reading(SessionState):
         ]
         paths = file_paths(target, list(zip(*chain, strict=True)), keys)
         for folder_needed in {path.parent for path in paths}:
-            folder_needed.mkdir(parents=True, exist_ok=True)
+            make_folders(folder_needed)
         target_of = dict(zip(keys, paths, strict=True))
 
         def save(key: str) -> Path:

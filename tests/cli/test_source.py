@@ -13,6 +13,7 @@ import pytest
 import simple_orthanc
 from simple_orthanc.cli import build_parser, main, source
 from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.transport.secret import reveal
 from tests import stand_ins
 from tests.dicomweb_stand_in import DicomServer
 from tests.memory_source import instance
@@ -33,7 +34,9 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 def login(*arguments: str) -> dict[str, Any]:
     args = parsed(*arguments)
-    return source.credentials(args, source.find_location(args))
+    given = source.credentials(args, source.find_location(args))
+    assert not any(isinstance(value, str) for name, value in given.items() if name != "username")
+    return {name: reveal(value) for name, value in given.items()}
 
 
 def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

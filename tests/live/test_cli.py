@@ -373,18 +373,30 @@ def test_command_serve(
     env = {} if name == next(iter(recipes)) else None
     if ending is signal.SIGINT:
         terminal = Terminal(*arguments)
+        hint = terminal.wait_for(r"log in as (\S+) with the password (\S+)")
+        user, password = hint.split()[3], hint.split()[-1]
         url = terminal.wait_for(r"http://127\.0\.0\.1:\d+")
-        assert len(json.loads(in_pipe("--url", url, "find", "instances", "--format", "json").out)) == 3
+        login = ("--url", url, "--username", user, "--password-file", "-")
+        asked = in_pipe(*login, "find", "instances", "--format", "json", stdin=f"{password}\n")
+        assert len(json.loads(asked.out)) == 3
+        assert in_pipe("--url", url, "info").status == 1
         terminal.type("\x03")
         assert terminal.end().status == 0
     else:
+        file = tmp_path / "password"
+        file.touch(0o600)
+        file.write_text("wonder:land\n")
+        login = ("--username", "jane", "--password-file", str(file))
         process = subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(env)
+            [*PROGRAM, *login, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(env),
         )
         assert process.stdout is not None
         with process.stdout as lines:
             url = lines.readline().decode().strip()
-            assert json.loads(in_pipe("--url", url, "info", "--format", "json").out)["instances"] == 3
+            assert json.loads(in_pipe("--url", url, *login, "info", "--format", "json").out)["instances"] == 3
             process.send_signal(ending)
             assert process.wait(PATIENCE) == 0
     assert in_pipe("--url", url, "info").status == 1

@@ -53,7 +53,7 @@ def documents_with(language: str) -> list[str]:
     return [document for document in DOCUMENTS if blocks(language, document)]
 
 
-def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_shell(script: str, folder: Path, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run lines of a shell in a folder, where ``simple-orthanc`` is the command of this checkout."""
     programs = folder / ".programs"
     programs.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", script],
         cwd=folder,
-        env=environment({"PATH": path}),
+        env=environment({"PATH": path, **(variables or {})}),
         capture_output=True,
         text=True,
         timeout=PATIENCE * script.count("simple-orthanc"),
@@ -83,13 +83,19 @@ def run_python(document: str) -> dict[str, Any]:
     return names
 
 
-def run_console(document: str, address: str, folder: Path) -> None:
-    """Run the shell examples of a document, and compare their output."""
+def run_console(document: str, server: LocalOrthanc, folder: Path) -> None:
+    """Run the shell examples of a document as a user whose ~/.netrc knows the server, and compare their output."""
+    home = folder / ".home"
+    home.mkdir(mode=0o700, exist_ok=True)
+    netrc = home / ".netrc"
+    netrc.touch(0o600)
+    assert server.credentials is not None
+    netrc.write_text("machine 127.0.0.1 login {} password {}\n".format(*server.credentials))
     for block in blocks("console", document):
-        wanted = block.replace(ADDRESS, address)
+        wanted = block.replace(ADDRESS, server.url)
         commands = re.findall(r"^\$ (.*)$", wanted, re.MULTILINE)
         script = "\n".join(f"echo {shlex.quote(f'$ {command}')}\n{command}" for command in commands)
-        ended = run_shell(script, folder)
+        ended = run_shell(script, folder, {"HOME": str(home)})
         assert (ended.stdout, ended.stderr) == (wanted, "")
 
 
@@ -99,7 +105,8 @@ def run_console(document: str, address: str, folder: Path) -> None:
 def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = run_python(document)
-    run_console(document, names["orthanc"]._source.description, tmp_path)
+    if blocks("console", document):
+        run_console(document, names["server"], tmp_path)
     names["orthanc"].close()
 
 
@@ -109,7 +116,7 @@ def test_console_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     assert documents_with("console") == ["README.md", "docs/command-line.md"]
     names = run_python("docs/sources.md")
-    run_console("docs/command-line.md", names["orthanc"]._source.description, tmp_path)
+    run_console("docs/command-line.md", names["server"], tmp_path)
     assert SimpleITK.ReadImage(tmp_path / "ct.nii.gz").GetSize() == (128, 128, 40)
     names["orthanc"].close()
 

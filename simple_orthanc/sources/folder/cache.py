@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from simple_orthanc.files.paths import path_text
+from simple_orthanc.files.paths import make_folders, path_text
 from simple_orthanc.sources.folder.folder_index import TAGS, Item
 
 VARIABLE = "SIMPLE_ORTHANC_CACHE"
@@ -115,9 +115,7 @@ class FolderCache:
         if self._folder is None or self.path is None:
             return
         with contextlib.suppress(OSError):
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                self._folder.mkdir(mode=0o700)
+            make_folders(self._folder)
             if not _is_private(self._folder):
                 return
             # Readable by nobody else from the first byte on.
