@@ -54,7 +54,7 @@ def _serve_arguments(parser: CommandParser) -> None:
 
 
 def _serve(args: Namespace) -> int:
-    if args.url or args.dicomweb or args.folder:
+    if args.url or args.dicomweb or args.profile or args.folder:
         args.usage("serve starts a server of its own, so no other source can be named before it")
     folder = Path(args.target).expanduser()
     if not folder.is_dir():

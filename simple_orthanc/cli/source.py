@@ -21,12 +21,13 @@ from simple_orthanc.cli import terminal
 from simple_orthanc.cli.selecting import criteria
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.session import Session
+from simple_orthanc.session.profiles import read_profile
 from simple_orthanc.transport.address import parse_address
 from simple_orthanc.transport.secret import Secret, hide, hide_url
 
 SOURCE_HELP = """\
-The source of the images comes before the command: --url, --dicomweb or --folder. Default: ORTHANC_URL, then
-DICOMWEB_URL, then http://127.0.0.1:8042.
+The source of the images comes before the command: --url, --dicomweb, --profile or --folder. Default: ORTHANC_URL,
+then DICOMWEB_URL, then http://127.0.0.1:8042.
 
 Keep passwords off the command line, where every user of the machine can read them. The first of these counts:
 --password-file or --ask-password with --username; --token-file; ORTHANC_USERNAME and ORTHANC_PASSWORD, or
@@ -52,12 +53,15 @@ class Location:
         Whether the user or the environment named it.
     is_own : bool
         Whether it is the server that the environment names, to which the credentials there belong.
+    profile : str, optional
+        The profile that names the server, and how to log in.
     """
 
     kind: str
     address: Any
     is_named: bool
     is_own: bool
+    profile: str | None = None
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -67,6 +71,7 @@ def add_options(parser: ArgumentParser) -> None:
     where.add_argument(
         "--dicomweb", metavar="URL", type=hide_url, help="a DICOMweb server, as in http://127.0.0.1:8042/dicom-web"
     )
+    where.add_argument("--profile", metavar="NAME", help="a server of ~/.config/simple_orthanc/profiles.ini")
     where.add_argument("--folder", metavar="PATH", help="a folder of DICOM files; nothing in it is changed")
     login = parser.add_argument_group("logging in")
     login.add_argument("--username", metavar="NAME")
@@ -108,7 +113,8 @@ def open_session(args: Namespace) -> Session:
     if location.kind == "folder":
         session: Session = library.Folder(location.address)
         return session
-    kind: Callable[..., Session] = library.Orthanc if location.kind == "orthanc" else library.DicomWeb
+    kind: Any = library.Orthanc if location.kind == "orthanc" else library.DicomWeb
+    opener: Callable[..., Session] = kind if location.profile is None else kind.from_profile
     if args.insecure:
         warnings.warn(
             "The server's certificate is not checked (--insecure), so anybody on the way can read and change what is "
@@ -117,14 +123,13 @@ def open_session(args: Namespace) -> Session:
         )
     if args.key and not args.cert:
         args.usage("--key is the key of a certificate: give --cert too")
+    options = {**credentials(args, location), "timeout": (min(3.0, args.timeout), args.timeout)}
+    if args.ca or args.insecure:
+        options["verify"] = args.ca or False
+    if args.cert:
+        options["cert"] = (args.cert, args.key) if args.key else args.cert
     try:
-        return kind(
-            location.address,
-            **credentials(args, location),
-            verify=args.ca or not args.insecure,
-            cert=(args.cert, args.key) if args.key else args.cert,
-            timeout=(min(3.0, args.timeout), args.timeout),
-        )
+        return opener(location.address if location.profile is None else location.profile, **options)
     except TransportError as error:
         if location.is_named:
             raise
@@ -137,6 +142,9 @@ def find_location(args: Namespace) -> Location:
     """Find the source of the images: from an option, or else from the environment."""
     if args.folder is not None:
         return Location("folder", args.folder, True, False)
+    if args.profile is not None:
+        profile = read_profile(args.profile)
+        return Location(profile.kind, profile.url, True, False, profile.name)
     for kind, given in (("orthanc", args.url), ("dicomweb", args.dicomweb)):
         if given is not None:
             return Location(kind, given, True, _same(given, hide_url(os.environ.get(f"{_VARIABLES[kind]}_URL"))))
@@ -178,20 +186,27 @@ def credentials(args: Namespace, location: Location) -> dict[str, Any]:
         if not args.username:
             args.usage("a password needs a --username")
         return {"username": args.username, "password": password}
-    prefix = _VARIABLES[location.kind]
-    user, secret = os.environ.get(f"{prefix}_USERNAME"), hide(os.environ.get(f"{prefix}_PASSWORD"))
-    token = hide(os.environ.get(f"{prefix}_TOKEN") or None)
-    if location.is_own and secret is not None and (user or args.username):
-        return {"username": args.username or user, "password": secret}
-    if location.is_own and token is not None and not args.username:
-        return {"token": token}
-    if location.is_own and _holds_password(location.address):
+    if location.profile is not None and not args.username:
         return {}
+    if location.is_own and (login := _from_environment(location, args.username)) is not None:
+        return login
     if location.is_named and (found := from_netrc(location.address, args.username)) is not None:
         return {"username": found[0], "password": found[1]}
     if args.username:
         return {"username": args.username, "password": hide(terminal.ask_secret(f"Password of {args.username}: "))}
     return {}
+
+
+def _from_environment(location: Location, username: str | None) -> dict[str, Any] | None:
+    """Return the login for the server that the environment names, or None if the environment has none."""
+    prefix = _VARIABLES[location.kind]
+    user, secret = os.environ.get(f"{prefix}_USERNAME"), hide(os.environ.get(f"{prefix}_PASSWORD"))
+    token = hide(os.environ.get(f"{prefix}_TOKEN") or None)
+    if secret is not None and (user or username):
+        return {"username": username or user, "password": secret}
+    if token is not None and not username:
+        return {"token": token}
+    return {} if _holds_password(location.address) else None
 
 
 def given_password(args: Namespace) -> Secret | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def new_login(config: Secret) -> Login | None:
     return f"user-{secrets.token_hex(4)}", Secret(secrets.token_urlsafe(24))
 
 
-def configuration(config: Secret, login: Login | None, folder: Path, name: str, ports: tuple[int, int]) -> Secret:
+def configuration(config: Secret, login: Login | None, folder: Path, name: str, port: Callable[[], int]) -> Secret:
     """Return the whole configuration of a server.
 
     Parameters
@@ -88,8 +88,8 @@ def configuration(config: Secret, login: Login | None, folder: Path, name: str, 
         The server's folder.
     name : str
         By which the server is recognised.
-    ports : (int, int)
-        Free ports, for HTTP and for DICOM, which the options may replace.
+    port : callable
+        Returns a free port, for HTTP and for DICOM. The options may name others.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def configuration(config: Secret, login: Login | None, folder: Path, name: str, 
     defaults: dict[str, Any] = {
         "StorageDirectory": str(folder / STORAGE),
         "IndexDirectory": str(folder / STORAGE),
-        "HttpPort": ports[0],
+        "HttpPort": port(),
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": login is not None,
         "DicomServerEnabled": False,
@@ -111,7 +111,7 @@ def configuration(config: Secret, login: Login | None, folder: Path, name: str, 
         # Known to 1.13.0. 1.12.7 listens on every interface and refuses requests from elsewhere.
         defaults["HttpBindAddresses"] = ["127.0.0.1"]
     if given.get("DicomServerEnabled"):
-        defaults["DicomPort"] = ports[1]
+        defaults["DicomPort"] = port()
     whole = {**defaults, **given, "Name": name}
     if login is not None and not given.get("RegisteredUsers"):
         whole["RegisteredUsers"] = {login[0]: login[1].reveal()}

@@ -306,7 +306,7 @@ class LocalOrthanc:
         prepare_folder(folder)
         self._owner = os.getpid()
         name = f"{PREFIX}{secrets.token_hex(8)}"
-        settings = configuration(self._config, self._login, folder, name, (free_port(), free_port()))
+        settings = configuration(self._config, self._login, folder, name, free_port)
         port: int = settings.reveal()["HttpPort"]
         file = folder / f"{name}.json"
         # It may hold passwords, so only its owner may read it. It stays while the server runs, for /tools/reset.

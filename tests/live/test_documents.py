@@ -104,6 +104,9 @@ def run_console(document: str, server: LocalOrthanc, folder: Path) -> None:
 @pytest.mark.parametrize("document", documents_with("pycon"))
 def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # What an example sets is taken back after it.
+    monkeypatch.setenv("SIMPLE_ORTHANC_PROFILES", "")
+    monkeypatch.setenv("MY_PASSWORD", "")
     names = run_python(document)
     if blocks("console", document):
         run_console(document, names["server"], tmp_path)
@@ -114,6 +117,8 @@ def test_python_examples(document: str, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("this_version")
 def test_console_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIMPLE_ORTHANC_PROFILES", "")
+    monkeypatch.setenv("MY_PASSWORD", "")
     assert documents_with("console") == ["README.md", "docs/command-line.md"]
     names = run_python("docs/sources.md")
     run_console("docs/command-line.md", names["server"], tmp_path)

@@ -19,7 +19,7 @@ SECRET = "w0nderland"
 
 def whole(config: dict[str, Any]) -> dict[str, Any]:
     given = Secret(config)
-    made = configuration(given, new_login(given), Path("/folder"), "mine", (1234, 5678))
+    made = configuration(given, new_login(given), Path("/folder"), "mine", iter([1234, 5678]).__next__)
     assert repr(made) == "***"
     options: dict[str, Any] = made.reveal()
     return options
