@@ -2,7 +2,7 @@
 
 A proxy, a cache or a disk can cut a file, return another one, or change a bit, and HTTP reports a complete response. So
 what arrives is compared with what the server's database holds: the identifiers of the object, the length of its file,
-and its MD5. A file that differs is read again as long as the connection's patience lasts.
+and its MD5. A file that differs is read again up to three times, within the connection's patience.
 
 The MD5 comes with the find that lists the instances (Orthanc 1.12.5 and newer), or from one small request per file.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import ReusableBuffer
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, TransportError, stacklevel
@@ -31,8 +31,8 @@ from simple_orthanc.transport import Transport
 
 _HEADER_BYTES = 16 * 1024
 _PIECE = 1 << 20
-# Seconds before a file is read again.
-_PAUSES = (0.05, 0.4)
+# How often a file is read again that was cut or changed: what does that each time does not get better by waiting.
+_MOST_PAUSES = 3
 # Orthanc's number for an attachment that is the DICOM file itself.
 _DICOM_FILE = 1
 
@@ -174,13 +174,13 @@ class FileReader:
 
     def _until_whole(self, read: Callable[[], Result]) -> Result:
         """Read a file again while what arrives is not the one that was asked for."""
-        for pause in _PAUSES:
+        for pause in self._transport.patience.pauses(most=_MOST_PAUSES):
             try:
                 return read()
             except TransportError as error:
                 if not error.is_about_object:
                     raise
-            time.sleep(pause)
+            interruption.pause(pause)
         return read()
 
     # What the server lists

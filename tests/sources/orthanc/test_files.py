@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.session.orthanc import Orthanc
-from simple_orthanc.sources.orthanc import files
 from simple_orthanc.sources.orthanc.files import ListedFile
 from tests.memory_source import as_file, instance
 from tests.orthanc_stand_in import OrthancServer
@@ -22,9 +21,8 @@ VERSIONS = ["1.10.1", "1.12.7"]
 PIXELS = bytes(range(256)) * 400
 
 
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_PAUSES", (0.0, 0.0))
+def connect(archive: OrthancServer) -> Orthanc:
+    return Orthanc(archive.url, patience=0.1)
 
 
 def image(number: int, pixels: bytes = PIXELS) -> Dataset:
@@ -84,7 +82,7 @@ def test_a_file_that_is_cut_once_is_read_again(
     archive: OrthancServer, cut: str, read: Callable[[Orthanc, Path], int], tmp_path: Path
 ) -> None:
     archive.send_file = lambda key, content, count: CUTS[cut](content) if count == 0 else content
-    assert read(Orthanc(archive.url), tmp_path) == 2
+    assert read(connect(archive), tmp_path) == 2
 
 
 @pytest.mark.parametrize("read", READS)
@@ -92,7 +90,7 @@ def test_a_file_that_is_cut_once_is_read_again(
 def test_a_file_that_stays_cut_is_an_error_and_nothing_is_written(
     archive: OrthancServer, cut: str, read: Callable[[Orthanc, Path], int], tmp_path: Path
 ) -> None:
-    session = Orthanc(archive.url)
+    session = connect(archive)
     damaged = keys(session)[1]
     archive.send_file = lambda key, content, count: CUTS[cut](content) if key == damaged else content
     size = len(as_file(image(2)))
@@ -108,24 +106,24 @@ def test_a_file_that_stays_cut_is_an_error_and_nothing_is_written(
 def test_a_flipped_bit_is_read_again(version: str, read: Callable[[Orthanc, Path], int], tmp_path: Path) -> None:
     with OrthancServer([image(1), image(2)], version) as archive:
         archive.send_file = lambda key, content, count: flip(content) if count == 0 else content
-        assert read(Orthanc(archive.url), tmp_path) == 2
+        assert read(connect(archive), tmp_path) == 2
         archive.send_file = lambda key, content, count: flip(content)
         with pytest.raises(TransportError, match="with another MD5 than the server lists"):
-            read(Orthanc(archive.url), tmp_path / "other")
+            read(connect(archive), tmp_path / "other")
         assert not list((tmp_path / "other").rglob("*.dcm"))
 
 
 def test_checksums_cost_a_request_per_file_only_where_they_are_not_listed(
     archive: OrthancServer, tmp_path: Path
 ) -> None:
-    session = Orthanc(archive.url)
+    session = connect(archive)
     session.download(tmp_path)
     asked = [asked.path for asked in archive.asked if asked.path.endswith("/md5")]
     assert len(asked) == (2 if archive._version == "1.10.1" else 0)
 
 
 def test_a_file_that_was_replaced_since_it_was_listed_is_the_right_one(archive: OrthancServer, tmp_path: Path) -> None:
-    session = Orthanc(archive.url)
+    session = connect(archive)
     assert len(keys(session)) == 2
     for pixels in (PIXELS[:-2], PIXELS[::-1]):
         archive.datasets = [image(1, pixels), image(2)]
@@ -135,7 +133,7 @@ def test_a_file_that_was_replaced_since_it_was_listed_is_the_right_one(archive: 
 
 def test_a_server_without_checksums_is_told_of_once(archive: OrthancServer, tmp_path: Path) -> None:
     archive.keeps_md5 = False
-    session = Orthanc(archive.url)
+    session = connect(archive)
     with pytest.warns(UserWarning, match="StoreMD5ForAttachments is false") as told:
         assert download(session, tmp_path) == 2
     assert len(told) == 1
@@ -148,7 +146,7 @@ def test_a_server_without_checksums_is_told_of_once(archive: OrthancServer, tmp_
 
 
 def test_what_is_gone_is_not_taken_for_a_server_without_checksums(archive: OrthancServer, tmp_path: Path) -> None:
-    session = Orthanc(archive.url)
+    session = connect(archive)
     first, _ = keys(session)
     archive.datasets = [image(2)]
     with pytest.raises(NotFoundError):
