@@ -247,7 +247,9 @@ class OrthancServer(StandIn):
 
     ``labels`` and ``metadata`` are by Orthanc's id, which `identifier_of` returns. `keeps_md5` may be set to False, and
     `send_file` to a function that returns what is sent in place of a file: called with Orthanc's id, the file or the
-    part of it that was asked for, and how often it was asked for before.
+    part of it that was asked for, and how often it was asked for before. So may `answer_upload`, which returns the
+    response to an upload, and `keep_upload`, which decides whether it is stored: called with Orthanc's answer or the
+    dataset, and the number of uploads before.
     """
 
     def __init__(self, datasets: Iterable[Dataset], version: str = "1.12.7") -> None:
@@ -256,6 +258,9 @@ class OrthancServer(StandIn):
         self.metadata: dict[str, dict[str, str]] = {}
         self.keeps_md5 = True
         self.send_file: Callable[[str, bytes, int], bytes] = lambda key, content, count: content
+        self.answer_upload: Callable[[dict[str, Any], int], bytes] = lambda answer, count: reply(answer)
+        self.keep_upload: Callable[[Dataset, int], bool] = lambda dataset, count: True
+        self.uploads = 0
         self._sent: Counter[str] = Counter()
         self._version = version
         self._answering = threading.Lock()
@@ -283,6 +288,9 @@ class OrthancServer(StandIn):
                 if parts.path.endswith("/attachments/dicom/md5"):
                     md5 = archive.md5(parts.path.split("/")[2])
                     return reply(md5.encode(), headers={"Content-Type": "text/plain"}) if md5 else reply({}, 404)
+                if (asked.method, parts.path) == ("POST", "/instances"):
+                    self.uploads += 1
+                    return self.answer_upload(self._store(asked.body), self.uploads - 1)
                 if parts.path == "/changes":
                     return reply(self._changes(arguments))
                 return reply(archive.answer(asked.method, parts.path, arguments, asked.body))
@@ -331,3 +339,11 @@ class OrthancServer(StandIn):
             return reply(b"", 416)
         headers = {"Content-Range": f"bytes {first}-{last}/{len(content)}", "Content-Type": "application/dicom"}
         return reply(self.send_file(key, content[first : last + 1], count), 206, headers)
+
+    def _store(self, content: bytes) -> dict[str, Any]:
+        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
+        key = self.identifier_of(dataset, "Instance")
+        is_held = any(self.identifier_of(held, "Instance") == key for held in self.datasets)
+        if not is_held and self.keep_upload(dataset, self.uploads - 1):
+            self.datasets.append(dataset)
+        return {"ID": key, "Path": f"/instances/{key}", "Status": "AlreadyStored" if is_held else "Success"}

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.selection.predicates import Predicate
 
 
@@ -278,6 +279,63 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close the connections and files; the source opens them again if it is used again."""
+        ...
+
+
+StoreStatus: TypeAlias = Literal["stored", "already stored", "filtered"]
+
+Comparison: TypeAlias = Literal["same", "another", "gone", "unknown"]
+"""What a file is to what the archive holds; "unknown" where the archive keeps no checksums."""
+
+
+class Store(Protocol):
+    """A server that takes DICOM files, as uploads need it.
+
+    Several threads call it at once.
+    """
+
+    def pauses(self) -> Iterator[float]:
+        """Return the pauses in seconds before a file is sent again, as long as patience lasts from now on."""
+        ...
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether the server may change the transfer syntax of what it stores."""
+        ...
+
+    def store(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
+        """Send a file.
+
+        Returns
+        -------
+        status : {"stored", "already stored", "filtered"}
+            What became of it.
+        key : str
+            By which the instance is compared; "" where that is done.
+
+        Raises
+        ------
+        ServerError
+            The server refused it.
+        TransportError
+            No response came, or one that is not about this file: it may or may not be stored.
+        """
+        ...
+
+    def find(self, content: bytes | LongFile) -> str | None:
+        """Return the key of the instance that the server holds under the identifiers of a file, if it does."""
+        ...
+
+    def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
+        """Compare files with what the server holds: each by its key, and the MD5 of what was sent."""
+        ...
+
+    def content(self, key: str) -> bytes:
+        """Read the file that the server holds under a key."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Wait for the server to answer, as long as patience lasts, and return whether it does."""
         ...
 
 

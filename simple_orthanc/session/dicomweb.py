@@ -9,7 +9,6 @@ import requests
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
-from simple_orthanc.errors import OrthancError
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.profiles import read_profile
@@ -169,15 +168,8 @@ class DicomWeb(ActingSession):
         return self._dicomweb.rest
 
     def _uploader(self) -> Uploader:
-        store = CheckedStore(self.rest)
-        return Uploader(store.store, store.checksum, self._alive)
-
-    def _alive(self) -> bool:
-        try:
-            self._dicomweb.connect()
-        except OrthancError:
-            return False
-        return True
+        source = self._dicomweb
+        return Uploader(CheckedStore(self.rest, source.connect, source.transport.patience.pauses))
 
     def _delete_object(self, level: Level, key: str) -> None:
         self._dicomweb.delete(level, key)

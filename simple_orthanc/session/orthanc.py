@@ -225,17 +225,10 @@ class Orthanc(ActingSession):
         return DicomWeb._below(self._orthanc.transport, root or "dicom-web")
 
     def _uploader(self) -> Uploader:
-        return Uploader(self._orthanc.store, self._orthanc.checksum, self._alive)
+        return Uploader(self._orthanc.store)
 
     def _delete_object(self, level: Level, key: str) -> None:
         self._orthanc.delete(level, key)
-
-    def _alive(self) -> bool:
-        try:
-            self.rest.get("/system")
-        except OrthancError:
-            return False
-        return True
 
 
 class Interface:

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pydicom import dcmread
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.dicom.header import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import (
     PassedBy,
@@ -27,14 +31,21 @@ from simple_orthanc.files.detection import (
 )
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.streaming import LongFile, read_file, read_member
+from simple_orthanc.selection.source import Comparison, Store, StoreStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Status: TypeAlias = Literal["stored", "already stored", "conflict", "not DICOM", "filtered", "failed", "skipped"]
+Status: TypeAlias = Literal[
+    "stored", "stored, changed", "already stored", "conflict", "not DICOM", "filtered", "failed", "skipped"
+]
 
 # The server's writing limits uploads; more threads only wait for its database.
 _WORKERS = 4
+# How often a file is sent whose response gets lost: what ends the server each time must not do so for ever.
+_MOST_LOSSES = 3
+# Statuses of a server, or of a proxy before it, that may be gone a moment later.
+_MOMENTARY = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -176,25 +187,20 @@ def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
 
 
 class Uploader:
-    """Checks files, sends what is DICOM, and reports on each.
+    """Checks files, sends what is DICOM, compares it with what the server then holds, and reports on each.
+
+    A response that got lost is no reason to send a file again: the server is asked what it holds, as soon as it
+    answers, and only what is missing is sent once more.
 
     Parameters
     ----------
-    store : callable
-        Sends a file; returns the answer ("Success", "AlreadyStored", "FilteredOut") and the key of the instance.
-    checksum : callable
-        Returns the MD5 of the file that the server holds under a key, or None where it cannot be compared.
-    alive : callable
-        Checks whether the server still answers.
+    store : Store
+        The server.
     """
 
-    def __init__(
-        self,
-        store: Callable[[bytes | LongFile], tuple[str, str]],
-        checksum: Callable[[str], str | None],
-        alive: Callable[[], bool],
-    ) -> None:
-        self._store, self._checksum, self._alive = store, checksum, alive
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._gone: TransportError | None = None
 
     def run(self, pending: Iterable[Pending], test_dicom: bool) -> list[Report]:
         """Upload, four files at a time.
@@ -205,17 +211,17 @@ class Uploader:
             The server is gone; ``.table`` reports on each file so far.
         """
         jobs = list(pending)
-        reports: list[Report] = []
+        sent: list[_Sent] = []
         try:
-            for report in map_ordered(
+            for outcome in map_ordered(
                 lambda job: self._one(job, test_dicom), jobs, workers=_WORKERS, total=len(jobs), label="uploading"
             ):
-                if isinstance(report, _Gone):
-                    raise report.error
-                reports.append(report)
+                if isinstance(outcome, _Gone):
+                    raise outcome.error
+                sent.append(outcome)
+            return self._compared(jobs, sent)
         except TransportError as error:
-            raise self._interrupted(error, jobs, reports) from None
-        return reports
+            raise self._interrupted(error, jobs, [each.report for each in sent]) from None
 
     def _interrupted(self, error: TransportError, jobs: Sequence[Pending], reports: list[Report]) -> TransportError:
         sent = len(reports)
@@ -237,20 +243,20 @@ class Uploader:
             table=report_table(reports),
         )
 
-    def _one(self, job: Pending, test_dicom: bool) -> Report | _Gone:
+    def _one(self, job: Pending, test_dicom: bool) -> _Sent | _Gone:
         if isinstance(job, Report):
-            return job
+            return _Sent(job)
         report = Report(job.path, job.member)
         try:
             content = job.read()
             beginning = content.beginning() if isinstance(content, LongFile) else content
         except OrthancError as error:
-            return replace(report, message=error.message)
+            return _Sent(replace(report, message=error.message))
         except Exception as error:  # zip, pydicom and the file system raise many kinds of errors
-            return replace(report, message=f"cannot be read: {error}")
+            return _Sent(replace(report, message=f"cannot be read: {error}"))
         refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
-            return replace(report, status=refused[0], message=refused[1])
+            return _Sent(replace(report, status=refused[0], message=refused[1]))
         is_dicom = looks_like_dicom(beginning)
         try:
             return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
@@ -258,70 +264,192 @@ class Uploader:
             # A file that must be sent as a whole is read once more.
             if not isinstance(content, LongFile) or content.failure is None:
                 raise
-            return replace(report, message=f"cannot be read: {content.failure}")
+            return _Sent(replace(report, message=f"cannot be read: {content.failure}"))
         finally:
             if isinstance(content, LongFile):
                 content.close()
 
-    def _send(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> Report | _Gone:
-        try:
-            word, key = self._stored(content)
-        except ServerError as error:
-            # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
-            status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
-            return replace(report, status=status, message=error.details or error.message)
-        except TransportError as error:
-            if isinstance(content, LongFile) and content.failure is not None:
-                return replace(report, message=f"cannot be read: {content.failure}")
-            return self._after_loss(report, content, error)
-        return self._judged(report, content, word, key)
+    def _send(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> _Sent | _Gone:
+        """Send a file until its response arrives, or until the server is known to hold it."""
+        pauses = self._store.pauses()
+        losses = 0
+        while self._gone is None:
+            lost: OrthancError
+            try:
+                return self._answered(report, content, *self._stored(content), is_again=losses > 0)
+            except ServerError as error:
+                if error.status not in _MOMENTARY:
+                    # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
+                    status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
+                    return _Sent(replace(report, status=status, message=error.details or error.message))
+                lost = error
+            except TransportError as error:
+                if isinstance(content, LongFile) and content.failure is not None:
+                    return _Sent(replace(report, message=f"cannot be read: {content.failure}"))
+                lost, losses = error, losses + 1
+            held = self._held(report, content, lost)
+            pause = next(pauses, None) if losses < _MOST_LOSSES else None
+            if held is not None:
+                return held
+            if pause is None:
+                return _Sent(replace(report, message=_words_of(lost)))
+            interruption.pause(pause)
+        return _Gone(self._gone)
 
-    def _stored(self, content: bytes | LongFile) -> tuple[str, str]:
+    def _held(self, report: Report, content: bytes | LongFile, lost: OrthancError) -> _Sent | _Gone | None:
+        """Ask what the server holds, after a response that got lost; None if it does not hold the file."""
+        if not self._store.is_alive():
+            self._gone = lost if isinstance(lost, TransportError) else TransportError(lost.message)
+            return _Gone(self._gone)
+        try:
+            key = self._store.find(content)
+        except ServerError:
+            return None
+        except TransportError as error:
+            return _Gone(error)
+        return None if key is None else self._answered(report, content, "stored", key, is_again=True)
+
+    def _stored(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
         if isinstance(content, LongFile):
             content.seek(0)
-        return self._store(content)
+        return self._store.store(content)
 
-    def _after_loss(self, report: Report, content: bytes | LongFile, error: TransportError) -> Report | _Gone:
-        """Send once more if the server still answers: storing the same file twice does no harm."""
-        if not self._alive():
-            return _Gone(error)
+    def _answered(
+        self, report: Report, content: bytes | LongFile, status: StoreStatus, key: str, *, is_again: bool
+    ) -> _Sent:
+        if status == "filtered":
+            return _Sent(replace(report, status=status, message="the server's filter refused it"))
+        if is_again and status == "already stored":
+            # By the attempt whose response got lost.
+            status = "stored"
+        if not key:
+            return _Sent(replace(report, status=status))
         try:
-            word, key = self._stored(content)
-        except ServerError as refused:
-            return replace(report, message=refused.details or refused.message)
-        except TransportError as again:
-            return _Gone(again) if not self._alive() else replace(report, message=again.message)
-        return self._judged(report, content, word, key)
-
-    def _judged(self, report: Report, content: bytes | LongFile, word: str, key: str) -> Report:
-        if word == "Success":
-            return replace(report, status="stored")
-        if word == "FilteredOut":
-            return replace(report, status="filtered", message="the server's filter refused it")
-        if word != "AlreadyStored":
-            return replace(report, message=f"the server answered {word!r}")
-        try:
-            held = self._checksum(key)
-        except ServerError as error:
-            # A server may be configured to keep no checksums.
-            message = f"not compared with what the server holds: {error.details or error.message}"
-            return replace(report, status="already stored", message=message)
-        try:
-            is_held = held is None or held == _md5(content)
+            md5 = content.md5() if isinstance(content, LongFile) else _md5(content)
         except OSError as error:  # the file has been removed since
-            message = f"not compared with what the server holds: {error}"
-            return replace(report, status="already stored", message=message)
-        if is_held:
-            return replace(report, status="already stored")
-        return replace(
-            report,
-            status="conflict",
-            message="not stored: the server holds another file under this SOPInstanceUID, and keeps it",
-        )
+            return _Sent(replace(report, status=status, message=f"not compared with what the server holds: {error}"))
+        if status == "stored":
+            return _Sent(replace(report, status=status), key, md5, is_again)
+        message = "the server holds a file under this SOPInstanceUID, which was not compared with this one"
+        return _Sent(replace(report, message=message), key, md5)
+
+    # What the server holds afterwards
+
+    def _compared(self, jobs: Sequence[Pending], sent: Sequence[_Sent]) -> list[Report]:
+        """Compare what was sent with what the server holds, many files at once."""
+        keyed = [(index, each) for index, each in enumerate(sent) if each.key]
+        reports = [each.report for each in sent]
+        comparisons = self._store.compare([(each.key, each.md5) for _, each in keyed])
+        last = {each.key: each.md5 for _, each in keyed if each.report.status == "stored"}
+        for (index, each), comparison in zip(keyed, comparisons, strict=True):
+            replaced = last.get(each.key, each.md5) != each.md5
+            reports[index] = self._judged(jobs[index], each, comparison, replaced)
+        return reports
+
+    def _judged(self, job: Pending, sent: _Sent, comparison: Comparison, replaced: bool) -> Report:
+        """Return the report on a file that was compared.
+
+        Parameters
+        ----------
+        job : Job
+            Reads the file.
+        sent : _Sent
+            What became of it.
+        comparison : str
+            What it is to what the server holds.
+        replaced : bool
+            Whether a later file of this upload was stored under the same SOPInstanceUID.
+        """
+        report = sent.report
+        was_new = report.status == "stored"
+        status: Status = "stored" if was_new else "already stored"
+        if comparison == "same":
+            return replace(report, status=status, message="")
+        if comparison == "unknown":
+            message = "not compared with what the server holds, since it keeps no checksums"
+            return replace(report, status=status, message=message)
+        if comparison == "gone":
+            message = (
+                "the server accepted it, and does not hold it any more: a script or a limit of it may remove files"
+            )
+            return replace(report, status="failed", message=message)
+        if not was_new or sent.is_again:
+            if self._store.transcodes:
+                return replace(report, status=status, message="")
+            message = "not stored: the server holds another file under this SOPInstanceUID, and keeps it"
+            return replace(report, status="conflict", message=message)
+        if replaced:
+            message = "replaced by a later file of this upload with the same SOPInstanceUID"
+            return replace(report, status="stored, changed", message=message)
+        if self._store.transcodes:
+            message = "the server is set to change the transfer syntax of what it stores (IngestTranscoding)"
+            return replace(report, status="stored, changed", message=message)
+        assert isinstance(job, Job)
+        return self._explained(job, report, sent.key)
+
+    def _explained(self, job: Job, report: Report, key: str) -> Report:
+        """Find out how the file that the server holds differs from the one that was sent."""
+        try:
+            content = job.read()
+            whole = content.whole() if isinstance(content, LongFile) else content
+            different = differing_elements(whole, self._store.content(key))
+        except (OrthancError, OSError) as error:
+            message = f"the server holds it with another MD5, and it cannot be compared: {error}"
+            return replace(report, status="stored, changed", message=message)
+        if different == ["PixelData"] or not different:
+            message = (
+                "what the server holds has other bytes than the file, in its pixels or outside of its elements: it was "
+                "damaged on its way. Delete it, and upload it again"
+            )
+            return replace(report, status="failed", message=message)
+        message = f"the server holds it with other values of {', '.join(different)}: by its settings, or damaged"
+        return replace(report, status="stored, changed", message=message)
 
 
-def _md5(content: bytes | LongFile) -> str:
-    return content.md5() if isinstance(content, LongFile) else hashlib.md5(content, usedforsecurity=False).hexdigest()
+def differing_elements(one: bytes, other: bytes) -> list[str]:
+    """List the elements in which two files differ, by keyword or else by number, at most five.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import as_bytes, make_series
+    >>> one, other = (make_series((1, 4, 4), seed=1, PatientID=patient)[0] for patient in ("P1", "P2"))
+    >>> differing_elements(as_bytes(one), as_bytes(other)), differing_elements(as_bytes(one), as_bytes(one))
+    (['PatientID'], [])
+    """
+    with quiet():
+        first, second = (dcmread(io.BytesIO(content), force=True) for content in (one, other))
+        pairs: list[tuple[Dataset, Dataset]] = [(first, second)]
+        if hasattr(first, "file_meta") and hasattr(second, "file_meta"):
+            pairs.insert(0, (first.file_meta, second.file_meta))
+        different = [
+            keyword_for_tag(tag) or str(tag)
+            for mine, theirs in pairs
+            for tag in sorted({*mine.keys(), *theirs.keys()})
+            if mine.get(tag) != theirs.get(tag)
+        ]
+    return different[:_MOST_LISTED]
+
+
+_MOST_LISTED = 5
+
+
+def _words_of(error: OrthancError) -> str:
+    return (error.details if isinstance(error, ServerError) else "") or error.message
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What became of a file; where it is to be compared, also its key, and the MD5 of what was sent."""
+
+    report: Report
+    key: str = ""
+    md5: str = ""
+    is_again: bool = False
+    """Whether a response got lost before, so that the server may have held the file already."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import io
 import os
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from simple_orthanc.errors import NotFoundError, RequestTimeout, SelectionError, ServerError, TransportError
+from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, ServerError, TransportError
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.streaming import LongFile
@@ -50,55 +50,76 @@ def _one_file_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Server:
-    """Stores by SOPInstanceUID as Orthanc does, and can do worse."""
+    """Stores by SOPInstanceUID as Orthanc does, and can do worse; see `simple_orthanc.selection.source.Store`."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
         self.received: list[bytes] = []
-        self.is_alive = True
+        self.does_answer = True
         self.answers: list[BaseException | tuple[str, str] | None] = []
-        self.refuses_checksums: ServerError | None = None
+        self.keeps_checksums = True
         self.transcodes = False
+        self.most_pauses = 10
 
-    def store(self, file: bytes | LongFile) -> tuple[str, str]:
-        if isinstance(file, LongFile):
-            assert file.tell() == 0
+    def pauses(self) -> Iterator[float]:
+        return iter([0.0] * self.most_pauses)
+
+    def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+        if isinstance(content, LongFile):
+            assert content.tell() == 0
             try:
-                content = file.whole()
+                content = content.whole()
             except OSError:
                 raise TransportError("the connection broke") from None
-        else:
-            content = file
         self.received.append(content)
         answer = self.answers.pop(0) if self.answers else None
-        if not self.is_alive:
+        if not self.does_answer:
             raise TransportError("connection refused")
         if isinstance(answer, BaseException):
             raise answer
         if answer is not None:
             return answer
+        return self.keep(content)
+
+    def keep(self, content: bytes) -> tuple[Any, str]:
         try:
             uid = str(pydicom.dcmread(io.BytesIO(content), force=True).SOPInstanceUID)
         except Exception:
             raise ServerError("no", status=400, details="Bad file format") from None
         if uid in self.held:
-            return "AlreadyStored", uid
-        self.held[uid] = content
-        return "Success", uid
+            return "already stored", uid
+        self.held[uid] = self.changed(content)
+        return "stored", uid
 
-    def checksum(self, key: str) -> str | None:
-        if self.refuses_checksums is not None:
-            raise self.refuses_checksums
-        return None if self.transcodes else hashlib.md5(self.held[key], usedforsecurity=False).hexdigest()
+    def changed(self, content: bytes) -> bytes:
+        return content
 
-    def alive(self) -> bool:
-        return self.is_alive
+    def find(self, content: bytes | LongFile) -> str | None:
+        whole = content.whole() if isinstance(content, LongFile) else content
+        uid = str(pydicom.dcmread(io.BytesIO(whole), force=True).SOPInstanceUID)
+        return uid if uid in self.held else None
+
+    def compare(self, files: Sequence[tuple[str, str]]) -> list[Any]:
+        return [self._compared(key, md5) for key, md5 in files]
+
+    def _compared(self, key: str, md5: str) -> str:
+        if key not in self.held:
+            return "gone"
+        if not self.keeps_checksums:
+            return "unknown"
+        return "same" if hashlib.md5(self.held[key]).hexdigest() == md5 else "another"
+
+    def content(self, key: str) -> bytes:
+        return self.held[key]
+
+    def is_alive(self) -> bool:
+        return self.does_answer
 
     def upload(self, what: Any, test_dicom: bool = True) -> list[Report]:
         return self.run(jobs_for(what), test_dicom)
 
     def run(self, pending: Any, test_dicom: bool = True) -> list[Report]:
-        return Uploader(self.store, self.checksum, self.alive).run(pending, test_dicom)
+        return Uploader(self).run(pending, test_dicom)
 
 
 def one(reports: list[Report]) -> Report:
@@ -486,12 +507,11 @@ def test_a_dataset_whose_character_set_cannot_hold_it_is_not_sent() -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "message"),
     [
-        (("Success", "k"), "stored", ""),
-        (("FilteredOut", ""), "filtered", "the server's filter refused it"),
-        (("Whatever", ""), "failed", "the server answered 'Whatever'"),
+        (("stored", ""), "stored", ""),
+        (("filtered", ""), "filtered", "the server's filter refused it"),
         (ServerError("no", status=400, details="Bad file format"), "failed", "Bad file format"),
         (ServerError("no", status=507, details="Full storage"), "failed", "Full storage"),
-        (ServerError("said no", status=500), "failed", "said no"),
+        (ServerError("said no", status=413), "failed", "said no"),
     ],
 )
 def test_each_answer_has_its_status(answer: Any, status: str, message: str) -> None:
@@ -500,29 +520,107 @@ def test_each_answer_has_its_status(answer: Any, status: str, message: str) -> N
     first, second = server.run([*jobs_for(FILE)]) + server.run([*jobs_for(OTHER)])
     assert (first.status, first.message, first.uid) == (status, message, UID)
     assert second.status == "stored"
+    assert len(server.received) == 2
+
+
+CHANGED = as_file(instance(1, PatientComments="changed"))
 
 
 def test_the_same_again_and_another_under_the_same_uid() -> None:
     server = Server()
-    changed = as_file(instance(1, PatientComments="changed"))
-    reports = [one(server.upload(content)) for content in (FILE, FILE, changed)]
+    reports = [one(server.upload(content)) for content in (FILE, FILE, CHANGED)]
     assert [report.status for report in reports] == ["stored", "already stored", "conflict"]
     assert "holds another file under this SOPInstanceUID" in reports[2].message
     server.transcodes = True
-    assert one(server.upload(changed)).status == "already stored"
+    assert one(server.upload(CHANGED)).status == "already stored"
+
+
+def test_the_same_and_another_in_one_upload() -> None:
+    server = Server()
+    reports = server.upload([FILE, FILE, CHANGED])
+    assert [report.status for report in reports] == ["stored", "already stored", "conflict"]
+
+
+def test_a_server_that_keeps_no_checksums() -> None:
+    server = Server()
+    server.upload(FILE)
+    server.keeps_checksums = False
+    reports = server.upload([FILE, OTHER])
+    assert [report.status for report in reports] == ["already stored", "stored"]
+    assert {report.message for report in reports} == {
+        "not compared with what the server holds, since it keeps no checksums"
+    }
+
+
+# What the server holds afterwards
+
+
+class Changing(Server):
+    """Stores something else than it was sent."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self.change = change
+
+    def changed(self, content: bytes) -> bytes:
+        return self.change(content)
+
+
+IMAGE = as_file(instance(1, BitsAllocated=8, Rows=4, Columns=4, PixelData=bytes(16)))
+
+
+def with_tag(content: bytes, keyword: str, value: str) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    setattr(dataset, keyword, value)
+    return as_file(dataset)
 
 
 @pytest.mark.parametrize(
-    "refusal", [NotFoundError("no", status=404, details="Unknown resource"), ServerError("no", status=403)]
+    ("change", "status", "says"),
+    [
+        (lambda content: content[:-1] + b"\1", "failed", "it was damaged on its way. Delete it, and upload it again"),
+        (lambda content: with_tag(content, "InstitutionName", "X"), "stored, changed", "of InstitutionName: by its"),
+        (lambda content: with_tag(content, "PatientName", "X"), "stored, changed", "other values of PatientName"),
+        (lambda content: b"x" + content[1:], "failed", "outside of its elements"),
+        (lambda content: b"<html>", "stored, changed", "other values of"),
+    ],
 )
-def test_a_server_that_keeps_no_checksums(refusal: ServerError) -> None:
-    server = Server()
-    server.upload(FILE)
-    server.refuses_checksums = refusal
-    report, after = server.upload([FILE, OTHER])
-    assert report.status == "already stored"
-    assert report.message == f"not compared with what the server holds: {refusal.details or refusal.message}"
-    assert after.status == "stored"
+def test_what_is_stored_is_compared_with_what_was_sent(
+    change: Callable[[bytes], bytes], status: str, says: str
+) -> None:
+    report = one(Changing(change).upload(IMAGE))
+    assert report.status == status
+    assert says in report.message
+
+
+def test_a_server_that_transcodes_is_expected_to_change_files() -> None:
+    server = Changing(lambda content: content[:-1] + b"\1")
+    server.transcodes = True
+    report = one(server.upload(IMAGE))
+    assert report.status == "stored, changed"
+    assert "IngestTranscoding" in report.message
+
+
+def test_a_file_that_the_server_removed_is_no_stored_one() -> None:
+    class Removing(Server):
+        def keep(self, content: bytes) -> tuple[Any, str]:
+            return "stored", "no key"
+
+    report = one(Removing().upload(FILE))
+    assert report.status == "failed"
+    assert "does not hold it any more" in report.message
+
+
+def test_a_file_that_a_later_one_replaced_is_named() -> None:
+    class Overwriting(Server):
+        def keep(self, content: bytes) -> tuple[Any, str]:
+            self.held.clear()
+            return super().keep(content)
+
+    first, second = Overwriting().upload([FILE, CHANGED])
+    assert first.status == "stored, changed"
+    assert "replaced by a later file of this upload" in first.message
+    assert (second.status, second.message) == ("stored", "")
 
 
 # A server that goes away
@@ -537,9 +635,9 @@ def test_a_server_that_dies_in_the_middle(dies_at: int) -> None:
     class Dying(Server):
         gate = threading.Lock()
 
-        def store(self, content: bytes) -> tuple[str, str]:
+        def store(self, content: bytes | LongFile) -> tuple[Any, str]:
             with self.gate:  # so that not two threads find room for the last one
-                self.is_alive = self.is_alive and len(self.held) < dies_at
+                self.does_answer = self.does_answer and len(self.held) < dies_at
                 return super().store(content)
 
     server, files = Dying(), many(12)
@@ -563,26 +661,85 @@ def test_a_server_that_dies_in_the_middle(dies_at: int) -> None:
     assert statuses.count("stored") == 12 - dies_at
 
 
-def test_a_server_that_dies_before_it_could_compare() -> None:
-    server = Server()
-    server.upload(FILE)
+@pytest.mark.parametrize("error", [TransportError("connection reset"), RequestTimeout("connection reset")])
+def test_a_server_that_dies_before_it_could_compare(error: TransportError) -> None:
+    class Dying(Server):
+        def compare(self, files: Sequence[tuple[str, str]]) -> list[Any]:
+            raise error
 
-    def dead(key: str) -> str | None:
-        raise TransportError("connection reset")
-
+    server = Dying()
+    server.held[UID] = FILE
     with pytest.raises(TransportError, match="connection reset") as caught:
-        Uploader(server.store, dead, server.alive).run(list(jobs_for([FILE])), True)
-    assert caught.value.table["status"].tolist() == ["failed"]
+        server.upload([FILE, OTHER])
+    assert caught.value.table["status"].tolist() == ["failed", "stored"]
+    assert "was not compared with this one" in caught.value.table["message"][0]
 
 
-def test_a_lost_connection_is_tried_again_while_the_server_lives() -> None:
+class Losing(Server):
+    """Loses responses: of the requests in `lost`, counted from 0, with or without having carried them out."""
+
+    def __init__(self, *lost: int, carries_out: bool, error: OrthancError | None = None) -> None:
+        super().__init__()
+        self.lost, self.carries_out = lost, carries_out
+        self.error = TransportError("reset") if error is None else error
+
+    def keep(self, content: bytes) -> tuple[Any, str]:
+        if len(self.received) - 1 not in self.lost:
+            return super().keep(content)
+        if self.carries_out:
+            super().keep(content)
+        raise self.error
+
+
+ERRORS = [TransportError("reset"), *(ServerError("busy", status=status) for status in (429, 500, 502, 503, 504))]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_a_file_whose_response_got_lost_is_sent_again_only_if_it_is_missing(error: OrthancError) -> None:
+    server = Losing(0, 1, 3, carries_out=False, error=error)
+    assert [report.status for report in server.upload([FILE, OTHER])] == ["stored", "stored"]
+    assert server.received == [FILE, FILE, FILE, OTHER, OTHER]
+    server = Losing(0, 1, carries_out=True, error=error)
+    assert server.upload([FILE, OTHER]) == [Report(None, None, "stored", uid) for uid in (UID, OTHER_UID)]
+    assert server.received == [FILE, OTHER]
+
+
+def test_a_file_that_was_found_after_a_loss_is_compared() -> None:
+    server = Losing(0, carries_out=True)
+    server.held[UID] = CHANGED
+    report = one(server.upload(FILE))
+    assert report.status == "conflict"
+    assert server.received == [FILE]
+
+
+def test_what_the_first_attempt_stored_is_not_said_to_have_been_there() -> None:
+    class Slow(Losing):
+        """Has not finished the first request when it is asked what it holds."""
+
+        def find(self, content: bytes | LongFile) -> str | None:
+            return None
+
+    server = Slow(0, carries_out=True)
+    assert one(server.upload(FILE)) == Report(None, None, "stored", UID)
+    assert server.received == [FILE, FILE]
+
+
+def test_a_file_that_is_lost_each_time_is_not_sent_for_ever() -> None:
+    server = Losing(*range(20), carries_out=False)
+    report, _ = server.upload([FILE, OTHER])
+    assert (report.status, report.message, report.uid) == ("failed", "reset", UID)
+    assert server.received == [FILE] * 3 + [OTHER] * 3
+    busy = Losing(*range(40), carries_out=False, error=ServerError("no", status=503, details="busy"))
+    assert one(busy.upload(FILE)).message == "busy"
+    assert len(busy.received) == 1 + busy.most_pauses
+    impatient = Losing(0, carries_out=False)
+    impatient.most_pauses = 0
+    assert one(impatient.upload(FILE)).status == "failed"
+    assert impatient.received == [FILE]
+
+
+def test_a_refusal_after_a_loss_is_the_reason() -> None:
     server = Server()
-    server.answers = [TransportError("reset")]
-    assert one(server.upload(FILE)).status == "stored"
-    assert len(server.received) == 2
-    server.answers = [TransportError("reset"), TransportError("reset again")]
-    report = one(server.upload(OTHER))
-    assert (report.status, report.message, report.uid) == ("failed", "reset again", OTHER_UID)
     server.answers = [TransportError("reset"), ServerError("no", status=507, details="Full storage")]
     assert one(server.upload(OTHER)).message == "Full storage"
 
@@ -657,40 +814,26 @@ def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("_long")
 def test_a_long_file_that_can_only_be_sent_as_a_whole_is_a_row_where_it_cannot_be_read(tmp_path: Path) -> None:
-    def store(file: bytes | LongFile) -> tuple[str, str]:
-        return "Success", str(len(file if isinstance(file, bytes) else file.whole()))
+    class Whole(Server):
+        def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+            return self.keep(content if isinstance(content, bytes) else content.whole())
 
-    server = Server()
-    pending = [shortened(tmp_path), Job(None, None, lambda: OTHER)]
-    reports = Uploader(store, server.checksum, server.alive).run(pending, True)
+    reports = Whole().run([shortened(tmp_path), Job(None, None, lambda: OTHER)])
     assert [report.status for report in reports] == ["failed", "stored"]
     assert reports[0].message == "cannot be read: it has become shorter"
 
 
 @pytest.mark.usefixtures("_long")
-def test_a_long_file_that_is_gone_before_it_is_compared_is_stored_already(tmp_path: Path) -> None:
+def test_a_long_file_that_is_gone_before_it_is_compared(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(FILE)
-    server = Server()
-    assert one(server.upload(path)).status == "stored"
-    held = server.checksum
 
-    def checksum(key: str) -> str | None:
-        path.unlink()
-        return held(key)
+    class Removing(Server):
+        def keep(self, content: bytes) -> tuple[Any, str]:
+            path.unlink()
+            return super().keep(content)
 
-    report = one(Uploader(server.store, checksum, server.alive).run(jobs_for(path), True))
-    assert report.status == "already stored"
+    report = one(Removing().upload(path))
+    assert report.status == "stored"
     assert report.message.startswith("not compared with what the server holds: ")
     assert "No such file" in report.message
-
-
-def test_a_server_that_is_silent_when_asked_for_its_checksum_ends_the_upload() -> None:
-    server = Server()
-    assert one(server.upload(FILE)).status == "stored"
-
-    def checksum(key: str) -> str | None:
-        raise RequestTimeout("no answer")
-
-    with pytest.raises(TransportError, match="no answer"):
-        Uploader(server.store, checksum, server.alive).run(jobs_for(FILE), True)

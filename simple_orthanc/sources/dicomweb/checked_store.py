@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions, text
-from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
+from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.selection.source import Comparison, StoreStatus
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
-# How the object that the server holds under the same UIDs compares with the file.
-_SAME, _OTHER = "the same", "another"
+# How the object that the server holds under the same UIDs compares with the file: the key by which uploads compare it.
+_SAME, _OTHER = "same", "another"
 
 
 class CheckedStore:
-    """Stores files on a DICOMweb server, with the answers that Orthanc would give.
+    """Stores files on a DICOMweb server; see `simple_orthanc.selection.source.Store` for the members.
 
     Parameters
     ----------
     rest : Transactions
         The transactions of the server.
+    connect : callable
+        Sends a small request, and raises an error if the server does not answer it.
+    pauses : callable
+        Returns the pauses before a file is sent again.
     """
 
-    def __init__(self, rest: Transactions) -> None:
-        self._rest = rest
+    transcodes = False
 
-    def store(self, content: bytes | LongFile) -> tuple[str, str]:
+    def __init__(
+        self, rest: Transactions, connect: Callable[[], object], pauses: Callable[[], Iterator[float]]
+    ) -> None:
+        self._rest, self._connect, self._pauses = rest, connect, pauses
+
+    def pauses(self) -> Iterator[float]:
+        """Return the pauses before a file is sent again."""
+        return self._pauses()
+
+    def store(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
         """Store a file, unless the server has it.
 
         Parameters
@@ -42,8 +56,8 @@ class CheckedStore:
 
         Returns
         -------
-        status : {"Success", "AlreadyStored"}
-            What Orthanc would answer.
+        status : {"stored", "already stored"}
+            What became of it.
         comparison : str
             Whether the server holds the same object or another one under its UIDs; "" where there was none before.
 
@@ -54,26 +68,44 @@ class CheckedStore:
         """
         # All elements are compared with those that the server holds, so the whole file is needed.
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = dcmread(io.BytesIO(content), force=True, specific_tags=list(_IDENTIFIERS))
+        header = _identifiers(content)
         held = self._held(header)
         if held is not None and same_object(held, content):
-            return "AlreadyStored", _SAME
+            return "already stored", _SAME
         (result,) = self._rest.store(content)
         if result.status not in ("stored", "already stored"):
             message = result.message or "the server says nothing about it"
             raise ServerError(message, status=409, method="POST", details=message)
         if held is None and result.status == "stored":
-            return "Success", ""
+            return "stored", ""
         now = self._held(header)
         if now is None or same_object(now, content):
-            return ("AlreadyStored" if held is None else "Success"), _SAME
-        return "AlreadyStored", _OTHER
+            return ("already stored" if held is None else "stored"), _SAME
+        return "already stored", _OTHER
 
-    def checksum(self, comparison: str) -> str | None:
-        """Return None where `comparison` is of the same object, else a checksum that no file has."""
-        return None if comparison == _SAME else comparison
+    def find(self, content: bytes | LongFile) -> str | None:
+        """Return how what the server holds under the UIDs of a file compares with it; None if it holds nothing."""
+        content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
+        held = self._held(_identifiers(content))
+        if held is None:
+            return None
+        return _SAME if same_object(held, content) else _OTHER
+
+    def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
+        """Return how files compare with what the server holds, which `store` and `find` have found out."""
+        return ["same" if key == _SAME else "another" for key, _ in files]
+
+    def content(self, key: str) -> bytes:
+        """Raise an error: what was stored is not known by its key."""
+        raise SelectionError("A DICOMweb server holds no file under this key.")
+
+    def is_alive(self) -> bool:
+        """Wait for the server to answer, as long as patience lasts, and return whether it does."""
+        try:
+            self._connect()
+        except OrthancError:
+            return False
+        return True
 
     def _held(self, header: Dataset) -> bytes | None:
         """Return the file that the server holds under these UIDs for this patient."""
@@ -110,6 +142,12 @@ def same_object(one: bytes, other: bytes) -> bool:
             return bool(first == second)
         except Exception:  # whatever pydicom cannot read is not known to be the same
             return False
+
+
+def _identifiers(content: bytes) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dcmread(io.BytesIO(content), force=True, specific_tags=list(_IDENTIFIERS))
 
 
 def _with_preamble(content: bytes) -> bytes:

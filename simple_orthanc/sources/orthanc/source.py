@@ -32,7 +32,6 @@ from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError
-from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
@@ -42,6 +41,7 @@ from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
+from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.transport import Transport
 
 _CHILDREN_KEY = {"study": "Series", "series": "Instances"}
@@ -278,19 +278,12 @@ class OrthancSource:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
         self._reader.save(key, path)
 
-    def checksum(self, key: str) -> str | None:
-        """Return the MD5 of the file as it is stored; None where the server may have transcoded it on arrival."""
-        if self.rest.capabilities.transcodes:
-            return None
-        return self.transport.content("GET", f"/instances/{key}/attachments/dicom/md5").decode("ascii").strip()
-
     # What changes the server
 
-    def store(self, content: bytes | LongFile) -> tuple[str, str]:
-        """Store a DICOM file, and return Orthanc's status for it ("Success", ...) and the key of the instance."""
-        answer = self.rest.post("/instances", content)
-        answer = answer[0] if isinstance(answer, list) else answer
-        return str(answer.get("Status", "")), str(answer.get("ID", ""))
+    @property
+    def store(self) -> OrthancStore:
+        """The server as uploads need it."""
+        return OrthancStore(self.transport, self.rest, self._finder, self._reader)
 
     def delete(self, level: Level, key: str) -> None:
         """Delete an object and all that lies below it; one that is gone already is no error."""

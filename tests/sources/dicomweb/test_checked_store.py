@@ -63,7 +63,7 @@ def stored(server: ServerStandIn, content: bytes) -> tuple[str, str]:
 
 
 def store_on(server: ServerStandIn) -> CheckedStore:
-    return CheckedStore(server)  # type: ignore[arg-type]
+    return CheckedStore(server, lambda: None, lambda: iter(()))  # type: ignore[arg-type]
 
 
 def file(change: Change = lambda dataset: None) -> bytes:
@@ -74,32 +74,32 @@ def file(change: Change = lambda dataset: None) -> bytes:
 
 def test_a_new_file_is_stored() -> None:
     server = ServerStandIn()
-    assert stored(server, file()) == ("Success", "")
+    assert stored(server, file()) == ("stored", "")
     assert server.stored == [file()]
 
 
 def test_a_file_that_the_server_holds_is_not_sent_again() -> None:
     server = ServerStandIn(held=file())
     status, comparison = stored(server, file())
-    assert (status, comparison) == ("AlreadyStored", "the same")
+    assert (status, comparison) == ("already stored", "same")
     assert server.stored == []
-    assert store_on(server).checksum(comparison) is None
+    assert store_on(server).compare([(comparison, "")]) == ["same"]
 
 
 def test_another_file_that_the_server_keeps_is_told() -> None:
     other = file(lambda dataset: setattr(dataset, "SeriesDescription", "other"))
     kept = ServerStandIn(held=other, result=Result("already stored"), takes=False)
     status, comparison = stored(kept, file())
-    assert (status, comparison) == ("AlreadyStored", "another")
-    assert store_on(kept).checksum(comparison) == "another"
+    assert (status, comparison) == ("already stored", "another")
+    assert store_on(kept).compare([(comparison, "")]) == ["another"]
     replaced = ServerStandIn(held=other, result=Result("already stored"))
-    assert stored(replaced, file()) == ("Success", "the same")
+    assert stored(replaced, file()) == ("stored", "same")
 
 
 def test_an_object_of_another_patient_is_another_one() -> None:
     server = ServerStandIn(held=file(lambda dataset: setattr(dataset, "PatientID", "OTHER")), takes=False)
     status, _ = stored(server, file())
-    assert status == "Success"
+    assert status == "stored"
     assert len(server.stored) == 1
 
 

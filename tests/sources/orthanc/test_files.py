@@ -22,7 +22,7 @@ PIXELS = bytes(range(256)) * 400
 
 
 def connect(archive: OrthancServer) -> Orthanc:
-    return Orthanc(archive.url, patience=0.1)
+    return Orthanc(archive.url, patience=0.02)
 
 
 def image(number: int, pixels: bytes = PIXELS) -> Dataset:
