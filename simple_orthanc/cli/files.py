@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _PICTURES = (".png", ".jpg", ".jpeg")
 # Outcomes that need attention.
 _BAD = ("failed", "conflict", "filtered")
+# Outcomes after which the archive holds the object.
+_HELD = ("stored", "stored, changed", "already stored")
 
 
 def add_commands(commands: Commands) -> None:
@@ -134,7 +136,7 @@ def _upload(args: Namespace) -> int:
     # A file named on the command line should be DICOM; a folder may hold other files too.
     named = {str(Path(path).expanduser()) for path in args.paths}
     refused = any(
-        status != "stored" and status != "already stored" and path in named and not isinstance(member, str)
+        status not in _HELD and path in named and not isinstance(member, str)
         for table in tables
         for path, member, status in zip(table["path"], table["member"], table["status"], strict=True)
     )

@@ -54,8 +54,8 @@ class ActingSession(Session):
         Returns
         -------
         pandas.DataFrame
-            One row per file: path, member (of a zip), status (stored, already stored, conflict, not DICOM, filtered,
-            failed, skipped), SOPInstanceUID, message.
+            One row per file: path, member (of a zip), status (stored, "stored, changed", already stored, conflict, not
+            DICOM, filtered, failed, skipped), SOPInstanceUID, message.
 
         Raises
         ------

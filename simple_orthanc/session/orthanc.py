@@ -61,6 +61,10 @@ class Orthanc(ActingSession):
         0 for none.
     minimum_rate : float, default 100
         Bytes per second below which an answer that has begun is given up; 0 for any.
+    checksums : bool, optional
+        Whether the MD5 of each file that is read is compared with the server's. None: where the server lists it with
+        the instances (Orthanc 1.12.5 and newer), which takes some 0.9 ms of processor time for a slice of 512 x 512.
+        True: on older servers too, with one small request per file. False: not. `download` and uploads always do.
     http : requests.Session, optional
         Used instead of a new one: for proxies, adapters and the like.
 
@@ -99,6 +103,7 @@ class Orthanc(ActingSession):
         timeout: tuple[float, float] = (3, 300),
         patience: float = 20.0,
         minimum_rate: float = 100.0,
+        checksums: bool | None = None,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -120,7 +125,7 @@ class Orthanc(ActingSession):
             minimum_rate=minimum_rate,
             http=http,
         )
-        source = OrthancSource(transport)
+        source = OrthancSource(transport, checksums)
         try:
             source.rest.connect()
         except (TransportError, NotFoundError) as error:

@@ -165,11 +165,6 @@ class Transport:
         """How many requests were sent, with repetitions, since this object was made or unpickled."""
         return self._sender.sent
 
-    @property
-    def patience(self) -> Patience:
-        """How long requests are tried again."""
-        return self._patience
-
     def close(self) -> None:
         """Close the connections; a later request opens new ones. A session given as `http` stays open."""
         self._sender.close()

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import ReusableBuffer
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, TransportError, stacklevel
@@ -27,12 +26,10 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
-from simple_orthanc.transport import Transport
+from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
 _PIECE = 1 << 20
-# How often a file is read again that was cut or changed: what does that each time does not get better by waiting.
-_MOST_PAUSES = 3
 # Orthanc's number for an attachment that is the DICOM file itself.
 _DICOM_FILE = 1
 
@@ -99,12 +96,12 @@ class FileReader:
         The REST API over it, for what the server can do.
     listed : dict
         Orthanc's id of an instance to its file as the server listed it; what is asked here is added.
-    checksums : bool
-        Whether `read`, which volumes use, compares the MD5 too, and `content` asks for one that is not known. `save`
-        always does both.
+    checksums : bool, optional
+        Whether MD5s are compared by `header`, `content` and `read`, too; `save` always does. True: also those that
+        must be asked for, one small request per file. False: none. None: those that came with the list of instances.
     """
 
-    def __init__(self, transport: Transport, rest: Rest, listed: dict[str, ListedFile], checksums: bool) -> None:
+    def __init__(self, transport: Transport, rest: Rest, listed: dict[str, ListedFile], checksums: bool | None) -> None:
         self._transport, self._rest, self._listed, self._checksums = transport, rest, listed, checksums
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
@@ -141,7 +138,7 @@ class FileReader:
 
         def read() -> bytes:
             content = self._transport.content("GET", f"/instances/{key}/file")
-            self._check(key, len(content), lambda: _md5(content))
+            self._check(key, len(content), None if self._checksums is False else lambda: _md5(content))
             self._check_identity(key, identity_in(io.BytesIO(content), len(content)))
             return content
 
@@ -157,7 +154,7 @@ class FileReader:
 
     def _read_once(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         content = self._transport.read_into(f"/instances/{key}/file", allocate)
-        self._check(key, len(content), (lambda: _md5(content)) if self._checksums else None)
+        self._check(key, len(content), None if self._checksums is False else lambda: _md5(content))
         return content
 
     def save(self, key: str, path: Path) -> None:
@@ -173,15 +170,17 @@ class FileReader:
         self._until_whole(lambda: self._transport.download(f"/instances/{key}/file", path, check=check))
 
     def _until_whole(self, read: Callable[[], Result]) -> Result:
-        """Read a file again while what arrives is not the one that was asked for."""
-        for pause in self._transport.patience.pauses(most=_MOST_PAUSES):
+        """Read a file again, a few times, while what arrives is not the one that was asked for."""
+
+        def attempt() -> Result:
             try:
                 return read()
             except TransportError as error:
                 if not error.is_about_object:
                     raise
-            interruption.pause(pause)
-        return read()
+                raise UnusableError(error) from None
+
+        return self._transport.repeat(attempt)
 
     # What the server lists
 

@@ -58,6 +58,8 @@ class OrthancSource:
     ----------
     transport : Transport
         The connection.
+    checksums : bool, optional
+        Whether the MD5s of files are compared; see `simple_orthanc.sources.orthanc.files.FileReader`.
 
     Attributes
     ----------
@@ -65,8 +67,8 @@ class OrthancSource:
         The REST API over the connection.
     """
 
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
+    def __init__(self, transport: Transport, checksums: bool | None = None) -> None:
+        self.transport, self._checksums = transport, checksums
         self._observed = Observed()
         self._last_change: int | None = None
         self._listed_files: dict[str, ListedFile] = {}
@@ -76,7 +78,7 @@ class OrthancSource:
         """Make what is not pickled."""
         self.rest = Rest(self.transport)
         self._finder = Finder(self.transport, self.rest, self._observed)
-        self._reader = FileReader(self.transport, self.rest, self._listed_files, checksums=False)
+        self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums)
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
 
     @property
@@ -304,7 +306,7 @@ class OrthancSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
-        names = ("transport", "_observed", "_last_change", "_listed_files")
+        names = ("transport", "_checksums", "_observed", "_last_change", "_listed_files")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

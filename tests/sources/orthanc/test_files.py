@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ VERSIONS = ["1.10.1", "1.12.7"]
 PIXELS = bytes(range(256)) * 400
 
 
-def connect(archive: OrthancServer) -> Orthanc:
-    return Orthanc(archive.url, patience=0.02)
+def connect(archive: OrthancServer, checksums: bool | None = None) -> Orthanc:
+    return Orthanc(archive.url, patience=0.02, checksums=checksums)
 
 
 def image(number: int, pixels: bytes = PIXELS) -> Dataset:
@@ -111,6 +112,33 @@ def test_a_flipped_bit_is_read_again(version: str, read: Callable[[Orthanc, Path
         with pytest.raises(TransportError, match="with another MD5 than the server lists"):
             read(connect(archive), tmp_path / "other")
         assert not list((tmp_path / "other").rglob("*.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("version", "checksums", "is_compared"),
+    [
+        ("1.10.1", None, False),
+        ("1.10.1", True, True),
+        ("1.12.7", None, True),
+        ("1.12.7", True, True),
+        ("1.12.7", False, False),
+    ],
+)
+@pytest.mark.parametrize("read", [read_pixels, read_instances])
+def test_checksums_are_compared_where_they_are_listed_or_on_request(
+    version: str, checksums: bool | None, is_compared: bool, read: Callable[[Orthanc, Path], int], tmp_path: Path
+) -> None:
+    with OrthancServer([image(1), image(2)], version) as archive:
+        archive.send_file = lambda key, content, count: flip(content)
+        session = connect(archive, checksums)
+        assert session.instance_count == 2
+        if is_compared:
+            with pytest.raises(TransportError, match="another MD5"):
+                read(session, tmp_path)
+        else:
+            assert read(session, tmp_path) in (0, 2)
+        twin = pickle.loads(pickle.dumps(session))
+        assert twin._orthanc._reader._checksums is checksums
 
 
 def test_checksums_cost_a_request_per_file_only_where_they_are_not_listed(
