@@ -22,8 +22,8 @@ VERSIONS = ["1.10.1", "1.12.7"]
 PIXELS = bytes(range(256)) * 400
 
 
-def connect(archive: OrthancServer, checksums: bool | None = None) -> Orthanc:
-    return Orthanc(archive.url, patience=0.02, checksums=checksums)
+def connect(archive: OrthancServer, checksums: bool | None = None, patience: float = 0.02) -> Orthanc:
+    return Orthanc(archive.url, patience=patience, checksums=checksums)
 
 
 def image(number: int, pixels: bytes = PIXELS) -> Dataset:
@@ -83,7 +83,7 @@ def test_a_file_that_is_cut_once_is_read_again(
     archive: OrthancServer, cut: str, read: Callable[[Orthanc, Path], int], tmp_path: Path
 ) -> None:
     archive.send_file = lambda key, content, count: CUTS[cut](content) if count == 0 else content
-    assert read(connect(archive), tmp_path) == 2
+    assert read(connect(archive, patience=20), tmp_path) == 2
 
 
 @pytest.mark.parametrize("read", READS)
@@ -107,7 +107,7 @@ def test_a_file_that_stays_cut_is_an_error_and_nothing_is_written(
 def test_a_flipped_bit_is_read_again(version: str, read: Callable[[Orthanc, Path], int], tmp_path: Path) -> None:
     with OrthancServer([image(1), image(2)], version) as archive:
         archive.send_file = lambda key, content, count: flip(content) if count == 0 else content
-        assert read(connect(archive), tmp_path) == 2
+        assert read(connect(archive, patience=20), tmp_path) == 2
         archive.send_file = lambda key, content, count: flip(content)
         with pytest.raises(TransportError, match="with another MD5 than the server lists"):
             read(connect(archive), tmp_path / "other")

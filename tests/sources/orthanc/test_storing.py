@@ -23,7 +23,7 @@ def archive(request: pytest.FixtureRequest) -> Iterator[OrthancServer]:
         yield running
 
 
-def connect(archive: OrthancServer, patience: float = 0.2) -> Orthanc:
+def connect(archive: OrthancServer, patience: float = 5) -> Orthanc:
     return Orthanc(archive.url, patience=patience)
 
 
