@@ -5,7 +5,7 @@
 # make thorough  (root) what is too slow for each change: ten times as many random examples, the oldest and the newest
 #                allowed dependencies, and the first and the last of these lines on a fresh Debian 13
 # make faults    every operation through a proxy that misbehaves, on each version of Orthanc: docs/reliability.md
-# make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, for the tests
+# make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, and PostgreSQL, for the tests
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
 # make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
@@ -23,7 +23,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo check unit test thorough faults random oldest newest debian servers bench bench-peers realdata \
+.PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata \
 	format clean orthanc openssl
 .DEFAULT_GOAL := test
 
@@ -57,8 +57,13 @@ check: $(INSTALLED)
 unit: $(INSTALLED) openssl
 	$(PYTEST) -m "not live"
 
-test: check orthanc openssl $(if $(CI),servers)
+# What a run needs is independent of each other, and is mostly waited for.
+test:
+	@$(MAKE) --no-print-directory --jobs=4 prepared
+	@$(MAKE) --no-print-directory check
 	$(PYTEST) --cov --cov-report=term
+
+prepared: $(INSTALLED) orthanc openssl $(if $(CI),servers)
 
 thorough: random oldest newest debian
 
@@ -74,7 +79,8 @@ debian:
 faults: $(INSTALLED) orthanc servers
 	$(BIN)/python -m tests.faults --write
 
-servers:
+# After this system's own, on which it depends which others are needed.
+servers: orthanc
 	@tools/make-servers "$(SIMPLE_ORTHANC_SERVERS)"
 
 bench: $(INSTALLED) orthanc

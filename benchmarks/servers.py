@@ -21,6 +21,7 @@ from benchmarks.archive import Archive
 from benchmarks.images import Images
 from benchmarks.wire import Wire, store
 from simple_orthanc.errors import OrthancError
+from simple_orthanc.local.program import PLUGINS
 from simple_orthanc.local.server import LocalOrthanc
 
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
@@ -91,7 +92,8 @@ def _candidates() -> Iterator[dict[str, Any]]:
     yield {}
     for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
         inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
-        plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
+        files = sorted(inside.glob("usr/share/orthanc/plugins/*.so"))
+        plugins = [path for path in files if any(name in path.name for name in PLUGINS)]
         # Paths inside the server's own system.
         yield {"program": program, "config": {"Plugins": ["/" + str(path.relative_to(inside)) for path in plugins]}}
 

@@ -2,7 +2,8 @@
 
 Every Orthanc found is used: this system's own, or the one that ``ORTHANC_PROGRAM`` names, and those that
 ``make servers`` put beside it. One process of each version, started when a test first needs it, serves the whole run.
-A live test takes the fixture `orthanc`, and thereby runs once per version, each time on an empty server.
+A live test takes the fixture `orthanc`, and thereby runs once per version, each time on an empty server. Those marked
+`on_postgresql` run once more for each version whose plugin for PostgreSQL is installed.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ import hypothesis
 import pytest
 
 from simple_orthanc.errors import OrthancError
-from simple_orthanc.local.program import find_program
+from simple_orthanc.local.program import PLUGINS, find_plugins, find_program
 from simple_orthanc.local.server import LocalOrthanc
 from tests.examples import THOROUGH, examples
+from tests.postgresql import Cluster, find_postgresql
 
 if TYPE_CHECKING:
     from simple_orthanc import Orthanc
@@ -37,9 +39,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 SERVERS_FOLDER = Path(os.environ.get("SIMPLE_ORTHANC_SERVERS", "/opt/simple-orthanc"))
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+# Programs of this system are Debian 12's, and those of make servers Debian 13's and sid's; the plugin for PostgreSQL is
+# tested with the first two.
 VERSIONS_IN_CI = 3
+DATABASES_IN_CI = 2
 NO_SERVER = "no-orthanc"
 HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb orthanc-gdcm), or run: sudo make servers"
+INDEX_PLUGIN = "libOrthancPostgreSQLIndex.so"
+ON_POSTGRESQL = "-postgresql"
 
 hypothesis.settings.register_profile(
     "house",
@@ -65,21 +72,24 @@ class Servers:
 
     def __init__(self) -> None:
         self.recipes: dict[str, dict[str, Any]] = {}
+        self.on_postgresql: dict[str, dict[str, Any]] = {}
         self.complaints: list[str] = []
         self._started: dict[str, LocalOrthanc] = {}
+        self._postgresql = find_postgresql()
+        self._cluster: Cluster | None = None
         try:
-            self._add(find_program(), {})
+            self._add(find_program(), find_plugins(), Path("/"))
         except OrthancError as error:
             self.complaints.append(str(error))
         for program in sorted((SERVERS_FOLDER / "bin").glob("orthanc-*")):
             # Paths inside the server's own system.
             inside = SERVERS_FOLDER / program.name.removeprefix("orthanc-")
-            plugins = sorted(inside.glob("usr/share/orthanc/plugins/libOrthanc*.so"))
-            config = {"Plugins": ["/" + str(plugin.relative_to(inside)) for plugin in plugins]}
-            self._add([str(program)], {"config": config})
+            files = sorted(inside.glob("usr/share/orthanc/plugins/*.so"))
+            plugins = [f"/{file.relative_to(inside)}" for file in files if any(name in file.name for name in PLUGINS)]
+            self._add([str(program)], plugins, inside)
 
-    def _add(self, command: list[str], options: dict[str, Any]) -> None:
-        """Add a program under the version that it prints."""
+    def _add(self, command: list[str], plugins: list[str], root: Path) -> None:
+        """Add a program under the version that it prints, with plugins by their paths in the system at `root`."""
         try:
             answer = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -92,7 +102,13 @@ class Servers:
                 f"{command[0]} --version printed no version: {(answer.stdout + answer.stderr)[:200]!r}"
             )
             return
-        self.recipes.setdefault(f"orthanc-{version[1]}", {"program": command, **options})
+        name = f"orthanc-{version[1]}"
+        if name in self.recipes:
+            return
+        self.recipes[name] = {"program": command, "config": {"Plugins": plugins}}
+        index = next((path for path in _beside(plugins, INDEX_PLUGIN) if (root / path.lstrip("/")).exists()), None)
+        if index is not None and self._postgresql is not None:
+            self.on_postgresql[name + ON_POSTGRESQL] = {"program": command, "config": {"Plugins": [*plugins, index]}}
 
     def started(self, name: str) -> LocalOrthanc:
         """Return the running server that tests of one version share."""
@@ -106,14 +122,27 @@ class Servers:
         It asks for no password, except with RegisteredUsers, or with AuthenticationEnabled as True, which is the
         default outside of tests.
         """
-        recipe = self.recipes[name]
+        recipe = {**self.recipes, **self.on_postgresql}[name]
+        database = {"PostgreSQL": self._made_database()} if name in self.on_postgresql else {}
         return LocalOrthanc(
-            **{**recipe, **options, "config": {**recipe.get("config", {}), **_without_password(config)}}
+            **{**recipe, **options, "config": {**recipe["config"], **database, **_without_password(config)}}
         )
+
+    def _made_database(self) -> dict[str, Any]:
+        if self._cluster is None:
+            assert self._postgresql is not None
+            self._cluster = Cluster(self._postgresql)
+        return self._cluster.make_database()
 
     def stop(self) -> None:
         for server in self._started.values():
             server.stop()
+        if self._cluster is not None:
+            self._cluster.stop()
+
+
+def _beside(plugins: list[str], name: str) -> list[str]:
+    return list(dict.fromkeys(f"{plugin.rpartition('/')[0]}/{name}" for plugin in plugins))
 
 
 SERVERS = pytest.StashKey[Servers]()
@@ -127,7 +156,8 @@ def servers_of(config: pytest.Config) -> Servers:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     servers = servers_of(config)
-    lines = [f"live tests: {', '.join(servers.recipes) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
+    names = [*servers.recipes, *servers.on_postgresql]
+    lines = [f"live tests: {', '.join(names) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
     return lines + [f"not used: {complaint}" for complaint in servers.complaints]
 
 
@@ -158,6 +188,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             f"CI is set, so {VERSIONS_IN_CI} versions of Orthanc are needed; found: "
             f"{', '.join(servers.recipes) or 'none'}. Run: sudo make servers. {' '.join(servers.complaints)}"
         )
+    needs_postgresql = any(item.get_closest_marker("on_postgresql") for item in session.items)
+    if needs_postgresql and len(servers.on_postgresql) < DATABASES_IN_CI:
+        raise pytest.UsageError(
+            f"CI is set, so {DATABASES_IN_CI} versions of Orthanc with PostgreSQL are needed; found: "
+            f"{', '.join(servers.on_postgresql) or 'none'}. Run: sudo make servers."
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -168,9 +204,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         # Without a server a live test fails; an empty list of parameters would skip it.
-        names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
+        servers = servers_of(metafunc.config)
+        names = list(servers.recipes) or [NO_SERVER]
         if metafunc.definition.get_closest_marker("one_version"):
             names = names[:1]
+        elif (marker := metafunc.definition.get_closest_marker("on_postgresql")) is not None:
+            names = [*([] if marker.kwargs.get("only") else names), *servers.on_postgresql]
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
@@ -204,7 +243,7 @@ def make_server(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterato
 
     ``make_server({"LimitFindResults": 4}).connect()``. It ends with the test.
     """
-    name = f"orthanc-{server.version}"
+    name = request.node.callspec.params["server"]
     with contextlib.ExitStack() as stack:
 
         def make(config: Mapping[str, Any] | None = None, **options: Any) -> LocalOrthanc:

@@ -10,6 +10,8 @@ from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnsupportedErr
 from tests.conftest import MakeServer, ask
 from tests.live.archives import simple_file, store
 
+pytestmark = pytest.mark.on_postgresql
+
 
 def orthanc_id(server: LocalOrthanc, uid: str) -> str:
     return str(ask(server, "/tools/lookup", "POST", uid.encode())[0]["ID"])
@@ -95,7 +97,7 @@ def test_metadata_at_every_level(empty_server: LocalOrthanc, filled: Orthanc) ->
 
 def test_metadata_of_orthanc_itself_takes_few_requests(empty_server: LocalOrthanc, filled: Orthanc) -> None:
     before = filled._source.requests
-    filled.select(metadata("ReceptionDate").matches("^20"))
+    filled.select(metadata("ReceptionDate") > "20200101")
     assert filled.instance_count == 8
     # Four levels, each in one page or two, and the rows of three levels.
     assert filled._source.requests - before <= 12
@@ -109,6 +111,7 @@ def test_metadata_that_the_configuration_names(make_server: MakeServer) -> None:
         assert session.select(metadata("Reader") == "jürgen").SeriesInstanceUIDs == ["1.2.3.5"]
         if not server.version.startswith("1.10"):
             assert session.reset().select(metadata("1025") == "Jürgen").SeriesInstanceUIDs == ["1.2.3.5"]
+        if session.rest.capabilities.extended_find:
             with pytest.raises(SelectionError, match="no metadata of that name"):
                 session.select(metadata("Raeder") == "x")
             assert session.series_count == 1

@@ -124,6 +124,13 @@ def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject)
     ask_all(server, data, 15)
 
 
+@pytest.mark.on_postgresql(only=True)
+@given(data=st.data())
+@settings(max_examples=examples(8), phases=PHASES)
+def test_selects_on_postgresql_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
+    ask_all(server, data, 15)
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -192,6 +199,7 @@ def test_patients_that_differ_in_case_only_are_distinguished(empty_server: Local
 SPECIAL = ["T2*_GRE", "T2x_GRE", "t2*_gre", "[x]?", "[x]y", "100%", "1000", "a_b", "axb", "*", "?"]
 
 
+@pytest.mark.on_postgresql
 def test_a_string_that_the_archive_holds_matches_itself(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     store(
         empty_server,
@@ -220,6 +228,7 @@ def same(name: str, found: Any, value: Any) -> bool:
     return (found or "").replace(".", "") == value.replace(".", "") if name == "StudyDate" else bool(found == value)
 
 
+@pytest.mark.on_postgresql
 def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     @given(data=st.data())
     @settings(max_examples=examples(12), phases=PHASES, suppress_health_check=list(HealthCheck))

@@ -8,6 +8,8 @@ from simple_orthanc import LocalOrthanc, Orthanc, SelectionError
 from tests.conftest import MakeServer, ask
 from tests.live.archives import simple_file, store
 
+pytestmark = pytest.mark.on_postgresql
+
 
 def sent(session: Orthanc) -> int:
     return session._source.requests

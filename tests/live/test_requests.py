@@ -91,6 +91,7 @@ def test_requests_do_not_grow_with_the_archive(empty_server: LocalOrthanc) -> No
         assert session.reset().select(tag("KVP") > 100).instance_count == sum(value == 120 for value in values)
 
 
+@pytest.mark.on_postgresql
 def test_pages_are_read_to_the_end(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_objects_stored_after_counting_hide_nothing(make_server: MakeServer, mos
     assert orthanc.instance_count == len(orthanc.table(level="instance")) == 40
 
 
+@pytest.mark.on_postgresql
 @pytest.mark.parametrize("change", ["stored", "deleted"])
 def test_a_change_between_two_pages_hides_nothing_else(
     empty_server: LocalOrthanc, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, change: str

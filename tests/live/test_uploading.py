@@ -55,6 +55,7 @@ def pile(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.on_postgresql
 def test_each_file_gets_its_row(orthanc: Orthanc, pile: Path) -> None:
     before = tree_digest(pile)
     table = orthanc.upload_folder(pile)
@@ -96,6 +97,7 @@ def test_without_checks_the_server_decides_what_is_dicom(orthanc: Orthanc, pile:
     assert orthanc.instance_count == 1
 
 
+@pytest.mark.on_postgresql
 def test_uploading_again_is_harmless_and_another_content_is_a_conflict(orthanc: Orthanc) -> None:
     (image,) = make_series(shape=(1, 4, 4), seed=3)
     assert orthanc.upload_dataset(image).status.tolist() == ["stored"]
@@ -106,6 +108,7 @@ def test_uploading_again_is_harmless_and_another_content_is_a_conflict(orthanc: 
     assert "another file" in table.message[0]
 
 
+@pytest.mark.on_postgresql
 def test_datasets_are_not_changed_and_bad_ones_are_named(orthanc: Orthanc, tmp_path: Path) -> None:
     (image,) = make_series(shape=(1, 4, 4), seed=4)
     path = tmp_path / "mine.dcm"
@@ -124,6 +127,7 @@ def test_datasets_are_not_changed_and_bad_ones_are_named(orthanc: Orthanc, tmp_p
         orthanc.upload_file(image)
 
 
+@pytest.mark.on_postgresql
 def test_bytes_and_zips_in_memory(orthanc: Orthanc) -> None:
     first, second = make_series(shape=(2, 4, 4), seed=5)
     buffer = io.BytesIO()
@@ -134,6 +138,7 @@ def test_bytes_and_zips_in_memory(orthanc: Orthanc) -> None:
     assert table.status.tolist() == ["stored", "stored", "skipped"]
 
 
+@pytest.mark.on_postgresql
 def test_the_selection_stays_and_new_objects_are_found(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series(shape=(2, 4, 4), seed=6, PatientID="one"))
     orthanc.select(PatientID="one")
@@ -179,6 +184,7 @@ def deeply_nested(image: Dataset) -> bytes:
     return content[:marker] + opening * 100_000 + content[marker:]
 
 
+@pytest.mark.on_postgresql
 def test_uploads_that_satisfy_the_criteria_are_selected(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series(seed=1, PatientID="A"))
     orthanc.select(Modality="CT")
@@ -187,6 +193,7 @@ def test_uploads_that_satisfy_the_criteria_are_selected(orthanc: Orthanc) -> Non
     assert orthanc.select(PatientID="B").series_count == 1
 
 
+@pytest.mark.on_postgresql
 def test_an_archive_that_changes_inside_selecting_is_seen_after_it(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(make_series(seed=1, PatientID="A") + make_series(seed=2, PatientID="B"))
     orthanc.select(Modality="CT")

@@ -47,8 +47,8 @@ def read_metadata(transport: Transport, capabilities: Capabilities, find: Find, 
     Raises
     ------
     SelectionError
-        The server has no metadata of that name. Before Orthanc 1.12.5 a server does not report that, and nothing is
-        found.
+        The server has no metadata of that name. A server without an extended find (Orthanc before 1.12.5, or its
+        plugin for PostgreSQL before 7) does not report that, and nothing is found.
     """
     found: ServerColumn = {}
     # An entry requested by its number is listed by its name if the server's configuration gives it one.
