@@ -10,6 +10,7 @@ The one line that does the whole job::
 
 from typing import TYPE_CHECKING, Any
 
+from simple_orthanc import foreign as foreign  # before all that imports pydicom
 from simple_orthanc import limits
 from simple_orthanc.concurrency.progress import show_progress
 from simple_orthanc.errors import (

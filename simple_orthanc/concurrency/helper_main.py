@@ -104,6 +104,8 @@ def main(module: str, preload: str, path: list[str]) -> None:
     """
     # The standard library of this process comes first, so that no file in a user's folder takes its place.
     sys.path += [entry for entry in path if entry not in sys.path]
+    # GDCM tries these modules of Python 2, and would take a user's folder of that name for one.
+    sys.modules.update(dict.fromkeys(("dl", "DLFCN")))  # type: ignore[arg-type]
     # What libraries print must not come between the messages.
     outgoing = os.dup(1)
     os.dup2(2, 1)
