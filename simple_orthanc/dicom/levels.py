@@ -25,6 +25,7 @@ _PATIENT = """
     PatientSpeciesCodeSequence PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence
     StrainDescription ResponsiblePerson ResponsiblePersonRole ResponsibleOrganization PatientIdentityRemoved
     DeidentificationMethod DeidentificationMethodCodeSequence PatientBirthName PatientMotherBirthName
+    NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances
 """
 _STUDY = """
     StudyInstanceUID StudyDate StudyTime ReferringPhysicianName ReferringPhysicianIdentificationSequence StudyID
@@ -34,6 +35,7 @@ _STUDY = """
     AdmittingDiagnosesCodeSequence PatientAge PatientSize PatientWeight PatientBodyMassIndex MedicalAlerts Allergies
     SmokingStatus PregnancyStatus LastMenstrualDate PatientState Occupation AdditionalPatientHistory AdmissionID
     ServiceEpisodeID ServiceEpisodeDescription PatientSexNeutered ReasonForStudy
+    ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances
 """
 _SERIES = """
     Modality SeriesInstanceUID SeriesNumber Laterality SeriesDate SeriesTime PerformingPhysicianName ProtocolName
@@ -46,7 +48,7 @@ _SERIES = """
     SoftwareVersions GantryID SpatialResolution DateOfLastCalibration TimeOfLastCalibration
     FrameOfReferenceUID PositionReferenceIndicator SeriesType Units CountsSource DecayCorrection
     CorrectedImage RadiopharmaceuticalInformationSequence PresentationIntentType TreatmentSessionUID
-    TimezoneOffsetFromUTC
+    TimezoneOffsetFromUTC NumberOfSeriesRelatedInstances
 """
 
 # Orthanc keeps these with the study; DICOM's General Equipment module puts them with the series. An archive is browsed

@@ -17,6 +17,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_text
 from simple_orthanc.errors import SelectionError, stacklevel
+from simple_orthanc.selection.computed import computed_level, computed_values
 from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Revision, Row, Source
 
@@ -137,6 +138,10 @@ class Index:
     def row(self, level: Level, key: str) -> Row:
         """Return a row that has been loaded."""
         return self._rows[level][key]
+
+    def home(self, tag: Tag) -> Level | None:
+        """Return the level whose rows answer for a tag, None if only the files hold it; sends no request."""
+        return computed_level(tag) or self.source.indexed(tag)
 
     def has_seen(self, tag: Tag, string: str) -> bool:
         """Check whether a value read so far is this string, or the several values that it joins; sends no request."""
@@ -259,10 +264,12 @@ class Index:
 
         The tag must be indexed at this level or above it, or the level must be that of instances.
         """
-        home = self.source.indexed(tag)
+        home = self.home(tag)
         if home is None:
             return self._file_column(tag, keys)
         owners = self.up(level, keys, home)
+        if computed_level(tag) is not None:
+            return computed_values(self, tag, owners)
         self.load(home, owners)
         if home == "series" and tag.vr in TEXT_VRS:
             self._verify_strings(owners)
@@ -300,7 +307,7 @@ class Index:
         for tag in tags:
             known = self._columns.setdefault(tag.name, {})
             missing = [key for key in keys if key not in known]
-            if missing and self.source.indexed(tag) is None:
+            if missing and self.home(tag) is None:
                 unread.append(tag)
                 wanted.update(missing)
         if not unread:

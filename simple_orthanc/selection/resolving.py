@@ -29,6 +29,7 @@ from typing import Any
 from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.selection.computed import computed_level
 from simple_orthanc.selection.conditions import Comparison, Condition, Mask, Not, ServerField, conjuncts
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.parsing import unreadable_strings, with_exact
@@ -255,7 +256,7 @@ def _level(index: Index, condition: Condition) -> Level:
     for comparison in condition.comparisons():
         field = comparison.field
         if isinstance(field, Tag):
-            levels.append(index.source.indexed(field) or "instance")
+            levels.append(index.home(field) or "instance")
         else:
             values = index.server_field(field.kind, field.name)
             levels.extend(level for level, column in values.items() if column)
@@ -274,7 +275,7 @@ def _rows_for(index: Index, selection: Selection, condition: Condition) -> Rows:
     elif index.source.requests > before:
         decided = "server, checked here"
     fields = [comparison.field for comparison in condition.comparisons()]
-    if any(isinstance(field, Tag) and index.source.indexed(field) is None for field in fields):
+    if any(isinstance(field, Tag) and index.home(field) is None for field in fields):
         decided = f"here, in {len(keys):,} files"
     return Rows(level, keys, selection.level is None, decided)
 
@@ -282,6 +283,8 @@ def _rows_for(index: Index, selection: Selection, condition: Condition) -> Rows:
 def _candidates(index: Index, condition: Condition, level: Level) -> list[str] | None:
     """Ask the source for rows on which a condition may hold; None: it cannot search for them."""
     if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
+        return None
+    if computed_level(condition.field) is not None:
         return None
     if not index.source.searchable(condition.field, condition.predicate):
         return None

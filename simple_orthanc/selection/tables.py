@@ -86,12 +86,12 @@ class Columns:
 
     def read(self, tags: Sequence[Tag]) -> None:
         """Read in one pass the tags that only the files hold."""
-        if any(self._index.source.indexed(tag) is None for tag in tags):
+        if any(self._index.home(tag) is None for tag in tags):
             self._index.read_files(tags, keys_at(self._index, self._selection, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
         """Return for each row the distinct values of a tag in it, [None] if it is missing in all of it."""
-        home = self._index.source.indexed(tag) or "instance"
+        home = self._index.home(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
         below = self._index.ordered(home, keys_at(self._index, self._selection, home))

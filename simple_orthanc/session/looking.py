@@ -84,7 +84,7 @@ class Looking(SessionState):
         """
         parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
-        if unique and self._source.indexed(parsed) is None and self._selection.order is None:
+        if unique and self._index.home(parsed) is None and self._selection.order is None:
             return tables.distinct_in_files(self._index, self._selection, parsed)
         columns = self._columns(wanted)
         columns.read([parsed])

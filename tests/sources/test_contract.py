@@ -13,6 +13,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import UnsupportedError
 from simple_orthanc.selection.source import Source
+from simple_orthanc.session import Session
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.sources.folder.source import FolderSource
 from simple_orthanc.sources.orthanc.source import OrthancSource
@@ -20,7 +21,7 @@ from simple_orthanc.transport import Transport
 from tests.dicomweb_stand_in import DicomServer, Peculiar
 from tests.memory_source import MemorySource, as_file
 from tests.orthanc_stand_in import OrthancServer
-from tests.sources.contract import Archive, SourceTests
+from tests.sources.contract import Archive, SourceTests, make_archive
 
 
 class TestMemory(SourceTests):
@@ -103,3 +104,19 @@ class TestPeculiarDicomWeb(TestDicomWeb):
     """A server that does no more than it must."""
 
     peculiar = Peculiar(numbers=True, deaf_to_fields=True, lists=False, relational=False, counts=False, metadata="none")
+
+
+@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOrthanc, TestOldOrthanc, TestDicomWeb])
+def test_what_an_archive_computes_is_the_same_on_every_source(tests: type[SourceTests], tmp_path: Path) -> None:
+    with tests.open_archive(make_archive(), tmp_path) as archive:
+        session = Session(archive.source)
+        names = ["ModalitiesInStudy", "NumberOfPatientRelatedStudies", "NumberOfStudyRelatedInstances"]
+        frame = session.table("StudyID", *names, "SOPClassesInStudy", level="study").set_index("StudyID").sort_index()
+        assert frame.ModalitiesInStudy.tolist() == [("CT", "MR")] * 3
+        assert frame.NumberOfPatientRelatedStudies.tolist() == [1, 2, 2]
+        assert frame.NumberOfStudyRelatedInstances.tolist() == [5, 5, 5]
+        assert len(set(frame.SOPClassesInStudy)) == 1
+        assert session.copy().select(ModalitiesInStudy="CT", NumberOfSeriesRelatedInstances=2).Modalities == ["MR"]
+        assert session.copy().exclude(NumberOfPatientRelatedInstances=5).study_count == 2
+        with pytest.warns(UserWarning, match="Nothing is selected"):
+            assert session.copy().exclude(ModalitiesInStudy="CT").study_count == 0
