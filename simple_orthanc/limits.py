@@ -50,6 +50,13 @@ header_bytes: int = 1 << 27
 decompressed_bytes: int = 1 << 32
 """Bytes of one file after decompression, whether deflated or a member of a zip."""
 
+expanded_bytes: int = 1 << 29
+"""Bytes up to which a file, a member of a zip or the pixels of an object may decompress from however few; what is
+larger must have `expansion`. Of a single frame an eighth of it."""
+
+expansion: int = 200
+"""Times its own size to which what is larger than `expanded_bytes` may decompress."""
+
 nesting: int = 50
 """Levels of sequences inside each other in one dataset."""
 

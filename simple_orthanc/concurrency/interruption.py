@@ -143,3 +143,26 @@ def ended_by(end: Callable[[], object]) -> Iterator[None]:
     finally:
         if wait is not None:
             wait.over()
+
+
+@contextmanager
+def for_at_most(seconds: float) -> Iterator[None]:
+    """End the waits in a block, of this thread and of those that work for it, after so many seconds.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If that happened before the end of the block.
+    """
+    before = current()
+    interruption = Interruption(before)
+    timer = threading.Timer(seconds, interruption.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        with interruption:
+            yield
+    finally:
+        timer.cancel()
+        interruption.close()
+        _worker.interruption = before

@@ -20,6 +20,7 @@ from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
 from simple_orthanc.dicomweb.store_response import StoreResponse, describe_reason, parse_store_response
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import dataset_bytes
+from simple_orthanc.files.opening import open_regular
 from simple_orthanc.transport import HttpResponse
 
 Storable: TypeAlias = "str | os.PathLike[str] | bytes | Dataset"
@@ -270,7 +271,7 @@ class MultipartBody(io.RawIOBase):
             return len(view)
         try:
             if self._file is None:
-                self._file = source.open("rb")
+                self._file = open_regular(source)
             count = self._file.readinto(view)
         except OSError as error:
             problem = str(error.strerror or "it cannot be read")
@@ -335,7 +336,7 @@ def _source(storable: Any) -> Path | bytes:
 
 def _uid_of(source: Path | bytes) -> str | None:
     """Read the SOPInstanceUID of a DICOM file; None if it is not a DICOM file or has none."""
-    opened: Any = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    opened: Any = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
     with opened as file:
         if file.read(132)[128:] != b"DICM":
             return None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from stat import S_ISDIR, S_ISREG
-from typing import IO, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -22,6 +21,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.characters import check_characters
+from simple_orthanc.files.inflating import readable
 from simple_orthanc.files.walker import META_START, has_prefix, read_meta
 
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
@@ -142,25 +142,6 @@ def packed_kind(beginning: bytes) -> str | None:
     return next((kind for magic, kind in _PACKED.items() if beginning.startswith(magic)), None)
 
 
-def open_zip(file: str | os.PathLike[str] | IO[bytes]) -> zipfile.ZipFile:
-    """Open a zip.
-
-    Raises
-    ------
-    ValueError
-        It is damaged.
-    """
-    try:
-        return zipfile.ZipFile(file)
-    except Exception as error:  # a damaged zip can fail in as many ways as it has fields
-        raise ValueError(f"a broken zip: {error}") from None
-
-
-def members_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the files in a zip, in their order."""
-    return [member for member in archive.infolist() if not member.is_dir()]
-
-
 def refusal(
     content: bytes, *, in_zip: bool, test_dicom: bool = True
 ) -> tuple[Literal["not DICOM", "skipped"], str] | None:
@@ -232,7 +213,7 @@ def _meta_uid(content: bytes, number: int) -> str:
 def object_uid(content: bytes) -> str | None:
     """Return the SOPInstanceUID of a file: of the dataset, as servers read it, or else of the file meta information."""
     try:
-        beginning = io.BytesIO(content[:BEGINNING])
+        beginning: Any = readable(io.BytesIO(content[:BEGINNING]))
         header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
         if named := elements.text(header, "SOPInstanceUID"):
             return named

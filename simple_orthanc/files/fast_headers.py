@@ -19,6 +19,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from simple_orthanc.dicom.header import interned
+from simple_orthanc.files.nesting import may_be_deep, nesting_problem
 from simple_orthanc.files.walker import (
     LONG_VRS,
     PIXELS,
@@ -83,6 +84,10 @@ class Scanner:
         if scanned is None:
             return None
         elements, end = scanned
+        # Sequences of stated length are not entered here, and may be nested to any depth.
+        header = bytes(content[:end])
+        if may_be_deep(header) and nesting_problem(io.BytesIO(header), header) is not None:
+            return None
         return _header(content, self._meta_elements(meta), elements, syntax.implicit), end
 
     def _elements(self, content: Buffer, start: int, syntax: Syntax) -> tuple[_Elements, int] | None:

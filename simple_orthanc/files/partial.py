@@ -7,15 +7,15 @@ import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from simple_orthanc.dicom.header import interned, store, stored_elements
+from simple_orthanc.errors import OrthancError
 from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.parsing import parse_file, parse_header
 from simple_orthanc.files.walker import (
     DELIMITER,
     EXPLICIT_LITTLE,
@@ -98,7 +98,7 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
     if found is None:
         if start is not None and _lacks_delimiter(content, start):
             content = _with_delimiter(bytes(content))
-        return _without_stream(dcmread(io.BytesIO(content), force=True))
+        return _without_stream(parse_file(bytes(content)))
     store(dataset, found)
     return dataset
 
@@ -163,6 +163,8 @@ class _Stop:
 def _parse(content: Buffer) -> Dataset | None:
     try:
         header, start = _by_pydicom(content)
+    except OrthancError:
+        raise
     except Exception:  # cut off in the middle of an element, which pydicom may report in any way: more bytes are needed
         return None
     return None if start is None else header
@@ -170,7 +172,7 @@ def _parse(content: Buffer) -> Dataset | None:
 
 def _by_pydicom(content: Buffer) -> tuple[Dataset, int | None]:
     stream, stop = io.BytesIO(content), _Stop()
-    header = _without_stream(read_partial(stream, stop, force=True))
+    header = _without_stream(parse_header(stream, stop))
     return header, stream.tell() if stop.reached else None
 
 

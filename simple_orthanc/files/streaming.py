@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import IO
 from zipfile import ZipFile, ZipInfo
 
 from simple_orthanc.files.detection import BEGINNING
+from simple_orthanc.files.inflating import is_deflated, readable
+from simple_orthanc.files.nesting import may_be_deep, nesting_problem
+from simple_orthanc.files.opening import open_regular
+from simple_orthanc.files.zips import open_member
 
 # A file of more bytes than this is sent in pieces; reading a smaller one at once takes less time.
 IN_MEMORY = 16 * 1024 * 1024
@@ -17,16 +22,24 @@ _PIECE = 1024 * 1024
 
 
 def read_file(path: Path) -> bytes | LongFile:
-    """Read a file, or return it to be read in pieces."""
-    size = os.stat(path).st_size
-    return path.read_bytes() if size <= IN_MEMORY else LongFile(size, lambda: path.open("rb"))
+    """Read a file, or return it to be read in pieces.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is not a regular file.
+    """
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return stream.read(size) if size <= IN_MEMORY else LongFile(size, lambda: open_regular(path))
 
 
 def read_member(archive: ZipFile, member: ZipInfo) -> bytes | LongFile:
     """Read a member of a zip, or return it to be read in pieces."""
-    if member.file_size <= IN_MEMORY:
-        return archive.read(member)
-    return LongFile(member.file_size, lambda: archive.open(member))
+    if member.file_size > IN_MEMORY:
+        return LongFile(member.file_size, lambda: open_member(archive, member))
+    with open_member(archive, member) as stream:
+        return stream.read()
 
 
 class LongFile:
@@ -55,6 +68,10 @@ class LongFile:
         """Return the first bytes, which show what the file is."""
         with self._open() as stream:
             return stream.read(BEGINNING)
+
+    def as_stream(self) -> IO[bytes]:
+        """Open the file at its beginning, to be read in any order."""
+        return self._open()
 
     def whole(self) -> bytes:
         """Return all bytes, for use where pieces are not accepted."""
@@ -120,3 +137,22 @@ class LongFile:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def nesting_refusal(content: bytes | LongFile, beginning: bytes) -> str | None:
+    """Return why a file is not to be sent: sequences nested too deep end the process of any Orthanc.
+
+    Parameters
+    ----------
+    content : bytes or LongFile
+    beginning : bytes
+        The first bytes of the file, with its file meta information.
+    """
+    if isinstance(content, bytes) and not may_be_deep(content) and not is_deflated(content):
+        return None
+    try:
+        with content.as_stream() if isinstance(content, LongFile) else io.BytesIO(content) as stream:
+            problem = nesting_problem(readable(stream), beginning)
+    except Exception as error:  # deflated data and zips can be damaged in many ways
+        problem = str(error)
+    return None if problem is None else f"not sent: {problem}"

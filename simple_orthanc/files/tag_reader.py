@@ -17,13 +17,13 @@ from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from simple_orthanc.dicom.header import quiet, read_value, stored_elements
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
 from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text
+from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.walker import (
     PIXELS,
     UNDEFINED,
@@ -110,8 +110,7 @@ def _header(stream: IO[bytes], size: int) -> Dataset:
         reached = tag in PIXELS
         return reached
 
-    stream.seek(0)
-    header = read_partial(stream, stop, force=True)  # type: ignore[arg-type]
+    header = parse_header(stream, stop, to_the_end=True)
     if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return header
     if reached:

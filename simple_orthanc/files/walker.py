@@ -13,6 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from simple_orthanc import limits
+
 # Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.6).
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # The length of a sequence, an item or encapsulated pixels that end with a delimiter.
@@ -32,8 +34,6 @@ SHORT_VRS = {vr.encode(): vr for vr in _SHORT}
 LONG_VRS = {vr.encode(): vr for vr in _LONG}
 
 _ITEM = 0xE000
-# Sequences this deep have no meaning, and reading them with pydicom, as headers are read, may fail.
-_DEEPEST = 100
 
 Buffer: TypeAlias = "bytes | memoryview"
 # The position of an element, its tag, its VR as written (None: implicit), where its value begins, and its length.
@@ -282,6 +282,7 @@ def _step(depth: int, element: int, length: int) -> tuple[int, int]:
         return depth - 1, 0
     if length != UNDEFINED:
         return depth, length
-    if depth >= _DEEPEST:
+    # A level of nesting is a sequence and an item.
+    if depth >= 2 * limits.nesting:
         raise NotPlainError
     return depth + 1, 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
+from simple_orthanc.errors import AmbiguousSelectionError, OrthancError, SelectionError
 from simple_orthanc.selection import tables
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.base import Session
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from typing_extensions import Self
+
+
+_SECONDS_AFTER_INTERRUPTION = 0.3
 
 
 class ActingSession(Session):
@@ -187,13 +191,18 @@ class ActingSession(Session):
             for key in keys:
                 self._delete_object(level, key)
         except BaseException as error:
-            # Ctrl-C, or a server that does not answer any more, leaves no time to ask what is left.
-            self._index = Index(self._source)
-            if isinstance(error, Exception):
-                with suppress(TransportError):
-                    self._reread()
+            self._reread_after(error)
             raise
         return self._reread()
+
+    def _reread_after(self, error: BaseException) -> None:
+        """Re-read the archive after an error; if that fails too, only forget what is known of it."""
+        try:
+            # Ctrl-C is not to wait for a server that is mute.
+            with nullcontext() if isinstance(error, Exception) else for_at_most(_SECONDS_AFTER_INTERRUPTION):
+                self._reread()
+        except (OrthancError, KeyboardInterrupt):
+            self._index = Index(self._source)
 
     def _reread(self) -> Self:
         """Refresh the session without warnings: that deleted objects are not found any more is no surprise."""

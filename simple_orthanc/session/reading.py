@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import pydicom
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
 from simple_orthanc.session.containers import LazyVolumes
@@ -123,7 +122,7 @@ class Reading(SessionState):
         return [str(value[0]) if value else None for value in self._index.column(_INSTANCE_UID, "instance", keys)]
 
     def _instance(self, key: str) -> Dataset:
-        return pydicom.dcmread(io.BytesIO(self._source.content(key)), force=True)
+        return parse_file(self._source.content(key))
 
     def get_volume(
         self,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
@@ -23,14 +22,15 @@ from simple_orthanc.files.detection import (
     dataset_bytes,
     is_zip,
     looks_like_dicom,
-    members_of,
     object_uid,
-    open_zip,
     refusal,
     walk,
 )
+from simple_orthanc.files.opening import open_regular
+from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.files.streaming import LongFile, read_file, read_member
+from simple_orthanc.files.streaming import LongFile, nesting_refusal, read_file, read_member
+from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.selection.source import Comparison, Store, StoreStatus
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _jobs_in_file(path: Path) -> Iterator[Pending]:
         yield Report(str(path), status="failed", message=kind)
         return
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             beginning = stream.read(4)
     except OSError as error:
         yield Report(str(path), status="failed", message=f"the file cannot be read: {error.strerror}")
@@ -164,14 +164,18 @@ def _jobs_in_zip(path: str | None, file: Path | io.BytesIO) -> Iterator[Pending]
     """Yield the jobs for the members of a zip; each is read when it is sent, so that memory never holds all of them."""
     try:
         archive = open_zip(file)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         yield Report(path, status="failed", message=str(error))
         return
     members = members_of(archive)
     if not members:
         yield Report(path, status="skipped", message="a zip without files")
     for member in members:
-        yield Job(path, member.filename, lambda member=member: read_member(archive, member))  # type: ignore[misc]
+        problem = member_problem(member)
+        if problem is not None:
+            yield Report(path, member.filename, "failed", None, problem)
+        else:
+            yield Job(path, member.filename, lambda member=member: read_member(archive, member))  # type: ignore[misc]
 
 
 def jobs_for_datasets(datasets: Sequence[Dataset]) -> Iterator[Pending]:
@@ -257,6 +261,9 @@ class Uploader:
         refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
             return _Sent(replace(report, status=refused[0], message=refused[1]))
+        problem = nesting_refusal(content, beginning)
+        if problem is not None:
+            return _Sent(replace(report, uid=object_uid(beginning), message=problem))
         is_dicom = looks_like_dicom(beginning)
         try:
             return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
@@ -417,7 +424,7 @@ def differing_elements(one: bytes, other: bytes) -> list[str]:
     (['PatientID'], [])
     """
     with quiet():
-        first, second = (dcmread(io.BytesIO(content), force=True) for content in (one, other))
+        first, second = (parse_file(content) for content in (one, other))
         pairs: list[tuple[Dataset, Dataset]] = [(first, second)]
         if hasattr(first, "file_meta") and hasattr(second, "file_meta"):
             pairs.insert(0, (first.file_meta, second.file_meta))

@@ -16,6 +16,7 @@ from pydicom.tag import BaseTag
 from simple_orthanc.dicom.header import quiet, tag_of, texts
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import TransportError
+from simple_orthanc.files.inflating import readable
 from simple_orthanc.files.tag_reader import read_tags
 
 KEYWORDS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -75,9 +76,8 @@ def identity_in(stream: IO[bytes], size: int) -> Identity:
         values = read_tags(stream, size, _TAGS)
     except Exception:  # Damage after the identifiers does not matter here; whatever pydicom cannot read has none.
         try:
-            stream.seek(0)
             with quiet():
-                return identity_of(read_partial(stream, _is_after_identifiers, force=True))  # type: ignore[arg-type]
+                return identity_of(read_partial(readable(stream), _is_after_identifiers, force=True))  # type: ignore[arg-type]
         except Exception:
             return Identity("", "", "", "")
     return Identity(*("\\".join(map(str, values.get(keyword) or ())) for keyword in KEYWORDS))

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from simple_orthanc.concurrency.interruption import Interruption, check, current, ended_by, pause
+from simple_orthanc.concurrency.interruption import Interruption, check, current, ended_by, for_at_most, pause
+from simple_orthanc.concurrency.threads import run_all
 
 
 def test_outside_of_a_call_nothing_is_registered() -> None:
@@ -56,3 +57,17 @@ def test_an_outer_call_interrupts_the_inner_until_that_is_over() -> None:
     assert (inner.happened, over.happened) == (True, False)
     with pytest.raises(KeyboardInterrupt):
         Interruption(outer)
+
+
+def test_the_waits_of_a_block_end_in_time() -> None:
+    with for_at_most(60):
+        assert current() is not None
+    assert current() is None
+    with pytest.raises(KeyboardInterrupt), for_at_most(0.01):
+        pause(60)
+    outer = Interruption()
+    with outer:
+        with pytest.raises(KeyboardInterrupt), for_at_most(0.01):
+            run_all(lambda item: pause(60), range(4))
+        assert current() is outer
+        check()

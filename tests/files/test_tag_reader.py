@@ -23,6 +23,7 @@ from pydicom.uid import (
 from simple_orthanc.dicom.header import quiet, read_value
 from simple_orthanc.dicom.tags import INDEX_TAGS, parse_tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.errors import TransportError
 from simple_orthanc.files import tag_reader as scanning
 from simple_orthanc.files.detection import refusal
 from simple_orthanc.files.tag_reader import read_tags
@@ -180,7 +181,7 @@ def test_deflated() -> None:
     content = written(DeflatedExplicitVRLittleEndian, PatientName="Doe^Jane")
     assert not is_plain(content)
     assert by_hand(content) == by_pydicom(content)
-    with pytest.raises(Exception, match="Error -5"):
+    with pytest.raises(Exception, match="cut off: the deflated data have no end"):
         by_hand(content[:-20])
 
 
@@ -211,8 +212,7 @@ def test_sequences_without_an_end_in_sight() -> None:
     place = start.index(b"\x08\x00\x18\x00UI")
     meta, before = start[:place], b"\x08\x00\x10\x11SQ\x00\x00\xff\xff\xff\xff"
     content = meta + before + item * 5000
-    # Where the depth is exceeded while a tag is unpacked, pydicom raises OSError in its place.
-    with pytest.raises((RecursionError, OSError)):
+    with pytest.raises(TransportError, match="nested 51 levels deep"):
         by_hand(content)
     with pytest.raises(DamagedError):
         by_hand(meta + before + item * 5)

@@ -6,12 +6,12 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
+from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.selection.source import Comparison, StoreStatus
@@ -133,7 +133,7 @@ def same_object(one: bytes, other: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            first, second = (dcmread(io.BytesIO(content), force=True) for content in (one, other))
+            first, second = (parse_file(content) for content in (one, other))
             syntaxes = {dataset.file_meta.get("TransferSyntaxUID") for dataset in (first, second)}
             for dataset in (first, second):
                 for number in PIXELS if len(syntaxes) > 1 else ():
@@ -155,7 +155,7 @@ def _with_preamble(content: bytes) -> bytes:
     if content[128:132] == b"DICM":
         return content
     try:
-        return dataset_bytes(dcmread(io.BytesIO(content), force=True))
+        return dataset_bytes(parse_file(content))
     except SelectionError:
         return content
     except Exception:  # for the server to judge

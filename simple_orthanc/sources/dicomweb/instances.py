@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
+from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
@@ -105,7 +106,7 @@ class InstanceReader:
 
 
 def _read_header(content: bytes) -> Dataset:
-    return dcmread(io.BytesIO(content), force=True, stop_before_pixels=True)
+    return parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
 
 
 def _read_beginning(chunks: Iterator[bytes]) -> Dataset | None:

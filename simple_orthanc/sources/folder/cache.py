@@ -21,6 +21,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from simple_orthanc import limits
+from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import make_folders, path_text
 from simple_orthanc.sources.folder.folder_index import TAGS, Item
 
@@ -91,7 +93,8 @@ class FolderCache:
         try:
             if not _is_private(self.path.parent):
                 return {}
-            content = json.loads(gzip.decompress(self.path.read_bytes()))
+            with open_regular(self.path) as file, gzip.GzipFile(fileobj=file) as stream:
+                content = json.loads(stream.read(limits.decompressed_bytes))
             known = _items(content) if content["of"] == self._of() else {}
         except (
             OSError,

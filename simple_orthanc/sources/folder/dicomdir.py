@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import IO
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.header import quiet
+from simple_orthanc.files.parsing import parse_file
 
 _IN_USE = "RecordInUseFlag"
 
@@ -24,7 +24,7 @@ def read_references(stream: IO[bytes]) -> tuple[str, ...]:
     """
     try:
         with quiet():
-            listing = dcmread(stream, force=True)
+            listing = parse_file(stream)
             records = elements.items(listing, "DirectoryRecordSequence")
             found = [_reference(record) for record in records if elements.texts(record, _IN_USE) != ["0"]]
     except Exception as error:  # pydicom may raise anything

@@ -12,13 +12,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import IO
+from typing import IO, TypeAlias
 
 from simple_orthanc.dicom.header import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError
-from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, members_of, object_uid, open_zip, refusal
+from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, object_uid, refusal
+from simple_orthanc.files.opening import NotRegularError, open_regular
+from simple_orthanc.files.streaming import IN_MEMORY
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.files.walker import DamagedError
+from simple_orthanc.files.zips import member_problem, members_of, open_member, open_zip
 from simple_orthanc.sources.folder.dicomdir import read_references
 from simple_orthanc.sources.folder.folder_index import IDENTIFIERS, TAGS, Item, chain_of, serialize
 
@@ -28,6 +31,8 @@ SLOWEST_CLOCK = 2_000_000_000
 
 _ALL_TAGS = tuple(tag for tags in TAGS.values() for tag in tags)
 _MOST_ZIPS = 8
+# An open zip, and the files in it.
+_Zip: TypeAlias = "tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]"
 
 
 def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:
@@ -52,36 +57,50 @@ def look(full: str, path: str, stamp: tuple[int, int, int]) -> list[Item]:
     # A time in the future is no reason for doubt: what changes the file now gives it another.
     settled = all(abs(now - changed) > SLOWEST_CLOCK for changed in stamp[1:])
     try:
-        with open(full, "rb") as stream:
+        with open_regular(full) as stream:
             beginning = stream.read(STEP)
             if is_zip(beginning):
-                return _look_into(full, path, stamp, settled)
+                return _look_into(stream, path, stamp, settled)
             return [_judged(stream, beginning, Item(path, None, 0, stamp[0], stamp, "unreadable", is_settled=settled))]
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         return [Item(path, None, 0, stamp[0], stamp, "unreadable", message=message, is_settled=False)]
 
 
-def _look_into(full: str, path: str, stamp: tuple[int, int, int], settled: bool) -> list[Item]:
+def _look_into(file: IO[bytes], path: str, stamp: tuple[int, int, int], settled: bool) -> list[Item]:
     try:
-        archive = open_zip(full)
+        archive = open_zip(file)
     except ValueError as error:
         return [Item(path, None, 0, stamp[0], stamp, "unreadable", message=str(error), is_settled=settled)]
     items = []
     with archive:
         for member_index, member in enumerate(members_of(archive)):
             item = Item(path, member.filename, member_index, member.file_size, stamp, "unreadable", is_settled=settled)
+            problem = member_problem(member)
             try:
-                with archive.open(member) as stream:
-                    beginning = stream.read(BEGINNING)
-                    if refusal(beginning, in_zip=True) is None:
-                        # To the end, where the checksum is: a member is as good as it is whole.
-                        beginning += stream.read()
-                items.append(_judged(BytesIO(beginning), beginning, item))
+                items.append(_judged_member(archive, member, item) if problem is None else item)
             except Exception as error:  # a member can fail in as many ways as there are kinds of zip
-                item.message = f"cannot be read: {error}"
+                problem = f"cannot be read: {error}"
                 items.append(item)
+            if problem is not None:
+                item.status, item.message = "unreadable", problem
     return items or [Item(path, None, 0, stamp[0], stamp, "skipped", message="a zip without files", is_settled=settled)]
+
+
+def _judged_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, item: Item) -> Item:
+    """Complete an item by what its member holds, read to the end: a member is as good as it is whole."""
+    with open_member(archive, member) as stream:
+        beginning = stream.read(BEGINNING)
+        if refusal(beginning, in_zip=True) is not None:
+            return _judged(BytesIO(beginning), beginning, item)
+        if member.file_size <= IN_MEMORY:
+            beginning += stream.read()
+            return _judged(BytesIO(beginning), beginning, item)
+        item = _judged(stream, beginning, item)
+    with open_member(archive, member) as stream:
+        while stream.read(BEGINNING):
+            pass
+    return item
 
 
 def _judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
@@ -102,7 +121,7 @@ def _judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
     except Exception as error:  # pydicom may raise anything
         if isinstance(error, OSError):
             raise
-        item.message = f"cannot be read: {error}"
+        item.message = error.message if isinstance(error, OrthancError) else f"cannot be read: {error}"
     else:
         item.chain = chain = chain_of(values)
         lacking = [name for name, text in zip(IDENTIFIERS[1:], chain[1:], strict=True) if not text]
@@ -138,7 +157,7 @@ class Files:
 
     def __init__(self, top: str) -> None:
         self._top = top
-        self._zips: OrderedDict[str, tuple[tuple[int, int, int], zipfile.ZipFile]] = OrderedDict()
+        self._zips: OrderedDict[str, tuple[tuple[int, int, int], _Zip]] = OrderedDict()
         self._lock = threading.Lock()
 
     def full(self, path: str) -> str:
@@ -162,8 +181,8 @@ class Files:
         try:
             if item.member is not None:
                 return BytesIO(self._member(item))
-            stream = open(self.full(item.path), "rb")  # noqa: SIM115 - it is for the caller to close
-        except FileNotFoundError:
+            stream = open_regular(self.full(item.path))
+        except (FileNotFoundError, NotRegularError):
             raise self._changed(item) from None
         except OSError as error:
             raise self._unreadable(item, error.strerror or error) from error
@@ -182,6 +201,8 @@ class Files:
                 yield stream
             except OSError as error:
                 raise self._unreadable(item, error.strerror or error) from error
+            except TransportError as error:
+                raise TransportError(f"{self.name(item)}: {error.message}") from error
             except OrthancError:
                 raise
             except Exception as error:  # pydicom may raise anything
@@ -225,33 +246,37 @@ class Files:
         )
 
     def _member(self, item: Item) -> bytes:
-        archive = self._zip(item)
+        archive, members = self._zip(item)
         try:
-            return archive.read(members_of(archive)[item.member_index])
+            with open_member(archive, members[item.member_index]) as stream:
+                return stream.read()
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, IndexError) as error:
             raise self._unreadable(item, error) from error
 
-    def _zip(self, item: Item) -> zipfile.ZipFile:
+    def _zip(self, item: Item) -> _Zip:
         path = self.full(item.path)
         with self._lock:
             self._check(item, os.stat(path))
-            stamp, archive = self._zips.pop(path, (None, None))
-            if archive is None or stamp != item.stamp:
+            stamp, opened = self._zips.pop(path, (None, None))
+            if opened is None or stamp != item.stamp:
                 try:
                     archive = open_zip(path)
-                except ValueError as error:
+                except NotRegularError:
+                    raise self._changed(item) from None
+                except (OSError, ValueError) as error:
                     raise self._unreadable(item, error) from error
-            self._zips[path] = item.stamp, archive
+                opened = archive, members_of(archive)
+            self._zips[path] = item.stamp, opened
             while len(self._zips) > _MOST_ZIPS:
                 # What is being read from it is read to its end.
-                self._zips.popitem(last=False)[1][1].close()
-            return archive
+                self._zips.popitem(last=False)[1][1][0].close()
+            return opened
 
     def close(self) -> None:
         """Close the zips; they are opened again when they are read again."""
         with self._lock:
             while self._zips:
-                self._zips.popitem()[1][1].close()
+                self._zips.popitem()[1][1][0].close()
 
     def __getstate__(self) -> str:
         """Pickle the path alone: open zips are opened again."""

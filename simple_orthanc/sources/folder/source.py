@@ -34,6 +34,7 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, packed_kind, walk
 from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
@@ -384,7 +385,7 @@ def _kind(path: str) -> Literal["folder", "zip", "DICOMDIR"]:
         found = "neither a folder nor a file" if os.path.lexists(path) else "no such folder or file"
         raise SelectionError(f"{path}: {found}. Folder takes a folder of DICOM files, a zip, or a DICOMDIR.")
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             beginning = stream.read(BEGINNING)
     except OSError as error:
         raise SelectionError(f"{path} cannot be read: {error.strerror}.") from error

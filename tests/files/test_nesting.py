@@ -1,0 +1,101 @@
+"""The depth of a file is counted without recursion, whatever its lengths and its byte order, and is limited."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from pydicom import config, dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from simple_orthanc import limits
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.nesting import may_be_deep, nesting, nesting_problem
+from tests.bombs import element, identifiers, meta, nested, nested_file
+from tests.files.test_walker import FILES, content_of
+
+
+def depth_of(content: bytes, enough: int = 1000) -> int:
+    return nesting(io.BytesIO(content), content[:65536], enough)
+
+
+def depth_by_recursion(dataset: Dataset) -> int:
+    sequences = [element.value for element in dataset if element.VR == "SQ"]
+    return bool(sequences) + max((depth_by_recursion(item) for items in sequences for item in items), default=0)
+
+
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 49, 400])
+def test_sequences_of_either_length(depth: int, stated: bool) -> None:
+    assert depth_of(nested_file(depth, stated=stated)) == depth
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_other_transfer_syntaxes(syntax: str, undefined: bool) -> None:
+    dataset = Dataset()
+    for _ in range(12):
+        outer = Dataset()
+        outer.SOPInstanceUID = "1.2.3"
+        outer.ContentSequence = [dataset]
+        outer["ContentSequence"].is_undefined_length = undefined
+        outer.PixelPaddingValue = 3
+        dataset = outer
+    dataset.file_meta = dcmread(io.BytesIO(nested_file(1))).file_meta
+    dataset.file_meta.TransferSyntaxUID = syntax
+    buffer = io.BytesIO()
+    with config.disable_value_validation():
+        dcmwrite(buffer, dataset)
+    assert depth_of(buffer.getvalue()) == 12
+
+
+@pytest.mark.parametrize("name", [*FILES, "test-SR.dcm", "DICOMDIR", "examples_overlay.dcm"])
+def test_honest_files(name: str) -> None:
+    content = content_of(name)
+    assert depth_of(content) == depth_by_recursion(dcmread(io.BytesIO(content)))
+    assert nesting_problem(io.BytesIO(content), content) is None
+
+
+def test_sequences_behind_the_pixels_count_only_in_whole_files() -> None:
+    pixels = element(0x7FE00010, "OB", bytes(8))
+    content = meta("1.2.840.10008.1.2.1") + identifiers() + pixels + nested(60, tag=0xFFFA0001)
+    assert depth_of(content) == 60
+    assert nesting(io.BytesIO(content), content, 100, whole=False) == 0
+
+
+def test_fragments_of_pixels_are_no_sequence() -> None:
+    path = get_testdata_file("JPEG2000.dcm")
+    assert isinstance(path, str)
+    content = Path(path).read_bytes()
+    inside = content.replace(b"\xff\x4f\xff\x51", b"\xfe\xff\x00\xe0", 1)
+    assert depth_of(content) == depth_of(inside) == depth_by_recursion(dcmread(io.BytesIO(content)))
+
+
+def test_damaged_files_are_followed_as_far_as_possible() -> None:
+    content = nested_file(30)
+    for end in range(0, len(content), 7):
+        assert depth_of(content[:end]) <= 30
+    assert depth_of(content[:400] + bytes(100)) < 30
+    assert depth_of(b"") == 0
+
+
+def test_the_limit_can_be_raised() -> None:
+    content = nested_file(60)
+    assert may_be_deep(content)
+    problem = nesting_problem(io.BytesIO(content), content)
+    assert problem is not None
+    assert "nested 51 levels deep or more" in problem
+    assert "simple_orthanc.limits.nesting = 50" in problem
+    with limits.changed(nesting=60):
+        assert not may_be_deep(content)
+        assert nesting_problem(io.BytesIO(content), content) is None
+
+
+def test_a_plain_header_with_deep_sequences_is_left_to_the_parser() -> None:
+    pixels = element(0x7FE00010, "OB", bytes(8))
+    start = meta("1.2.840.10008.1.2.1") + identifiers()
+    assert Scanner().scan(start + nested(50, stated=True) + pixels) is not None
+    assert Scanner().scan(start + nested(51, stated=True) + pixels) is None
