@@ -60,8 +60,8 @@ expansion: int = 200
 nesting: int = 50
 """Levels of sequences inside each other in one dataset."""
 
-frames: int = 1_000_000
-"""Frames of one object."""
+frames: int = 100_000
+"""Frames of one object, and slices of one volume."""
 
 
 def default(name: str) -> float:

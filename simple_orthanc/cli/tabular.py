@@ -29,7 +29,9 @@ _GAP = "  "
 _NARROWEST = 8
 # Spreadsheets run cells that begin with one of these as formulas; numbers and lists of numbers are safe.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
-_NUMBERS = re.compile(r"([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?(\\([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?)*\Z")
+# There is one way to match each digit, so that the time is proportional to the length.
+_NUMBER = r"(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)?"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:\\{_NUMBER})*\Z")
 # JSON allows these characters, and they control a terminal.
 _JSON_CONTROL = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 

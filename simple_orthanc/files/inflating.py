@@ -22,7 +22,7 @@ _STEP = 64 * 1024
 _TRANSFER_SYNTAX = 0x00020010
 
 
-def expansion_problem(size: int, packed: int) -> str | None:
+def expansion_problem(size: int, packed: int, *, is_file: bool = True) -> str | None:
     """Return why so many bytes may not come out of so few, as a sentence; None if they may.
 
     Parameters
@@ -31,6 +31,8 @@ def expansion_problem(size: int, packed: int) -> str | None:
         Bytes after decompression, as many as are known of or promised.
     packed : int
         Bytes before it.
+    is_file : bool
+        Whether it is a file, rather than pixels, of which there may be more than of any file.
 
     Examples
     --------
@@ -40,7 +42,7 @@ def expansion_problem(size: int, packed: int) -> str | None:
     '3,145,728 bytes decompress to 3,221,225,472 or more'
     """
     name = None
-    if size > limits.decompressed_bytes:
+    if is_file and size > limits.decompressed_bytes:
         name = "decompressed_bytes"
     elif size > limits.expanded_bytes and size > limits.expansion * packed:
         name = "expansion"

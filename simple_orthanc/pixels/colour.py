@@ -168,7 +168,7 @@ def _column(header: Dataset, colour: str, entries: int, bits: int, little: bool)
             raise ValueError(f"{elements.name_of(keyword)} is missing")
         words = _words(header, segmented, None, bits, little)
         try:
-            expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16)
+            expanded = _expand([int(word) for word in words], 8 if bits <= 8 else 16, entries=entries)
         except IndexError as error:
             raise ValueError(f"{elements.name_of(segmented)} is cut off") from error
         if len(expanded) < entries:
@@ -201,7 +201,9 @@ def _words(header: Dataset, keyword: str, entries: int | None, bits: int, little
     return octets[:entries]
 
 
-def _expand(words: list[int], bits: int, *, limit: int | None = None, last: int | None = None) -> list[int]:
+def _expand(
+    words: list[int], bits: int, *, entries: int, limit: int | None = None, last: int | None = None
+) -> list[int]:
     """Expand a segmented palette: discrete, linear and indirect segments.
 
     Parameters
@@ -210,6 +212,8 @@ def _expand(words: list[int], bits: int, *, limit: int | None = None, last: int 
         Bytes or 16-bit words.
     bits : int
         8 or 16, of a word.
+    entries : int
+        How many entries are wanted: those behind them are left out, however many segments promise them.
     limit : int, optional
         How many segments to take, inside an indirect one.
     last : int, optional
@@ -218,7 +222,7 @@ def _expand(words: list[int], bits: int, *, limit: int | None = None, last: int 
     result: list[int] = []
     position = taken = 0
     # One word left over is the padding to an even length.
-    while position + 1 < len(words) and (limit is None or taken < limit):
+    while position + 1 < len(words) and (limit is None or taken < limit) and len(result) < entries:
         kind, length = words[position], words[position + 1]
         position += 2
         if kind == 0:
@@ -237,7 +241,10 @@ def _expand(words: list[int], bits: int, *, limit: int | None = None, last: int 
             parts = words[position : position + 32 // bits]
             position += 32 // bits
             offset = sum(part << bits * index for index, part in enumerate(parts))
-            result += _expand(words[offset * 8 // bits :], bits, limit=length, last=result[-1] if result else last)
+            inner = words[offset * 8 // bits :]
+            result += _expand(
+                inner, bits, entries=entries - len(result), limit=length, last=result[-1] if result else last
+            )
         else:
             raise ValueError(f"a segmented palette cannot have a segment of type {kind} here")
         taken += 1

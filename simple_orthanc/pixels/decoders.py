@@ -49,6 +49,7 @@ from pydicom.uid import (
 )
 
 from simple_orthanc.errors import PixelDecodeError
+from simple_orthanc.files.inflating import expansion_problem
 from simple_orthanc.pixels import codecs
 from simple_orthanc.pixels.jpeg2000_streams import jpeg2000_header
 from simple_orthanc.pixels.jpeg_streams import (
@@ -68,6 +69,8 @@ _DEFLATED = UID("1.2.840.10008.1.2.8.1")
 _LOSSLESS = frozenset(
     (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
 )
+# A frame may be this much smaller than `limits.expanded_bytes` before it must have grown by `limits.expansion`.
+_COPIES = 8
 _PLUGIN = "simple_orthanc"
 # What pydicom is given to decode. The codestream goes to the plugin by itself, since pydicom would copy it three times,
 # and warn in any thread about markers that contradict the header.
@@ -146,6 +149,10 @@ def decode(stream: bytes, layout: PixelLayout, processes: DecodingProcesses | No
     Exception
         Whatever the decoder raises at a corrupt stream.
     """
+    # Decoders hold several copies of a frame.
+    problem = expansion_problem(_COPIES * layout.frame_bytes, len(stream), is_file=False)
+    if problem is not None:
+        raise ValueError(f"the frame would take {layout.frame_bytes:,} bytes, and {problem}")
     if layout.syntax == _DEFLATED:
         return _inflate(stream, layout)
     package, check = _FAMILIES[layout.syntax]
@@ -353,6 +360,8 @@ def _check_jpeg_for_gdcm(stream: bytes, layout: PixelLayout) -> _Checked:
 
 def _check_jpeg_ls(stream: bytes, layout: PixelLayout) -> _Checked:
     header = _checked_jpeg_header(stream, layout)
+    if header.sampling != {(1, 1)}:
+        raise ValueError("the components of the stream are subsampled, which their decoder would not undo")
     return _Checked(without_application_data(stream), header.precision, layout.photometric, "charls")
 
 

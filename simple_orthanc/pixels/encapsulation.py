@@ -7,6 +7,7 @@ off.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from itertools import pairwise
 
 _END_OF_IMAGE = b"\xff\xd9"
@@ -38,8 +39,9 @@ def frame_streams(buffer: bytes, frames: int, extended: tuple[bytes, bytes] | No
             return [by_offset[offset][:length] for offset, length in zip(offsets, lengths, strict=True)]
     if len(table) >= frames > 1 and _increasing(table) and set(table) <= {offset for offset, _ in fragments}:
         ends = (*table[1:frames], table[frames] if len(table) > frames else len(buffer))
+        starts = [offset for offset, _ in fragments]
         return [
-            b"".join(fragment for offset, fragment in fragments if start <= offset < end)
+            b"".join(fragment for _, fragment in fragments[bisect_left(starts, start) : bisect_left(starts, end)])
             for start, end in zip(table[:frames], ends, strict=True)
         ]
     parts = [fragment for _, fragment in fragments]

@@ -35,6 +35,8 @@ class JpegHeader:
         The colour transform of an Adobe APP14 marker: 0 none, 1 YCbCr.
     jfif : bool
         Whether there is a JFIF marker, which implies YCbCr.
+    sampling : frozenset of (int, int)
+        The different sampling factors of the components, across and down.
     """
 
     precision: int
@@ -43,6 +45,7 @@ class JpegHeader:
     components: tuple[int, ...]
     adobe: int | None
     jfif: bool
+    sampling: frozenset[tuple[int, int]] = frozenset({(1, 1)})
 
     def colour(self, photometric: str) -> str:
         """Return the colour space of the samples: that of the stream's markers, or else that of the header.
@@ -78,7 +81,11 @@ def jpeg_header(stream: bytes) -> JpegHeader:
             adobe = content[11]
         elif marker in _START_OF_FRAME and len(content) >= 6:
             precision, rows, columns, count = struct.unpack_from(">BHHB", content)
-            return JpegHeader(precision, rows, columns, tuple(content[6 : 6 + 3 * count : 3]), adobe, jfif)
+            identifiers, factors = content[6 : 6 + 3 * count : 3], content[7 : 6 + 3 * count : 3]
+            if len(content) != 6 + 3 * count:
+                raise ValueError("the JPEG frame header is malformed")
+            sampling = frozenset((factor >> 4, factor & 15) for factor in factors)
+            return JpegHeader(precision, rows, columns, tuple(identifiers), adobe, jfif, sampling)
     raise ValueError("the stream has no JPEG frame header")
 
 

@@ -74,6 +74,11 @@ class PixelLayout:
         """The shape of one frame: rows, columns, and the samples where there are several."""
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
+    @property
+    def frame_bytes(self) -> int:
+        """How many bytes one frame takes when it is decoded."""
+        return self.rows * self.columns * self.samples * max(1, self.allocated // 8)
+
     def interleave(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return samples of any number of frames that are stored plane by plane, pixel by pixel.
 

@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
+from simple_orthanc.files.inflating import expansion_problem
 from simple_orthanc.pixels.colour import apply_palette, has_palette, palette, ybr_to_rgb
 from simple_orthanc.pixels.decoders import Decoded, decode, supported
 from simple_orthanc.pixels.encapsulation import frame_streams
@@ -85,7 +86,7 @@ def stored_values(dataset: Dataset, processes: DecodingProcesses | None = None) 
     except Exception as error:
         raise PixelDecodeError(
             f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({syntax_name(dataset)}): "
-            f"{str(error) or type(error).__name__}. The object may be truncated or corrupt: "
+            f"{str(error).rstrip('.') or type(error).__name__}. The object may be truncated or corrupt: "
             f"store it again, or leave it out with {_without(dataset)}."
         ) from error
 
@@ -160,7 +161,11 @@ def _integers(dataset: Dataset, processes: DecodingProcesses | None) -> NDArray[
         bytes(_buffer(dataset, keyword)) if keyword in dataset else b""
         for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
     )
-    streams = frame_streams(bytes(_buffer(dataset, "PixelData")), layout.frames, (offsets, lengths))
+    content = bytes(_buffer(dataset, "PixelData"))
+    problem = expansion_problem(layout.frames * layout.frame_bytes, len(content), is_file=False)
+    if problem is not None:
+        raise ValueError(problem)
+    streams = frame_streams(content, layout.frames, (offsets, lengths))
     result: NDArray[Any] | None = None
     at_once = min(processes.width, len(streams)) if processes else 1
     frames = map_ordered(lambda stream: decode(stream, layout, processes), streams, workers=at_once)

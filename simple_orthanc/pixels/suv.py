@@ -14,6 +14,7 @@ Computation and Digital Reference Objects for its Verification", OncoRay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -140,6 +141,23 @@ def suv_scale(
         raise SuvError(f"reference={reference!r} was asked; it can be {', '.join(_REFERENCES)}.")
     if not headers:
         raise SuvError(f"{kind} was asked of no image.")
+    try:
+        factors, record = _scale(headers, kind, reference)
+        usable = all(math.isfinite(factor) and factor > 0 for factor in factors)
+    except (OverflowError, ZeroDivisionError):
+        usable = False
+    if not usable:
+        raise SuvError(
+            f"{kind} was asked of {elements.instance_of(headers[0])}, but its factor would be 0, negative or infinite: "
+            "PatientWeight (0010,1030), PatientSize (0010,1020), RadionuclideTotalDose (0018,1074), "
+            "RadionuclideHalfLife (0018,1075) or the times between are not those of a patient. Correct them, or read "
+            "the images with get_volume()."
+        )
+    return factors, record
+
+
+def _scale(headers: Sequence[Dataset], kind: str, reference: str) -> tuple[list[float], SuvRecord]:
+    """Compute the factors by what the pixels hold: SUV, counts, or activity."""
     units = _same(headers, "Units").upper()
     if not units:
         raise SuvError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from simple_orthanc import limits
 from simple_orthanc.dicom import csa, private
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.private import PrivateElement
@@ -212,6 +213,8 @@ def _was_unpacked(header: Dataset, tiles: tuple[int, int]) -> bool:
 
 def _fits(header: Dataset, tiles: tuple[int, int]) -> bool:
     sizes = (elements.number_or_none(header, keyword) or 0 for keyword in ("Rows", "Columns"))
+    if tiles[0] * tiles[1] > limits.frames:
+        return False
     return all(size % number == 0 for size, number in zip(sizes, tiles, strict=True))
 
 

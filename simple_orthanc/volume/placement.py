@@ -17,7 +17,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import InconsistentSlicesError
+from simple_orthanc.errors import InconsistentSlicesError, VolumeError
 from simple_orthanc.volume import geometry
 
 Groups = tuple[Dataset, ...]
@@ -37,6 +37,8 @@ NO_SLICES = "one ImagePositionPatient for all frames, without SliceVector: an ar
 MISSING = "missing"
 # Cosines that are perpendicular unit vectors within this were not rounded, or finely enough.
 _EXACT = 1e-6
+# Lengths in mm that no image has: a kilometre, and less than an atom.
+_LONGEST, _SHORTEST = 1e6, 1e-9
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,8 @@ def _read(
     """Read the geometry of a frame, each attribute from the level of the header that holds it."""
     where = _numbers(position, "ImagePositionPatient", 3)
     spacing = _numbers(pixel_spacing, "PixelSpacing", 2)
+    _check_lengths(position, "ImagePositionPatient", where or ())
+    _check_lengths(pixel_spacing, "PixelSpacing", spacing or ())
     cosines, rounding, were_off, problem = None, 0.0, False, ""
     if found := elements.numbers(orientation, "ImageOrientationPatient"):
         written = tuple(elements.texts(orientation, "ImageOrientationPatient"))
@@ -318,13 +322,35 @@ def _read(
         position=where,
         orientation=cosines,
         pixel_spacing=spacing if spacing is not None and min(spacing) > 0 else None,
-        spacing_between_slices=elements.number_or_none(between or pixel_spacing, "SpacingBetweenSlices"),
-        slice_thickness=elements.number_or_none(thickness or pixel_spacing, "SliceThickness"),
+        spacing_between_slices=_length_or_none(between or pixel_spacing, "SpacingBetweenSlices"),
+        slice_thickness=_length_or_none(thickness or pixel_spacing, "SliceThickness"),
         cosine_rounding=rounding,
         cosines_were_off=were_off,
         orientation_problem=problem,
         position_unit=0.0 if where is None else last_decimal(elements.texts(position, "ImagePositionPatient")),
     )
+
+
+def _length_or_none(header: Dataset, keyword: str) -> float | None:
+    value = elements.number_or_none(header, keyword)
+    _check_lengths(header, keyword, () if value is None else (value,))
+    return value
+
+
+def _check_lengths(header: Dataset, keyword: str, values: Sequence[float]) -> None:
+    """Refuse lengths that nothing in a patient has, with which computed ones would not be finite.
+
+    Raises
+    ------
+    VolumeError
+        With the name of the tag.
+    """
+    for value in values:
+        if not abs(value) <= _LONGEST or (0 < value < _SHORTEST and keyword == "PixelSpacing"):
+            raise VolumeError(
+                f"{elements.name_of(keyword)} of {elements.instance_of(header)} is {value:g} mm, with which no volume "
+                f"can be computed. Read the pixels with get_instances(), or leave the object out."
+            )
 
 
 @lru_cache(maxsize=1024)

@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from simple_orthanc import limits
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import NoPixelDataError, VolumeError
 from simple_orthanc.pixels.colour import has_palette, stored_samples
@@ -20,9 +21,6 @@ from simple_orthanc.volume.diffusion import Diffusion, read_diffusion
 from simple_orthanc.volume.discriminators import DiscriminatorValue, read_discriminators, selectable_names
 from simple_orthanc.volume.mosaic import read_mosaic
 from simple_orthanc.volume.placement import Placement, check_groups, place_frames, place_tiles
-
-# Far more than any object has that is a volume: a header alone may promise any number.
-_MOST_FRAMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -194,11 +192,11 @@ def has_image_type(plane: Plane, value: str) -> bool:
 
 def _check_frame_count(header: Dataset, frames: int) -> None:
     """Refuse a number of frames that no object has, before so many are planned; `check_groups` counts groups."""
-    if frames > _MOST_FRAMES and not elements.items(header, "PerFrameFunctionalGroupsSequence"):
+    if frames > limits.frames and not elements.items(header, "PerFrameFunctionalGroupsSequence"):
         raise VolumeError(
             f"{elements.name_of('NumberOfFrames')} of {elements.instance_of(header)} is {frames}; a volume can be made "
-            f"of at most {_MOST_FRAMES} frames of one object. Leave it out with "
-            f"exclude(SOPInstanceUID={elements.text(header, 'SOPInstanceUID')!r})."
+            f"of at most {limits.frames} frames of one object. Leave it out with "
+            f"exclude(SOPInstanceUID={elements.text(header, 'SOPInstanceUID')!r}). {limits.advice('frames')}"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simple_orthanc import limits
 from simple_orthanc.errors import DuplicateSlicesError, InconsistentSlicesError, MissingSlicesError, VolumeError
 from simple_orthanc.volume.arrangement import SAME_POSITION_TOLERANCE, Arrangement
 from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE
@@ -154,6 +155,16 @@ def incomplete(label: str, planes: Sequence[Plane], lacking: Sequence[int], tota
         f"those with InConcatenationNumber {listed(lacking)} are not among them, and what is there would be taken for "
         "the whole. Select the whole series, or read what is there with get_instances().",
         groups={label: len(planes)},
+    )
+
+
+def too_many_slices(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> VolumeError:
+    """Make the error for positions so far apart that a regular grid would have more slices than any volume."""
+    return VolumeError(
+        f"A volume was asked of {len(planes)} images ({label}), but on a regular grid they would be "
+        f"{arrangement.slice_indices[-1] + 1} slices, from {planes[0]} to {planes[-1]}, "
+        f"{arrangement.distances[-1]:.6g} mm away: ImagePositionPatient (0020,0032) of one is wrong. Leave it out with "
+        f"exclude(SOPInstanceUID=...), or read them with get_instances(). {limits.advice('frames')}"
     )
 
 

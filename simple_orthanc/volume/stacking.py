@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pydicom.dataset import Dataset
 
+from simple_orthanc import limits
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import geometry, problems
 from simple_orthanc.volume.announced import find_contradictions
@@ -276,6 +277,8 @@ def _with_positions(stack: Stack) -> Stack:
     arrangement = arrange_planes(stack.planes)
     ordered = tuple(stack.planes[index] for index in arrangement.order)
     indices = arrangement.slice_indices
+    if indices[-1] >= limits.frames:
+        return replace(stack, problem=problems.too_many_slices(stack.label, ordered, arrangement))
     stack = replace(stack, planes=ordered, slice_indices=indices, slices=indices[-1] + 1)
     if arrangement.shared_positions:
         problem = problems.shared(stack.label, ordered, arrangement)
@@ -397,6 +400,9 @@ def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, Arrangement | None]:
     # Frames are left out where no segment is, so that neighbours may be far apart: the header knows how far.
     arrangement = arrange_planes(group, spacing=first.spacing_between_slices)
     ordered = tuple(group[index] for index in arrangement.order)
+    if arrangement.slice_indices[-1] >= limits.frames:
+        problem = problems.too_many_slices(everything.label, ordered, arrangement)
+        return replace(everything, problem=problem), None
     stack = replace(
         everything, planes=ordered, slice_indices=arrangement.slice_indices, slices=arrangement.slice_indices[-1] + 1
     )
@@ -439,7 +445,7 @@ def _with_all_objects(stack: Stack, frames: Sequence[Plane]) -> Stack:
     parts = {plane.concatenation for plane in frames if plane.concatenation and plane.concatenation.uid == cut.uid}
     numbers = {part.number for part in parts}
     last = max(number for part in parts for number in (part.number, part.total, 1) if number is not None)
-    lacking = [number for number in range(1, last + 1) if number not in numbers]
+    lacking = [number for number in range(1, min(last, limits.frames) + 1) if number not in numbers]
     if not lacking:
         return stack
     return replace(stack, problem=problems.incomplete(stack.label, stack.planes, lacking, last), geometry=None)

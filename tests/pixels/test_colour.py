@@ -136,7 +136,7 @@ class TestPalette:
     def test_segment_offset_counts_bytes(self) -> None:
         # The second segment, at byte 8 of words of two bytes, is copied.
         words = [0, 2, 7, 8, 0, 2, 30, 40, 2, 1, 8, 0]
-        assert colour._expand(words, 16) == [7, 8, 30, 40, 30, 40]
+        assert colour._expand(words, 16, entries=100) == [7, 8, 30, 40, 30, 40]
 
     @pytest.mark.parametrize(
         "changes",

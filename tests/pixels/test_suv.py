@@ -202,3 +202,18 @@ class TestRefusals:
                 suv_scale([pet()], **arguments)
         with pytest.raises(SuvError, match="no image"):
             suv_scale([])
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"RadionuclideHalfLife": "1e-300"},
+        {"RadionuclideHalfLife": "1e-3"},
+        {"RadionuclideTotalDose": "1e308", "PatientWeight": "1e-300"},
+        {"RadionuclideTotalDose": "1e-300"},
+        {"PatientWeight": "1e-320"},
+    ],
+)
+def test_factors_that_no_patient_has(tags: dict[str, str]) -> None:
+    with pytest.raises(SuvError, match=r"factor would be 0, negative or infinite: PatientWeight \(0010,1030\)"):
+        suv_scale([pet(**tags)])
