@@ -14,7 +14,6 @@ Computation and Digital Reference Objects for its Verification", OncoRay.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,6 +92,8 @@ class SuvRecord:
 
 
 SUV_KINDS = tuple(_KINDS)
+# Factors are about 1e-4. Smaller ones, and those larger than its reciprocal, have no values in float32.
+_LEAST = 1e-30
 
 
 def suv_scale(
@@ -143,7 +144,7 @@ def suv_scale(
         raise SuvError(f"{kind} was asked of no image.")
     try:
         factors, record = _scale(headers, kind, reference)
-        usable = all(math.isfinite(factor) and factor > 0 for factor in factors)
+        usable = all(_LEAST < factor < 1 / _LEAST for factor in factors)
     except (OverflowError, ZeroDivisionError):
         usable = False
     if not usable:
