@@ -147,7 +147,7 @@ def same_object(one: bytes, other: bytes) -> bool:
 def _identifiers(content: bytes) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dcmread(io.BytesIO(content), force=True, specific_tags=list(_IDENTIFIERS))
+        return parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
 
 
 def _with_preamble(content: bytes) -> bytes:
