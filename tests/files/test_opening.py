@@ -13,9 +13,9 @@ from simple_orthanc.files.opening import NotRegularError, open_regular
 from simple_orthanc.files.streaming import read_file
 from simple_orthanc.files.zips import open_zip
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.session.uploads import Uploader, jobs_in_folder
+from simple_orthanc.session.uploads import jobs_in_folder
 from simple_orthanc.sources.folder.cache import FolderCache
-from tests.session.test_uploads import zipped
+from tests.session.test_uploads import Server, zipped
 
 REPLACEMENTS = {
     "a pipe": lambda path: os.mkfifo(path),
@@ -70,8 +70,7 @@ def test_a_file_to_upload_that_became_something_else(replace: object, tmp_path: 
     (tmp_path / "a.dcm").write_bytes(as_bytes(make_series((1, 4, 4))[0]))
     jobs = list(jobs_in_folder(tmp_path, recursive=False))
     replace(tmp_path / "a.dcm")  # type: ignore[operator]
-    uploader = Uploader(lambda content: ("Success", "key"), lambda key: None, lambda: True)
-    (report,) = uploader.run(jobs, test_dicom=True)
+    (report,) = Server().run(jobs)
     assert (report.status, "not a regular file" in report.message) == ("failed", True)
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicomweb import Transactions, text
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.files.parsing import parse_file
+from simple_orthanc.files.parsing import parse_file, parse_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.selection.source import Comparison, StoreStatus

@@ -16,10 +16,11 @@ from simple_orthanc.errors import (
     SelectionError,
     TransportError,
 )
-from simple_orthanc.session.uploads import Uploader, jobs_in_folder
+from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.session.uploads import jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from tests.memory_source import as_file, instance
-from tests.session.test_uploads import dicomdir, without_preamble, zipped
+from tests.session.test_uploads import Server, dicomdir, without_preamble, zipped
 from tests.sources.folder.folders import (
     counts,
     image,
@@ -145,13 +146,12 @@ def test_links_in_a_circle_and_pipes(top: Path) -> None:
 def test_uploading_agrees_on_what_is_dicom(tmp_path: Path) -> None:
     write(tmp_path, {name: content for name, (content, _, _) in KINDS.items()})
     write(tmp_path, {"z.zip": zipped(a=as_file(instance(5)), b=b"notes", c=zipped(x=b""), d=dicomdir())})
-    sent: list[bytes] = []
 
-    def store(content: bytes) -> tuple[str, str]:
-        sent.append(content)
-        return "Success", "key"
+    class Accepting(Server):
+        def store(self, content: bytes | LongFile) -> tuple[str, str]:
+            return "stored", ""
 
-    uploaded = Uploader(store, lambda key: None, lambda: True).run(jobs_in_folder(tmp_path, True), True)
+    uploaded = Accepting().run(jobs_in_folder(tmp_path, True))
     folder = opened_quietly(tmp_path)
     reports = {(os.path.basename(str(each.path)), each.member): each.status for each in uploaded}
     expected = {"indexed": "stored", "incomplete": "stored", "unreadable": "stored"}
