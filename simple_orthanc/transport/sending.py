@@ -256,7 +256,12 @@ class Sender:
 
     def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
         """Send a request, again where `patience` allows it, and read the response."""
-        return self._exchange(request, read, self._attempts(request))
+        try:
+            return self._exchange(request, read, self._attempts(request))
+        except KeyboardInterrupt:
+            # Raised below, without the frames of requests: their variables hold the headers that log in.
+            pass
+        raise KeyboardInterrupt
 
     def _attempts(self, request: Request) -> Attempts:
         return Attempts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import pickle
 import traceback
 from collections.abc import Callable
@@ -161,6 +162,23 @@ def test_a_server_that_is_not_there_shows_no_secret(login: str, closed_port: str
     assert leaks(caught.value, SECRET) == []
     with pytest.raises(OrthancError) as caught:
         Transport(closed_port, **LOGINS[login]).download("/a", tmp_path / "a")
+    assert leaks(caught.value, SECRET) == []
+
+
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("step", ["send", "getresponse", "read"])
+def test_ctrl_c_leaves_no_frame_of_another_library(monkeypatch: pytest.MonkeyPatch, login: str, step: str) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with StandIn(always(reply([]))) as server:
+        transport = Transport(server.url, **LOGINS[login])
+        place = http.client.HTTPResponse if step == "read" else http.client.HTTPConnection
+        monkeypatch.setattr(place, step, interrupt)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            transport.json("GET", "/")
+    packages = {Path(entry.path).parent.name for entry in caught.traceback[1:]}
+    assert packages == {"transport"}
     assert leaks(caught.value, SECRET) == []
 
 
