@@ -11,15 +11,15 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
-from simple_orthanc.session.profiles import read_profile
+from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport
-from simple_orthanc.transport.secret import hide, hide_arguments, hide_url
+from simple_orthanc.transport.secret import hide, hide_url
 
 
-class DicomWeb(ActingSession):
+class DicomWeb(OpensProfiles, ActingSession):
     """A session on any server that speaks DICOMweb (PS3.18): the same selection, tables, headers and volumes.
 
     Parameters
@@ -70,6 +70,8 @@ class DicomWeb(ActingSession):
     >>> array = archive.select(PatientName="JaneDoe", Modality="CT").get_array()        # doctest: +SKIP
     """
 
+    _profile_kind = "dicomweb"
+
     def __init__(
         self,
         url: str,
@@ -119,34 +121,6 @@ class DicomWeb(ActingSession):
     def _start(self, source: DicomWebSource, selection: Mapping[str, Any] | None = None) -> None:
         source.connect()
         super().__init__(source, selection=selection)
-
-    @classmethod
-    def from_profile(cls, name: str, **options: Any) -> DicomWeb:
-        """Open a session on a server that a file of the user's own describes.
-
-        Parameters
-        ----------
-        name : str
-            The profile, a section of ``~/.config/simple_orthanc/profiles.ini`` or of the file that the environment
-            variable ``SIMPLE_ORTHANC_PROFILES`` names. The file holds no passwords: it says that they are in the
-            keyring, or in an environment variable.
-        **options
-            Other arguments of `DicomWeb`. They replace those of the profile.
-
-        Raises
-        ------
-        SelectionError
-            There is no such profile, it is of another kind, or something in it is wrong. The message names the line.
-        UnsupportedError
-            The package ``keyring`` is needed and missing, or there is no keyring.
-
-        Examples
-        --------
-        >>> DicomWeb.from_profile("trial").select(Modality="CT")                          # doctest: +SKIP
-        """
-        options = hide_arguments(options)
-        profile = read_profile(name)
-        return cls(profile.url, **profile.arguments("dicomweb", options))
 
     @classmethod
     def _below(cls, transport: Transport, root: str) -> DicomWeb:

@@ -15,10 +15,10 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
-from simple_orthanc.session.profiles import read_profile
+from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc.source import OrthancSource
-from simple_orthanc.transport.secret import Secret, hide, hide_arguments, hide_url, reveal
+from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
@@ -29,7 +29,7 @@ _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(ActingSession):
+class Orthanc(OpensProfiles, ActingSession):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
@@ -87,6 +87,8 @@ class Orthanc(ActingSession):
     >>> image = Orthanc().select(PatientName='JaneDoe', SeriesDescription='ct_scan').get_array()   # doctest: +SKIP
     """
 
+    _profile_kind = "orthanc"
+
     def __init__(
         self,
         host: str | None = None,
@@ -133,34 +135,6 @@ class Orthanc(ActingSession):
             raise
         source.watch()
         super().__init__(source, selection=selection)
-
-    @classmethod
-    def from_profile(cls, name: str, **options: Any) -> Orthanc:
-        """Open a session on a server that a file of the user's own describes.
-
-        Parameters
-        ----------
-        name : str
-            The profile, a section of ``~/.config/simple_orthanc/profiles.ini`` or of the file that the environment
-            variable ``SIMPLE_ORTHANC_PROFILES`` names. The file holds no passwords: it says that they are in the
-            keyring, or in an environment variable.
-        **options
-            Other arguments of `Orthanc`. They replace those of the profile.
-
-        Raises
-        ------
-        SelectionError
-            There is no such profile, it is of another kind, or something in it is wrong. The message names the line.
-        UnsupportedError
-            The package ``keyring`` is needed and missing, or there is no keyring.
-
-        Examples
-        --------
-        >>> Orthanc.from_profile("hospital").select(Modality="CT")                        # doctest: +SKIP
-        """
-        options = hide_arguments(options)
-        profile = read_profile(name)
-        return cls(profile.url, **profile.arguments("orthanc", options))
 
     @property
     def _orthanc(self) -> OrthancSource:

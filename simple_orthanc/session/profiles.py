@@ -27,10 +27,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
-from simple_orthanc.transport.secret import Secret, hide
+from simple_orthanc.transport.secret import Secret, hide, hide_arguments
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 VARIABLE = "SIMPLE_ORTHANC_PROFILES"
 _SECRETS = ("password", "token")
@@ -104,6 +107,48 @@ class Profile:
                 "set. Set it before Python starts, or use the keyring."
             )
         return secret
+
+
+class OpensProfiles:
+    """The part of a session class that opens profiles of its kind."""
+
+    _profile_kind: ClassVar[str]
+
+    @classmethod
+    def from_profile(cls, name: str, **options: Any) -> Self:
+        """Open a session on a server that a file of the user's own describes.
+
+        Parameters
+        ----------
+        name : str
+            The profile, a section of ``~/.config/simple_orthanc/profiles.ini`` or of the file that the environment
+            variable ``SIMPLE_ORTHANC_PROFILES`` names. The file holds no passwords: it says that they are in the
+            keyring, or in an environment variable.
+        **options
+            Other arguments of the session. They replace those of the profile.
+
+        Returns
+        -------
+        Session
+            As the constructor returns it.
+
+        Raises
+        ------
+        SelectionError
+            There is no such profile, it is of another kind, or something in it is wrong. The message names the line.
+        UnsupportedError
+            The package ``keyring`` is needed and missing, or there is no keyring.
+
+        Examples
+        --------
+        >>> Orthanc.from_profile("hospital").select(Modality="CT")                       # doctest: +SKIP
+        <Orthanc https://pacs.example.org/orthanc: 1 patient, 1 study, 2 series, selected by Modality == 'CT'>
+        """
+        options = hide_arguments(options)
+        profile = read_profile(name)
+        constructor: Any = cls
+        session: Self = constructor(profile.url, **profile.arguments(cls._profile_kind, options))
+        return session
 
 
 def profiles_path() -> Path:
