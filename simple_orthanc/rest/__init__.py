@@ -12,6 +12,7 @@ from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import HttpResponse, Transport, UnusableError
+from simple_orthanc.transport.secret import Secret, hide, reveal
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -114,6 +115,8 @@ class Rest:
         stream: bool = False,
     ) -> Any:
         """GET a route; JSON is parsed, strings and bytes are returned as they are."""
+        # Here and below before all else, so that no traceback shows their values.
+        headers = hide(headers)
         if stream:
             return self._transport.stream(path, params=params, headers=headers, timeout=timeout)
         return self._send("GET", path, params=params, headers=headers, timeout=timeout)
@@ -142,6 +145,7 @@ class Rest:
         idempotent : bool, default False
             Whether the request only reads, so that it may be sent again after a lost connection.
         """
+        headers = hide(headers)
         data, sent = _encoded(path, body, headers)
         options: RequestOptions = {
             "params": params,
@@ -164,6 +168,7 @@ class Rest:
         timeout: Timeout | None = None,
     ) -> Any:
         """PUT to a route; `body` is sent as by `post`, and the response returned as by `get`."""
+        headers = hide(headers)
         data, sent = _encoded(path, body, headers)
         return self._send("PUT", path, params=params, data=data, headers=sent, timeout=timeout)
 
@@ -176,6 +181,7 @@ class Rest:
         timeout: Timeout | None = None,
     ) -> Any:
         """DELETE a route; the response is returned as by `get`."""
+        headers = hide(headers)
         return self._send("DELETE", path, params=params, headers=headers, timeout=timeout)
 
     def run_job(self, path: str, body: Mapping[str, Any] | None = None, *, label: str = "") -> dict[str, Any]:
@@ -228,12 +234,12 @@ class Rest:
         return response.content.decode("utf-8", "replace") if content_type.startswith("text/") else response.content
 
 
-def _encoded(path: str, body: Any, headers: Mapping[str, str] | None) -> tuple[Any, dict[str, str]]:
+def _encoded(path: str, body: Any, headers: Any) -> tuple[Any, Secret]:
     """Return a body as it is sent, and the headers that go with it."""
     if body is None or isinstance(body, (bytes, str)) or hasattr(body, "read"):
-        return body, dict(headers or {})
+        return body, Secret(dict(reveal(headers) or {}))
     try:
-        return json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
+        return json.dumps(body), Secret({"Content-Type": "application/json", **(reveal(headers) or {})})
     except (TypeError, ValueError) as error:
         raise TransportError(
             f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, strings, numbers, True, "

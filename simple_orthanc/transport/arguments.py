@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import parse_origin
 from simple_orthanc.transport.patience import Patience, is_number
+from simple_orthanc.transport.secret import Secret, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request
 
 Timeout = float | tuple[float | None, float | None]
@@ -39,7 +40,7 @@ class RequestOptions(TypedDict, total=False):
 
     params: Mapping[str, Any] | None
     data: Any
-    headers: Mapping[str, str] | None
+    headers: Mapping[str, str] | Secret | None
     timeout: Timeout | None
     idempotent: bool | None
     patience: float | None
@@ -75,7 +76,7 @@ def new_request(
     *,
     params: Mapping[str, Any] | None = None,
     data: Any = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Secret | None = None,
     timeout: Timeout | None = None,
     idempotent: bool | None = None,
     patience: float | None = None,
@@ -102,7 +103,6 @@ def new_request(
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
     path = _checked_url(path, defaults.url) if path.startswith(("http://", "https://")) else _checked_path(path)
-    sent_headers = {**own_headers, **(headers or {})}
     if deadline is not None and not _is_time(deadline):
         raise TransportError(f"deadline is {deadline!r}; give seconds above 0, as in deadline=60, or None.")
     return Request(
@@ -110,7 +110,7 @@ def new_request(
         path,
         params,
         data,
-        sent_headers,
+        Secret({**own_headers, **(reveal(headers) or {})}),
         times,
         idempotent and replayable,
         start,

@@ -32,6 +32,7 @@ from simple_orthanc.transport.failures import (
     server_error,
 )
 from simple_orthanc.transport.patience import Attempts, Outage, Patience, UnusableError, is_uncertain
+from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import Watch, watched
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Request:
     path: str
     params: Mapping[str, Any] | None
     data: Any = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    hidden_headers: Secret
     timeout: tuple[float | None, float | None]
     repeatable: bool
     start: int | None
@@ -103,6 +104,12 @@ class Request:
     minimum_rate: float
     deadline: float | None = None
     accepted_statuses: tuple[int, ...] = ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What is sent beside the headers of the connection."""
+        headers: Mapping[str, str] = self.hidden_headers.reveal()
+        return headers
 
     @property
     def shown(self) -> str:

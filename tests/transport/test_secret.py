@@ -14,6 +14,7 @@ import pytest
 
 from simple_orthanc import DicomWeb, Orthanc
 from simple_orthanc.errors import OrthancError
+from simple_orthanc.rest import Rest
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.transport import Transport
 from simple_orthanc.transport.secret import Secret, hide, hide_arguments, hide_url, reveal
@@ -162,6 +163,16 @@ def test_a_server_that_is_not_there_shows_no_secret(login: str, closed_port: str
     assert leaks(caught.value, SECRET) == []
     with pytest.raises(OrthancError) as caught:
         Transport(closed_port, **LOGINS[login]).download("/a", tmp_path / "a")
+    assert leaks(caught.value, SECRET) == []
+
+
+@pytest.mark.parametrize("verb", ["get", "post", "put", "delete"])
+@pytest.mark.parametrize("path", ["/a", "/../a"])
+def test_the_headers_of_one_request_are_sent_and_not_shown(verb: str, path: str) -> None:
+    with StandIn(always(reply({"Message": "no"}, 401))) as server:
+        with pytest.raises(OrthancError) as caught:
+            getattr(Rest(Transport(server.url)), verb)(path, headers={"X-Key": SECRET})
+        assert [asked.headers["x-key"] for asked in server.asked] == ([SECRET] if path == "/a" else [])
     assert leaks(caught.value, SECRET) == []
 
 
