@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from urllib.parse import quote
 
-from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicomweb.model import text, texts
+from simple_orthanc.dicomweb.model import text
+from simple_orthanc.dicomweb.query import attribute, escaped, matches, needs_escape, query_string, widened
 from simple_orthanc.dicomweb.service import Service, resource, warn
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 
@@ -27,11 +26,16 @@ MOST_RESULTS = 10_000_000
 
 _SMALL_PAGE = 100
 
-_PLAIN = "*?:/@!$'()"
-_ESCAPES = re.compile(r"(%[0-9A-F]{2})+")
-_WITH_WILDCARDS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 _MORE = re.compile(r"additional results|exceeded the maximum", re.IGNORECASE)
+
+_MOST_LOST = 3
+"""At so many single results a server may fail before the whole search counts as failed."""
+
+_UID_OF = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}
+
+NO_UID = "2.25.0"
+"""A UID of no object."""
 
 _KEYS = ("00100020", "0020000D", "0020000E", "00080018")
 
@@ -202,7 +206,7 @@ class Search(Service):
                 return True
             study, name = text(items[0], "StudyInstanceUID"), text(items[0], "PatientName")
             # A server may know no wildcards. Not every study has a name with a character that must be encoded.
-            probe = f"00100010={_escaped('PatientName', name)}"
+            probe = f"00100010={escaped('PatientName', name)}"
             probe = probe if needs_escape("PatientName", name) else "00100020=%2A"
             try:
                 matched, _ = self._json(f"{studies}?0020000D={quote(study, safe='')}&{probe}&limit=1")
@@ -240,104 +244,6 @@ class Search(Service):
             return False
 
 
-def query_string(filters: Mapping[str, str], fuzzy: bool, fields: Sequence[str]) -> str:
-    """Write the query of a search, percent-encoded where it must be.
-
-    Examples
-    --------
-    >>> query_string({"PatientName": "Doe^J*", "0008,0050": "a b"}, False, ["StudyDescription"])
-    '00100010=Doe%5EJ*&00080050=a%20b&includefield=00081030'
-    """
-    pairs = [(attribute(name), _escaped(name, value)) for name, value in filters.items()]
-    if fuzzy:
-        pairs.append(("fuzzymatching", "true"))
-    listed = (fields,) if isinstance(fields, str) else fields
-    pairs += [("includefield", "all" if field == "all" else attribute(field)) for field in listed]
-    return "&".join(f"{name}={value}" for name, value in pairs)
-
-
-def _filter_string(name: str, value: object) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise SelectionError(f"The filter {name} is of type {type(value).__name__}; give a string as DICOM writes it.")
-    return value
-
-
-def _escaped(name: str, value: object) -> str:
-    # Only what must be encoded is, since some servers do not decode it. Commas separate the UIDs of a list.
-    return quote(_filter_string(name, value), safe=_PLAIN + ("," if parse_tag(name).vr == "UI" else ""))
-
-
-def needs_escape(name: str, value: object) -> bool:
-    """Check whether a filter has a character that must be encoded in a URL.
-
-    Examples
-    --------
-    >>> needs_escape("SeriesDescription", "T2*"), needs_escape("SeriesDescription", "T2 AX*")
-    (False, True)
-    """
-    return "%" in _escaped(name, value)
-
-
-def widened(name: str, value: object) -> str:
-    """Replace the characters that must be encoded in a URL by wildcards, so that the filter matches at least as much.
-
-    Raises
-    ------
-    UnsupportedError
-        If its VR has no wildcards (PS3.4 section C.2.2.2.4).
-
-    Examples
-    --------
-    >>> widened("PatientName", "Müller^A B")
-    'M*ller*A*B'
-    """
-    if parse_tag(name).vr not in _WITH_WILDCARDS:
-        raise UnsupportedError(
-            f"The server does not understand the filter {name} = {value!r}: it does not decode characters in "
-            "URLs. Search without it, and filter the results yourself."
-        )
-    return _ESCAPES.sub("*", _escaped(name, value))
-
-
-def matches(item: Mapping[str, Any], name: str, value: object) -> bool:
-    """Check whether a result matches a filter, ignoring case, which the server has compared.
-
-    Examples
-    --------
-    >>> matches({"0008103E": {"vr": "LO", "Value": ["T2 AXIAL"]}}, "SeriesDescription", "t2 ax*")
-    True
-    """
-    forms: list[str] = []
-    for string in texts(item, name):
-        forms += [string, *string.split("=")] if parse_tag(name).vr == "PN" else [string]
-    forms += [form.rstrip("^ ") for form in forms]
-    wanted = unicodedata.normalize("NFC", _filter_string(name, value))
-    pattern = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in wanted)
-    matcher = re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    return any(matcher.fullmatch(unicodedata.normalize("NFC", form)) for form in forms)
-
-
-def attribute(name: str) -> str:
-    """Write an attribute for a search: its eight digits, for a path several of them joined by dots.
-
-    Examples
-    --------
-    >>> attribute("RequestAttributesSequence.ScheduledProcedureStepID")
-    '00400275.00400009'
-    """
-    steps = parse_tag(name).steps
-    for step in steps:
-        if step.creator is not None or step.item is not None:
-            raise SelectionError(
-                f"A search cannot ask for {name}: searches have neither private creators nor items of a sequence "
-                '(PS3.18 section 8.3.4.1). Give the number as it is in the files, such as "0009,1001", or the path '
-                "without items."
-            )
-    return ".".join(f"{step.number:08X}" for step in steps)
-
-
 class _Pages:
     """The pages of one search, until nothing new comes."""
 
@@ -346,6 +252,7 @@ class _Pages:
         self._page = query.page
         self._warned: set[str] = set()
         self._has_more = False
+        self._lost = 0
 
     def results(self) -> Iterator[_Item]:
         """Yield the results, until a page has nothing new: servers cut pages as they like."""
@@ -355,7 +262,7 @@ class _Pages:
         while limit is None or yielded < limit:
             size = self._page if limit is None else min(self._page, limit - yielded)
             try:
-                items = self._ask(size, offset)
+                items, passed = self._ask_around(size, offset)
             except ServerError as error:
                 # Orthanc from 1.12.5 on refuses an offset together with a filter for which it must read files, and
                 # returns all only if no limit is asked for: a limit above its own cuts the response silently.
@@ -366,6 +273,7 @@ class _Pages:
             if not items:
                 if self._has_more:
                     raise self._withheld()
+                self._warn_if_lost()
                 return
             if offset and not yielded and _key(items[0]) == self._first():
                 yield from self._unpaged(set(), start)
@@ -376,17 +284,72 @@ class _Pages:
                 # The same again, so this server ignores the offset: this is everything, unless it was cut at the limit.
                 if may_be_cut or self._has_more:
                     yield from self._unpaged(seen, 0)
+                elif len(seen) > 1 and self._ignores_limit():
+                    warn(
+                        f"{self._service} ignores limit and offset of a search: it showed {len(seen)} results, and "
+                        "shows no others. If it holds more, they are hidden: search for less at once, with filters "
+                        "such as a PatientID or a range of StudyDate."
+                    )
                 return
             seen.update(map(_key, new))
             yield from new
             yielded += len(new)
-            offset += len(items)
+            offset += passed
             may_be_cut = len(items) == min(size, self._page)
             if yielded > MOST_RESULTS:
                 raise TransportError(
                     f"{self._service} returned more than {MOST_RESULTS} results to one search, without an end. Search "
                     "for less at once, with filters; if the archive does not hold that many, its server is at fault."
                 )
+
+    def _ask_around(self, size: int, offset: int) -> tuple[list[_Item], int]:
+        """Ask for a page; if the server fails at it, in smaller pieces, without the results at which it fails.
+
+        Returns
+        -------
+        items : list of dict
+            The results.
+        passed : int
+            How many results were passed, those that are left out included.
+        """
+        try:
+            items = self._ask(size, offset)
+        except ServerError as error:
+            if error.status < 500:
+                raise
+            failure = error
+        else:
+            return items, len(items)
+        if size == 1:
+            self._lost += 1
+            # A server that fails at several in a row fails at everything.
+            if self._lost > _MOST_LOST:
+                raise failure
+            return [], 1
+        items, position = [], offset
+        while position < offset + size:
+            more, passed = self._ask_around(max(size // 10, 1), position)
+            if not passed:
+                break
+            items, position = items + more, position + passed
+        if not items and position > offset:
+            raise failure
+        return items, position - offset
+
+    def _warn_if_lost(self) -> None:
+        if self._lost:
+            warn(
+                f"{self._service} fails at {self._lost} of the results of a search, which are left out: its log may "
+                "say why. Objects below them can be found by their UIDs."
+            )
+
+    def _ignores_limit(self) -> bool:
+        """Check whether a server ignores limits, but not filters: a static one shows everything it has."""
+        if len(self._ask(1, 0)) < 2:
+            return False
+        keyword = _UID_OF[self._query.path.rpartition("/")[2]]
+        items, _ = self._service._json(f"{self._query.path}?{attribute(keyword)}={NO_UID}")
+        return not items
 
     def _first(self) -> _Key | None:
         items = self._ask(1, 0)

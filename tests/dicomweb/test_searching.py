@@ -10,11 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from simple_orthanc.dicomweb import Transactions, searching, service, text
-from simple_orthanc.dicomweb.searching import attribute, query_string
 from simple_orthanc.errors import (
     NotFoundError,
     SelectionError,
@@ -213,12 +210,6 @@ def test_paths_filters_and_fields_reach_the_server_as_they_are() -> None:
         assert server.asked[0].headers["accept"] == "application/dicom+json"
 
 
-@given(st.dictionaries(st.sampled_from(["PatientName", "StudyID", "0009,1001"]), st.text(st.characters(codec="utf-8"))))
-def test_any_string_survives_in_a_query(filters: dict[str, str]) -> None:
-    pairs = parse_qsl(query_string(filters, False, ()), keep_blank_values=True)
-    assert pairs == [(attribute(name), value) for name, value in filters.items()]
-
-
 @pytest.mark.parametrize("root", ["{}", "{}/", "{}/dicom-web/", "{}/dicom-web"])
 def test_no_path_has_an_empty_segment(root: str) -> None:
     with StandIn(always(dicom_json([]))) as server:
@@ -354,7 +345,8 @@ def test_a_refusal_is_raised_at_once_and_a_busy_server_is_asked_again() -> None:
             with pytest.raises(error, match="No") as caught:
                 list(transactions(server).search_studies(page=50))
             assert isinstance(caught.value, ServerError)
-            assert (caught.value.status, len(server.asked)) == (status, 1)
+            # A server may fail at one result of a page.
+            assert (caught.value.status, len(server.asked)) == (status, 6 if status == 500 else 1)
     for status in (429, 503):
         busy = reply(b"", status, {"Retry-After": "0"})
         with StandIn(in_turn(busy, busy, dicom_json([study(1)]), busy, dicom_json([]))) as server:
@@ -365,3 +357,45 @@ def test_a_refusal_is_raised_at_once_and_a_busy_server_is_asked_again() -> None:
                 list(transactions(server).search_studies())
             assert caught.value.status == status
             assert len(server.asked) > 10
+
+
+def paged(count: int, broken: set[int], status: int = 500) -> Callable[[Asked, int], bytes]:
+    """Answer with pages of `count` studies, and fail at each page with a broken one."""
+
+    def script(asked: Asked, _: int) -> bytes:
+        query = dict(parse_qsl(urlsplit(asked.path).query))
+        start = int(query.get("offset", 0))
+        page = range(start, min(start + int(query.get("limit", count)), count))
+        if broken & set(page):
+            return reply({"Message": "cannot convert", "HttpStatus": status}, status)
+        return reply([{"0020000D": {"vr": "UI", "Value": [f"1.{number}"]}} for number in page])
+
+    return script
+
+
+@pytest.mark.parametrize("broken", [{0}, {7}, {29}, {3, 20}, {8, 9, 10}])
+def test_results_at_which_a_server_fails_are_left_out_with_a_warning(broken: set[int]) -> None:
+    with StandIn(paged(30, broken)) as server:
+        client = Transactions(Transport(server.url, patience=0))
+        with pytest.warns(UserWarning, match=f"fails at {len(broken)} of the results"):
+            studies = list(client.search_studies())
+    assert [text(study, "StudyInstanceUID") for study in studies] == [f"1.{n}" for n in range(30) if n not in broken]
+
+
+@pytest.mark.parametrize(("count", "broken"), [(30, set(range(30))), (1, {0}), (30, {1, 5, 9, 13})])
+def test_a_server_that_fails_at_many_results_is_an_error(count: int, broken: set[int]) -> None:
+    with StandIn(paged(count, broken)) as server, pytest.raises(ServerError, match="500"):
+        list(Transactions(Transport(server.url, patience=0)).search_studies())
+
+
+def test_a_server_that_ignores_limit_and_offset_may_hide_more() -> None:
+    shown = [{"0020000D": {"vr": "UI", "Value": [f"1.{number}"]}} for number in range(12)]
+
+    def deaf(asked: Asked, _: int) -> bytes:
+        return reply([] if "2.25.0" in asked.path else shown)
+
+    with StandIn(deaf) as server, pytest.warns(UserWarning, match="it showed 12 results, and shows no others"):
+        assert len(list(Transactions(Transport(server.url)).search_studies())) == 12
+    # A static server shows everything it has, whatever is asked.
+    with StandIn(always(reply(shown))) as server:
+        assert len(list(Transactions(Transport(server.url)).search_studies())) == 12

@@ -16,6 +16,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_count, read_string
+from simple_orthanc.dicomweb.searching import NO_UID
 from simple_orthanc.errors import OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain, is_uid
@@ -52,9 +53,6 @@ _TOO_MUCH = (400, 403, 413, 414, 422)
 
 # How servers refuse attributes that they do not know.
 _REFUSED_FIELDS = (400, 414, 422, 501)
-
-# Of no object.
-_NO_UID = "2.25.0"
 
 UIDS_AT_ONCE = 50
 """How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere."""
@@ -119,7 +117,7 @@ class Queries:
     def _searches_for_one(self) -> bool:
         """Check whether a server that refuses to list studies searches for one."""
         try:
-            list(self._rest.search_studies({"StudyInstanceUID": _NO_UID}, limit=1))
+            list(self._rest.search_studies({"StudyInstanceUID": NO_UID}, limit=1))
         except (ServerError, TransportError):
             return False
         return True
