@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from simple_orthanc.dicomweb.identity import check_complete, check_uids, uids_in_file, uids_in_metadata
+from simple_orthanc.dicomweb.model import text
 from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import (
@@ -17,7 +19,7 @@ from simple_orthanc.dicomweb.service import (
     checked_media_type,
     resource,
 )
-from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.detection import looks_like_dicom
 
 DICOM_TYPE = "application/dicom"
@@ -95,18 +97,19 @@ class Retrieve(Search):
         ServerError
             If the server can send none of the transfer syntaxes (406), or refuses otherwise.
         TransportError
-            If the response is not DICOM, has no file, or breaks off: after the last whole file.
+            If the response is not DICOM, has no file, a file of another object, one twice, or breaks off: after the
+            last whole file. After all files, if a search lists more.
 
         Examples
         --------
         >>> for file in transactions.retrieve_study("1.2.3"):  # doctest: +SKIP
         ...     dataset = pydicom.dcmread(io.BytesIO(file))
         """
-        return self._files(self._path("wado", *resource(study)), transfer_syntaxes)
+        return self._files((study,), transfer_syntaxes)
 
     def retrieve_series(self, study: str, series: str, *, transfer_syntaxes: Sequence[str] = ("*",)) -> Iterator[bytes]:
         """Retrieve the DICOM files of a series, one by one while they arrive; otherwise as `retrieve_study`."""
-        return self._files(self._path("wado", *resource(study, series)), transfer_syntaxes)
+        return self._files((study, series), transfer_syntaxes)
 
     def retrieve_instance(
         self, study: str, series: str, instance: str, *, transfer_syntaxes: Sequence[str] = ("*",)
@@ -114,7 +117,9 @@ class Retrieve(Search):
         """Retrieve the DICOM file of an instance. Parameters and errors as for `retrieve_study`."""
         path = self._path("wado", *resource(study, series, instance))
         parts = self._whole_parts(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
-        return self._file(self._only(parts, path), path)
+        content = self._file(self._only(parts, path), path)
+        check_uids((study, series, instance), uids_in_file(content), self._transport.url)
+        return content
 
     @contextmanager
     def open_instance(self, study: str, series: str, instance: str) -> Iterator[tuple[Iterator[bytes], bool]]:
@@ -152,17 +157,17 @@ class Retrieve(Search):
         TransportError
             If the response is not DICOM JSON.
         """
-        return self._json(self._path("wado", *resource(study), "metadata"))[0]
+        return self._metadata(study)
 
     def retrieve_series_metadata(self, study: str, series: str) -> list[dict[str, Any]]:
         """Retrieve the elements of each instance of a series; otherwise as `retrieve_study_metadata`."""
-        return self._json(self._path("wado", *resource(study, series), "metadata"))[0]
+        return self._metadata(study, series)
 
     def retrieve_instance_metadata(self, study: str, series: str, instance: str) -> dict[str, Any]:
         """Retrieve the elements of an instance; otherwise as `retrieve_study_metadata`."""
-        path = self._path("wado", *resource(study, series, instance), "metadata")
-        items, _ = self._json(path)
+        items = self._metadata(study, series, instance)
         if len(items) != 1:
+            path = self._path("wado", *resource(study, series, instance), "metadata")
             raise TransportError(
                 f"{self._asked(path)} was answered with {len(items)} datasets instead of one. "
                 "Look at the log of the server."
@@ -253,16 +258,37 @@ class Retrieve(Search):
             raise SelectionError(f"The range begins at byte {first}, but the value has {len(part.content)} bytes.")
         return part.content if byte_range is None else part.content[first : None if last is None else last + 1]
 
-    def _files(self, path: str, transfer_syntaxes: Sequence[str]) -> Iterator[bytes]:
-        # Wrong arguments raise at once, not when the first file is asked for.
-        return self._streamed_files(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
+    def _metadata(self, *uids: str) -> list[dict[str, Any]]:
+        path = self._path("wado", *resource(*uids), "metadata")
+        items, _ = self._json(path)
+        for item in items:
+            check_uids(uids, uids_in_metadata(item), self._transport.url)
+        return items
 
-    def _streamed_files(self, path: str, accepts: Sequence[str], refusals: Sequence[int]) -> Iterator[bytes]:
+    def _files(self, uids: Sequence[str], transfer_syntaxes: Sequence[str]) -> Iterator[bytes]:
+        # Wrong arguments raise at once, not when the first file is asked for.
+        path = self._path("wado", *resource(*uids))
+        return self._streamed_files(uids, path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
+
+    def _streamed_files(
+        self, uids: Sequence[str], path: str, accepts: Sequence[str], refusals: Sequence[int]
+    ) -> Iterator[bytes]:
+        arrived: set[str] = set()
         count = 0
         with self._streamed(path, accepts, refusals) as stream:
             for part in read_parts(stream, stream.headers.get("Content-Type", ""), self._asked(path)):
-                yield self._file(part, path)
+                content = self._file(part, path)
+                found = uids_in_file(content)
+                check_uids(uids, found, self._transport.url)
+                if found[-1] and found[-1] in arrived:
+                    raise TransportError(
+                        f"{self._asked(path)} was answered with SOPInstanceUID {found[-1]} twice. Ask for the "
+                        "instances one by one.",
+                        is_about_object=True,
+                    )
+                arrived.add(found[-1])
                 count += 1
+                yield content
             partial = stream.status == 206
         if partial or not count:
             received = f"only {count} of the files" if partial else "no file at all"
@@ -270,6 +296,15 @@ class Retrieve(Search):
                 f"{self._asked(path)} was answered with {received}. Ask for the instances one by one, or for other "
                 "transfer syntaxes; the log of the server may say which it could not send."
             )
+        if "" not in arrived:
+            check_complete(self._listed(*uids), arrived, self._asked(path))
+
+    def _listed(self, study: str, series: str | None = None) -> list[str]:
+        """List the SOPInstanceUIDs that a search finds in a study or series; empty if the server does not tell."""
+        try:
+            return list(filter(None, (text(item, "SOPInstanceUID") for item in self.search_instances(study, series))))
+        except (ServerError, TransportError, UnsupportedError):
+            return []
 
     def _file(self, part: Part, path: str) -> bytes:
         # Orthanc returns a file that was stored without the preamble of PS3.10, section 7.1, as it was stored.

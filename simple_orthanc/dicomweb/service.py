@@ -91,7 +91,9 @@ class Service:
                 response = ask(accept)
                 break
             except ServerError as error:
-                if error.status not in refusals or count == len(order):
+                # "transfer-syntax=*" is not understood by every server.
+                is_unknown = error.status == 400 and accept.endswith("=*") and offered not in self._accepted
+                if count == len(order) or not (is_unknown or error.status in refusals):
                     raise
         self._accepted[offered] = accept
         return response
@@ -150,7 +152,8 @@ class Service:
         received = f"{len(part.content)} bytes of {part.media_type or 'no media type'}"
         return TransportError(
             f"{self._asked(path)} was answered with something other than {wanted}: {received}. "
-            "Check that the address is that of a DICOMweb service, and that no login page is in front of it."
+            "Check that the address is that of a DICOMweb service, and that no login page is in front of it.",
+            is_about_object=True,
         )
 
     def _only(self, parts: list[Part], path: str) -> Part:
@@ -158,7 +161,8 @@ class Service:
             received = "nothing" if not parts or not parts[0].content else f"{len(parts)} parts"
             raise TransportError(
                 f"{self._asked(path)} was answered with {received} instead of one part. Look at the log of the "
-                "server; compressed pixels come by retrieve_frames or retrieve_instance."
+                "server; compressed pixels come by retrieve_frames or retrieve_instance.",
+                is_about_object=True,
             )
         return parts[0]
 

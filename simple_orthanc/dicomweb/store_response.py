@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from simple_orthanc.dicomweb.model import text
+from simple_orthanc.dicomweb.model import text, texts
 
 _REFERENCED, _FAILED, _OTHER = "00081199", "00081198", "0008119A"
 _UID, _WARNING_REASON, _FAILURE_REASON = "00081155", "00081196", "00081197"
+_ERROR_COMMENT = "00000902"
+
+_MOST_WORDS = 400
+"""The largest number of characters of a server's own words that a message repeats."""
 
 # PS3.3 section C.14.1.1, PS3.7 annex C, PS3.4 table B.2-1, PS3.18 section I.2.2: single values, then groups of them.
 _REASONS = {
@@ -47,23 +51,42 @@ _REASONS = {
 _GROUPS = {0xA7: 0xA700, 0xA9: 0xA900}
 
 
+class Reason(NamedTuple):
+    """Why an instance was not stored, or what was changed in it.
+
+    Attributes
+    ----------
+    code : int or None
+        Failure Reason (0008,1197) or Warning Reason (0008,1196).
+    words : str
+        Error Comments (0000,0902), which servers write into Failed Attributes Sequence (0074,1048); "" without any.
+    """
+
+    code: int | None
+    words: str = ""
+
+    def __str__(self) -> str:
+        """Return the reason in words, followed by the server's own."""
+        return f"{describe_reason(self.code)}: {self.words}" if self.words else describe_reason(self.code)
+
+
 @dataclass
 class StoreResponse:
     """What a server says of the instances that it was sent.
 
     Attributes
     ----------
-    stored : dict of str to list
-        SOPInstanceUID to the warning reasons, None if there is no warning.
-    failed : dict of str to list
-        SOPInstanceUID to the failure reasons, None if there is no reason.
-    others : list
-        Failure reasons of instances that the server could not identify.
+    stored : dict of str to list of Reason
+        SOPInstanceUID to the warnings; the code is None if there is no warning.
+    failed : dict of str to list of Reason
+        SOPInstanceUID to the failures.
+    others : list of Reason
+        Failures of instances that the server could not identify.
     """
 
-    stored: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(list))
-    failed: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(list))
-    others: list[int | None] = field(default_factory=list)
+    stored: dict[str, list[Reason]] = field(default_factory=lambda: defaultdict(list))
+    failed: dict[str, list[Reason]] = field(default_factory=lambda: defaultdict(list))
+    others: list[Reason] = field(default_factory=list)
 
 
 def describe_reason(reason: int | None) -> str:
@@ -95,10 +118,10 @@ def parse_store_response(content: bytes) -> StoreResponse | None:
         return None
     response = StoreResponse()
     for entry in _items(item, _REFERENCED):
-        response.stored[text(entry, _UID)].append(_number(entry, _WARNING_REASON))
+        response.stored[text(entry, _UID)].append(_reason(entry, _WARNING_REASON))
     for entry in _items(item, _FAILED):
-        response.failed[text(entry, _UID)].append(_number(entry, _FAILURE_REASON))
-    response.others += [_number(entry, _FAILURE_REASON) for entry in _items(item, _OTHER)]
+        response.failed[text(entry, _UID)].append(_reason(entry, _FAILURE_REASON))
+    response.others += [_reason(entry, _FAILURE_REASON) for entry in _items(item, _OTHER)]
     return response
 
 
@@ -110,9 +133,16 @@ def _items(item: Mapping[str, Any], tag: str) -> Iterator[dict[str, Any]]:
             yield value
 
 
-def _number(entry: Mapping[str, Any], tag: str) -> int | None:
+def _reason(entry: Mapping[str, Any], tag: str) -> Reason:
     number = text(entry, tag)
-    return int(number) if number.isdecimal() else None
+    words = "; ".join(dict.fromkeys(_comments(entry)))
+    return Reason(int(number) if number.isdecimal() else None, " ".join(words.split())[:_MOST_WORDS])
+
+
+def _comments(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the comments of an item, and those of the items one level down."""
+    for item in (entry, *(inner for tag in entry for inner in _items(entry, tag))):
+        yield from texts(item, _ERROR_COMMENT)
 
 
 def _from_xml(content: bytes) -> dict[str, Any] | None:

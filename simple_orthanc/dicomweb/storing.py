@@ -17,14 +17,14 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
-from simple_orthanc.dicomweb.store_response import StoreResponse, describe_reason, parse_store_response
+from simple_orthanc.dicomweb.store_response import Reason, StoreResponse, parse_store_response
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.opening import open_regular
 from simple_orthanc.transport import HttpResponse
 
 Storable: TypeAlias = "str | os.PathLike[str] | bytes | Dataset"
-StoreStatus = Literal["stored", "already stored", "failed", "not DICOM", "no answer", "not sent"]
+StoreStatus = Literal["stored", "stored, changed", "already stored", "failed", "not DICOM", "no answer", "not sent"]
 
 MOST_BYTES = 1 << 26
 """The size of one request in bytes, unless a single file is larger: no more is lost with it, and sent again."""
@@ -49,12 +49,13 @@ class Stored:
     SOPInstanceUID : str or None
         None if it could not be read.
     status : str
-        "stored", "already stored", "failed", "not DICOM" (and so not sent), "no answer" (the server did not report on
-        it: check before relying on it), or "not sent" (after the connection was lost).
+        "stored", "stored, changed" (the server changed or left out something, which the message says), "already
+        stored", "failed", "not DICOM" (and so not sent), "no answer" (the server did not report on it: check before
+        relying on it), or "not sent" (after the connection was lost).
     reason : int or None
         Failure Reason (0008,1197) or Warning Reason (0008,1196).
     message : str
-        The reason in words, or what else is known; "" if there is nothing to report.
+        The reason in words, with those of the server, or what else is known; "" if there is nothing to report.
     """
 
     path: str | None
@@ -80,7 +81,9 @@ class _Candidate:
 class Store(Search):
     """Storing and deleting; see `Transactions`."""
 
-    def store(self, what: Storable | Iterable[Storable], study: str | None = None) -> list[Stored]:
+    def store(
+        self, what: Storable | Iterable[Storable], study: str | None = None, *, repeat: bool = True
+    ) -> list[Stored]:
         """Store DICOM files and datasets.
 
         Parameters
@@ -90,6 +93,9 @@ class Store(Search):
             be larger than memory.
         study : str, optional
             StudyInstanceUID to which all of them must belong; the server refuses what does not.
+        repeat : bool, default True
+            Whether a request whose response got lost is sent again: an instance that is sent twice is stored once, and
+            may then be reported as stored already.
 
         Returns
         -------
@@ -99,8 +105,7 @@ class Store(Search):
         Raises
         ------
         TransportError
-            If the connection is lost for good; its `table` lists what became of each file. After a connection that
-            broke once, the same files are sent again.
+            If the connection is lost for good; its `table` lists what became of each file.
         ServerError
             If the server refuses the first request, because this user may not store, or it does not offer storing. If
             it refuses a later one, the results say so.
@@ -125,12 +130,12 @@ class Store(Search):
                 if isinstance(candidate, Stored):
                     continue
                 if batch and (size + candidate.size > MOST_BYTES or len(batch) >= MOST_FILES):
-                    self._send_batch(path, entries, batch)
+                    self._send_batch(path, entries, batch, repeat)
                     batch, size, first = [], 0, False
                 batch.append(len(entries) - 1)
                 size += candidate.size
             if batch:
-                self._send_batch(path, entries, batch)
+                self._send_batch(path, entries, batch, repeat)
         except TransportError as error:
             message = "The connection was lost; search for it, or store it again."
             rows = _broken_off(entries, batch, source, "no answer", message)
@@ -170,35 +175,34 @@ class Store(Search):
 
         self._offered(f"deleting {kind}", ask, study, series, instance)
 
-    def _send_batch(self, path: str, entries: list[Stored | _Candidate], batch: Sequence[int]) -> None:
+    def _send_batch(self, path: str, entries: list[Stored | _Candidate], batch: Sequence[int], repeat: bool) -> None:
         files = [entry for entry in (entries[index] for index in batch) if isinstance(entry, _Candidate)]
         try:
-            response = self._post(path, files)
+            response = self._post(path, files, repeat)
         except ServerError as error:
             if error.status != 413 or len(batch) == 1:
                 raise
             half = len(batch) // 2
-            self._send_batch(path, entries, batch[:half])
-            self._send_batch(path, entries, batch[half:])
+            self._send_batch(path, entries, batch[:half], repeat)
+            self._send_batch(path, entries, batch[half:], repeat)
             return
         results = _results(files, response.status, parse_store_response(response.content))
         for index, result in zip(batch, results, strict=True):
             entries[index] = result
 
-    def _post(self, path: str, files: Sequence[_Candidate]) -> HttpResponse:
+    def _post(self, path: str, files: Sequence[_Candidate], repeat: bool) -> HttpResponse:
         boundary = secrets.token_hex(20)
         body = MultipartBody(files, boundary)
         content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
 
         def ask(accept: str) -> HttpResponse:
             body.seek(0)
-            # An instance that is sent twice is stored once, so a lost request may be sent again.
             return self._transport.request(
                 "POST",
                 path,
                 data=body,
                 headers={"Content-Type": content_type, "Accept": accept},
-                idempotent=True,
+                idempotent=repeat,
                 accepted_statuses=_REPORTS,
                 max_bytes=LARGEST_JSON,
             )
@@ -365,21 +369,22 @@ def _results(files: Sequence[_Candidate], status: int, response: StoreResponse |
         # An instance that was sent twice is reported twice, or once for both.
         if reasons := failed[file.uid]:
             reason = reasons.pop(0) if len(reasons) > 1 else reasons[0]
-            if reason == _DUPLICATE:
-                yield file.result("already stored", reason, describe_reason(reason))
-            else:
-                yield file.result("failed", reason, describe_reason(reason))
+            status_of: StoreStatus = "already stored" if reason.code == _DUPLICATE else "failed"
+            yield file.result(status_of, reason.code, str(reason))
         elif warnings := stored[file.uid]:
             reason = warnings.pop(0) if len(warnings) > 1 else warnings[0]
-            yield file.result("stored", reason, "" if reason is None else describe_reason(reason))
+            is_changed = bool(reason.code or reason.words)
+            yield file.result(
+                "stored, changed" if is_changed else "stored", reason.code, str(reason) if is_changed else ""
+            )
         else:
-            others = "; ".join(dict.fromkeys(map(describe_reason, response.others)))
+            others = "; ".join(dict.fromkeys(map(str, response.others)))
             message = "The server did not report on this instance; search for it."
             message += f" It reported on another one that it did not name: {others}" if others else ""
             yield file.result("no answer", None, message)
 
 
-def _copied(reported: Mapping[str, list[int | None]]) -> dict[str, list[int | None]]:
+def _copied(reported: Mapping[str, list[Reason]]) -> dict[str, list[Reason]]:
     return {uid: list(reasons) for uid, reasons in reported.items()}
 
 

@@ -139,11 +139,13 @@ def test_transfer_syntaxes_are_requested_in_turn() -> None:
         with StandIn(picky(wanted, parts(file(1)), status)) as server:
             client = transactions(server)
             assert list(client.retrieve_study("1.2", transfer_syntaxes=[jpeg, raw])) == [file(1)]
-    # A single wish that is called wrong is wrong: it is not asked for in other words.
-    with StandIn(always(reply({"Message": "wrong"}, 400))) as server:
+    # A single wish that is called wrong is wrong: it is asked for in other words only if these were never understood.
+    with StandIn(in_turn(parts(file(1)), reply({"Message": "wrong"}, 400))) as server:
+        client = transactions(server)
+        assert client.retrieve_instance(*UIDS) == file(1)
         with pytest.raises(ServerError, match="wrong"):
-            transactions(server).retrieve_instance(*UIDS)
-        assert len(server.asked) == 1
+            client.retrieve_instance(*UIDS)
+        assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("wrong", [["1.2\r\nX: y"], ["JPEG"], [], ["1.2, */*"]])
@@ -350,3 +352,12 @@ def test_a_study_needs_the_memory_of_one_file() -> None:
     found = multipart.read_parts(chunks(), "multipart/related; boundary=b", "an example")
     assert io.BytesIO(next(found).content).read() == file(0, 1 << 20)
     assert sent <= 18
+
+
+def test_a_server_that_knows_no_star_is_asked_without_it() -> None:
+    wanted = 'multipart/related; type="application/dicom"'
+    with StandIn(picky(wanted, parts(file(1)), 400)) as server:
+        client = transactions(server)
+        assert client.retrieve_instance(*UIDS) == file(1)
+        assert list(client.retrieve_series(*UIDS[:2])) == [file(1)]
+        assert len(server.asked) == 3

@@ -71,7 +71,7 @@ def test_each_instance_has_its_result() -> None:
             results = transactions(server).store([file(number) for number in range(1, 7)])
         assert [(result.SOPInstanceUID, result.status, result.reason) for result in results] == [
             ("1.2.1", "stored", None),
-            ("1.2.2", "stored", 0xB000),
+            ("1.2.2", "stored, changed", 0xB000),
             ("1.2.3", "failed", 0x0122),
             ("1.2.4", "already stored", 0x0111),
             ("1.2.5", "failed", 0xC123),
