@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
@@ -104,6 +104,17 @@ def nested(depth: int, *, stated: bool = False, implicit: bool = False, tag: int
 def nested_file(depth: int, *, stated: bool = False, number: int = 1) -> bytes:
     """Write a file with nested sequences."""
     return meta(ExplicitVRLittleEndian) + identifiers(number) + nested(depth, stated=stated)
+
+
+def nested_dataset(depth: int) -> Dataset:
+    """Make a dataset in memory with nested sequences."""
+    dataset = Dataset()
+    for _ in range(depth):
+        outer = Dataset()
+        outer.ContentSequence = [dataset]
+        dataset = outer
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.1.1.1"
+    return dataset
 
 
 def zipped(members: Sequence[tuple[str, bytes, int, int]], *, shared: bool = False) -> bytes:

@@ -22,6 +22,7 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.characters import check_characters
 from simple_orthanc.files.inflating import readable
+from simple_orthanc.files.nesting import dataset_nesting_problem
 from simple_orthanc.files.walker import META_START, has_prefix, read_meta
 
 # Enough of a file to hold its SOPInstanceUID and, in a DICOMDIR, its media storage class.
@@ -228,11 +229,15 @@ def dataset_bytes(dataset: Dataset) -> bytes:
     Raises
     ------
     SelectionError
-        The dataset lacks what a DICOM file must have, or has characters that its SpecificCharacterSet cannot hold.
+        The dataset lacks what a DICOM file must have, its sequences are nested too deep, or it has characters that its
+        SpecificCharacterSet cannot hold.
     """
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if not dataset.get(keyword):
             raise SelectionError(f"the dataset has no {keyword}, which every DICOM file must have")
+    problem = dataset_nesting_problem(dataset)
+    if problem is not None:
+        raise SelectionError(f"the dataset is not written: {problem}")
     check_characters(dataset)
     written = Dataset(dataset)
     meta = FileMetaDataset()

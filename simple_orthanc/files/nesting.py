@@ -6,9 +6,11 @@ import struct
 from contextlib import suppress
 from typing import IO, NamedTuple
 
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from simple_orthanc import limits
+from simple_orthanc.dicom import header as elements
 from simple_orthanc.files.inflating import InflatedFile
 from simple_orthanc.files.walker import (
     LONG_VRS,
@@ -62,6 +64,30 @@ def nesting_problem(stream: IO[bytes] | InflatedFile, beginning: bytes, *, whole
     if depth <= limits.nesting:
         return None
     return f"its sequences are nested {depth} levels deep or more. {limits.advice('nesting')}"
+
+
+def dataset_nesting_problem(dataset: Dataset) -> str | None:
+    """Return why the sequences of a dataset in memory are too deep to be written, as a sentence; None if they are not.
+
+    Examples
+    --------
+    >>> dataset, item = Dataset(), Dataset()
+    >>> dataset.ContentSequence = [item]
+    >>> dataset_nesting_problem(dataset) is None
+    True
+    """
+    level, depth = [dataset], 0
+    while level:
+        if depth > limits.nesting:
+            return f"its sequences are nested {depth} levels deep or more. {limits.advice('nesting')}"
+        sequences = [
+            elements.items(owner, tag)
+            for owner in level
+            for tag, element in elements.stored_elements(owner).items()
+            if element.VR in ("SQ", "UN", None)
+        ]
+        level, depth = [item for sequence in sequences for item in sequence], depth + 1
+    return None
 
 
 def nesting(stream: IO[bytes] | InflatedFile, beginning: bytes, enough: int, *, whole: bool = True) -> int:

@@ -49,7 +49,8 @@ def make_folders(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileNotFoundError:
-        if folder.parent == folder:
+        # Some file systems take no folders, and say so in these words.
+        if folder.parent == folder or folder.parent.is_dir():
             raise
         make_folders(folder.parent)
         make_folders(folder)

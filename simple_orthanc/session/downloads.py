@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import OrthancError, SelectionError
 
 # All other characters are unsafe in some file system; a name of dots alone would be a folder above.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -43,12 +44,14 @@ def target_folder(folder: object) -> Path:
     Raises
     ------
     SelectionError
-        It is not a path, it has the name of a file, or a file exists in the place of the folder or of one above it.
+        It is not a path, there can be no such path, it has the name of a file, or a file exists in the place of the
+        folder or of one above it.
     """
     if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
         raise SelectionError(f'download({folder!r}): the target is the path of one folder, as in download("images").')
     target = Path(folder).expanduser()
-    existing = next((path for path in (target, *target.parents) if path.exists()), None)
+    with writing(target):
+        existing = next((path for path in (target, *target.parents) if path.exists()), None)
     if existing is not None and not existing.is_dir():
         raise SelectionError(
             f"download({str(folder)!r}): {existing} is a file, so there can be no folder of that name. Choose another "
@@ -62,6 +65,29 @@ def target_folder(folder: object) -> Path:
             f'shutil.make_archive({folder_name!r}, "zip", {folder_name!r}) then makes one file of it.'
         )
     return target
+
+
+@contextmanager
+def writing(path: Path, kind: type[OrthancError] = SelectionError) -> Iterator[None]:
+    """Turn what the system raises about a file or folder that is written into the error of this library.
+
+    Parameters
+    ----------
+    path : Path
+        What is written.
+    kind : type
+        The class of the error: that of a target that cannot be, or of a transfer that failed.
+    """
+    try:
+        yield
+    except OrthancError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise kind(
+            f"download(): {str(path)!r} cannot be written: {reason}. Files written before are whole, and of this one "
+            "nothing was left behind. Choose another folder, or free some space."
+        ) from error
 
 
 def file_paths(folder: Path, chains: Sequence[tuple[str | None, ...]], keys: Sequence[str]) -> list[Path]:

@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
-from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
 from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
 from simple_orthanc.session.containers import LazyVolumes
-from simple_orthanc.session.downloads import file_paths, target_folder
+from simple_orthanc.session.downloads import file_paths, target_folder, writing
 from simple_orthanc.session.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.session.unreadable import read_each
@@ -356,11 +356,13 @@ class Reading(SessionState):
         ]
         paths = file_paths(target, list(zip(*chain, strict=True)), keys)
         for folder_needed in {path.parent for path in paths}:
-            make_folders(folder_needed)
+            with writing(folder_needed):
+                make_folders(folder_needed)
         target_of = dict(zip(keys, paths, strict=True))
 
         def save(key: str) -> Path:
-            self._source.save(key, target_of[key])
+            with writing(target_of[key], TransportError):
+                self._source.save(key, target_of[key])
             return target_of[key]
 
         run = partial(map_ordered, total=len(keys), label="downloading")

@@ -12,9 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from simple_orthanc import limits
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.nesting import may_be_deep, nesting, nesting_problem
-from tests.bombs import element, identifiers, meta, nested, nested_file
+from tests.bombs import element, identifiers, meta, nested, nested_dataset, nested_file
 from tests.files.test_walker import FILES, content_of
 
 
@@ -99,3 +101,10 @@ def test_a_plain_header_with_deep_sequences_is_left_to_the_parser() -> None:
     start = meta("1.2.840.10008.1.2.1") + identifiers()
     assert Scanner().scan(start + nested(50, stated=True) + pixels) is not None
     assert Scanner().scan(start + nested(51, stated=True) + pixels) is None
+
+
+@pytest.mark.parametrize("depth", [51, 60, 400, 2000])
+def test_a_dataset_in_memory_is_counted_before_it_is_written(depth: int) -> None:
+    assert dataset_bytes(nested_dataset(50))
+    with pytest.raises(SelectionError, match="not written: its sequences are nested 51 levels deep"):
+        dataset_bytes(nested_dataset(depth))

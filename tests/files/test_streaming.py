@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.streaming import LongFile, read_file, read_member
+from simple_orthanc.sources.identity import identity_in, orthanc_id
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, always, reply
@@ -90,8 +91,9 @@ def test_a_file_that_cannot_be_read_to_its_end_has_a_reason(tmp_path: Path) -> N
 def test_a_server_gets_the_file_with_its_length() -> None:
     content = as_file(instance(1))
     file = LongFile(len(content), lambda: io.BytesIO(content))
-    with StandIn(always(reply({"Status": "Success", "ID": "key"}))) as stand_in, Transport(stand_in.url) as transport:
-        assert OrthancSource(transport).store(file) == ("Success", "key")
+    key = orthanc_id(identity_in(io.BytesIO(content), len(content)))
+    with StandIn(always(reply({"Status": "Success", "ID": key}))) as stand_in, Transport(stand_in.url) as transport:
+        assert OrthancSource(transport).store.store(file) == ("stored", key)
         (asked,) = stand_in.asked
     assert asked.body == content
     assert asked.headers["content-length"] == str(len(content))

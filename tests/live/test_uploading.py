@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.bombs import nested_dataset, nested_file
 
 
 def by_name(table):
@@ -233,3 +234,19 @@ def test_a_long_file_is_never_in_memory_as_a_whole(orthanc: Orthanc, tmp_path: P
         assert peak < long_files.IN_MEMORY / 2
     (key,) = orthanc.rest.get("/instances")
     assert orthanc.rest.get(f"/instances/{key}/file") == content
+
+
+def test_files_whose_sequences_are_too_deep_are_left_out(orthanc: Orthanc, tmp_path: Path) -> None:
+    for number, dataset in enumerate(make_series((47, 4, 4))):
+        (tmp_path / f"{number:02}.dcm").write_bytes(as_bytes(dataset))
+    for number, depth in ((10, 60), (20, 100), (30, 400)):
+        (tmp_path / f"{number}-deep.dcm").write_bytes(nested_file(depth, stated=depth == 100, number=number))
+    for _ in range(2):
+        table = orthanc.upload_folder(tmp_path)
+        deep = table[table["path"].str.contains("deep")]
+        assert table.status.isin(["stored", "already stored"]).sum() == len(table) - len(deep) == 47
+        assert deep.status.tolist() == ["failed"] * 3
+        assert deep.SOPInstanceUID.tolist() == ["1.2.1.1.10", "1.2.1.1.20", "1.2.1.1.30"]
+        assert deep.message.str.match("not sent: its sequences are nested 51 levels deep or more").all()
+    assert orthanc.upload_dataset(nested_dataset(400)).status.tolist() == ["failed"]
+    assert orthanc.instance_count == 47

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from simple_orthanc import Folder
 from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import file_paths, safe_name
 from tests.memory_source import MemorySource, as_file, instance
+
+
+def local_folder(folder: Path) -> Folder:
+    """Open a folder with one image."""
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(as_bytes(make_series((1, 32, 32))[0]))
+    return Folder(folder, cache=False)
+
 
 HOSTILE = [
     "..",
@@ -172,3 +183,32 @@ def test_folders_with_dots_are_folders(name: str, tmp_path: Path) -> None:
     (tmp_path / "existing.zip").mkdir()
     (path,) = Session(MemorySource([instance(1)])).download(tmp_path / name)
     assert path.is_relative_to(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\0b", "x" * 300, "/".join(["y" * 200] * 30), "/proc/no folder", "/dev/null/inside"],
+    ids=lambda name: name[:5],
+)
+def test_targets_that_cannot_be(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = local_folder(tmp_path / "images")
+    with pytest.raises(SelectionError, match=r"^download\("):
+        session.download(name)
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000])
+def test_a_full_disk(room: int, tmp_path: Path) -> None:
+    session = local_folder(tmp_path / "images")
+    target = tmp_path / "target"
+    (older,) = session.download(target)
+    content = older.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(TransportError, match=r"cannot be written: File too large"):
+            session.download(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in target.rglob("*") if path.is_file()] == [older.name]
+    assert older.read_bytes() == content
