@@ -288,7 +288,7 @@ class Uploader:
                 if error.status not in _MOMENTARY:
                     # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
                     status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
-                    return _Sent(replace(report, status=status, message=error.details or error.message))
+                    return _Sent(replace(report, status=status, message=_words_of(error)))
                 lost = error
             except TransportError as error:
                 if isinstance(content, LongFile) and content.failure is not None:
@@ -441,7 +441,10 @@ _MOST_LISTED = 5
 
 
 def _words_of(error: OrthancError) -> str:
-    return (error.details if isinstance(error, ServerError) else "") or error.message
+    # A proxy's page about the size of a request does not help.
+    if isinstance(error, ServerError) and error.details and error.status != 413:
+        return error.details
+    return error.message
 
 
 def _md5(content: bytes) -> str:

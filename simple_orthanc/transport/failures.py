@@ -301,6 +301,8 @@ def server_error(
         403: "This user is not allowed to do this; the server's administrator can change that.",
         404: "There is no such resource or route on this server; it may have been deleted, or need a plugin.",
         407: "The proxy on the way requires a password.",
+        413: "This is more than the server, or a proxy before it, takes in one request: its administrator can raise "
+        "the limit (nginx: client_max_body_size).",
     }.get(status, "The server's log may say more." if status >= 500 else "")
     reply = f": {details.rstrip('.')}." if details else "."
     message = " ".join(

@@ -27,6 +27,8 @@ Floats: TypeAlias = "NDArray[np.float64]"
 
 # A slice may be this far from its place on the line from first to last, as a share of the spacing.
 DEVIATION_TOLERANCE = 0.02
+# Of the distance between slices in mm: finer than any scanner, coarser than the round-off of positions in metres.
+_SPACING_DIGITS = 10
 # Cosines are taken as equal, unit vectors as such and axes as perpendicular within this.
 COSINE_TOLERANCE = 1e-3
 # How much further than by rounding the nearest vectors that were found may be from what was written.
@@ -312,13 +314,17 @@ def stack_geometry(
     --------
     >>> stack_geometry((3, 4, 5), (1, 0, 0, 0, 1, 0), (0.7, 1.3), (0, 0, 0), (0, 0, 2)).spacing
     (1.3, 0.7, 2.0)
+    >>> stack_geometry((3, 4, 5), (1, 0, 0, 0, 1, 0), (0.7, 1.3), (0, 0, 100), (0, 0, 100.4 - 100)).spacing[2]
+    0.4
     """
     length = float(np.linalg.norm(step))
+    # Positions are far from zero, so that their differences end in digits of round-off.
+    distance = round(length, _SPACING_DIGITS) or length
     matrix = np.column_stack([orientation[:3], orientation[3:], np.asarray(step, np.float64) / length])
     a, b, c, d, e, f, g, h, i = (float(value) for value in matrix.ravel())
     return Geometry(
         size=(shape[2], shape[1], shape[0]),
-        spacing=(float(in_plane[1]), float(in_plane[0]), length),
+        spacing=(float(in_plane[1]), float(in_plane[0]), distance),
         origin=(float(first[0]), float(first[1]), float(first[2])),
         direction=(a, b, c, d, e, f, g, h, i),
     )

@@ -512,6 +512,7 @@ def test_a_dataset_whose_character_set_cannot_hold_it_is_not_sent() -> None:
         (ServerError("no", status=400, details="Bad file format"), "failed", "Bad file format"),
         (ServerError("no", status=507, details="Full storage"), "failed", "Full storage"),
         (ServerError("said no", status=413), "failed", "said no"),
+        (ServerError("raise the limit", status=413, details="text/html, <html>"), "failed", "raise the limit"),
     ],
 )
 def test_each_answer_has_its_status(answer: Any, status: str, message: str) -> None:

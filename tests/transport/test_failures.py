@@ -68,6 +68,15 @@ def test_a_refusal_carries_what_orthanc_says(
         assert (str(again), vars(again)) == (str(found), vars(found))
 
 
+def test_a_request_that_is_too_large_names_the_limit() -> None:
+    page = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
+    with (
+        StandIn(lambda asked, count: reply(page, 413, {"Content-Type": "text/html"})) as server,
+        pytest.raises(ServerError, match=r"proxy.*limit \(nginx: client_max_body_size\)"),
+    ):
+        Transport(server.url).content("POST", "/instances", data=b"x")
+
+
 def test_wrong_credentials_are_reported_as_wrong() -> None:
     with StandIn(lambda asked, count: reply(b"", 401)) as server, pytest.raises(AuthenticationError, match="is wrong"):
         Transport(server.url, auth=("alice", "wonderland")).json("GET", "/system")
