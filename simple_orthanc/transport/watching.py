@@ -171,6 +171,7 @@ class _WatchedSocket:
 class _WatchedFile(io.RawIOBase):
     def __init__(self, sock: Any, watch: Watch) -> None:
         self._sock, self._watch = sock, watch
+        # Keeps the socket open after its connection was closed, until the response was read.
         self._file: io.RawIOBase = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
@@ -185,8 +186,7 @@ class _WatchedFile(io.RawIOBase):
             watch.shorten(self._sock)
         before = time.monotonic()
         try:
-            # None only for sockets that do not wait.
-            count = self._file.readinto(buffer) or 0
+            count: int = self._sock.recv_into(buffer)
         except TimeoutError:
             watch.check(time.monotonic())
             raise
