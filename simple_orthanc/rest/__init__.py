@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +11,7 @@ from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import HttpResponse, Transport, UnusableError
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.secret import Secret, hide, reveal
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Rest:
         return system
 
     def _system(self) -> dict[str, Any]:
-        system = self.get("/system")
+        system = self._transport.read("GET", "/system", partial(self._parsed, "/system"), limit="json_bytes")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
             raise UnusableError(
                 TransportError(
@@ -245,9 +245,11 @@ class Rest:
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
         if content_type == "application/json":
             # The response is not quoted: it may repeat what was sent, a password with it.
-            with suppress(ValueError):
-                return json.loads(response.content)
-            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read.")
+            try:
+                return read_json(response.content)
+            except UnreadableJsonError as error:
+                reason = str(error)
+            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read: {reason}.")
         return response.content.decode("utf-8", "replace") if content_type.startswith("text/") else response.content
 
 
