@@ -302,7 +302,7 @@ class _Pages:
                     "for less at once, with filters; if the archive does not hold that many, its server is at fault."
                 )
 
-    def _ask_around(self, size: int, offset: int) -> tuple[list[_Item], int]:
+    def _ask_around(self, size: int, offset: int, *, is_part: bool = False) -> tuple[list[_Item], int]:
         """Ask for a page; if the server fails at it, in smaller pieces, without the results at which it fails.
 
         Returns
@@ -315,7 +315,7 @@ class _Pages:
         try:
             items = self._ask(size, offset)
         except ServerError as error:
-            if error.status < 500:
+            if error.status < 500 or (size == 1 and not is_part):
                 raise
             failure = error
         else:
@@ -328,7 +328,7 @@ class _Pages:
             return [], 1
         items, position = [], offset
         while position < offset + size:
-            more, passed = self._ask_around(max(size // 10, 1), position)
+            more, passed = self._ask_around(max(size // 10, 1), position, is_part=True)
             if not passed:
                 break
             items, position = items + more, position + passed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from pydicom.dataset import Dataset
 
@@ -282,10 +282,28 @@ class Source(Protocol):
         ...
 
 
-StoreStatus: TypeAlias = Literal["stored", "already stored", "filtered"]
+StoreStatus: TypeAlias = Literal["stored", "stored, changed", "already stored", "filtered"]
 
 Comparison: TypeAlias = Literal["same", "another", "gone", "unknown"]
 """What a file is to what the archive holds; "unknown" where the archive keeps no checksums."""
+
+
+class StoreOutcome(NamedTuple):
+    """What became of a file that was sent.
+
+    Attributes
+    ----------
+    status : {"stored", "stored, changed", "already stored", "filtered"}
+        "stored, changed": the server says that it changed or left out something.
+    key : str
+        By which the instance is compared; "" where that is done.
+    message : str
+        What else the server says; "" if nothing.
+    """
+
+    status: StoreStatus
+    key: str = ""
+    message: str = ""
 
 
 class Store(Protocol):
@@ -303,15 +321,8 @@ class Store(Protocol):
         """Whether the server may change the transfer syntax of what it stores."""
         ...
 
-    def store(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
+    def store(self, content: bytes | LongFile) -> StoreOutcome:
         """Send a file.
-
-        Returns
-        -------
-        status : {"stored", "already stored", "filtered"}
-            What became of it.
-        key : str
-            By which the instance is compared; "" where that is done.
 
         Raises
         ------

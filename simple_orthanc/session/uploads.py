@@ -31,7 +31,7 @@ from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.streaming import LongFile, nesting_refusal, read_file, read_member
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
-from simple_orthanc.selection.source import Comparison, Store, StoreStatus
+from simple_orthanc.selection.source import Comparison, Store, StoreOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,7 +283,7 @@ class Uploader:
         while self._gone is None:
             lost: OrthancError
             try:
-                return self._answered(report, content, *self._stored(content), is_again=losses > 0)
+                return self._answered(report, content, self._stored(content), is_again=losses > 0)
             except ServerError as error:
                 if error.status not in _MOMENTARY:
                     # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
@@ -314,23 +314,22 @@ class Uploader:
             return None
         except TransportError as error:
             return _Gone(error)
-        return None if key is None else self._answered(report, content, "stored", key, is_again=True)
+        return None if key is None else self._answered(report, content, StoreOutcome("stored", key), is_again=True)
 
-    def _stored(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
+    def _stored(self, content: bytes | LongFile) -> StoreOutcome:
         if isinstance(content, LongFile):
             content.seek(0)
         return self._store.store(content)
 
-    def _answered(
-        self, report: Report, content: bytes | LongFile, status: StoreStatus, key: str, *, is_again: bool
-    ) -> _Sent:
+    def _answered(self, report: Report, content: bytes | LongFile, outcome: StoreOutcome, *, is_again: bool) -> _Sent:
+        status, key, message = outcome
         if status == "filtered":
             return _Sent(replace(report, status=status, message="the server's filter refused it"))
         if is_again and status == "already stored":
             # By the attempt whose response got lost.
             status = "stored"
         if not key:
-            return _Sent(replace(report, status=status))
+            return _Sent(replace(report, status=status, message=message))
         try:
             md5 = content.md5() if isinstance(content, LongFile) else _md5(content)
         except OSError as error:  # the file has been removed since

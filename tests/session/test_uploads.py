@@ -25,6 +25,7 @@ from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, 
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.session import uploads
 from simple_orthanc.session.uploads import (
     Job,
@@ -56,7 +57,7 @@ class Server:
         self.held: dict[str, bytes] = {}
         self.received: list[bytes] = []
         self.does_answer = True
-        self.answers: list[BaseException | tuple[str, str] | None] = []
+        self.answers: list[BaseException | tuple[Any, ...] | None] = []
         self.keeps_checksums = True
         self.transcodes = False
         self.most_pauses = 10
@@ -64,7 +65,7 @@ class Server:
     def pauses(self) -> Iterator[float]:
         return iter([0.0] * self.most_pauses)
 
-    def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+    def store(self, content: bytes | LongFile) -> StoreOutcome:
         if isinstance(content, LongFile):
             assert content.tell() == 0
             try:
@@ -78,8 +79,8 @@ class Server:
         if isinstance(answer, BaseException):
             raise answer
         if answer is not None:
-            return answer
-        return self.keep(content)
+            return StoreOutcome(*answer)
+        return StoreOutcome(*self.keep(content))
 
     def keep(self, content: bytes) -> tuple[Any, str]:
         try:
@@ -636,7 +637,7 @@ def test_a_server_that_dies_in_the_middle(dies_at: int) -> None:
     class Dying(Server):
         gate = threading.Lock()
 
-        def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+        def store(self, content: bytes | LongFile) -> StoreOutcome:
             with self.gate:  # so that not two threads find room for the last one
                 self.does_answer = self.does_answer and len(self.held) < dies_at
                 return super().store(content)
@@ -816,8 +817,8 @@ def test_a_long_file_that_becomes_shorter_meanwhile_is_a_row(tmp_path: Path) -> 
 @pytest.mark.usefixtures("_long")
 def test_a_long_file_that_can_only_be_sent_as_a_whole_is_a_row_where_it_cannot_be_read(tmp_path: Path) -> None:
     class Whole(Server):
-        def store(self, content: bytes | LongFile) -> tuple[Any, str]:
-            return self.keep(content if isinstance(content, bytes) else content.whole())
+        def store(self, content: bytes | LongFile) -> StoreOutcome:
+            return StoreOutcome(*self.keep(content if isinstance(content, bytes) else content.whole()))
 
     reports = Whole().run([shortened(tmp_path), Job(None, None, lambda: OTHER)])
     assert [report.status for report in reports] == ["failed", "stored"]
@@ -838,3 +839,13 @@ def test_a_long_file_that_is_gone_before_it_is_compared(tmp_path: Path) -> None:
     assert report.status == "stored"
     assert report.message.startswith("not compared with what the server holds: ")
     assert "No such file" in report.message
+
+
+def test_what_a_server_says_of_a_file_is_repeated() -> None:
+    server, files = Server(), many(2)
+    server.answers = [("stored, changed", "", "the server changed it (B000H)"), ("stored", "", "refused, and held")]
+    reports = server.upload(files)
+    assert {(report.status, report.message) for report in reports} == {
+        ("stored, changed", "the server changed it (B000H)"),
+        ("stored", "refused, and held"),
+    }

@@ -14,7 +14,7 @@ from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.parsing import parse_file, parse_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
-from simple_orthanc.selection.source import Comparison, StoreStatus
+from simple_orthanc.selection.source import Comparison, StoreOutcome
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
@@ -46,8 +46,10 @@ class CheckedStore:
         """Return the pauses before a file is sent again."""
         return self._pauses()
 
-    def store(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
+    def store(self, content: bytes | LongFile) -> StoreOutcome:
         """Store a file, unless the server has it.
+
+        What the server says of it is compared with what it then holds, unless it says that a new file was stored.
 
         Parameters
         ----------
@@ -56,32 +58,39 @@ class CheckedStore:
 
         Returns
         -------
-        status : {"stored", "already stored"}
-            What became of it.
-        comparison : str
-            Whether the server holds the same object or another one under its UIDs; "" where there was none before.
+        StoreOutcome
+            Its key is whether the server holds the same object or another one under its UIDs.
 
         Raises
         ------
         ServerError
-            The server refused it, or its answer does not mention it.
+            The server refused it, or does not say that it stored it, and does not hold it.
         """
         # All elements are compared with those that the server holds, so the whole file is needed.
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
         header = _identifiers(content)
-        held = self._held(header)
-        if held is not None and same_object(held, content):
-            return "already stored", _SAME
-        (result,) = self._rest.store(content)
-        if result.status not in ("stored", "already stored"):
+        before = self._held(header)
+        if before is not None and same_object(before, content):
+            return StoreOutcome("already stored", _SAME)
+        (result,) = self._rest.store(content, repeat=False)
+        if result.status == "stored, changed":
+            return StoreOutcome("stored, changed", "", result.message)
+        if before is None and result.status == "stored":
+            return StoreOutcome("stored")
+        now = self._held(header, of_any_patient=True)
+        if now is None:
             message = result.message or "the server says nothing about it"
+            message += "" if result.status == "failed" else "; it does not hold it under its UIDs"
             raise ServerError(message, status=409, method="POST", details=message)
-        if held is None and result.status == "stored":
-            return "stored", ""
-        now = self._held(header)
-        if now is None or same_object(now, content):
-            return ("already stored" if held is None else "stored"), _SAME
-        return "already stored", _OTHER
+        if same_object(now, content):
+            if before is not None or result.status != "already stored":
+                refusal = f"the server refused it, and holds it all the same: {result.message}"
+                return StoreOutcome("stored", "", refusal if result.status == "failed" else "")
+            return StoreOutcome("already stored", _SAME)
+        if before is None and result.status == "no answer" and _patient_in(now) == _patient_in(content):
+            message = "the server did not report on it, and holds it with other values: compare it with the file"
+            return StoreOutcome("stored, changed", "", message)
+        return StoreOutcome("already stored", _OTHER)
 
     def find(self, content: bytes | LongFile) -> str | None:
         """Return how what the server holds under the UIDs of a file compares with it; None if it holds nothing."""
@@ -107,15 +116,16 @@ class CheckedStore:
             return False
         return True
 
-    def _held(self, header: Dataset) -> bytes | None:
-        """Return the file that the server holds under these UIDs for this patient."""
+    def _held(self, header: Dataset, *, of_any_patient: bool = False) -> bytes | None:
+        """Return the file that the server holds under these UIDs for this patient, or for any."""
         patient, study, series, instance = (str(header.get(keyword) or "").strip() for keyword in _IDENTIFIERS)
         if not (study and series and instance):
             return None
         try:
             query = {"SOPInstanceUID": instance}
             for answer in self._rest.search_instances(study, series, query, fields=["PatientID"]):
-                if text(answer, "SOPInstanceUID") == instance and (text(answer, "PatientID") or patient) == patient:
+                is_asked = of_any_patient or (text(answer, "PatientID") or patient) == patient
+                if text(answer, "SOPInstanceUID") == instance and is_asked:
                     return self._rest.retrieve_instance(study, series, instance)
         except NotFoundError:
             pass
@@ -148,6 +158,10 @@ def _identifiers(content: bytes) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
+
+
+def _patient_in(content: bytes) -> str:
+    return str(_identifiers(content).get("PatientID") or "").strip()
 
 
 def _with_preamble(content: bytes) -> bytes:

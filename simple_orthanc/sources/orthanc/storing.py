@@ -16,7 +16,7 @@ from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
 from simple_orthanc.files.detection import BEGINNING
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
-from simple_orthanc.selection.source import Comparison, StoreStatus, batches
+from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
 from simple_orthanc.sources.identity import Identity, identity_in, orthanc_id
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
@@ -59,7 +59,7 @@ class OrthancStore:
         """Whether the server may change the transfer syntax of what it stores."""
         return self._rest.capabilities.transcodes
 
-    def store(self, content: bytes | LongFile) -> tuple[StoreStatus, str]:
+    def store(self, content: bytes | LongFile) -> StoreOutcome:
         """Send a file, and return what became of it and Orthanc's id of the instance."""
         answer = self._transport.json("POST", "/instances", data=content)
         if isinstance(answer, list) and len(answer) == 1:
@@ -71,7 +71,7 @@ class OrthancStore:
         if (key or status != "filtered") and not self._is_of(key, identity):
             raise self._not_understood("is about another instance")
         self._uids[key] = identity.instance
-        return status, key
+        return StoreOutcome(status, key)
 
     def _not_understood(self, why: str) -> TransportError:
         return TransportError(

@@ -13,6 +13,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from simple_orthanc.errors import NotFoundError, ServerError
 from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore, same_object
 
 Change = Callable[[Dataset], None]
@@ -32,11 +33,15 @@ class ServerStandIn:
     def __init__(self, held: bytes | None = None, result: Result = STORED, takes: bool = True) -> None:
         self.held, self._result, self._takes = held, result, takes
         self.stored: list[bytes] = []
+        self.held_after: bytes | None = None
 
-    def store(self, content: bytes) -> list[Result]:
+    def store(self, content: bytes, *, repeat: bool) -> list[Result]:
+        # What may have been carried out is not repeated before the server has been asked.
+        assert not repeat
         self.stored.append(content)
         if self._takes:
             self.held = content
+        self.held = self.held_after or self.held
         return [self._result]
 
     def search_instances(
@@ -58,7 +63,7 @@ class ServerStandIn:
         return self.held
 
 
-def stored(server: ServerStandIn, content: bytes) -> tuple[str, str]:
+def stored(server: ServerStandIn, content: bytes) -> StoreOutcome:
     return store_on(server).store(content)
 
 
@@ -74,13 +79,13 @@ def file(change: Change = lambda dataset: None) -> bytes:
 
 def test_a_new_file_is_stored() -> None:
     server = ServerStandIn()
-    assert stored(server, file()) == ("stored", "")
+    assert stored(server, file()) == StoreOutcome("stored")
     assert server.stored == [file()]
 
 
 def test_a_file_that_the_server_holds_is_not_sent_again() -> None:
     server = ServerStandIn(held=file())
-    status, comparison = stored(server, file())
+    status, comparison, _ = stored(server, file())
     assert (status, comparison) == ("already stored", "same")
     assert server.stored == []
     assert store_on(server).compare([(comparison, "")]) == ["same"]
@@ -89,26 +94,73 @@ def test_a_file_that_the_server_holds_is_not_sent_again() -> None:
 def test_another_file_that_the_server_keeps_is_told() -> None:
     other = file(lambda dataset: setattr(dataset, "SeriesDescription", "other"))
     kept = ServerStandIn(held=other, result=Result("already stored"), takes=False)
-    status, comparison = stored(kept, file())
+    status, comparison, _ = stored(kept, file())
     assert (status, comparison) == ("already stored", "another")
     assert store_on(kept).compare([(comparison, "")]) == ["another"]
     replaced = ServerStandIn(held=other, result=Result("already stored"))
-    assert stored(replaced, file()) == ("stored", "same")
+    assert stored(replaced, file()) == StoreOutcome("stored")
 
 
 def test_an_object_of_another_patient_is_another_one() -> None:
     server = ServerStandIn(held=file(lambda dataset: setattr(dataset, "PatientID", "OTHER")), takes=False)
-    status, _ = stored(server, file())
+    status, *_ = stored(server, file())
     assert status == "stored"
     assert len(server.stored) == 1
 
 
 @pytest.mark.parametrize(
-    ("result", "says"), [(Result("failed", "out of resources"), "out of resources"), (Result("lost"), "says nothing")]
+    ("result", "says"),
+    [
+        (Result("failed", "out of resources"), "out of resources$"),
+        (Result("no answer"), "says nothing about it; it does not hold it"),
+        (Result("no answer", "It reported on another one."), "another one.; it does not hold it"),
+        (Result("already stored", "stored already (0111H)"), r"0111H\); it does not hold it"),
+    ],
 )
-def test_a_refusal_is_an_error(result: Result, says: str) -> None:
+def test_what_is_not_there_afterwards_is_an_error(result: Result, says: str) -> None:
     with pytest.raises(ServerError, match=says):
-        stored(ServerStandIn(result=result), file())
+        stored(ServerStandIn(result=result, takes=False), file())
+
+
+OTHER = file(lambda dataset: setattr(dataset, "SeriesDescription", "other"))
+OF_ANOTHER_PATIENT = file(lambda dataset: setattr(dataset, "PatientID", "OTHER"))
+
+
+@pytest.mark.parametrize(
+    ("before", "result", "after", "outcome"),
+    [
+        (None, Result("stored, changed", "B000H"), OTHER, StoreOutcome("stored, changed", "", "B000H")),
+        (OTHER, Result("stored, changed", "B006H"), OTHER, StoreOutcome("stored, changed", "", "B006H")),
+        (None, Result("no answer"), file(), StoreOutcome("stored")),
+        (OTHER, Result("no answer"), file(), StoreOutcome("stored")),
+        (None, Result("already stored"), file(), StoreOutcome("already stored", "same")),
+        (OTHER, Result("no answer"), OTHER, StoreOutcome("already stored", "another")),
+        (OTHER, Result("failed", "B00EH"), OTHER, StoreOutcome("already stored", "another")),
+        (None, Result("failed", "B00EH"), OTHER, StoreOutcome("already stored", "another")),
+        (OF_ANOTHER_PATIENT, Result("failed", "A900H"), OF_ANOTHER_PATIENT, StoreOutcome("already stored", "another")),
+        (None, Result("no answer"), OF_ANOTHER_PATIENT, StoreOutcome("already stored", "another")),
+    ],
+)
+def test_the_outcome_is_what_the_server_holds(
+    before: bytes | None, result: Result, after: bytes, outcome: StoreOutcome
+) -> None:
+    server = ServerStandIn(held=before, result=result, takes=False)
+    server.held_after = after
+    assert stored(server, file()) == outcome
+
+
+def test_what_was_refused_and_is_held_is_stored_with_the_words_of_the_server() -> None:
+    server = ServerStandIn(result=Result("failed", "StudyDate failed validation"))
+    status, key, message = stored(server, file())
+    assert (status, key) == ("stored", "")
+    assert "refused it, and holds it all the same: StudyDate failed validation" in message
+
+
+def test_what_is_held_with_other_values_after_no_answer_is_changed() -> None:
+    server = ServerStandIn(result=Result("no answer"), takes=False)
+    server.held_after = OTHER
+    status, _, message = stored(server, file())
+    assert (status, message[:29]) == ("stored, changed", "the server did not report on ")
 
 
 def test_a_dataset_without_the_preamble_gets_one() -> None:

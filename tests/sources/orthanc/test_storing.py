@@ -94,7 +94,7 @@ def test_an_id_that_orthanc_computed_otherwise_is_looked_up(archive: OrthancServ
     archive.answer_upload = lambda answer, count: reply({**answer, "ID": key})
     store = connect(archive)._orthanc.store
     sent = as_file(instance(1, patient="Jos\u00e9", SpecificCharacterSet="ISO_IR 100"))
-    assert store.store(sent) == ("stored", key)
+    assert store.store(sent) == ("stored", key, "")
     archive.datasets = [held]
     assert store.find(sent) == key
     assert store.find(as_file(instance(1, patient="Jose"))) is None
