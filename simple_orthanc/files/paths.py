@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -54,8 +53,7 @@ def make_folders(folder: Path) -> None:
         if folder.parent == folder or folder.parent.is_dir():
             raise
         make_folders(folder.parent)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
+        make_folders(folder)
     except FileExistsError:
         if not folder.is_dir():
             raise

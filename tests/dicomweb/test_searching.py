@@ -11,8 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from simple_orthanc import limits
-from simple_orthanc.dicomweb import Transactions, searching, text
+from simple_orthanc.dicomweb import Transactions, searching, service, text
 from simple_orthanc.errors import (
     NotFoundError,
     SelectionError,
@@ -282,10 +281,10 @@ def test_json_in_several_parts_and_tags_in_lower_case_are_understood() -> None:
 
 
 def test_endless_json_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "json_bytes", 1000)
+    monkeypatch.setattr(service, "LARGEST_JSON", 1000)
     with (
         StandIn(always(dicom_json([study(number) for number in range(100)]))) as server,
-        pytest.raises(TransportError, match=r"limits\.json_bytes = 1000"),
+        pytest.raises(TransportError, match="more than 1000 bytes"),
     ):
         list(transactions(server).search_studies())
 
