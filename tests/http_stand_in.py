@@ -73,6 +73,7 @@ class StandIn:
         idle: float = 10.0,
         slow: float = 0.0,
         certificate: tuple[Path, Path] | None = None,
+        port: int = 0,
     ) -> None:
         self.script = script
         self.asked: list[Asked] = []
@@ -85,7 +86,7 @@ class StandIn:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self.port}"
         self._start(self._accept)

@@ -75,7 +75,7 @@ def _serve(args: Namespace) -> int:
         found = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no files"
         terminal.say(f"Orthanc {server.version} over {terminal.safe(str(folder))}: {found}. Ctrl-C ends it.")
         if password is None:
-            _say_login(server)
+            _show_login(server)
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         try:
@@ -87,7 +87,7 @@ def _serve(args: Namespace) -> int:
         raise TransportError("The server ended by itself; its log may contain the reason: serve it again.")
 
 
-def _say_login(server: LocalOrthanc) -> None:
+def _show_login(server: LocalOrthanc) -> None:
     """Show a person how to log in; a log that the standard error stream goes to never gets the password."""
     assert server.credentials is not None
     if sys.stderr.isatty():

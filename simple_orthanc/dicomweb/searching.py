@@ -322,8 +322,8 @@ class _Pages:
             return items, len(items)
         if size == 1:
             self._lost += 1
-            # A server that fails at several in a row fails at everything.
-            if self._lost > _MOST_LOST:
+            # A server that fails at several in a row, or at the only one that is asked for, fails at everything.
+            if self._lost > _MOST_LOST or self._query.limit == 1:
                 raise failure
             return [], 1
         items, position = [], offset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,17 +9,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from simple_orthanc.dicomweb import multipart
 from simple_orthanc.dicomweb.multipart import Part, read_parts
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError, stacklevel
 from simple_orthanc.transport import HttpResponse, Stream, Transport, is_loopback
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 
 T = TypeVar("T")
 
 JSON_TYPE = "application/dicom+json"
-
-LARGEST_JSON = 1 << 29
-"""The largest response of DICOM JSON that is read, in bytes."""
 
 _CHUNK = 1 << 18
 
@@ -114,7 +110,7 @@ class Service:
     ) -> HttpResponse:
         def ask(accept: str) -> HttpResponse:
             sent = {"Accept": accept, **(headers or {})}
-            return self._transport.request("GET", path, headers=sent, max_bytes=multipart.LARGEST_PART)
+            return self._transport.request("GET", path, headers=sent)
 
         return self._negotiated(accepts, ask, refusals)
 
@@ -136,7 +132,7 @@ class Service:
 
         def ask(accept: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
             headers = {"Accept": accept, **self._json_encoding}
-            return self._transport.read("GET", path, parse, headers=headers, max_bytes=LARGEST_JSON)
+            return self._transport.read("GET", path, parse, headers=headers, limit="json_bytes")
 
         def parse(response: HttpResponse) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
             content_type, asked = response.headers.get("Content-Type", ""), self._asked(path)
@@ -223,10 +219,11 @@ def parse_items(content: bytes, content_type: str, asked: str) -> list[dict[str,
     TransportError
         If it is anything else: a page of HTML, XML, JSON of another kind.
     """
+    reason = ""
     try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError):
-        parsed = None
+        parsed = read_json(content)
+    except UnreadableJsonError as error:
+        parsed, reason = None, f": {error}"
     if isinstance(parsed, dict):
         parsed = [parsed]
     if isinstance(parsed, list):
@@ -235,8 +232,8 @@ def parse_items(content: bytes, content_type: str, asked: str) -> list[dict[str,
             return [item for item in items if item is not None]
     beginning = " ".join(content[:400].decode("utf-8", "replace").split())[:120]
     raise TransportError(
-        f"{asked} was answered with something that is not DICOM JSON: {content_type or 'no content type'}, beginning "
-        f"with {beginning!r}. Check that the address is the root of a DICOMweb service, such as "
+        f"{asked} was answered with something that is not DICOM JSON{reason}: {content_type or 'no content type'}, "
+        f"beginning with {beginning!r}. Check that the address is the root of a DICOMweb service, such as "
         "'http://127.0.0.1:8042/dicom-web' for Orthanc, and that no login page is in front of it."
     )
 

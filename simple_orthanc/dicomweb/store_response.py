@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from simple_orthanc.dicomweb.model import text, texts
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 
 _REFERENCED, _FAILED, _OTHER = "00081199", "00081198", "0008119A"
 _UID, _WARNING_REASON, _FAILURE_REASON = "00081155", "00081196", "00081197"
@@ -110,8 +110,8 @@ def parse_store_response(content: bytes) -> StoreResponse | None:
     if content.lstrip()[:1] == b"<":
         item = _from_xml(content)
     else:
-        with suppress(ValueError, RecursionError):
-            item = json.loads(content)
+        with suppress(UnreadableJsonError):
+            item = read_json(content)
     if isinstance(item, list) and len(item) == 1:
         item = item[0]
     if not isinstance(item, dict) or not any(tag in item for tag in (_REFERENCED, _FAILED, _OTHER)):

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicomweb.searching import Search
-from simple_orthanc.dicomweb.service import JSON_TYPE, LARGEST_JSON, resource
+from simple_orthanc.dicomweb.service import JSON_TYPE, resource
 from simple_orthanc.dicomweb.store_response import Reason, StoreResponse, parse_store_response
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import dataset_bytes
@@ -204,7 +204,7 @@ class Store(Search):
                 headers={"Content-Type": content_type, "Accept": accept},
                 idempotent=repeat,
                 accepted_statuses=_REPORTS,
-                max_bytes=LARGEST_JSON,
+                limit="json_bytes",
             )
 
         return self._negotiated((JSON_TYPE, "application/dicom+xml"), ask, (406,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def make_folders(folder: Path) -> None:
         if folder.parent == folder or folder.parent.is_dir():
             raise
         make_folders(folder.parent)
-        make_folders(folder)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
     except FileExistsError:
         if not folder.is_dir():
             raise

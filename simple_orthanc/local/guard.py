@@ -64,7 +64,7 @@ def before_exec() -> Callable[[], None] | None:
     return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def tell(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
+def ask_to_end(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
     """Ask the server and the processes that it started to end."""
     if server.poll() is not None:
         return
@@ -76,18 +76,18 @@ def tell(server: subprocess.Popen[bytes], *, forcibly: bool = False) -> None:
             os.killpg(server.pid, signal.SIGKILL if forcibly else signal.SIGTERM)
 
 
-def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[str], told: threading.Event) -> None:
+def end_when_asked(server: subprocess.Popen[bytes], grace: float, orphan: list[str], asked: threading.Event) -> None:
     """Wait for the parent's signal or death, then end the server; remove `orphan` if the parent has died."""
     # os.read, because a buffered standard input blocked in a thread cannot be closed when the interpreter ends.
-    word = os.read(0, 1)
-    told.set()
-    tell(server, forcibly=not grace)
+    first_byte = os.read(0, 1)
+    asked.set()
+    ask_to_end(server, forcibly=not grace)
     try:
         server.wait(grace or None)
     except subprocess.TimeoutExpired:
-        tell(server, forcibly=True)
+        ask_to_end(server, forcibly=True)
         server.wait()
-    if not word:
+    if not first_byte:
         for path in orphan:
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -95,7 +95,7 @@ def end_when_told(server: subprocess.Popen[bytes], grace: float, orphan: list[st
                 os.remove(path)
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     """Write a line to the parent, which may have ended."""
     try:
         os.write(1, (line.replace("\n", " ") + "\n").encode())
@@ -104,12 +104,12 @@ def say(line: str) -> None:
 
 
 def main(argument: str) -> int:
-    """Run the server that `argument` describes until it ends or is told to."""
+    """Run the server that `argument` describes until it ends or is asked to."""
     request = json.loads(argument)
     # Inherited by the server: nobody else may read what it writes.
     os.umask(0o077)
     if lock(request["lock"]) is None:
-        say("busy")
+        report("busy")
         return 1
     # The log, which the parent opened: only the holder of the lock may remove what an earlier server wrote.
     os.ftruncate(2, 0)
@@ -123,20 +123,20 @@ def main(argument: str) -> int:
             preexec_fn=before_exec(),
         )
     except OSError as error:
-        say(f"failed {error}")
+        report(f"failed {error}")
         return 1
-    signal.signal(signal.SIGTERM, lambda number, frame: tell(server))
-    say("started")
-    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: ask_to_end(server))
+    report("started")
+    asked = threading.Event()
     listener = threading.Thread(
-        target=end_when_told, args=(server, request["grace"], request["orphan"], told), daemon=True
+        target=end_when_asked, args=(server, request["grace"], request["orphan"], asked), daemon=True
     )
     listener.start()
     status = server.wait()
-    if told.is_set():
+    if asked.is_set():
         listener.join()
     else:
-        say(f"ended {status}")
+        report(f"ended {status}")
     return 0
 
 

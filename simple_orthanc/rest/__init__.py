@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,12 +11,13 @@ from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import run_job
 from simple_orthanc.transport import HttpResponse, Transport, UnusableError
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.secret import Secret, hide, reveal
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from simple_orthanc.transport.arguments import RequestOptions, Timeout
+    from simple_orthanc.transport.arguments import RequestOptions, Timeout, Times
 
 __all__ = ["Capabilities", "Rest"]
 
@@ -41,6 +41,10 @@ class Rest:
     timeout : number or (number, number), optional
         Seconds allowed for connecting, and for each read or write of a block, for this request only. One number means
         the second.
+    patience : number, optional
+        Seconds for which it is tried again where that does no harm, for this request only; 0 for none.
+    deadline : number, optional
+        Seconds within which the response must be complete, all attempts included. By default there is no such limit.
     stream : bool, default False
         Return a context manager for the body, which is read while it arrives: an iterator of bytes, with ``status`` and
         ``headers``. `get` and `post` only.
@@ -87,7 +91,7 @@ class Rest:
         return system
 
     def _system(self) -> dict[str, Any]:
-        system = self.get("/system")
+        system = self._transport.read("GET", "/system", partial(self._parsed, "/system"), limit="json_bytes")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
             raise UnusableError(
                 TransportError(
@@ -112,14 +116,17 @@ class Rest:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
         stream: bool = False,
     ) -> Any:
         """GET a route; JSON is parsed, strings and bytes are returned as they are."""
         # Here and below before all else, so that no traceback shows their values.
         headers = hide(headers)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
         if stream:
-            return self._transport.stream(path, params=params, headers=headers, timeout=timeout)
-        return self._send("GET", path, params=params, headers=headers, timeout=timeout)
+            return self._transport.stream(path, params=params, headers=headers, **times)
+        return self._send("GET", path, params=params, headers=headers, **times)
 
     def post(
         self,
@@ -129,6 +136,8 @@ class Rest:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
         stream: bool = False,
         idempotent: bool = False,
     ) -> Any:
@@ -140,7 +149,7 @@ class Rest:
             Of the route.
         body : object, optional
             Bytes, a string or a binary file are sent as they are, anything else as JSON.
-        params, headers, timeout, stream : optional
+        params, headers, timeout, patience, deadline, stream : optional
             See `Rest`.
         idempotent : bool, default False
             Whether the request only reads, so that it may be sent again after a lost connection.
@@ -152,6 +161,8 @@ class Rest:
             "data": data,
             "headers": sent,
             "timeout": timeout,
+            "patience": patience,
+            "deadline": deadline,
             "idempotent": idempotent,
         }
         if stream:
@@ -166,11 +177,14 @@ class Rest:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
     ) -> Any:
         """PUT to a route; `body` is sent as by `post`, and the response returned as by `get`."""
         headers = hide(headers)
         data, sent = _encoded(path, body, headers)
-        return self._send("PUT", path, params=params, data=data, headers=sent, timeout=timeout)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("PUT", path, params=params, data=data, headers=sent, **times)
 
     def delete(
         self,
@@ -179,10 +193,13 @@ class Rest:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
     ) -> Any:
         """DELETE a route; the response is returned as by `get`."""
         headers = hide(headers)
-        return self._send("DELETE", path, params=params, headers=headers, timeout=timeout)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("DELETE", path, params=params, headers=headers, **times)
 
     def run_job(self, path: str, body: Mapping[str, Any] | None = None, *, label: str = "") -> dict[str, Any]:
         """Start a job of the server (anonymizing, modifying, sending, archives), and wait for its end.
@@ -228,9 +245,11 @@ class Rest:
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
         if content_type == "application/json":
             # The response is not quoted: it may repeat what was sent, a password with it.
-            with suppress(ValueError):
-                return json.loads(response.content)
-            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read.")
+            try:
+                return read_json(response.content)
+            except UnreadableJsonError as error:
+                reason = str(error)
+            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read: {reason}.")
         return response.content.decode("utf-8", "replace") if content_type.startswith("text/") else response.content
 
 

@@ -17,8 +17,26 @@ from simple_orthanc.transport.sending import IDEMPOTENT, Request
 Timeout = float | tuple[float | None, float | None]
 
 
-class RequestOptions(TypedDict, total=False):
-    """The keyword arguments that every request takes.
+class Times(TypedDict, total=False):
+    """The keyword arguments of a request that are times.
+
+    Attributes
+    ----------
+    timeout : number or (number, number), optional
+        For this request only, in seconds; as for `Transport`.
+    patience : number, optional
+        For this request only, in seconds; as for `Transport`.
+    deadline : number, optional
+        Seconds within which the response must be complete, all attempts included. By default there is no such limit.
+    """
+
+    timeout: Timeout | None
+    patience: float | None
+    deadline: float | None
+
+
+class RequestOptions(Times, total=False):
+    """The keyword arguments that every request takes, beside its `Times`.
 
     Attributes
     ----------
@@ -28,23 +46,14 @@ class RequestOptions(TypedDict, total=False):
         The body, sent as it is.
     headers : mapping, optional
         For this request only.
-    timeout : number or (number, number), optional
-        For this request only, in seconds; as for `Transport`.
     idempotent : bool, optional
         Whether sending the request twice does no harm. By default GET, HEAD, PUT and DELETE, but not POST.
-    patience : number, optional
-        For this request only, in seconds; as for `Transport`.
-    deadline : number, optional
-        Seconds within which the response must be complete, all attempts included. By default there is no such limit.
     """
 
     params: Mapping[str, Any] | None
     data: Any
     headers: Mapping[str, str] | Secret | None
-    timeout: Timeout | None
     idempotent: bool | None
-    patience: float | None
-    deadline: float | None
 
 
 class Defaults(NamedTuple):

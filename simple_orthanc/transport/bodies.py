@@ -7,7 +7,7 @@ error, and decoders that return what they have would hide it.
 
 from __future__ import annotations
 
-import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,15 @@ from typing import Any
 
 import requests
 
+from simple_orthanc import limits
 from simple_orthanc.transport.failures import Cause, NetworkError, network
 
 # Statuses without a body, whatever Content-Length says.
 _BODILESS = (204, 304)
 
 _BLOCK = 1 << 20
+_AT_ONCE = 1 << 24
+_MOST_MEMBERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -74,69 +77,104 @@ class Stream(Iterator[bytes]):
         raise error
 
 
-def read_all(response: requests.Response) -> bytes:
+def read_all(response: requests.Response, limit: str = "body_bytes") -> bytes:
     """Read a whole body in one go.
 
+    Parameters
+    ----------
+    response : requests.Response
+        With a body that was not read yet.
+    limit : str
+        The name of the limit of `simple_orthanc.limits` that holds for it.
+
     Raises
     ------
     NetworkError
-        If it breaks off, is shorter than announced, or was compressed in a way that was not asked for.
+        If it breaks off, is shorter than announced, longer than the limit, or was compressed in a way that was not
+        asked for.
     """
-    with network():
-        raw = response.raw
-        wire: bytes = raw.read(decode_content=False) or b""
-        _check_length(response, len(wire))
-        if not wire or not _is_gzip(response):
+    most = int(getattr(limits, limit))
+    with network(reading=True):
+        announced = _announced(response)
+        if announced is not None and announced > most:
+            raise _excess(f"Content-Length is {announced}", limit)
+        # What is announced is not believed beyond this: what is longer is read as it comes.
+        if announced is not None and announced <= _AT_ONCE and not _is_gzip(response):
+            wire: bytes = response.raw.read(decode_content=False) or b""
+            _check_length(response, len(wire))
             return wire
-        return gzip.decompress(wire)
-
-
-def read_at_most(response: requests.Response, max_bytes: int) -> bytes | None:
-    """Read a whole body of at most `max_bytes` bytes; return None if it is longer.
-
-    Raises
-    ------
-    NetworkError
-        As `read_all`.
-    """
-    pieces: list[bytes] = []
-    size = 0
+    content = io.BytesIO()
     for chunk in chunks(response, _BLOCK):
-        size += len(chunk)
-        if size > max_bytes:
-            return None
-        pieces.append(chunk)
-    return b"".join(pieces)
+        if content.tell() + len(chunk) > most:
+            raise _excess(f"more than {most} bytes came", limit)
+        content.write(chunk)
+    # Shares the memory of the buffer.
+    return content.getvalue()
 
 
 def chunks(response: requests.Response, size: int) -> Iterator[bytes]:
-    """Read a body in chunks of at most `size` bytes as sent, decompressed.
+    """Read a body in chunks of at most `size` bytes as sent, decompressed into pieces of at most 1 MiB.
 
     Raises
     ------
     NetworkError
         As `read_all`.
     """
-    with network():
-        compressed = _is_gzip(response)
-    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS) if compressed else None
+    with network(reading=True):
+        decoder = _Gunzip() if _is_gzip(response) else None
     received = 0
     # Chunked answers come in the server's own pieces, however small; `stream` passes them on without waiting.
     source: Iterator[bytes] = response.raw.stream(size, decode_content=False)
     while True:
-        with network():
+        with network(reading=True):
             chunk = next(source, None)
             if chunk is None:
                 _check_length(response, received)
-                if decoder is not None and received and not decoder.eof:
-                    raise EOFError
+                if decoder is not None:
+                    decoder.end()
                 return
             received += len(chunk)
-            plain = chunk if decoder is None else decoder.decompress(chunk)
-            if decoder is not None and decoder.unused_data:
-                raise NetworkError(Cause.GARBLED, "bytes follow the end of the compressed data")
-        if plain:
-            yield plain
+        if decoder is None:
+            if chunk:
+                yield chunk
+        else:
+            yield from decoder.pieces(chunk)
+
+
+class _Gunzip:
+    """Decompresses what is packed by gzip: one member or several (RFC 1952), piece by piece."""
+
+    def __init__(self) -> None:
+        self._decoder: zlib._Decompress | None = None
+        self._members = 0
+
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        """Decompress some bytes into pieces of at most 1 MiB."""
+        while packed:
+            with network(reading=True):
+                if self._decoder is None:
+                    packed = packed if self._members == 0 else packed.lstrip(b"\0")
+                    if not packed:
+                        return
+                    self._next_member()
+                assert self._decoder is not None
+                piece = self._decoder.decompress(packed, _BLOCK)
+                packed = self._decoder.unconsumed_tail
+                if self._decoder.eof:
+                    packed, self._decoder = self._decoder.unused_data, None
+            if piece:
+                yield piece
+
+    def end(self) -> None:
+        """Check that the last member is complete."""
+        if self._decoder is not None:
+            raise EOFError
+
+    def _next_member(self) -> None:
+        self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise NetworkError(Cause.GARBLED, f"it is compressed in more than {_MOST_MEMBERS} members")
 
 
 def read_beginning(response: requests.Response, size: int) -> bytes:
@@ -156,15 +194,40 @@ def _is_gzip(response: requests.Response) -> bool:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return False
-    if encoding in ("gzip", "x-gzip"):
+    asked = str(response.request.headers.get("Accept-Encoding", ""))
+    if encoding in ("gzip", "x-gzip") and "gzip" in asked:
         return True
-    raise NetworkError(Cause.GARBLED, "it is compressed in a way that was not asked for")
+    raise NetworkError(Cause.GARBLED, f"it is compressed as {encoding[:20]!r}, which was not asked for")
+
+
+def _announced(response: requests.Response) -> int | None:
+    """Return the length of the body that is on its way, None if it is not announced or not one number."""
+    if _has_no_body(response):
+        return 0
+    announced = response.headers.get("Content-Length", "").strip()
+    if _is_chunked(response) or not announced.isdecimal():
+        return None
+    # No length has more digits, and to convert many of them takes long.
+    return int(announced[:40])
+
+
+def _is_chunked(response: requests.Response) -> bool:
+    return "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+
+
+def _has_no_body(response: requests.Response) -> bool:
+    return response.request.method == "HEAD" or response.status_code in _BODILESS
+
+
+def _excess(found: str, limit: str) -> NetworkError:
+    return NetworkError(Cause.EXCESS, f"{found}. {limits.advice(limit)}")
 
 
 def _check_length(response: requests.Response, received: int) -> None:
     announced: Any = response.headers.get("Content-Length")
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    if announced is None or chunked or response.request.method == "HEAD" or response.status_code in _BODILESS:
+    if announced is None or _is_chunked(response) or _has_no_body(response):
         return
-    if not all(part.strip().isdecimal() and int(part) == received for part in announced.split(",")):
+    if not all(
+        part.strip().isdecimal() and (part.strip().lstrip("0") or "0") == str(received) for part in announced.split(",")
+    ):
         raise NetworkError(Cause.DROPPED, f"Content-Length is {announced[:20]}, but {received} bytes came")

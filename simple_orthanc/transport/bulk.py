@@ -17,10 +17,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from simple_orthanc import limits
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import WatchedResponse
+
+# What is announced is not believed beyond this: what is longer is read as it comes.
+_AT_ONCE = 1 << 24
+_MOST_DIGITS = 18
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
@@ -85,19 +90,17 @@ class BulkReader:
             if (
                 response.status != (200 if part is None else 206)
                 or not length.isdecimal()
+                # As a string, since the number may have any number of digits.
+                or len(length) > _MOST_DIGITS
                 or response.getheader("Content-Encoding")
             ):
                 return None
             if response.getheader("Transfer-Encoding"):
                 # It decides where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
                 return None
-            body = allocate(int(length))
-            filled = 0
-            while filled < len(body):
-                count = response.readinto(body[filled:])
-                if not count:
-                    return None
-                filled += count
+            body = _body(response, int(length), allocate)
+            if body is None:
+                return None
             # Tells the connection that the response is over.
             complete = not response.read() and not response.will_close
             return body
@@ -126,6 +129,26 @@ class BulkReader:
     def close(self) -> None:
         """Close the connections that are not in use."""
         _close(self._free)
+
+
+def _body(response: http.client.HTTPResponse, length: int, allocate: BufferProvider) -> memoryview | None:
+    """Read a body of a stated length; return None if it is cut short, or longer than the limit."""
+    if length > limits.body_bytes:
+        return None
+    # Memory for what is longer is taken as it comes, since nothing but the length has come so far.
+    grown = bytearray(min(length, _AT_ONCE)) if length > _AT_ONCE else None
+    body = allocate(length) if grown is None else memoryview(grown)
+    filled = 0
+    while filled < length:
+        if grown is not None and filled == len(grown):
+            body.release()
+            grown += bytes(min(length - filled, _AT_ONCE))
+            body = memoryview(grown)
+        count = response.readinto(body[filled:])
+        if not count:
+            return None
+        filled += count
+    return body
 
 
 def _close(free: deque[tuple[http.client.HTTPConnection, float]]) -> None:

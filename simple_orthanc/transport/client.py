@@ -27,9 +27,10 @@ from simple_orthanc.transport.arguments import (
     existing,
     new_request,
 )
-from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all, read_at_most
+from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all
 from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.failures import not_json
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import Request, Sender
@@ -203,16 +204,16 @@ class Transport:
         return self._sender.exchange(request, partial(self._parse, request))
 
     def _parse(self, request: Request, response: Response) -> Any:
-        content = read_all(response)
+        content = read_all(response, "json_bytes")
         if not content and request.method != "GET":
             return None
         try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            # Raised below, so that the foreign error, which repeats the response, does not become its context.
-            content_type = response.headers.get("Content-Type", "")
+            return read_json(content)
+        except UnreadableJsonError as error:
+            reason = str(error)
         context, hidden = self._sender.context(request), self._sender.secrets(response)
-        raise UnusableError(not_json(context, response.status_code, content_type, content, hidden))
+        content_type = response.headers.get("Content-Type", "")
+        raise UnusableError(not_json(context, response.status_code, content_type, content, hidden, reason))
 
     def read(
         self,
@@ -221,7 +222,7 @@ class Transport:
         parse: Callable[[HttpResponse], T],
         *,
         accepted_statuses: Sequence[int] = (),
-        max_bytes: int | None = None,
+        limit: str | None = None,
         **options: Unpack[RequestOptions],
     ) -> T:
         """Send a request, and return what `parse` makes of the response.
@@ -233,9 +234,10 @@ class Transport:
         request = replace(request, accepted_statuses=tuple(accepted_statuses))
 
         def parsed(response: Response) -> T:
-            whole = self._whole(request, max_bytes, response)
+            is_json = "json" in response.headers.get("Content-Type", "").lower()
+            content = read_all(response, limit or ("json_bytes" if is_json else "body_bytes"))
             try:
-                return parse(whole)
+                return parse(HttpResponse(response.status_code, response.headers, content))
             except TransportError as error:
                 raise UnusableError(error) from None
 
@@ -263,7 +265,7 @@ class Transport:
         path: str,
         *,
         accepted_statuses: Sequence[int] = (),
-        max_bytes: int | None = None,
+        limit: str | None = None,
         **options: Unpack[RequestOptions],
     ) -> HttpResponse:
         """Send a request, and return status, headers and body, which is not compressed on its way.
@@ -274,19 +276,11 @@ class Transport:
             As for `json`.
         accepted_statuses : sequence of int, optional
             Statuses from 400 on that are not refusals but responses to read.
-        max_bytes : int, optional
-            The largest body, decompressed, that is read; a larger one is a `TransportError`.
+        limit : str, optional
+            The name of the limit of `simple_orthanc.limits` for the body, decompressed; by default that of JSON if the
+            response is that, else that of any body.
         """
-        return self.read(method, path, _unchanged, accepted_statuses=accepted_statuses, max_bytes=max_bytes, **options)
-
-    def _whole(self, request: Request, max_bytes: int | None, response: Response) -> HttpResponse:
-        content = read_all(response) if max_bytes is None else read_at_most(response, max_bytes)
-        if content is None:
-            raise TransportError(
-                f"{self.url} answered {request.method} {request.shown} with more than {max_bytes} bytes, and the "
-                "rest was not read. Ask for less at once; if that is not much, what answers is not the archive."
-            )
-        return HttpResponse(response.status_code, response.headers, content)
+        return self.read(method, path, _unchanged, accepted_statuses=accepted_statuses, limit=limit, **options)
 
     def content(self, method: str, path: str, **options: Unpack[RequestOptions]) -> bytes:
         """Send a request, and return the whole body. Parameters and errors as for `json`.
@@ -326,8 +320,8 @@ class Transport:
         # Over a network a response comes sooner packed, which `json` does.
         if self._sender.is_local:
             try:
-                return json.loads(bytes(self.read_into(path, allocate)))
-            except (ValueError, RecursionError):
+                return read_json(bytes(self.read_into(path, allocate)))
+            except UnreadableJsonError:
                 # Asked for again below, where the error says what is wrong with it.
                 pass
         return self.json("GET", path)

@@ -163,14 +163,22 @@ _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @contextmanager
-def network() -> Iterator[None]:
-    """Raise every foreign error inside as a `NetworkError`. Only calls that reach the network belong inside."""
+def network(*, reading: bool = False) -> Iterator[None]:
+    """Raise every foreign error inside as a `NetworkError`. Only calls that reach the network belong inside.
+
+    Parameters
+    ----------
+    reading : bool
+        Whether the request was sent already, so that whatever is wrong is wrong with the response.
+    """
     try:
         yield
     except _FOREIGN as error:
         failure = classify(error)
     else:
         return
+    if reading and failure.cause is Cause.REQUEST:
+        failure = NetworkError(Cause.GARBLED, failure.reason)
     raise failure
 
 
@@ -185,6 +193,9 @@ def classify(error: BaseException) -> NetworkError:
             return NetworkError(Cause.REQUEST, "a file that was given for TLS is not usable")
         if nearest in _CAUSES:
             cause = _CAUSES[nearest]
+            if nearest is rq.InvalidHeader and any(isinstance(inner, u3.InvalidHeader) for inner in chain):
+                # Of the response: requests raises the same for a header that cannot be sent.
+                cause = Cause.GARBLED
             if cause is Cause.UNREACHABLE and any(isinstance(inner, ConnectionRefusedError) for inner in chain):
                 cause = Cause.REFUSED
             return NetworkError(cause, _reason(chain), dropped)
@@ -335,15 +346,24 @@ def _details(content_type: str, body: bytes, secrets: list[str]) -> str:
 
 
 def not_json(
-    context: RequestContext, status: int, content_type: str, body: bytes, secrets: Iterable[str]
+    context: RequestContext,
+    status: int,
+    content_type: str,
+    body: bytes,
+    secrets: Iterable[str],
+    reason: str,
 ) -> TransportError:
-    """Make the error for a response that should have been JSON."""
+    """Make the error for a response that should have been JSON; `reason` says why it could not be read as that."""
     # Redacted before it is cut, because half a password is still half a password.
     beginning = " ".join(redact(body[:4096].decode("utf-8", "replace"), secrets).split())[:120]
     found = f"{content_type or 'no content type'}, beginning with {beginning!r}" if beginning else "an empty answer"
+    if "json" in content_type and beginning[:1] in ("{", "["):
+        found += f"; {reason}"
+    advice = "What answers there is not Orthanc, or not at this path; check host, port and the path after them."
+    if beginning.lower().startswith("<"):
+        advice += " A page may also come from a proxy on the way, or be a login page: log in there or give a token."
     return TransportError(
-        f"{context.url} answered {status} to {context.method} {context.path}, but not with JSON: {found}. What answers "
-        "there is not Orthanc, or not at this path; check host, port and the path after them."
+        f"{context.url} answered {status} to {context.method} {context.path}, but not with JSON: {found}. {advice}"
     )
 
 

@@ -62,7 +62,7 @@ _UNCERTAIN = (500, 502, 504)
 # or unable to serialize (OrthancPluginErrorCode). All others are definite: the same request fails again.
 _MOMENTARY = {4, 11, 16, 36, 42, *range(1000, 1016)}
 
-
+# What Orthanc and its plugins say their reason in.
 _REASONS = ("OrthancStatus", "OrthancError", "Message", "Details")
 
 

@@ -165,12 +165,37 @@ class _WatchedSocket:
         self._sock, self._watch = sock, watch
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_WatchedFile(self._sock, self._watch))
+        return _BoundedReader(_WatchedFile(self._sock, self._watch))
+
+
+class _BoundedReader(io.BufferedReader):
+    """Gives up lines without an end: urllib3 reads the lengths of chunks and what follows the last without a limit."""
+
+    _in_lines = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        most = limits.head_bytes
+        line = super().readline(most + 1 if size is None or size < 0 else size)
+        self._in_lines += len(line)
+        if self._in_lines > most:
+            raise NetworkError(
+                Cause.EXCESS, f"its head, a chunk or what follows its body has no end. {limits.advice('head_bytes')}"
+            )
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._in_lines = 0
+        return super().read(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._in_lines = 0
+        return super().readinto(buffer)
 
 
 class _WatchedFile(io.RawIOBase):
     def __init__(self, sock: Any, watch: Watch) -> None:
         self._sock, self._watch = sock, watch
+        # Keeps the socket open after its connection was closed, until the response was read.
         self._file: io.RawIOBase = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
@@ -185,8 +210,7 @@ class _WatchedFile(io.RawIOBase):
             watch.shorten(self._sock)
         before = time.monotonic()
         try:
-            # None only for sockets that do not wait.
-            count = self._file.readinto(buffer) or 0
+            count: int = self._sock.recv_into(buffer)
         except TimeoutError:
             watch.check(time.monotonic())
             raise

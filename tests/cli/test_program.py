@@ -22,6 +22,7 @@ from simple_orthanc.cli import build_parser, main
 from simple_orthanc.phantom import as_bytes, make_series
 from tests import stand_ins
 from tests.command_line import PATIENCE, PROGRAM, WITH_STAND_INS, environment, in_pipe, on_terminal
+from tests.http_stand_in import make_environment_plain
 
 ESCAPE = "\x1b"
 COMMANDS = re.findall(r"^    ([a-z]+) {2,}", build_parser().format_help(), re.MULTILINE)
@@ -139,9 +140,13 @@ def test_a_wrong_command_line_is_status_2(arguments: tuple[str, ...], capsys: py
     ],
 )
 def test_an_error_is_one_line_and_status_1(
-    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All but the first are found before anything is asked of a server, of which there is none."""
+    make_environment_plain(monkeypatch)
     assert main(arguments) == 1
     written = capsys.readouterr()
     assert written.out == ""

@@ -16,6 +16,7 @@ from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.transport.secret import reveal
 from tests import stand_ins
 from tests.dicomweb_stand_in import DicomServer
+from tests.http_stand_in import make_environment_plain
 from tests.memory_source import instance
 
 VARIABLES = [f"{kind}_{what}" for kind in ("ORTHANC", "DICOMWEB") for what in ("URL", "USERNAME", "PASSWORD", "TOKEN")]
@@ -57,6 +58,7 @@ def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_unreachable_default_address_shows_how_to_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    make_environment_plain(monkeypatch)
     monkeypatch.setattr(source, "DEFAULT_URL", "http://127.0.0.1:1")
     with pytest.raises(TransportError, match="--url, --dicomweb or --folder before the command"):
         source.open_session(parsed())

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from simple_orthanc.dicomweb import Transactions, searching, service, text
+from simple_orthanc import limits
+from simple_orthanc.dicomweb import Transactions, searching, text
 from simple_orthanc.errors import (
     NotFoundError,
     SelectionError,
@@ -281,10 +282,10 @@ def test_json_in_several_parts_and_tags_in_lower_case_are_understood() -> None:
 
 
 def test_endless_json_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "LARGEST_JSON", 1000)
+    monkeypatch.setattr(limits, "json_bytes", 1000)
     with (
         StandIn(always(dicom_json([study(number) for number in range(100)]))) as server,
-        pytest.raises(TransportError, match="more than 1000 bytes"),
+        pytest.raises(TransportError, match=r"limits\.json_bytes = 1000"),
     ):
         list(transactions(server).search_studies())
 
@@ -399,3 +400,9 @@ def test_a_server_that_ignores_limit_and_offset_may_hide_more() -> None:
     # A static server shows everything it has, whatever is asked.
     with StandIn(always(reply(shown))) as server:
         assert len(list(Transactions(Transport(server.url)).search_studies())) == 12
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_server_that_fails_at_the_only_result_that_is_asked_for_is_not_empty(status: int) -> None:
+    with StandIn(always(reply(b"", status))) as server, pytest.raises(ServerError):
+        list(transactions(server).search_studies(limit=1))

@@ -115,12 +115,13 @@ class OrthancServer:
     prefix = "/dicom-web"
     lacks: ClassVar[set[tuple[str, str]]] = {("DICOMweb", "delete")}
 
-    def __init__(self, url: str, version: str) -> None:
+    def __init__(self, url: str, version: str, headers: dict[str, str] | None = None) -> None:
         self.url = url
         self.name = f"Orthanc {version}"
+        self._headers = headers or {}
 
     def _ask(self, method: str, target: str, body: bytes = b"") -> bytes:
-        answer = ask(self.url, Request(method, target, {}, body))
+        answer = ask(self.url, Request(method, target, self._headers, body))
         assert answer.status == 200, f"{method} {target}: {answer.status} {answer.body[:200]!r}"
         return answer.body
 

@@ -47,6 +47,12 @@ def test_folders_that_are_made_are_closed_to_others_and_existing_ones_are_left(t
     assert mode(tmp_path / "a" / "d") == 0o700
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which none can be made")
+def test_where_no_folder_can_be_made() -> None:
+    with pytest.raises(FileNotFoundError):
+        make_folders(Path("/proc/nowhere/inside"))
+
+
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in ("file", "file/inside", "file/inside/that"):

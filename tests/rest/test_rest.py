@@ -102,6 +102,13 @@ def test_every_verb_takes_headers_and_a_timeout(verb: str) -> None:
     assert "x-mine" not in second
     with StandIn(lambda asked, count: reply({}), slow=0.4) as server, pytest.raises(RequestTimeout, match=r"0\.1 s"):
         getattr(Rest(Transport(server.url)), verb)("/x", timeout=0.1)
+    with StandIn(lambda asked, number: None) as server:
+        transport = Transport(server.url)
+        with pytest.raises(TransportError):
+            getattr(Rest(transport), verb)("/x", patience=0)
+        assert transport.requests == 1
+    with StandIn(lambda asked, number: reply({}), slow=0.5) as server, pytest.raises(RequestTimeout, match="deadline="):
+        getattr(Rest(Transport(server.url)), verb)("/x", deadline=0.1)
 
 
 @pytest.mark.parametrize("verb", VERBS)

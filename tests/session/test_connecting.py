@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from simple_orthanc import DicomWeb, Orthanc
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.session import connecting
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.transport import Transport
 from simple_orthanc.transport.secret import hide, reveal
 
-SHARED = ["selection", "auth", "token", "headers", "verify", "cert", "timeout", "http"]
+SHARED = ["selection", "auth", "token", "headers", "verify", "cert", "timeout", "patience", "minimum_rate", "http"]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,14 @@ def test_two_ways_to_authenticate_are_refused() -> None:
     for username, password in (("jane", None), (None, "secret"), ("", "")):
         with pytest.raises(SelectionError, match="username and password or auth, not both"):
             open_transport("http://127.0.0.1:1", username, password, auth=("jane", "secret"))
+
+
+@pytest.mark.parametrize("kind", [Orthanc, DicomWeb])
+def test_an_impossible_patience_is_refused(kind: Any) -> None:
+    with pytest.raises(TransportError, match="patience is -1"):
+        kind("http://127.0.0.1:1", patience=-1)
+    with pytest.raises(TransportError, match="minimum_rate is -1"):
+        kind("http://127.0.0.1:1", minimum_rate=-1)
 
 
 def test_the_constructors_share_names_and_defaults() -> None:

@@ -12,6 +12,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simple_orthanc import limits
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, always, in_turn, reply
@@ -21,15 +22,42 @@ def test_gzip_json_is_decoded_and_cut_gzip_is_an_error() -> None:
     packed = gzip.compress(json.dumps(list(range(9000))).encode())
     encoding = {"Content-Encoding": "gzip"}
     with StandIn(in_turn(reply(packed, headers=encoding), reply(packed[:-20], headers=encoding))) as server:
-        transport = Transport(server.url)
-        assert transport.json("GET", "/") == list(range(9000))
+        transport = Transport(server.url, patience=0)
+        asked = {"Accept-Encoding": "gzip"}
+        assert transport.json("GET", "/", headers=asked) == list(range(9000))
         with pytest.raises(TransportError, match="broke"):
-            transport.content("GET", "/")
-        with transport.stream("/") as body, pytest.raises(TransportError, match="broke"):
+            transport.content("GET", "/", headers=asked)
+        with transport.stream("/", headers=asked) as body, pytest.raises(TransportError, match="broke"):
             list(body)
-    other = reply(b"abc", headers={"Content-Encoding": "br"})
-    with StandIn(always(other)) as server, pytest.raises(TransportError, match="compressed in a way"):
-        Transport(server.url).content("GET", "/")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "deflate", "zstd", "gzip, gzip"])
+def test_compression_that_was_not_asked_for_is_refused(encoding: str) -> None:
+    content = gzip.compress(b"[]")
+    with StandIn(always(reply(content, headers={"Content-Encoding": encoding}))) as server:
+        transport = Transport(server.url, patience=0)
+        for read in (transport.content, transport.json):
+            with pytest.raises(TransportError, match=f"compressed as '{encoding}', which was not asked for"):
+                read("GET", "/")
+        with pytest.raises(TransportError, match=f"compressed as '{encoding}'"):
+            transport.read_into("/", lambda size: memoryview(bytearray(size)))
+
+
+@pytest.mark.parametrize("members", [[b"a"], [b"a", b"b" * 3_000_000], [b"", b"a", b""], [b"a"] * 50])
+@pytest.mark.parametrize("padding", [0, 7])
+def test_gzip_of_several_members_is_read_whole(members: list[bytes], padding: int) -> None:
+    packed = b"".join(map(gzip.compress, members)) + bytes(padding)
+    with StandIn(always(reply(packed, headers={"Content-Encoding": "gzip"}))) as server:
+        asked = {"Accept-Encoding": "gzip"}
+        assert Transport(server.url).content("GET", "/", headers=asked) == b"".join(members)
+        with Transport(server.url).stream("/", headers=asked, chunk_size=11) as body:
+            assert b"".join(body) == b"".join(members)
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b"a") + b"x", gzip.compress(b"a") + gzip.compress(b"b")[:-1], b"x"])
+def test_gzip_that_is_followed_by_something_else_is_refused(packed: bytes) -> None:
+    with StandIn(always(reply(packed, headers={"Content-Encoding": "gzip"}))) as server, pytest.raises(TransportError):
+        Transport(server.url, patience=0).content("GET", "/", headers={"Accept-Encoding": "gzip"})
 
 
 @given(content=st.binary(max_size=5000), chunked=st.booleans(), compressed=st.booleans(), size=st.integers(1, 4000))
@@ -38,10 +66,12 @@ def test_bodies_are_returned_unchanged(content: bytes, chunked: bool, compressed
     answer = reply(gzip.compress(content) if compressed else content, headers=headers, chunked=chunked)
     with StandIn(always(answer)) as server:
         transport = Transport(server.url)
-        assert transport.content("GET", "/") == content
-        with transport.stream("/", chunk_size=size) as body:
+        asked = {"Accept-Encoding": "gzip"} if compressed else {}
+        assert transport.content("GET", "/", headers=asked) == content
+        with transport.stream("/", chunk_size=size, headers=asked) as body:
             assert b"".join(body) == content
-        assert {asked.headers["accept-encoding"] for asked in server.asked} == {"identity"}
+        sent = "gzip" if compressed else "identity"
+        assert {asked.headers["accept-encoding"] for asked in server.asked} == {sent}
         assert server.connections == 1
         transport.close()
 
@@ -81,7 +111,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_not_repeated() -> None:
         assert transport.requests == 1
 
 
-@pytest.mark.parametrize("announced", ["9", "2", "3, 4", "three"])
+@pytest.mark.parametrize("announced", ["9", "2", "3, 4", "three", "-3", "0", "9" * 5000])
 def test_the_length_is_checked_with_a_foreign_adapter_too(announced: str) -> None:
     class Canned(requests.adapters.HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
@@ -93,7 +123,39 @@ def test_the_length_is_checked_with_a_foreign_adapter_too(announced: str) -> Non
     with requests.Session() as http:
         http.mount("http://", Canned())
         transport = Transport("http://127.0.0.1:1", http=http)
-        with pytest.raises(TransportError, match=f"Content-Length is {announced}, but 3 bytes came"):
+        with pytest.raises(TransportError, match=f"Content-Length is {announced[:20]}"):
             transport.content("POST", "/")
-        with transport.stream("/") as body, pytest.raises(TransportError, match="3 bytes came"):
+        with transport.stream("/") as body, pytest.raises(TransportError, match="but 3 bytes came"):
             list(body)
+
+
+@pytest.mark.parametrize("announced", [8 << 30, 10**30, 101])
+@pytest.mark.parametrize("name", ["json_bytes", "body_bytes"])
+def test_a_length_beyond_the_limit_is_refused_before_anything_is_read(announced: int, name: str) -> None:
+    with StandIn(always(reply(b"[]", length=announced))) as server, limits.changed(**{name: 100}):
+        transport = Transport(server.url, patience=0)
+        with pytest.raises(
+            TransportError, match=rf"Content-Length is \d+. The limit is simple_orthanc.limits.{name} = 100"
+        ):
+            transport.json("GET", "/") if name == "json_bytes" else transport.content("GET", "/")
+
+
+def test_what_is_read_into_memory_is_limited_too() -> None:
+    content = bytes(range(256)) * (1 << 17)
+    with StandIn(in_turn(reply(content), reply(content), reply(b"", length=10**30))) as server:
+        transport = Transport(server.url, patience=0)
+        assert transport.read_into("/", lambda size: pytest.fail("too much at once")) == content
+        with limits.changed(body_bytes=1 << 20), pytest.raises(TransportError, match=r"limits\.body_bytes = 1048576"):
+            transport.read_into("/", lambda size: memoryview(bytearray(size)))
+        with pytest.raises(TransportError, match=r"limits\.body_bytes"):
+            transport.read_into("/", lambda size: memoryview(bytearray(size)))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_inflates_beyond_the_limit_is_refused(chunked: bool) -> None:
+    packed = gzip.compress(bytes(1 << 20))
+    answer = reply(packed, headers={"Content-Encoding": "gzip"}, chunked=chunked)
+    with StandIn(always(answer)) as server, limits.changed(json_bytes=1 << 19):
+        transport = Transport(server.url, patience=0)
+        with pytest.raises(TransportError, match=r"more than 524288 bytes came\. The limit is .*json_bytes"):
+            transport.json("GET", "/", headers={"Accept-Encoding": "gzip"})

@@ -15,6 +15,7 @@ import requests
 
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.transport import Transport
+from simple_orthanc.transport.patience import Patience
 from tests.http_stand_in import Asked, StandIn, always, in_turn, reply
 
 
@@ -126,10 +127,13 @@ def test_eight_threads_get_their_own_answers() -> None:
 
 def test_pickling_keeps_credentials_and_no_sockets() -> None:
     with StandIn(always(reply([]))) as server:
-        transport = Transport(server.url, auth=("alice", "wonderland"), headers={"X-A": "b"}, timeout=(1, 2))
+        transport = Transport(
+            server.url, auth=("alice", "wonderland"), headers={"X-A": "b"}, timeout=(1, 2), patience=7
+        )
         transport.json("GET", "/")
         again = pickle.loads(pickle.dumps(transport))
         assert again.requests == 0
+        assert again.patience == transport.patience == Patience(7)
         again.json("GET", "/")
         assert [asked.connection for asked in server.asked] == [0, 1]
         for name in ("authorization", "x-a"):

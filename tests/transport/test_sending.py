@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.threads import ReusableBuffer
 from simple_orthanc.errors import NotFoundError, RequestTimeout, ServerError, TransportError
 from simple_orthanc.transport import HttpResponse, Transport, UnusableError
 from tests.http_stand_in import Asked, QuickClock, StandIn, always, free_port, in_turn, reply
@@ -171,6 +176,39 @@ def test_one_patience_is_spent_for_a_server_that_is_gone(clock: QuickClock) -> N
         with pytest.raises(ServerError):
             transport.content("GET", "/")
         assert sum(clock.waited) == pytest.approx(100)
+
+
+def test_eight_threads_survive_a_server_that_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    def script(asked: Asked, count: int) -> bytes | None:
+        if count == 30:
+            stopped.set()
+        return None if stopped.is_set() else reply(asked.path.encode() * 500)
+
+    def restart() -> StandIn:
+        stopped.wait(10)
+        first.close()
+        time.sleep(0.2)
+        return StandIn(lambda asked, count: reply(asked.path.encode() * 500), port=first.port)
+
+    stopped = threading.Event()
+    buffer = ReusableBuffer()
+    reads: list[Callable[[str], bytes]] = [
+        lambda path: transport.content("GET", path),
+        lambda path: bytes(transport.read_into(path, buffer)),
+        lambda path: transport.content("POST", path, idempotent=True),
+    ]
+    first = StandIn(script)
+    transport = Transport(first.url)
+    with ThreadPoolExecutor(9) as pool:
+        restarted = pool.submit(restart)
+        paths = [f"/{number}" for number in range(200)]
+        answers = list(pool.map(lambda path: reads[int(path[1:]) % 3](path), paths))
+        restarted.result().close()
+    assert answers == [path.encode() * 500 for path in paths]
+    # Each thread pauses for longer and longer, and none of them hammers.
+    assert transport.requests < 200 + 8 * 20
 
 
 def test_a_server_that_answers_in_between_is_waited_for_each_time(clock: QuickClock) -> None:

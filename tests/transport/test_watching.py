@@ -18,6 +18,7 @@ from simple_orthanc.errors import RequestTimeout, TransportError
 from simple_orthanc.transport import Transport, watching
 from simple_orthanc.transport.failures import NetworkError
 from simple_orthanc.transport.watching import Watch
+from tests.http_stand_in import StandIn, always
 
 INTERVAL = 0.02
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -28,7 +29,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 READS: dict[str, Callable[[Transport], object]] = {
     "json": lambda transport: transport.json("GET", "/"),
     "content": lambda transport: transport.content("GET", "/"),
-    "at most": lambda transport: transport.request("GET", "/", max_bytes=10**6),
+    "at most": lambda transport: transport.request("GET", "/", limit="json_bytes"),
     "bulk": lambda transport: transport.read_into("/", ReusableBuffer()),
     "post": lambda transport: transport.json("POST", "/instances", data=b"DICM"),
 }
@@ -160,3 +161,34 @@ def test_a_deadline_ends_a_request(read: str, pieces: list[bytes], interval: flo
 def test_a_session_that_was_given_is_not_watched() -> None:
     with dripping([HEAD + b"Content-Length: 9\r\n\r\n", *[b"7"] * 9]) as url, requests.Session() as http:
         assert Transport(url, http=http, minimum_rate=10**6).json("GET", "/") == 777777777
+
+
+FLOODS = {
+    "chunk extensions": b"5;" + b"x=y;" * 50_000,
+    "the length of a chunk": b"0" * 200_000,
+    "trailers": b"0\r\n" + b"X-Trailer: something\r\n" * 20_000,
+    "one trailer": b"0\r\nX-Trailer: " + b"y" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_what_surrounds_the_chunks_is_limited(name: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"
+    with StandIn(always(head + FLOODS[name])) as server, limits.changed(head_bytes=100_000):
+        transport = Transport(server.url, patience=0, timeout=5)
+        # The library below ends a single line by itself.
+        refused = r"limits\.head_bytes = 100000|broke before the answer"
+        with pytest.raises(TransportError, match=refused):
+            transport.json("GET", "/")
+        with pytest.raises(TransportError, match=refused), transport.stream("/") as body:
+            list(body)
+
+
+@pytest.mark.parametrize("size", [b"fffffffffffffffff", b"-5", b"five", b"", b"0x5"])
+def test_impossible_lengths_of_chunks_are_errors(size: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Close: yes\r\n\r\n"
+    with (
+        StandIn(always(head + size + b"\r\n[]\r\n")) as server,
+        pytest.raises(TransportError, match=r"broke|cannot be read"),
+    ):
+        Transport(server.url, patience=0).json("GET", "/")

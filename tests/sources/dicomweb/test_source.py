@@ -23,7 +23,7 @@ from simple_orthanc import (
     tag,
 )
 from simple_orthanc.selection.resolving import keys_at
-from tests.http_stand_in import StandIn, always, reply
+from tests.http_stand_in import StandIn, always, make_environment_plain, reply
 from tests.memory_source import MemorySource, as_file, instance
 from tests.sources.dicomweb.conftest import Make, archive
 
@@ -150,7 +150,8 @@ def test_a_pickled_session_continues(serve: Make) -> None:
 # Opening
 
 
-def test_a_missing_server_is_reported_at_once() -> None:
+def test_a_missing_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_environment_plain(monkeypatch)
     with pytest.raises(TransportError, match="No server answers"):
         DicomWeb("http://127.0.0.1:1/dicom-web")
 

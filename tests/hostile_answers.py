@@ -1,0 +1,35 @@
+"""A program that asks hostile servers one after the other, and prints what it got: see `test_hostile_answers`."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from simple_orthanc import DicomWeb, Orthanc
+from simple_orthanc.errors import OrthancError
+
+OPTIONS: dict[str, Any] = {"timeout": (5, 20), "patience": 0}
+JOBS: dict[str, Callable[[str], Any]] = {
+    "orthanc": lambda url: Orthanc(url, **OPTIONS),
+    "dicomweb": lambda url: DicomWeb(url, **OPTIONS).study_count,
+}
+
+
+def main(job: str, urls: list[str]) -> None:
+    """Do a job on each server, and print the error, the peak of memory so far in MB and the seconds."""
+    for url in urls:
+        began = time.monotonic()
+        try:
+            JOBS[job](url)
+            outcome = "no error"
+        except OrthancError as error:
+            outcome = f"{type(error).__name__}: {error}"
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{peak:.0f} {time.monotonic() - began:.1f} {outcome}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
