@@ -51,6 +51,9 @@ class DicomWeb(OpensProfiles, ActingSession):
     -----
     The constructor asks the server for one study, so that a wrong address raises immediately.
 
+    Identifiers, days and names given by `exact` are searched for by the server, everything else is listed and decided
+    here. A server that refuses to list needs such a criterion first, as in ``selection={"PatientID": "P7"}``.
+
     DICOMweb itself cannot tell objects apart that have one UID and different patients (reading the wrong one raises),
     report what has changed (`refresh` reads all that is needed again), or hold labels and metadata. A server may write
     decimal and integer strings as numbers, as Orthanc does; the spelling ``1.50`` is then lost in selections and
