@@ -247,9 +247,12 @@ class OrthancServer(StandIn):
 
     ``labels`` and ``metadata`` are by Orthanc's id, which `identifier_of` returns. `keeps_md5` may be set to False, and
     `send_file` to a function that returns what is sent in place of a file: called with Orthanc's id, the file or the
-    part of it that was asked for, and how often it was asked for before. So may `answer_upload`, which returns the
-    response to an upload, and `keep_upload`, which decides whether it is stored: called with Orthanc's answer or the
-    dataset, and the number of uploads before.
+    part of it that was asked for, and how often it was asked for before.
+
+    So may `answer_upload`, which returns the response to an upload (called with Orthanc's answer and the number of
+    uploads before), `keep_upload`, which decides whether it is stored (called with the dataset and that number), and
+    `change_answer`, which returns other JSON than the right answer (called with the path, that answer, and how often
+    the path was asked for before).
     """
 
     def __init__(self, datasets: Iterable[Dataset], version: str = "1.12.7") -> None:
@@ -261,7 +264,9 @@ class OrthancServer(StandIn):
         self.answer_upload: Callable[[dict[str, Any], int], bytes] = lambda answer, count: reply(answer)
         self.keep_upload: Callable[[Dataset, int], bool] = lambda dataset, count: True
         self.uploads = 0
+        self.change_answer: Callable[[str, Any, int], Any] = lambda path, answer, count: answer
         self._sent: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
         self._version = version
         self._answering = threading.Lock()
         self._stand_in: DatasetStandIn | None = None
@@ -293,7 +298,9 @@ class OrthancServer(StandIn):
                     return self.answer_upload(self._store(asked.body), self.uploads - 1)
                 if parts.path == "/changes":
                     return reply(self._changes(arguments))
-                return reply(archive.answer(asked.method, parts.path, arguments, asked.body))
+                answer = archive.answer(asked.method, parts.path, arguments, asked.body)
+                self._answered[parts.path] += 1
+                return reply(self.change_answer(parts.path, answer, self._answered[parts.path] - 1))
             except KeyError:
                 return reply({"Message": "Unknown resource", "HttpStatus": 404}, 404)
             except UnknownHereError as error:

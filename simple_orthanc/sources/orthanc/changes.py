@@ -13,16 +13,21 @@ from typing import Any
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import ServerError
 from simple_orthanc.selection.source import Changes, Revision
+from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.transport import Transport
 
 _PAGE = 1000
 # More pages than this are not worth reading: reading the rows again takes less time.
 _MAX_PAGES = 20
 
+_IS_PAGE = has(Changes=list, Done=bool)
+
 
 def count_all(transport: Transport) -> dict[Level, int]:
     """Count everything on the server, at each level."""
-    statistics = transport.json("GET", "/statistics")
+    number = (int, str)
+    is_right = has(CountPatients=number, CountStudies=number, CountSeries=number, CountInstances=number)
+    statistics = ask(transport, "GET", "/statistics", is_right)
     return {
         "patient": int(statistics["CountPatients"]),
         "study": int(statistics["CountStudies"]),
@@ -34,7 +39,7 @@ def count_all(transport: Transport) -> dict[Level, int]:
 def read_last(transport: Transport) -> int | None:
     """Return the number of the last change; None if this user may not read the feed."""
     try:
-        last = transport.json("GET", "/changes", params={"last": ""}).get("Last")
+        last = ask(transport, "GET", "/changes", has(), params={"last": ""}).get("Last")
     except ServerError:
         return None
     return last if isinstance(last, int) else None
@@ -68,7 +73,7 @@ def _entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:
     entries: list[dict[str, Any]] = []
     since = last - 1
     for _ in range(_MAX_PAGES):
-        page = transport.json("GET", "/changes", params={"since": since, "limit": _PAGE})
+        page = ask(transport, "GET", "/changes", _IS_PAGE, params={"since": since, "limit": _PAGE})
         entries.extend(page["Changes"])
         if not entries or entries[0]["Seq"] != last:
             return None

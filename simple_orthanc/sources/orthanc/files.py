@@ -26,12 +26,14 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
+from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
 _PIECE = 1 << 20
 # Orthanc's number for an attachment that is the DICOM file itself.
 _DICOM_FILE = 1
+_IS_FILE = has(FileSize=(int, str))
 
 Result = TypeVar("Result")
 
@@ -202,13 +204,8 @@ class FileReader:
         self._listed[key] = now
 
     def _list(self, key: str, with_md5: bool) -> ListedFile:
-        answer = self._transport.json("GET", f"/instances/{key}", params={"short": ""})
-        listed = ListedFile.of(answer) if isinstance(answer, dict) else None
-        if listed is None:
-            raise TransportError(
-                f"{self._transport.url} was asked how long the file of instance {key} is, and its answer names no "
-                "FileSize, so what answers is not Orthanc. Check what is between it and here."
-            )
+        answer = ask(self._transport, "GET", f"/instances/{key}", _IS_FILE, params={"short": ""})
+        listed = ListedFile(int(answer["FileSize"]))
         return listed._replace(md5=self.stored_md5(key)) if with_md5 else listed
 
     def _learn_checksum(self, key: str) -> None:
@@ -255,9 +252,10 @@ class FileReader:
 
     def _listed_identity(self, key: str) -> Identity:
         short = {"short": ""}
-        instance = self._transport.json("GET", f"/instances/{key}", params=short)
-        series = self._transport.json("GET", f"/instances/{key}/series", params=short)
-        study = self._transport.json("GET", f"/instances/{key}/study", params=short)
+        path, is_right = f"/instances/{key}", has(MainDicomTags=dict)
+        instance = ask(self._transport, "GET", path, is_right, params=short)
+        series = ask(self._transport, "GET", f"{path}/series", is_right, params=short)
+        study = ask(self._transport, "GET", f"{path}/study", is_right, params=short)
         tags = {
             **study.get("PatientMainDicomTags", {}),
             **study["MainDicomTags"],

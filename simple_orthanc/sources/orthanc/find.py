@@ -15,18 +15,20 @@ import re
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag
-from simple_orthanc.errors import NotFoundError
+from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import batches
+from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects
 from simple_orthanc.sources.orthanc.changes import count_all
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE
-from simple_orthanc.transport import Transport
+from simple_orthanc.transport import Transport, UnusableError
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
@@ -49,6 +51,7 @@ _CONTENT: dict[Level, list[str]] = {
     "instance": ["MainDicomTags", "Parent", "Attachments"],
 }
 PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
+_CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
 # A character that the server folds away leaves nothing behind, so that not even "?" would match it.
@@ -94,9 +97,44 @@ class Finder:
         return self._observed.counts
 
     def all(self, level: Level) -> list[dict[str, Any]]:
-        """Return all objects of a level."""
-        if not self._rest.capabilities.extended_find:
-            return self._list(level)
+        """Return all objects of a level: as many as the server counts.
+
+        Raises
+        ------
+        TransportError
+            Fewer can be found, in every way and after a few attempts.
+        """
+        return self._transport.repeat(lambda: self._all(level))
+
+    def _all(self, level: Level) -> list[dict[str, Any]]:
+        answers = self._find_all(level) if self._rest.capabilities.extended_find else self._list(level)
+        if not self._is_short(level, len(answers)):
+            return answers
+        # A proxy may cut listings, or answer each page with the first one.
+        missing = self._ids_in_parents(level) - {answer["ID"] for answer in answers}
+        answers = [*answers, *self.by_id(level, missing)]
+        if self._is_short(level, len(answers)):
+            raise UnusableError(
+                TransportError(
+                    f"{self._transport.url} lists {len(answers)} of the {self._observed.counts[level]} objects of "
+                    f"level {level} that it counts, so that objects would be missing. Check what is between the "
+                    "server and here."
+                )
+            )
+        return answers
+
+    def _is_short(self, level: Level, count: int) -> bool:
+        """Check whether there are fewer objects than the server counts, now if not before."""
+        counts = self._observed.counts or self.count()
+        return count < counts[level] and count < self.count()[level]
+
+    def _ids_in_parents(self, level: Level) -> set[str]:
+        """Return the ids of a level as the objects one level up list them."""
+        above = _PARENT_LEVEL[level]
+        parents = self.by_id(above, self._ids(above))
+        return {str(child) for parent in parents for child in parent.get(_CHILDREN[level], ())}
+
+    def _find_all(self, level: Level) -> list[dict[str, Any]]:
         ids = self._ids(level)
         answers = {answer["ID"]: answer for answer in self._find_at_once(level, {}, len(ids))}
         return [*answers.values(), *self.by_id(level, ids - answers.keys())]
@@ -107,19 +145,21 @@ class Finder:
         A listing of objects takes several pages, and what is stored or deleted meanwhile moves others from one page to
         another, where they may be missed; a find is also cut by LimitFindResults.
         """
-        return set(self._transport.json("GET", f"/{ROUTE[level]}"))
+        return set(ask(self._transport, "GET", f"/{ROUTE[level]}", is_ids))
 
     def _list(self, level: Level) -> list[dict[str, Any]]:
         answers: dict[str, dict[str, Any]] = {}
-        since = 0
+        pages = 0
         while True:
-            params = {"expand": "", "short": "", "since": since, "limit": PAGE}
-            page = self._transport.json("GET", f"/{ROUTE[level]}", params=params)
-            answers.update((answer["ID"], answer) for answer in page)
-            if len(page) < PAGE:
+            params = {"expand": "", "short": "", "since": len(answers), "limit": PAGE}
+            page = ask(self._transport, "GET", f"/{ROUTE[level]}", is_objects, params=params)
+            before = len(answers)
+            answers.update((answer["ID"], answer) for answer in filter(None, page))
+            pages += 1
+            is_last = len(page) < PAGE and not self._is_short(level, len(answers))
+            if is_last or len(answers) == before:
                 break
-            since += len(page)
-        missing = self._ids(level) - answers.keys() if since else ()
+        missing = self._ids(level) - answers.keys() if pages > 1 else ()
         return [*answers.values(), *self.by_id(level, missing)]
 
     def by_id(self, level: Level, ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -127,7 +167,38 @@ class Finder:
         answers: list[dict[str, Any]] = []
         for batch in batches(list(ids), MAX_IDS):
             body = {"Resources": list(batch), "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
-            answers += filter(None, self._transport.json("POST", "/tools/bulk-content", body=body, idempotent=True))
+            path = "/tools/bulk-content"
+            answers += filter(None, ask(self._transport, "POST", path, is_objects, body=body, idempotent=True))
+        return answers
+
+    def completed(
+        self, level: Level, answers: Iterable[dict[str, Any]], expected: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Add to answers the objects that must be among them; one that is gone is left out.
+
+        Raises
+        ------
+        TransportError
+            The server holds an object that none of its listings contains.
+        """
+        found = list(answers)
+        missing = set(expected) - {answer["ID"] for answer in found}
+        if not missing:
+            return found
+        found += self._transport.repeat(lambda: self._missing(level, missing))
+        return found
+
+    def _missing(self, level: Level, ids: Collection[str]) -> list[dict[str, Any]]:
+        answers = self.by_id(level, ids)
+        for key in sorted(set(ids) - {answer["ID"] for answer in answers})[:1]:
+            with suppress(NotFoundError):
+                self._transport.json("GET", f"/{ROUTE[level]}/{key}")
+                raise UnusableError(
+                    TransportError(
+                        f"{self._transport.url} holds the {level} {key}, and its listings do not contain it: "
+                        f"{len(ids) - len(answers)} objects would be missing. Check what is between the server and here."
+                    )
+                )
         return answers
 
     def below(self, level: Level, parent: str, expected: Collection[str]) -> list[dict[str, Any]]:
@@ -144,13 +215,14 @@ class Finder:
         """
         if self._rest.capabilities.extended_find:
             options: dict[str, Any] = {PARENT_KEY[level]: parent}
-            return self.find_expected(level, {}, expected, **options)
+            return self.completed(level, self.find_expected(level, {}, expected, **options), expected)
         path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}/{ROUTE[level]}"
         try:
-            return list(filter(None, self._transport.json("GET", path, params={"expand": "", "short": ""})))
+            answers = ask(self._transport, "GET", path, is_objects, params={"expand": "", "short": ""})
         except NotFoundError:
             # Deleted meanwhile: there is nothing below it, as a find would answer.
-            return []
+            answers = []
+        return self.completed(level, filter(None, answers), expected)
 
     def find(
         self, level: Level, query: dict[str, str], expected: Collection[str] = (), **options: Any
@@ -180,10 +252,13 @@ class Finder:
             with self._lock:
                 largest = self._observed.largest_page.get(is_instance, 0)
                 self._observed.largest_page[is_instance] = max(largest, len(page))
-            if len(answers) == before or len(page) < (largest if pages_whole else PAGE):
+            if page and len(answers) == before:
+                # The same page again: what is between the server and here ignores where the page begins.
+                return self.all(level)
+            if not page or len(page) < (largest if pages_whole else PAGE):
                 break
         if not pages_whole and self._may_be_cut(level, len(answers), largest):
-            return self._list(level)
+            return self.all(level)
         return list(answers.values())
 
     def find_expected(
@@ -239,9 +314,8 @@ class Finder:
             # Expanded, each object would also be looked up for its metadata and labels, which takes most of the time.
             options["ResponseContent"] = _CONTENT[level]
         body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Since": since, "Limit": limit, "Short": True, **options}
-        page = self._transport.json("POST", "/tools/find", body=body, idempotent=True)
-        assert isinstance(page, list)
-        return page
+        page: list[Any] = ask(self._transport, "POST", "/tools/find", is_objects, body=body, idempotent=True)
+        return [answer for answer in page if answer is not None]
 
     def _may_be_cut(self, level: Level, count: int, largest: int) -> bool:
         """Check whether a find with so many answers may have been cut by LimitFindResults, despite paging.

@@ -36,6 +36,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
+from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
@@ -155,7 +156,8 @@ class OrthancSource:
                 children.setdefault(uid, set()).update(row.children)
         for batch in batches(list(children), MAX_UIDS):
             expected = set().union(*(children[uid] for uid in batch))
-            answers = self._finder.find_expected(level, {keyword: "\\".join(batch)}, expected)
+            found = self._finder.find_expected(level, {keyword: "\\".join(batch)}, expected)
+            answers = self._finder.completed(level, found, expected)
             yield from (row for row in self._to_rows(level, answers) if row.parent in parent_keys)
         for row, uid in zip(parents, uids, strict=True):
             if not uid:
@@ -196,7 +198,7 @@ class OrthancSource:
         if level == "study":
             key = row.children[0]
         if level != "instance":
-            key = self.transport.json("GET", f"/series/{key}")["Instances"][0]
+            key = ask(self.transport, "GET", f"/series/{key}", has(Instances=list))["Instances"][0]
         header = self.header(key)
         values = dict(row.values)
         for tag in INDEX_TAGS[level].values():
@@ -242,11 +244,12 @@ class OrthancSource:
             content = text.encode()
         except UnicodeEncodeError:  # no decoded value contains half of a surrogate pair
             return
-        answers = self.transport.json("POST", "/tools/lookup", data=content, idempotent=True)
+        answers = ask(self.transport, "POST", "/tools/lookup", is_objects, data=content, idempotent=True)
         levels = {name: level for level, name in ORTHANC_LEVEL.items()}
         for answer in answers:
             level = levels[answer["Type"]]
-            tags = self.transport.json("GET", f"/{ROUTE[level]}/{answer['ID']}", params={"short": ""})["MainDicomTags"]
+            path = f"/{ROUTE[level]}/{answer['ID']}"
+            tags = ask(self.transport, "GET", path, has(MainDicomTags=dict), params={"short": ""})["MainDicomTags"]
             for keyword in _IDENTIFIERS:
                 # Orthanc's lookup ignores case and, before 1.12.11, took _ and % for wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:

@@ -18,6 +18,7 @@ from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
 from simple_orthanc.sources.identity import Identity, identity_in, orthanc_id
+from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
 from simple_orthanc.transport import Transport
@@ -85,17 +86,19 @@ class OrthancStore:
             return True
         # Orthanc may have decoded a PatientID otherwise, so its database decides.
         try:
-            answer = self._transport.json("GET", f"/instances/{key}", params={"short": ""}) if key else {}
+            path, is_right = f"/instances/{key}", has(MainDicomTags=dict)
+            answer = ask(self._transport, "GET", path, is_right, params={"short": ""}) if key else {"MainDicomTags": {}}
         except NotFoundError:
             return False
-        return str(answer.get("MainDicomTags", {}).get(_UID.number, "")).strip() == identity.instance
+        return str(answer["MainDicomTags"].get(_UID.number, "")).strip() == identity.instance
 
     def find(self, content: bytes | LongFile) -> str | None:
         """Return Orthanc's id of the instance that the server holds under the identifiers of a file, if it does."""
         identity = _identity(content)
         if not identity.instance:
             return None
-        answers = self._transport.json("POST", "/tools/lookup", data=identity.instance.encode(), idempotent=True)
+        uid = identity.instance.encode("utf-8", "replace")
+        answers = ask(self._transport, "POST", "/tools/lookup", is_objects, data=uid, idempotent=True)
         held = [str(answer["ID"]) for answer in answers if answer["Type"] == "Instance"]
         key = orthanc_id(identity)
         if key not in held:

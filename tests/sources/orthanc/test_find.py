@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.orthanc import find
 from simple_orthanc.sources.orthanc.find import Finder, Observed, queries_for
@@ -27,7 +29,7 @@ def stand_in(request: pytest.FixtureRequest) -> Iterator[OrthancServer]:
 
 @pytest.fixture
 def finder(stand_in: OrthancServer) -> Iterator[Finder]:
-    with Transport(stand_in.url) as transport:
+    with Transport(stand_in.url, patience=3) as transport:
         yield Finder(transport, Rest(transport), Observed())
 
 
@@ -96,3 +98,99 @@ def test_counts_are_remembered(finder: Finder) -> None:
 )
 def test_patterns_are_sent_as_orthanc_takes_them(name: str, patterns: list[str], queries: list[str]) -> None:
     assert queries_for(parse_tag(name), patterns) == queries
+
+
+# Listings that hide something
+
+LISTINGS = ("/studies", "/series", "/instances")
+
+
+def is_listing(path: str) -> bool:
+    return path in LISTINGS or (path.count("/") == 3 and path.endswith(LISTINGS))
+
+
+def first_pages(pages: dict[Any, Any]) -> Callable[[str, Any, int], Any]:
+    """Answer every page with the first one of its path, of two objects or ids at most."""
+
+    def first_page(path: str, answer: Any, count: int) -> Any:
+        return pages.setdefault((path, type((answer or [{}])[0])), answer[:2]) if is_listing(path) else answer
+
+    return first_page
+
+
+FAULTS: dict[str, Callable[[], Callable[[str, Any, int], Any]]] = {
+    "empty once": lambda: lambda path, answer, count: [] if is_listing(path) and count == 0 else answer,
+    "capped": lambda: lambda path, answer, count: answer[:2] if is_listing(path) else answer,
+    "ignores where pages begin": lambda: first_pages({}),
+    "an object in place of a list": lambda: lambda path, answer, count: {"a": 1} if count == 0 else answer,
+    "a list of numbers": lambda: lambda path, answer, count: [1, 2] if count == 0 else answer,
+    "another path's answer": lambda: lambda path, answer, count: ["x"] if count == 0 else answer,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_a_level_is_whole_or_an_error_says_what_is_missing(
+    stand_in: OrthancServer, finder: Finder, level: Level, fault: str
+) -> None:
+    finder.count()
+    stand_in.change_answer = FAULTS[fault]()
+    is_paged = not finder._rest.capabilities.extended_find
+    # The studies are also listed by their patients, who fit into one page.
+    if fault == "ignores where pages begin" and is_paged and level != "study":
+        with pytest.raises(TransportError, match=rf"lists \d+ of the \d+ objects of level {level} that it counts"):
+            finder.all(level)
+        return
+    assert {answer["ID"] for answer in finder.all(level)} == ids(stand_in, level)
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_a_level_that_stays_empty_is_an_error(stand_in: OrthancServer, finder: Finder, level: Level) -> None:
+    stand_in.change_answer = lambda path, answer, count: [] if isinstance(answer, list) else answer
+    with pytest.raises(TransportError, match=rf"lists 0 of the \d+ objects of level {level} that it counts"):
+        finder.all(level)
+    stand_in.datasets = []
+    assert finder.all(level) == []
+
+
+@pytest.mark.parametrize("fault", ["empty once", "capped", "ignores where pages begin"])
+def test_objects_below_another_are_whole(stand_in: OrthancServer, finder: Finder, fault: str) -> None:
+    (series, *_) = [answer for answer in finder.all("series") if len(answer["Instances"]) > 2]
+    stand_in.change_answer = FAULTS[fault]()
+    answers = finder.below("instance", series["ID"], series["Instances"])
+    assert {answer["ID"] for answer in answers} == set(series["Instances"])
+
+
+def test_objects_that_listings_hide_are_an_error(stand_in: OrthancServer, finder: Finder) -> None:
+    series = next(answer for answer in finder.all("series") if len(answer["Instances"]) > 1)
+    stand_in.change_answer = lambda path, answer, count: [] if isinstance(answer, list) else answer
+    hidden = len(series["Instances"])
+    with pytest.raises(TransportError, match=rf"do not contain it: {hidden} objects would be missing"):
+        finder.below("instance", series["ID"], series["Instances"])
+    # What was deleted meanwhile is no error.
+    stand_in.datasets = []
+    assert finder.below("instance", series["ID"], series["Instances"]) == []
+
+
+def test_a_find_whose_pages_are_all_the_same_is_replaced_by_a_listing(stand_in: OrthancServer, finder: Finder) -> None:
+    first: list[Any] = []
+
+    def same_page(path: str, answer: Any, count: int) -> Any:
+        if path != "/tools/find" or "PatientName" not in stand_in.asked[-1].body.decode():
+            return answer
+        first[:] = first or answer[:2]
+        return first
+
+    finder.count()
+    stand_in.change_answer = same_page
+    found = {answer["ID"] for answer in finder.find("instance", {"PatientName": "*roe*"})}
+    wanted = [dataset for dataset in stand_in.datasets if dataset.PatientName == "Roe^Rick"]
+    if finder._rest.capabilities.extended_find:
+        assert found >= {stand_in.identifier_of(dataset, "instance") for dataset in wanted}
+
+
+@pytest.mark.parametrize("answer", [{}, [], "x", None, 3, {"CountPatients": None}])
+def test_counts_of_another_shape_are_an_error(stand_in: OrthancServer, finder: Finder, answer: Any) -> None:
+    stand_in.change_answer = lambda path, right, count: answer
+    with pytest.raises(TransportError, match="GET /statistics with JSON of another shape than Orthanc's"):
+        finder.count()

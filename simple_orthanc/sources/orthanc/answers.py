@@ -1,0 +1,81 @@
+"""Answers of an Orthanc server in JSON, of the shape that its routes have.
+
+A proxy may answer 200 with JSON of its own, or with the response to another request. That is asked for again a few
+times, and is then an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simple_orthanc.errors import TransportError
+from simple_orthanc.transport import Transport, UnusableError
+
+Check = Callable[[Any], bool]
+
+
+def ask(transport: Transport, method: str, path: str, is_right: Check, **options: Any) -> Any:
+    """Send a request, and return the JSON that comes back, if it has the right shape.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    method, path, options
+        As for `Transport.json`.
+    is_right : callable
+        Checks the shape of the answer.
+
+    Raises
+    ------
+    TransportError
+        The answer still has another shape after a few attempts.
+    """
+
+    def read() -> Any:
+        answer = transport.json(method, path, **options)
+        if not is_right(answer):
+            raise UnusableError(
+                TransportError(
+                    f"{transport.url} answered {method} {path} with JSON of another shape than Orthanc's "
+                    f"({type(answer).__name__}). Check what is between the server and here."
+                )
+            )
+        return answer
+
+    return transport.repeat(read)
+
+
+def is_objects(answer: Any) -> bool:
+    """Check whether an answer is a list of described objects; an object that is not there may be null.
+
+    Examples
+    --------
+    >>> is_objects([{"ID": "4ac2"}, None]), is_objects([]), is_objects({"a": 1}), is_objects(["4ac2"])
+    (True, True, False, False)
+    """
+    return isinstance(answer, list) and all(item is None or is_object(item) for item in answer)
+
+
+def is_object(answer: Any) -> bool:
+    """Check whether an answer describes one object."""
+    return isinstance(answer, dict) and isinstance(answer.get("ID"), str)
+
+
+def is_ids(answer: Any) -> bool:
+    """Check whether an answer is a list of identifiers."""
+    return isinstance(answer, list) and all(isinstance(item, str) for item in answer)
+
+
+def has(**kinds: type | tuple[type, ...]) -> Check:
+    """Return a check whether an answer is an object with these fields.
+
+    Examples
+    --------
+    >>> has(Last=int)({"Last": 3}), has(Last=int)({"Last": "3"}), has(Last=int)([])
+    (True, False, False)
+    """
+    return lambda answer: (
+        isinstance(answer, Mapping) and all(isinstance(answer.get(name), kind) for name, kind in kinds.items())
+    )

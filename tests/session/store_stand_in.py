@@ -1,0 +1,94 @@
+"""A server in memory that takes uploads; see `simple_orthanc.selection.source.Store`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pydicom
+
+from simple_orthanc.errors import ServerError, TransportError
+from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.session.uploads import Report, Uploader, jobs_for
+
+
+class Server:
+    """Stores by SOPInstanceUID as Orthanc does, and can do worse."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+        self.received: list[bytes] = []
+        self.does_answer = True
+        self.answers: list[BaseException | tuple[str, str] | None] = []
+        self.keeps_checksums = True
+        self.transcodes = False
+        self.most_pauses = 10
+
+    def pauses(self) -> Iterator[float]:
+        return iter([0.0] * self.most_pauses)
+
+    def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+        if isinstance(content, LongFile):
+            assert content.tell() == 0
+            try:
+                content = content.whole()
+            except OSError:
+                raise TransportError("the connection broke") from None
+        self.received.append(content)
+        answer = self.answers.pop(0) if self.answers else None
+        if not self.does_answer:
+            raise TransportError("connection refused")
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is not None:
+            return answer
+        return self.keep(content)
+
+    def keep(self, content: bytes) -> tuple[Any, str]:
+        try:
+            uid = str(pydicom.dcmread(io.BytesIO(content), force=True).SOPInstanceUID)
+        except Exception:
+            raise ServerError("no", status=400, details="Bad file format") from None
+        if uid in self.held:
+            return "already stored", uid
+        self.held[uid] = self.changed(content)
+        return "stored", uid
+
+    def changed(self, content: bytes) -> bytes:
+        return content
+
+    def find(self, content: bytes | LongFile) -> str | None:
+        whole = content.whole() if isinstance(content, LongFile) else content
+        uid = str(pydicom.dcmread(io.BytesIO(whole), force=True).SOPInstanceUID)
+        return uid if uid in self.held else None
+
+    def compare(self, files: Sequence[tuple[str, str]]) -> list[Any]:
+        return [self._compared(key, md5) for key, md5 in files]
+
+    def _compared(self, key: str, md5: str) -> str:
+        if key not in self.held:
+            return "gone"
+        if not self.keeps_checksums:
+            return "unknown"
+        return "same" if hashlib.md5(self.held[key]).hexdigest() == md5 else "another"
+
+    def content(self, key: str) -> bytes:
+        return self.held[key]
+
+    def is_alive(self) -> bool:
+        return self.does_answer
+
+    def upload(self, what: Any, test_dicom: bool = True) -> list[Report]:
+        return self.run(jobs_for(what), test_dicom)
+
+    def run(self, pending: Any, test_dicom: bool = True) -> list[Report]:
+        return Uploader(self).run(pending, test_dicom)
+
+
+class AcceptingStore(Server):
+    """Takes everything, whatever it is."""
+
+    def keep(self, content: bytes) -> tuple[Any, str]:
+        return "stored", ""
