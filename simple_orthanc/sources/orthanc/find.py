@@ -196,7 +196,7 @@ class Finder:
                 raise UnusableError(
                     TransportError(
                         f"{self._transport.url} holds the {level} {key}, and its listings do not contain it: "
-                        f"{len(ids) - len(answers)} objects would be missing. Check what is between the server and here."
+                        f"{len(ids) - len(answers)} objects would be missing. Check what is in between."
                     )
                 )
         return answers

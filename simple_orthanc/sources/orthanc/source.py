@@ -73,6 +73,7 @@ class OrthancSource:
         self._observed = Observed()
         self._last_change: int | None = None
         self._listed_files: dict[str, ListedFile] = {}
+        self._values_of_files: dict[str, Mapping[str, Value]] = {}
         self._connect()
 
     def _connect(self) -> None:
@@ -100,6 +101,7 @@ class OrthancSource:
 
     def revision(self) -> Revision:
         """Return the state that the archive is in."""
+        self._values_of_files.clear()
         last, self._last_change = self._last_change, None
         return Revision(read_last(self.transport) if last is None else last, self.counts())
 
@@ -109,6 +111,7 @@ class OrthancSource:
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""
+        self._values_of_files.clear()
         changes = read_changes(self.transport, since)
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
@@ -194,18 +197,33 @@ class OrthancSource:
         yield from map_ordered(partial(self._from_file, level), rows, total=len(rows), label="reading headers")
 
     def _from_file(self, level: Level, row: Row) -> Row:
-        key = row.key
-        if level == "study":
-            key = row.children[0]
-        if level != "instance":
-            key = ask(self.transport, "GET", f"/series/{key}", has(Instances=list))["Instances"][0]
-        header = self.header(key)
-        values = dict(row.values)
-        for tag in INDEX_TAGS[level].values():
-            # What the server left out stays left out: only strings that are there may be mangled.
-            if tag.name in values:
-                values[tag.name] = read_value(header, tag)
-        return replace(row, values=values)
+        in_file = self._indexed_values(self._instance_of(level, row))
+        # What the server left out stays left out: only strings that are there may be mangled.
+        names = [tag.name for tag in INDEX_TAGS[level].values() if tag.name in row.values]
+        return replace(row, values={**row.values, **{name: in_file[name] for name in names}})
+
+    def _instance_of(self, level: Level, row: Row) -> str:
+        """Return the key of one instance of an object."""
+        if level == "instance":
+            return row.key
+        if level == "series" and row.children:
+            return row.children[0]
+        series = row.children[0] if level == "study" else row.key
+        return str(ask(self.transport, "GET", f"/series/{series}", has(Instances=list))["Instances"][0])
+
+    def _indexed_values(self, key: str) -> Mapping[str, Value]:
+        """Read the indexed tags of an instance from its file, once until the archive is asked what has changed.
+
+        A study, its first series and the first instance of that are read from the same file, and a series again if its
+        study has unreliable strings.
+        """
+        values = self._values_of_files.get(key)
+        if values is None:
+            header = self.header(key)
+            tags = {tag.name: tag for level in INDEX_TAGS.values() for tag in level.values()}
+            values = {name: read_value(header, tag) for name, tag in tags.items()}
+            self._values_of_files[key] = values
+        return values
 
     def columns(
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
@@ -309,7 +327,7 @@ class OrthancSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
-        names = ("transport", "_checksums", "_observed", "_last_change", "_listed_files")
+        names = ("transport", "_checksums", "_observed", "_last_change", "_listed_files", "_values_of_files")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
