@@ -32,19 +32,25 @@ def ask(transport: Transport, method: str, path: str, is_right: Check, **options
     TransportError
         The answer still has another shape after a few attempts.
     """
+    return transport.repeat(lambda: checked(transport, method, path, transport.json(method, path, **options), is_right))
 
-    def read() -> Any:
-        answer = transport.json(method, path, **options)
-        if not is_right(answer):
-            raise UnusableError(
-                TransportError(
-                    f"{transport.url} answered {method} {path} with JSON of another shape than Orthanc's "
-                    f"({type(answer).__name__}). Check what is between the server and here."
-                )
-            )
+
+def checked(transport: Transport, method: str, path: str, answer: Any, is_right: Check) -> Any:
+    """Return the answer to a request if it has the right shape; parameters as for `ask`.
+
+    Raises
+    ------
+    UnusableError
+        It has another shape, and may have the right one if it is asked for again.
+    """
+    if is_right(answer):
         return answer
-
-    return transport.repeat(read)
+    raise UnusableError(
+        TransportError(
+            f"{transport.url} answered {method} {path} with JSON of another shape than Orthanc's "
+            f"({type(answer).__name__}). Check what is between the server and here."
+        )
+    )
 
 
 def is_objects(answer: Any) -> bool:
@@ -66,6 +72,11 @@ def is_object(answer: Any) -> bool:
 def is_ids(answer: Any) -> bool:
     """Check whether an answer is a list of identifiers."""
     return isinstance(answer, list) and all(isinstance(item, str) for item in answer)
+
+
+def is_tags(answer: Any) -> bool:
+    """Check whether an answer holds the tags of instances: id to number to value."""
+    return isinstance(answer, dict) and all(isinstance(tags, dict) for tags in answer.values())
 
 
 def has(**kinds: type | tuple[type, ...]) -> Check:

@@ -25,6 +25,7 @@ from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Row, batches
 from simple_orthanc.sources.charset_check import CHARACTER_SET, is_decodable, is_mangled
+from simple_orthanc.sources.orthanc.answers import checked, is_tags
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
 from simple_orthanc.transport import Transport
 
@@ -41,6 +42,7 @@ _VRS_FROM_HEADER = BINARY_VRS | {"SQ", "AT", "SV", "UV"}
 _GROUPS_FROM_HEADER = (2, 0x7FE0)
 
 _TOO_LONG = object()
+
 _CHARACTER_SET = parse_tag(CHARACTER_SET)
 
 Columns = dict[str, dict[str, Value]]
@@ -133,8 +135,14 @@ class ColumnReader:
         doubtful: dict[str, list[Tag]] = {}
 
         def read_series(row: Row) -> list[tuple[str, Tag, Value, bool]]:
+            path = f"/series/{row.key}/instances-tags?short"
+
+            def ask_once() -> Any:
+                answer = self._transport.json_in_a_row(path, self._buffer)
+                return checked(self._transport, "GET", path, answer, is_tags)
+
             try:
-                answer = self._transport.json_in_a_row(f"/series/{row.key}/instances-tags?short", self._buffer)
+                answer = self._transport.repeat(ask_once)
             except NotFoundError:
                 # Deleted meanwhile: the index raises for the values that are missing.
                 return []

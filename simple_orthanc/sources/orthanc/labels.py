@@ -11,6 +11,7 @@ from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError, SelectionError, UnsupportedError
 from simple_orthanc.rest import Capabilities
 from simple_orthanc.selection.source import batches
+from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects
 from simple_orthanc.transport import Transport
 
 ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
@@ -72,11 +73,11 @@ def _search(find: Find, level: Level, name: str) -> list[dict[str, Any]]:
 
 
 def _bulk(transport: Transport, level: Level) -> Iterator[dict[str, Any]]:
-    keys = transport.json("GET", f"/{ROUTE[level]}")
+    keys = ask(transport, "GET", f"/{ROUTE[level]}", is_ids)
 
     def read_batch(batch: list[str]) -> list[dict[str, Any]]:
         body = {"Resources": batch, "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": True}
-        answers = transport.json("POST", "/tools/bulk-content", body=body, idempotent=True)
+        answers = ask(transport, "POST", "/tools/bulk-content", is_objects, body=body, idempotent=True)
         return [answer for answer in answers if answer]
 
     pieces = [list(batch) for batch in batches(keys, _BULK)]
