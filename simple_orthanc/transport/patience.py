@@ -196,12 +196,12 @@ class Outage:
         self._since: float | None = None
         self._last = -math.inf
 
-    def failed(self, began: float, spent: float) -> float:
-        """Note that a request failed which `began` then, after `spent` seconds of silence; return the time so far."""
+    def failed(self, began: float) -> float:
+        """Note that a request failed which `began` then, and return the seconds of the outage so far."""
         now = monotonic()
         # A request made later is a new trial.
         if self._since is None or began > self._last + _LONGEST_PAUSE:
-            self._since = now - spent
+            self._since = now
         self._last = now
         return now - self._since
 
@@ -309,8 +309,8 @@ class Attempts:
         self.count += 1
         self._again, self._asked = again, asked
         if again is not Again.NEVER:
-            lasted = self._outage.failed(self._began, spent)
-            self._pauses = self._pauses or self._patience.pauses(spent=lasted)
+            lasted = self._outage.failed(self._began)
+            self._pauses = self._pauses or self._patience.pauses(spent=max(lasted, spent))
 
     def pause(self) -> float | None:
         """Return the seconds to wait before the next attempt; 0 before the first, None if there is none."""
@@ -340,7 +340,7 @@ class Attempts:
             )
         elif self._deadline is not None and monotonic() - self._began + _LONGEST_PAUSE > self._deadline:
             notes.append(f"The limit for all attempts is deadline={self._deadline:g}.")
-        elif self.count > 1 and self._contacted:
+        elif self.count > 1 and self._contacted and self._silences < 2:
             notes.append(f"The limit is patience={self._patience.seconds:g}; give more seconds to go on for longer.")
         return " ".join(notes)
 

@@ -242,6 +242,21 @@ def test_a_silent_server_is_asked_once_more_within_the_patience() -> None:
         assert transport.json("GET", "/slow", timeout=5) == []
 
 
+def test_silence_of_one_request_costs_the_others_no_patience(clock: QuickClock) -> None:
+    drops = iter([None, None])
+
+    def script(asked: Asked, count: int) -> bytes | None:
+        if asked.path == "/slow":
+            time.sleep(0.3)
+        return next(drops, reply([])) if asked.path == "/other" else reply([])
+
+    with StandIn(script) as server:
+        transport = Transport(server.url, timeout=(5, 0.1), patience=0.05)
+        with pytest.raises(RequestTimeout):
+            transport.json("GET", "/slow")
+        assert transport.json("GET", "/other", patience=0.08) == []
+
+
 def test_silence_that_was_longer_than_the_patience_is_an_error_at_once() -> None:
     with StandIn(always(reply([])), slow=0.4) as server:
         transport = Transport(server.url, timeout=(5, 0.1), patience=0.05)
