@@ -7,7 +7,11 @@ second more in each helper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 # What to import before a helper is ready for its first codestream.
@@ -29,6 +33,58 @@ def charls(stream: bytes) -> bytes | bytearray:
 
     samples: bytearray = jpeg_ls.decode_pixel_data(stream)[0]
     return samples
+
+
+class _StandardError:
+    """The C library's stream ``stderr``, led nowhere for a while; what Python prints does not go through it.
+
+    Of glibc alone, where it is a variable; elsewhere nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        import ctypes
+
+        self._lock = threading.Lock()
+        self._users = 0
+        self._variable: ctypes.c_void_p | None = None
+        self._nowhere = self._original = None
+        with suppress(OSError, TypeError, ValueError, AttributeError):
+            library = ctypes.CDLL(None)
+            library.gnu_get_libc_version  # noqa: B018 - raises AttributeError where it is another library
+            library.fopen.restype = ctypes.c_void_p
+            self._nowhere = library.fopen(os.devnull.encode(), b"w")
+            self._variable = ctypes.c_void_p.in_dll(library, "stderr")
+            self._original = self._variable.value
+
+    def lead_nowhere(self) -> None:
+        """Let C code print nothing, until `lead_back` has been called as often."""
+        with self._lock:
+            self._users += 1
+            if self._variable is not None and self._nowhere is not None:
+                self._variable.value = self._nowhere
+
+    def lead_back(self) -> None:
+        """Let C code print again."""
+        with self._lock:
+            self._users -= 1
+            if self._variable is not None and not self._users:
+                self._variable.value = self._original
+
+
+@lru_cache(maxsize=1)
+def _standard_error() -> _StandardError:
+    return _StandardError()
+
+
+@contextmanager
+def _quiet_c_library() -> Iterator[None]:
+    """Keep libjpeg inside GDCM from printing about damaged streams: the error that is raised tells of them."""
+    stream = _standard_error()
+    stream.lead_nowhere()
+    try:
+        yield
+    finally:
+        stream.lead_back()
 
 
 def gdcm(
@@ -58,7 +114,8 @@ def gdcm(
     image.SetTransferSyntax(package.TransferSyntax(package.TransferSyntax.GetTSType(syntax)))
     allocated = 8 if precision <= 8 else 16
     image.SetPixelFormat(package.PixelFormat(samples, allocated, precision, precision - 1, signed))
-    text = image.GetBuffer()
+    with _quiet_c_library():
+        text = image.GetBuffer()
     if text is None:
         raise ValueError("GDCM cannot decode the stream")
     # GDCM's wrapper returns the bytes as a string.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -34,6 +36,40 @@ def test_samples_of_lossless_jpeg() -> None:
     assert len(codecs.run("gdcm", stream, arguments)) == samples
     with pytest.raises(ValueError, match="GDCM cannot decode"):
         codecs.run("gdcm", stream[:50], arguments)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere stderr is no variable of the C library")
+def test_c_code_prints_nothing_inside_and_again_after(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL(None)
+
+    def write(line: bytes) -> None:
+        stream = ctypes.c_void_p.in_dll(library, "stderr")
+        library.fputs(line, stream)
+        library.fflush(stream)
+
+    with codecs._quiet_c_library():
+        write(b"one ")
+        with codecs._quiet_c_library():
+            write(b"two ")
+        write(b"three ")
+        # Python's own stream is another.
+        print("python", file=sys.stderr, flush=True)
+    write(b"four")
+    assert capfd.readouterr().err == "python\nfour"
+
+
+def test_threads_leave_the_stream_as_it_was() -> None:
+    variable = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr") if sys.platform == "linux" else ctypes.c_void_p()
+    before = variable.value
+
+    def enter(_: int) -> None:
+        for _ in range(200):
+            with codecs._quiet_c_library():
+                pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter, range(8)))
+    assert variable.value == before
 
 
 def test_the_module_needs_the_standard_library_alone() -> None:

@@ -294,8 +294,11 @@ class TestInflated:
 class TestQuiet:
     """Nothing is logged or warned about, and pydicom's own decoders stay as they are."""
 
-    PRINTING = ("MR_small_RLE.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm")
-    NAMES = ("MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_dcmtk.dcm", *PRINTING)
+    BY_GDCM = ("SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm")
+    NAMES = (
+        *("MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_RLE.dcm"),
+        *BY_GDCM,
+    )
 
     @pytest.mark.parametrize("name", NAMES)
     def test_damaged_streams(
@@ -308,8 +311,9 @@ class TestQuiet:
             with contextlib.suppress(PixelDecodeError):
                 stored_values(dataset)
         assert caplog.records == []
-        # The packages for run lengths and for lossless JPEG print from their own language.
-        assert capfd.readouterr() == ("", "") or name in self.PRINTING
+        # The package for run lengths prints from its own language, and GDCM where the C library is no glibc.
+        printing = {"MR_small_RLE.dcm", *(() if sys.platform == "linux" else self.BY_GDCM)}
+        assert capfd.readouterr() == ("", "") or name in printing
 
     def test_markers_that_contradict_the_header_do_not_warn(self) -> None:
         dataset = dcmread(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm")))
