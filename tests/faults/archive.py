@@ -115,13 +115,12 @@ class OrthancServer:
     prefix = "/dicom-web"
     lacks: ClassVar[set[tuple[str, str]]] = {("DICOMweb", "delete")}
 
-    def __init__(self, url: str, version: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, url: str, version: str) -> None:
         self.url = url
         self.name = f"Orthanc {version}"
-        self._headers = headers or {}
 
     def _ask(self, method: str, target: str, body: bytes = b"") -> bytes:
-        answer = ask(self.url, Request(method, target, self._headers, body))
+        answer = ask(self.url, Request(method, target, {}, body))
         assert answer.status == 200, f"{method} {target}: {answer.status} {answer.body[:200]!r}"
         return answer.body
 

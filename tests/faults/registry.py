@@ -25,7 +25,9 @@ NO_SERVER: Mapping[str, str] = {"connect": "TransportError"}
 # Over DICOMweb a server tells no checksum, so a changed bit cannot be seen.
 UNSEEN = frozenset({("DICOMweb", "volume"), ("DICOMweb", "download")})
 # Where a stall must be noticed; a server that answers is never that slow.
-SHORT: Mapping[str, Any] = {"timeout": (2, 2), "patience": 5}
+SHORT: Mapping[str, Any] = {"timeout": (5, 4)}
+# Longer than a session waits for the first answer of a server.
+NO_ANSWER: Mapping[str, str] = {"connect": "RequestTimeout"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,17 +149,23 @@ FAULTS: tuple[Fault, ...] = (
     Fault("whole, in chunks", acts.whole_in_chunks),
     Fault("whole, no length", acts.whole_until_the_end),
     # Several in a row.
-    Fault("reset before the answer, three times", acts.reset_before_answer, times=3),
-    Fault("cut, announced whole, three times", acts.cut_announced_whole, times=3),
-    Fault("503, three times", refusal(503), times=3),
+    Fault("reset before the answer, three times", acts.reset_before_answer, times=3, operations=ALL[1:]),
+    Fault("cut, announced whole, three times", acts.cut_announced_whole, times=3, operations=ALL[1:]),
+    Fault("503, three times", refusal(503), times=3, operations=ALL[1:]),
     # Time.
     Fault("each answer half a second late", acts.slow),
     Fault("one byte at a time, always", acts.drip, expected="RequestTimeout"),
     Fault("one header at a time, always", acts.drip_head, expected="RequestTimeout"),
     Fault("100 Continue without end", acts.continue_for_ever, expected="RequestTimeout"),
-    *_once_and_always("a stall before the head", acts.stall_before_head, "RequestTimeout", settings=SHORT),
-    *_once_and_always("a stall after the work", acts.stall_after_work, "RequestTimeout", settings=SHORT),
-    *_once_and_always("a stall in the body", acts.stall_in_body, "RequestTimeout", settings=SHORT),
+    *_once_and_always(
+        "a stall before the head", acts.stall_before_head, "RequestTimeout", once_otherwise=NO_ANSWER, settings=SHORT
+    ),
+    *_once_and_always(
+        "a stall after the work", acts.stall_after_work, "RequestTimeout", once_otherwise=NO_ANSWER, settings=SHORT
+    ),
+    *_once_and_always(
+        "a stall in the body", acts.stall_in_body, "RequestTimeout", once_otherwise=NO_ANSWER, settings=SHORT
+    ),
     # Refusals.
     *_once_and_always("500", refusal(500), "ServerError"),
     *_once_and_always("502 with a page", refusal(502, PAGE, Content_Type="text/html"), "ServerError"),
@@ -189,7 +197,14 @@ FAULTS: tuple[Fault, ...] = (
         # The metadata of another series, which is not believed.
         once_otherwise={f"DICOMweb {operation}": "TransportError" for operation in FILES},
     ),
-    *_once_and_always("one flipped bit", acts.flip_bit, operations=("volume", "download", "upload"), unless=UNSEEN),
+    *_once_and_always(
+        "one flipped bit",
+        acts.flip_bit,
+        operations=("volume", "download", "upload"),
+        unless=UNSEEN,
+        settings={"checksums": True},
+        once_otherwise={"upload": ROWS},
+    ),
     # Listings.
     Fault("since and limit are ignored", acts.deaf_to_paging, early=True, operations=READS[1:]),
     Fault("every page is the first", acts.deaf_to_offset, early=True, operations=READS[1:], expected=INCOMPLETE),
