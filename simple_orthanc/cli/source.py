@@ -115,12 +115,6 @@ def open_session(args: Namespace) -> Session:
         return session
     kind: Any = library.Orthanc if location.kind == "orthanc" else library.DicomWeb
     opener: Callable[..., Session] = kind if location.profile is None else kind.from_profile
-    if args.insecure:
-        warnings.warn(
-            "The server's certificate is not checked (--insecure), so anybody on the way can read and change what is "
-            "sent, passwords included: --ca FILE trusts a certificate of one's own.",
-            stacklevel=2,
-        )
     if args.key and not args.cert:
         args.usage("--key is the key of a certificate: give --cert too")
     options = {**credentials(args, location), "timeout": (min(3.0, args.timeout), args.timeout)}

@@ -12,18 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 
+from simple_orthanc import limits
 from simple_orthanc.errors import TransportError
-
-LARGEST_PART = 1 << 32
-"""The largest part that is read, in bytes."""
-
-LARGEST_HEADER = 1 << 16
-"""The most bytes that are read before the first boundary, in the header of one part, and after the last boundary."""
 
 MOST_HEADER_LINES = 100
 """The largest number of lines in the header of one part."""
 
 _LONGEST_BOUNDARY = 200
+_MOST_DIGITS = 40
 _LONGEST_PADDING = 100
 _LINE_END = re.compile(rb"(--)?[ \t]{0,%d}(\r\n|\n)" % _LONGEST_PADDING)
 _LINE_BEGUN = re.compile(rb"(?:-|(?:--)?[ \t]{0,%d}\r?)\Z" % _LONGEST_PADDING)
@@ -93,7 +89,7 @@ def read_parts(chunks: Iterable[bytes], content_type: str, asked: str) -> Iterat
     ------
     TransportError
         If the response is not a multipart message although its header says so, if it ends before its closing boundary,
-        or if a part is larger than `LARGEST_PART`.
+        or if a part is larger than `simple_orthanc.limits` allows.
 
     Examples
     --------
@@ -112,7 +108,7 @@ def _single(chunks: Iterable[bytes], content_type: str, asked: str) -> Iterator[
     size = 0
     for chunk in chunks:
         size += len(chunk)
-        if size > LARGEST_PART:
+        if size > limits.body_bytes:
             raise _too_large(asked)
         pieces.append(chunk)
     yield Part.from_headers(b"".join(pieces), {"content-type": content_type})
@@ -195,6 +191,8 @@ class MultipartReader:
             headers = self._headers()
             content, closed = self._body(headers)
             self._count += 1
+            if self._count > limits.parts:
+                raise self._error(f"it has more than {limits.parts} parts. {limits.advice('parts')}")
             yield Part.from_headers(content, headers)
         self._drain()
 
@@ -205,7 +203,7 @@ class MultipartReader:
             at = buffer.find(self._dashed, start)
             if at < 0:
                 start = max(0, len(buffer.data) - len(self._dashed) + 1)
-                if start > LARGEST_HEADER or not buffer.more():
+                if start > limits.part_header_bytes or not buffer.more():
                     raise self._error("the boundary that its Content-Type announces is not where it should begin")
             else:
                 line = self._line(at + len(self._dashed)) if at == 0 or buffer.data[at - 1] == 10 else None
@@ -241,12 +239,14 @@ class MultipartReader:
             if at >= 0:
                 break
             start = max(0, len(buffer.data) - len(blank) + 1)
-            if start > LARGEST_HEADER:
-                raise self._error(f"the header of part {self._count + 1} does not end")
+            if start > limits.part_header_bytes:
+                raise self._error(
+                    f"the header of part {self._count + 1} does not end. {limits.advice('part_header_bytes')}"
+                )
             if not buffer.more():
                 raise self._cut()
         lines = buffer.take(at + len(newline)).decode("latin-1").splitlines()
-        if at > LARGEST_HEADER or len(lines) > MOST_HEADER_LINES:
+        if at > limits.part_header_bytes or len(lines) > MOST_HEADER_LINES:
             raise self._error(f"the header of part {self._count + 1} has {len(lines)} lines and {at} bytes")
         headers: dict[str, str] = {}
         for line in lines:
@@ -265,6 +265,8 @@ class MultipartReader:
         while len(buffer.data) < len(delimiter) and buffer.more():
             pass
         announced = headers.get("content-length", "")
+        if len(announced) > _MOST_DIGITS:
+            raise self._misplaced(announced)
         # In an empty part, some senders use the line end of the header as that of the boundary too.
         empty = announced in ("", "0") and buffer.data.startswith(delimiter)
         line = self._line(len(delimiter)) if empty else None
@@ -290,7 +292,7 @@ class MultipartReader:
                 if line is None:
                     start = at + 1
                     continue
-                if size + at > LARGEST_PART:
+                if size + at > limits.body_bytes:
                     raise _too_large(self._asked)
                 pieces.append(buffer.take(at))
                 buffer.take(line[1] - at)
@@ -299,14 +301,14 @@ class MultipartReader:
             pieces.append(buffer.take(passed))
             size += passed
             start = 0
-            if size > LARGEST_PART:
+            if size > limits.body_bytes:
                 raise _too_large(self._asked)
             if not buffer.more():
                 raise self._cut()
 
     def _counted(self, length: int) -> tuple[bytes, bool]:
         buffer, delimiter = self._buffer, self._newline + self._dashed
-        if length > LARGEST_PART:
+        if length > limits.body_bytes:
             raise _too_large(self._asked)
         pieces: list[bytes] = []
         missing = length
@@ -330,7 +332,7 @@ class MultipartReader:
     def _drain(self) -> None:
         """Read what follows the closing boundary, which has no meaning, so that the connection can be kept."""
         size = len(self._buffer.data)
-        while size <= LARGEST_HEADER and self._buffer.more():
+        while size <= limits.part_header_bytes and self._buffer.more():
             size += len(self._buffer.take(len(self._buffer.data)))
 
     def _cut(self) -> TransportError:
@@ -339,6 +341,6 @@ class MultipartReader:
 
 def _too_large(asked: str) -> TransportError:
     return TransportError(
-        f"{asked} was answered with more than {LARGEST_PART} bytes in one piece, and the rest was not read. "
-        "Ask for less at once, such as single frames or a range of bytes."
+        f"{asked} was answered with more than {limits.body_bytes} bytes in one piece, and the rest was not read. "
+        f"Ask for less at once, such as single frames or a range of bytes. {limits.advice('body_bytes')}"
     )

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from simple_orthanc import limits
 from simple_orthanc.dicomweb.identity import check_complete, check_uids, uids_in_file, uids_in_metadata
 from simple_orthanc.dicomweb.model import text
-from simple_orthanc.dicomweb.multipart import LARGEST_HEADER, Part, parse_content_type, read_parts
+from simple_orthanc.dicomweb.multipart import Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import (
     NOT_ACCEPTABLE,
@@ -242,6 +244,9 @@ class Retrieve(Search):
             If the range begins after the end of the value.
         """
         headers = {}
+        if url.startswith("//"):
+            # Of the same scheme (RFC 3986, section 4.2), and perhaps of another host.
+            url = f"{urlsplit(self._transport.url).scheme}:{url}"
         first, last = (0, None) if byte_range is None else _checked_range(byte_range)
         if byte_range is not None:
             headers["Range"] = f"bytes={first}-{'' if last is None else last}"
@@ -378,7 +383,7 @@ def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
     for chunk in rest:
         head += chunk
         _, blank, content = head.partition(b"\r\n\r\n")
-        if blank or len(head) > LARGEST_HEADER:
+        if blank or len(head) > limits.part_header_bytes:
             # A preamble may be skipped too; the reader of the file notices if this is not a file.
             yield content
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -15,6 +16,10 @@ from simple_orthanc.transport.secret import Secret, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request
 
 Timeout = float | tuple[float | None, float | None]
+
+
+# What comes before a colon in the first segment of a path.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Times(TypedDict, total=False):
@@ -111,7 +116,7 @@ def new_request(
     if params:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
-    path = _checked_url(path, defaults.url) if path.startswith(("http://", "https://")) else _checked_path(path)
+    path = _checked_url(path, defaults.url) if _SCHEME.match(path) else _checked_path(path)
     if deadline is not None and not _is_time(deadline):
         raise TransportError(f"deadline is {deadline!r}; give seconds above 0, as in deadline=60, or None.")
     return Request(
@@ -165,6 +170,12 @@ def _checked_url(given: str, root: str) -> str:
     This server is reached by the origin of `root`: behind a proxy that ends TLS, a server may believe that it speaks
     plain HTTP.
     """
+    scheme = given.partition(":")[0].lower()
+    if scheme not in ("http", "https"):
+        raise TransportError(
+            f"The URL given begins with {scheme[:20]}:, and {root} is asked by http and https only; nothing was sent. "
+            "If the server itself wrote that URL, what it names is not on that server, and is not read."
+        )
     there, here = parse_origin(given), parse_origin(root)
     upgraded = there is not None and here is not None and there[1] == here[1] and (there[2], here[2]) == (80, 443)
     if there is None or (there != here and not upgraded):

@@ -29,6 +29,7 @@ from simple_orthanc.transport.arguments import (
 )
 from simple_orthanc.transport.bodies import HttpResponse, Stream, chunks, read_all
 from simple_orthanc.transport.bulk import BufferProvider
+from simple_orthanc.transport.connections import warn_if_unchecked
 from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
@@ -148,6 +149,8 @@ class Transport:
         )
         if credentials.secret or (http is not None and http.auth):
             warn_if_readable(self.url, address.host)
+        if http is None:
+            warn_if_unchecked(self.url, authorities)
 
     def __repr__(self) -> str:
         """Show the address, never a password."""

@@ -11,24 +11,31 @@ import os
 import queue
 import socket
 import time
+import warnings
 from contextvars import ContextVar
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.errors import TransportError, stacklevel
 from simple_orthanc.transport.watching import WatchedResponse
 
 MAX_IDLE = 0.8
 """Seconds after which an idle connection is not used any more."""
 
 _SEND_BLOCK = 1 << 20
+
+_unchecked_hosts: set[str] = set()
 
 _send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=None)
 
@@ -98,6 +105,11 @@ class _SecurePool(HTTPSConnectionPool):
     QueueCls = _FreshQueue
     ConnectionCls = _SecureConnection
 
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect, without the warning of urllib3 at each connection whose certificate is not checked."""
+        if conn.is_closed:
+            conn.connect()
+
 
 _POOLS = {"http": _PlainPool, "https": _SecurePool}
 
@@ -117,6 +129,15 @@ class FreshAdapter(HTTPAdapter):
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """Return the pool for a request; what is wrong with a proxy is told apart from what is with the request."""
+        try:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        except (InvalidSchema, InvalidURL, HTTPError, ValueError):
+            if not select_proxy(request.url, proxies):
+                raise
+        raise InvalidProxyURL
+
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send one request; the read timeout also applies to each block that is sent."""
         interruption.check()
@@ -127,25 +148,78 @@ class FreshAdapter(HTTPAdapter):
             _send_timeout.reset(token)
 
 
+class _Session(requests.Session):
+    """A session that leaves redirects alone: requests would read the address even where it is not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no address."""
+        return
+
+
 def shut(sock: socket.socket) -> None:
     """End whatever waits for a socket, in any thread; whoever uses it closes it."""
     # Not the method of a socket under TLS, which would first forget the encryption that the other thread is using.
     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def new_session(pool_size: int, url: str, *, direct: bool) -> requests.Session:
+def new_session(pool_size: int, url: str, *, direct: bool, trusts_environment: bool = True) -> requests.Session:
     """Make a session for one server that keeps up to `pool_size` connections and no cookies.
 
     The environment is read for proxies and ``REQUESTS_CA_BUNDLE`` here, once: requests would read it for every request,
     which takes as long as sending a small one. A server that is reached `direct` has no proxy. ``~/.netrc`` is not
     read, because `Credentials` always brings an authentication of its own.
+
+    Parameters
+    ----------
+    pool_size : int
+        How many connections are kept.
+    url : str
+        The root of the server.
+    direct : bool
+        Whether no proxy is used.
+    trusts_environment : bool
+        Whether the environment may name the authorities to trust.
+
+    Raises
+    ------
+    TransportError
+        If it names a file that does not exist.
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     if not direct:
         session.proxies.update(get_environ_proxies(url))
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if trusts_environment:
+        session.verify = _authorities(url)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for prefix in ("http://", "https://"):
         session.mount(prefix, FreshAdapter(pool_maxsize=pool_size))
     return session
+
+
+def _authorities(url: str) -> bool | str:
+    """Return the file of the authorities to trust that the environment names, or True."""
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(variable)
+        if path:
+            if url.startswith("https:") and not os.path.exists(path):
+                raise TransportError(
+                    f"The environment variable {variable} names the file {path!r} for the authorities to trust, which "
+                    f'does not exist, so that {url} cannot be checked. Change or unset it, or give verify="ca.pem".'
+                )
+            return path
+    return True
+
+
+def warn_if_unchecked(url: str, verify: object) -> None:
+    """Warn, once per host, that the certificate of a server is not checked."""
+    host = urlsplit(url).netloc
+    if verify is not False or not url.startswith("https:") or host in _unchecked_hosts:
+        return
+    _unchecked_hosts.add(host)
+    warnings.warn(
+        f"The certificate of {host} is not checked (verify=False), so anybody on the way can read and change what is "
+        'sent, passwords included. verify="ca.pem" trusts a certificate of one\'s own.',
+        UserWarning,
+        stacklevel=stacklevel(),
+    )

@@ -196,7 +196,9 @@ class Sender:
         if self._given is not None:
             self._http = self._given
         else:
-            self._http = new_session(self._pool_size, self.url, direct=is_loopback(self._host))
+            self._http = new_session(
+                self._pool_size, self.url, direct=is_loopback(self._host), trusts_environment=self._verify is True
+            )
 
     @property
     def is_local(self) -> bool:
@@ -333,12 +335,13 @@ class Sender:
         # Requests adds the environment's proxies to this mapping, except where it already has an entry.
         schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
         own_auth = self._credentials.present or not session.auth
-        for _ in range(_MAX_REDIRECTS + 1):
+        for redirects in range(_MAX_REDIRECTS + 1):
             auth = self._credentials.auth() if own_auth else None
             with self._lock:
                 self.sent += 1
             proxies: Any = {key: None for scheme in schemes for key in (scheme, f"{scheme}://{self._host}")}
-            with network(), watched(self._watch(request, attempts)):
+            # What is wrong with the address after a redirect is wrong with the response that named it.
+            with network(reading=redirects > 0), watched(self._watch(request, attempts)):
                 response = session.request(
                     request.method,
                     url,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simple_orthanc import limits
 from simple_orthanc.dicomweb import multipart
 from simple_orthanc.dicomweb.multipart import Part, read_parts
 from simple_orthanc.errors import TransportError
@@ -153,7 +155,7 @@ def test_an_invalid_message_is_an_error(body: bytes, said: str) -> None:
 @pytest.mark.parametrize("kind", [KIND, "application/dicom"])
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 999999999999\r\n"])
 def test_an_endless_part_is_given_up(kind: str, length: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "LARGEST_PART", 1 << 20)
+    monkeypatch.setattr(limits, "body_bytes", 1 << 20)
     asked = 0
 
     def endless() -> Iterator[bytes]:
@@ -239,3 +241,23 @@ def test_only_one_part_is_held_at_a_time() -> None:
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_parts_without_end_are_given_up() -> None:
+    chunks = repeat(b"--b\r\n\r\nx\r\n", 1000)
+    with limits.changed(parts=100), pytest.raises(TransportError, match=r"more than 100 parts\. .*limits\.parts = 100"):
+        list(read_parts(chunks, "multipart/related; boundary=b", "an example"))
+
+
+@pytest.mark.parametrize("before", [b"", b"--b\r\n\r\nx\r\n"])
+def test_a_header_without_end_names_the_limit(before: bytes) -> None:
+    chunks = chain([before + b"--b\r\nX-Some: "], repeat(b"x" * 1000, 1000))
+    with pytest.raises(TransportError, match=r"limits\.part_header_bytes = 65536"):
+        list(read_parts(chunks, "multipart/related; boundary=b", "an example"))
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "1" + "0" * 30, str(1 << 33)])
+def test_an_impossible_length_of_a_part_is_an_error(length: str) -> None:
+    body = f"--b\r\nContent-Length: {length}\r\n\r\nx\r\n--b--".encode()
+    with pytest.raises(TransportError, match="an example"):
+        list(read_parts([body], "multipart/related; boundary=b", "an example"))

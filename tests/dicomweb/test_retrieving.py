@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from simple_orthanc import limits
 from simple_orthanc.dicomweb import Frame, Transactions, multipart
 from simple_orthanc.errors import (
     OrthancError,
@@ -112,11 +113,11 @@ def test_a_part_of_a_study_does_not_pass_as_the_whole() -> None:
 
 
 def test_an_endless_response_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "LARGEST_PART", 10_000)
+    monkeypatch.setattr(limits, "body_bytes", 10_000)
     with StandIn(always(parts(file(1, 20_000)))) as server:
-        with pytest.raises(TransportError, match="more than 10000 bytes"):
+        with pytest.raises(TransportError, match=r"limits\.body_bytes = 10000"):
             list(transactions(server).retrieve_study("1.2"))
-        with pytest.raises(TransportError, match="more than 10000 bytes"):
+        with pytest.raises(TransportError, match=r"limits\.body_bytes = 10000"):
             transactions(server).retrieve_instance(*UIDS)
 
 
@@ -361,3 +362,26 @@ def test_a_server_that_knows_no_star_is_asked_without_it() -> None:
         assert client.retrieve_instance(*UIDS) == file(1)
         assert list(client.retrieve_series(*UIDS[:2])) == [file(1)]
         assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "FILE:/etc/passwd",
+        "gopher://127.0.0.1/x",
+        "ftp://127.0.0.1/x",
+        "data:text/plain,abc",
+        "http://other.example.org/x",
+        "HTTP://other.example.org/x",
+        "//other.example.org/x",
+        "//127.0.0.1:1/x",
+    ],
+)
+def test_bulk_data_elsewhere_is_not_asked_for(url: str) -> None:
+    with StandIn(always(reply(b"value", headers={"Content-Type": "application/octet-stream"}))) as server:
+        with pytest.raises(TransportError, match="nothing was sent"):
+            transactions(server).retrieve_bulkdata(url)
+        assert server.asked == []
+        address = server.url.partition(":")[2]
+        assert transactions(server).retrieve_bulkdata(f"{address}/dicom-web/bulk/1") == b"value"

@@ -130,3 +130,38 @@ def test_plain_http_where_tls_is_expected_is_explained() -> None:
         with pytest.raises(TransportError, match="plain HTTP, write http://"):
             Transport(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=5).json("GET", "/")
         thread.join(5)
+
+
+def test_a_certificate_that_is_not_checked_is_warned_of_once(certificate: tuple[Path, Path]) -> None:
+    with StandIn(always(reply([], headers={"X-Close": "yes"})), certificate=certificate) as server:
+        with pytest.warns(UserWarning, match=rf"{server.port} is not checked .*verify=False.* verify=") as caught:
+            transport = Transport(server.url, verify=False)
+        assert len(caught) == 1
+        # Every warning is an error in tests.
+        for _ in range(3):
+            transport.json("GET", "/")
+        Transport(server.url, verify=False).json("GET", "/")
+    Transport("http://127.0.0.1:1", verify=False)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_missing_file_of_authorities_is_named_with_its_variable(
+    variable: str, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.setenv(variable, "/no/such/bundle.pem")
+    with pytest.raises(TransportError, match=rf"{variable} names the file '/no/such/bundle\.pem'.* give verify="):
+        Transport("https://127.0.0.1:1")
+    Transport("http://127.0.0.1:1")
+    Transport("https://127.0.0.1:1", verify=str(certificate[0]))
+    monkeypatch.setenv(variable, str(certificate[0]))
+    Transport("https://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "proxy", ["foo://127.0.0.1:1", "http://", "http://[::1", "http://127.0.0.1:port", "socks9://h:1"]
+)
+def test_a_proxy_that_cannot_be_used_is_named_as_the_reason(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(TransportError, match=r"proxy on the way to http://pacs\.example\.org failed.* HTTP_PROXY"):
+        Transport("http://pacs.example.org", patience=0).json("GET", "/")

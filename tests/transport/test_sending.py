@@ -400,3 +400,24 @@ def test_redirects_to_another_server_are_not_followed(location: str) -> None:
             Transport(server.url, auth=("alice", "wonderland")).json("GET", "/a")
         assert other.asked == []
         assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:port/",
+        "/a\x01b",
+        "/\u00fc%zz",
+        "http:///",
+        "http://127.0.0.1:{own}\\@h/",
+    ],
+)
+def test_a_redirect_that_cannot_be_read_is_not_a_fault_of_the_request(location: str) -> None:
+    answer = b""
+    with StandIn(lambda asked, count: answer if asked.path == "/a" else reply(b"", 404)) as server:
+        answer = reply(b"", 302, {"Location": location.format(own=server.port)})
+        with pytest.raises((TransportError, ServerError)) as caught:
+            Transport(server.url, patience=0).json("GET", "/a")
+        assert "cannot be sent" not in str(caught.value)
