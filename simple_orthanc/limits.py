@@ -41,8 +41,8 @@ head_bytes: int = 1 << 20
 head_seconds: float = 60.0
 """Seconds from the first byte of the head of an answer to its end."""
 
-page_rows: int = 1_000_000
-"""Rows of one page of a listing."""
+page_rows: int = 5_000_000
+"""Rows of one answer in JSON that is a list."""
 
 header_bytes: int = 1 << 27
 """Bytes of a DICOM file before its pixel data, decompressed."""

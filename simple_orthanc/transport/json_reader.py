@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simple_orthanc import limits
+
 _WORTH_A_LOOK = 1 << 22
 # DICOM JSON has at least 18 bytes for each list or object, Orthanc's answers more.
 _FEWEST_BYTES = 6
@@ -34,7 +36,7 @@ def read_json(content: bytes) -> Any:
     reason = _suspicion(content)
     if not reason:
         try:
-            return json.loads(content)
+            value = json.loads(content)
         except RecursionError:
             reason = "it is nested too deeply"
         except json.JSONDecodeError:
@@ -44,6 +46,10 @@ def read_json(content: bytes) -> Any:
         except ValueError:
             # Python refuses to convert more than 4,300 digits.
             reason = "it contains a number of thousands of digits"
+        else:
+            if not isinstance(value, list) or len(value) <= limits.page_rows:
+                return value
+            reason = f"it is a list of {len(value):,} rows. {limits.advice('page_rows')}"
     # Raised outside of the except block, so that no foreign error, which repeats the content, becomes its context.
     raise UnreadableJsonError(reason)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from simple_orthanc import limits
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport import Transport
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
@@ -60,3 +61,11 @@ def test_the_error_names_the_reason_and_the_server(name: str) -> None:
             with pytest.raises(TransportError, match=reason) as caught:
                 read()
             assert server.url in str(caught.value)
+
+
+def test_rows_beyond_the_limit_are_refused() -> None:
+    with limits.changed(page_rows=3):
+        assert read_json(b"[1, 2, 3]") == [1, 2, 3]
+        assert read_json(b'{"a": [1, 2, 3, 4]}') == {"a": [1, 2, 3, 4]}
+        with pytest.raises(UnreadableJsonError, match=r"4 rows\. .*limits\.page_rows = 3"):
+            read_json(b"[1, 2, 3, 4]")
