@@ -4,6 +4,7 @@
 # make test      everything: check, and all tests; with CI set, against three versions of Orthanc
 # make thorough  (root) what is too slow for each change: ten times as many random examples, the oldest and the newest
 #                allowed dependencies, and the first and the last of these lines on a fresh Debian 13
+# make fuzz      damaged files and answers, made at random, for FUZZ_SECONDS (600)
 # make faults    every operation through a proxy that misbehaves, on each version of Orthanc: docs/reliability.md
 # make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, and PostgreSQL, for the tests
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
@@ -23,7 +24,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata \
+.PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata fuzz \
 	format clean orthanc openssl
 .DEFAULT_GOAL := test
 
@@ -78,6 +79,9 @@ debian:
 
 faults: $(INSTALLED) orthanc servers
 	$(BIN)/python -m tests.faults --write
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz
 
 # After this system's own, on which it depends which others are needed.
 servers: orthanc

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import config
+from pydicom import config, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from simple_orthanc import Folder
@@ -111,6 +112,22 @@ def many_fragments(count: int) -> int:
     return len(frame_streams(struct.pack("<HHI", 0xFFFE, 0xE000, len(offsets)) + offsets + items, count))
 
 
+def cut_jpeg_ls() -> str:
+    """Cut a stream off at many places, without which its decoder may read for ever; name all outcomes."""
+    dataset = dcmread(get_testdata_file("MR_small_jpeg_ls_lossless.dcm"))
+    whole = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    outcomes = set()
+    for end in range(100, len(whole) - 2, 400):
+        dataset.PixelData = encapsulate([whole[:end]], has_bot=False)
+        dataset["PixelData"].is_undefined_length = True
+        try:
+            stored_values(dataset)
+            outcomes.add("read")
+        except PixelDecodeError:
+            outcomes.add("PixelDecodeError")
+    return ", ".join(outcomes)
+
+
 def digits_in_a_table(folder: Path) -> str:
     digits = bombs.element(0x00200012, "IS", b"1" * 60_000) + bombs.element(0x00200013, "IS", b"2" * 60_000)
     (folder / "a.dcm").write_bytes(bombs.meta("1.2.840.10008.1.2.1") + bombs.identifiers() + digits)
@@ -135,6 +152,7 @@ BOMBS: dict[str, bombs.Bomb] = {
     "jpeg": lambda folder: stored_values(compressed(JPEGBaseline8Bit, jpeg(0xC0), BitsAllocated=8, BitsStored=8)),
     "jpeg lossless": lambda folder: stored_values(compressed(JPEGLosslessSV1, jpeg(0xC3, precision=16))),
     "jpeg-ls": lambda folder: stored_values(compressed(JPEGLSLossless, jpeg(0xF7, precision=16))),
+    "jpeg-ls, cut": lambda folder: cut_jpeg_ls(),
     "jpeg 2000": lambda folder: stored_values(compressed(JPEG2000Lossless, jpeg2000(65535))),
     "jpeg 2000, many": lambda folder: stored_values(
         compressed(JPEG2000Lossless, jpeg2000(4000), 1000, Rows=4000, Columns=4000)
@@ -173,6 +191,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "jpeg": ("PixelDecodeError", _LIMIT),
     "jpeg lossless": ("PixelDecodeError", _LIMIT),
     "jpeg-ls": ("PixelDecodeError", _LIMIT),
+    "jpeg-ls, cut": ("", "PixelDecodeError"),
     "jpeg 2000": ("PixelDecodeError", _LIMIT),
     "jpeg 2000, many": ("PixelDecodeError", _LIMIT),
     "rle": ("PixelDecodeError", _LIMIT),

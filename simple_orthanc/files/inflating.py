@@ -144,7 +144,7 @@ class InflatedFile:
         return part
 
     def _refused(self, problem: str) -> TransportError:
-        return TransportError(f"{self._name} cannot be read: {problem}")
+        return TransportError(f"{self._name} cannot be read: {problem}", is_about_object=True)
 
 
 def readable(stream: IO[bytes], name: str = "A DICOM file", most: str = "header_bytes") -> IO[bytes] | InflatedFile:

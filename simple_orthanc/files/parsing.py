@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 from pydicom import dcmread
@@ -11,7 +12,7 @@ from pydicom.dataset import FileDataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from simple_orthanc.errors import TransportError
+from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.detection import BEGINNING, object_uid
 from simple_orthanc.files.inflating import InflatedFile, is_deflated, mark_deflated, readable
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
@@ -80,6 +81,22 @@ def parse_header(stream: IO[bytes], stop: Stop, *, to_the_end: bool = False) -> 
     return _parsed(stream, beginning, "header_bytes", parse)
 
 
+@contextmanager
+def typed_errors(content: bytes | memoryview) -> Iterator[None]:
+    """Turn whatever pydicom raises about a damaged file into a `TransportError` that names the file."""
+    try:
+        yield
+    except OrthancError:
+        raise
+    except Exception as error:  # pydicom may raise anything
+        raise unreadable(content, error) from error
+
+
+def unreadable(content: bytes | memoryview, problem: object) -> TransportError:
+    """Return the error for a file that cannot be read, by its SOPInstanceUID if that can."""
+    return TransportError(f"{_name(bytes(content[:BEGINNING]))} cannot be read: {problem}", is_about_object=True)
+
+
 def _beginning(stream: IO[bytes]) -> bytes:
     stream.seek(0)
     beginning = stream.read(BEGINNING)
@@ -100,12 +117,12 @@ def _parsed(stream: IO[bytes], beginning: bytes, most: str, parse: Callable[[Any
     else:
         problem = None
     if problem is not None:
-        raise TransportError(f"{_name(beginning)} cannot be read: {problem}")
+        raise unreadable(beginning, problem)
     source.seek(0)
     try:
         header = parse(source)
     except RecursionError as error:
-        raise TransportError(f"{_name(beginning)} cannot be read: its sequences are too deep for pydicom.") from error
+        raise unreadable(beginning, "its sequences are too deep for pydicom.") from error
     if source is not stream:
         mark_deflated(header)
     return header

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from simple_orthanc.dicom.header import interned, store, stored_elements
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.files.fast_headers import Scanner
-from simple_orthanc.files.parsing import parse_file, parse_header
+from simple_orthanc.files.parsing import parse_file, parse_header, typed_errors
 from simple_orthanc.files.walker import (
     DELIMITER,
     EXPLICIT_LITTLE,
@@ -55,7 +55,8 @@ def read_header(read: PartReader, first: int, scanner: Scanner) -> Dataset:
         if found is not None:
             return found[0]
         if whole:
-            return _by_pydicom(content)[0]
+            with typed_errors(content):
+                return _by_pydicom(content)[0]
         header = _parse(content)
         if header is not None:
             return header
@@ -74,7 +75,11 @@ def read_beginning(content: Buffer, scanner: Scanner) -> tuple[Dataset, int | No
     scanner : Scanner
         Reads what is plain.
     """
-    return scanner.scan(content) or _by_pydicom(content)
+    scanned = scanner.scan(content)
+    if scanned is not None:
+        return scanned
+    with typed_errors(content):
+        return _by_pydicom(content)
 
 
 def read_image(content: Buffer, scanner: Scanner) -> Dataset:
@@ -98,7 +103,8 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
     if found is None:
         if start is not None and _lacks_delimiter(content, start):
             content = _with_delimiter(bytes(content))
-        return _without_stream(parse_file(bytes(content)))
+        with typed_errors(content):
+            return _without_stream(parse_file(bytes(content)))
     store(dataset, found)
     return dataset
 

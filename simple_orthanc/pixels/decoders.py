@@ -71,6 +71,7 @@ _LOSSLESS = frozenset(
 )
 # A frame may be this much smaller than `limits.expanded_bytes` before it must have grown by `limits.expansion`.
 _COPIES = 8
+_END_OF_IMAGE = b"\xff\xd9"
 _PLUGIN = "simple_orthanc"
 # What pydicom is given to decode. The codestream goes to the plugin by itself, since pydicom would copy it three times,
 # and warn in any thread about markers that contradict the header.
@@ -362,7 +363,11 @@ def _check_jpeg_ls(stream: bytes, layout: PixelLayout) -> _Checked:
     header = _checked_jpeg_header(stream, layout)
     if header.sampling != {(1, 1)}:
         raise ValueError("the components of the stream are subsampled, which their decoder would not undo")
-    return _Checked(without_application_data(stream), header.precision, layout.photometric, "charls")
+    stream = without_application_data(stream)
+    # Without an end CharLS may read on for ever.
+    if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        stream += _END_OF_IMAGE
+    return _Checked(stream, header.precision, layout.photometric, "charls")
 
 
 def _check_jpeg_2000(stream: bytes, layout: PixelLayout) -> _Checked:

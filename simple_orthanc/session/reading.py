@@ -14,7 +14,7 @@ from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
-from simple_orthanc.files.parsing import parse_file
+from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
 from simple_orthanc.session.containers import LazyVolumes
@@ -122,7 +122,9 @@ class Reading(SessionState):
         return [str(value[0]) if value else None for value in self._index.column(_INSTANCE_UID, "instance", keys)]
 
     def _instance(self, key: str) -> Dataset:
-        return parse_file(self._source.content(key))
+        content = self._source.content(key)
+        with typed_errors(content):
+            return parse_file(content)
 
     def get_volume(
         self,
