@@ -443,4 +443,6 @@ def test_a_program_that_heeds_no_request_to_end_is_killed(
 @pytest.mark.parametrize("config", [{}, {"RegisteredUsers": {"a": "secret"}}])
 def test_repr_before_start(config: dict[str, Any], tmp_path: Path) -> None:
     assert repr(LocalOrthanc(config=config)) == "<LocalOrthanc: not running, in a temporary folder>"
+    # What a traceback shows where the constructor has failed.
+    assert repr(LocalOrthanc.__new__(LocalOrthanc)) == "<LocalOrthanc: not running, in a temporary folder>"
     assert repr(LocalOrthanc(tmp_path, config=config)) == f"<LocalOrthanc: not running, in {tmp_path}>"
