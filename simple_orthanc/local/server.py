@@ -248,6 +248,7 @@ class LocalOrthanc:
 
         Examples
         --------
+        >>> from simple_orthanc import DicomWeb
         >>> with LocalOrthanc() as server:
         ...     archive = DicomWeb(f"{server.url}/dicom-web", *server.credentials)
         ...     print(archive.study_count)
