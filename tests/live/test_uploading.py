@@ -16,7 +16,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError
+from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError, limits
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.bombs import nested_dataset, nested_file
@@ -159,8 +159,8 @@ def test_an_upload_to_a_server_that_dies_names_the_stored_files(make_server, tmp
         path.write_bytes(deadly if place == 6 else as_bytes(image))
         files.append(path)
     server: LocalOrthanc = make_server(folder=folder)
-    session = server.connect()
-    with pytest.raises(TransportError) as caught:
+    session = server.connect(patience=0.5)
+    with limits.changed(nesting=10**6), pytest.raises(TransportError) as caught:
         session.upload_file(files)
     table = caught.value.table
     assert len(table) == 12
