@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simple_orthanc.concurrency.helpers import HelperEndedError, HelperPool, HelperTaskError, processors
+from simple_orthanc.concurrency.threads import map_ordered
 
 MODULE = """
 import os
+import time
 
 def answer(head, body):
     if head == "raise":
         raise KeyError("no such thing")
     if head == "end":
         os._exit(7)
+    if isinstance(head, list) and head[0] == "sleep":
+        open(head[1], "w").close()
+        time.sleep(60)
     if head == "print":
         print("noise")
     return [head, os.getpid()], body[::-1]
@@ -82,3 +91,22 @@ def test_after_the_end_nothing_is_asked(pool: HelperPool) -> None:
 
 def test_there_is_a_processor() -> None:
     assert processors() >= 1
+
+
+@pytest.mark.parametrize("helpers", [1, 4])
+def test_ctrl_c_ends_helpers_at_work_and_the_wait_for_one(pool: HelperPool, tmp_path: Path, helpers: int) -> None:
+    pool.start(helpers)
+    begun = tmp_path / "begun"
+
+    def press() -> None:
+        while not begun.exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(map_ordered(lambda item: pool.call(["sleep", str(begun)]), range(20), workers=4))
+    # The helpers would sleep for a minute.
+    assert time.monotonic() - before < 30
+    assert pool.call("question") is not None
