@@ -20,7 +20,6 @@ keyring of the operating system, or in an environment variable.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import stat
@@ -216,6 +215,9 @@ def _file_fault(status: os.stat_result, path: Path) -> str:
 
 def _parsed(name: str, path: Path, text: Secret) -> Profile | str:
     """Return a profile, or what is wrong with it. It raises nothing, since the file may hold a password."""
+    # Imported here, since few sessions are opened from a profile.
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
     try:
         parser.read_string(text.reveal())
