@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
-from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError, VolumeError
+from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
 from simple_orthanc.session.downloads import safe_name
 from simple_orthanc.volume.saving import check_target
@@ -284,5 +284,10 @@ def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:
         with part.open("xb") as stream:
             write(stream)
         os.replace(part, target)
+    except OSError as error:
+        raise OrthancError(
+            f"{target} cannot be written: {error.strerror or error}. Nothing was left behind, and an older file of "
+            "that name is unchanged. Choose another folder, or free some space."
+        ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import simple_orthanc
-from simple_orthanc import TransportError
+from simple_orthanc import OrthancError, TransportError
 from simple_orthanc.cli import files, main
 from simple_orthanc.phantom import as_bytes, make_series
 from tests import stand_ins
@@ -193,3 +194,18 @@ def test_paths_of_downloads_are_listed(tmp_path: Path, capsys: pytest.CaptureFix
     assert sorted(listed) == sorted(path for path in Path("out").rglob("*.dcm"))
     assert len(listed) == 2
     assert io.BytesIO(listed[0].read_bytes()).read()[128:132] == b"DICM"
+
+
+@pytest.mark.parametrize("room", [0, 10, 5000])
+def test_a_full_disk_keeps_the_older_file(room: int, tmp_path: Path) -> None:
+    target = tmp_path / "picture.png"
+    target.write_bytes(b"older")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OrthancError, match=r"picture.png cannot be written: File too large. Nothing was left"):
+            files.write_whole(target, lambda stream: stream.write(bytes(6000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "picture.png"]
+    assert target.read_bytes() == b"older"
