@@ -21,8 +21,10 @@ from simple_orthanc.transport.failures import Cause, NetworkError, network
 # Statuses without a body, whatever Content-Length says.
 _BODILESS = (204, 304)
 
+AT_ONCE = 1 << 24
+"""Bytes for which memory is taken at once if that length is announced; for more it is taken as they come."""
+
 _BLOCK = 1 << 20
-_AT_ONCE = 1 << 24
 _MOST_MEMBERS = 100_000
 
 
@@ -98,8 +100,7 @@ def read_all(response: requests.Response, limit: str = "body_bytes") -> bytes:
         announced = _announced(response)
         if announced is not None and announced > most:
             raise _excess(f"Content-Length is {announced}", limit)
-        # What is announced is not believed beyond this: what is longer is read as it comes.
-        if announced is not None and announced <= _AT_ONCE and not _is_gzip(response):
+        if announced is not None and announced <= AT_ONCE and not _is_gzip(response):
             wire: bytes = response.raw.read(decode_content=False) or b""
             _check_length(response, len(wire))
             return wire

@@ -19,12 +19,11 @@ from functools import partial
 
 from simple_orthanc import limits
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.transport.bodies import AT_ONCE
 from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import WatchedResponse
 
-# What is announced is not believed beyond this: what is longer is read as it comes.
-_AT_ONCE = 1 << 24
 _MOST_DIGITS = 18
 
 BufferProvider = Callable[[int], memoryview]
@@ -136,13 +135,13 @@ def _body(response: http.client.HTTPResponse, length: int, allocate: BufferProvi
     if length > limits.body_bytes:
         return None
     # Memory for what is longer is taken as it comes, since nothing but the length has come so far.
-    grown = bytearray(min(length, _AT_ONCE)) if length > _AT_ONCE else None
+    grown = bytearray(min(length, AT_ONCE)) if length > AT_ONCE else None
     body = allocate(length) if grown is None else memoryview(grown)
     filled = 0
     while filled < length:
         if grown is not None and filled == len(grown):
             body.release()
-            grown += bytes(min(length - filled, _AT_ONCE))
+            grown += bytes(min(length - filled, AT_ONCE))
             body = memoryview(grown)
         count = response.readinto(body[filled:])
         if not count:
