@@ -245,6 +245,9 @@ class Finder:
         pages_whole = self._rest.capabilities.version >= _PAGES_WHOLE
         while True:
             page = self._page(level, query, len(answers), PAGE, **options)
+            if not page and not answers:
+                # That nothing matches is believed when it is answered twice: nothing else can be compared with it.
+                page = self._page(level, query, 0, PAGE, **options)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
             if expected and answers.keys() >= set(expected):

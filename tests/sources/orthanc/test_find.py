@@ -189,6 +189,18 @@ def test_a_find_whose_pages_are_all_the_same_is_replaced_by_a_listing(stand_in: 
         assert found >= {stand_in.identifier_of(dataset, "instance") for dataset in wanted}
 
 
+def test_an_empty_find_is_asked_for_twice(stand_in: OrthancServer, finder: Finder) -> None:
+    stand_in.change_answer = lambda path, answer, count: [] if path == "/tools/find" and count == 0 else answer
+    found = {answer["ID"] for answer in finder.find("study", {"PatientName": "ROE*"})}
+    wanted = [dataset for dataset in stand_in.datasets if dataset.PatientName == "Roe^Rick"]
+    assert found == {stand_in.identifier_of(dataset, "study") for dataset in wanted}
+    assert wanted
+    assert len(pages(stand_in)) > 1
+    before = len(pages(stand_in))
+    assert finder.find("study", {"PatientName": "NOBODY"}) == []
+    assert pages(stand_in)[before:] == [(0, find.PAGE)] * 2
+
+
 @pytest.mark.parametrize("answer", [{}, [], "x", None, 3, {"CountPatients": None}])
 def test_counts_of_another_shape_are_an_error(stand_in: OrthancServer, finder: Finder, answer: Any) -> None:
     stand_in.change_answer = lambda path, right, count: answer
