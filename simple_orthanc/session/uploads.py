@@ -46,6 +46,8 @@ _WORKERS = 4
 _MOST_LOSSES = 3
 # Statuses of a server, or of a proxy before it, that may be gone a moment later.
 _MOMENTARY = (429, 500, 502, 503, 504)
+# After these of them the file may be stored nevertheless.
+_UNCERTAIN = (500, 502, 504)
 
 
 @dataclass(frozen=True)
@@ -279,21 +281,21 @@ class Uploader:
     def _send(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> _Sent | _Gone:
         """Send a file until its response arrives, or until the server is known to hold it."""
         pauses = self._store.pauses()
-        losses = 0
+        losses, may_be_stored = 0, False
         while self._gone is None:
             lost: OrthancError
             try:
-                return self._answered(report, content, self._stored(content), is_again=losses > 0)
+                return self._answered(report, content, self._stored(content), is_again=may_be_stored)
             except ServerError as error:
                 if error.status not in _MOMENTARY:
                     # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
                     status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
                     return _Sent(replace(report, status=status, message=_words_of(error)))
-                lost = error
+                lost, may_be_stored = error, may_be_stored or error.status in _UNCERTAIN
             except TransportError as error:
                 if isinstance(content, LongFile) and content.failure is not None:
                     return _Sent(replace(report, message=f"cannot be read: {content.failure}"))
-                lost, losses = error, losses + 1
+                lost, losses, may_be_stored = error, losses + 1, True
             held = self._held(report, content, lost)
             pause = next(pauses, None) if losses < _MOST_LOSSES else None
             if held is not None:
