@@ -137,6 +137,11 @@ class Service:
         def parse(response: HttpResponse) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
             content_type, asked = response.headers.get("Content-Type", ""), self._asked(path)
             items: list[dict[str, Any]] = []
+            if not response.content and response.status != 204:
+                raise TransportError(
+                    f"{asked} was answered with status {response.status} and nothing else. A search that finds nothing "
+                    "has status 204 or an empty list: a proxy on the way, or a login page, may have sent this."
+                )
             if response.content:
                 for part in read_parts([response.content], content_type, asked):
                     items += parse_items(part.content, part.media_type, asked)

@@ -103,7 +103,7 @@ def test_a_limit_is_the_total_number_of_results(habits: dict[str, Any], limit: i
 
 
 def test_every_form_of_an_empty_result_is_empty() -> None:
-    for answer in (reply(b"", 204), reply(b""), dicom_json([])):
+    for answer in (reply(b"", 204), dicom_json([])):
         with StandIn(always(answer)) as server:
             assert list(transactions(server).search_studies()) == []
             assert len(server.asked) == 1

@@ -127,3 +127,16 @@ def test_a_redirect_to_another_server_is_not_followed() -> None:
                 with pytest.raises(TransportError, match="not followed"):
                     call(Transactions(Transport(server.url, token="a-secret-token")))
         assert other.asked == []
+
+
+def test_nothing_with_status_200_is_not_an_empty_answer() -> None:
+    calls: list[Callable[[Transactions], Any]] = [
+        lambda client: list(client.search_studies()),
+        lambda client: list(client.search_instances(*UIDS[:2])),
+        lambda client: client.retrieve_series_metadata(*UIDS[:2]),
+    ]
+    for call in calls:
+        with StandIn(always(reply(b""))) as server, pytest.raises(TransportError, match="status 200 and nothing else"):
+            call(Transactions(Transport(server.url, patience=0)))
+        with StandIn(always(reply(b"", 204))) as server:
+            assert call(Transactions(Transport(server.url))) == []

@@ -49,7 +49,7 @@ class CheckedStore:
     def store(self, content: bytes | LongFile) -> StoreOutcome:
         """Store a file, unless the server has it.
 
-        What the server says of it is compared with what it then holds, unless it says that a new file was stored.
+        What the server says of it is compared with what it then holds.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class CheckedStore:
         Returns
         -------
         StoreOutcome
-            Its key is whether the server holds the same object or another one under its UIDs.
+            Its key is whether the server holds the same object or another one under its UIDs, which come after that.
 
         Raises
         ------
@@ -75,9 +75,9 @@ class CheckedStore:
         (result,) = self._rest.store(content, repeat=False)
         if result.status == "stored, changed":
             return StoreOutcome("stored, changed", "", result.message)
-        if before is None and result.status == "stored":
-            return StoreOutcome("stored")
         now = self._held(header, of_any_patient=True)
+        if before is None and result.status == "stored":
+            return self._confirmed(header, content, now)
         if now is None:
             message = result.message or "the server says nothing about it"
             message += "" if result.status == "failed" else "; it does not hold it under its UIDs"
@@ -92,6 +92,16 @@ class CheckedStore:
             return StoreOutcome("stored, changed", "", message)
         return StoreOutcome("already stored", _OTHER)
 
+    def _confirmed(self, header: Dataset, content: bytes, now: bytes | None) -> StoreOutcome:
+        """Return what became of a new file that the server says it stored."""
+        if now is None:
+            message = "the server says that it stored it, and does not show it yet, so that it was not compared"
+            return StoreOutcome("stored", "", message)
+        if same_object(now, content):
+            return StoreOutcome("stored")
+        # For uploads to find out in what the two differ.
+        return StoreOutcome("stored", " ".join([_OTHER, *_uids(header)]))
+
     def find(self, content: bytes | LongFile) -> str | None:
         """Return how what the server holds under the UIDs of a file compares with it; None if it holds nothing."""
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
@@ -105,8 +115,11 @@ class CheckedStore:
         return ["same" if key == _SAME else "another" for key, _ in files]
 
     def content(self, key: str) -> bytes:
-        """Raise an error: what was stored is not known by its key."""
-        raise SelectionError("A DICOMweb server holds no file under this key.")
+        """Read the file that the server holds under a key."""
+        _, *uids = key.split()
+        if len(uids) != 3:
+            raise SelectionError("A DICOMweb server holds no file under this key.")
+        return self._rest.retrieve_instance(*uids)
 
     def is_alive(self) -> bool:
         """Wait for the server to answer, as long as patience lasts, and return whether it does."""
@@ -118,7 +131,8 @@ class CheckedStore:
 
     def _held(self, header: Dataset, *, of_any_patient: bool = False) -> bytes | None:
         """Return the file that the server holds under these UIDs for this patient, or for any."""
-        patient, study, series, instance = (str(header.get(keyword) or "").strip() for keyword in _IDENTIFIERS)
+        patient = str(header.get("PatientID") or "").strip()
+        study, series, instance = _uids(header)
         if not (study and series and instance):
             return None
         try:
@@ -158,6 +172,10 @@ def _identifiers(content: bytes) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
+
+
+def _uids(header: Dataset) -> list[str]:
+    return [str(header.get(keyword) or "").strip() for keyword in _IDENTIFIERS[1:]]
 
 
 def _patient_in(content: bytes) -> str:

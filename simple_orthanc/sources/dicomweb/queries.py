@@ -291,7 +291,7 @@ class Queries:
                 self._studies = self.search("study", {})
             except ServerError as error:
                 raise (self._listing_refused(error) if self.refuses_listing(error) else error) from None
-            self._held = self._statistics() if self._studies else {}
+            self._held = self._statistics()
             self._warn_if_cut()
         return self._studies
 
@@ -333,7 +333,8 @@ class Queries:
             own = self._transport.url if self._root else self._transport.url.rpartition("/")[0]
             warnings.warn(
                 f"{self.description} shows {len(self._studies or ())} studies, and its Orthanc holds "
-                f"{self._held['study']}: LimitFindResults in its configuration hides the others here. "
+                f"{self._held['study']}: LimitFindResults in its configuration hides the others here, or a proxy "
+                "empties responses. "
                 f"Orthanc({own!r}) finds all.",
                 stacklevel=stacklevel(),
             )

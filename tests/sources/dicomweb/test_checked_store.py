@@ -102,10 +102,11 @@ def test_another_file_that_the_server_keeps_is_told() -> None:
 
 
 def test_an_object_of_another_patient_is_another_one() -> None:
-    server = ServerStandIn(held=file(lambda dataset: setattr(dataset, "PatientID", "OTHER")), takes=False)
-    status, *_ = stored(server, file())
-    assert status == "stored"
-    assert len(server.stored) == 1
+    kept = ServerStandIn(held=file(lambda dataset: setattr(dataset, "PatientID", "OTHER")), takes=False)
+    store = store_on(kept)
+    status, key, _ = store.store(file())
+    assert (status, store.compare([(key, "")])) == ("stored", ["another"])
+    assert len(kept.stored) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,21 @@ def test_the_outcome_is_what_the_server_holds(
     server = ServerStandIn(held=before, result=result, takes=False)
     server.held_after = after
     assert stored(server, file()) == outcome
+
+
+def test_a_new_file_that_was_damaged_on_its_way_is_told() -> None:
+    damaged = file(lambda dataset: setattr(dataset, "PixelData", bytes(range(32))))
+    server = ServerStandIn(takes=False)
+    server.held_after = damaged
+    store = store_on(server)
+    status, key, _ = store.store(file())
+    assert (status, store.compare([(key, "")]), store.content(key)) == ("stored", ["another"], damaged)
+
+
+def test_a_new_file_that_is_not_shown_yet_is_stored_with_a_message() -> None:
+    status, key, message = stored(ServerStandIn(takes=False), file())
+    assert (status, key) == ("stored", "")
+    assert "does not show it yet" in message
 
 
 def test_what_was_refused_and_is_held_is_stored_with_the_words_of_the_server() -> None:
