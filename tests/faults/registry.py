@@ -23,9 +23,9 @@ INCOMPLETE = f"{WARNING} or SelectionError or TransportError"
 # On the first contact it may as well be the wrong address.
 NO_SERVER: Mapping[str, str] = {"connect": "TransportError"}
 # Over DICOMweb a server tells no checksum, so a changed bit cannot be seen.
-UNSEEN = frozenset({("DICOMweb", "volume"), ("DICOMweb", "download")})
+UNSEEN = frozenset(("DICOMweb", operation) for operation in ("volume", "download", "upload"))
 # Where a stall must be noticed; a server that answers is never that slow.
-SHORT: Mapping[str, Any] = {"timeout": (5, 4)}
+SHORT: Mapping[str, Any] = {"timeout": (5, 8)}
 # Longer than a session waits for the first answer of a server.
 NO_ANSWER: Mapping[str, str] = {"connect": "RequestTimeout"}
 
