@@ -6,10 +6,13 @@ bytes that it was, so it must keep its SpecificCharacterSet.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NoReturn
 
-from pydicom.charset import convert_encodings, custom_encoders, decode_bytes, encode_string
+from pydicom.charset import convert_encodings, custom_encoders, decode_bytes, encode_string, python_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, DataElement_from_raw, RawDataElement
 from pydicom.dataset import Dataset
@@ -17,8 +20,10 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, STR_VR, TEXT_VR_DELIMS, PersonName
 
 from simple_orthanc.dicom.header import name_of, quiet
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, stacklevel
 
+# Bytes of a SpecificCharacterSet that are looked at.
+_LONGEST = 256
 # The default repertoire (PS3.5, section 6.1.2.1), which pydicom takes for Latin-1.
 _DEFAULT = ("", "ISO_IR 6", "ISO 2022 IR 6")
 
@@ -38,7 +43,7 @@ def check_characters(dataset: Dataset) -> None:
     while pending:
         part, inherited, path = pending.pop()
         declared = _declared(part, inherited)
-        encodings = _encodings(declared)
+        encodings = python_encodings(tuple(declared))
         for stored in list(part.values()):
             name = path + name_of(stored.tag)
             element = (
@@ -57,6 +62,59 @@ def check_characters(dataset: Dataset) -> None:
                 _check_plain(element, name)
 
 
+@contextmanager
+def quiet_about_character_set(beginning: bytes) -> Iterator[None]:
+    """Keep pydicom from warning that it does not know the character set of a file, without the name of the file.
+
+    Parameters
+    ----------
+    beginning : bytes
+        Of the file. Of a deflated one nothing is found, and pydicom warns.
+    """
+    if _has_unknown_set(beginning):
+        with quiet():
+            yield
+    else:
+        yield
+
+
+def warn_of_unknown_character_sets(datasets: Sequence[Dataset]) -> None:
+    """Warn once of datasets whose SpecificCharacterSet is no value that DICOM defines.
+
+    Warns
+    -----
+    UserWarning
+        How many they are, with the value and the SOPInstanceUID of the first.
+    """
+    unknown = [dataset for dataset in datasets if not _is_known(_declared(dataset, ()))]
+    if unknown:
+        warnings.warn(
+            f"SpecificCharacterSet {_shown(_declared(unknown[0], ()))} is no value that DICOM defines, in "
+            f"{len(unknown)} of {len(datasets)} objects, SOPInstanceUID {unknown[0].get('SOPInstanceUID')} for one: "
+            "their strings are read by a guess.",
+            stacklevel=stacklevel(),
+        )
+
+
+def _is_known(declared: Sequence[str]) -> bool:
+    return all(value in python_encoding for value in declared)
+
+
+def _has_unknown_set(beginning: bytes) -> bool:
+    """Check whether a file declares a character set that pydicom may warn about; a false alarm does no harm."""
+    for element, order in ((b"\x08\x00\x05\x00", "little"), (b"\x00\x08\x00\x05", "big")):
+        at = beginning.find(element)
+        if at < 0:
+            continue
+        is_explicit = beginning[at + 4 : at + 6] == b"CS"
+        length = beginning[at + 6 : at + 8] if is_explicit else beginning[at + 4 : at + 8]
+        end = at + 8 + int.from_bytes(length, order)  # type: ignore[arg-type]
+        values = beginning[at + 8 : min(end, at + 8 + _LONGEST)].decode("latin-1").split("\\")
+        if not _is_known([value.strip(" \0") for value in values]) or len(values) > 1:
+            return True
+    return False
+
+
 def _declared(dataset: Dataset, inherited: Sequence[str]) -> Sequence[str]:
     """Return the values of SpecificCharacterSet that hold for a dataset."""
     if "SpecificCharacterSet" not in dataset:
@@ -65,7 +123,15 @@ def _declared(dataset: Dataset, inherited: Sequence[str]) -> Sequence[str]:
     return (str(given),) if isinstance(given, str) else tuple(str(value or "") for value in given or ())
 
 
-def _encodings(declared: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=64)
+def python_encodings(declared: tuple[str, ...]) -> list[str]:
+    """Return the encodings of Python for the values of SpecificCharacterSet, without pydicom's warnings.
+
+    Examples
+    --------
+    >>> python_encodings(("ISO_IR 100",)), python_encodings(("", "ISO 2022 IR 87"))
+    (['latin_1'], ['iso8859', 'iso2022_jp'])
+    """
     with quiet():
         return convert_encodings(list(declared))
 

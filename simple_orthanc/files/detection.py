@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.files.characters import check_characters
+from simple_orthanc.files.characters import check_characters, quiet_about_character_set
 from simple_orthanc.files.inflating import readable
 from simple_orthanc.files.nesting import dataset_nesting_problem
 from simple_orthanc.files.walker import META_START, has_prefix, read_meta
@@ -199,7 +199,8 @@ def looks_like_dicom(content: bytes) -> bool:
     if len(content) < 8 or content[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02"):
         return False
     try:
-        header = pydicom.dcmread(io.BytesIO(content[:BEGINNING]), force=True, specific_tags=["SOPClassUID"])
+        with quiet_about_character_set(content[:BEGINNING]):
+            header = pydicom.dcmread(io.BytesIO(content[:BEGINNING]), force=True, specific_tags=["SOPClassUID"])
     except Exception:  # pydicom may raise anything on what is not a dataset
         return False
     return bool(header.get("SOPClassUID"))
@@ -215,7 +216,8 @@ def object_uid(content: bytes) -> str | None:
     """Return the SOPInstanceUID of a file: of the dataset, as servers read it, or else of the file meta information."""
     try:
         beginning: Any = readable(io.BytesIO(content[:BEGINNING]))
-        header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
+        with quiet_about_character_set(content[:BEGINNING]):
+            header = read_partial(beginning, lambda tag, vr, length: tag > _SOP_INSTANCE_UID, force=True)
         if named := elements.text(header, "SOPInstanceUID"):
             return named
     except Exception:  # an object may lack a SOPInstanceUID that can be read
@@ -240,6 +242,10 @@ def dataset_bytes(dataset: Dataset) -> bytes:
         raise SelectionError(f"the dataset is not written: {problem}")
     check_characters(dataset)
     written = Dataset(dataset)
+    is_implicit, is_little = dataset.original_encoding
+    if is_implicit is not None and is_little is not None:
+        # So that what has not been accessed is written as the bytes that were read.
+        written.set_original_encoding(is_implicit, is_little, dataset.original_character_set)
     meta = FileMetaDataset()
     meta.update(getattr(dataset, "file_meta", None) or {})
     if "TransferSyntaxUID" not in meta:

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.dicom.header import interned
+from simple_orthanc.dicom.header import interned, quiet
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
 from simple_orthanc.files.walker import (
     LONG_VRS,
@@ -151,4 +151,5 @@ def _header(content: Buffer, meta: _Elements, elements: _Elements, implicit: boo
 
 @lru_cache(maxsize=64)
 def _encodings(character_set: RawDataElement) -> str | list[str]:
-    return convert_encodings(Dataset({character_set.tag: character_set})[character_set.tag].value)
+    with quiet():
+        return convert_encodings(Dataset({character_set.tag: character_set})[character_set.tag].value)

@@ -13,6 +13,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
 from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.files.characters import quiet_about_character_set
 from simple_orthanc.files.detection import BEGINNING, object_uid
 from simple_orthanc.files.inflating import InflatedFile, is_deflated, mark_deflated, readable
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
@@ -120,7 +121,8 @@ def _parsed(stream: IO[bytes], beginning: bytes, most: str, parse: Callable[[Any
         raise unreadable(beginning, problem)
     source.seek(0)
     try:
-        header = parse(source)
+        with quiet_about_character_set(beginning):
+            header = parse(source)
     except RecursionError as error:
         raise unreadable(beginning, "its sequences are too deep for pydicom.") from error
     if source is not stream:

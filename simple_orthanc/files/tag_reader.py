@@ -13,7 +13,6 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import IO, TypeAlias
 
-from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -23,6 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from simple_orthanc.dicom.header import quiet, read_value, stored_elements
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
 from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text
+from simple_orthanc.files.characters import python_encodings
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.walker import (
     PIXELS,
@@ -226,6 +226,7 @@ def _dataset(elements: _Elements, syntax: Syntax) -> Dataset:
     }
     dataset = Dataset(raw)
     sets = elements.get(_CHARACTER_SET, (None, b""))[1].decode("latin-1").rstrip(" \0").split("\\")
-    encoding = convert_encodings([name.strip() for name in sets]) if _CHARACTER_SET in elements else "iso8859"
+    names = tuple(name.strip() for name in sets)
+    encoding = python_encodings(names) if _CHARACTER_SET in elements else "iso8859"
     dataset.set_original_encoding(syntax.implicit, syntax.little, encoding)
     return dataset

@@ -14,6 +14,7 @@ from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
+from simple_orthanc.files.characters import warn_of_unknown_character_sets
 from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
@@ -91,9 +92,11 @@ class Reading(SessionState):
         keys = self._nonempty()
         if index is not None:
             keys = [_item(keys, index)]
-        return self._read_each(
+        headers = self._read_each(
             self._source.header, keys, "get_headers", errors, partial(run_all, label="reading headers")
         )
+        warn_of_unknown_character_sets(headers)
+        return headers
 
     def get_instances(self, *, errors: str = "raise") -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
@@ -110,7 +113,9 @@ class Reading(SessionState):
         """
         keys = self._nonempty()
         run = partial(map_ordered, total=len(keys), label="reading instances")
-        return self._read_each(self._instance, keys, "get_instances", errors, run)
+        instances = self._read_each(self._instance, keys, "get_instances", errors, run)
+        warn_of_unknown_character_sets(instances)
+        return instances
 
     def _read_each(
         self, read: Callable[[str], Result], keys: Sequence[str], verb: str, errors: str, run: Callable[..., Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -10,9 +11,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from simple_orthanc import SelectionError
-from simple_orthanc.files.characters import check_characters
-from simple_orthanc.files.detection import dataset_bytes
+from simple_orthanc import Folder, SelectionError
+from simple_orthanc.files.characters import check_characters, warn_of_unknown_character_sets
+from simple_orthanc.files.detection import dataset_bytes, object_uid
+from simple_orthanc.files.parsing import parse_file, parse_header
+from simple_orthanc.phantom import make_series
 
 UTF8 = "ISO_IR 192"
 
@@ -127,6 +130,45 @@ def test_a_file_without_a_character_set_is_sent_as_it_was_read() -> None:
     made.PatientComments = "山"
     with pytest.raises(SelectionError, match="PatientComments"):
         dataset_bytes(made)
+
+
+def test_bytes_that_cannot_be_decoded_are_sent_as_they_were_read() -> None:
+    content = dataset_bytes(dataset(UTF8, PatientName="Müller")).replace("Mü".encode(), b"M\xfc ")
+    assert b"M\xfc ller" in dataset_bytes(read(content))
+
+
+@pytest.mark.parametrize("charset", [b"ISO_IR 19Z", b"ISO-IR 192", b"ISO_IR100 "])
+def test_an_unknown_character_set_is_named_once_with_its_object(charset: bytes) -> None:
+    content = dataset_bytes(dataset(UTF8, PatientName="Doe")).replace(UTF8.encode(), charset)
+    headers = [parse_file(content), parse_header(io.BytesIO(content), lambda tag, vr, length: tag > 0x00100010)]
+    assert object_uid(content) == "1.2.3"
+    shown = charset.decode().strip()
+    with pytest.warns(UserWarning, match="no value that DICOM defines") as caught:
+        warn_of_unknown_character_sets([*headers, dataset(UTF8)])
+    assert [str(warning.message) for warning in caught] == [
+        f"SpecificCharacterSet {shown!r} is no value that DICOM defines, in 2 of 3 objects, SOPInstanceUID 1.2.3 for "
+        "one: their strings are read by a guess."
+    ]
+
+
+@pytest.mark.parametrize("charset", [None, "", UTF8, "ISO_IR 100", ["", "ISO 2022 IR 87"]])
+def test_character_sets_that_dicom_defines_are_not(charset: Any) -> None:
+    warn_of_unknown_character_sets([parse_file(dataset_bytes(dataset(charset)))])
+
+
+def test_reading_in_other_ways_does_not_warn_of_it(tmp_path: Path) -> None:
+    for number, image in enumerate(make_series((3, 4, 4), PatientName="Doe", SpecificCharacterSet=UTF8)):
+        content = dataset_bytes(image).replace(UTF8.encode(), b"ISO_IR 19Z")
+        (tmp_path / f"{number}.dcm").write_bytes(content)
+    folder = Folder(tmp_path)
+    assert folder.PatientNames == ["Doe"]
+    assert folder.table("KVP", "PatientComments").shape == (1, 2)
+    assert folder.get_volume().shape == (3, 4, 4)
+    assert len(folder.volume_table()) == 1
+    with pytest.warns(UserWarning, match="in 3 of 3 objects"):
+        folder.get_headers()
+    with pytest.warns(UserWarning, match="in 3 of 3 objects"):
+        folder.get_instances()
 
 
 def test_a_name_is_written_in_each_character_set_that_it_is_given() -> None:
