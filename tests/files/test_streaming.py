@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.streaming import LongFile, read_file, read_member
+from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.sources.identity import identity_in, orthanc_id
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport import Transport
@@ -93,7 +94,7 @@ def test_a_server_gets_the_file_with_its_length() -> None:
     file = LongFile(len(content), lambda: io.BytesIO(content))
     key = orthanc_id(identity_in(io.BytesIO(content), len(content)))
     with StandIn(always(reply({"Status": "Success", "ID": key}))) as stand_in, Transport(stand_in.url) as transport:
-        assert OrthancSource(transport).store.store(file) == ("stored", key)
+        assert OrthancSource(transport).store.store(file) == StoreOutcome("stored", key)
         (asked,) = stand_in.asked
     assert asked.body == content
     assert asked.headers["content-length"] == str(len(content))

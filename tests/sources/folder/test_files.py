@@ -17,6 +17,7 @@ from simple_orthanc.errors import (
     TransportError,
 )
 from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.session.uploads import jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from tests.memory_source import as_file, instance
@@ -148,8 +149,8 @@ def test_uploading_agrees_on_what_is_dicom(tmp_path: Path) -> None:
     write(tmp_path, {"z.zip": zipped(a=as_file(instance(5)), b=b"notes", c=zipped(x=b""), d=dicomdir())})
 
     class Accepting(Server):
-        def store(self, content: bytes | LongFile) -> tuple[str, str]:
-            return "stored", ""
+        def store(self, content: bytes | LongFile) -> StoreOutcome:
+            return StoreOutcome("stored", "")
 
     uploaded = Accepting().run(jobs_in_folder(tmp_path, True))
     folder = opened_quietly(tmp_path)
