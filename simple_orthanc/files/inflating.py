@@ -19,6 +19,8 @@ from simple_orthanc.files.walker import DamagedError, has_prefix, read_meta
 # More than file meta information takes.
 _META_BYTES = 16 * 1024
 _STEP = 64 * 1024
+# Headers that are inflated to no more than this may have been any number of times smaller.
+_PLAIN_HEADER = 2 << 20
 _TRANSFER_SYNTAX = 0x00020010
 
 
@@ -94,6 +96,9 @@ class InflatedFile:
         end = self._position + count if count >= 0 else None
         while (end is None or len(self._content) < end) and (part := self._next()):
             self._content += part
+            if self._most == "header_bytes" and _PLAIN_HEADER < len(self._content) > limits.expansion * self._read:
+                # A megabyte of empty elements takes a second to read.
+                raise self._refused(f"its header is inflated out of {self._read:,} bytes. {limits.advice('expansion')}")
             if len(self._content) > getattr(limits, self._most):
                 raise self._refused(f"more than {len(self._content):,} bytes are inflated. {limits.advice(self._most)}")
         piece = bytes(self._content[self._position : end])

@@ -17,6 +17,7 @@ from simple_orthanc.files.characters import quiet_about_character_set
 from simple_orthanc.files.detection import BEGINNING, object_uid
 from simple_orthanc.files.inflating import InflatedFile, is_deflated, mark_deflated, readable
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
+from simple_orthanc.files.walker import PIXELS
 
 # Stops before an element, given its tag, its VR and the length of its value.
 Stop = Callable[[BaseTag, "str | None", int], bool]
@@ -47,6 +48,8 @@ def parse_file(content: bytes | IO[bytes]) -> FileDataset:
     if is_deflated(beginning):
         # Counted before anything of it is kept.
         InflatedFile(stream, _name(beginning), "decompressed_bytes").check_end()
+        # The header by its own limit, which is far below that of the file.
+        parse_header(stream, lambda tag, vr, length: tag in PIXELS)
     return _parsed(stream, beginning, "decompressed_bytes", lambda source: dcmread(source, force=True))
 
 

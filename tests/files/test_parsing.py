@@ -68,6 +68,8 @@ def many_members(count: int, content: bytes) -> bytes:
 BOMBS: dict[str, bombs.Bomb] = {
     "deflated header, looked at": lambda folder: looked_at(deflated_element(2 * GIGABYTE), folder),
     "deflated header, read": lambda folder: header_in_parts(deflated_element(2 * GIGABYTE)),
+    "deflated elements, read": lambda folder: header_in_parts(deflated_file(deflated_of(identifiers(), 100 << 20))),
+    "deflated elements, whole": lambda folder: parse_file(deflated_file(deflated_of(identifiers(), 100 << 20))),
     "deflated header, whole": lambda folder: parse_file(deflated_element(2 * GIGABYTE)),
     "deflated header, image": lambda folder: read_image(deflated_element(2 * GIGABYTE), Scanner()),
     "deflated header, identity": lambda folder: identity_in(stream_of(deflated_element(2 * GIGABYTE)), 0).instance,
@@ -109,8 +111,10 @@ BOMBS: dict[str, bombs.Bomb] = {
 
 
 EXPECTED: dict[str, tuple[str, str]] = {
-    "deflated header, looked at": ("", "unreadable: SOPInstanceUID 1.2.1.1.1 cannot be read: more than"),
-    "deflated header, read": ("TransportError", "limits.header_bytes = 134217728"),
+    "deflated header, looked at": ("", "unreadable: SOPInstanceUID 1.2.1.1.1 cannot be read: its header is inflated"),
+    "deflated header, read": ("TransportError", "its header is inflated out of"),
+    "deflated elements, read": ("TransportError", "its header is inflated out of"),
+    "deflated elements, whole": ("TransportError", "its header is inflated out of"),
     "deflated header, whole": ("TransportError", "limits.expansion = 200"),
     "deflated header, image": ("TransportError", "limits."),
     "deflated header, identity": ("", "1.2.1.1.1"),
