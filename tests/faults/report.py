@@ -26,13 +26,14 @@ def column_of(outcome: Outcome) -> str:
 
 def summary(results: Iterable[tuple[str, Outcomes]]) -> list[str]:
     """Return the rows of the table of servers: how many cells ended how."""
-    lines = [_row("server", "protocol", "cells", *COLUMNS), _row(*["---"] * (3 + len(COLUMNS)))]
+    lines = []
     for server, outcomes in results:
         for protocol in PROTOCOLS:
             counts = Counter(column_of(outcome) for cell, outcome in outcomes.items() if cell.protocol == protocol)
             if total := sum(counts.values()):
                 lines.append(_row(server, protocol, str(total), *(str(counts[column]) for column in COLUMNS)))
-    return lines
+    titles = [_row("server", "protocol", "cells", *COLUMNS), _row(*["---"] * (3 + len(COLUMNS)))]
+    return titles + lines if lines else []
 
 
 def fault_rows() -> list[str]:
@@ -64,7 +65,7 @@ def write(results: Iterable[tuple[str, Outcomes]]) -> None:
     """Replace the tables in the document."""
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    tables = "\n\n".join("\n".join(lines) for lines in (summary(results), fault_rows()))
+    tables = "\n\n".join("\n".join(lines) for lines in (summary(results), fault_rows()) if lines)
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
