@@ -109,7 +109,7 @@ class Bench:
         outcomes: dict[Cell, Outcome] = {}
         with (
             self._warnings_kept(),
-            limits.changed(head_seconds=3.0),
+            limits.changed(head_seconds=10.0),
             patch.object(watching, "RATE_WINDOW", RATE_WINDOW),
         ):
             for part in (reading, changing):

@@ -1,0 +1,71 @@
+"""Nothing wrong, lost, unclear or without end through a proxy that misbehaves.
+
+Here one version of Orthanc meets every fault in every operation, and the others every fault in one operation, as the
+DICOMweb servers do. ``make faults`` runs every cell on every server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from simple_orthanc import LocalOrthanc
+from tests.conftest import servers_of
+from tests.faults.archive import OrthancServer, StandInServer, ThreadSafeServer, make_archive
+from tests.faults.bench import Bench, Cell, Outcome, cells_of
+from tests.faults.registry import FAULTS, Fault
+
+Outcomes = dict[Cell, Outcome]
+BY_NAME = pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", "-") for fault in FAULTS])
+
+
+def one_operation_each(protocol: str, turn: int) -> list[Cell]:
+    """List one cell of each fault, another operation for the next fault or turn."""
+    return [
+        Cell(fault, protocol, fault.chosen[(number + turn) % len(fault.chosen)]) for number, fault in enumerate(FAULTS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def on_orthanc(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterator[tuple[str, Outcomes]]:
+    """What became of the cells on one version of Orthanc."""
+    servers = servers_of(request.config)
+    archive = make_archive()
+    turn = list(servers.recipes).index(f"orthanc-{server.version}")
+    cells = one_operation_each("Orthanc", turn) if turn else cells_of(FAULTS, ("Orthanc",))
+    with servers.make(f"orthanc-{server.version}", {}) as local:
+        orthanc = OrthancServer(local.url, local.version)
+        for series in archive:
+            orthanc.put(series.files.values())
+        yield orthanc.name, Bench(orthanc, archive).run(cells + one_operation_each("DICOMweb", turn + 3))
+
+
+@pytest.fixture(scope="module")
+def on_stand_in() -> Iterator[tuple[str, Outcomes]]:
+    """What became of the cells on a DICOMweb server that is no Orthanc."""
+    archive = make_archive()
+    with ThreadSafeServer(dataset for series in archive for dataset in series.datasets) as server:
+        stand_in = StandInServer(server)
+        yield stand_in.name, Bench(stand_in, archive).run(one_operation_each("DICOMweb", 0))
+
+
+def failures(fault: Fault, name: str, outcomes: Outcomes) -> list[str]:
+    """Describe the cells of a fault that did not end as they must."""
+    return [
+        f"{cell}: {outcome.kind} after {outcome.seconds:.1f} s, not {expected}: {outcome.detail}"
+        for cell, outcome in outcomes.items()
+        if cell.fault is fault and not outcome.fulfils(expected := fault.outcome(name, cell.protocol, cell.operation))
+    ]
+
+
+@BY_NAME
+def test_a_fault_before_orthanc_is_survived_or_named(fault: Fault, on_orthanc: tuple[str, Outcomes]) -> None:
+    assert failures(fault, *on_orthanc) == []
+
+
+@BY_NAME
+def test_a_fault_before_another_dicomweb_server_is_survived_or_named(
+    fault: Fault, on_stand_in: tuple[str, Outcomes]
+) -> None:
+    assert failures(fault, *on_stand_in) == []
