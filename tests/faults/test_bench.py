@@ -22,9 +22,8 @@ BY_NAME = pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", 
 
 def one_operation_each(protocol: str, turn: int) -> list[Cell]:
     """List one cell of each fault, another operation for the next fault or turn."""
-    return [
-        Cell(fault, protocol, fault.chosen[(number + turn) % len(fault.chosen)]) for number, fault in enumerate(FAULTS)
-    ]
+    cells = (cells_of([fault], (protocol,)) for fault in FAULTS)
+    return [of_fault[(number + turn) % len(of_fault)] for number, of_fault in enumerate(cells) if of_fault]
 
 
 @pytest.fixture(scope="module")
