@@ -15,9 +15,7 @@ from __future__ import annotations
 import math
 import struct
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +28,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import PADDING, TEXT_VRS, Tag
 from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_element, from_text
 from simple_orthanc.errors import VolumeError
@@ -41,19 +40,7 @@ _AMBIGUOUS = {"US or SS": "US", "US or SS or OW": "US", "US or OW": "US"}
 NO_ELEMENTS = Dataset()
 
 _INTERNED: dict[int, BaseTag] = {}
-_QUIET = threading.RLock()
 _LAST = threading.local()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom from warning about odd values; there are thousands of files, and the user asked about none yet.
-
-    Filters of warnings belong to the process, so one thread at a time is in such a block.
-    """
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def interned(number_: int) -> BaseTag:

@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, STR_VR, TEXT_VR_DELIMS, PersonName
 
-from simple_orthanc.dicom.header import name_of, quiet
+from simple_orthanc.dicom.header import name_of
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import SelectionError, stacklevel
 
 # Bytes of a SpecificCharacterSet that are looked at.

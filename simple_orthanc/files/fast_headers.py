@@ -18,7 +18,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from simple_orthanc.dicom.header import interned, quiet
+from simple_orthanc.dicom.header import interned
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
 from simple_orthanc.files.walker import (
     LONG_VRS,

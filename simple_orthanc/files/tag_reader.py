@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from simple_orthanc.dicom.header import quiet, read_value, stored_elements
+from simple_orthanc.dicom.header import read_value, stored_elements
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
 from simple_orthanc.dicom.values import PLAIN_VRS, Value, from_text
 from simple_orthanc.files.characters import python_encodings

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import map_ordered
-from simple_orthanc.dicom.header import quiet
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import (
     PassedBy,

@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from simple_orthanc.dicom.header import quiet, tag_of, texts
+from simple_orthanc.dicom.header import tag_of, texts
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import TransportError
 from simple_orthanc.files.inflating import readable

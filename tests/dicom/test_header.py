@@ -17,7 +17,8 @@ from pydicom.sequence import Sequence
 from pydicom.valuerep import DSdecimal, DSfloat
 
 from simple_orthanc.dicom import header as reading
-from simple_orthanc.dicom.header import quiet, read_value, texts
+from simple_orthanc.dicom.header import read_value, texts
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_texts
 from simple_orthanc.errors import VolumeError

@@ -20,7 +20,8 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from simple_orthanc.dicom.header import quiet, read_value
+from simple_orthanc.dicom.header import read_value
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import INDEX_TAGS, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import TransportError

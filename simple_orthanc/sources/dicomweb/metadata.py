@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from simple_orthanc.concurrency.threads import map_ordered
-from simple_orthanc.dicom.header import quiet, read_value
+from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb import Transactions

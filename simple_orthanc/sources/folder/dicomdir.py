@@ -8,7 +8,7 @@ from typing import IO
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.dicom.header import quiet
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.files.parsing import parse_file
 
 _IN_USE = "RecordInUseFlag"

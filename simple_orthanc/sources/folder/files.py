@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import IO, TypeAlias
 
-from simple_orthanc.dicom.header import quiet
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError
 from simple_orthanc.files.detection import BEGINNING, is_dicomdir, is_zip, object_uid, refusal
 from simple_orthanc.files.opening import NotRegularError, open_regular

@@ -27,8 +27,8 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.header import quiet
 from simple_orthanc.dicom.levels import Level, indexed_level
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel

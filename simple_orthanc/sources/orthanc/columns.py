@@ -18,7 +18,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
-from simple_orthanc.dicom.header import quiet, read_value
+from simple_orthanc.dicom.header import read_value
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from simple_orthanc import Folder, Session, phantom
-from simple_orthanc.dicom.header import quiet
 from simple_orthanc.dicom.levels import LEVELS
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.sources.folder import files as folder_files
 from simple_orthanc.sources.folder import processes as looking
 

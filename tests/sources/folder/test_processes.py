@@ -12,7 +12,7 @@ import pytest
 
 from simple_orthanc import Folder
 from simple_orthanc.concurrency import helpers
-from simple_orthanc.dicom.header import quiet
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.sources.folder import files as folder_files
 from simple_orthanc.sources.folder import processes as looking
 from tests.memory_source import as_file, instance

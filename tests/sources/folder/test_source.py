@@ -20,7 +20,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Folder, Session, label, metadata, phantom, tag
-from simple_orthanc.dicom.header import quiet
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import (
     EmptySelectionError,
     SelectionError,
