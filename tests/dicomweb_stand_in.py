@@ -72,6 +72,8 @@ class Peculiar:
         Levels at which includefield is answered with 400.
     missing_routes : set of str
         Levels that cannot be searched, below others or not: 404.
+    empty_across, empty_below : set of str
+        Levels of which searches across studies, or below one, find nothing.
     hidden : set of str
         UIDs of objects that searches do not show; counts and metadata have them.
     metadata : str
@@ -102,6 +104,8 @@ class Peculiar:
     refuses_even_one: bool = False
     refuses_fields: set[str] = field(default_factory=set)
     missing_routes: set[str] = field(default_factory=set)
+    empty_across: set[str] = field(default_factory=set)
+    empty_below: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     metadata: str = "whole"
     tags_are_one_text: bool = False
@@ -183,6 +187,8 @@ class DicomServer(StandIn):
             return reply({"Message": "not below several studies"}, 400)
         if refusal := self.refusal(level, query, is_everywhere=is_everywhere):
             return refusal
+        if level in (self.peculiar.empty_across if is_everywhere else self.peculiar.empty_below):
+            return reply(b"", 204)
         wanted = set(REQUIRED[level].split())
         start, limit = 0, self.peculiar.most or 10**9
         for name, text in query:

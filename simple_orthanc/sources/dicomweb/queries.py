@@ -195,6 +195,25 @@ class Queries:
             self._is_matched[question] = any(read_string(answer, "StudyInstanceUID") == uid for answer in answers)
         return self._is_matched[question]
 
+    def finds_by_uid(self, level: Level) -> bool:
+        """Check whether the server finds an object that it holds by its UID, in whichever study it is.
+
+        A server that searches series and instances below one study only may answer with nothing. In an empty archive
+        this cannot be found out, and need not be; every server finds studies.
+        """
+        question = UID_TAGS[level], "{}"
+        if level != "study" and question not in self._is_matched:
+            key = Key("", read_string(self._sample or self.first_study() or {}, UID_TAGS["study"]))
+            if not key.study:
+                return True
+            for lower in LEVELS[depth("series") : depth(level) + 1]:
+                inside, _ = self.below(lower, key, limit=1)
+                key = key._replace(**{lower: read_string(inside[0], UID_TAGS[lower]) if inside else ""})
+            uid = key[depth(level)]
+            answers = self.across(level, {UID_TAGS[level]: uid}) if uid else None
+            self._is_matched[question] = any(read_string(answer, UID_TAGS[level]) == uid for answer in answers or ())
+        return self._is_matched.get(question, True)
+
     def by_uids(self, level: Level, uids: Iterable[str]) -> list[dict[str, Any]] | None:
         """Search for objects by their UIDs, many at once; None if the server cannot.
 
@@ -343,6 +362,11 @@ class Queries:
         """Add up how many objects of a level the studies say are in them; None if some do not say."""
         numbers = [read_count(study, _NUMBER_IN_STUDY[level]) for study in self.all_studies()]
         return None if None in numbers else sum(number or 0 for number in numbers)
+
+    def studies_without(self, answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the studies that none of these series or instances is in, although a study has some."""
+        shown = {read_string(answer, "StudyInstanceUID") for answer in answers}
+        return [study for study in self.all_studies() if read_string(study, "StudyInstanceUID") not in {*shown, ""}]
 
     def is_contradicted(self) -> bool:
         """Check whether the server itself holds another number of objects than its studies say.

@@ -4,7 +4,8 @@ What such a server is trusted with, and why
 -------------------------------------------
 - Filters are sent where no server can leave out a match: see `simple_orthanc.sources.dicomweb.filters`. Everything else
   is listed. What comes is always decided here.
-- A filter that finds nothing is believed if the same filter finds a study that is known to be there.
+- A filter that finds nothing is believed if the same filter finds an object that is known to be there.
+- A study or series has something in it: a search that finds nothing there is not believed.
 - Several UIDs in one filter are asked for once; what did not come is asked for by itself.
 - A server that refuses to list is searched as well as it can, with a warning where it may leave out a match.
 - Counts that the server gives are compared with what it shows. What is missing is looked for in metadata; what is still
@@ -172,6 +173,7 @@ class DicomWebSource:
         expected = self._queries.expected(level)
         if answers is not None and len(answers) >= expected:
             yield from self._rows.build(level, answers)
+            yield from self._in_studies(level, self._queries.studies_without(answers))
             return
         above: Level = LEVELS[depth(level) - 1]
         rows = list(self._below_each(level, list(self.listing(above))))
@@ -186,6 +188,13 @@ class DicomWebSource:
                 stacklevel=stacklevel(),
             )
         yield from rows
+
+    def _in_studies(self, level: Level, studies: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
+        """List every row of a level in some studies, one by one."""
+        rows = self._rows.build("study", studies)
+        for lower in LEVELS[depth("series") : depth(level) + 1]:
+            rows = list(self._below_each(lower, rows))
+        return rows
 
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
         """List at least the rows for which a predicate holds, as far as the server shows them.
@@ -223,8 +232,12 @@ class DicomWebSource:
         keyword = tag.keyword
         if keyword == UID_TAGS[level]:
             found = self._queries.by_uids(level, [item.value for item in filters])
-            return None if found is None else list({row.key: row for row in self._rows.build(level, found)}.values())
+            if found is None or (is_checked and not found and not self._queries.finds_by_uid(level)):
+                return None
+            return list({row.key: row for row in self._rows.build(level, found)}.values())
         rows: dict[str, Row] = {}
+        # That one form of a filter finds a match says nothing of the others.
+        is_proven: dict[str, bool] = {}
 
         def ask(item: Filter) -> list[dict[str, Any]] | None:
             return self._queries.across(level, {keyword: item.value})
@@ -234,12 +247,15 @@ class DicomWebSource:
         for item, answers in zip(filters, map_ordered(ask, filters, workers=workers), strict=True):
             if answers is None and not item.is_optional:
                 return None
-            rows.update((row.key, row) for row in self._rows.build(level, answers or (), is_narrowed=True))
-        is_found = any(predicate.holds(row.values.get(tag.name), tag.vr) for row in rows.values())
-        if is_found or level != "study" or not is_checked:
+            found_rows = self._rows.build(level, answers or (), is_narrowed=True)
+            rows.update((row.key, row) for row in found_rows)
+            form = _DAY.sub("{}", item.value) if tag.vr == "DA" else "{}"
+            is_match = any(predicate.holds(row.values.get(tag.name), tag.vr) for row in found_rows)
+            is_proven[form] = is_proven.get(form, False) or is_match
+        unproven = [form for form, proven in is_proven.items() if not proven]
+        if level != "study" or not is_checked or all(self._queries.matches_by(keyword, form) for form in unproven):
             return rows.values()
-        forms = {_DAY.sub("{}", item.value) if tag.vr == "DA" else "{}" for item in filters}
-        return rows.values() if all(self._queries.matches_by(keyword, form) for form in forms) else None
+        return None
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
         """List at least the rows of a level below these rows of the level above."""
@@ -280,28 +296,34 @@ class DicomWebSource:
         ):
             rows = self._rows.build(level, answers, parent, is_searched=is_searched)
             if is_searched and len(rows) < self._expected(names):
-                rows += self._hidden(level, parent, names, {row.key for row in rows})
-                if len(rows) < self._expected(names):
-                    shown, expected = shown + len(rows), expected + self._expected(names)
+                hidden, held = self._hidden(level, parent, names, {row.key for row in rows})
+                rows += hidden
+                if len(rows) < held:
+                    shown, expected = shown + len(rows), expected + held
             yield from (row for row in rows if row.parent in wanted)
         if expected:
             warnings.warn(
-                f"{self.description} says that there are {expected} objects of level {level} in some of its studies or "
-                f"series, and shows {shown} of them. The others cannot be found over DICOMweb: look at the server's "
-                "configuration for limits of searches, and at its log.",
+                f"{self.description} says that there are at least {expected} objects of level {level} in some of its "
+                f"studies or series, and shows {shown} of them. The others cannot be found over DICOMweb: look at the "
+                "server's configuration for limits of searches, and at its log.",
                 stacklevel=stacklevel(),
             )
 
     def _expected(self, parents: Sequence[str]) -> int:
-        return sum(self._rows.child_counts.get(key, 0) for key in parents)
+        # Where the server does not say how much is in it, there is something.
+        return sum(self._rows.child_counts.get(key, 1) for key in parents)
 
-    def _hidden(self, level: Level, parent: Key, names: Sequence[str], shown: Collection[str]) -> list[Row]:
+    def _hidden(self, level: Level, parent: Key, names: Sequence[str], shown: Collection[str]) -> tuple[list[Row], int]:
         """Find what a search below a parent did not show, and how much there is now."""
         above: Level = LEVELS[depth(level) - 1]
         for name in names:
             self._rows.child_counts.pop(name, None)
+        study = parent._replace(series="") if parent.series else None
+        is_listed = True
         with suppress(ServerError):
-            self._rows.build(above, self._queries.search(above, {UID_TAGS[above]: parent[depth(above)]}))
+            answers = self._queries.search(above, {UID_TAGS[above]: parent[depth(above)]}, study)
+            self._rows.build(above, answers, study)
+            is_listed = bool(answers)
         metadata = self._queries.metadata_of(parent) or []
         if any(read_string(item, NUMBER_OF_CHILDREN[above]) for item in metadata):
             # The server repeats the number that a file has, which is not its own.
@@ -309,7 +331,9 @@ class DicomWebSource:
                 self._rows.child_counts.pop(name, None)
         items = first_of_each(metadata, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values()))
         rows = self._rows.build(level, items, parent, is_searched=False)
-        return [row for row in rows if row.key not in shown]
+        # Otherwise it was deleted meanwhile.
+        held = self._expected(names) if is_listed or items else 0
+        return [row for row in rows if row.key not in shown], held
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """List the rows with these keys; those of objects that were deleted are left out."""

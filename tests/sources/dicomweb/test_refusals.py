@@ -100,6 +100,27 @@ def test_a_count_that_changed_meanwhile_is_no_reason_to_warn(serve: Make) -> Non
     assert len(session.table("SeriesDescription")) == 5
 
 
+@pytest.mark.parametrize("empty", [{"series"}, {"instances"}, {"series", "instances"}])
+def test_a_listing_that_finds_nothing_is_not_believed_where_there_must_be_something(
+    serve: Make, empty: set[str]
+) -> None:
+    expected = table(Session(MemorySource(archive())))
+    for peculiar in ({"empty_across": empty}, {"empty_below": empty}, {"empty_across": empty, "empty_below": empty}):
+        server = serve(archive(), counts=False, **peculiar)
+        assert DicomWeb(server.root).select(SeriesInstanceUID="1.2.2.1").instance_count == 3
+        assert DicomWeb(server.root).select("1.2.2.1.2").series_count == 1
+        session = DicomWeb(server.root)
+        assert (session.series_count, session.instance_count) == (6, 18)
+        assert table(session) == expected
+
+
+def test_what_has_nothing_in_it_is_said(serve: Make) -> None:
+    empty = {"instances"}
+    session = DicomWeb(serve(archive(), counts=False, empty_across=empty, empty_below=empty, metadata="none").root)
+    with pytest.warns(UserWarning, match="at least 2 objects of level instance .* shows 0"):
+        assert session.select(StudyInstanceUID="1.2.2").instance_count == 0
+
+
 @pytest.mark.parametrize("names_patients", [True, False])
 def test_one_uid_of_two_patients_is_told_apart_after_a_filter(serve: Make, names_patients: bool) -> None:
     both = [instance(1, study="1", patient=patient, StudyDate="20200101", StudyTime="10") for patient in ("P1", "P2")]

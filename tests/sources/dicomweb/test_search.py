@@ -139,6 +139,10 @@ def test_other_spellings_are_decided_here(serve: Make, held: str, folds_case: bo
         ({"never_matched": {"PatientID"}}, {"PatientID": ["P0004", "P0005"]}),
         ({"ranges": False}, {"StudyDate": ("20210101", None)}),
         ({"ranges": False}, {"StudyDate": ("20210101", "20220101")}),
+        # That one form of a filter is understood does not mean that another is.
+        ({"ranges": False}, {"StudyDate": ["20200102", "20210101-20211231"]}),
+        ({"ranges": False}, {"StudyDate": ["20200102", ("20210101", None)]}),
+        ({"ranges": False}, {"StudyDate": [(None, "20191231"), "20200102", ("20210101", None)]}),
     ],
 )
 def test_a_filter_that_finds_nothing_is_not_believed_without_a_check(

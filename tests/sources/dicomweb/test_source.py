@@ -38,6 +38,7 @@ PECULIAR: dict[str, dict[str, Any]] = {
     "no lists": {"lists": False},
     "only below one study": {"relational": False},
     "no counts": {"counts": False},
+    "nothing across studies": {"empty_across": {"series", "instances"}, "counts": False},
     "names no patients": {"names_patients": False, "deaf_to_fields": True},
     "folds case": {"folds_case": True},
     "no metadata": {"metadata": "none"},
