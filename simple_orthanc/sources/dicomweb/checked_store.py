@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicomweb import Transactions, text
+from simple_orthanc.dicomweb import Stored, Transactions, text
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, ServerError
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.parsing import parse_file, parse_header
@@ -20,6 +20,9 @@ _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstan
 
 # How the object that the server holds under the same UIDs compares with the file: the key by which uploads compare it.
 _SAME, _OTHER = "same", "another"
+
+# How servers refuse to show what they hold to those who may store: no right, no such search, no such transaction.
+_UNSEEN = (400, 403, 405, 406, 415, 422, 501)
 
 
 class CheckedStore:
@@ -69,13 +72,15 @@ class CheckedStore:
         # All elements are compared with those that the server holds, so the whole file is needed.
         content = _with_preamble(content.whole() if isinstance(content, LongFile) else content)
         header = _identifiers(content)
-        before = self._held(header)
+        before, refusal = self._look(header)
         if before is not None and same_object(before, content):
             return StoreOutcome("already stored", _SAME)
         (result,) = self._rest.store(content, repeat=False)
         if result.status == "stored, changed":
             return StoreOutcome("stored, changed", "", result.message)
-        now = self._held(header, of_any_patient=True)
+        now, refusal = (None, refusal) if refusal else self._look(header, of_any_patient=True)
+        if refusal is not None:
+            return _uncompared(result, refusal)
         if before is None and result.status == "stored":
             return self._confirmed(header, content, now)
         if now is None:
@@ -129,6 +134,15 @@ class CheckedStore:
             return False
         return True
 
+    def _look(self, header: Dataset, *, of_any_patient: bool = False) -> tuple[bytes | None, ServerError | None]:
+        """Return what `_held` returns, or None and the error of a server that does not show what it holds."""
+        try:
+            return self._held(header, of_any_patient=of_any_patient), None
+        except ServerError as error:
+            if error.status not in _UNSEEN:
+                raise
+            return None, error
+
     def _held(self, header: Dataset, *, of_any_patient: bool = False) -> bytes | None:
         """Return the file that the server holds under these UIDs for this patient, or for any."""
         patient = str(header.get("PatientID") or "").strip()
@@ -144,6 +158,15 @@ class CheckedStore:
         except NotFoundError:
             pass
         return None
+
+
+def _uncompared(result: Stored, refusal: ServerError) -> StoreOutcome:
+    """Return what became of a file as the server says, which does not show what it holds."""
+    if result.status in ("stored", "already stored"):
+        message = f"not compared with what the server holds, since it does not show that: {refusal.message}"
+        return StoreOutcome("stored" if result.status == "stored" else "already stored", "", message)
+    message = result.message or "the server says nothing about it"
+    raise ServerError(message, status=409, method="POST", details=message)
 
 
 def same_object(one: bytes, other: bytes) -> bool:

@@ -11,8 +11,8 @@ So a filter is sent only if no reading of it leaves out a match; every other pre
   not hold it either.
 - Only attributes that every server must match are sent (PS3.18, table 10.6.1-5).
 
-An identifier or date of several values breaks DICOM, which allows one. A server may compare these as a whole, so that
-such an object is found once its level has been listed.
+An identifier or date of several values breaks DICOM, which allows one, and so does a date written 2020-01-31. A server
+may compare these as a whole, so that such an object is found once its level has been listed.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ class ServerStandIn:
         self.held, self._result, self._takes = held, result, takes
         self.stored: list[bytes] = []
         self.held_after: bytes | None = None
+        # What searching, or retrieving, is refused with.
+        self.refusals: dict[str, ServerError] = {}
 
     def store(self, content: bytes, *, repeat: bool) -> list[Result]:
         # What may have been carried out is not repeated before the server has been asked.
@@ -50,6 +52,8 @@ class ServerStandIn:
         assert study
         assert series
         assert fields == ["PatientID"]
+        if "search" in self.refusals:
+            raise self.refusals["search"]
         if self.held is None:
             raise NotFoundError("nothing", status=404)
         header = pydicom.dcmread(io.BytesIO(self.held))
@@ -60,6 +64,8 @@ class ServerStandIn:
     def retrieve_instance(self, *uids: str) -> bytes:
         assert len(uids) == 3
         assert self.held is not None
+        if "retrieve" in self.refusals:
+            raise self.refusals["retrieve"]
         return self.held
 
 
@@ -163,6 +169,32 @@ def test_a_new_file_that_is_not_shown_yet_is_stored_with_a_message() -> None:
     status, key, message = stored(ServerStandIn(takes=False), file())
     assert (status, key) == ("stored", "")
     assert "does not show it yet" in message
+
+
+@pytest.mark.parametrize("what", ["search", "retrieve"])
+@pytest.mark.parametrize("status", [400, 403, 405, 501])
+def test_what_the_server_does_not_show_is_stored_without_a_comparison(what: str, status: int) -> None:
+    for held, result in ((None, STORED), (file(), STORED), (file(), Result("already stored", "0111H"))):
+        server = ServerStandIn(held=held, result=result)
+        server.refusals[what] = ServerError("not for you", status=status)
+        outcome, key, message = stored(server, file())
+        assert (outcome, key, len(server.stored)) == (result.status, "", 1)
+        assert "not compared with what the server holds" in message
+        assert "not for you" in message
+    for refused in (Result("failed", "A700H"), Result("no answer", "It says nothing.")):
+        server = ServerStandIn(result=refused)
+        server.refusals[what] = ServerError("not for you", status=status)
+        with pytest.raises(ServerError, match=refused.message):
+            stored(server, file())
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_nothing_is_sent_before_the_server_says_what_it_holds_if_it_may(status: int) -> None:
+    server = ServerStandIn()
+    server.refusals["search"] = ServerError("later", status=status)
+    with pytest.raises(ServerError, match="later"):
+        stored(server, file())
+    assert server.stored == []
 
 
 def test_what_was_refused_and_is_held_is_stored_with_the_words_of_the_server() -> None:
