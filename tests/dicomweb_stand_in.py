@@ -58,6 +58,8 @@ class Peculiar:
         Searches say how much lies below.
     names_patients : bool
         Series and instances come with the identifiers of what they lie in.
+    renames : dict of str to str
+        PatientIDs that series and instances come with instead of those of their study.
     folds_case : bool
         Case does not matter in filters.
     ranges : bool
@@ -97,6 +99,7 @@ class Peculiar:
     relational: bool = True
     counts: bool = True
     names_patients: bool = True
+    renames: dict[str, str] = field(default_factory=dict)
     folds_case: bool = False
     ranges: bool = True
     never_matched: set[str] = field(default_factory=set)
@@ -243,6 +246,9 @@ class DicomServer(StandIn):
 
     def result(self, level: str, group: list[Dataset], wanted: set[str]) -> dict[str, Any]:
         known = {tag: value for tag, value in self.to_json(group[0]).items() if keyword(tag) in wanted}
+        patient = self.peculiar.renames.get(str(group[0].get("PatientID", "")))
+        if patient is not None and level != "studies":
+            known["00100020"] = {"vr": "LO", "Value": [patient]}
         for name, below in COUNTS[level].items() if self.peculiar.counts else ():
             uids = {str(each[UIDS[below]].value) for each in group}
             known[f"{pydicom.datadict.tag_for_keyword(name):08X}"] = {"vr": "IS", "Value": [len(uids)]}

@@ -5,6 +5,7 @@
 - Strings that lost characters on their way count as unresolved too, except plain identifiers.
 - DICOMweb names a study, series or instance by its UID alone. If one UID exists under two patients, rows tell them
   apart as long as the server names the patient in them.
+- A study of one patient may have series whose files name another. They belong to the patient of their study.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class RowBuilder:
         self.unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self.child_counts: dict[str, int] = {}
         self.patients: dict[str, set[str]] = {}
+        # The same, of whatever was shown of studies; others may be missing.
+        self._shown_patients: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,8 +109,9 @@ class RowBuilder:
         rows: list[Row] = []
         answered: set[str] = set()
         keys = self.keys(level, listed, parent)
-        if level == "study" and not is_narrowed:
-            for named in filter(None, keys):
+        if level == "study":
+            self.note_patients(listed)
+            for named in () if is_narrowed else filter(None, keys):
                 self.patients.setdefault(named.study, set()).add(named.patient)
         for answer, key in zip(listed, keys, strict=True):
             if key is not None:
@@ -170,9 +174,30 @@ class RowBuilder:
             key.study for key, answer in zip(keys, answers, strict=True) if key and not has_element(answer, _PATIENT_ID)
         }
         patients = self._patients_of(unnamed)
-        return [
+        named = [
             key._replace(patient=patients[key.study]) if key and not has_element(answer, _PATIENT_ID) else key
             for key, answer in zip(keys, answers, strict=True)
+        ]
+        return self._with_patients_of_studies(named)
+
+    def note_patients(self, studies: Iterable[Mapping[str, Any]]) -> None:
+        """Note the patients that answers to a search for studies name."""
+        for study in studies:
+            uid, patient = read_string(study, "StudyInstanceUID"), read_string(study, "PatientID")
+            self._shown_patients.setdefault(uid, set()).add(patient)
+
+    def _with_patients_of_studies(self, keys: Sequence[Key | None]) -> list[Key | None]:
+        """Replace a patient that the study is not of, as the server says now, by the one that it is of."""
+        strange = {
+            key.study for key in keys if key and key.patient not in self._shown_patients.get(key.study, (key.patient,))
+        }
+        for study in strange:
+            self.patients.pop(study, None)
+        self._find_patients(strange)
+        only = {study: patients for study in strange if len(patients := self.patients[study]) == 1}
+        return [
+            key._replace(patient=next(iter(only[key.study]))) if key is not None and key.study in only else key
+            for key in keys
         ]
 
     def _patients_of(self, studies: set[str]) -> dict[str, str]:

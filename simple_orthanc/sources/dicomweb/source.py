@@ -171,6 +171,7 @@ class DicomWebSource:
             return
         answers = self._queries.across(level, {})
         expected = self._queries.expected(level)
+        self._rows.note_patients(self._queries.all_studies())
         if answers is not None and len(answers) >= expected:
             yield from self._rows.build(level, answers)
             yield from self._in_studies(level, self._queries.studies_without(answers))

@@ -121,6 +121,17 @@ def test_what_has_nothing_in_it_is_said(serve: Make) -> None:
         assert session.select(StudyInstanceUID="1.2.2").instance_count == 0
 
 
+@pytest.mark.parametrize("peculiar", [{}, {"counts": False}, {"relational": False}, {"lists": False, "counts": False}])
+def test_what_is_in_a_study_is_that_of_its_one_patient(serve: Make, peculiar: dict[str, Any]) -> None:
+    server = serve(archive(), renames={"p1": "p1x"}, **peculiar)
+    session = DicomWeb(server.root).select(PatientID="p1")
+    assert (session.series_count, session.instance_count) == (2, 6)
+    session = DicomWeb(server.root)
+    assert (session.select(Modality="CT").series_count, session.instance_count) == (3, 9)
+    assert session.reset().select(StudyInstanceUID=["1.2.1", "1.2.2"]).series_count == 4
+    assert session.reset().table("SeriesInstanceUID", "PatientID").PatientID.tolist() == ["P1"] * 4 + ["p1"] * 2
+
+
 @pytest.mark.parametrize("names_patients", [True, False])
 def test_one_uid_of_two_patients_is_told_apart_after_a_filter(serve: Make, names_patients: bool) -> None:
     both = [instance(1, study="1", patient=patient, StudyDate="20200101", StudyTime="10") for patient in ("P1", "P2")]
