@@ -89,8 +89,8 @@ class CheckedStore:
             raise ServerError(message, status=409, method="POST", details=message)
         if same_object(now, content):
             if before is not None or result.status != "already stored":
-                refusal = f"the server refused it, and holds it all the same: {result.message}"
-                return StoreOutcome("stored", "", refusal if result.status == "failed" else "")
+                words = f"the server refused it, and holds it all the same: {result.message}"
+                return StoreOutcome("stored", "", words if result.status == "failed" else "")
             return StoreOutcome("already stored", _SAME)
         if before is None and result.status == "no answer" and _patient_in(now) == _patient_in(content):
             message = "the server did not report on it, and holds it with other values: compare it with the file"
