@@ -14,6 +14,9 @@ from simple_orthanc.transport import Transport, UnusableError
 
 Check = Callable[[Any], bool]
 
+# A list, since what is compared may be unhashable.
+_LEVELS = ["Patient", "Study", "Series", "Instance"]
+
 
 def ask(transport: Transport, method: str, path: str, is_right: Check, **options: Any) -> Any:
     """Send a request, and return the JSON that comes back, if it has the right shape.
@@ -62,6 +65,17 @@ def is_objects(answer: Any) -> bool:
     (True, True, False, False)
     """
     return isinstance(answer, list) and all(item is None or is_object(item) for item in answer)
+
+
+def is_matches(answer: Any) -> bool:
+    """Check whether an answer lists the objects that an identifier names, each with its level.
+
+    Examples
+    --------
+    >>> is_matches([{"ID": "4ac2", "Type": "Series"}]), is_matches([{"ID": "4ac2"}])
+    (True, False)
+    """
+    return isinstance(answer, list) and all(is_object(item) and item.get("Type") in _LEVELS for item in answer)
 
 
 def is_object(answer: Any) -> bool:

@@ -36,7 +36,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
-from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
+from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
@@ -262,7 +262,7 @@ class OrthancSource:
             content = text.encode()
         except UnicodeEncodeError:  # no decoded value contains half of a surrogate pair
             return
-        answers = ask(self.transport, "POST", "/tools/lookup", is_objects, data=content, idempotent=True)
+        answers = ask(self.transport, "POST", "/tools/lookup", is_matches, data=content, idempotent=True)
         levels = {name: level for level, name in ORTHANC_LEVEL.items()}
         for answer in answers:
             level = levels[answer["Type"]]

@@ -18,7 +18,7 @@ from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
 from simple_orthanc.sources.identity import Identity, identity_in, orthanc_id
-from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
+from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
 from simple_orthanc.transport import Transport
@@ -98,7 +98,7 @@ class OrthancStore:
         if not identity.instance:
             return None
         uid = identity.instance.encode("utf-8", "replace")
-        answers = ask(self._transport, "POST", "/tools/lookup", is_objects, data=uid, idempotent=True)
+        answers = ask(self._transport, "POST", "/tools/lookup", is_matches, data=uid, idempotent=True)
         held = [str(answer["ID"]) for answer in answers if answer["Type"] == "Instance"]
         key = orthanc_id(identity)
         if key not in held:

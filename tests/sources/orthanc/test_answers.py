@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from simple_orthanc.errors import TransportError
-from simple_orthanc.sources.orthanc.answers import ask, has, is_ids, is_object, is_objects, is_tags
+from simple_orthanc.sources.orthanc.answers import ask, has, is_ids, is_matches, is_object, is_objects, is_tags
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, reply
 
 SHAPES: dict[str, tuple[Any, list[Any]]] = {
     "objects": (is_objects, [{"ID": "a"}, None]),
     "object": (is_object, {"ID": "a"}),
+    "matches": (is_matches, [{"ID": "a", "Type": "Study"}]),
     "ids": (is_ids, ["a"]),
     "tags": (is_tags, {"a": {"0010,0010": "x"}}),
     "fields": (has(Last=int), {"Last": 1}),
@@ -37,3 +38,11 @@ def test_another_shape_is_an_error_at_last(shape: str) -> None:
         with pytest.raises(TransportError, match=r"GET /x with JSON of another shape than Orthanc's \(list\)"):
             ask(Transport(server.url), "GET", "/x", is_right)
         assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "other", [[None], [{"ID": "a"}], [{"ID": "a", "Type": "Job"}], [{"ID": "a", "Type": ["Study"]}]]
+)
+def test_what_a_lookup_finds_has_a_level(other: Any) -> None:
+    assert not is_matches(other)
+    assert is_matches([])
