@@ -210,8 +210,10 @@ class Queries:
                 inside, _ = self.below(lower, key, limit=1)
                 key = key._replace(**{lower: read_string(inside[0], UID_TAGS[lower]) if inside else ""})
             uid = key[depth(level)]
-            answers = self.across(level, {UID_TAGS[level]: uid}) if uid else None
-            self._is_matched[question] = any(read_string(answer, UID_TAGS[level]) == uid for answer in answers or ())
+            if not uid:
+                return False
+            answers = self.across(level, {UID_TAGS[level]: uid}) or ()
+            self._is_matched[question] = any(read_string(answer, UID_TAGS[level]) == uid for answer in answers)
         return self._is_matched.get(question, True)
 
     def by_uids(self, level: Level, uids: Iterable[str]) -> list[dict[str, Any]] | None:
@@ -365,8 +367,8 @@ class Queries:
 
     def studies_without(self, answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the studies that none of these series or instances is in, although a study has some."""
-        shown = {read_string(answer, "StudyInstanceUID") for answer in answers}
-        return [study for study in self.all_studies() if read_string(study, "StudyInstanceUID") not in {*shown, ""}]
+        shown = {"", *(read_string(answer, "StudyInstanceUID") for answer in answers)}
+        return [study for study in self.all_studies() if read_string(study, "StudyInstanceUID") not in shown]
 
     def is_contradicted(self) -> bool:
         """Check whether the server itself holds another number of objects than its studies say.
