@@ -217,6 +217,8 @@ class _Walk:
         """Return bytes of the file, fewer at its end."""
         index = position - self._base
         if not 0 <= index <= len(self._buffer) - count:
-            self._stream.seek(position)
-            self._buffer, self._base, index = self._stream.read(_WINDOW), position, 0
+            # What is there already is kept: going back in a member of a zip means to unpack it again.
+            kept = self._buffer[index:] if index >= 0 else b""
+            self._stream.seek(position + len(kept))
+            self._buffer, self._base, index = kept + self._stream.read(_WINDOW), position, 0
         return self._buffer[index : index + count]

@@ -24,6 +24,14 @@ def depth_of(content: bytes, enough: int = 1000) -> int:
     return nesting(io.BytesIO(content), content[:65536], enough)
 
 
+class OneWay(io.BytesIO):
+    """A file that may go back to its beginning alone, as a member of a zip is unpacked."""
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        assert whence or position >= self.tell() or not position
+        return super().seek(position, whence)
+
+
 def depth_by_recursion(dataset: Dataset) -> int:
     sequences = [element.value for element in dataset if element.VR == "SQ"]
     return bool(sequences) + max((depth_by_recursion(item) for items in sequences for item in items), default=0)
@@ -82,6 +90,14 @@ def test_damaged_files_are_followed_as_far_as_possible() -> None:
         assert depth_of(content[:end]) <= 30
     assert depth_of(content[:400] + bytes(100)) < 30
     assert depth_of(b"") == 0
+
+
+@pytest.mark.parametrize("size", [0, 2, 50, 1000])
+def test_a_file_is_walked_without_going_back(size: int) -> None:
+    start = meta("1.2.840.10008.1.2.1") + identifiers()
+    content = start + element(0x00290010, "OB", bytes(size)) * 6000 + nested(3)
+    assert len(content) > 65536
+    assert nesting(OneWay(content), content[:65536], 1000) == 3
 
 
 def test_the_limit_can_be_raised() -> None:
