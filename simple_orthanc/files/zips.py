@@ -12,8 +12,9 @@ from simple_orthanc import limits
 from simple_orthanc.files.inflating import expansion_problem
 from simple_orthanc.files.opening import open_regular
 
-# zipfile inflates as much at a time as is asked for; of what is packed otherwise, all that comes out of as many bytes.
-_PIECE, _PIECE_OF_OTHERS = 1 << 20, 4096
+# zipfile inflates as much at a time as is asked for; of what is packed otherwise, all that comes out of so many bytes.
+# A block of bzip2 takes at least 37 of them, and may hold 46 MB.
+_PIECE, _PACKED_PIECE = 1 << 20, 32
 _BUFFER = 64 * 1024
 
 
@@ -75,8 +76,9 @@ class _Member(io.RawIOBase):
 
     def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         self._stream = archive.open(member)
-        is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        self._most = _PIECE if is_bounded else _PIECE_OF_OTHERS
+        self._is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if not self._is_bounded:
+            self._stream.MIN_READ_SIZE = _PACKED_PIECE
 
     def readable(self) -> bool:
         return True
@@ -85,9 +87,12 @@ class _Member(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._stream.read(min(len(buffer), self._most))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        # As many as are asked for: readers that go back a little find them in the buffer.
+        count = 0
+        while count < len(buffer) and (piece := self._next(len(buffer) - count)):
+            buffer[count : count + len(piece)] = piece
+            count += len(piece)
+        return count
 
     def tell(self) -> int:
         return self._stream.tell()
@@ -98,9 +103,15 @@ class _Member(io.RawIOBase):
         if position < self._stream.tell():
             self._stream.seek(0)
         # Its own way forward would unpack more at a time.
-        while (left := position - self._stream.tell()) > 0 and self._stream.read(min(left, self._most)):
+        while (left := position - self._stream.tell()) > 0 and self._next(left):
             pass
         return self._stream.tell()
+
+    def _next(self, count: int) -> bytes:
+        if not self._is_bounded:
+            # Asks for one byte, so that no more than a piece is unpacked, and returns more of what is there.
+            count = min(count, len(self._stream.peek()))
+        return self._stream.read(min(count, _PIECE))
 
     def close(self) -> None:
         self._stream.close()

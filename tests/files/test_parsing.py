@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import bz2
 import io
+import lzma
+import struct
 import zlib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -24,6 +28,7 @@ from tests.bombs import Outcome, deflated_file, deflated_of, element, identifier
 from tests.files.test_tag_reader import written
 
 GIGABYTE = 1 << 30
+LZMA: list[dict[str, int]] = [{"id": lzma.FILTER_LZMA1, "preset": 0}]
 
 
 def deflated_element(size: int) -> bytes:
@@ -65,6 +70,25 @@ def many_members(count: int, content: bytes) -> bytes:
     return zipped([(f"{number}", content, len(content), 0) for number in range(count)])
 
 
+def packed_by(packer: Any, megabytes: int) -> bytes:
+    """Pack a file with one private element of zeros, a megabyte at a time."""
+    beginning = meta(ExplicitVRLittleEndian) + identifiers() + element(0x00290010, "OB", b"", megabytes << 20)
+    parts = [packer.compress(beginning), *(packer.compress(bytes(1 << 20)) for _ in range(megabytes))]
+    return b"".join(parts) + packer.flush()
+
+
+@cache
+def bzip2_member(megabytes: int) -> bytes:
+    """Return less than a kilobyte: each block of 40 bytes holds 46 MB of zeros."""
+    return packed_by(bz2.BZ2Compressor(), megabytes)
+
+
+def lzma_member(megabytes: int) -> bytes:
+    # As in a zip: version 9.4 and five bytes of properties, with the size of the dictionary of this preset.
+    head = struct.pack("<BBHBI", 9, 4, 5, 0x5D, 1 << 18)
+    return head + packed_by(lzma.LZMACompressor(lzma.FORMAT_RAW, filters=LZMA), megabytes)
+
+
 BOMBS: dict[str, bombs.Bomb] = {
     "deflated header, looked at": lambda folder: looked_at(deflated_element(2 * GIGABYTE), folder),
     "deflated header, read": lambda folder: header_in_parts(deflated_element(2 * GIGABYTE)),
@@ -101,6 +125,9 @@ BOMBS: dict[str, bombs.Bomb] = {
     "zip with bzip2": lambda folder: looked_at(
         zipped([("a", bz2.compress(bytes(128) + b"DICM" + bytes(60 << 20)), 1000, 12)]), folder
     ),
+    "zip with bzip2, many blocks": lambda folder: looked_at(zipped([("a", bzip2_member(120), 120 << 20, 12)]), folder),
+    "zip with bzip2, a wrong size": lambda folder: looked_at(zipped([("a", bzip2_member(120), 1000, 12)]), folder),
+    "zip with lzma": lambda folder: looked_at(zipped([("a", lzma_member(32), 1000, 14)]), folder),
     "zip with names": lambda folder: looked_at(
         zipped([("../../a", b"text", 4, 0), ("/etc/b", b"text", 4, 0), ("..\\c", b"text", 4, 0)]), folder
     ),
@@ -137,6 +164,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "zip of many": ("", "10000 not DICOM"),
     "zip in a zip": ("", "1 skipped: a zip inside a zip"),
     "zip with bzip2": ("", "1 unreadable: cannot be read: Bad CRC-32"),
+    "zip with bzip2, many blocks": ("", "1 unreadable: "),
+    "zip with bzip2, a wrong size": ("", "1 unreadable: cannot be read: Bad CRC-32"),
+    "zip with lzma": ("", "1 unreadable: cannot be read: Bad CRC-32"),
     "zip with names": ("", "3 not DICOM"),
     "length of a value": ("", "1 unreadable: cut off"),
 }
