@@ -6,7 +6,7 @@ import io
 import os
 import weakref
 import zipfile
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from simple_orthanc import limits
 from simple_orthanc.files.inflating import expansion_problem
@@ -75,7 +75,7 @@ class _Member(io.RawIOBase):
     """A member whose reads are small enough for its compression."""
 
     def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-        self._stream = archive.open(member)
+        self._stream = cast("zipfile.ZipExtFile", archive.open(member))
         self._is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not self._is_bounded:
             self._stream.MIN_READ_SIZE = _PACKED_PIECE

@@ -74,7 +74,7 @@ def packed_by(packer: Any, megabytes: int) -> bytes:
     """Pack a file with one private element of zeros, a megabyte at a time."""
     beginning = meta(ExplicitVRLittleEndian) + identifiers() + element(0x00290010, "OB", b"", megabytes << 20)
     parts = [packer.compress(beginning), *(packer.compress(bytes(1 << 20)) for _ in range(megabytes))]
-    return b"".join(parts) + packer.flush()
+    return b"".join([*parts, packer.flush()])
 
 
 @cache
