@@ -154,7 +154,7 @@ def profiles_path() -> Path:
     """Return the path of the file of profiles, which need not exist."""
     named = os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     # A relative one is to be ignored (XDG Base Directory Specification).
     base = os.environ.get("XDG_CONFIG_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path("~/.config").expanduser()) / "simple_orthanc" / "profiles.ini"
@@ -268,7 +268,7 @@ def _option_fault(key: str, options: Mapping[str, str]) -> str:
 
 def _certificates(options: Mapping[str, str], folder: Path) -> dict[str, Any]:
     """Return the arguments for TLS; paths are relative to the folder of the file."""
-    paths = {key: str(folder / Path(options[key]).expanduser()) for key in ("verify", "cert", "key") if key in options}
+    paths = {key: str(folder / os.path.expanduser(options[key])) for key in ("verify", "cert", "key") if key in options}
     arguments: dict[str, Any] = {}
     if "verify" in options:
         truth = {"true": True, "false": False}

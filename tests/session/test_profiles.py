@@ -322,3 +322,17 @@ def test_the_command_line_takes_a_profile(
     assert SECRET not in shown.out + shown.err
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--profile", "a", "--url", "http://h", "info"])
+
+
+@pytest.mark.parametrize("option", ["verify", "cert"])
+def test_a_home_that_does_not_exist_is_no_raw_error(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "homes.ini"
+    path.write_text(f"[a]\nurl = https://pacs\n{option} = ~no-such-user/ca.pem\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("SIMPLE_ORTHANC_PROFILES", str(path))
+    assert str(read_profile("a").options[option]).endswith("~no-such-user/ca.pem")
+    monkeypatch.setenv("SIMPLE_ORTHANC_PROFILES", "~no-such-user/profiles.ini")
+    with pytest.raises(SelectionError, match=r"~no-such-user/profiles\.ini is missing"):
+        read_profile("a")
