@@ -6,10 +6,10 @@ times, and is then an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from simple_orthanc.errors import TransportError
+from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.transport import Transport, UnusableError
 
 Check = Callable[[Any], bool]
@@ -54,6 +54,36 @@ def checked(transport: Transport, method: str, path: str, answer: Any, is_right:
             f"({type(answer).__name__}). Check what is between the server and here."
         )
     )
+
+
+def raise_if_held(transport: Transport, route: str, keys: Collection[str]) -> None:
+    """Raise if one of the objects that a list lacks is on the server; one that is gone is no error.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    route : str
+        The route of their level, such as "series".
+    keys : collection of str
+        The ids that are missing.
+
+    Raises
+    ------
+    UnusableError
+        The server holds one of them.
+    """
+    for number, key in enumerate(sorted(keys)):
+        try:
+            transport.json("GET", f"/{route}/{key}")
+        except NotFoundError:
+            continue
+        raise UnusableError(
+            TransportError(
+                f"{transport.url} holds /{route}/{key}, and its listings do not contain it: {len(keys) - number} "
+                "objects would be missing. Check what is between the server and here."
+            )
+        )
 
 
 def is_objects(answer: Any) -> bool:

@@ -15,7 +15,6 @@ import re
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +24,7 @@ from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import batches
-from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects
+from simple_orthanc.sources.orthanc.answers import ask, has, is_ids, is_objects, raise_if_held
 from simple_orthanc.sources.orthanc.changes import count_all
 from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.transport import Transport, UnusableError
@@ -50,6 +49,8 @@ _CONTENT: dict[Level, list[str]] = {
     "series": ["MainDicomTags", "Parent", "Children"],
     "instance": ["MainDicomTags", "Parent", "Attachments"],
 }
+# What only a find tells of an object.
+_ONLY_FOUND = frozenset({"Labels", "MetadataQuery"})
 PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
@@ -190,15 +191,7 @@ class Finder:
 
     def _missing(self, level: Level, ids: Collection[str]) -> list[dict[str, Any]]:
         answers = self.by_id(level, ids)
-        for key in sorted(set(ids) - {answer["ID"] for answer in answers})[:1]:
-            with suppress(NotFoundError):
-                self._transport.json("GET", f"/{ROUTE[level]}/{key}")
-                raise UnusableError(
-                    TransportError(
-                        f"{self._transport.url} holds the {level} {key}, and its listings do not contain it: "
-                        f"{len(ids) - len(answers)} objects would be missing. Check what is in between."
-                    )
-                )
+        raise_if_held(self._transport, ROUTE[level], set(ids) - {answer["ID"] for answer in answers})
         return answers
 
     def below(self, level: Level, parent: str, expected: Collection[str]) -> list[dict[str, Any]]:
@@ -215,14 +208,30 @@ class Finder:
         """
         if self._rest.capabilities.extended_find:
             options: dict[str, Any] = {PARENT_KEY[level]: parent}
-            return self.completed(level, self.find_expected(level, {}, expected, **options), expected)
-        path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}/{ROUTE[level]}"
+            answers = self.find_expected(level, {}, expected, **options)
+        else:
+            path = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}/{ROUTE[level]}"
+            try:
+                answers = ask(self._transport, "GET", path, is_objects, params={"expand": "", "short": ""})
+            except NotFoundError:
+                # Deleted meanwhile: there is nothing below it, as a find would answer.
+                answers = []
+        answers = self.completed(level, filter(None, answers), expected)
+        return answers or self.completed(level, (), self._children(level, parent))
+
+    def _children(self, level: Level, parent: str) -> list[str]:
+        """Return the ids of what is in an object, of which nothing was found; none if it is gone."""
+        path, name = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}", _CHILDREN[level]
         try:
-            answers = ask(self._transport, "GET", path, is_objects, params={"expand": "", "short": ""})
+            children = ask(self._transport, "GET", path, has(**{name: list}))[name]
         except NotFoundError:
-            # Deleted meanwhile: there is nothing below it, as a find would answer.
-            answers = []
-        return self.completed(level, filter(None, answers), expected)
+            return []
+        if not children:
+            raise TransportError(
+                f"{self._transport.url} lists nothing in {path}, and no object of Orthanc is empty. Check what is "
+                "between the server and here."
+            )
+        return [str(child) for child in children]
 
     def find(
         self, level: Level, query: dict[str, str], expected: Collection[str] = (), **options: Any
@@ -246,7 +255,7 @@ class Finder:
         while True:
             page = self._page(level, query, len(answers), PAGE, **options)
             if not page and not answers:
-                # That nothing matches is believed when it is answered twice: nothing else can be compared with it.
+                # That nothing matches is believed when it is answered twice, and not if every find is empty.
                 page = self._page(level, query, 0, PAGE, **options)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
@@ -257,12 +266,35 @@ class Finder:
                 self._observed.largest_page[is_instance] = max(largest, len(page))
             if page and len(answers) == before:
                 # The same page again: what is between the server and here ignores where the page begins.
-                return self.all(level)
+                return self._all_instead(level, options)
             if not page or len(page) < (largest if pages_whole else PAGE):
                 break
-        if not pages_whole and self._may_be_cut(level, len(answers), largest):
-            return self.all(level)
+        # What is in one object is compared with what that object lists, and labels are searched for at each level.
+        is_checked = (
+            level == "study" if _ONLY_FOUND & options.keys() else options.get(PARENT_KEY.get(level, "")) is None
+        )
+        is_hidden = not answers and is_checked and self._finds_nothing(level)
+        if is_hidden or (not pages_whole and self._may_be_cut(level, len(answers), largest)):
+            return self._all_instead(level, options)
         return list(answers.values())
+
+    def _finds_nothing(self, level: Level) -> bool:
+        """Check whether even a find without conditions is empty, although the server counts objects."""
+        counts = self._observed.counts or self.count()
+        # Before Orthanc 1.12.5 a find looks at the whole level first, and there are few studies.
+        if self._rest.capabilities.version < _PAGES_WHOLE:
+            level = "study"
+        return counts[level] > 0 and not self._page(level, {}, 0, 1) and self.count()[level] > 0
+
+    def _all_instead(self, level: Level, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return a whole level in place of a find, if its objects contain what the find would return of them."""
+        if _ONLY_FOUND & options.keys():
+            raise TransportError(
+                f"{self._transport.url} does not answer POST /tools/find with what it holds: which of the "
+                f"{self.count()[level]} objects of level {level} would be missing is not known. Check what is between "
+                "the server and here."
+            )
+        return self.all(level)
 
     def find_expected(
         self, level: Level, query: dict[str, str], expected: Collection[str], total: int | None = None, **options: Any

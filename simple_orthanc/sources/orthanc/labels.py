@@ -8,10 +8,11 @@ from typing import Any
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.values import Value, from_text
-from simple_orthanc.errors import NotFoundError, SelectionError, UnsupportedError
+from simple_orthanc.errors import NotFoundError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.rest import Capabilities
 from simple_orthanc.selection.source import batches
-from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects
+from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects, raise_if_held
+from simple_orthanc.sources.orthanc.changes import count_all
 from simple_orthanc.transport import Transport
 
 ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
@@ -74,12 +75,22 @@ def _search(find: Find, level: Level, name: str) -> list[dict[str, Any]]:
 
 def _bulk(transport: Transport, level: Level) -> Iterator[dict[str, Any]]:
     keys = ask(transport, "GET", f"/{ROUTE[level]}", is_ids)
+    if not keys and (count := count_all(transport)[level]):
+        raise TransportError(
+            f"{transport.url} lists 0 of the {count} objects of level {level} that it counts. Check what is between "
+            "the server and here."
+        )
 
     def read_batch(batch: list[str]) -> list[dict[str, Any]]:
         body = {"Resources": batch, "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": True}
         answers = ask(transport, "POST", "/tools/bulk-content", is_objects, body=body, idempotent=True)
-        return [answer for answer in answers if answer]
+        present = [answer for answer in answers if answer]
+        raise_if_held(transport, ROUTE[level], set(batch) - {answer["ID"] for answer in present})
+        return present
+
+    def read_whole_batch(batch: list[str]) -> list[dict[str, Any]]:
+        return transport.repeat(lambda: read_batch(batch))
 
     pieces = [list(batch) for batch in batches(keys, _BULK)]
-    for answers in map_ordered(read_batch, pieces, total=len(pieces), label="reading metadata"):
+    for answers in map_ordered(read_whole_batch, pieces, total=len(pieces), label="reading metadata"):
         yield from answers

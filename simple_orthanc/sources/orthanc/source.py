@@ -153,6 +153,7 @@ class OrthancSource:
         keyword = _UID_OF_PARENT[level]
         uids = [str((row.values.get(keyword) or ("",))[0]) for row in parents]
         parent_keys = {row.key for row in parents}
+        parent_keys_with_rows: set[str] = set()
         children: dict[str, set[str]] = {}
         for row, uid in zip(parents, uids, strict=True):
             if uid:
@@ -161,9 +162,11 @@ class OrthancSource:
             expected = set().union(*(children[uid] for uid in batch))
             found = self._finder.find_expected(level, {keyword: "\\".join(batch)}, expected)
             answers = self._finder.completed(level, found, expected)
-            yield from (row for row in self._to_rows(level, answers) if row.parent in parent_keys)
+            rows = [row for row in self._to_rows(level, answers) if row.parent in parent_keys]
+            parent_keys_with_rows.update(row.parent for row in rows)
+            yield from rows
         for row, uid in zip(parents, uids, strict=True):
-            if not uid:
+            if not uid or (row.has_unknown_children and row.key not in parent_keys_with_rows):
                 yield from self._below_one(level, row)
 
     def _below_one(self, level: Level, parent: Row) -> list[Row]:
@@ -175,7 +178,7 @@ class OrthancSource:
             wanted = set(keys)
             yield from (row for row in self.listing(level) if row.key in wanted)
         else:
-            yield from self._to_rows(level, self._finder.by_id(level, keys))
+            yield from self._to_rows(level, self._finder.completed(level, self._finder.by_id(level, keys), keys))
 
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
         rows: list[Row] = []
@@ -208,7 +211,11 @@ class OrthancSource:
             return row.key
         if level == "series" and row.children:
             return row.children[0]
-        series = row.children[0] if level == "study" else row.key
+        series = row.key
+        if level == "study":
+            series = (
+                row.children[0] if row.children else next((each.key for each in self._below_one("series", row)), "")
+            )
         return str(ask(self.transport, "GET", f"/series/{series}", has(Instances=list))["Instances"][0])
 
     def _indexed_values(self, key: str) -> Mapping[str, Value]:
@@ -359,4 +366,6 @@ def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
             values[tag.name] = value
     children = tuple(answer.get(_CHILDREN_KEY.get(level, ""), ()))
     is_unreliable = level == "study" and shows_undecoded_strings(values)
-    return Row(answer["ID"], answer.get(PARENT_KEY[level], ""), children, values, is_unreliable), mangled
+    # No study or series of Orthanc is empty: children that are not listed are looked for.
+    is_childless = level != "instance" and not children
+    return Row(answer["ID"], answer.get(PARENT_KEY[level], ""), children, values, is_unreliable, is_childless), mangled

@@ -198,7 +198,8 @@ def test_an_empty_find_is_asked_for_twice(stand_in: OrthancServer, finder: Finde
     assert len(pages(stand_in)) > 1
     before = len(pages(stand_in))
     assert finder.find("study", {"PatientName": "NOBODY"}) == []
-    assert pages(stand_in)[before:] == [(0, find.PAGE)] * 2
+    # And it is checked that a find finds anything.
+    assert pages(stand_in)[before:] == [*[(0, find.PAGE)] * 2, (0, 1)]
 
 
 @pytest.mark.parametrize("answer", [{}, [], "x", None, 3, {"CountPatients": None}])
@@ -206,3 +207,83 @@ def test_counts_of_another_shape_are_an_error(stand_in: OrthancServer, finder: F
     stand_in.change_answer = lambda path, right, count: answer
     with pytest.raises(TransportError, match="GET /statistics with JSON of another shape than Orthanc's"):
         finder.count()
+
+
+# Answers that are empty, although something is there
+
+HIDDEN: dict[str, Callable[[str, Any, int], Any]] = {
+    "finds": lambda path, answer, count: [] if path == "/tools/find" else answer,
+    "finds and listings": lambda path, answer, count: [] if path == "/tools/find" or is_listing(path) else answer,
+    "every list": lambda path, answer, count: [] if isinstance(answer, list) else answer,
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+@pytest.mark.parametrize("is_late", [False, True], ids=["from the start", "later"])
+def test_a_search_is_not_taken_as_empty_if_every_find_is(
+    stand_in: OrthancServer, finder: Finder, level: Level, hidden: str, is_late: bool
+) -> None:
+    if is_late:
+        assert finder.find(level, {"PatientName": "ROE*"})
+    stand_in.change_answer = HIDDEN[hidden]
+    wanted = {stand_in.identifier_of(data, level) for data in stand_in.datasets if data.PatientName == "Roe^Rick"}
+    if hidden == "every list" or (hidden == "finds and listings" and not finder._rest.capabilities.extended_find):
+        with pytest.raises(TransportError, match=rf"lists 0 of the \d+ objects of level {level} that it counts"):
+            finder.find(level, {"PatientName": "ROE*"})
+    else:
+        assert {answer["ID"] for answer in finder.find(level, {"PatientName": "ROE*"})} >= wanted
+
+
+@pytest.mark.parametrize("options", [{"Labels": ["x"]}, {"MetadataQuery": {"RemoteAET": "*"}}])
+def test_labels_and_metadata_are_not_missing_if_every_find_is_empty(
+    stand_in: OrthancServer, finder: Finder, options: dict[str, Any]
+) -> None:
+    if not finder._rest.capabilities.extended_find:
+        # Orthanc before 1.12.5 has no such find.
+        return
+    assert finder.find("study", {}, ResponseContent=["Labels", "Metadata"], **options) == []
+    stand_in.change_answer = HIDDEN["finds"]
+    with pytest.raises(TransportError, match="which of the 3 objects of level study would be missing is not known"):
+        finder.find("study", {}, ResponseContent=["Labels", "Metadata"], **options)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("level", ["series", "instance"])
+def test_what_a_row_does_not_list_is_looked_for_in_its_object(
+    stand_in: OrthancServer, finder: Finder, level: Level, hidden: str
+) -> None:
+    above: Level = "study" if level == "series" else "series"
+    parent = stand_in.identifier_of(stand_in.datasets[0], above)
+    wanted = {
+        stand_in.identifier_of(data, level)
+        for data in stand_in.datasets
+        if stand_in.identifier_of(data, above) == parent
+    }
+    stand_in.change_answer = HIDDEN[hidden]
+    if hidden == "every list":
+        with pytest.raises(TransportError, match=rf"do not contain it: {len(wanted)} objects would be missing"):
+            finder.below(level, parent, ())
+    else:
+        assert {answer["ID"] for answer in finder.below(level, parent, ())} == wanted
+
+
+def test_an_object_that_lists_nothing_is_an_error(stand_in: OrthancServer, finder: Finder) -> None:
+    series = stand_in.identifier_of(stand_in.datasets[0], "series")
+
+    def childless(path: str, answer: Any, count: int) -> Any:
+        return [] if isinstance(answer, list) else {**answer, "Instances": []}
+
+    stand_in.change_answer = childless
+    with pytest.raises(TransportError, match=f"lists nothing in /series/{series}, and no object of Orthanc is empty"):
+        finder.below("instance", series, ())
+
+
+def test_one_object_that_is_gone_does_not_hide_others(stand_in: OrthancServer, finder: Finder) -> None:
+    # The ids are compared in their order, and this one is the first.
+    gone = "00000000-00000000-00000000-00000000-00000000"
+    held = stand_in.identifier_of(stand_in.datasets[0], "instance")
+    assert [answer["ID"] for answer in finder.completed("instance", [], [gone, held])] == [held]
+    stand_in.change_answer = HIDDEN["every list"]
+    with pytest.raises(TransportError, match="do not contain it: 1 objects would be missing"):
+        finder.completed("instance", [], [gone, held])
