@@ -45,7 +45,7 @@ class Peculiar:
     deaf_to_fields : bool
         Only what must be given is given, whatever is asked for.
     withheld : set of str
-        Keywords that searches never give.
+        Keywords that searches never give, numbers of what lies below included.
     deaf_to_offset : bool
         Every page is the first.
     most : int or None
@@ -78,6 +78,10 @@ class Peculiar:
         Levels of which searches across studies, or below one, find nothing.
     hidden : set of str
         UIDs of objects that searches do not show; counts and metadata have them.
+    loses_last : set of str
+        Levels at which the last result of each search is missing.
+    counts_more : int
+        How many more objects than there are lie below each, if searches say it.
     metadata : str
         "whole"; "none": there are none; "some": such as InstanceNumber, and nothing else.
     tags_are_one_text : bool
@@ -110,6 +114,8 @@ class Peculiar:
     empty_across: set[str] = field(default_factory=set)
     empty_below: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+    loses_last: set[str] = field(default_factory=set)
+    counts_more: int = 0
     metadata: str = "whole"
     tags_are_one_text: bool = False
     names_are_texts: bool = False
@@ -216,7 +222,7 @@ class DicomServer(StandIn):
             for group in groups.values()
             if str(group[0][UIDS[level]].value) not in self.peculiar.hidden
         ]
-        found = found[start : start + limit]
+        found = found[: -1 if level in self.peculiar.loses_last else None][start : start + limit]
         self.shown[level] += len(found)
         return dicom_json(found) if found else reply(b"", 204)
 
@@ -250,8 +256,9 @@ class DicomServer(StandIn):
         if patient is not None and level != "studies":
             known["00100020"] = {"vr": "LO", "Value": [patient]}
         for name, below in COUNTS[level].items() if self.peculiar.counts else ():
-            uids = {str(each[UIDS[below]].value) for each in group}
-            known[f"{pydicom.datadict.tag_for_keyword(name):08X}"] = {"vr": "IS", "Value": [len(uids)]}
+            count = len({str(each[UIDS[below]].value) for each in group}) + self.peculiar.counts_more
+            if name not in self.peculiar.withheld:
+                known[f"{pydicom.datadict.tag_for_keyword(name):08X}"] = {"vr": "IS", "Value": [count]}
         return known
 
     def to_json(self, dataset: Dataset) -> dict[str, Any]:

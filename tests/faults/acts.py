@@ -254,6 +254,15 @@ emptied = _listing(lambda items: [])
 last_one_missing = _listing(lambda items: items[:-1])
 each_twice = _listing(lambda items: [item for item in items for _ in range(2)])
 
+
+def studies_emptied(exchange: Exchange) -> None:
+    """Empty each listing of studies, and pass on those of other levels."""
+    if exchange.request.path.endswith("/studies"):
+        emptied(exchange)
+    else:
+        exchange.reply(exchange.answer())
+
+
 _PAGING = {"since", "limit", "offset"}
 
 

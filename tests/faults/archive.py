@@ -92,12 +92,15 @@ class Server(Protocol):
         The path of its DICOMweb service.
     lacks : set of (str, str)
         Protocols and the operations that it does not offer over them.
+    counts : bool
+        Whether it counts all that it holds, without a search.
     """
 
     name: str
     url: str
     prefix: str
     lacks: ClassVar[set[tuple[str, str]]]
+    counts: ClassVar[bool]
 
     def put(self, files: Iterable[bytes]) -> None:
         """Store files."""
@@ -114,6 +117,7 @@ class OrthancServer:
 
     prefix = "/dicom-web"
     lacks: ClassVar[set[tuple[str, str]]] = {("DICOMweb", "delete")}
+    counts: ClassVar[bool] = True
 
     def __init__(self, url: str, version: str) -> None:
         self.url = url
@@ -168,6 +172,7 @@ class StandInServer:
     name = "a DICOMweb stand-in"
     prefix = "/dicom-web"
     lacks: ClassVar[set[tuple[str, str]]] = set()
+    counts: ClassVar[bool] = False
 
     def __init__(self, server: ThreadSafeServer) -> None:
         self._server = server

@@ -103,7 +103,12 @@ class Bench:
 
     def run(self, cells: Iterable[Cell]) -> dict[Cell, Outcome]:
         """Run cells side by side: first those that only read."""
-        cells = [cell for cell in cells if (cell.protocol, cell.operation) not in self.server.lacks]
+        cells = [
+            cell
+            for cell in cells
+            if (cell.protocol, cell.operation) not in self.server.lacks
+            and (self.server.counts or not cell.fault.needs_count)
+        ]
         reading = [cell for cell in cells if not OPERATIONS[cell.operation].changes]
         changing = [cell for cell in cells if OPERATIONS[cell.operation].changes]
         outcomes: dict[Cell, Outcome] = {}

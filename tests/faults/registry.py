@@ -54,6 +54,8 @@ class Fault:
         Those that meet it.
     unless : set of (str, str)
         Protocols and operations where it cannot be noticed at all.
+    needs_count : bool
+        Whether it cannot be noticed unless the server counts all that it holds: no search shows anything.
     expected : str
         The outcome: "right", the name of an error, "rows" (the rows of an upload say it), or "warning".
     otherwise : mapping
@@ -71,6 +73,7 @@ class Fault:
     sticks: bool = False
     operations: tuple[str, ...] = ALL
     unless: frozenset[tuple[str, str]] = frozenset()
+    needs_count: bool = False
     expected: str = RIGHT
     otherwise: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -209,9 +212,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault("since and limit are ignored", acts.deaf_to_paging, early=True, operations=READS[1:]),
     Fault("every page is the first", acts.deaf_to_offset, early=True, operations=READS[1:], expected=INCOMPLETE),
     Fault("a listing has three rows at most", acts.capped, early=True, operations=READS[1:], expected=INCOMPLETE),
-    # A search that lacks a match whenever it is asked is believed, so only whole listings lack rows here.
     Fault(
         "a listing lacks its last row", acts.last_one_missing, early=True, operations=("table",), expected=INCOMPLETE
+    ),
+    Fault(
+        "a search lacks its last row",
+        acts.last_one_missing,
+        early=True,
+        operations=FILES,
+        # An Orthanc that finds nothing whenever it is asked is believed.
+        unless=frozenset(("Orthanc", operation) for operation in FILES),
+        expected=INCOMPLETE,
     ),
     Fault("an empty listing, once", acts.emptied, early=True, times=1, operations=READS[1:]),
     Fault(
@@ -219,8 +230,17 @@ FAULTS: tuple[Fault, ...] = (
         acts.emptied,
         early=True,
         operations=("table", "headers"),
-        # A DICOMweb server has no count that would contradict them.
-        unless=frozenset({("DICOMweb", "table"), ("DICOMweb", "headers")}),
+        unless=frozenset({("DICOMweb", "headers")}),
+        needs_count=True,
+        expected=INCOMPLETE,
+    ),
+    Fault(
+        "empty listings of studies, always",
+        acts.studies_emptied,
+        early=True,
+        operations=READS[1:],
+        # Orthanc's own searches of all levels have one address.
+        unless=frozenset(("Orthanc", operation) for operation in READS[1:]),
         expected=INCOMPLETE,
     ),
     Fault(
@@ -228,6 +248,5 @@ FAULTS: tuple[Fault, ...] = (
         acts.each_twice,
         early=True,
         operations=READS[1:],
-        otherwise={f"DICOMweb {operation}": WARNING for operation in READS[1:]},
     ),
 )

@@ -20,7 +20,6 @@ from simple_orthanc.dicomweb.searching import NO_UID
 from simple_orthanc.errors import OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain, is_uid
-from simple_orthanc.sources.dicomweb.trust import first_of_each
 from simple_orthanc.transport import Transport
 
 # A search for these is answered with those of the first image of the series, by Orthanc.
@@ -35,11 +34,10 @@ NUMBER_OF_CHILDREN: dict[Level, str] = {
     "series": "NumberOfSeriesRelatedInstances",
 }
 
+NUMBER_OF_IMAGES = "NumberOfStudyRelatedInstances"
+
 # How much a study says there is in it (PS3.18, table 10.6.3-3).
-_NUMBER_IN_STUDY: dict[Level, str] = {
-    "series": "NumberOfStudyRelatedSeries",
-    "instance": "NumberOfStudyRelatedInstances",
-}
+_NUMBER_IN_STUDY: dict[Level, str] = {"series": "NumberOfStudyRelatedSeries", "instance": NUMBER_OF_IMAGES}
 # How much Orthanc says there is in it.
 _STATISTICS: dict[Level, str] = {"study": "CountStudies", "series": "CountSeries", "instance": "CountInstances"}
 # The path of Orthanc's plugin, unless it is configured otherwise.
@@ -133,7 +131,7 @@ class Queries:
             return self._ask(level, filters, parent, limit, ())
         above = [UID_TAGS[upper] for upper in LEVELS[: depth(level)]]
         counts = [NUMBER_OF_CHILDREN[level]] if level in NUMBER_OF_CHILDREN else []
-        counts += ["NumberOfStudyRelatedInstances"] if level == "study" else []
+        counts += [NUMBER_OF_IMAGES] if level == "study" else []
         fields = list(dict.fromkeys([*above, *(tag.name for tag in SEARCHED[level]), *counts]))
         try:
             answers = self._ask(level, filters, parent, limit, fields)
@@ -238,7 +236,7 @@ class Queries:
     def below(self, level: Level, parent: Key, limit: int | None = None) -> tuple[list[dict[str, Any]], bool]:
         """List what is in a study or series, and whether a search listed it; what was deleted has nothing in it.
 
-        If the server cannot search there, its metadata list the content, or the images of the study: Orthanc's plugin
+        If the server cannot search there, the images are listed by metadata or by the study: Orthanc's plugin
         1.20 and 1.24 answer 400 to every search that meets a long string inside RequestAttributesSequence.
 
         Raises
@@ -259,7 +257,7 @@ class Queries:
             if refused.status == 404 and not self._is_listed(parent):
                 return [], True
             raise refused
-        return first_of_each(items, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values())), False
+        return items, False
 
     def metadata_of(self, parent: Key) -> list[dict[str, Any]] | None:
         """Retrieve the metadata of a study or series; None if the server has none."""
@@ -294,6 +292,23 @@ class Queries:
             return True
         return any(read_string(answer, UID_TAGS[level]) == parent[depth(level)] for answer in answers)
 
+    def may_hold(self, parent: Key) -> bool:
+        """Check whether a study or series that is known may still be there, although nothing is found in it."""
+        if self._is_listed(parent):
+            return True
+        if parent.series:
+            study = parent._replace(series="")
+            try:
+                # The last series takes its study with it.
+                return not self.below("series", study)[0] and self.may_hold(study)
+            except OrthancError:
+                return True
+        try:
+            # A server that shows nothing may hold all of it.
+            return self.first_study() is None
+        except ServerError:
+            return False
+
     def all_studies(self) -> Sequence[dict[str, Any]]:
         """List all studies; asked once until `forget`.
 
@@ -304,6 +319,8 @@ class Queries:
 
         Raises
         ------
+        TransportError
+            If no study is listed, and another search finds something.
         ServerError
             If the server refuses; `refuses_listing` tells it from other errors.
         """
@@ -314,7 +331,32 @@ class Queries:
                 raise (self._listing_refused(error) if self.refuses_listing(error) else error) from None
             self._held = self._statistics()
             self._warn_if_cut()
+            if not self._studies and "study" not in self._held:
+                self._studies = self._listed_again()
         return self._studies
+
+    def _listed_again(self) -> list[dict[str, Any]]:
+        """List the studies where none were listed: one other search tells an empty archive from an empty answer."""
+        found = self._any_object()
+        # It may have been stored meanwhile.
+        studies = self.search("study", {}) if found else []
+        if found and not studies:
+            self._studies = None
+            study = read_string(found, "StudyInstanceUID")
+            raise TransportError(
+                f"{self.description} lists no studies, and finds an object"
+                + (f" in study {study}" if study else "")
+                + ". Its list of studies is not believed: a proxy or a cache may empty answers, or its index may be "
+                "damaged. Look at its log, and try again later with refresh()."
+            )
+        return studies
+
+    def _any_object(self) -> dict[str, Any] | None:
+        """Search for an instance, or for a series if the server cannot; None if it finds nothing."""
+        for search in (self._rest.search_instances, self._rest.search_series):
+            with suppress(ServerError):
+                return next(search(limit=1), None)
+        return None
 
     @staticmethod
     def refuses_listing(error: ServerError) -> bool:

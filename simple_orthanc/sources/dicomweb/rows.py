@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ from simple_orthanc.errors import UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.charset_check import shows_undecoded_strings
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain_identifier
-from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, SEARCHED, Queries
-from simple_orthanc.sources.dicomweb.trust import CharacterLoss, read_sure_value
+from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, NUMBER_OF_IMAGES, SEARCHED, Queries
+from simple_orthanc.sources.dicomweb.trust import CharacterLoss, first_of_each, read_sure_value
 
 _INDEXED: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values()) for level, tags in INDEX_TAGS.items()
@@ -33,6 +34,7 @@ _TEXTS: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values() if tag.vr in TEXT_VRS) for level, tags in INDEX_TAGS.items()
 }
 _PATIENT_ID = parse_tag("PatientID")
+_OF_IMAGE = ("SeriesInstanceUID", "SOPInstanceUID")
 
 
 class RowBuilder:
@@ -52,7 +54,9 @@ class RowBuilder:
     unsure : dict of Level to set of str
         Keys of the rows with a value that may be wrong.
     child_counts : dict of str to int
-        Key of a study or series to the number of objects that the server says are in it.
+        Key of a study or series to the number of objects that the server says are in it; 1 if it does not say.
+    image_counts : dict of str to int
+        Key of a study to the number of instances that the server says are in it, if it says that.
     patients : dict of str to set of str
         StudyInstanceUID to the PatientIDs that it exists under, as far as that was looked for.
     """
@@ -62,6 +66,7 @@ class RowBuilder:
         self.answered: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self.unsure: dict[Level, set[str]] = {level: set() for level in LEVELS}
         self.child_counts: dict[str, int] = {}
+        self.image_counts: dict[str, int] = {}
         self.patients: dict[str, set[str]] = {}
         # The same, of whatever was shown of studies; others may be missing.
         self._shown_patients: dict[str, set[str]] = {}
@@ -150,10 +155,43 @@ class RowBuilder:
             unsure.update(name for name in _TEXTS[level] if not is_plain_identifier(name, values))
         if unsure:
             self.unsure[level].add(str(key))
-        count = read_count(answer, NUMBER_OF_CHILDREN[level]) if level in NUMBER_OF_CHILDREN else None
-        if count is not None:
-            self.child_counts[str(key)] = count
+        self._count(level, answer, str(key))
         return Row(str(key), str(key.parent), (), values, doubt, level != "instance", frozenset(unsure))
+
+    def _count(self, level: Level, answer: Mapping[str, Any], key: str) -> None:
+        """Keep what an answer says of how much is in its object."""
+        if level not in NUMBER_OF_CHILDREN:
+            return
+        count = read_count(answer, NUMBER_OF_CHILDREN[level])
+        if count is not None:
+            self.child_counts[key] = count
+        # What is listed is not empty.
+        self.child_counts.setdefault(key, 1)
+        images = read_count(answer, NUMBER_OF_IMAGES) if level == "study" else None
+        if images is not None:
+            self.image_counts[key] = images
+
+    def build_of_images(self, level: Level, images: Sequence[dict[str, Any]], parent: Key) -> list[Row]:
+        """Build the rows of what some instances belong to, or their own; a series has at least those that came of it.
+
+        Parameters
+        ----------
+        level : Level
+            Of the rows.
+        images : sequence of dict
+            Metadata of instances, or answers of a search for instances.
+        parent : Key
+            Identifiers that hold where an instance lacks them.
+        """
+        items = first_of_each(images, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values()))
+        rows = self.build(level, items, parent, is_searched=False)
+        if level == "series":
+            counts = Counter(
+                series for series, _ in {tuple(read_string(image, name) for name in _OF_IMAGE) for image in images}
+            )
+            for row in rows:
+                self.child_counts[row.key] = max(self.child_counts[row.key], counts[Key.parse(row.key).series])
+        return rows
 
     def keys(self, level: Level, answers: Sequence[Mapping[str, Any]], parent: Key | None) -> list[Key | None]:
         """Name what was listed; None for what has no UID, and so no name in DICOMweb."""

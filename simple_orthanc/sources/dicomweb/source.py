@@ -46,13 +46,18 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
-from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NUMBER_OF_CHILDREN, UIDS_AT_ONCE, Queries
+from simple_orthanc.sources.dicomweb.queries import (
+    CANNOT_SEARCH,
+    UIDS_AT_ONCE,
+    Queries,
+)
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
-from simple_orthanc.sources.dicomweb.trust import CharacterLoss, first_of_each
+from simple_orthanc.sources.dicomweb.trust import CharacterLoss
 from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.transport import Transport
 
@@ -81,6 +86,7 @@ class DicomWebSource:
         self.transport, self.rest = transport, rest
         self._queries = Queries(transport, rest, root)
         self._rows = RowBuilder(self._queries, CharacterLoss(transport, root))
+        self._completion = Completion(self._queries, self._rows)
         self._instances = InstanceReader(rest, self._rows, self.description)
         self._metadata = MetadataReader(rest, self._queries, self._rows, self._instances)
 
@@ -260,19 +266,23 @@ class DicomWebSource:
 
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
         """List at least the rows of a level below these rows of the level above."""
-        counts: dict[str, int] = {row.key: 0 for row in parents}
+        found: dict[str, dict[str, Row]] = {row.key: {} for row in parents}
         if len(parents) > 1:
             for row in self._by_list(level, [Key.parse(row.key) for row in parents]):
-                if row.parent in counts:
-                    counts[row.parent] += 1
-                    yield row
+                if row.parent in found:
+                    found[row.parent][row.key] = row
         # A server that knows no lists of UIDs finds nothing, or only the first.
         incomplete = {
             row.key: row
             for row in parents
-            if not counts[row.key] or counts[row.key] < self._rows.child_counts.get(row.key, 0)
+            if not found[row.key] or len(found[row.key]) < self._rows.child_counts.get(row.key, 0)
         }
-        yield from self._below_each(level, list(incomplete.values()))
+        for row in self._below_each(level, list(incomplete.values())):
+            found[row.parent].setdefault(row.key, row)
+        if level == "instance":
+            self._completion.complete_studies(found)
+        for rows in found.values():
+            yield from rows.values()
 
     def _by_list(self, level: Level, parents: Sequence[Key]) -> Iterator[Row]:
         above: Level = LEVELS[depth(level) - 1]
@@ -295,46 +305,15 @@ class DicomWebSource:
         for (parent, names), (answers, is_searched) in zip(
             keys.items(), map_ordered(ask, list(keys), total=len(keys), label="listing"), strict=True
         ):
-            rows = self._rows.build(level, answers, parent, is_searched=is_searched)
-            if is_searched and len(rows) < self._expected(names):
-                hidden, held = self._hidden(level, parent, names, {row.key for row in rows})
+            build = self._rows.build if is_searched else self._rows.build_of_images
+            rows = build(level, answers, parent)
+            if len(rows) < self._completion.expected(names):
+                hidden, held = self._completion.hidden(level, parent, names, {row.key for row in rows})
                 rows += hidden
                 if len(rows) < held:
                     shown, expected = shown + len(rows), expected + held
             yield from (row for row in rows if row.parent in wanted)
-        if expected:
-            warnings.warn(
-                f"{self.description} says that there are at least {expected} objects of level {level} in some of its "
-                f"studies or series, and shows {shown} of them. The others cannot be found over DICOMweb: look at the "
-                "server's configuration for limits of searches, and at its log.",
-                stacklevel=stacklevel(),
-            )
-
-    def _expected(self, parents: Sequence[str]) -> int:
-        # Where the server does not say how much is in it, there is something.
-        return sum(self._rows.child_counts.get(key, 1) for key in parents)
-
-    def _hidden(self, level: Level, parent: Key, names: Sequence[str], shown: Collection[str]) -> tuple[list[Row], int]:
-        """Find what a search below a parent did not show, and how much there is now."""
-        above: Level = LEVELS[depth(level) - 1]
-        for name in names:
-            self._rows.child_counts.pop(name, None)
-        study = parent._replace(series="") if parent.series else None
-        is_listed = True
-        with suppress(ServerError):
-            answers = self._queries.search(above, {UID_TAGS[above]: parent[depth(above)]}, study)
-            self._rows.build(above, answers, study)
-            is_listed = bool(answers)
-        metadata = self._queries.metadata_of(parent) or []
-        if any(read_string(item, NUMBER_OF_CHILDREN[above]) for item in metadata):
-            # The server repeats the number that a file has, which is not its own.
-            for name in names:
-                self._rows.child_counts.pop(name, None)
-        items = first_of_each(metadata, ("PatientID", UID_TAGS[level]), tuple(NUMBER_OF_CHILDREN.values()))
-        rows = self._rows.build(level, items, parent, is_searched=False)
-        # Otherwise it was deleted meanwhile.
-        held = self._expected(names) if is_listed or items else 0
-        return [row for row in rows if row.key not in shown], held
+        self._completion.warn_if_missing(level, shown, expected)
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """List the rows with these keys; those of objects that were deleted are left out."""
