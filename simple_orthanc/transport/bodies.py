@@ -26,6 +26,8 @@ AT_ONCE = 1 << 24
 
 _BLOCK = 1 << 20
 _MOST_MEMBERS = 100_000
+# What is compressed is hardly larger than its content, unless its blocks or members hold next to nothing.
+_MOST_EMPTY = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,23 @@ class _Gunzip:
     def __init__(self) -> None:
         self._decoder: zlib._Decompress | None = None
         self._members = 0
+        self._packed, self._unpacked = 0, 0
 
     def pieces(self, packed: bytes) -> Iterator[bytes]:
-        """Decompress some bytes into pieces of at most 1 MiB."""
+        """Decompress some bytes into pieces of at most 1 MiB.
+
+        Raises
+        ------
+        NetworkError
+            If all so far decompress to more than `limits.expansion` allows, or to next to nothing.
+        """
+        self._packed += len(packed)
         while packed:
             with network(reading=True):
                 if self._decoder is None:
                     packed = packed if self._members == 0 else packed.lstrip(b"\0")
                     if not packed:
-                        return
+                        break
                     self._next_member()
                 assert self._decoder is not None
                 piece = self._decoder.decompress(packed, _BLOCK)
@@ -164,7 +174,12 @@ class _Gunzip:
                 if self._decoder.eof:
                     packed, self._decoder = self._decoder.unused_data, None
             if piece:
+                self._unpacked += len(piece)
+                if self._unpacked > max(limits.expanded_bytes, limits.expansion * self._packed):
+                    raise _excess(f"{self._packed} bytes of it decompress to {self._unpacked} and more", "expansion")
                 yield piece
+        if self._packed > 2 * self._unpacked + _MOST_EMPTY:
+            raise NetworkError(Cause.EXCESS, f"{self._packed} bytes of it decompress to no more than {self._unpacked}")
 
     def end(self) -> None:
         """Check that the last member is complete."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from pathlib import Path
 
 import pytest
 import requests
@@ -162,3 +163,52 @@ def test_a_body_that_inflates_beyond_the_limit_is_refused(chunked: bool) -> None
         transport = Transport(server.url, patience=0)
         with pytest.raises(TransportError, match=r"more than 524288 bytes came\. The limit is .*json_bytes"):
             transport.json("GET", "/", headers={"Accept-Encoding": "gzip"})
+
+
+GZIP_HEAD = b"\x1f\x8b\x08" + bytes(7)
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
+WITHOUT_CONTENT = {
+    "empty blocks": GZIP_HEAD + EMPTY_BLOCK * 1_000_000,
+    "empty members": gzip.compress(b"") * 1000 + GZIP_HEAD + EMPTY_BLOCK * 1_000_000,
+    "one byte, then empty blocks": GZIP_HEAD + b"\x00\x01\x00\xfe\xffa" + EMPTY_BLOCK * 1_000_000,
+    "blanks after the last member": gzip.compress(b"[]") + bytes(5_000_000),
+}
+
+
+def read_packed(transport: Transport, way: str, target: Path) -> bytes:
+    """Ask for gzip in one of the ways to read a body, and return what was read."""
+    asked = {"Accept-Encoding": "gzip"}
+    if way == "stream":
+        with transport.stream("/", headers=asked) as body:
+            return b"".join(body)
+    if way == "download":
+        transport.download("/", target, headers=asked)
+        return target.read_bytes()
+    if way == "json":
+        return json.dumps(transport.json("GET", "/", headers=asked)).encode()
+    return transport.content("GET", "/", headers=asked)
+
+
+@pytest.mark.parametrize("name", WITHOUT_CONTENT)
+@pytest.mark.parametrize("way", ["json", "content", "stream", "download"])
+def test_a_compressed_body_that_holds_next_to_nothing_is_given_up(name: str, way: str, tmp_path: Path) -> None:
+    answer = reply(WITHOUT_CONTENT[name], headers={"Content-Encoding": "gzip"})
+    with StandIn(always(answer)) as server:
+        transport = Transport(server.url, patience=0)
+        with pytest.raises(TransportError, match=r"exceeds a limit.*bytes of it decompress to no more than \d+"):
+            read_packed(transport, way, tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("way", ["json", "content", "stream", "download"])
+def test_a_body_may_not_decompress_to_many_times_its_size(way: str, tmp_path: Path) -> None:
+    content = b'"' + b"0" * (3 << 20) + b'"'
+    answer = reply(gzip.compress(content), headers={"Content-Encoding": "gzip"})
+    with StandIn(always(answer)) as server:
+        transport = Transport(server.url, patience=0)
+        with limits.changed(expanded_bytes=1 << 20), pytest.raises(TransportError, match=r"limits\.expansion = 200"):
+            read_packed(transport, way, tmp_path / "file")
+        assert not list(tmp_path.iterdir())
+        with limits.changed(expanded_bytes=1 << 20, expansion=2000):
+            assert read_packed(transport, way, tmp_path / "file") == content
+        assert read_packed(transport, way, tmp_path / "file") == content
