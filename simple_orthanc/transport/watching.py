@@ -24,6 +24,9 @@ RATE_WINDOW = 30.0
 # A single wait is the matter of the timeout: a server may pause while it computes the next part.
 _LONGEST_WAIT = RATE_WINDOW / 3
 
+# A chunk of one byte has a line of three bytes, and ends in two.
+_LINES_PER_BODY = 8
+
 current: ContextVar[Watch | None] = ContextVar("watch", default=None)
 """The watch of the attempt that this thread makes; the response takes it with it to wherever it is read."""
 
@@ -169,27 +172,37 @@ class _WatchedSocket:
 
 
 class _BoundedReader(io.BufferedReader):
-    """Gives up lines without an end: urllib3 reads the lengths of chunks and what follows the last without a limit."""
+    """Gives up lines without an end: urllib3 reads the lengths of chunks and what follows the last without a limit.
+
+    The lines in a row are limited, and all of them in proportion to what they surround.
+    """
 
     _in_lines = 0
+    _in_all_lines = 0
+    _in_body = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         most = limits.head_bytes
         line = super().readline(most + 1 if size is None or size < 0 else size)
         self._in_lines += len(line)
-        if self._in_lines > most:
+        self._in_all_lines += len(line)
+        if self._in_lines > most or self._in_all_lines > most + _LINES_PER_BODY * self._in_body:
             raise NetworkError(
                 Cause.EXCESS, f"its head, a chunk or what follows its body has no end. {limits.advice('head_bytes')}"
             )
         return line
 
     def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
         self._in_lines = 0
-        return super().read(size)
+        self._in_body += len(content)
+        return content
 
     def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
         self._in_lines = 0
-        return super().readinto(buffer)
+        self._in_body += count
+        return count
 
 
 class _WatchedFile(io.RawIOBase):

@@ -184,6 +184,32 @@ def test_what_surrounds_the_chunks_is_limited(name: str) -> None:
             list(body)
 
 
+EXTENDED = {
+    "extensions": b"1;" + b"x" * 5000 + b"\r\n \r\n",
+    "zeros": b"0" * 5000 + b"1\r\n \r\n",
+    "extensions of longer chunks": b"14;" + b"x=y;" * 2000 + b"\r\n" + b" " * 20 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("name", EXTENDED)
+def test_what_surrounds_many_small_chunks_is_limited_in_all(name: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = head + EXTENDED[name] * 100 + b"2\r\n[]\r\n0\r\n\r\n"
+    with StandIn(always(answer)) as server, limits.changed(head_bytes=100_000):
+        transport = Transport(server.url, patience=0, timeout=5)
+        with pytest.raises(TransportError, match=r"limits\.head_bytes = 100000"):
+            transport.json("GET", "/")
+        with pytest.raises(TransportError, match=r"limits\.head_bytes = 100000"), transport.stream("/") as body:
+            list(body)
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\n \r\n", b"01;a=1\r\n \r\n"])
+def test_many_small_chunks_are_read(chunk: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with StandIn(always(head + chunk * 5000 + b"2\r\n[]\r\n0\r\n\r\n")) as server, limits.changed(head_bytes=10_000):
+        assert Transport(server.url).json("GET", "/") == []
+
+
 @pytest.mark.parametrize("size", [b"fffffffffffffffff", b"-5", b"five", b"", b"0x5"])
 def test_impossible_lengths_of_chunks_are_errors(size: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Close: yes\r\n\r\n"
