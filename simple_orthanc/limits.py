@@ -41,8 +41,11 @@ head_bytes: int = 1 << 20
 head_seconds: float = 60.0
 """Seconds from the first byte of the head of an answer to its end."""
 
-page_rows: int = 5_000_000
-"""Rows of one answer in JSON that is a list."""
+page_rows: int = 2_000_000
+"""Rows of one answer in JSON that is a list, and numbers and strings in its lists beyond 1,000 for each list."""
+
+json_memory: int = 3 << 29
+"""Bytes of memory that the values of one answer in JSON may take, estimated before it is parsed."""
 
 header_bytes: int = 1 << 27
 """Bytes of a DICOM file before its pixel data, decompressed."""
@@ -51,8 +54,8 @@ decompressed_bytes: int = 1 << 32
 """Bytes of one file after decompression, whether deflated or a member of a zip."""
 
 expanded_bytes: int = 1 << 29
-"""Bytes up to which a file, a member of a zip or the pixels of an object may decompress from however few; what is
-larger must have `expansion`. Of a single frame an eighth of it."""
+"""Bytes up to which a file, an answer, a member of a zip or the pixels of an object may decompress from however few;
+what is larger must have `expansion`. Of a single frame an eighth of it."""
 
 expansion: int = 200
 """Times its own size to which what is larger than `expanded_bytes` may decompress."""

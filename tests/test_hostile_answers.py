@@ -40,6 +40,13 @@ def plain(body: bytes) -> list[bytes]:
     return [JSON + b"Content-Length: %d\r\n\r\n" % len(body), body]
 
 
+def listed(value: bytes, count: int) -> Iterator[bytes]:
+    """Return a list of so many times 100,000 values, of which this process holds little at a time."""
+    block = value * 100_000
+    head = JSON + b"Content-Length: %d\r\n\r\n[" % (len(block) * count + 3)
+    return chain([head], repeat(block, count), [b"0]"])
+
+
 # What the server sends after each request, piece by piece.
 BOMBS = {
     "3 GB of blanks": lambda: chain([JSON + b"Content-Length: 3221225472\r\n\r\n"], repeat(b" " * BLOCK, 3072)),
@@ -57,6 +64,13 @@ BOMBS = {
     "a million members of gzip": lambda: packed(gzip.compress(b"") * 1_000_000),
     "deep lists": lambda: plain(b"[" * 5_000_000 + b"]" * 5_000_000),
     "empty lists": lambda: plain(b"[" + b"[]," * 20_000_000 + b"0]"),
+    "short numbers": lambda: listed(b"1000,", 65),
+    "short strings": lambda: listed(b'"ab",', 65),
+    "digits": lambda: listed(b"1,", 600),
+    "as many short strings as are parsed": lambda: listed(b'"ab",', 19),
+    "chunks with extensions without end": lambda: chain(
+        [JSON + b"Transfer-Encoding: chunked\r\n\r\n"], repeat(b"1;" + b"x" * 50_000 + b"\r\n \r\n", 100_000)
+    ),
     "ten million digits": lambda: plain(b"[" + b"7" * 10_000_000 + b"]"),
     "headers without end": lambda: chain([OK], repeat(b"X-Some: header\r\n" * 1000, 10_000)),
     "one header without end": lambda: chain([OK + b"X-Some: "], repeat(b"x" * BLOCK, 1000)),

@@ -242,7 +242,8 @@ class Transport:
             try:
                 return parse(HttpResponse(response.status_code, response.headers, content))
             except TransportError as error:
-                raise UnusableError(error) from None
+                # Without its frames, which would keep the body in memory for as long as the error is kept.
+                raise UnusableError(error.with_traceback(None)) from None
 
         return self._sender.exchange(request, parsed)
 

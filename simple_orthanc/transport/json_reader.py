@@ -1,7 +1,8 @@
 """Reads JSON that a server sent, for both protocols.
 
 The number of bytes is limited where they are read. Here is what few bytes could still do: nesting without end, numbers
-whose digits take quadratic time, and millions of empty lists, each of which takes twenty times its bytes of memory.
+whose digits take quadratic time, and millions of short values, which take up to 26 times their bytes of memory. So the
+memory is estimated first, from the marks between the values.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from simple_orthanc import limits
 _WORTH_A_LOOK = 1 << 22
 # DICOM JSON has at least 18 bytes for each list or object, Orthanc's answers more.
 _FEWEST_BYTES = 6
+
+# Contours are honest lists of millions of numbers, but each has some lists and objects of its own.
+_PLAIN_PER_LIST = 1000
+
+_BLOCK = 1 << 20
+# Bytes of memory for each of the marks, by measurement. With a comma comes a value and its place in a list, with a
+# quote half of a string, with a colon an entry of an object.
+_MEMORY = {b",": 42, b'"': 14, b":": 40, b"[": 80, b"{": 160}
+_UNMARKED = bytes(set(range(256)) - set(b"".join(_MEMORY)))
 
 
 class UnreadableJsonError(ValueError):
@@ -57,5 +67,25 @@ def read_json(content: bytes) -> Any:
 def _suspicion(content: bytes) -> str:
     if len(content) < _WORTH_A_LOOK:
         return ""
-    count = content.count(b"[") + content.count(b"{")
-    return f"it consists of {count:,} nearly empty lists" if count * _FEWEST_BYTES > len(content) else ""
+    counts = _marks(content)
+    count = counts[b"["] + counts[b"{"]
+    if count * _FEWEST_BYTES > len(content):
+        return f"it consists of {count:,} nearly empty lists"
+    # Each object and each list but the outermost is one value of another, and the value after a colon is in no list.
+    plain = counts[b","] + 2 - counts[b":"] - count
+    if plain - _PLAIN_PER_LIST * count > limits.page_rows:
+        return f"its lists hold at least {plain:,} plain values. {limits.advice('page_rows')}"
+    memory = sum(size * counts[mark] for mark, size in _MEMORY.items())
+    if memory > limits.json_memory:
+        return f"it would take about {memory:,} bytes of memory. {limits.advice('json_memory')}"
+    return ""
+
+
+def _marks(content: bytes) -> dict[bytes, int]:
+    """Count the marks; to delete all else first is quicker than to look for each of them in the whole."""
+    counts = dict.fromkeys(_MEMORY, 0)
+    for start in range(0, len(content), _BLOCK):
+        marks = content[start : start + _BLOCK].translate(None, _UNMARKED)
+        for mark in counts:
+            counts[mark] += marks.count(mark)
+    return counts
