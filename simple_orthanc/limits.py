@@ -48,7 +48,7 @@ json_memory: int = 3 << 29
 """Bytes of memory that the values of one answer in JSON may take, estimated before it is parsed."""
 
 header_bytes: int = 1 << 27
-"""Bytes of a DICOM file before its pixel data, decompressed."""
+"""Bytes of a DICOM file before its pixel data; half of it if they are deflated, since they are in memory twice."""
 
 decompressed_bytes: int = 1 << 32
 """Bytes of one file after decompression, whether deflated or a member of a zip."""
@@ -62,6 +62,9 @@ expansion: int = 200
 
 nesting: int = 50
 """Levels of sequences inside each other in one dataset."""
+
+elements: int = 1_000_000
+"""Elements, items and delimiters of one file at all levels. A single dataset or item may have a tenth of so many."""
 
 frames: int = 100_000
 """Frames of one object, and slices of one volume."""

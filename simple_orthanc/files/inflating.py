@@ -99,9 +99,10 @@ class InflatedFile:
             if self._most == "header_bytes" and _PLAIN_HEADER < len(self._content) > limits.expansion * self._read:
                 # A megabyte of empty elements takes a second to read.
                 raise self._refused(f"its header is inflated out of {self._read:,} bytes. {limits.advice('expansion')}")
-            if len(self._content) > getattr(limits, self._most):
-                raise self._refused(f"more than {len(self._content):,} bytes are inflated. {limits.advice(self._most)}")
-        piece = bytes(self._content[self._position : end])
+            if len(self._content) > self._most_bytes():
+                raise self._refused(f"more than {self._most_bytes():,} bytes are inflated. {limits.advice(self._most)}")
+        with memoryview(self._content) as content:
+            piece = bytes(content[self._position : end])
         self._position += len(piece)
         return piece
 
@@ -147,6 +148,11 @@ class InflatedFile:
         if problem is not None:
             raise self._refused(problem)
         return part
+
+    def _most_bytes(self) -> int:
+        most: int = getattr(limits, self._most)
+        # A long value is in memory twice: here, and in the header that is read.
+        return most // 2 if self._most == "header_bytes" else most
 
     def _refused(self, problem: str) -> TransportError:
         return TransportError(f"{self._name} cannot be read: {problem}", is_about_object=True)

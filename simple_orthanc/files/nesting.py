@@ -1,4 +1,8 @@
-"""How deep the sequences of a file are nested, found without recursion, which a file could drive to any depth."""
+"""How deep the sequences of a file are nested and how many its elements are, before pydicom reads it.
+
+Both are found without recursion, which a file could drive to any depth. Each element takes time, and a zip holds
+millions of empty ones in a few kilobytes.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ def may_be_deep(content: bytes) -> bool:
 
 
 def nesting_problem(stream: IO[bytes] | InflatedFile, beginning: bytes, *, whole: bool = True) -> str | None:
-    """Return why the sequences of a file are too deep to be read, as a sentence; None if they are not.
+    """Return why a file has too deep sequences or too many elements to be read, as a sentence; None if it has not.
 
     Parameters
     ----------
@@ -60,10 +64,12 @@ def nesting_problem(stream: IO[bytes] | InflatedFile, beginning: bytes, *, whole
     >>> nesting_problem(io.BytesIO(content), content) is None
     True
     """
-    depth = nesting(stream, beginning, limits.nesting, whole=whole)
-    if depth <= limits.nesting:
-        return None
-    return f"its sequences are nested {depth} levels deep or more. {limits.advice('nesting')}"
+    walk = _walked(stream, beginning, limits.nesting, whole)
+    if walk.deepest > limits.nesting:
+        return f"its sequences are nested {walk.deepest} levels deep or more. {limits.advice('nesting')}"
+    if walk.is_crowded:
+        return f"it has {walk.count:,} elements or more. {limits.advice('elements')}"
+    return None
 
 
 def dataset_nesting_problem(dataset: Dataset) -> str | None:
@@ -104,11 +110,15 @@ def nesting(stream: IO[bytes] | InflatedFile, beginning: bytes, enough: int, *, 
     whole : bool
         Whether to go on behind the pixel data.
     """
+    return _walked(stream, beginning, enough, whole).deepest
+
+
+def _walked(stream: IO[bytes] | InflatedFile, beginning: bytes, enough: int, whole: bool) -> _Walk:
     walk = _Walk(stream, enough, whole)
-    # A file that ends too early, or holds what is no element, is as deep as it could be followed.
+    # A file that ends too early is as deep as it could be followed.
     with suppress(struct.error, DamagedError):
         walk.run(*_dataset(beginning))
-    return walk.deepest
+    return walk
 
 
 def _dataset(beginning: bytes) -> tuple[int, bool]:
@@ -139,40 +149,50 @@ class _Level(NamedTuple):
 
 
 class _Walk:
-    """Walks through all elements of a file, into its sequences, and remembers the deepest."""
+    """Walks through all elements of a file, into its sequences, counts them, and remembers the deepest."""
 
     def __init__(self, stream: IO[bytes] | InflatedFile, enough: int, whole: bool) -> None:
         self._stream, self._enough, self._whole = stream, enough, whole
         self._buffer, self._base = b"", 0
         self._levels: list[_Level] = []
+        # Elements of the outermost dataset, and of each level.
+        self._counts = [0]
+        self.count = 0
         self._depth = self.deepest = 0
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more elements than are believed of a file, or of a single dataset."""
+        return self.count > limits.elements or self._counts[-1] > limits.elements // 10
+
     def run(self, position: int, little: bool) -> None:
-        """Walk from a position to the end, or to a sequence that is deeper than enough."""
+        """Walk from a position to the end, to a sequence that is deeper than enough, or to an element too many."""
         number = "<" if little else ">"
         tag_of = struct.Struct(f"{number}HH").unpack_from
         length_of = struct.Struct(f"{number}L").unpack_from
         implicit = self._guess_implicit(position)
-        while self.deepest <= self._enough:
+        most, most_here = limits.elements, limits.elements // 10
+        while self.deepest <= self._enough and self.count <= most and self._counts[-1] <= most_here:
             while self._levels and self._levels[-1].end is not None and position >= self._levels[-1].end:
                 self._leave()
             head = self._at(position, 12)
             group, element = tag_of(head)
             tag = group << 16 | element
+            self.count += 1
             if group == _DELIMITERS:
                 (length,) = length_of(head, 4)
                 position = self._delimiter(tag, length, position + 8)
                 continue
+            self._counts[-1] += 1
             inside = self._levels[-1].implicit if self._levels else implicit
-            code = None if inside else head[4:6]
+            # pydicom too reads an element without two capitals there as implicit, and one of any other VR as short.
+            code = None if inside or not b"AA" <= head[4:6] <= b"ZZ" else head[4:6]
             if code is None:
                 start, (length,) = position + 8, length_of(head, 4)
-            elif code in SHORT_VRS:
-                start, length = position + 8, struct.unpack_from(f"{number}H", head, 6)[0]
             elif code in LONG_VRS:
                 start, (length,) = position + 12, length_of(head, 8)
             else:
-                return
+                start, length = position + 8, struct.unpack_from(f"{number}H", head, 6)[0]
             if tag in PIXELS and not self._whole and not self._levels:
                 return
             position = self._element(tag, code, start, length)
@@ -196,16 +216,23 @@ class _Walk:
             return start
         if self._levels and self._levels[-1].kind == "fragments":
             return start + length
+        if not length:
+            return start
         end = None if length == UNDEFINED else start + length
-        self._levels.append(_Level("item", end, self._guess_implicit(start)))
+        self._add(_Level("item", end, self._guess_implicit(start)))
         return start
 
     def _enter(self, kind: str, end: int | None, implicit: bool) -> None:
-        self._levels.append(_Level(kind, end, implicit))
+        self._add(_Level(kind, end, implicit))
         self._depth += kind == "sequence"
         self.deepest = max(self.deepest, self._depth)
 
+    def _add(self, level: _Level) -> None:
+        self._levels.append(level)
+        self._counts.append(0)
+
     def _leave(self) -> None:
+        self._counts.pop()
         self._depth -= self._levels.pop().kind == "sequence"
 
     def _guess_implicit(self, position: int) -> bool:

@@ -14,6 +14,11 @@ class NotRegularError(OSError):
     """What is at a path is a pipe, a device or a folder, which might never end or cannot be read."""
 
 
+def not_regular(path: str | os.PathLike[str]) -> NotRegularError:
+    """Return the error for what is at a path and is not a regular file."""
+    return NotRegularError(None, "not a regular file, or no longer one", os.fspath(path))
+
+
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file for reading bytes, without waiting for anything else that may be at its path.
 
@@ -44,7 +49,7 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     descriptor = os.open(path, _FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotRegularError(None, "not a regular file, or no longer one", os.fspath(path))
+            raise not_regular(path)
         return open(descriptor, "rb")
     except BaseException:
         os.close(descriptor)

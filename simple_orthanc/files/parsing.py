@@ -21,6 +21,7 @@ from simple_orthanc.files.walker import PIXELS
 
 # Stops before an element, given its tag, its VR and the length of its value.
 Stop = Callable[[BaseTag, "str | None", int], bool]
+_QUICKLY_READ = 2 << 20
 
 
 def parse_file(content: bytes | IO[bytes]) -> FileDataset:
@@ -33,7 +34,8 @@ def parse_file(content: bytes | IO[bytes]) -> FileDataset:
     Raises
     ------
     TransportError
-        It is deflated to more, or its sequences are nested deeper, than `simple_orthanc.limits` allows.
+        It is deflated to more, its sequences are nested deeper, or its elements are more, than
+        `simple_orthanc.limits` allows.
     Exception
         Anything else that pydicom raises if it cannot read the file.
 
@@ -113,10 +115,15 @@ def _name(beginning: bytes) -> str:
     return f"SOPInstanceUID {uid}" if uid else "A DICOM file"
 
 
+def _may_be_costly(content: bytes) -> bool:
+    """Check quickly whether a file in memory may be nested too deep or have too many elements."""
+    # Counting items in memory is quicker than walking. A file of two megabytes has no more elements than take a second.
+    return len(content) > _QUICKLY_READ or may_be_deep(content)
+
+
 def _parsed(stream: IO[bytes], beginning: bytes, most: str, parse: Callable[[Any], FileDataset]) -> FileDataset:
     source: Any = readable(stream, _name(beginning), most)
-    # Counting items in memory is quicker than walking.
-    if source is not stream or not isinstance(stream, io.BytesIO) or may_be_deep(stream.getvalue()):
+    if source is not stream or not isinstance(stream, io.BytesIO) or _may_be_costly(stream.getvalue()):
         problem = nesting_problem(source, beginning, whole=most != "header_bytes")
     else:
         problem = None

@@ -103,6 +103,8 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
     if found is None:
         if start is not None and _lacks_delimiter(content, start):
             content = _with_delimiter(bytes(content))
+        # A header may be as large as all that is allowed.
+        del dataset
         with typed_errors(content):
             return _without_stream(parse_file(bytes(content)))
     store(dataset, found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Container, Iterator
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
@@ -200,7 +201,8 @@ def walk(
     Raises
     ------
     NotPlainError
-        An element is out of order or has a VR that is not in the standard; or one of VR UN has an undefined length.
+        An element is out of order or has a VR that is not in the standard; or one of VR UN has an undefined length; or
+        there are more elements than `limits.elements`.
     DamagedError
         The file ends in the middle of an element or a sequence.
     """
@@ -210,7 +212,9 @@ def walk(
     limit = base + len(buffer)
     depth, last, items = 0, 0, 0
     code: bytes | None = None
+    allowed = _as_many_as_believed()
     while position + 8 <= end:
+        next(allowed)
         if position + 12 > limit and limit < end:
             buffer, base = _next_part(read_on, position, end), position
             limit = base + len(buffer)
@@ -243,6 +247,11 @@ def walk(
             raise DamagedError(f"cut off: {end:,} bytes are there, and {position:,} at least should be")
     if depth and not (depth == 1 and last in PIXELS and items > 1 and _is_delimiter(buffer[position - base :], little)):
         raise DamagedError("cut off: a sequence has no end")
+
+
+def _as_many_as_believed() -> Iterator[None]:
+    yield from repeat(None, limits.elements)
+    raise NotPlainError
 
 
 def _is_delimiter(rest: Buffer, little: bool) -> bool:

@@ -8,6 +8,7 @@ by the lock of the guard, which nobody holds any more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from simple_orthanc.errors import OrthancError
+from simple_orthanc.files.opening import not_regular
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.local.guard import lock
 
@@ -28,6 +30,7 @@ OWNER = "simple-orthanc.owner"
 PREFIX = "simple-orthanc-"
 _OWNER_BYTES = 1000
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
 def new_temporary_folder() -> Path:
@@ -47,11 +50,12 @@ def prepare_folder(folder: Path) -> None:
     Raises
     ------
     OrthancError
-        There can be no such folder, or other users may write in it.
+        There can be no such folder, or other users may write in it or own what the server keeps in it.
     """
     try:
         make_folders(folder)
         if os.name == "posix":
+            _check_owner(folder, folder)
             if all(_is_of_a_server(name) for name in os.listdir(folder)):
                 folder.chmod(0o700)
             elif stat.S_IMODE(folder.stat().st_mode) & 0o022:
@@ -65,8 +69,11 @@ def prepare_folder(folder: Path) -> None:
         if os.name == "posix":
             if not stat.S_ISDIR(storage.lstat().st_mode):
                 raise OrthancError(f"{storage} is not a folder, so no server can store in it. Choose another folder.")
+            _check_owner(storage, folder)
             storage.chmod(0o700)
         os.close(open_private(folder / LOG, os.O_CREAT | os.O_APPEND))
+        if os.name == "posix":
+            _check_owner(folder / LOG, folder)
     except OSError as error:
         reason = f"{error.strerror or error}"
     else:
@@ -74,16 +81,44 @@ def prepare_folder(folder: Path) -> None:
     raise OrthancError(f"The server cannot use the folder {folder}: {reason}. Choose another folder.")
 
 
+def _check_owner(path: Path, folder: Path) -> None:
+    """Raise an error if a path belongs to another user than this one and root, who may do anything to it."""
+    owner, user = path.lstat().st_uid, os.geteuid()
+    if owner not in (user, 0):
+        raise OrthancError(
+            f"{path} belongs to another user (number {owner}), who could read or replace the files of a server in "
+            f"{folder}. Choose a folder of its own for the server, or run: chown {user} {path}"
+        )
+
+
 def _is_of_a_server(name: str) -> bool:
     return name in (STORAGE, LOG, LOCK, OWNER) or (name.startswith(PREFIX) and name.endswith(".json"))
 
 
 def open_private(path: Path, flags: int = os.O_CREAT | os.O_EXCL) -> int:
-    """Open a file for writing that only this user can read, never through a link, and return its descriptor."""
-    descriptor = os.open(path, os.O_WRONLY | flags | _NO_FOLLOW, 0o600)
-    if os.name == "posix":
-        # It may be there from a version that left it open.
-        os.fchmod(descriptor, 0o600)
+    """Open a regular file for writing that only this user can read, never through a link; return its descriptor.
+
+    Raises
+    ------
+    NotRegularError
+        A pipe or something else is there, which is not waited for.
+    OSError
+        It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | flags | _NO_FOLLOW | _NO_WAIT, 0o600)
+    except OSError as error:
+        # A pipe that nobody reads, or a socket.
+        raise not_regular(path) if error.errno == errno.ENXIO else error from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise not_regular(path)
+        if os.name == "posix":
+            # It may be there from a version that left it open.
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -117,7 +152,7 @@ def _is_private(entry: os.DirEntry[str]) -> bool:
 def _is_ownerless(folder: Path) -> bool:
     """Check whether the process that made a folder, on this machine, has ended."""
     try:
-        descriptor = os.open(folder / OWNER, os.O_RDONLY | os.O_NONBLOCK | _NO_FOLLOW)
+        descriptor = os.open(folder / OWNER, os.O_RDONLY | _NO_WAIT | _NO_FOLLOW)
         with open(descriptor, encoding="utf-8") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return False

@@ -27,11 +27,18 @@ def check_arguments(timeout: object, config: Secret) -> None:
     SelectionError
         One of them cannot be used. The message shows no value of `config`, which may hold passwords.
     """
-    if not isinstance(timeout, Real) or not float(timeout) > 0:
+    if not _is_positive(timeout):
         raise SelectionError(f"timeout is {timeout!r}; give seconds above 0, as in LocalOrthanc(timeout=30).")
     fault = _fault(config.reveal())
     if fault:
         raise SelectionError(fault)
+
+
+def _is_positive(number: object) -> bool:
+    try:
+        return isinstance(number, Real) and float(number) > 0
+    except OverflowError:
+        return False
 
 
 def _fault(config: Any) -> str:
@@ -51,6 +58,9 @@ def _fault(config: Any) -> str:
         isinstance(part, str) and part for login in users.items() for part in login
     ):
         return 'RegisteredUsers in config is no dict of users and passwords, as in {"jane": "a password"}.'
+    if any(":" in user for user in users):
+        # In an Authorization header the first colon ends the name (RFC 7617, section 2).
+        return "A user in RegisteredUsers has a colon in the name, so nobody could log in; choose a name without one."
     for name, value in config.items():
         try:
             json.dumps(value, default=os.fspath, allow_nan=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import pytest
 from pydicom import config, dcmread, dcmwrite
 from pydicom.data import get_testdata_file
+from pydicom.data.data_manager import DATA_ROOT
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -67,6 +69,43 @@ def test_honest_files(name: str) -> None:
     content = content_of(name)
     assert depth_of(content) == depth_by_recursion(dcmread(io.BytesIO(content)))
     assert nesting_problem(io.BytesIO(content), content) is None
+
+
+@pytest.mark.parametrize("count", [20, 100, 101, 5000])
+@pytest.mark.parametrize("kind", ["in order", "repeated", "without VR", "in an item", "items", "delimiters"])
+def test_too_many_elements_are_refused(count: int, kind: str) -> None:
+    first = element(0x00080016, "UI", b"")
+    body = {
+        "in order": b"".join(element(0x00080016 + number, "UI", b"") for number in range(count)),
+        "repeated": first * count,
+        "without VR": first + bytes(8 * (count - 1)),
+        "in an item": element(0x00081140, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 8 * count) + first * count),
+        "items": first + element(0x00081140, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 10 * (count - 1)),
+        "delimiters": first + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) * 10 * count,
+    }[kind]
+    content = meta("1.2.840.10008.1.2.1") + body
+    with limits.changed(elements=1000):
+        problem = nesting_problem(io.BytesIO(content), content)
+    assert (problem is not None) == (count > 100 or (kind == "delimiters" and count == 100))
+    if problem is not None:
+        assert " elements or more. The limit is simple_orthanc.limits.elements = 1000" in problem
+
+
+def test_elements_without_vr_in_an_explicit_file_do_not_hide_deep_sequences() -> None:
+    start = meta("1.2.840.10008.1.2.1") + identifiers()
+    hidden = element(0x00290010, "UI", b"")[:4] + bytes(4)
+    assert depth_of(start + hidden + nested(60)) == depth_of(start + nested(60, implicit=True)) == 60
+    assert depth_of(start + element(0x00290010, "ZZ", b"") + nested(60)) == 60
+
+
+def test_no_honest_file_comes_near_the_limit_of_elements(shared_data: Path) -> None:
+    paths = [path for folder in (Path(DATA_ROOT), shared_data) for path in folder.rglob("*.dcm")]
+    assert len(paths) > 200
+    with limits.changed(elements=limits.elements // 20):
+        for path in paths:
+            content = path.read_bytes()
+            problem = nesting_problem(io.BytesIO(content), content[:65536])
+            assert problem is None, path
 
 
 def test_sequences_behind_the_pixels_count_only_in_whole_files() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import random
 import struct
 import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
+import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from simple_orthanc import Folder, limits
 from simple_orthanc.errors import TransportError
@@ -28,6 +31,7 @@ from tests.bombs import Outcome, deflated_file, deflated_of, element, identifier
 from tests.files.test_tag_reader import written
 
 GIGABYTE = 1 << 30
+EMPTY = 30 << 20
 LZMA: list[dict[str, int]] = [{"id": lzma.FILTER_LZMA1, "preset": 0}]
 
 
@@ -43,6 +47,32 @@ def deflated_pixels(size: int) -> bytes:
 def deflated_nested(depth: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return deflated_file(packer.compress(identifiers() + nested(depth)) + packer.flush())
+
+
+def deflated_just_below(size: int) -> bytes:
+    """Return a deflated file with a header of so many bytes, of which enough are random for the limit of expansion."""
+    value = random.Random(1).randbytes(size // 190)
+    beginning = identifiers() + element(0x00290010, "OB", b"", size) + value
+    return deflated_file(deflated_of(beginning, size - len(value)))
+
+
+def ascending(count: int) -> bytes:
+    """Return a file of empty elements in order, in implicit VR."""
+    heads = np.zeros(count, [("tag", "<u2", 2), ("length", "<u4")])
+    heads["tag"] = np.stack([8 + 2 * (np.arange(count) >> 16), np.arange(count) & 0xFFFF], axis=1)
+    return meta(ImplicitVRLittleEndian) + heads.tobytes()
+
+
+def empty_items(count: int) -> bytes:
+    sequence = element(0x00081140, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 0) * count)
+    return meta(ExplicitVRLittleEndian) + identifiers() + sequence
+
+
+def zip_of(content: bytes, zeros: int = 0) -> bytes:
+    stream = io.BytesIO()
+    with ZipFile(stream, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("a", content + bytes(zeros))
+    return stream.getvalue()
 
 
 def header_in_parts(content: bytes) -> object:
@@ -101,6 +131,21 @@ BOMBS: dict[str, bombs.Bomb] = {
     "deflated pixels, looked at": lambda folder: looked_at(deflated_pixels(2 * GIGABYTE), folder),
     "deflated pixels, header": lambda folder: header_in_parts(deflated_pixels(2 * GIGABYTE)).SOPInstanceUID,  # type: ignore[attr-defined]
     "deflated pixels, image": lambda folder: read_image(deflated_pixels(2 * GIGABYTE), Scanner()),
+    "deflated header below the limit, whole": lambda folder: parse_file(deflated_just_below(63 << 20)).SOPInstanceUID,
+    "deflated header below the limit, looked at": lambda folder: looked_at(deflated_just_below(63 << 20), folder),
+    "deflated header below the limit, image": lambda folder: (
+        read_image(deflated_just_below(63 << 20), Scanner()).SOPInstanceUID
+    ),
+    "deflated header above the limit, whole": lambda folder: parse_file(deflated_just_below(127 << 20)),
+    "empty elements, looked at": lambda folder: looked_at(
+        meta(ExplicitVRLittleEndian) + identifiers() + bytes(EMPTY), folder
+    ),
+    "empty elements, in a zip": lambda folder: looked_at(zip_of(meta(ExplicitVRLittleEndian), EMPTY), folder),
+    "empty elements, implicit, in a zip": lambda folder: looked_at(zip_of(meta(ImplicitVRLittleEndian), EMPTY), folder),
+    "empty elements, whole": lambda folder: parse_file(meta(ExplicitVRLittleEndian) + identifiers() + bytes(EMPTY)),
+    "empty elements, read": lambda folder: header_in_parts(meta(ExplicitVRLittleEndian) + identifiers() + bytes(EMPTY)),
+    "empty elements in order, in a zip": lambda folder: looked_at(zip_of(ascending(4_000_000)), folder),
+    "empty items, whole": lambda folder: parse_file(empty_items(4_000_000)),
     "nested, looked at": lambda folder: looked_at(nested_file(5000), folder),
     "nested, read": lambda folder: header_in_parts(nested_file(2000)),
     "nested, stated": lambda folder: parse_file(nested_file(2000, stated=True)),
@@ -140,8 +185,8 @@ BOMBS: dict[str, bombs.Bomb] = {
 EXPECTED: dict[str, tuple[str, str]] = {
     "deflated header, looked at": ("", "unreadable: SOPInstanceUID 1.2.1.1.1 cannot be read: its header is inflated"),
     "deflated header, read": ("TransportError", "its header is inflated out of"),
-    "deflated elements, read": ("TransportError", "its header is inflated out of"),
-    "deflated elements, whole": ("TransportError", "its header is inflated out of"),
+    "deflated elements, read": ("TransportError", "it has 100,001 elements or more"),
+    "deflated elements, whole": ("TransportError", "it has 100,001 elements or more"),
     "deflated header, whole": ("TransportError", "limits.expansion = 200"),
     "deflated header, image": ("TransportError", "limits."),
     "deflated header, identity": ("", "1.2.1.1.1"),
@@ -149,6 +194,17 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "deflated pixels, looked at": ("", "limits.expansion = 200"),
     "deflated pixels, header": ("", "1.2.1.1.1"),
     "deflated pixels, image": ("TransportError", "limits.expansion = 200"),
+    "deflated header below the limit, whole": ("", "1.2.1.1.1"),
+    "deflated header below the limit, looked at": ("", "1 indexed"),
+    "deflated header below the limit, image": ("", "1.2.1.1.1"),
+    "deflated header above the limit, whole": ("TransportError", "67,108,864 bytes are inflated"),
+    "empty elements, looked at": ("", "1 unreadable: SOPInstanceUID 1.2.1.1.1 cannot be read: it has 100,001 elements"),
+    "empty elements, in a zip": ("", "it has 100,001 elements or more. The limit is simple_orthanc.limits.elements"),
+    "empty elements, implicit, in a zip": ("", "it has 100,001 elements or more"),
+    "empty elements, whole": ("TransportError", "it has 100,001 elements or more"),
+    "empty elements, read": ("TransportError", "it has 100,001 elements or more"),
+    "empty elements in order, in a zip": ("", "it has 100,001 elements or more"),
+    "empty items, whole": ("TransportError", "it has 1,000,001 elements or more"),
     "nested, looked at": ("", "nested 51 levels deep or more. The limit is simple_orthanc.limits.nesting = 50"),
     "nested, read": ("TransportError", "SOPInstanceUID 1.2.1.1.1 cannot be read: its sequences are nested 51"),
     "nested, stated": ("TransportError", "nested 51 levels deep"),

@@ -157,3 +157,13 @@ def test_file_meta_information_that_is_missing_or_broken() -> None:
 def test_implicit_elements_have_no_vr() -> None:
     content = struct.pack("<HHL", 0x0010, 0x0010, 4) + b"Doe " + struct.pack("<HHL", 0x0010, 0x0020, 2) + b"7 "
     assert list(walk(content, 0, IMPLICIT_LITTLE)) == [(0, 0x00100010, None, 8, 4), (12, 0x00100020, None, 20, 2)]
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001])
+def test_more_elements_than_are_believed_are_not_plain(count: int) -> None:
+    top = b"".join(element(0x00100000 + number, "UI", b"") for number in range(count))
+    inside = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, UNDEFINED) + bytes.fromhex("feff00e0ffffffff")
+    inside += element(0x00080016, "UI", b"") * (count - 4) + bytes.fromhex("feff0de000000000feffdde000000000")
+    for content in (top, inside):
+        with limits.changed(elements=1000), pytest.raises(NotPlainError) if count > 1000 else nullcontext():
+            assert len(list(walk(content, 0, EXPLICIT_LITTLE))) in (1, count)

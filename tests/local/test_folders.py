@@ -102,6 +102,47 @@ def test_what_others_may_have_put_in_the_place_of_a_file_is_refused(public: Path
     assert target.stat().st_mode == before
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("path", ["orthanc.log", "deep/orthanc.log"])
+def test_a_pipe_in_the_place_of_the_log_is_refused_and_not_waited_for(public: Path, path: str, is_read: bool) -> None:
+    log = public / "mine" / path
+    log.parent.mkdir(parents=True)
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+    with pytest.raises(OrthancError, match=r"cannot use the folder .*: .*not a regular file.* Choose another folder"):
+        prepare_folder(log.parent)
+    if reader is not None:
+        os.close(reader)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that belongs to another user")
+@pytest.mark.parametrize("others", ["mine", "mine/storage", "mine/orthanc.log"])
+@pytest.mark.parametrize("has_notes", [False, True])
+def test_what_belongs_to_another_user_is_refused(public: Path, others: str, has_notes: bool) -> None:
+    mine = public / "mine"
+    (mine / "storage").mkdir(parents=True)
+    (mine / "orthanc.log").touch()
+    if has_notes:
+        (mine / "notes.txt").touch()
+    os.chown(public / others, 65534, 65534)
+    with pytest.raises(OrthancError, match=r"belongs to another user .* chown 0 .*/mine") as caught:
+        prepare_folder(mine)
+    subprocess.run(caught.value.message.rpartition("run: ")[2].split(), check=True)
+    prepare_folder(mine)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that belongs to another user")
+def test_a_folder_of_root_may_hold_the_storage_of_a_user(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = public / "mine"
+    (mine / "storage").mkdir(parents=True)
+    for path in (mine / "storage", mine / "orthanc.log"):
+        path.touch()
+        os.chown(path, 65534, 65534)
+    (mine / "notes.txt").touch()
+    monkeypatch.setattr("os.geteuid", lambda: 65534)
+    prepare_folder(mine)
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in ("file", "file/mine"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def test_what_the_user_gives_wins_except_for_the_name() -> None:
         ({"RegisteredUsers": ["jane", SECRET]}, "no dict of users and passwords"),
         ({"RegisteredUsers": {"jane": [SECRET]}}, "no dict of users and passwords"),
         ({"RegisteredUsers": {"jane": ""}, "X": SECRET}, "no dict of users and passwords"),
+        ({"RegisteredUsers": {"jane:doe": SECRET}}, "A user in RegisteredUsers has a colon in the name"),
+        ({"RegisteredUsers": {"jane": SECRET, ":": "x"}}, "choose a name without one"),
         ({"DicomWeb": {"Servers": {"a": (SECRET, {1, 2})}}}, "The option DicomWeb in config has a value"),
         ({"X": object(), "Y": SECRET}, "The option X in config"),
         ({"X": math.nan, "Y": SECRET}, "The option X in config"),
@@ -90,6 +93,16 @@ def test_odd_options_are_refused_and_not_shown(config: Any, message: str) -> Non
     with pytest.raises(SelectionError, match=message) as caught:
         LocalOrthanc(config=config)
     assert leaks(caught.value, SECRET) == []
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [10**400, Fraction(10**400), -(10**400), math.nan, 0, -1, "30", None, 1j],
+    ids=lambda value: str(value)[:9],
+)
+def test_odd_timeouts_are_refused(timeout: Any) -> None:
+    with pytest.raises(SelectionError, match="give seconds above 0"):
+        LocalOrthanc(timeout=timeout)
 
 
 def test_an_option_that_contains_itself_is_refused() -> None:
