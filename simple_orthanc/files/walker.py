@@ -212,9 +212,10 @@ def walk(
     limit = base + len(buffer)
     depth, last, items = 0, 0, 0
     code: bytes | None = None
-    allowed = _as_many_as_believed()
-    while position + 8 <= end:
-        next(allowed)
+    # Counts without taking time.
+    for _ in repeat(None, limits.elements):
+        if position + 8 > end:
+            break
         if position + 12 > limit and limit < end:
             buffer, base = _next_part(read_on, position, end), position
             limit = base + len(buffer)
@@ -245,13 +246,19 @@ def walk(
         position = start + length
         if position > end:
             raise DamagedError(f"cut off: {end:,} bytes are there, and {position:,} at least should be")
-    if depth and not (depth == 1 and last in PIXELS and items > 1 and _is_delimiter(buffer[position - base :], little)):
+    lacks_delimiter_alone = depth == 1 and last in PIXELS and items > 1
+    _check_end(
+        position + 8 <= end,
+        depth and not (lacks_delimiter_alone and _is_delimiter(buffer[position - base :], little)),
+    )
+
+
+def _check_end(is_left: bool, is_cut: bool | int) -> None:
+    """Check that a walk has come to the end of the file, and not inside a sequence."""
+    if is_left:
+        raise NotPlainError
+    if is_cut:
         raise DamagedError("cut off: a sequence has no end")
-
-
-def _as_many_as_believed() -> Iterator[None]:
-    yield from repeat(None, limits.elements)
-    raise NotPlainError
 
 
 def _is_delimiter(rest: Buffer, little: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import nullcontext
 
 import pytest
 from pydicom.data import get_testdata_file
@@ -11,6 +12,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_partial
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from simple_orthanc import limits
 from simple_orthanc.files.walker import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
@@ -161,9 +163,9 @@ def test_implicit_elements_have_no_vr() -> None:
 
 @pytest.mark.parametrize("count", [999, 1000, 1001])
 def test_more_elements_than_are_believed_are_not_plain(count: int) -> None:
-    top = b"".join(element(0x00100000 + number, "UI", b"") for number in range(count))
+    top = b"".join(element(0x00100000 + number, b"UI", b"") for number in range(count))
     inside = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, UNDEFINED) + bytes.fromhex("feff00e0ffffffff")
-    inside += element(0x00080016, "UI", b"") * (count - 4) + bytes.fromhex("feff0de000000000feffdde000000000")
+    inside += element(0x00080016, b"UI", b"") * (count - 4) + bytes.fromhex("feff0de000000000feffdde000000000")
     for content in (top, inside):
         with limits.changed(elements=1000), pytest.raises(NotPlainError) if count > 1000 else nullcontext():
             assert len(list(walk(content, 0, EXPLICIT_LITTLE))) in (1, count)
