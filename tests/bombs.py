@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from typing import Any
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from tests.peak_memory import peak_memory
 
 MOST_MEMORY = 300
 MOST_SECONDS = 5.0
@@ -162,7 +163,7 @@ def _main(module: str, folder: str) -> None:
         except BaseException as error:
             kind, message = type(error).__name__, str(error)
         used = time.process_time() - began
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_memory()
         print(json.dumps([name, [kind, message, used, peak]]), flush=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 from simple_orthanc import DicomWeb, Orthanc
 from simple_orthanc.errors import OrthancError
+from tests.peak_memory import peak_memory
 
 OPTIONS: dict[str, Any] = {"timeout": (5, 20), "patience": 0}
 JOBS: dict[str, Callable[[str], Any]] = {
@@ -27,7 +27,7 @@ def main(job: str, urls: list[str]) -> None:
             outcome = "no error"
         except OrthancError as error:
             outcome = f"{type(error).__name__}: {error}"
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_memory()
         print(f"{peak:.0f} {time.monotonic() - began:.1f} {outcome}", flush=True)
 
 

@@ -20,7 +20,7 @@ ERRORS = {
 
 # What each error carries beside its message.
 CARRIED: dict[type[errors.OrthancError], dict[str, Any]] = {
-    errors.TransportError: {"table": [("a.dcm", "stored")]},
+    errors.TransportError: {"table": [("a.dcm", "stored")], "is_about_object": True},
     errors.ServerError: {"status": 500, "method": "GET", "path": "/series", "details": "Database is full"},
     errors.AmbiguousSelectionError: {"candidates": ("ct_scan", "localizer")},
     errors.InconsistentSlicesError: {"groups": {"axial": 20, "localizer": 1}},
