@@ -101,14 +101,10 @@ def nesting(stream: IO[bytes] | InflatedFile, beginning: bytes, enough: int, *, 
 
     Parameters
     ----------
-    stream : binary file
-        At any position.
-    beginning : bytes
-        The first bytes of the file, with its file meta information.
+    stream, beginning, whole
+        See `nesting_problem`.
     enough : int
         Stop at the first sequence that is deeper.
-    whole : bool
-        Whether to go on behind the pixel data.
     """
     return _walked(stream, beginning, enough, whole).deepest
 

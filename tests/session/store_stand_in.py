@@ -1,17 +1,26 @@
-"""A server in memory that takes uploads; see `simple_orthanc.selection.source.Store`."""
+"""A server in memory that takes uploads, and files for it; see `simple_orthanc.selection.source.Store`."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
+import zipfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pydicom
 
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.session.uploads import Report, Uploader, jobs_for
+from tests.memory_source import as_file, instance
+
+FILE = as_file(instance(1))
+OTHER = as_file(instance(2))
+UID, OTHER_UID = "1.2.1.1.1", "1.2.1.1.2"
 
 
 class Server:
@@ -21,7 +30,7 @@ class Server:
         self.held: dict[str, bytes] = {}
         self.received: list[bytes] = []
         self.does_answer = True
-        self.answers: list[BaseException | tuple[str, str] | None] = []
+        self.answers: list[BaseException | tuple[Any, ...] | None] = []
         self.keeps_checksums = True
         self.transcodes = False
         self.most_pauses = 10
@@ -29,7 +38,7 @@ class Server:
     def pauses(self) -> Iterator[float]:
         return iter([0.0] * self.most_pauses)
 
-    def store(self, content: bytes | LongFile) -> tuple[Any, str]:
+    def store(self, content: bytes | LongFile) -> StoreOutcome:
         if isinstance(content, LongFile):
             assert content.tell() == 0
             try:
@@ -43,8 +52,8 @@ class Server:
         if isinstance(answer, BaseException):
             raise answer
         if answer is not None:
-            return answer
-        return self.keep(content)
+            return StoreOutcome(*answer)
+        return StoreOutcome(*self.keep(content))
 
     def keep(self, content: bytes) -> tuple[Any, str]:
         try:
@@ -87,8 +96,28 @@ class Server:
         return Uploader(self).run(pending, test_dicom)
 
 
-class AcceptingStore(Server):
-    """Takes everything, whatever it is."""
+def one(reports: list[Report]) -> Report:
+    (report,) = reports
+    return report
 
-    def keep(self, content: bytes) -> tuple[Any, str]:
-        return "stored", ""
+
+def zipped(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return stream.getvalue()
+
+
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "b.dcm").write_bytes(FILE)
+    (tmp_path / "a.txt").write_bytes(b"notes")
+    (tmp_path / "inner" / "deep").mkdir(parents=True)
+    (tmp_path / "inner" / "c").write_bytes(OTHER)
+    (tmp_path / "inner" / "deep" / "d").write_bytes(b"")
+    (tmp_path / "z.zip").write_bytes(zipped(x=FILE))
+    return tmp_path
+
+
+def rows(reports: list[Report], top: Path) -> list[tuple[str, str | None, str]]:
+    return [(os.path.relpath(str(report.path), top), report.member, report.status) for report in reports]
