@@ -1,0 +1,1 @@
+"""Other machines that an Orthanc server knows: modalities, peers, DICOMweb servers, and plugins that reach them."""
