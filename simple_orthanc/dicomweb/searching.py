@@ -284,11 +284,11 @@ class _Pages:
                 # The same again, so this server ignores the offset: this is everything, unless it was cut at the limit.
                 if may_be_cut or self._has_more:
                     yield from self._unpaged(seen, 0)
-                elif len(seen) > 1 and self._ignores_limit():
+                elif len(seen) > 1 and self._heeds_filters():
                     warn(
-                        f"{self._service} ignores limit and offset of a search: it showed {len(seen)} results, and "
-                        "shows no others. If it holds more, they are hidden: search for less at once, with filters "
-                        "such as a PatientID or a range of StudyDate."
+                        f"{self._service} ignores the offset of a search: it showed {len(seen)} results, and shows no "
+                        "others. If it holds more, they are hidden: search for less at once, with filters such as a "
+                        "PatientID or a range of StudyDate."
                     )
                 return
             seen.update(map(_key, new))
@@ -343,10 +343,8 @@ class _Pages:
                 "say why. Objects below them can be found by their UIDs."
             )
 
-    def _ignores_limit(self) -> bool:
-        """Check whether a server ignores limits, but not filters: a static one shows everything it has."""
-        if len(self._ask(1, 0)) < 2:
-            return False
+    def _heeds_filters(self) -> bool:
+        """Check whether a server heeds filters: a static one does not, and shows everything it has."""
         keyword = _UID_OF[self._query.path.rpartition("/")[2]]
         items, _ = self._service._json(f"{self._query.path}?{attribute(keyword)}={NO_UID}")
         return not items

@@ -389,11 +389,13 @@ def test_a_server_that_fails_at_many_results_is_an_error(count: int, broken: set
         list(Transactions(Transport(server.url, patience=0)).search_studies())
 
 
-def test_a_server_that_ignores_limit_and_offset_may_hide_more() -> None:
+@pytest.mark.parametrize("heeds_limit", [False, True])
+def test_a_server_that_ignores_the_offset_may_hide_more(heeds_limit: bool) -> None:
     shown = [{"0020000D": {"vr": "UI", "Value": [f"1.{number}"]}} for number in range(12)]
 
     def deaf(asked: Asked, _: int) -> bytes:
-        return reply([] if "2.25.0" in asked.path else shown)
+        limit = int(dict(parse_qsl(urlsplit(asked.path).query)).get("limit", 12)) if heeds_limit else 12
+        return reply([] if "2.25.0" in asked.path else shown[:limit])
 
     with StandIn(deaf) as server, pytest.warns(UserWarning, match="it showed 12 results, and shows no others"):
         assert len(list(Transactions(Transport(server.url)).search_studies())) == 12
