@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
-from simple_orthanc.rest.jobs import run_job
+from simple_orthanc.rest.jobs import Job, Jobs, run_job, start_job
 from simple_orthanc.transport import HttpResponse, Transport, UnusableError
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.secret import Secret, hide, reveal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from simple_orthanc.transport.arguments import RequestOptions, Timeout, Times
 
-__all__ = ["Capabilities", "Rest"]
+__all__ = ["Capabilities", "Job", "Jobs", "Rest"]
 
 
 class Rest:
@@ -201,17 +201,57 @@ class Rest:
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
         return self._send("DELETE", path, params=params, headers=headers, **times)
 
-    def run_job(self, path: str, body: Mapping[str, Any] | None = None, *, label: str = "") -> dict[str, Any]:
-        """Start a job of the server (anonymizing, modifying, sending, archives), and wait for its end.
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs that the server knows; nothing is asked before they are used."""
+        return Jobs(self)
 
-        Ctrl-C cancels the job.
+    def start_job(self, path: str, body: Any = None, *, timeout: Timeout | None = None) -> Job:
+        """Start a job of the server (anonymizing, modifying, sending, archives), and return it at once.
 
         Parameters
         ----------
         path : str
             The route that starts it; `Orthanc.get_orthanc_ids` returns the ids for such routes.
-        body : dict, optional
-            The request; that it runs as a job is added here.
+        body : dict, list, str or bytes, optional
+            The request; that it runs as a job is added here. A list of ids, or one id, becomes the ``Resources`` of a
+            route that stores, archives, merges or works in bulk; a string becomes the ``TargetAet`` of a retrieval.
+        timeout : number or (number, number), optional
+            Of the request, as for `post`; some routes of Orthanc 1.10.1 answer at the end of their work.
+
+        Returns
+        -------
+        Job
+            `Job.wait` waits for its end. A route that answers at once starts no job: ``state`` is then "Success",
+            ``content`` what `post` returns for it, and ``id`` None.
+
+        Raises
+        ------
+        SelectionError
+            If the route does not take a body of this type; nothing was sent.
+        JobError
+            If it was to store with ``Permissive``, for which Orthanc reports success even if nothing arrives; nothing
+            was sent.
+        ServerError
+            If the server refuses.
+
+        Examples
+        --------
+        >>> job = orthanc.rest.start_job("/modalities/PACS/store", orthanc.get_orthanc_ids())      # doctest: +SKIP
+        >>> job.wait().content["InstancesCount"]                                                  # doctest: +SKIP
+        120
+        """
+        return start_job(self, path, body, timeout=timeout)
+
+    def run_job(self, path: str, body: Any = None, *, label: str = "") -> dict[str, Any]:
+        """Start a job of the server as `start_job` does, and wait for its end.
+
+        Ctrl-C cancels the job.
+
+        Parameters
+        ----------
+        path, body : str, and dict, list, str or bytes, optional
+            As for `start_job`.
         label : str
             The label of the progress bar, which appears after a second.
 
@@ -224,10 +264,13 @@ class Rest:
 
         Raises
         ------
+        SelectionError, JobError, ServerError
+            As for `start_job`.
         TransportError
             If the server's description of the job cannot be read.
         JobError
-            If it failed, was cancelled, or left something out; the message has the server's reason.
+            If it failed, was cancelled or paused, left something out, or was forgotten by the server; the message has
+            the server's reason.
 
         Examples
         --------
@@ -236,7 +279,7 @@ class Rest:
         >>> job["Content"]["ID"]                                                                  # doctest: +SKIP
         '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
         """
-        return run_job(self.get, self.post, path, body or {}, label or path)
+        return run_job(self, path, body, label)
 
     def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
         return self._transport.read(method, path, partial(self._parsed, path), **options)

@@ -11,7 +11,7 @@ import requests
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
-from simple_orthanc.rest import Rest
+from simple_orthanc.rest import Jobs, Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
@@ -146,6 +146,11 @@ class Orthanc(OpensProfiles, ActingSession):
     def rest(self) -> Rest:
         """The server's REST API: any route by its path."""
         return self._orthanc.rest
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs that the server knows: those that wait or run, and the last ones that ended."""
+        return self.rest.jobs
 
     @property
     def interface(self) -> Interface:

@@ -1,0 +1,380 @@
+"""One job of an Orthanc server: what it does, waited for, and controlled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.errors import JobError, NotFoundError, RequestTimeout, ServerError, TransportError
+from simple_orthanc.rest.api import RestApi
+from simple_orthanc.rest.jobs.answers import ACTIVE, JobFailure, failure_of, integer, is_description, string
+from simple_orthanc.rest.jobs.clock import Clock, checked_seconds
+from simple_orthanc.rest.server_time import server_time
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+STALL = 3600.0
+"""Seconds without any change of state, progress or content after which `Job.wait` gives up."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+# The states from which each action works (Orthanc refuses others with an empty body).
+_ACTION_NEEDS = {"pause": "Pending or Running", "resume": "Paused", "resubmit": "Failure", "cancel": "not over"}
+
+
+class Job:
+    """A job of an Orthanc server.
+
+    Until the job has ended, each attribute asks the server; the last description is kept afterwards, even if the server
+    has forgotten the job. Two jobs are equal if their ids are.
+
+    Attributes
+    ----------
+    id : str or None
+        The server's id; None for a route that answered at once, so that there is no job: ``state`` is "Success" and
+        ``content`` the answer.
+    path : str
+        The route that started it, "" if that is not known.
+
+    Examples
+    --------
+    >>> job = orthanc.rest.start_job(f"/studies/{study}/anonymize", {"Keep": ["StudyDate"]})    # doctest: +SKIP
+    >>> job.wait().content["ID"]                                                                # doctest: +SKIP
+    '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
+    """
+
+    def __init__(
+        self, rest: RestApi, job_id: str | None, description: Mapping[str, Any] | None = None, *, path: str = ""
+    ) -> None:
+        self._rest = rest
+        self.id = job_id
+        self.path = path
+        self._description = None if description is None else dict(description)
+
+    def __repr__(self) -> str:
+        """Show what is known of the job, without a request."""
+        known = self._description or {}
+        words = [str(self.id or f"of {self.path}"), known.get("Type"), known.get("State")]
+        if known.get("State") in ACTIVE:
+            words.append(f"{integer(known.get('Progress'))} %")
+        return f"<Job {' '.join(str(word) for word in words if word)}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the ids."""
+        return self is other or (isinstance(other, Job) and self.id is not None and self.id == other.id)
+
+    def __hash__(self) -> int:
+        """Hash the id."""
+        return object.__hash__(self) if self.id is None else hash(("job", self.id))
+
+    # What the server says of it
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The job as the server describes it: ``ID``, ``State``, ``Progress``, ``Content`` and more."""
+        if not self._has_ended():
+            self._read()
+        return dict(self._description or {})
+
+    @property
+    def state(self) -> str:
+        """Pending, Running, Retry, Paused, Success or Failure."""
+        return str(self.description["State"])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has ended, with success or not."""
+        return self.state not in ACTIVE
+
+    @property
+    def progress(self) -> int:
+        """Percent of the job that is done."""
+        return 100 if self.id is None else integer(self.description.get("Progress"))
+
+    @property
+    def content(self) -> Any:
+        """What the job reports of its work, such as ``ID`` and ``InstancesCount``; depends on its type."""
+        return self.description.get("Content")
+
+    @property
+    def error(self) -> JobFailure | None:
+        """Why the job failed; None if it did not."""
+        return failure_of(self.description)
+
+    @property
+    def type(self) -> str | None:
+        """The kind of job, such as "ResourceModification" or "Archive"; None for a route that answered at once."""
+        return string(self._once().get("Type"))
+
+    @property
+    def priority(self) -> int:
+        """The priority; jobs with a higher one run first."""
+        return integer(self._once().get("Priority"))
+
+    @property
+    def creation_time(self) -> datetime | None:
+        """When the job was submitted, in UTC; None for a route that answered at once."""
+        return server_time(self._once().get("CreationTime"))
+
+    @property
+    def completion_time(self) -> datetime | None:
+        """When the job ended, in UTC; None before that."""
+        return server_time(self.description.get("CompletionTime"))
+
+    @property
+    def runtime(self) -> float:
+        """Seconds for which the job has run so far, without its time in the queue."""
+        runtime = self.description.get("EffectiveRuntime")
+        return float(runtime) if isinstance(runtime, (int, float)) else 0.0
+
+    def refresh(self) -> Self:
+        """Ask the server for the job, even if it has ended.
+
+        Raises
+        ------
+        JobError
+            If the server does not know it any more.
+        """
+        if self.id is not None:
+            self._read()
+        return self
+
+    # Waiting
+
+    def wait(
+        self, timeout: float | None = None, progress: bool = True, *, stall: float = STALL, label: str = ""
+    ) -> Self:
+        """Wait for the end of the job.
+
+        Neither a limit that is exceeded nor Ctrl-C cancels it: `cancel` does. The server may restart meanwhile if that
+        takes no longer than the patience of the connection; jobs that modify or store go on afterwards.
+
+        Parameters
+        ----------
+        timeout : number, optional
+            Seconds within which it must end; None for no limit.
+        progress : bool, default True
+            Whether to show a progress bar, which appears after a second.
+        stall : number, default 3600
+            Seconds within which its state, progress or content must change.
+        label : str
+            The label of the progress bar; by default the route or the type.
+
+        Returns
+        -------
+        Job
+            The job itself, which has succeeded, so that calls chain.
+
+        Raises
+        ------
+        JobError
+            If it failed, was cancelled or left something out (the message has the server's reason), if somebody paused
+            it, or if the server forgot it before its end was seen.
+        RequestTimeout
+            If a limit was exceeded; the job goes on.
+        TransportError
+            If the server cannot be reached, or its description of the job cannot be read.
+        """
+        clock = Clock(checked_seconds("timeout", timeout), checked_seconds("stall", stall) or 0.0)
+        pause, done = _FIRST_PAUSE, 0
+        with progress_bar(100 if progress else None, label or self.path or "job") as advance:
+            while not self._has_ended():
+                self._read_within(clock)
+                assert self._description is not None
+                percent = max(done, integer(self._description.get("Progress")))
+                advance(percent - done)
+                done = percent
+                if self._description["State"] == "Paused":
+                    raise self._paused()
+                if not self._has_ended():
+                    seconds = clock.pause(self._description, pause)
+                    if seconds <= 0:
+                        raise self._timed_out(clock)
+                    interruption.pause(seconds)
+                    pause = min(1.5 * pause, _LONGEST_PAUSE)
+        self._raise_if_failed()
+        return self
+
+    def _read_within(self, clock: Clock) -> None:
+        left = clock.left()
+        if left is None or self.id is None:
+            self._read()
+            return
+        try:
+            # At least one look, also with timeout=0.
+            self._read(deadline=max(left, 1.0))
+        except RequestTimeout:
+            if (clock.left() or 0.0) > 0:
+                raise
+            raise self._timed_out(clock) from None
+
+    def _raise_if_failed(self) -> None:
+        known = self._description or {}
+        content = known.get("Content")
+        content = content if isinstance(content, dict) else {}
+        failed = integer(content.get("FailedInstancesCount"))
+        if known["State"] == "Success" and not failed:
+            return
+        failure = failure_of(known)
+        reason = " ".join((failure.details or failure.description).split()) if failure else ""
+        raise self._job_error(
+            f"{self._name()} ended as {known['State']}"
+            + (f", with {failed} of {content.get('InstancesCount', 'its')} instances failed" if failed else "")
+            + f": {reason or 'it gives no reason'}. The server's log may say more.",
+            details=reason,
+        )
+
+    def _paused(self) -> JobError:
+        return self._job_error(
+            f"{self._name()} is Paused, so that it does not end by itself: continue it with "
+            f"orthanc.jobs[{self.id!r}].resume(), or end it with .cancel()."
+        )
+
+    def _timed_out(self, clock: Clock) -> RequestTimeout:
+        known = self._description or {}
+        return RequestTimeout(
+            f"{self._name()} {clock.reason}; it is {known.get('State', 'in an unknown state')} at "
+            f"{integer(known.get('Progress'))} %, and goes on. Wait again with orthanc.jobs[{self.id!r}].wait(), allow "
+            f"longer with timeout= or stall=, or end it with .cancel()."
+        )
+
+    # Controlling
+
+    def cancel(self) -> Self:
+        """Cancel the job; one that has ended stays as it is.
+
+        A job that runs ends only between two steps: one that waits for a silent machine ends with its network timeout.
+
+        Raises
+        ------
+        NotFoundError
+            If the server does not know it any more.
+        """
+        return self._act("cancel")
+
+    def pause(self) -> Self:
+        """Keep the job from going on; a step that has begun is finished first.
+
+        Raises
+        ------
+        JobError
+            If it has ended.
+        NotFoundError
+            If the server does not know it any more.
+        """
+        return self._act("pause")
+
+    def resume(self) -> Self:
+        """Let a paused job go on.
+
+        Raises
+        ------
+        JobError
+            If it is not paused.
+        NotFoundError
+            If the server does not know it any more.
+        """
+        return self._act("resume")
+
+    def resubmit(self) -> Self:
+        """Start a failed job again.
+
+        Raises
+        ------
+        JobError
+            If it has not failed.
+        NotFoundError
+            If the server does not know it any more.
+        """
+        return self._act("resubmit")
+
+    def _act(self, action: str) -> Self:
+        path = f"{self._route(action)}/{action}"
+        try:
+            self._rest.post(path, {})
+        except NotFoundError:
+            raise unknown_job(str(self.id)) from None
+        except ServerError as error:
+            if error.status != 400:
+                raise
+            # Only the status is kept: Orthanc gives no reason.
+            refusal = error
+        else:
+            self._description = None
+            return self
+        self._read()
+        state = (self._description or {})["State"]
+        raise JobError(
+            f"{self._name()} was to {action}, and is {state}: only a job that is {_ACTION_NEEDS[action]} can. "
+            "resume() continues a paused job, resubmit() starts a failed one again, and wait() waits for its end.",
+            status=400,
+            method="POST",
+            path=path,
+            details=refusal.details,
+        )
+
+    # Inside
+
+    def _has_ended(self) -> bool:
+        return self._description is not None and self._description["State"] not in ACTIVE
+
+    def _once(self) -> dict[str, Any]:
+        """Return a description, for what never changes."""
+        if self._description is None:
+            self._read()
+        return self._description or {}
+
+    def _read(self, **options: Any) -> None:
+        path = self._route("read")
+        try:
+            answer = self._rest.get(path, **options)
+        except NotFoundError:
+            raise self._job_error(
+                f"{self._name()} is not known to the server any more, and what became of it is not known: Orthanc "
+                "forgets all but the last jobs that ended (JobsHistorySize, 10 by default), and archives when it "
+                "restarts. Look at what it was to do before it is started again."
+            ) from None
+        if not is_description(answer):
+            started = (
+                f"The server started a job for {self.path}, and its answer" if self.path else "The server's answer"
+            )
+            raise TransportError(
+                f"{started} to {path} is not the state of a job: {str(answer)[:80]!r}. Check {path} before the "
+                "request is repeated: the server may go on with it."
+            )
+        self._description = answer
+
+    def _route(self, action: str) -> str:
+        if self.id is None:
+            raise JobError(
+                f"{self.path or 'The route'} answered at once, so that there is no job to {action}: its answer is "
+                ".content.",
+                method="POST",
+                path=self.path,
+            )
+        return f"/jobs/{quote(self.id, safe='')}"
+
+    def _name(self) -> str:
+        if self.path:
+            return f"The server's job for {self.path}"
+        kind = string((self._description or {}).get("Type"))
+        return f"The server's job {self.id}" + (f" ({kind})" if kind else "")
+
+    def _job_error(self, message: str, details: str = "") -> JobError:
+        return JobError(message, method="POST", path=self.path, details=details)
+
+
+def unknown_job(job_id: object) -> NotFoundError:
+    """Make the error for an id that the server does not know."""
+    return NotFoundError(
+        f"The server knows no job {job_id!r}. It forgets all but the last jobs that ended (JobsHistorySize, 10 by "
+        "default): list(orthanc.jobs) has those that it knows.",
+        status=404,
+        method="GET",
+        path=f"/jobs/{job_id}",
+    )
