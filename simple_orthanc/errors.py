@@ -12,6 +12,7 @@
     ├─ UnsupportedError                 this server version, plugin or source cannot     (also NotImplementedError)
     ├─ SelectionError                   what was asked cannot be selected                (also ValueError)
     │  ├─ UnknownTagError               no such DICOM tag; also AttributeError, for attribute access
+    │  ├─ UnknownNameError              the server's configuration has no such name       (also KeyError)
     │  ├─ EmptySelectionError           nothing is selected                              (also LookupError)
     │  └─ AmbiguousSelectionError       more than one where exactly one is needed
     └─ VolumeError                      the images do not make one volume                (also ValueError)
@@ -122,6 +123,10 @@ class UnknownTagError(SelectionError, AttributeError):
 
     It is also an ``AttributeError``, because ``session.PatientNme`` raises it and ``hasattr`` must work.
     """
+
+
+class UnknownNameError(SelectionError, KeyError):
+    """The server's configuration has no modality, peer or DICOMweb server of this name. The message lists the known."""
 
 
 class EmptySelectionError(SelectionError, LookupError):

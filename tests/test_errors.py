@@ -82,6 +82,7 @@ def test_errors_carry_only_what_is_tested_here(kind: type[errors.OrthancError]) 
         (errors.UnsupportedError, NotImplementedError),
         (errors.SelectionError, ValueError),
         (errors.UnknownTagError, AttributeError),
+        (errors.UnknownNameError, KeyError),
         (errors.EmptySelectionError, LookupError),
         (errors.VolumeError, ValueError),
     ],

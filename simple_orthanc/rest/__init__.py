@@ -102,6 +102,11 @@ class Rest:
         return system
 
     @property
+    def url(self) -> str:
+        """The address of the server, without user and password."""
+        return self._transport.url
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the server can do; asked once."""
         if self._capabilities is None:

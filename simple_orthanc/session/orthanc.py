@@ -15,6 +15,7 @@ from simple_orthanc.rest import Jobs, Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
+from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.sources.orthanc.source import OrthancSource
@@ -29,7 +30,7 @@ _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(OpensProfiles, ActingSession):
+class Orthanc(OpensProfiles, KnowsMachines, ActingSession):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters

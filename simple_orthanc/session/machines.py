@@ -1,0 +1,65 @@
+"""The other machines that an Orthanc server knows, as attributes of a session on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.rest.remote.resources import orthanc_ids
+from simple_orthanc.session.base import Session
+from simple_orthanc.session.targets import check_narrowed, exact_resources
+
+if TYPE_CHECKING:
+    from simple_orthanc.rest import Rest
+    from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
+    from simple_orthanc.rest.remote.modalities import Modalities
+    from simple_orthanc.rest.remote.peers import Peers
+
+
+class KnowsMachines:
+    """A session on a server that knows other machines."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def rest(self) -> Rest:
+            """The server's REST API."""
+
+    @property
+    def modalities(self) -> Modalities:
+        """The DICOM modalities that the server knows, by name: ``orthanc.modalities["PACS"].echo()``."""
+        from simple_orthanc.rest.remote.modalities import Modalities
+
+        return Modalities(self.rest, self._resources_of)
+
+    @property
+    def peers(self) -> Peers:
+        """The other Orthanc servers that the server knows, by name: ``orthanc.peers["research"].store(orthanc)``."""
+        from simple_orthanc.rest.remote.peers import Peers
+
+        return Peers(self.rest, self._resources_of)
+
+    @property
+    def dicomweb_servers(self) -> DicomWebServers:
+        """The DICOMweb servers that the server's plugin knows, by name.
+
+        Raises
+        ------
+        UnsupportedError
+            When they are used: the server has no DICOMweb plugin.
+        """
+        from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
+
+        return DicomWebServers(self.rest, self._resources_of)
+
+    def _resources_of(self, what: Any, everything: bool) -> list[str]:
+        """Return the Orthanc ids of what is to be sent: exactly what a session selects, or what is given."""
+        if not isinstance(what, Session):
+            return orthanc_ids(what)
+        if not isinstance(what, KnowsMachines) or what.rest.url != self.rest.url:
+            raise SelectionError(
+                f"{what!r} is not a session on {self.rest.url}, which can send only what it holds. Upload the images "
+                "to it first, or ask the other server."
+            )
+        check_narrowed(what, "sent", everything)
+        return exact_resources(what)
