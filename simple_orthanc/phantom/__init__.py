@@ -1,8 +1,9 @@
 """Synthetic DICOM objects with known values at known places, for the demo, for tests and for trying things out.
 
 Everything is made in memory by :func:`make_series` (one object per slice), :func:`make_enhanced` (one object with many
-frames), :func:`ct_phantom` (a CT of a water cylinder with rods) or :func:`make_structure_set` (contours drawn on a
-series), and needs no file and no server. :func:`as_bytes` returns the DICOM file that an archive would store.
+frames), :func:`ct_phantom` (a CT of a water cylinder with rods), :func:`make_segmentation` (masks of a series) or
+:func:`make_structure_set` (contours drawn on a series), and needs no file and no server. :func:`as_bytes` returns the
+DICOM file that an archive would store.
 """
 
 from simple_orthanc.phantom.images import (
@@ -18,6 +19,7 @@ from simple_orthanc.phantom.images import (
     make_series,
     put,
 )
+from simple_orthanc.phantom.segmentations import make_segmentation
 from simple_orthanc.phantom.structures import make_structure_set
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "as_bytes",
     "ct_phantom",
     "make_enhanced",
+    "make_segmentation",
     "make_series",
     "make_structure_set",
     "put",

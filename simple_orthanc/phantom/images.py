@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -416,3 +416,23 @@ def with_file_meta(dataset: Dataset) -> Dataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta = meta
     return dataset
+
+
+def patient_and_study(image: Dataset) -> dict[str, Any]:
+    """Return the tags of the patient and the study of an image, for an object of another series in it."""
+    names = "PatientID PatientName PatientBirthDate PatientSex StudyID StudyDate StudyTime StudyDescription"
+    names += " AccessionNumber ReferringPhysicianName"
+    return {name: image[name].value for name in names.split() if name in image}
+
+
+def dataset_of(tags: Mapping[str, Any]) -> Dataset:
+    """Return a dataset with these tags, for an item of a sequence."""
+    dataset = Dataset()
+    for name, value in tags.items():
+        put(dataset, name, value)
+    return dataset
+
+
+def reference_to(image: Dataset) -> Dataset:
+    """Return the item of a sequence that refers to an image."""
+    return dataset_of({"ReferencedSOPClassUID": image.SOPClassUID, "ReferencedSOPInstanceUID": image.SOPInstanceUID})

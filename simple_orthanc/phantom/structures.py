@@ -9,7 +9,16 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from simple_orthanc.phantom.images import SOP_CLASSES, common_tags, identifiers, put, slice_normal, with_file_meta
+from simple_orthanc.phantom.images import (
+    SOP_CLASSES,
+    common_tags,
+    dataset_of,
+    identifiers,
+    patient_and_study,
+    reference_to,
+    slice_normal,
+    with_file_meta,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,10 +65,14 @@ def make_structure_set(
     entropy = None if seed is None else ["simple_orthanc", str(seed), str(first.SeriesInstanceUID)]
     tags: dict[str, Any] = {
         **common_tags("RTSTRUCT", uids),
+        **patient_and_study(first),
         "SOPClassUID": SOP_CLASSES["RTSTRUCT"],
         "SOPInstanceUID": uids["instances"][0],
         "SeriesInstanceUID": str(generate_uid(entropy_srcs=entropy)),
+        "OperatorsName": "",
         "StructureSetLabel": "RTSTRUCT",
+        "StructureSetDate": "20200101",
+        "StructureSetTime": "120000",
         "ReferencedFrameOfReferenceSequence": [_referenced_frame(images)],
         "StructureSetROISequence": [],
         "ROIContourSequence": [],
@@ -67,43 +80,32 @@ def make_structure_set(
     }
     for number, (name, contours) in enumerate(regions.items(), 1):
         roi = {"ROINumber": number, "ReferencedFrameOfReferenceUID": first.FrameOfReferenceUID, "ROIName": name}
-        tags["StructureSetROISequence"].append(_dataset({**roi, "ROIGenerationAlgorithm": "MANUAL"}))
+        tags["StructureSetROISequence"].append(dataset_of({**roi, "ROIGenerationAlgorithm": "MANUAL"}))
         drawn = [_contour(images, np.asarray(points, float), kind) for points in contours]
         observation = {"ObservationNumber": number, "ReferencedROINumber": number, "RTROIInterpretedType": ""}
-        tags["RTROIObservationsSequence"].append(_dataset({**observation, "ROIInterpreter": ""}))
-        tags["ROIContourSequence"].append(_dataset({"ReferencedROINumber": number, "ContourSequence": drawn}))
-    return with_file_meta(_dataset({**tags, **keywords}))
-
-
-def _dataset(tags: Mapping[str, Any]) -> Dataset:
-    dataset = Dataset()
-    for name, value in tags.items():
-        put(dataset, name, value)
-    return dataset
-
-
-def _reference(image: Dataset) -> Dataset:
-    return _dataset({"ReferencedSOPClassUID": image.SOPClassUID, "ReferencedSOPInstanceUID": image.SOPInstanceUID})
+        tags["RTROIObservationsSequence"].append(dataset_of({**observation, "ROIInterpreter": ""}))
+        tags["ROIContourSequence"].append(dataset_of({"ReferencedROINumber": number, "ContourSequence": drawn}))
+    return with_file_meta(dataset_of({**tags, **keywords}))
 
 
 def _referenced_frame(images: Sequence[Dataset]) -> Dataset:
     """Return the item of ReferencedFrameOfReferenceSequence (PS3.3 C.8.8.5) for a series."""
-    series = {"SeriesInstanceUID": images[0].SeriesInstanceUID, "ContourImageSequence": list(map(_reference, images))}
+    series = {"SeriesInstanceUID": images[0].SeriesInstanceUID, "ContourImageSequence": list(map(reference_to, images))}
     study = {
         "ReferencedSOPClassUID": "1.2.840.10008.3.1.2.3.1",
         "ReferencedSOPInstanceUID": images[0].StudyInstanceUID,
-        "RTReferencedSeriesSequence": [_dataset(series)],
+        "RTReferencedSeriesSequence": [dataset_of(series)],
     }
-    frame = {"FrameOfReferenceUID": images[0].FrameOfReferenceUID, "RTReferencedStudySequence": [_dataset(study)]}
-    return _dataset(frame)
+    frame = {"FrameOfReferenceUID": images[0].FrameOfReferenceUID, "RTReferencedStudySequence": [dataset_of(study)]}
+    return dataset_of(frame)
 
 
 def _contour(images: Sequence[Dataset], points: NDArray[np.float64], kind: str) -> Dataset:
     normal = slice_normal([float(value) for value in images[0].ImageOrientationPatient])
     offsets = [abs(float(normal @ (points[0] - np.asarray(image.ImagePositionPatient, float)))) for image in images]
-    return _dataset(
+    return dataset_of(
         {
-            "ContourImageSequence": [_reference(images[int(np.argmin(offsets))])],
+            "ContourImageSequence": [reference_to(images[int(np.argmin(offsets))])],
             "ContourGeometricType": kind,
             "NumberOfContourPoints": len(points),
             "ContourData": points.ravel().tolist(),

@@ -7,6 +7,7 @@ of what arrived are compared with those that were asked for.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from pydicom.dataset import Dataset
@@ -88,8 +89,8 @@ def _is_after_identifiers(tag: BaseTag, vr: str | None, length: int) -> bool:
     return bool(tag > _LAST)
 
 
-def orthanc_id(identity: Identity) -> str:
-    """Compute the id under which Orthanc stores an instance: the SHA-1 of its identifiers.
+def orthanc_id(identity: Sequence[str]) -> str:
+    """Compute the id of an object in Orthanc: the SHA-1 of its identifiers, from the patient down to it.
 
     Examples
     --------

@@ -15,7 +15,7 @@ SQUARE = [[1, 1, 0], [5, 1, 0], [5, 5, 0], [1, 5, 0]]
 
 @pytest.fixture
 def images() -> list[Dataset]:
-    return phantom.make_series((3, 8, 8), spacing=(2.0, 1.0, 1.0), seed=1)
+    return phantom.make_series((3, 8, 8), spacing=(2.0, 1.0, 1.0), seed=1, PatientID="P7", StudyDate="20210203")
 
 
 def read(dataset: Dataset) -> Dataset:
@@ -25,7 +25,7 @@ def read(dataset: Dataset) -> Dataset:
 def test_structures_are_in_the_patient_study_and_frame_of_reference_of_the_images(images: list[Dataset]) -> None:
     structures = read(phantom.make_structure_set(images, {"GTV": [SQUARE]}, seed=2))
     assert structures.SOPClassUID.name == "RT Structure Set Storage"
-    for keyword in ("PatientID", "PatientName", "StudyInstanceUID"):
+    for keyword in ("PatientID", "PatientName", "StudyDate", "StudyInstanceUID"):
         assert structures[keyword].value == images[0][keyword].value
     assert structures.SeriesInstanceUID != images[0].SeriesInstanceUID
     (frame,) = structures.ReferencedFrameOfReferenceSequence
