@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import Job, Jobs, run_job, start_job
-from simple_orthanc.transport import HttpResponse, Transport, UnusableError
-from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
-from simple_orthanc.transport.secret import Secret, hide, reveal
+from simple_orthanc.rest.responses import RestResponse
+from simple_orthanc.rest.verbs import Verbs
+from simple_orthanc.transport import Transport, UnusableError
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from simple_orthanc.transport.arguments import Timeout
 
-    from simple_orthanc.transport.arguments import RequestOptions, Timeout, Times
-
-__all__ = ["Capabilities", "Job", "Jobs", "Rest"]
+__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse"]
 
 
-class Rest:
+class Rest(Verbs):
     """Any route of the server by its path.
 
     Parameters
@@ -32,7 +28,9 @@ class Rest:
 
     Notes
     -----
-    `get`, `post`, `put` and `delete` take the same keyword arguments, and no others:
+    `get`, `post`, `put` and `delete` return the body: JSON parsed, text as a string, anything else as bytes. `request`
+    returns status and headers too, `stream` reads the body while it arrives. All of them take these keyword arguments,
+    and a `TypeError` is raised for any other:
 
     params : mapping, optional
         The query. ``True`` and ``False`` become ``true`` and ``false``; None is left out.
@@ -45,9 +43,6 @@ class Rest:
         Seconds for which it is tried again where that does no harm, for this request only; 0 for none.
     deadline : number, optional
         Seconds within which the response must be complete, all attempts included. By default there is no such limit.
-    stream : bool, default False
-        Return a context manager for the body, which is read while it arrives: an iterator of bytes, with ``status`` and
-        ``headers``. `get` and `post` only.
 
     All of them raise a `TransportError` if no complete response came, and a `ServerError` if the server refused.
 
@@ -55,14 +50,14 @@ class Rest:
     --------
     >>> orthanc.rest.get("/system")["Version"]                                           # doctest: +SKIP
     '1.12.7'
-    >>> orthanc.rest.get("/series", params={"since": 0, "limit": 2})                     # doctest: +SKIP
+    >>> orthanc.rest.get("/series", {"since": 0, "limit": 2})                            # doctest: +SKIP
     ['1ad7...', '3f0c...']
-    >>> with orthanc.rest.get("/series/1ad7.../archive", stream=True) as body:           # doctest: +SKIP
-    ...     size = sum(map(len, body))
+    >>> orthanc.rest.stream("/series/1ad7.../archive", to="series.zip")                  # doctest: +SKIP
+    PosixPath('series.zip')
     """
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._capabilities: Capabilities | None = None
 
     def __repr__(self) -> str:
@@ -113,98 +108,6 @@ class Rest:
             self.connect()
         assert self._capabilities is not None
         return self._capabilities
-
-    def get(
-        self,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        patience: float | None = None,
-        deadline: float | None = None,
-        stream: bool = False,
-    ) -> Any:
-        """GET a route; JSON is parsed, strings and bytes are returned as they are."""
-        # Here and below before all else, so that no traceback shows their values.
-        headers = hide(headers)
-        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        if stream:
-            return self._transport.stream(path, params=params, headers=headers, **times)
-        return self._send("GET", path, params=params, headers=headers, **times)
-
-    def post(
-        self,
-        path: str,
-        body: Any = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        patience: float | None = None,
-        deadline: float | None = None,
-        stream: bool = False,
-        idempotent: bool = False,
-    ) -> Any:
-        """POST to a route; the response is returned as by `get`.
-
-        Parameters
-        ----------
-        path : str
-            Of the route.
-        body : object, optional
-            Bytes, a string or a binary file are sent as they are, anything else as JSON.
-        params, headers, timeout, patience, deadline, stream : optional
-            See `Rest`.
-        idempotent : bool, default False
-            Whether the request only reads, so that it may be sent again after a lost connection.
-        """
-        headers = hide(headers)
-        data, sent = _encoded(path, body, headers)
-        options: RequestOptions = {
-            "params": params,
-            "data": data,
-            "headers": sent,
-            "timeout": timeout,
-            "patience": patience,
-            "deadline": deadline,
-            "idempotent": idempotent,
-        }
-        if stream:
-            return self._transport.stream(path, method="POST", **options)
-        return self._send("POST", path, **options)
-
-    def put(
-        self,
-        path: str,
-        body: Any = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        patience: float | None = None,
-        deadline: float | None = None,
-    ) -> Any:
-        """PUT to a route; `body` is sent as by `post`, and the response returned as by `get`."""
-        headers = hide(headers)
-        data, sent = _encoded(path, body, headers)
-        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("PUT", path, params=params, data=data, headers=sent, **times)
-
-    def delete(
-        self,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Timeout | None = None,
-        patience: float | None = None,
-        deadline: float | None = None,
-    ) -> Any:
-        """DELETE a route; the response is returned as by `get`."""
-        headers = hide(headers)
-        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("DELETE", path, params=params, headers=headers, **times)
 
     @property
     def jobs(self) -> Jobs:
@@ -285,30 +188,3 @@ class Rest:
         '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
         """
         return run_job(self, path, body, label)
-
-    def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
-        return self._transport.read(method, path, partial(self._parsed, path), **options)
-
-    def _parsed(self, path: str, response: HttpResponse) -> Any:
-        content_type = response.headers.get("Content-Type", "").partition(";")[0]
-        if content_type == "application/json":
-            # The response is not quoted: it may repeat what was sent, a password with it.
-            try:
-                return read_json(response.content)
-            except UnreadableJsonError as error:
-                reason = str(error)
-            raise TransportError(f"{self._transport.url}{path} answered with JSON that cannot be read: {reason}.")
-        return response.content.decode("utf-8", "replace") if content_type.startswith("text/") else response.content
-
-
-def _encoded(path: str, body: Any, headers: Any) -> tuple[Any, Secret]:
-    """Return a body as it is sent, and the headers that go with it."""
-    if body is None or isinstance(body, (bytes, str)) or hasattr(body, "read"):
-        return body, Secret(dict(reveal(headers) or {}))
-    try:
-        return json.dumps(body), Secret({"Content-Type": "application/json", **(reveal(headers) or {})})
-    except (TypeError, ValueError) as error:
-        raise TransportError(
-            f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, strings, numbers, True, "
-            f"False and None; bytes, a string and an open file are sent as they are."
-        ) from None

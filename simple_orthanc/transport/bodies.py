@@ -24,6 +24,10 @@ _BODILESS = (204, 304)
 AT_ONCE = 1 << 24
 """Bytes for which memory is taken at once if that length is announced; for more it is taken as they come."""
 
+# What begins the first member of a zip, or the end of an empty one; and the record at its end, followed by a comment.
+_ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_END, _ZIP_END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 0xFFFF
+
 _BLOCK = 1 << 20
 _MOST_MEMBERS = 100_000
 # What is compressed is hardly larger than its content, unless its blocks or members hold next to nothing.
@@ -125,6 +129,7 @@ def chunks(response: requests.Response, size: int) -> Iterator[bytes]:
     """
     with network(reading=True):
         decoder = _Gunzip() if _is_gzip(response) else None
+        zip_end = _ZipEnd(response) if decoder is None and not _has_end(response) else None
     received = 0
     # Chunked answers come in the server's own pieces, however small; `stream` passes them on without waiting.
     source: Iterator[bytes] = response.raw.stream(size, decode_content=False)
@@ -135,13 +140,53 @@ def chunks(response: requests.Response, size: int) -> Iterator[bytes]:
                 _check_length(response, received)
                 if decoder is not None:
                     decoder.end()
+                if zip_end is not None:
+                    zip_end.check()
                 return
             received += len(chunk)
+            if zip_end is not None:
+                zip_end.add(chunk)
         if decoder is None:
             if chunk:
                 yield chunk
         else:
             yield from decoder.pieces(chunk)
+
+
+class _ZipEnd:
+    """Checks that a zip whose length was not announced has the record at its end.
+
+    Orthanc sends archives without Content-Length and not in chunks, so that nothing else tells a whole archive from one
+    that the end of the server cut off.
+    """
+
+    def __init__(self, response: requests.Response) -> None:
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self._is_announced = media_type in ("application/zip", "application/x-zip-compressed")
+        self._beginning, self._tail = b"", b""
+
+    def add(self, chunk: bytes) -> None:
+        """Note the next bytes of the body."""
+        if len(self._beginning) < len(_ZIP_END):
+            self._beginning = (self._beginning + chunk)[: len(_ZIP_END)]
+        self._tail = (self._tail + chunk)[-_ZIP_END_SIZE - _LONGEST_COMMENT :]
+
+    def check(self) -> None:
+        """Raise a `NetworkError` if the body is a zip that was cut off."""
+        is_zip = self._is_announced or self._beginning in _ZIP_BEGINNINGS
+        if is_zip and not ends_as_zip(self._tail):
+            raise NetworkError(Cause.DROPPED, "a zip came without the record at its end")
+
+
+def ends_as_zip(tail: bytes) -> bool:
+    """Check whether bytes end with the record at the end of a zip and its comment."""
+    start = tail.rfind(_ZIP_END)
+    while start >= 0:
+        comment = int.from_bytes(tail[start + _ZIP_END_SIZE - 2 : start + _ZIP_END_SIZE], "little")
+        if start + _ZIP_END_SIZE + comment == len(tail):
+            return True
+        start = tail.rfind(_ZIP_END, 0, start)
+    return False
 
 
 class _Gunzip:
@@ -225,6 +270,11 @@ def _announced(response: requests.Response) -> int | None:
         return None
     # No length has more digits, and to convert many of them takes long.
     return int(announced[:40])
+
+
+def _has_end(response: requests.Response) -> bool:
+    """Check whether the head tells where the body ends."""
+    return _has_no_body(response) or _is_chunked(response) or "Content-Length" in response.headers
 
 
 def _is_chunked(response: requests.Response) -> bool:

@@ -1,0 +1,348 @@
+"""The verbs of HTTP on any route of Orthanc's REST API, by its path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from simple_orthanc.errors import OrthancError, SelectionError
+from simple_orthanc.files.paths import path_text
+from simple_orthanc.rest.responses import RestResponse, encode_body, parse_body, revision_of
+from simple_orthanc.transport import HttpResponse, Stream, Transport
+from simple_orthanc.transport.secret import hide
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from simple_orthanc.transport.arguments import RequestOptions, Timeout, Times
+
+# Those that tell what is wrong with the request; after 429 the same request is sent again.
+_RETURNED_STATUSES = tuple(status for status in range(400, 500) if status != 429)
+
+
+class Verbs:
+    """Requests to one server, by the path of a route.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+    ) -> Any:
+        """GET a route; JSON is parsed, strings and bytes are returned as they are."""
+        # Here and below before all else, so that no traceback shows their values.
+        headers = hide(headers)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("GET", path, params=params, headers=headers, **times)
+
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool = False,
+    ) -> Any:
+        """POST to a route; the response is returned as by `get`.
+
+        Parameters
+        ----------
+        path : str
+            Of the route.
+        body : object, optional
+            Bytes, a string or a binary file are sent as they are, anything else as JSON.
+        params, headers, timeout, patience, deadline : optional
+            See `Rest`.
+        idempotent : bool, default False
+            Whether the request only reads, so that it may be sent again after a lost connection.
+        """
+        headers = hide(headers)
+        data, sent = encode_body(path, body, headers)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("POST", path, params=params, data=data, headers=sent, idempotent=idempotent, **times)
+
+    def put(
+        self,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        revision: str | None = None,
+    ) -> Any:
+        """PUT to a route; `body` is sent as by `post`, and the response returned as by `get`.
+
+        Parameters
+        ----------
+        path : str
+            Of the route.
+        body : object, optional
+            As for `post`.
+        params, headers, timeout, patience, deadline : optional
+            See `Rest`.
+        revision : str, optional
+            For metadata and attachments: the revision that is overwritten, as `request` returns it. If the server has
+            another one by now, nothing is written and a `ServerError` with the status 409 is raised, provided that its
+            option CheckRevisions is on.
+        """
+        headers = hide(headers)
+        data, sent = encode_body(path, body, headers, revision)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("PUT", path, params=params, data=data, headers=sent, **times)
+
+    def delete(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        revision: str | None = None,
+    ) -> Any:
+        """DELETE a route; the response is returned as by `get`, and `revision` is as for `put`."""
+        headers = hide(headers)
+        _, sent = encode_body(path, None, headers, revision)
+        times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
+        return self._send("DELETE", path, params=params, headers=sent, **times)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool | None = None,
+        revision: str | None = None,
+        check: bool = True,
+    ) -> RestResponse:
+        """Send any request, and return status, headers and body.
+
+        Parameters
+        ----------
+        method : str
+            ``"GET"``, ``"POST"``, ``"PUT"``, ``"DELETE"`` or any other.
+        path : str
+            Of the route.
+        body : object, optional
+            As for `post`.
+        params, headers, timeout, patience, deadline : optional
+            See `Rest`.
+        idempotent : bool, optional
+            Whether the request may be sent twice. By default all but POST.
+        revision : str, optional
+            As for `put`.
+        check : bool, default True
+            Whether a status from 400 to 499 raises. False returns it as any other, except 429, after which the request
+            is sent again.
+
+        Returns
+        -------
+        RestResponse
+            ``status``, ``headers``, ``content`` (bytes), ``value`` (what `get` returns) and ``revision``.
+
+        Examples
+        --------
+        >>> path = "/series/1ad7.../metadata/1024"                                       # doctest: +SKIP
+        >>> read = orthanc.rest.request("GET", path)                                     # doctest: +SKIP
+        >>> read.value, read.revision                                                    # doctest: +SKIP
+        ('hello', '0-5d41402abc4b2a76b9719d911017c592')
+        >>> orthanc.rest.put(path, "hallo", revision=read.revision)                      # doctest: +SKIP
+        """
+        headers = hide(headers)
+        if not isinstance(method, str):
+            raise SelectionError(f'The method {method!r} is not a string; give one of HTTP, such as "GET".')
+        data, sent = encode_body(path, body, headers, revision)
+        options: RequestOptions = {
+            "params": params,
+            "data": data,
+            "headers": sent,
+            "timeout": timeout,
+            "patience": patience,
+            "deadline": deadline,
+            "idempotent": idempotent,
+        }
+        response = self._transport.read(
+            method, path, partial(self._read, path), accepted_statuses=() if check else _RETURNED_STATUSES, **options
+        )
+        return response
+
+    @overload
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        to: None = None,
+        method: Literal["GET", "POST"] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool | None = None,
+    ) -> AbstractContextManager[Stream]: ...
+
+    @overload
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        to: str | os.PathLike[str],
+        method: Literal["GET", "POST"] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool | None = None,
+    ) -> Path: ...
+
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        to: str | os.PathLike[str] | None = None,
+        method: Literal["GET", "POST"] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        patience: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool | None = None,
+    ) -> AbstractContextManager[Stream] | Path:
+        """Read a body of any length while it arrives, or write it to a file.
+
+        Parameters
+        ----------
+        path : str
+            Of the route.
+        params, headers, timeout, patience, deadline : optional
+            See `Rest`.
+        to : str or Path, optional
+            The file. It appears under its name when all of the body has arrived; an older file of that name is
+            replaced then, and unchanged if anything fails.
+        method : {"GET", "POST"}, optional
+            By default GET, and POST with a body.
+        body : object, optional
+            As for `post`.
+        idempotent : bool, optional
+            As for `request`.
+
+        Returns
+        -------
+        Path
+            With `to`: the file.
+        context manager
+            Without it: yields an iterator of bytes, with ``status`` and ``headers``. Leaving the block before the end
+            closes the connection.
+
+        Raises
+        ------
+        SelectionError
+            If there can be no such file: its folder is missing, or it is a folder. Nothing was asked for.
+        TransportError
+            If the body breaks off. A zip, whose length Orthanc does not announce, must have the record at its end.
+        ServerError
+            If the server refused.
+        OrthancError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> with orthanc.rest.stream("/instances/1ad7.../file") as body:                 # doctest: +SKIP
+        ...     size = sum(map(len, body))
+        >>> request = {"Resources": ["1ad7...", "3f0c..."]}                              # doctest: +SKIP
+        >>> orthanc.rest.stream("/tools/create-archive", body=request, to="two.zip")     # doctest: +SKIP
+        PosixPath('two.zip')
+        """
+        headers = hide(headers)
+        target = None if to is None else _checked_target(path, to)
+        data, sent = encode_body(path, body, headers)
+        options: RequestOptions = {
+            "params": params,
+            "data": data,
+            "headers": sent,
+            "timeout": timeout,
+            "patience": patience,
+            "deadline": deadline,
+            "idempotent": idempotent,
+        }
+        method = method or ("GET" if body is None else "POST")
+        if target is None:
+            return self._transport.stream(path, method=method, **options)
+        self._write(target, path, method, **options)
+        return target
+
+    def _write(self, target: Path, path: str, method: str, **options: Unpack[RequestOptions]) -> None:
+        try:
+            self._transport.download(path, target, method=method, **options)
+        except OrthancError:
+            # Some of them are errors of the system too.
+            raise
+        except OSError as error:
+            raise OrthancError(
+                f"{target} cannot be written: {error.strerror or error}. Nothing was left behind, and an older file of "
+                "that name is unchanged. Choose another folder, or free some space."
+            ) from error
+
+    def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
+        return self._transport.read(method, path, partial(self._parsed, path), **options)
+
+    def _parsed(self, path: str, response: HttpResponse) -> Any:
+        return parse_body(f"{self._transport.url}{path}", response)
+
+    def _read(self, path: str, response: HttpResponse) -> RestResponse:
+        value = self._parsed(path, response)
+        return RestResponse(response.status, response.headers, response.content, value, revision_of(response.headers))
+
+
+def _checked_target(path: str, to: object) -> Path:
+    """Return the file to write a body to, before anything is asked for."""
+    target = Path(path_text(to, f'rest.stream({path!r}, to="file.zip")')).expanduser()
+    try:
+        is_folder, has_folder = target.is_dir(), target.parent.is_dir()
+        reason = "its name holds a NUL character" if "\0" in str(target) else ""
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise SelectionError(f"{str(target)!r} cannot be a file: {reason}. Choose another name.")
+    if is_folder:
+        raise SelectionError(f"{target} was to be written, but it is a folder. Name a file in it.")
+    if not has_folder:
+        raise SelectionError(
+            f"{target} was to be written, but there is no folder {target.parent}. Create it, or choose another."
+        )
+    return target
