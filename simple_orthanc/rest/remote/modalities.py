@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import TagLike
 from simple_orthanc.errors import ServerError
+from simple_orthanc.rest.remote import queries
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
+from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.queries import Answers
 from simple_orthanc.transport.secret import Secret
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # An AE title is at most 16 characters without backslash and control characters (PS3.5, table 6.2-1).
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}\Z")
@@ -48,6 +57,66 @@ class Modality(Machine):
             self._rest.post(f"{self._path}/echo", {"Timeout": timeout}, timeout=timeout + 60)
         except ServerError as error:
             raise explained(error, f"The modality {self.name!r} did not answer a C-ECHO") from None
+
+    def find(
+        self,
+        level: Level = "study",
+        /,
+        *columns: TagLike,
+        as_written: bool = False,
+        timeout: int | None = None,
+        **tags: Any,
+    ) -> pd.DataFrame:
+        """List by C-FIND what the modality holds.
+
+        Parameters
+        ----------
+        level : {"patient", "study", "series", "instance"}
+            One row for each object of this level.
+        *columns
+            Tags in any spelling; default: those that people look at, and all UIDs, which `retrieve` needs.
+        as_written : bool, default False
+            Send strings as they are, so that the modality finds them by itself. By default only UIDs, PatientID,
+            AccessionNumber, StudyID, StudyDate and strings given by `simple_orthanc.exact` are sent, since modalities
+            differ in whether case matters, and all else is decided here. True is quicker on a large archive, and
+            misses what the modality does not take for a match.
+        timeout : int, optional
+            Seconds that the server waits for each answer of the modality.
+        **tags
+            What the objects must satisfy, with the values of `Session.select`: strings with wildcards, lists, ranges
+            ``(low, high)``, dates, regular expressions, functions. Of the level or of one above it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Typed as by `Session.table`, in the same order, each object once.
+
+        Raises
+        ------
+        SelectionError, UnknownTagError
+            A tag or a value is not possible; before the first request.
+        UnsupportedError
+            The modality leaves out a tag that decides.
+        ServerError
+            It does not answer, or refuses.
+
+        Notes
+        -----
+        Series are asked for study by study, and instances series by series, since a modality need not understand
+        anything else: narrow by tags of the study. What the modality left out of its answers is NA, with a warning if
+        the column was asked for. The query is removed from the server afterwards.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
+        >>> pacs.find("study", PatientName="doe*", StudyDate=("20200101", None))         # doctest: +SKIP
+        """
+        question = read_question(level, columns, tags, as_written)
+
+        def ask(level: Level, keys: Mapping[str, str]) -> Answers:
+            return queries.find(self._rest, self.name, level, keys, timeout=timeout)
+
+        return to_frame(find_rows(ask, question, self.name), question, self.name)
 
 
 def explained(error: ServerError, failed: str) -> ServerError:

@@ -106,3 +106,28 @@ def test_an_echo_to_what_was_removed_or_through_a_dead_server_is_an_error(stand_
             pacs.echo()
     with pytest.raises(TransportError, match="No server answers"):
         pacs.echo()
+
+
+def test_a_find_asks_the_server_and_cleans_up(stand_in: Server, modalities: Modalities) -> None:
+    answer = {
+        "0008,0020": {"Name": "StudyDate", "Type": "String", "Value": "20200131"},
+        "0010,0020": {"Name": "PatientID", "Type": "String", "Value": "P1"},
+        "0020,000d": {"Name": "StudyInstanceUID", "Type": "String", "Value": "1.2"},
+    }
+    stand_in.answers |= {
+        "POST /modalities/PACS/query": lambda body: {"ID": "q1", "Path": "/queries/q1"},
+        "GET /queries/q1/answers": lambda body: [answer, answer],
+        "DELETE /queries/q1": lambda body: {},
+    }
+    frame = modalities["PACS"].find("study", "PatientID", "StudyDate", PatientID="P1", timeout=3)
+    assert frame["PatientID"].tolist() == ["P1"]
+    assert [(method, path.partition("?")[0]) for method, path, _ in stand_in.asked[-3:]] == [
+        ("POST", "/modalities/PACS/query"),
+        ("GET", "/queries/q1/answers"),
+        ("DELETE", "/queries/q1"),
+    ]
+    body = stand_in.asked[-3][2]
+    assert body["Level"] == "Study"
+    assert body["Timeout"] == 3
+    assert body["Query"]["PatientID"] == "P1"
+    assert body["Query"]["SpecificCharacterSet"] == "ISO_IR 192"

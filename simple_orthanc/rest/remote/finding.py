@@ -1,0 +1,274 @@
+"""Tables of what a modality holds: asked level by level, decided again on the answers, each object once.
+
+A modality need not know keys of other levels (PS3.4, section C.4.1.2.2.1, hierarchical search), so series are asked for
+study by study, and instances series by series, each with the unique keys of the levels above.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
+from simple_orthanc.dicom.values import Value, comparable, from_text
+from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
+from simple_orthanc.rest.remote.matching import keys_for, queries_for
+from simple_orthanc.selection.conditions import Comparison
+from simple_orthanc.selection.criteria import condition_for
+from simple_orthanc.selection.predicates import Predicate, decide, undecided_strings
+from simple_orthanc.selection.tables import check_level, parse_tag_column, typed_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simple_orthanc.rest.remote.queries import Answers
+
+Ask = Callable[[Level, Mapping[str, str]], "Answers"]
+"""Sends one C-FIND: level, and keys by the name of their tag."""
+Row = dict[str, Value]
+"""Name of the tag to its value; without an entry if the answer had none that can be read."""
+
+UNIQUE_KEYS: dict[Level, str] = {
+    "patient": "PatientID",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
+}
+_COLUMNS: dict[Level, str] = {
+    "patient": "PatientID PatientName PatientBirthDate PatientSex",
+    "study": """
+        PatientID PatientName StudyDate StudyTime StudyDescription ModalitiesInStudy AccessionNumber StudyID
+        NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances StudyInstanceUID
+    """,
+    "series": """
+        PatientID PatientName StudyDate Modality SeriesNumber SeriesDescription BodyPartExamined
+        NumberOfSeriesRelatedInstances StudyInstanceUID SeriesInstanceUID
+    """,
+    "instance": """
+        PatientID StudyDate Modality SeriesNumber InstanceNumber SOPClassUID StudyInstanceUID SeriesInstanceUID
+        SOPInstanceUID
+    """,
+}
+_ORDER: dict[Level, str] = {
+    "patient": "PatientID",
+    "study": "PatientID StudyDate StudyTime StudyInstanceUID",
+    "series": "SeriesNumber SeriesInstanceUID",
+    "instance": "InstanceNumber SOPInstanceUID",
+}
+_UTF8 = "ISO_IR 192"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a modality.
+
+    Attributes
+    ----------
+    level : Level
+        One row for each object of this level.
+    columns : tuple of (str, Tag)
+        The columns: name and tag.
+    conditions : tuple of (Tag, Predicate)
+        What a row must satisfy.
+    is_default : bool
+        Whether nobody asked for these columns by name.
+    as_written : bool
+        Whether strings are sent as they are.
+    """
+
+    level: Level
+    columns: tuple[tuple[str, Tag], ...]
+    conditions: tuple[tuple[Tag, Predicate], ...]
+    is_default: bool
+    as_written: bool
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels that are asked, from above: studies hold their patient's tags, so patients are a level apart."""
+        return ("patient",) if self.level == "patient" else LEVELS[1 : depth(self.level) + 1]
+
+    def tags_at(self, level: Level) -> list[Tag]:
+        """Return the tags that are asked for at a level: of conditions and columns, and those that order rows."""
+        needed = [tag for tag, _ in self.conditions] + [tag for _, tag in self.columns]
+        needed += [parse_tag(name) for name in (*_ORDER[level].split(), UNIQUE_KEYS[level])]
+        return [tag for tag in dict.fromkeys(needed) if self._asked_at(tag) == level]
+
+    def conditions_at(self, level: Level) -> list[tuple[Tag, Predicate]]:
+        """Return the conditions that are decided at a level."""
+        return [(tag, predicate) for tag, predicate in self.conditions if self._asked_at(tag) == level]
+
+    def _asked_at(self, tag: Tag) -> Level:
+        if self.level == "patient":
+            return "patient"
+        # What is unknown to DICOM's modules at this level is asked for there.
+        at = min(depth(tag.level), depth(self.level))
+        return LEVELS[max(1, at)]
+
+
+def read_question(level: str, columns: Sequence[TagLike], tags: Mapping[str, Any], as_written: bool) -> Question:
+    """Read the arguments of `Modality.find`; whatever is wrong with them raises before the first request.
+
+    Raises
+    ------
+    UnknownTagError, SelectionError
+        A tag, a value or the level is not possible.
+    """
+    checked = check_level(level)
+    conditions = []
+    for name, value in tags.items():
+        tag = _askable(name)
+        if depth(tag.level) > depth(checked):
+            raise SelectionError(
+                f"{tag} belongs to the {tag.level}, and objects of level {checked!r} are asked for: ask at level "
+                f'{tag.level!r}, or select({name}=...) on orthanc.modality("..."), which asks all levels.'
+            )
+        condition = condition_for(tag, value)
+        assert isinstance(condition, Comparison)
+        conditions.append((tag, condition.predicate))
+    names = list(columns) or _COLUMNS[checked].split()
+    parsed = [_askable(name) for name in names]
+    labels = [name if isinstance(name, str) else str(tag) for name, tag in zip(names, parsed, strict=True)]
+    pairs = tuple(zip(labels, parsed, strict=True))
+    return Question(checked, pairs, tuple(conditions), not columns, as_written)
+
+
+def _askable(name: TagLike) -> Tag:
+    tag = parse_tag_column(name)
+    if len(tag.steps) > 1 or tag.is_private or tag.is_sequence or (tag.vr in BINARY_VRS and tag.vr != "UN"):
+        raise SelectionError(
+            f"{tag} cannot be asked for by C-FIND here, which compares single standard elements that hold strings, "
+            "dates and numbers: retrieve the objects, and select on this Orthanc."
+        )
+    return tag
+
+
+def find_rows(ask: Ask, question: Question, label: str) -> list[Row]:
+    """Ask a modality level by level, and return the rows that satisfy the conditions, each object once, in order.
+
+    Parameters
+    ----------
+    ask : callable
+        Sends one C-FIND.
+    question : Question
+        What is asked.
+    label : str
+        The name of the modality, for messages.
+
+    Raises
+    ------
+    UnsupportedError
+        The modality leaves out a tag that is needed to decide.
+    ServerError
+        It does not answer, or refuses.
+    """
+    parents: list[Row] = [{}]
+    for level in question.levels:
+        rows: list[Row] = []
+        with progress_bar(len(parents), f"{label}: {level}") as advance:
+            for parent in parents:
+                rows += _below(ask, question, level, parent, label)
+                advance(1)
+        parents = _satisfying(rows, question.conditions_at(level), label, level)
+    tags = [parse_tag(name) for level in question.levels for name in _ORDER[level].split()]
+    return sorted(parents, key=lambda row: [_sortable(row.get(tag.name), tag) for tag in tags])
+
+
+def _below(ask: Ask, question: Question, level: Level, parent: Row, label: str) -> Iterator[Row]:
+    """Yield the answers at a level below one object, each object once, with the values of the levels above."""
+    tags = {tag.name: tag for tag in question.tags_at(level)}
+    conditions = question.conditions_at(level)
+    above = {name: _first(parent.get(name)) for name in UNIQUE_KEYS.values() if parent.get(name)}
+    sent = {name: value for name, value in above.items() if name != UNIQUE_KEYS["patient"]}
+    alternatives = {tag.name: keys_for(tag, predicate, as_written=question.as_written) for tag, predicate in conditions}
+    seen: set[tuple[Value, ...]] = set()
+    for keys in queries_for(alternatives):
+        found = ask(level, {**dict.fromkeys(tags, ""), **keys, **sent})
+        _warn_of_lost_characters(conditions, found.character_sets - {_UTF8, ""}, label)
+        for answer in found.answers:
+            texts = {name: answer.get(tag.number) for name, tag in tags.items()}
+            row = {name: from_text(text, tags[name].vr) for name, text in texts.items() if text is not None}
+            _check_identified(row, level, label)
+            identity = (row.get(UNIQUE_KEYS["patient"]), row.get(UNIQUE_KEYS[level]))
+            if identity not in seen and _is_below(answer, above):
+                seen.add(identity)
+                yield {**parent, **row}
+
+
+def _first(value: Value) -> str:
+    return str(value[0]) if value else ""
+
+
+def _is_below(answer: Mapping[str, str | None], above: Mapping[str, str]) -> bool:
+    """Check whether an answer is about the object that was asked for, as far as it says so."""
+    for name, value in above.items():
+        text = answer.get(parse_tag(name).number)
+        if text and _first(from_text(text, parse_tag(name).vr)) != value:
+            return False
+    return True
+
+
+def _check_identified(row: Row, level: Level, label: str) -> None:
+    # A patient may have no PatientID.
+    if level != "patient" and row.get(UNIQUE_KEYS[level]) is None:
+        raise UnsupportedError(
+            f"The modality {label!r} answered at level {level} without {UNIQUE_KEYS[level]}, so its objects cannot be "
+            "told apart: ask at a higher level."
+        )
+
+
+def _warn_of_lost_characters(conditions: Sequence[tuple[Tag, Predicate]], sets: frozenset[str], label: str) -> None:
+    special = [f"{tag} {predicate}" for tag, predicate in conditions if not str(predicate).isascii()]
+    if special and sets:
+        warnings.warn(
+            f"The modality {label!r} answers in {', '.join(sorted(sets))}, which may lack characters of "
+            f"{' and '.join(special)}: a match may be missing.",
+            stacklevel=stacklevel(),
+        )
+
+
+def _satisfying(
+    rows: Sequence[Row], conditions: Sequence[tuple[Tag, Predicate]], label: str, level: Level
+) -> list[Row]:
+    """Return the rows that satisfy all conditions."""
+    kept = list(rows)
+    for tag, predicate in conditions:
+        if rows and not any(tag.name in row for row in rows):
+            raise UnsupportedError(
+                f"The modality {label!r} does not tell {tag} at level {level}, so what satisfies {tag} {predicate} is "
+                "not known. Leave it out and choose among the rows, or retrieve them and select on this Orthanc."
+            )
+        held = {part for row in rows for part in row.get(tag.name) or () if isinstance(part, str)}
+        undecided = {part.string for part in undecided_strings(predicate)}
+        decided = decide(predicate, undecided & held, ())
+        kept = [row for row in kept if decided.holds(row.get(tag.name), tag.vr)]
+    return kept
+
+
+def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
+    """Return what to sort a value by: numbers by size, strings as they are, what is missing last."""
+    string = _first(value)
+    number = comparable(string, tag.vr) if tag.vr == "IS" else None
+    return (value is None, number, "") if isinstance(number, (int, float)) else (value is None, 0.0, string)
+
+
+def to_frame(rows: Sequence[Row], question: Question, label: str) -> pd.DataFrame:
+    """Return rows as a table of typed columns; what the modality left out is NA, with a warning if it was asked for."""
+    import pandas as pd
+
+    left_out = [name for name, tag in question.columns if rows and not any(tag.name in row for row in rows)]
+    if left_out and not question.is_default:
+        warnings.warn(
+            f"The modality {label!r} does not tell {', '.join(left_out)} at level {question.level}: these columns "
+            "are NA, which does not mean that the values are missing there.",
+            stacklevel=stacklevel(),
+        )
+    columns = [typed_column([row.get(tag.name) for row in rows], tag) for _, tag in question.columns]
+    if not columns:
+        return pd.DataFrame(index=pd.RangeIndex(len(rows)))
+    frame: pd.DataFrame = pd.concat(columns, axis=1)
+    frame.columns = pd.Index([name for name, _ in question.columns])
+    return frame

@@ -1,0 +1,183 @@
+"""What a modality holds as a table, whatever habits it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
+from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.selection.criteria import exact
+from tests.rest.remote.modality_stand_in import ModalityStandIn, study
+
+HELD = [
+    *study("P2", "Roe^Rick", "20210101", "1.2", CT=3, PT=2),
+    *study("P1", "Doe^Jane", "20200102", "1.1", MR=2),
+    *study("P1", "DOE^JANE", "20200101", "1.3", MR=1, CT=1),
+]
+HABITS: dict[str, Callable[[], ModalityStandIn]] = {
+    "strict": lambda: ModalityStandIn(HELD),
+    "repeating": lambda: ModalityStandIn(HELD, repeats=True),
+    "ignoring": lambda: ModalityStandIn(HELD, ignored=["BodyPartExamined", "NumberOfStudyRelatedInstances"]),
+}
+each_habit = pytest.mark.parametrize("make", list(HABITS.values()), ids=list(HABITS))
+
+
+def find(modality: ModalityStandIn, level: str, *columns: Any, as_written: bool = False, **tags: Any) -> pd.DataFrame:
+    question = read_question(level, columns, tags, as_written)
+    return to_frame(find_rows(modality, question, "PACS"), question, "PACS")
+
+
+@each_habit
+@pytest.mark.parametrize(
+    ("level", "tags", "expected"),
+    [
+        ("study", {}, ["1.3", "1.1", "1.2"]),
+        ("study", {"PatientName": "doe*"}, ["1.3", "1.1"]),
+        ("study", {"PatientName": exact("Doe^Jane")}, ["1.1"]),
+        ("study", {"PatientName": re.compile("^R")}, ["1.2"]),
+        ("study", {"PatientID": "P1"}, ["1.3", "1.1"]),
+        ("study", {"PatientID": "p1"}, []),
+        ("study", {"PatientID": ["P1", "P2", "P3"]}, ["1.3", "1.1", "1.2"]),
+        ("study", {"StudyDate": ("20200102", None)}, ["1.1", "1.2"]),
+        ("study", {"StudyDate": ("20200102", "20201231"), "PatientID": "P1"}, ["1.1"]),
+        ("study", {"StudyInstanceUID": ["1.2", "1.3"]}, ["1.3", "1.2"]),
+        ("study", {"StudyDate": lambda day: day.year == 2021}, ["1.2"]),
+    ],
+)
+def test_studies_are_found_as_by_select(
+    make: Callable[[], ModalityStandIn], level: str, tags: dict[str, Any], expected: list[str]
+) -> None:
+    assert find(make(), level, **tags)["StudyInstanceUID"].tolist() == expected
+
+
+@each_habit
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"PatientID": "P2"}, ["1.2.1", "1.2.2"]),
+        ({"PatientName": "doe*", "Modality": "ct"}, ["1.3.2"]),
+        ({"SeriesDescription": ["MR*", "pt series"]}, ["1.3.1", "1.1.1", "1.2.2"]),
+        ({"SeriesNumber": 2}, ["1.3.2", "1.2.2"]),
+        ({"SeriesInstanceUID": "1.2.2"}, ["1.2.2"]),
+    ],
+)
+def test_series_are_found_study_by_study(
+    make: Callable[[], ModalityStandIn], tags: dict[str, Any], expected: list[str]
+) -> None:
+    modality = make()
+    frame = find(modality, "series", **tags)
+    assert frame["SeriesInstanceUID"].tolist() == expected
+    assert frame["PatientID"].notna().all()
+    below = [keys for level, keys in modality.asked if level == "series"]
+    assert all(keys["StudyInstanceUID"] and "PatientID" not in keys for keys in below)
+
+
+@each_habit
+def test_instances_are_found_series_by_series_in_order(make: Callable[[], ModalityStandIn]) -> None:
+    modality = make()
+    frame = find(modality, "instance", PatientID="P2", Modality="CT")
+    assert frame["SOPInstanceUID"].tolist() == ["1.2.1.1", "1.2.1.2", "1.2.1.3"]
+    assert frame["InstanceNumber"].tolist() == [1, 2, 3]
+    assert frame["PatientID"].tolist() == ["P2"] * 3
+    (keys,) = [keys for level, keys in modality.asked if level == "instance"]
+    assert (keys["StudyInstanceUID"], keys["SeriesInstanceUID"]) == ("1.2", "1.2.1")
+
+
+@each_habit
+def test_patients_are_found_once_each(make: Callable[[], ModalityStandIn]) -> None:
+    assert find(make(), "patient")["PatientID"].tolist() == ["P1", "P2"]
+    assert find(make(), "patient", PatientID="P2")["PatientName"].tolist() == ["Roe^Rick"]
+
+
+def test_columns_are_typed_and_named_as_asked() -> None:
+    frame = find(ModalityStandIn(HELD), "series", "0010,0010", "StudyDate", "SeriesNumber", PatientID="P2")
+    assert list(frame.columns) == ["0010,0010", "StudyDate", "SeriesNumber"]
+    assert frame["StudyDate"].tolist() == [pd.Timestamp("2021-01-01")] * 2
+    assert frame["SeriesNumber"].dtype == "Int64"
+    assert frame.index.equals(pd.RangeIndex(2))
+    empty = find(ModalityStandIn([]), "study")
+    assert len(empty) == 0
+    assert empty["StudyDate"].dtype == np.dtype("datetime64[us]")
+
+
+def test_one_uid_under_two_patients_is_two_studies() -> None:
+    held = [*study("P1", "A", "20200101", "1.1", CT=1), *study("P2", "B", "20200101", "1.1", MR=1)]
+    assert find(ModalityStandIn(held), "study")["PatientID"].tolist() == ["P1", "P2"]
+
+
+def test_a_string_that_the_modality_holds_is_meant_literally() -> None:
+    held = study("P1", "A", "20200101", "1.1", CT=1, MR=1)
+    held = [{**held[0], "SeriesDescription": "T2*"}, {**held[1], "SeriesDescription": "T2 TSE"}]
+    assert find(ModalityStandIn(held), "series", SeriesDescription="T2*")["SeriesInstanceUID"].tolist() == ["1.1.1"]
+    assert len(find(ModalityStandIn(held), "series", SeriesDescription="T2?*")) == 2
+
+
+@pytest.mark.parametrize(
+    ("level", "tags"),
+    [
+        ("study", {"StudyDescription": "x*"}),
+        ("study", {"ModalitiesInStudy": "CT"}),
+        ("series", {"BodyPartExamined": None}),
+    ],
+)
+def test_a_tag_that_the_modality_leaves_out_decides_nothing_in_silence(level: str, tags: dict[str, Any]) -> None:
+    modality = ModalityStandIn(HELD, ignored=list(tags))
+    with pytest.raises(UnsupportedError, match=f"does not tell {next(iter(tags))} at level {level}"):
+        find(modality, level, **tags)
+    assert len(find(ModalityStandIn([], ignored=list(tags)), level, **tags)) == 0
+
+
+def test_a_column_that_the_modality_leaves_out_is_missing_with_a_warning_if_it_was_asked_for() -> None:
+    modality = ModalityStandIn(HELD, ignored=["StudyDescription"])
+    assert find(modality, "study")["StudyDescription"].isna().all()
+    with pytest.warns(UserWarning, match="does not tell StudyDescription at level study: these columns are NA"):
+        frame = find(modality, "study", "StudyInstanceUID", "StudyDescription")
+    assert frame["StudyDescription"].isna().all()
+
+
+def test_a_modality_that_names_no_uid_is_an_error() -> None:
+    with pytest.raises(UnsupportedError, match="without StudyInstanceUID"):
+        find(ModalityStandIn(HELD, ignored=["StudyInstanceUID"]), "study")
+
+
+def test_strings_as_written_are_left_to_the_modality() -> None:
+    modality = ModalityStandIn(HELD)
+    assert find(modality, "study", PatientName="Doe*", as_written=True)["StudyInstanceUID"].tolist() == ["1.1"]
+    assert modality.asked[-1][1]["PatientName"] == "Doe*"
+
+
+def test_characters_that_the_answers_may_lack_are_warned_of() -> None:
+    held = study("P1", "Müller^Ute", "20200101", "1.1", CT=1)
+    with pytest.warns(UserWarning, match="answers in ISO_IR 100, which may lack characters of PatientName .*müller"):
+        frame = find(ModalityStandIn(held, character_set="ISO_IR 100"), "study", PatientName="müller*")
+    assert len(frame) == 1
+    assert len(find(ModalityStandIn(held), "study", PatientName="müller*")) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "columns", "tags", "kind", "says"),
+    [
+        ("studies", (), {}, SelectionError, "is not a level"),
+        ("study", (), {"Modality": "CT"}, SelectionError, "Modality belongs to the series.*ask at level 'series'"),
+        ("study", (), {"KVP": 120}, SelectionError, "KVP belongs to the instance"),
+        ("study", (), {"PatientNmae": "x"}, UnknownTagError, "PatientName"),
+        ("study", (), {"StudyDate": "yesterday"}, SelectionError, "a date is written"),
+        ("study", ("PixelData",), {}, SelectionError, "holds pixels"),
+        ("study", ("ProcedureCodeSequence",), {}, SelectionError, "cannot be asked for by C-FIND"),
+        ("study", ("0009,1001",), {}, SelectionError, "cannot be asked for by C-FIND"),
+        ("study", (), {"ProcedureCodeSequence[0].CodeValue": "x"}, SelectionError, "cannot be asked for by C-FIND"),
+    ],
+)
+def test_what_cannot_be_asked_raises_before_any_request(
+    level: str, columns: tuple[str, ...], tags: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    modality = ModalityStandIn(HELD)
+    with pytest.raises(kind, match=says):
+        find(modality, level, *columns, **tags)
+    assert modality.asked == []
