@@ -16,10 +16,11 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.dicomweb.model import read_json_value, read_string
-from simple_orthanc.errors import ServerError, TransportError
+from simple_orthanc.errors import ServerError
 from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.sources.charset_check import is_decodable, is_mangled
-from simple_orthanc.transport import Transport
+from simple_orthanc.transport import HttpResponse, Transport
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 
 _CHARACTER_SET = parse_tag("SpecificCharacterSet")
 
@@ -101,17 +102,31 @@ class CharacterLoss:
         self._is_orthanc: bool | None = None
 
     def affects(self, item: Mapping[str, Any]) -> bool:
-        """Check whether characters may be missing in a result of a search."""
+        """Check whether characters may be missing in a result of a search.
+
+        Raises
+        ------
+        TransportError
+            If it cannot be found out, since no complete response came.
+        """
         if read_string(item, "SpecificCharacterSet") in ("", "ISO_IR 192"):
             return False
         if self._is_orthanc is None:
             # Other servers name the character set of the file, and write its strings as they are.
             try:
-                info = self._transport.json("GET", self._info)
-                self._is_orthanc = isinstance(info, dict) and "DicomWebRoot" in info
-            except (ServerError, TransportError):
+                self._is_orthanc = self._transport.read("GET", self._info, _is_of_orthanc)
+            except ServerError:
                 self._is_orthanc = False
         return self._is_orthanc
+
+
+def _is_of_orthanc(response: HttpResponse) -> bool:
+    """Check whether a response is what Orthanc's plugin says of itself; other servers may answer with a page."""
+    try:
+        info = read_json(response.content)
+    except UnreadableJsonError:
+        return False
+    return isinstance(info, dict) and "DicomWebRoot" in info
 
 
 def first_of_each(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import TransportError
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss, first_of_each, is_whole, needs_file, read_sure_value
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, reply
@@ -89,6 +90,7 @@ def test_the_first_of_each_leaves_out_numbers_of_others() -> None:
         (reply({"DicomWebRoot": "/dicom-web/"}), True),
         (reply({"version": 1}), False),
         (reply([]), False),
+        (reply(b"<html></html>"), False),
         (reply(b"", 404), False),
     ],
 )
@@ -104,3 +106,15 @@ def test_only_orthancs_plugin_loses_characters(info: bytes, loses: bool) -> None
         assert server.asked == []
         assert loss.affects(answer("ISO_IR 100")) == loss.affects(answer("ISO_IR 101")) == loses
         assert [asked.path for asked in server.asked] == ["/dicom-web/info"]
+
+
+def test_a_lost_connection_says_nothing_of_the_server() -> None:
+    def script(asked: Asked, count: int) -> bytes:
+        return b"" if count == 0 else reply({"DicomWebRoot": "/dicom-web/"})
+
+    with StandIn(script) as server:
+        loss = CharacterLoss(Transport(server.url, patience=0), "dicom-web")
+        answer = {"00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}}
+        with pytest.raises(TransportError):
+            loss.affects(answer)
+        assert loss.affects(answer)
