@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
-from benchmarks import growth, jobs, report, stand_in, summary
+from benchmarks import growth, jobs, report, summary
 from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, series_tags
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
@@ -25,6 +25,7 @@ from benchmarks.relay import Relay
 from benchmarks.timing import Contestant, Elsewhere, SkippedError, Timing, interleaved
 from benchmarks.wire import Wire, read_files, store
 from simple_orthanc.local.server import LocalOrthanc
+from simple_orthanc.testing.answers import pattern
 
 SMALL = Archive(300)
 # What is not the same in two archives with the same content, or not known to the stand-in.
@@ -381,7 +382,7 @@ def test_the_first_table_of_a_folder_is_right(tmp_path: Path) -> None:
 
 
 def test_patterns_are_those_of_orthanc() -> None:
-    wildcards, values = stand_in._pattern("Ab?d*"), stand_in._pattern("a.b\\c")
+    wildcards, values = pattern("Ab?d*"), pattern("a.b\\c")
     assert [bool(wildcards.fullmatch(text)) for text in ("abcd", "ABXDEF", "abd", "xabcd")] == [
         True,
         True,

@@ -25,9 +25,11 @@ from simple_orthanc.testing.identifiers import (
     orthanc_study_id,
 )
 from simple_orthanc.testing.series import make_series
+from simple_orthanc.testing.stand_in import OrthancStandIn
 from simple_orthanc.testing.waiting import wait_until
 
 __all__ = [
+    "OrthancStandIn",
     "as_bytes",
     "ct_phantom",
     "from_dicom_date",
