@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a server, and keep together what shares fixtures when several processes run tests.
 
     The tests of a module for one version run in one process, so that a fixture of the module is made once. Every
-    process has servers of its own.
+    process has servers of its own. What the tests run on another version than the first is measured there already.
     """
     for item in items:
         group = item.nodeid.partition("::")[0]
@@ -174,8 +174,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("live")
         callspec = getattr(item, "callspec", None)
         if callspec is not None and "server" in callspec.params:
-            group = f"{group}-{callspec.params['server']}"
+            name = callspec.params["server"]
+            group = f"{group}-{name}"
+            if name not in (NO_SERVER, *list(servers_of(item.config).recipes)[:1]):
+                item.add_marker(pytest.mark.unmeasured)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage while a test runs that is marked `unmeasured`, since measuring doubles its time."""
+    plugin = item.config.pluginmanager.get_plugin("_cov")
+    if plugin is None or not plugin.cov_controller or item.get_closest_marker("unmeasured") is None:
+        return (yield)
+    plugin.cov_controller.pause()
+    try:
+        return (yield)
+    finally:
+        plugin.cov_controller.resume()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
