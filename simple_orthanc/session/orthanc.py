@@ -11,13 +11,14 @@ import requests
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
-from simple_orthanc.rest import Jobs, Rest
+from simple_orthanc.rest import Jobs
 from simple_orthanc.selection import tables
-from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.administration import Administration
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads import Uploader
+from simple_orthanc.session.watching import Watching
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
@@ -30,7 +31,7 @@ _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(OpensProfiles, KnowsMachines, ActingSession):
+class Orthanc(OpensProfiles, KnowsMachines, Watching, Administration):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
@@ -136,17 +137,6 @@ class Orthanc(OpensProfiles, KnowsMachines, ActingSession):
             raise
         source.watch()
         super().__init__(source, selection=selection)
-
-    @property
-    def _orthanc(self) -> OrthancSource:
-        source = self._source
-        assert isinstance(source, OrthancSource)
-        return source
-
-    @property
-    def rest(self) -> Rest:
-        """The server's REST API: any route by its path."""
-        return self._orthanc.rest
 
     @property
     def jobs(self) -> Jobs:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from simple_orthanc.errors import NotFoundError, TransportError
+from simple_orthanc.errors import NotFoundError, ServerError, TransportError
 from simple_orthanc.transport import Transport, UnusableError
 
 Check = Callable[[Any], bool]
 
 # A list, since what is compared may be unhashable.
 _LEVELS = ["Patient", "Study", "Series", "Instance"]
+
+# What a server that starts, or the proxy before one that is away, may answer.
+_AWAY = (500, 502, 503, 504)
 
 
 def ask(transport: Transport, method: str, path: str, is_right: Check, **options: Any) -> Any:
@@ -54,6 +57,25 @@ def checked(transport: Transport, method: str, path: str, answer: Any, is_right:
             f"({type(answer).__name__}). Check what is between the server and here."
         )
     )
+
+
+def is_alive(transport: Transport, timeout: float = 3.0) -> bool:
+    """Check with one request whether an Orthanc answers within some seconds.
+
+    Raises
+    ------
+    ServerError
+        Something answers, and refuses: it requires other credentials, or is no Orthanc.
+    """
+    try:
+        answer = transport.json("GET", "/system", timeout=(timeout, timeout), patience=0)
+    except ServerError as error:
+        if error.status not in _AWAY:
+            raise
+        return False
+    except TransportError:
+        return False
+    return has(Version=str)(answer)
 
 
 def raise_if_held(transport: Transport, route: str, keys: Collection[str]) -> None:

@@ -8,10 +8,14 @@ is missing from the counts has been deleted, or overwritten, for which Orthanc d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import ServerError
+from simple_orthanc.errors import SelectionError, ServerError, TransportError
+from simple_orthanc.rest.server_time import server_time
 from simple_orthanc.selection.source import Changes, Revision
 from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.transport import Transport
@@ -21,6 +25,120 @@ _PAGE = 1000
 _MAX_PAGES = 20
 
 _IS_PAGE = has(Changes=list, Done=bool)
+_IS_NUMBERED_PAGE = has(Changes=list, Done=bool, Last=int)
+
+TYPES = (
+    "AnonymizedPatient",
+    "AnonymizedSeries",
+    "AnonymizedStudy",
+    "CompletedSeries",
+    "ModifiedPatient",
+    "ModifiedSeries",
+    "ModifiedStudy",
+    "NewInstance",
+    "NewPatient",
+    "NewSeries",
+    "NewStudy",
+    "StablePatient",
+    "StableSeries",
+    "StableStudy",
+    "UpdatedAttachment",
+    "UpdatedMetadata",
+)
+"""The types of changes that an Orthanc writes into its feed."""
+
+_LEVELS: dict[str, Level] = {"Patient": "patient", "Study": "study", "Series": "series", "Instance": "instance"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the feed of changes.
+
+    Attributes
+    ----------
+    sequence : int
+        Its number in the feed. Numbers only grow, and are not used again.
+    type : str
+        What happened, such as ``"NewInstance"`` or ``"StableSeries"``.
+    level : {"patient", "study", "series", "instance"} or None
+        The level of the object; None if the entry is about no object.
+    id : str
+        The server's own identifier of the object.
+    date : datetime.datetime or None
+        When it happened, by the server's clock, in UTC and to the second; None if that cannot be read.
+
+    Examples
+    --------
+    >>> change = Change.of({"Seq": 3, "ChangeType": "NewStudy", "ResourceType": "Study", "ID": "4c-1d"})
+    >>> change
+    Change(sequence=3, type='NewStudy', level='study', id='4c-1d', date=None)
+    """
+
+    sequence: int
+    type: str
+    level: Level | None
+    id: str
+    date: datetime | None
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Change:
+        """Read an entry of the server's answer."""
+        level = _LEVELS.get(str(entry.get("ResourceType")))
+        return cls(entry["Seq"], entry["ChangeType"], level, entry["ID"], server_time(entry.get("Date")))
+
+
+def read_feed(transport: Transport, since: int, type_: str | None = None, page: int = _PAGE) -> Iterator[list[Change]]:
+    """Read the feed page by page to its end.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    since : int
+        The number of the last entry that is known, 0 for the whole feed.
+    type_ : str, optional
+        The only type that is wanted.
+    page : int
+        How many entries are asked for at a time.
+
+    Yields
+    ------
+    list of Change
+        The entries of a page, which may be empty: the entries of deleted objects are deleted with them.
+
+    Raises
+    ------
+    SelectionError
+        The feed ends before `since`: the server's database was replaced, or this is another server.
+    TransportError
+        The server answers the same page again and again.
+    """
+    while True:
+        # Servers before 1.12.5 ignore the type and send all. Several types are not sent: 1.12.7 does not decode the
+        # semicolon between them.
+        parameters = {"since": since, "limit": page, "type": type_}
+        answer = ask(transport, "GET", "/changes", _is_page_of_entries, params=parameters)
+        changes = [Change.of(entry) for entry in answer["Changes"] if entry["Seq"] > since]
+        if answer["Done"] and answer["Last"] < since:
+            raise SelectionError(
+                f"The feed of changes of {transport.url} ends with number {answer['Last']}, and what follows number "
+                f"{since} was asked for. The server's database was replaced, or this is another server: read the feed "
+                f"from its beginning, with since=None."
+            )
+        yield [change for change in changes if type_ in (None, change.type)]
+        if answer["Done"]:
+            return
+        if answer["Last"] <= since:
+            raise TransportError(
+                f"{transport.url} answered GET /changes since {since} with a page that is not the last one and ends at "
+                f"{answer['Last']}. Check what is between the server and here."
+            )
+        since = answer["Last"]
+
+
+def _is_page_of_entries(answer: Any) -> bool:
+    is_entry = has(Seq=int, ChangeType=str, ID=str)
+    return _IS_NUMBERED_PAGE(answer) and all(map(is_entry, answer["Changes"]))
 
 
 def count_all(transport: Transport) -> dict[Level, int]:

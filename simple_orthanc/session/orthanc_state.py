@@ -1,0 +1,22 @@
+"""What the parts of a session on an Orthanc server share: its source and its REST API."""
+
+from __future__ import annotations
+
+from simple_orthanc.rest import Rest
+from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.sources.orthanc.source import OrthancSource
+
+
+class OrthancState(ActingSession):
+    """A session whose source is an Orthanc server; `Orthanc` adds the verbs that only such a server has."""
+
+    @property
+    def _orthanc(self) -> OrthancSource:
+        source = self._source
+        assert isinstance(source, OrthancSource)
+        return source
+
+    @property
+    def rest(self) -> Rest:
+        """The server's REST API: any route by its path."""
+        return self._orthanc.rest
