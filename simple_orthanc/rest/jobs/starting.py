@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, TypeVar
 
 from simple_orthanc.errors import JobError, OrthancError
 from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.jobs.bodies import job_body
 from simple_orthanc.rest.jobs.job import Job
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def start_job(rest: RestApi, path: str, body: Any = None, **options: Any) -> Job:
@@ -22,9 +24,13 @@ def start_job(rest: RestApi, path: str, body: Any = None, **options: Any) -> Job
 
 def run_job(rest: RestApi, path: str, body: Any = None, label: str = "") -> dict[str, Any]:
     """Start a job and wait for its end; see `simple_orthanc.rest.Rest.run_job`."""
-    job = start_job(rest, path, body)
+    return wait_or_cancel(start_job(rest, path, body), label=label).description
+
+
+def wait_or_cancel(job: AnyJob, **options: Any) -> AnyJob:
+    """Wait for the end of a job, as `Job.wait` does, and cancel it on Ctrl-C or when it cannot be waited for."""
     try:
-        job.wait(label=label)
+        job.wait(**options)
     except JobError:
         # It has ended, or somebody has paused it.
         raise
@@ -32,7 +38,7 @@ def run_job(rest: RestApi, path: str, body: Any = None, label: str = "") -> dict
         with contextlib.suppress(OrthancError):
             job.cancel()
         raise
-    return job.description
+    return job
 
 
 def _job_of(answer: Any) -> str | None:

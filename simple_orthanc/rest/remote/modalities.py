@@ -1,18 +1,24 @@
-"""DICOM modalities of an Orthanc server: configured, and asked by C-ECHO."""
+"""DICOM modalities of an Orthanc server: C-ECHO, C-FIND, C-MOVE, C-GET, C-STORE and storage commitment."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike
-from simple_orthanc.errors import ServerError
+from simple_orthanc.errors import JobError, SelectionError, ServerError, UnsupportedError
+from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.remote import queries
+from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
+from simple_orthanc.rest.remote.commitment import Commitment
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
+from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
 from simple_orthanc.rest.remote.queries import Answers
+from simple_orthanc.rest.remote.retrieving import check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret
 
 if TYPE_CHECKING:
@@ -21,6 +27,10 @@ if TYPE_CHECKING:
 # An AE title is at most 16 characters without backslash and control characters (PS3.5, table 6.2-1).
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}\Z")
 _LONGEST_TITLE = 16
+
+_HAS_GET = (1, 12, 6)
+# Versions without C-GET may answer a C-MOVE at its end, which takes as long as the transfer.
+_LONGEST_MOVE = 6 * 3600.0
 
 
 class Modality(Machine):
@@ -118,42 +128,204 @@ class Modality(Machine):
 
         return to_frame(find_rows(ask, question, self.name), question, self.name)
 
+    def retrieve(
+        self,
+        what: Any = None,
+        /,
+        *,
+        how: Literal["move", "get"] = "move",
+        level: Level | None = None,
+        target: str | None = None,
+        timeout: int | None = None,
+        wait: bool = True,
+        **tags: Any,
+    ) -> Job:
+        """Bring objects from the modality to this Orthanc.
 
-def explained(error: ServerError, failed: str) -> ServerError:
-    """Return an error of the DICOM network with what to look at; any other error is returned as it is.
+        Parameters
+        ----------
+        what : DataFrame, dict or list of dict, optional
+            Rows of `find`, with the UIDs down to their level; a patient is all its studies.
+        how : {"move", "get"}
+            By C-MOVE, for which the modality must know the AE title, host and port of this Orthanc, or by C-GET, for
+            which it need not (Orthanc 1.12.6).
+        level : {"study", "series", "instance"}, optional
+            Retrieve whole objects of this level; default: the deepest whose UIDs are given.
+        target : str, optional
+            The AE title that receives them by C-MOVE; default: this Orthanc.
+        timeout : int, optional
+            Seconds that the server waits for each answer of the modality.
+        wait : bool, default True
+            Whether to wait for the end; Ctrl-C then cancels the job. False: the job that is returned goes on, and its
+            `wait` checks it.
+        **tags
+            What to retrieve, as for `find`, instead of rows.
 
-    Parameters
-    ----------
-    error : ServerError
-        What Orthanc reported.
-    failed : str
-        What failed, as the beginning of a sentence.
-    """
-    if error.status != 500:
-        return error
-    details = error.details
-    advice = "The server's log may say more."
-    for pattern, hint in _ADVICE:
-        if pattern in details:
-            advice = hint
-            break
-    return type(error)(
-        f"{failed}: {details.rstrip('.') or 'the server gives no reason'}. {advice}",
-        status=error.status,
-        method=error.method,
-        path=error.path,
-        details=details,
-    )
+        Returns
+        -------
+        Job
+            Its end is checked: all instances that the modality lists are then held here. For another `target` only
+            what the modality reports is known.
+
+        Raises
+        ------
+        EmptySelectionError
+            The modality holds nothing of that kind.
+        SelectionError
+            Rows lack UIDs.
+        UnsupportedError
+            This version of Orthanc has no C-GET.
+        JobError
+            The retrieval failed, or something did not arrive, although the modality may report success.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
+        >>> pacs.retrieve(pacs.find("series", PatientID="P7", Modality="CT"))            # doctest: +SKIP
+        <Job 0ab1... DicomMoveScu Success>
+        >>> pacs.retrieve(StudyInstanceUID="1.2.840.113619.2.1", how="get")              # doctest: +SKIP
+        <Job 3f2c... DicomGetScu Success>
+        """
+        self._check_how(how, target)
+        label = f"the modality {self.name!r}"
+        find = partial(self.find, timeout=timeout)
+        retrieval = read_retrieval(what, level, tags, find, label)
+        body: dict[str, Any] = {"Level": retrieval.level.capitalize(), "Resources": retrieval.resources()}
+        if target is not None:
+            body["TargetAet"] = target
+        if timeout is not None:
+            body["Timeout"] = timeout
+
+        def check(job: Job) -> None:
+            check_dimse_status(job, label)
+            if target is None or target == self._rest.get("/system").get("DicomAet"):
+                check_arrived(self._rest, retrieval, find, job, label)
+
+        return start_checked(
+            self._rest,
+            f"{self._path}/{how}",
+            body,
+            check,
+            f"The retrieval from {label} failed",
+            wait=wait,
+            timeout=None if self._rest.capabilities.version >= _HAS_GET else _LONGEST_MOVE,
+        )
+
+    def _check_how(self, how: str, target: str | None) -> None:
+        if how not in ("move", "get"):
+            raise SelectionError(f'how={how!r} is neither "move" nor "get".')
+        if how == "get" and target is not None:
+            raise SelectionError('C-GET brings objects to this Orthanc only: leave target out, or give how="move".')
+        version = self._rest.capabilities.version
+        if how == "get" and version < _HAS_GET:
+            raise UnsupportedError(
+                f"{self._rest.url} runs Orthanc {'.'.join(map(str, version))}, and C-GET needs 1.12.6 or newer: use "
+                'how="move", for which the modality must know the AE title, host and port of this Orthanc.'
+            )
+
+    def store(
+        self,
+        what: Any,
+        *,
+        everything: bool = False,
+        commit: bool = False,
+        timeout: int | None = None,
+        local_aet: str | None = None,
+        wait: bool = True,
+    ) -> Job:
+        """Send objects of this Orthanc to the modality by C-STORE.
+
+        Parameters
+        ----------
+        what : session, str, object with ``id``, or list of these
+            A session sends exactly what it selects; a string is the Orthanc id of a patient, study, series or
+            instance.
+        everything : bool, default False
+            Whether a session that was never narrowed is allowed.
+        commit : bool, default False
+            Ask the modality to confirm that it keeps each object (storage commitment), and wait for its report.
+        timeout : int, optional
+            Seconds that the server waits for each answer of the modality.
+        local_aet : str, optional
+            The AE title that the server calls itself; default: that of its configuration.
+        wait : bool, default True
+            Whether to wait for the end; Ctrl-C then cancels the job. False: the job that is returned goes on, and its
+            `wait` checks it.
+
+        Returns
+        -------
+        Job
+            ``content["InstancesCount"]`` instances were sent. Storing what is there already does no harm.
+
+        Raises
+        ------
+        SelectionError, EmptySelectionError
+            Nothing is selected, or the session is on another server.
+        JobError
+            The modality did not take, or with `commit` does not keep, every instance.
+        """
+        body = _without_none(
+            {
+                "Resources": self._find_resources(what, everything),
+                # Otherwise Orthanc reports success if the modality is down.
+                "Permissive": False,
+                "Timeout": timeout,
+                "LocalAet": local_aet,
+                "StorageCommitment": commit or None,
+            }
+        )
+
+        def check(job: Job) -> None:
+            check_sent(job)
+            if commit:
+                Commitment(self._rest, str(job.content["StorageCommitmentTransactionUID"]), self.name).wait()
+
+        failed = f"Sending to the modality {self.name!r} failed"
+        return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
+
+    def commit(self, what: Any, *, everything: bool = False, timeout: int | None = None) -> Commitment:
+        """Ask the modality to confirm that it keeps objects that it was sent (storage commitment).
+
+        Parameters
+        ----------
+        what, everything, timeout
+            As for `store`.
+
+        Returns
+        -------
+        Commitment
+            `Commitment.wait` waits for the report.
+
+        Raises
+        ------
+        ServerError
+            The modality does not answer, or offers no storage commitment.
+        """
+        body = _without_none({"Resources": self._find_resources(what, everything), "Timeout": timeout})
+        try:
+            answer = self._rest.post(f"{self._path}/storage-commitment", body)
+        except ServerError as error:
+            raise explained(error, f"The modality {self.name!r} took no request for storage commitment") from None
+        return Commitment(self._rest, str(answer["ID"]), self.name)
 
 
-_REFUSED = "Nothing listens at its host and port: check both in its configuration, and whether it runs."
-_ADVICE = (
-    ("Association Rejected", "It refused the AE title of this Orthanc (DicomAet) or the AE title it was called by."),
-    ("TCP Initialization Error", _REFUSED),
-    ("Connection refused", _REFUSED),
-    ("read timeout", "It accepted the connection and then was silent: it may not speak DICOM at this port."),
-    ("presentation context", "It does not offer this service."),
-)
+def check_dimse_status(job: Job, label: str) -> None:
+    """Raise `JobError` if a retrieval reports success, and for one of its objects an error (Orthanc 1.13.0)."""
+    content = job.content if isinstance(job.content, dict) else {}
+    failed = [detail for detail in content.get("Details") or () if detail.get("DimseErrorStatus")]
+    if failed:
+        status = ", ".join(sorted({f"0x{int(detail['DimseErrorStatus']):04X}" for detail in failed}))
+        raise JobError(
+            f"The retrieval from {label} failed for {len(failed)} of {len(content['Details'])} objects with the status "
+            f"{status} (PS3.7, annex C). The server's log may say more.",
+            method="POST",
+            path=job.path,
+            details=status,
+        )
+
+
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 class Modalities(ConfiguredMachines[Modality]):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from simple_orthanc.errors import ServerError
+from simple_orthanc.rest.jobs import Job
+from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine, url_fault
+from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.transport.secret import Secret
 
 
@@ -28,8 +32,44 @@ class Peer(Machine):
         ServerError
             The peer does not answer; the message has the reason.
         """
-        answer: dict[str, Any] = self._rest.get(f"{self._path}/system", patience=0)
+        try:
+            answer: dict[str, Any] = self._rest.get(f"{self._path}/system", patience=0)
+        except ServerError as error:
+            raise explained(error, f"The peer {self.name!r} did not answer") from None
         return answer
+
+    def store(self, what: Any, *, everything: bool = False, compress: bool = False, wait: bool = True) -> Job:
+        """Send objects of this Orthanc to the peer over HTTP.
+
+        Parameters
+        ----------
+        what : session, str, object with ``id``, or list of these
+            A session sends exactly what it selects; a string is the Orthanc id of a patient, study, series or
+            instance.
+        everything : bool, default False
+            Whether a session that was never narrowed is allowed.
+        compress : bool, default False
+            Compress the files on the way (gzip), which pays on a slow network.
+        wait : bool, default True
+            Whether to wait for the end; Ctrl-C then cancels the job. False: the job that is returned goes on, and its
+            `wait` checks it.
+
+        Returns
+        -------
+        Job
+            ``content["InstancesCount"]`` instances were sent. Storing what is there already does no harm.
+
+        Raises
+        ------
+        SelectionError, EmptySelectionError
+            Nothing is selected, or the session is on another server.
+        JobError
+            The peer did not take every instance.
+        """
+        # With Permissive, Orthanc reports success if the peer is down.
+        body = {"Resources": self._find_resources(what, everything), "Compress": compress, "Permissive": False}
+        failed = f"Sending to the peer {self.name!r} failed"
+        return start_checked(self._rest, f"{self._path}/store", body, check_sent, failed, wait=wait)
 
     @property
     def version(self) -> str:

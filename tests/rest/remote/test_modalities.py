@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, TransportError
+from simple_orthanc.errors import (
+    JobError,
+    NotFoundError,
+    SelectionError,
+    ServerError,
+    TransportError,
+    UnsupportedError,
+)
 from simple_orthanc.rest.remote.modalities import Modalities
-from tests.rest.remote.stand_in import Server, serving
+from tests.rest.remote.stand_in import SYSTEM, Server, serving
 from tests.rest.remote.test_configured import PACS, ids_of
 
 
@@ -73,30 +80,16 @@ def test_an_echo_that_is_answered_returns_nothing(stand_in: Server, modalities: 
     assert stand_in.asked[-1] == ("POST", "/modalities/PACS/echo", {"Timeout": 2})
 
 
-@pytest.mark.parametrize(
-    ("details", "says"),
-    [
-        ("DicomAssociation - connecting to AET: DUL Association Rejected", "refused the AE title of this Orthanc"),
-        ("TCP Initialization Error: Connection refused", "Nothing listens at its host and port"),
-        ("TCP Initialization Error: Operation now in progress", "Nothing listens at its host and port"),
-        ("DUL network read timeout", "accepted the connection and then was silent"),
-        ("No acceptable presentation context", "does not offer this service"),
-        ("Something else", "The server's log may say more"),
-    ],
-)
-def test_an_echo_that_fails_is_an_error_with_its_reason(
-    details: str, says: str, stand_in: Server, modalities: Modalities
-) -> None:
-    stand_in.answers["POST /modalities/PACS/echo"] = lambda body: (
-        {"Message": "Error in the network protocol", "Details": details, "OrthancStatus": 9},
-        500,
-    )
-    with pytest.raises(ServerError, match=says) as caught:
+def test_an_echo_that_fails_is_an_error_with_its_reason(stand_in: Server, modalities: Modalities) -> None:
+    details = "DicomAssociation - connecting to AET: DUL Association Rejected"
+    answer = {"Message": "Error in the network protocol", "Details": details, "OrthancStatus": 9}
+    stand_in.answers["POST /modalities/PACS/echo"] = lambda body: (answer, 500)
+    with pytest.raises(
+        ServerError, match=r"The modality 'PACS' did not answer a C-ECHO: .*refused the AE title"
+    ) as error:
         modalities["PACS"].echo()
-    assert details in str(caught.value)
-    assert "The modality 'PACS' did not answer a C-ECHO" in str(caught.value)
-    assert caught.value.status == 500
-    assert caught.value.path == "/modalities/PACS/echo"
+    assert details in str(error.value)
+    assert (error.value.status, error.value.path) == (500, "/modalities/PACS/echo")
 
 
 def test_an_echo_to_what_was_removed_or_through_a_dead_server_is_an_error(stand_in: Server) -> None:
@@ -131,3 +124,151 @@ def test_a_find_asks_the_server_and_cleans_up(stand_in: Server, modalities: Moda
     assert body["Timeout"] == 3
     assert body["Query"]["PatientID"] == "P1"
     assert body["Query"]["SpecificCharacterSet"] == "ISO_IR 192"
+
+
+def job(content: Any, state: str = "Success", **fields: Any) -> dict[str, Any]:
+    return {"ID": "j1", "State": state, "Progress": 100, "Type": "Dicom", "Content": content, **fields}
+
+
+def answer_with_a_job(stand_in: Server, route: str, description: dict[str, Any]) -> None:
+    stand_in.answers[f"POST /modalities/PACS/{route}"] = lambda body: {"ID": "j1", "Path": "/jobs/j1"}
+    stand_in.answers["GET /jobs/j1"] = lambda body: description
+
+
+def test_what_is_stored_is_sent_as_a_job_that_is_never_permissive(stand_in: Server, modalities: Modalities) -> None:
+    answer_with_a_job(stand_in, "store", job({"InstancesCount": 3, "FailedInstancesCount": 0}))
+    done = modalities["PACS"].store(["a1", "b2"], timeout=5, local_aet="ME2")
+    assert done.content["InstancesCount"] == 3
+    (body,) = [body for method, path, body in stand_in.asked if path.endswith("/store")]
+    assert body == {
+        "Resources": ["a1", "b2"],
+        "Permissive": False,
+        "Timeout": 5,
+        "LocalAet": "ME2",
+        "Asynchronous": True,
+        "Synchronous": False,
+    }
+
+
+@pytest.mark.parametrize("content", [{"InstancesCount": 3, "FailedInstancesCount": 1}, {"InstancesCount": 0}])
+def test_what_is_stored_in_part_or_not_at_all_is_an_error(
+    content: dict[str, Any], stand_in: Server, modalities: Modalities
+) -> None:
+    answer_with_a_job(stand_in, "store", job(content))
+    with pytest.raises(JobError, match=r"1 of 3 instances failed|no instance that was sent"):
+        modalities["PACS"].store("a1")
+
+
+@pytest.mark.parametrize(
+    ("report", "says"),
+    [
+        ({"Status": "Success", "Success": [{}], "Failures": []}, None),
+        ({"Status": "Failure", "Success": [], "Failures": [{"SOPInstanceUID": "1.2"}]}, "does not keep 1 of 1"),
+    ],
+)
+def test_a_store_with_commitment_waits_for_the_report(
+    report: dict[str, Any], says: str | None, stand_in: Server, modalities: Modalities
+) -> None:
+    answer_with_a_job(stand_in, "store", job({"InstancesCount": 1, "StorageCommitmentTransactionUID": "2.25.1"}))
+    stand_in.answers["GET /storage-commitment/2.25.1"] = lambda body: report
+    if says is None:
+        modalities["PACS"].store("a1", commit=True)
+    else:
+        with pytest.raises(JobError, match=says):
+            modalities["PACS"].store("a1", commit=True)
+    assert "GET /storage-commitment/2.25.1" in [f"{method} {path}" for method, path, _ in stand_in.asked]
+
+
+def test_a_commitment_is_asked_for_by_itself(stand_in: Server, modalities: Modalities) -> None:
+    stand_in.answers["POST /modalities/PACS/storage-commitment"] = lambda body: {"ID": "2.25.1"}
+    assert modalities["PACS"].commit("a1", timeout=5).uid == "2.25.1"
+    assert stand_in.asked[-1][2] == {"Resources": ["a1"], "Timeout": 5}
+    refusal = {"Message": "Cannot", "Details": "No acceptable presentation context for modality"}
+    stand_in.answers["POST /modalities/PACS/storage-commitment"] = lambda body: (refusal, 500)
+    with pytest.raises(ServerError, match=r"took no request for storage commitment: .*does not offer this service"):
+        modalities["PACS"].commit("a1")
+
+
+def holding(stand_in: Server, *, listed: int, held: int) -> None:
+    """Let the modality list instances of the study 1.2, and the server hold some of them."""
+    uids = [f"1.2.1.{number}" for number in range(listed)]
+
+    def answers(body: Any) -> Any:
+        stand_in.answers["GET /queries/q1/answers"] = lambda _: [
+            {
+                "0020,000d": {"Type": "String", "Value": "1.2"},
+                "0020,000e": {"Type": "String", "Value": "1.2.1"},
+                "0008,0018": {"Type": "String", "Value": uid},
+            }
+            for uid in uids[: None if body["Level"] == "Instance" else 1]
+        ]
+        return {"ID": "q1", "Path": "/queries/q1"}
+
+    stand_in.answers |= {
+        "POST /modalities/PACS/query": answers,
+        "DELETE /queries/q1": lambda body: {},
+        "POST /tools/lookup": lambda body: [{"ID": "s1", "Type": "Study"}],
+        "GET /studies/s1/instances": lambda body: [{"MainDicomTags": {"SOPInstanceUID": uid}} for uid in uids[:held]],
+    }
+
+
+@pytest.mark.parametrize("how", ["move", "get"])
+def test_a_retrieval_is_a_job_by_distinct_uid_whose_outcome_is_compared(
+    how: Any, stand_in: Server, modalities: Modalities
+) -> None:
+    holding(stand_in, listed=3, held=3)
+    answer_with_a_job(stand_in, how, job({"Details": [{"DimseErrorStatus": 0}]}))
+    modalities["PACS"].retrieve(StudyInstanceUID="1.2", how=how, timeout=5)
+    (body,) = [body for method, path, body in stand_in.asked if path == f"/modalities/PACS/{how}"]
+    assert body["Level"] == "Study"
+    assert body["Resources"] == [{"StudyInstanceUID": "1.2"}]
+    assert body["Timeout"] == 5
+    holding(stand_in, listed=3, held=2)
+    with pytest.raises(JobError, match=r"ended as Success, and 1 of 3 instances did not arrive: 1\.2\.1\.2"):
+        modalities["PACS"].retrieve({"StudyInstanceUID": "1.2"}, how=how)
+
+
+def test_a_retrieval_to_another_machine_is_not_compared_and_its_status_is_believed(
+    stand_in: Server, modalities: Modalities
+) -> None:
+    holding(stand_in, listed=3, held=0)
+    answer_with_a_job(stand_in, "move", job({}))
+    row = {"StudyInstanceUID": "1.2"}
+    assert modalities["PACS"].retrieve(row, target="ELSEWHERE").state == "Success"
+    with pytest.raises(JobError, match="3 of 3 instances did not arrive"):
+        modalities["PACS"].retrieve(row, target="ME")
+    answer_with_a_job(stand_in, "move", job({"Details": [{"DimseErrorStatus": 0}, {"DimseErrorStatus": 45056}]}))
+    with pytest.raises(JobError, match="failed for 1 of 2 objects with the status 0xB000"):
+        modalities["PACS"].retrieve(row, target="ELSEWHERE")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"how": "store"}, SelectionError, 'neither "move" nor "get"'),
+        ({"how": "get", "target": "ELSEWHERE"}, SelectionError, "to this Orthanc only"),
+        ({}, SelectionError, "Give either rows"),
+    ],
+)
+def test_a_retrieval_that_is_not_possible_is_refused(
+    options: dict[str, Any], kind: type[Exception], says: str, stand_in: Server, modalities: Modalities
+) -> None:
+    with pytest.raises(kind, match=says):
+        modalities["PACS"].retrieve(**options)
+    assert stand_in.requests("POST") == []
+
+
+def test_an_orthanc_without_c_get_says_so_and_its_move_answers_at_its_end(stand_in: Server) -> None:
+    stand_in.system = {**SYSTEM, "Version": "1.10.1"}
+    holding(stand_in, listed=1, held=1)
+    with serving(stand_in) as rest:
+        pacs = Modalities(rest, ids_of)["PACS"]
+        with pytest.raises(UnsupportedError, match=r"runs Orthanc 1\.10\.1, and C-GET needs 1\.12\.6"):
+            pacs.retrieve(StudyInstanceUID="1.2", how="get")
+        stand_in.answers["POST /modalities/PACS/move"] = lambda body: {}
+        done = pacs.retrieve(StudyInstanceUID="1.2")
+        assert (done.state, done.id) == ("Success", None)
+        refusal = {"Message": "Error in the network protocol", "Details": "DIMSE status 0xC000"}
+        stand_in.answers["POST /modalities/PACS/move"] = lambda body: (refusal, 422)
+        with pytest.raises(JobError, match="The retrieval from the modality 'PACS' failed"):
+            pacs.retrieve(StudyInstanceUID="1.2")
