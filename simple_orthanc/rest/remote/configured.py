@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simple_orthanc.rest import Rest
     from simple_orthanc.rest.remote.resources import ResourceFinder
 
+JSON_HEADERS = {"Content-Type": "application/json"}
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 # The server itself answers null for these, and is not relied on for it.
 _SECRET_FIELDS = ("Password", "CertificateKeyPassword")
@@ -201,9 +202,8 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
             raise SelectionError(f"The {self._machine.kind} {name!r} cannot be configured: {fault}")
         self._rest.put(
             f"{self._machine.route}/{quote(name, safe='')}",
-            # A file, so that no traceback shows what it holds.
-            io.BytesIO(json.dumps(options.reveal()).encode()),
-            headers={"Content-Type": "application/json"},
+            hidden_json(options),
+            headers=JSON_HEADERS,
         )
         return self._open(name)
 
@@ -246,6 +246,11 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         answer: dict[str, dict[str, Any]] = self._rest.get(self._machine.route, params={"expand": ""})
         rows = [{"name": name, **shown_configuration(fields)} for name, fields in answer.items()]
         return pd.DataFrame(rows, columns=None if rows else ["name", *self._in_list]).convert_dtypes()
+
+
+def hidden_json(body: Secret) -> io.BytesIO:
+    """Return a body as a file of JSON, so that no traceback shows what it holds; `JSON_HEADERS` go with it."""
+    return io.BytesIO(json.dumps(body.reveal()).encode())
 
 
 def shown_configuration(fields: Mapping[str, Any]) -> dict[str, Any]:

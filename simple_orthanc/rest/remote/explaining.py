@@ -34,6 +34,11 @@ _ADVICE = (
         "than the Timeout of its configuration, or not hold what was asked for. Check with find() whether it answers; "
         "the log of this Orthanc says more.",
     ),
+    # Alone, without a reason before it: the DICOMweb plugin.
+    (
+        "Error in the network protocol",
+        "It cannot be reached, or refuses: check the URL, user and password of its configuration.",
+    ),
 )
 
 AnyServerError = TypeVar("AnyServerError", bound=ServerError)

@@ -156,7 +156,7 @@ def find_rows(ask: Ask, question: Question, label: str) -> list[Row]:
     question : Question
         What is asked.
     label : str
-        The name of the modality, for messages.
+        What is asked, for messages, such as ``"modality 'PACS'"``.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def _check_identified(row: Row, level: Level, label: str) -> None:
     # A patient may have no PatientID.
     if level != "patient" and row.get(UNIQUE_KEYS[level]) is None:
         raise UnsupportedError(
-            f"The modality {label!r} answered at level {level} without {UNIQUE_KEYS[level]}, so its objects cannot be "
+            f"The {label} answered at level {level} without {UNIQUE_KEYS[level]}, so its objects cannot be "
             "told apart: ask at a higher level."
         )
 
@@ -224,7 +224,7 @@ def _warn_of_lost_characters(conditions: Sequence[tuple[Tag, Predicate]], sets: 
     special = [f"{tag} {predicate}" for tag, predicate in conditions if not str(predicate).isascii()]
     if special and sets:
         warnings.warn(
-            f"The modality {label!r} answers in {', '.join(sorted(sets))}, which may lack characters of "
+            f"The {label} answers in {', '.join(sorted(sets))}, which may lack characters of "
             f"{' and '.join(special)}: a match may be missing.",
             stacklevel=stacklevel(),
         )
@@ -238,7 +238,7 @@ def _satisfying(
     for tag, predicate in conditions:
         if rows and not any(tag.name in row for row in rows):
             raise UnsupportedError(
-                f"The modality {label!r} does not tell {tag} at level {level}, so what satisfies {tag} {predicate} is "
+                f"The {label} does not tell {tag} at level {level}, so what satisfies {tag} {predicate} is "
                 "not known. Leave it out and choose among the rows, or retrieve them and select on this Orthanc."
             )
         held = {part for row in rows for part in row.get(tag.name) or () if isinstance(part, str)}
@@ -262,7 +262,7 @@ def to_frame(rows: Sequence[Row], question: Question, label: str) -> pd.DataFram
     left_out = [name for name, tag in question.columns if rows and not any(tag.name in row for row in rows)]
     if left_out and not question.is_default:
         warnings.warn(
-            f"The modality {label!r} does not tell {', '.join(left_out)} at level {question.level}: these columns "
+            f"The {label} does not tell {', '.join(left_out)} at level {question.level}: these columns "
             "are NA, which does not mean that the values are missing there.",
             stacklevel=stacklevel(),
         )

@@ -126,7 +126,8 @@ class Modality(Machine):
         def ask(level: Level, keys: Mapping[str, str]) -> Answers:
             return queries.find(self._rest, self.name, level, keys, timeout=timeout)
 
-        return to_frame(find_rows(ask, question, self.name), question, self.name)
+        label = f"modality {self.name!r}"
+        return to_frame(find_rows(ask, question, label), question, label)
 
     def retrieve(
         self,
