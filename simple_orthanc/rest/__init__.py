@@ -9,13 +9,14 @@ from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import Job, Jobs, run_job, start_job
 from simple_orthanc.rest.responses import RestResponse
+from simple_orthanc.rest.routes import Routes
 from simple_orthanc.rest.verbs import Verbs
 from simple_orthanc.transport import Transport, UnusableError
 
 if TYPE_CHECKING:
     from simple_orthanc.transport.arguments import Timeout
 
-__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse"]
+__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse", "Routes"]
 
 
 class Rest(Verbs):
@@ -108,6 +109,14 @@ class Rest(Verbs):
             self.connect()
         assert self._capabilities is not None
         return self._capabilities
+
+    def _version(self) -> tuple[int, ...]:
+        return self.capabilities.version
+
+    @property
+    def routes(self) -> Routes:
+        """Every route by name; see `Routes`."""
+        return Routes(self)
 
     @property
     def jobs(self) -> Jobs:

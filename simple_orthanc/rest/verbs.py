@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from simple_orthanc.errors import OrthancError, SelectionError
+from simple_orthanc.errors import OrthancError, SelectionError, ServerError
 from simple_orthanc.files.paths import path_text
+from simple_orthanc.rest.explaining import Explainer
 from simple_orthanc.rest.responses import RestResponse, encode_body, parse_body, revision_of
 from simple_orthanc.transport import HttpResponse, Stream, Transport
 from simple_orthanc.transport.secret import hide
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 # Those that tell what is wrong with the request; after 429 the same request is sent again.
 _RETURNED_STATUSES = tuple(status for status in range(400, 500) if status != 429)
+
+# Seconds for what is asked to explain a refusal.
+_LOOKING = 10.0
 
 
 class Verbs:
@@ -35,6 +40,14 @@ class Verbs:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    @property
+    def _explainer(self) -> Explainer:
+        return Explainer(self._transport.url, self._version, self._look)
+
+    def _version(self) -> tuple[int, ...]:
+        """Return the version of the server, as numbers."""
+        raise NotImplementedError
 
     def get(
         self,
@@ -50,7 +63,8 @@ class Verbs:
         # Here and below before all else, so that no traceback shows their values.
         headers = hide(headers)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("GET", path, params=params, headers=headers, **times)
+        with self._explained():
+            return self._send("GET", path, params=params, headers=headers, **times)
 
     def post(
         self,
@@ -80,7 +94,8 @@ class Verbs:
         headers = hide(headers)
         data, sent = encode_body(path, body, headers)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("POST", path, params=params, data=data, headers=sent, idempotent=idempotent, **times)
+        with self._explained():
+            return self._send("POST", path, params=params, data=data, headers=sent, idempotent=idempotent, **times)
 
     def put(
         self,
@@ -112,7 +127,8 @@ class Verbs:
         headers = hide(headers)
         data, sent = encode_body(path, body, headers, revision)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("PUT", path, params=params, data=data, headers=sent, **times)
+        with self._explained(revision):
+            return self._send("PUT", path, params=params, data=data, headers=sent, **times)
 
     def delete(
         self,
@@ -129,7 +145,8 @@ class Verbs:
         headers = hide(headers)
         _, sent = encode_body(path, None, headers, revision)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
-        return self._send("DELETE", path, params=params, headers=sent, **times)
+        with self._explained(revision):
+            return self._send("DELETE", path, params=params, headers=sent, **times)
 
     def request(
         self,
@@ -192,9 +209,13 @@ class Verbs:
             "deadline": deadline,
             "idempotent": idempotent,
         }
-        response = self._transport.read(
-            method, path, partial(self._read, path), accepted_statuses=() if check else _RETURNED_STATUSES, **options
-        )
+        statuses = () if check else _RETURNED_STATUSES
+        with self._explained(revision):
+            response = self._transport.read(
+                method, path, partial(self._read, path), accepted_statuses=statuses, **options
+            )
+        if method.upper() == "PUT" and response.revision is not None:
+            return replace(response, revision=self._revision_held(path, response.revision))
         return response
 
     @overload
@@ -302,13 +323,21 @@ class Verbs:
         }
         method = method or ("GET" if body is None else "POST")
         if target is None:
-            return self._transport.stream(path, method=method, **options)
+            return self._opened(path, method, **options)
         self._write(target, path, method, **options)
         return target
 
+    @contextmanager
+    def _opened(self, path: str, method: str, **options: Unpack[RequestOptions]) -> Iterator[Stream]:
+        with ExitStack() as stack:
+            with self._explained():
+                stream = stack.enter_context(self._transport.stream(path, method=method, **options))
+            yield stream
+
     def _write(self, target: Path, path: str, method: str, **options: Unpack[RequestOptions]) -> None:
         try:
-            self._transport.download(path, target, method=method, **options)
+            with self._explained():
+                self._transport.download(path, target, method=method, **options)
         except OrthancError:
             # Some of them are errors of the system too.
             raise
@@ -317,6 +346,34 @@ class Verbs:
                 f"{target} cannot be written: {error.strerror or error}. Nothing was left behind, and an older file of "
                 "that name is unchanged. Choose another folder, or free some space."
             ) from error
+
+    @contextmanager
+    def _explained(self, revision: str | None = None) -> Iterator[None]:
+        """Raise a refusal inside as the error that says what it means."""
+        try:
+            yield
+        except ServerError as error:
+            raise self._explainer.explain(error, revision) from None
+
+    def _look(self, path: str) -> tuple[int, Mapping[str, str], Any]:
+        """GET a path, once, whatever the status of the response."""
+        response = self._transport.read(
+            "GET", path, partial(self._read, path), accepted_statuses=_RETURNED_STATUSES, patience=0, timeout=_LOOKING
+        )
+        return response.status, response.headers, response.value
+
+    def _revision_held(self, path: str, named: str) -> str:
+        """Return the revision that the server holds after a PUT to which it answered with a revision.
+
+        Databases without revisions (SQLite before Orthanc 1.12.8) keep number 0, and the answer names 1.
+        """
+        if named.startswith("0-") or self._version() >= (1, 12, 8):
+            return named
+        held = None
+        with suppress(OrthancError):
+            held = self._explainer.revision_held(path)
+        # Another checksum is that of another writer.
+        return held if held is not None and held.partition("-")[2] == named.partition("-")[2] else named
 
     def _send(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Any:
         return self._transport.read(method, path, partial(self._parsed, path), **options)
