@@ -34,9 +34,10 @@ def parse_metrics(text: str) -> list[Sample]:
 
     Examples
     --------
-    >>> parse_metrics('# HELP a b\northanc_disk_size_mb 0.5 1795915446359\nrequests{code="2\\"x",path="/"} +Inf')
-    [Sample(name='orthanc_disk_size_mb', labels={}, value=0.5, timestamp=1795915446359), \
-Sample(name='requests', labels={'code': '2"x', 'path': '/'}, value=inf, timestamp=None)]
+    >>> parse_metrics('# HELP a b\northanc_disk_size_mb 0.5 1795915446359')
+    [Sample(name='orthanc_disk_size_mb', labels={}, value=0.5, timestamp=1795915446359)]
+    >>> parse_metrics('requests{code="2\\"x",path="/"} +Inf')
+    [Sample(name='requests', labels={'code': '2"x', 'path': '/'}, value=inf, timestamp=None)]
     """
     samples = []
     for line in text.splitlines():

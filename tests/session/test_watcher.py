@@ -85,7 +85,7 @@ def test_what_is_new_is_called_for_and_what_was_there_is_not(watched: WatchedSer
 def test_everything_is_called_for_from_the_beginning(
     watched: WatchedServer, orthanc: Orthanc, is_extended: bool
 ) -> None:
-    watched.is_extended = is_extended
+    watched.held.is_extended = is_extended
     watched.datasets += [image(2, "2"), image(3, "3", "2")]
     for level, expected in (("series", [("1", 1), ("2", 1), ("3", 1)]), ("study", [("several", 2), ("3", 1)])):
         for stable in (True, False):
@@ -97,25 +97,25 @@ def test_everything_is_called_for_from_the_beginning(
 def test_what_still_arrives_at_the_first_start_is_called_for(watched: WatchedServer, orthanc: Orthanc) -> None:
     watched.datasets.append(image(2, "2"))
     _, arriving = watched.ids("series")
-    watched.arriving = {arriving}
+    watched.held.arriving = {arriving}
     calls = Calls()
-    watch(orthanc, calls, nothing, lambda: watched.arriving.clear(), nothing)
+    watch(orthanc, calls, nothing, lambda: watched.held.arriving.clear(), nothing)
     assert calls.objects == [("2", 1)]
 
 
 def test_an_object_is_called_for_once_it_is_stable(watched: WatchedServer, orthanc: Orthanc) -> None:
     calls, early = Calls(), Calls()
     new = image(2, "2")
-    watched.arriving = {watched.identifier_of(new, "series")}
+    watched.held.arriving = {watched.identifier_of(new, "series")}
 
     def complete() -> None:
         assert calls.objects == []
         watched.datasets.append(image(3, "2"))
-        watched.arriving.clear()
+        watched.held.arriving.clear()
 
     watch(orthanc, calls, lambda: watched.datasets.append(new), nothing, nothing, complete)
     assert calls.objects == [("2", 2)]
-    watched.arriving = {watched.identifier_of(image(4, "4"), "series")}
+    watched.held.arriving = {watched.identifier_of(image(4, "4"), "series")}
     watch(orthanc, early, lambda: watched.datasets.append(image(4, "4")), stable=False)
     assert early.objects == [("4", 1)]
 
@@ -135,7 +135,7 @@ def test_what_the_feed_repeats_is_called_for_once(watched: WatchedServer, orthan
     watched.datasets.append(image(2, "2"))
     watch(orthanc, calls, since=0, state=tmp_path / "state")
     # The same objects have entries again, with larger numbers.
-    watched.replace_database(watched.datasets, last=5)
+    watched.held.replace_database(watched.datasets, last=5)
     watch(orthanc, calls, nothing, state=tmp_path / "state")
     assert calls.objects == [("1", 1), ("2", 1)]
 
@@ -245,8 +245,8 @@ def test_a_replaced_database_is_noticed(watched: WatchedServer, orthanc: Orthanc
     watched.datasets += [image(2, "2"), image(3, "3")]
     watch(orthanc, Calls(), since=0, state=tmp_path / "state")
     # Its clock does not go back: an entry with a number that was read is another one, or there are fewer.
-    watched.epoch = 2025 if last == 50 else 2027
-    watched.replace_database([image(1), image(5, "5"), image(6, "5")][: 2 if last == 0 else 3], last=last)
+    watched.held.epoch = 2025 if last == 50 else 2027
+    watched.held.replace_database([image(1), image(5, "5"), image(6, "5")][: 2 if last == 0 else 3], last=last)
     calls = Calls()
     with pytest.warns(UserWarning, match="is not the one that was read up to number 30") as seen:
         watch(orthanc, calls, nothing, nothing, state=tmp_path / "state")

@@ -36,7 +36,7 @@ def test_changes_are_read_to_the_end(
     watched: WatchedServer, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, page: int, is_extended: bool
 ) -> None:
     monkeypatch.setattr(changes.read_feed, "__defaults__", (None, page))
-    watched.is_extended = is_extended
+    watched.held.is_extended = is_extended
     every = list(orthanc.changes())
     assert [change.type for change in every] == ["NewInstance", "NewSeries", "NewStudy", "NewInstance", "NewInstance"]
     assert [change.level for change in every] == ["instance", "series", "study", "instance", "instance"]

@@ -5,66 +5,50 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.sources.identity import orthanc_id
+from simple_orthanc.testing.dataset_answers import chain
 from tests.http_stand_in import Asked, reply
-from tests.orthanc_stand_in import OrthancServer
+from tests.orthanc_stand_in import OrthancServer, Peculiar
 
 
-class WatchedServer(OrthancServer):
-    """Serves datasets as Orthanc, with entries of all levels in its feed.
+class Watched(Peculiar):
+    """What an Orthanc holds, with entries of all levels in its feed.
 
     Attributes
     ----------
     arriving : set of str
         Ids of objects that are not stable yet.
-    status : int
-        The status of every answer; 200 for the right ones.
     is_extended : bool
         Whether it filters the feed by type, as Orthanc does from 1.12.5 on.
     epoch : int
-        The year of all entries. One that goes on tells that the database is another one.
-    asked_for : list of str
-        The paths that were asked for.
+        The year of all entries.
     """
 
     def __init__(self, datasets: Iterable[Dataset]) -> None:
+        super().__init__(datasets, "1.12.7")
         self.arriving: set[str] = set()
-        self.status, self.epoch, self.is_extended = 200, 2026, True
-        super().__init__(datasets)
+        self.epoch, self.is_extended = 2026, True
 
-    def ids(self, level: str) -> list[str]:
-        """Return the ids of all objects of a level."""
-        return list(dict.fromkeys(self.identifier_of(dataset, level) for dataset in self.datasets))
-
-    def replace_database(self, datasets: Iterable[Dataset], last: int = 0) -> None:
+    def replace_database(self, datasets: Iterable[Dataset], last: int) -> None:
         """Begin the feed again, with numbers after `last`."""
         self.datasets = list(datasets)
-        self._feed, self._last, self._stand_in = [], last, None
+        self._feed, self._last, self._answers = [], last, None
 
-    def _answer(self, asked: Asked, count: int) -> bytes:
-        if self.status != 200:
-            return reply({"Message": "no"}, self.status)
-        question = json.loads(asked.body) if asked.body[:1] == b"{" else {}
-        if urlsplit(asked.path).path == "/tools/bulk-content" and question.get("Level") in ("Study", "Series"):
-            with self._answering:
-                return reply(self._containing(question))
-        return super()._answer(asked, count)
-
-    def _containing(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+    def containing(self, question: dict[str, Any]) -> list[dict[str, Any]]:
         """Describe the objects of a level that are asked for, or of which an instance is."""
         level, wanted = question["Level"], set(question["Resources"])
         counts: dict[str, int] = {}
         keys: dict[str, None] = {}
         for dataset in self.datasets:
-            key = self.identifier_of(dataset, level.lower())
+            key = orthanc_id(chain(dataset, level))
             counts[key] = counts.get(key, 0) + 1
-            if wanted & {key, self.identifier_of(dataset, "instance")}:
+            if wanted & {key, orthanc_id(chain(dataset, "Instance"))}:
                 keys[key] = None
         question = {**question, "Resources": list(keys)}
-        rows = self._archive().answer("POST", "/tools/bulk-content", {}, json.dumps(question).encode())
+        rows = self.answers.answer("POST", "/tools/bulk-content", {}, json.dumps(question).encode())
         return [
             {**row, "IsStable": row["ID"] not in self.arriving, "LastUpdate": f"2026010{counts[row['ID']]}T000000"}
             for row in rows
@@ -75,7 +59,7 @@ class WatchedServer(OrthancServer):
         seen: set[str] = set()
         for number, dataset in self._feed:
             for position, level in enumerate(("Instance", "Series", "Study")):
-                key = self.identifier_of(dataset, level)
+                key = orthanc_id(chain(dataset, level))
                 if level == "Instance" or key not in seen:
                     date = f"{self.epoch}0101T0000{number:02d}"
                     entries.append({"Seq": 10 * number + position, "ChangeType": f"New{level}", "ResourceType": level})
@@ -89,3 +73,25 @@ class WatchedServer(OrthancServer):
         entries = [entry for entry in entries if entry["Seq"] > since and wanted in (None, entry["ChangeType"])]
         is_done = len(entries) <= limit
         return {"Changes": entries[:limit], "Done": is_done, "Last": last if is_done else entries[limit - 1]["Seq"]}
+
+
+class WatchedServer(OrthancServer):
+    """Serves datasets as Orthanc; `status` is that of all its answers, 200 for the right ones."""
+
+    def __init__(self, datasets: Iterable[Dataset]) -> None:
+        self.status = 200
+        super().__init__([])
+        self.held = self._stored = Watched(datasets)
+
+    def ids(self, level: str) -> list[str]:
+        """Return the ids of all objects of a level."""
+        return list(dict.fromkeys(self.identifier_of(dataset, level) for dataset in self.datasets))
+
+    def _answer(self, asked: Asked, count: int) -> bytes:
+        if self.status != 200:
+            return reply({"Message": "no"}, self.status)
+        question = json.loads(asked.body) if asked.body[:1] == b"{" else {}
+        if asked.path == "/tools/bulk-content" and question.get("Level") in ("Study", "Series"):
+            with self.held.lock:
+                return reply(self.held.containing(question))
+        return super()._answer(asked, count)
