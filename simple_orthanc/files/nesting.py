@@ -7,6 +7,7 @@ millions of empty ones in a few kilobytes.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
@@ -23,12 +24,18 @@ from simple_orthanc.files.walker import (
     SHORT_VRS,
     UNDEFINED,
     DamagedError,
+    NotPlainError,
+    dataset_syntax,
     has_prefix,
     read_meta,
+    walk,
 )
 
 _WINDOW = 64 * 1024
+# As many bytes are searched for items in the time that walking over two or three elements takes.
+_BYTES_PER_ELEMENT = 1024
 _DELIMITERS, _ITEM = 0xFFFE, 0xFFFEE000
+_PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD")
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 
@@ -40,8 +47,27 @@ def may_be_deep(content: bytes) -> bool:
     >>> may_be_deep(bytes(1000)), may_be_deep(51 * b"\xfe\xff\x00\xe0")
     (False, True)
     """
+    parts = _around_pixels(content)
     # A level has at least one item.
-    return any(content.count(tag) > limits.nesting for tag in _ITEM_TAGS)
+    return any(sum(part.count(tag) for part in parts) > limits.nesting for tag in _ITEM_TAGS)
+
+
+def _around_pixels(content: bytes) -> Sequence[bytes]:
+    """Return what lies before and behind the pixels of a plain image, and all of any other file."""
+    meta = read_meta(content) if len(content) > _WINDOW and has_prefix(content) else None
+    if meta is None:
+        return (content,)
+    most = len(content) // _BYTES_PER_ELEMENT
+    with suppress(NotPlainError, DamagedError):
+        for _, tag, code, start, length in walk(content, meta.end, dataset_syntax(content, meta), most=most):
+            if tag not in PIXELS:
+                continue
+            # As `_Walk` decides, which takes a value without a VR for a sequence if it begins like one.
+            is_value = code in _PIXEL_VRS or (code is None and content[start : start + 4] not in _ITEM_TAGS)
+            if is_value and length != UNDEFINED and start + length <= len(content):
+                return content[:start], content[start + length :]
+            break
+    return (content,)
 
 
 def nesting_problem(stream: IO[bytes] | InflatedFile, beginning: bytes, *, whole: bool = True) -> str | None:

@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.characters import quiet_about_character_set
 from simple_orthanc.files.detection import BEGINNING, object_uid
-from simple_orthanc.files.inflating import InflatedFile, is_deflated, mark_deflated, readable
+from simple_orthanc.files.inflating import InflatedFile, is_deflated, mark_deflated
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
 from simple_orthanc.files.walker import PIXELS
 
@@ -122,7 +122,8 @@ def _may_be_costly(content: bytes) -> bool:
 
 
 def _parsed(stream: IO[bytes], beginning: bytes, most: str, parse: Callable[[Any], FileDataset]) -> FileDataset:
-    source: Any = readable(stream, _name(beginning), most)
+    # Named here alone, since looking for the name takes longer than all else here.
+    source: Any = InflatedFile(stream, _name(beginning), most) if is_deflated(beginning) else stream
     if source is not stream or not isinstance(stream, io.BytesIO) or _may_be_costly(stream.getvalue()):
         problem = nesting_problem(source, beginning, whole=most != "header_bytes")
     else:

@@ -170,6 +170,7 @@ def walk(
     base: int = 0,
     read_on: Callable[[int], bytes] | None = None,
     wanted: Container[int] | None = None,
+    most: int | None = None,
 ) -> Iterator[Element]:
     """Walk from one element of a dataset to the next, to the end of the file.
 
@@ -191,6 +192,8 @@ def walk(
         Returns a further part of the file, given where it begins.
     wanted : container of int, optional
         Only elements with these tags are yielded.
+    most : int, optional
+        The largest number of elements, items and delimiters; by default `limits.elements`.
 
     Yields
     ------
@@ -202,7 +205,7 @@ def walk(
     ------
     NotPlainError
         An element is out of order or has a VR that is not in the standard; or one of VR UN has an undefined length; or
-        there are more elements than `limits.elements`.
+        there are more elements than `most`.
     DamagedError
         The file ends in the middle of an element or a sequence.
     """
@@ -213,7 +216,7 @@ def walk(
     depth, last, items = 0, 0, 0
     code: bytes | None = None
     # Counts without taking time.
-    for _ in repeat(None, limits.elements):
+    for _ in repeat(None, limits.elements if most is None else most):
         if position + 8 > end:
             break
         if position + 12 > limit and limit < end:

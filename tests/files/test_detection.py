@@ -11,7 +11,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
+from simple_orthanc.files import detection
 from simple_orthanc.files.detection import (
     PassedBy,
     Walked,
@@ -23,6 +26,8 @@ from simple_orthanc.files.detection import (
     refusal,
     walk,
 )
+from tests.bombs import element, meta
+from tests.files.test_walker import FILES, content_of
 from tests.memory_source import as_file, instance
 
 FILE = as_file(instance(1))
@@ -106,6 +111,40 @@ def test_a_file_that_mentions_a_dicomdir_is_not_one() -> None:
 def test_the_object_is_named_by_its_dataset() -> None:
     assert object_uid(FILE) == "1.2.1.1.1"
     assert object_uid(b"") is None
+
+
+SOP_CLASS = element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.7\0")
+AFTER = element(0x00080060, "CS", b"CT")
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        (SOP_CLASS + element(0x00080018, "UI", b"1.2.3 ") + AFTER, "1.2.3"),
+        (element(0x00080018, "UI", b"\\1.2.3\\1.2.4\0"), "1.2.3"),
+        (element(0x00080018, "UI", b"1.2\0003"), "1.2\0003"),
+        (element(0x00080018, "SH", b"1.2.3 "), "1.2.3"),
+        (element(0x00080018, "UI", b"") + AFTER, ""),
+        (SOP_CLASS + AFTER, ""),
+        (AFTER + element(0x00080018, "UI", b"1.2.3 "), ""),
+        (element(0x00080018, "UI", b"1.2.3 ", length=2000), None),
+        (b"", ""),
+    ],
+    ids=["padded", "several", "zero inside", "other VR", "empty", "missing", "out of order", "cut off", "no element"],
+)
+def test_a_plain_object_is_named_as_pydicom_reads_it(elements: bytes, expected: str | None) -> None:
+    content = meta(ExplicitVRLittleEndian) + elements
+    by_pydicom = detection._uid_by_pydicom(content)
+    assert expected is None or by_pydicom == expected
+    # Without one, the file meta information names it.
+    assert object_uid(content) == (by_pydicom or "1.2.1.1.1")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_any_transfer_syntax_is_named_without_pydicom(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = dcmread(io.BytesIO(content_of(name))).SOPInstanceUID
+    monkeypatch.setattr(detection, "_uid_by_pydicom", lambda content: "by pydicom")
+    assert object_uid(content_of(name)) == expected
 
 
 def test_zips() -> None:

@@ -115,6 +115,38 @@ def test_sequences_behind_the_pixels_count_only_in_whole_files() -> None:
     assert nesting(io.BytesIO(content), content, 100, whole=False) == 0
 
 
+ITEMS = b"\xfe\xff\x00\xe0" * 20_000
+PLAIN = "1.2.840.10008.1.2.1"
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+def test_pixels_that_look_like_items_are_none(vr: str) -> None:
+    pixels = element(0x7FE00010, vr, bytes(8) + ITEMS)
+    content = meta(PLAIN) + identifiers() + pixels
+    assert not may_be_deep(content)
+    assert may_be_deep(content + nested(60, tag=0xFFFA0001))
+    assert may_be_deep(meta(PLAIN) + identifiers() + nested(60) + pixels)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "elements"),
+    [
+        (PLAIN, element(0x7FE00010, "UN", ITEMS)),
+        (PLAIN, element(0x7FE00010, "SQ", ITEMS)),
+        (PLAIN, element(0x7FE00010, "OB", ITEMS, length=len(ITEMS) + 1)),
+        (PLAIN, element(0x7FE00010, "OB", ITEMS, length=0xFFFFFFFF)),
+        (PLAIN, element(0x00200013, "IS", b"1 ") + element(0x00200011, "IS", b"1 ") + element(0x7FE00010, "OB", ITEMS)),
+        (PLAIN, element(0x00290010, "OB", ITEMS)),
+        (PLAIN, element(0x00290010, "OB", b"") * 300 + element(0x7FE00010, "OB", ITEMS)),
+        (ImplicitVRLittleEndian, struct.pack("<HHL", 0x7FE0, 0x10, len(ITEMS)) + ITEMS),
+    ],
+    ids=["unknown VR", "sequence", "cut off", "fragments", "out of order", "no pixels", "many", "implicit items"],
+)
+def test_items_count_wherever_a_reader_may_see_a_sequence(syntax: str, elements: bytes) -> None:
+    start = identifiers() if syntax == PLAIN else b""
+    assert may_be_deep(meta(syntax) + start + elements)
+
+
 def test_fragments_of_pixels_are_no_sequence() -> None:
     path = get_testdata_file("JPEG2000.dcm")
     assert isinstance(path, str)

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
-from simple_orthanc.files.detection import BEGINNING
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
@@ -158,5 +157,6 @@ _GONE = ""
 
 
 def _identity(content: bytes | LongFile) -> Identity:
-    beginning = content.beginning() if isinstance(content, LongFile) else content
-    return identity_in(io.BytesIO(beginning[:BEGINNING]), min(len(beginning), BEGINNING))
+    # The whole of it, where it is in memory: a file that is cut off is left to pydicom.
+    known = content.beginning() if isinstance(content, LongFile) else content
+    return identity_in(io.BytesIO(known), len(known))
