@@ -231,11 +231,12 @@ class Sender:
             with self._lock:
                 self.sent += 1
             try:
-                with network(), watched(watch):
+                with network():
                     body = bulk.read(
                         f"{urlsplit(self.url).path}/{request.path}",
                         allocate,
                         attempts.shortened(request.timeout),
+                        watch,
                         request.headers.get("Range"),
                     )
                 if body is not None:

@@ -101,6 +101,28 @@ class Watch:
         if now >= self._head_end:
             raise NetworkError(Cause.SLOW, f"its head has no end. {limits.advice('head_seconds')}")
 
+    def receive_into(self, sock: Any, buffer: Any) -> int:
+        """Read what comes next from a socket into memory, and return how many bytes it was; 0 at the end.
+
+        Raises
+        ------
+        NetworkError
+            As `received`.
+        TimeoutError
+            If nothing came in time.
+        """
+        if self.is_limited:
+            self.shorten(sock)
+        before = time.monotonic()
+        try:
+            count: int = sock.recv_into(buffer)
+        except TimeoutError:
+            self.check(time.monotonic())
+            raise
+        now = time.monotonic()
+        self.received(count, now - before, now)
+        return count
+
     def received(self, count: int, waited: float, now: float) -> None:
         """Note bytes, and the seconds that they were waited for.
 
@@ -218,18 +240,7 @@ class _WatchedFile(io.RawIOBase):
         return self._file.fileno()
 
     def readinto(self, buffer: Any) -> int:
-        watch = self._watch
-        if watch.is_limited:
-            watch.shorten(self._sock)
-        before = time.monotonic()
-        try:
-            count: int = self._sock.recv_into(buffer)
-        except TimeoutError:
-            watch.check(time.monotonic())
-            raise
-        now = time.monotonic()
-        watch.received(count, now - before, now)
-        return count
+        return self._watch.receive_into(self._sock, buffer)
 
     def close(self) -> None:
         if not self.closed:

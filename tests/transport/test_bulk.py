@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -10,7 +12,8 @@ import pytest
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.errors import AuthenticationError, NotFoundError, RequestTimeout, TransportError
-from simple_orthanc.transport import Transport
+from simple_orthanc.transport import Transport, bulk
+from simple_orthanc.transport.watching import Watch
 from tests.http_stand_in import Asked, StandIn, always, free_port, in_turn, reply
 
 BODY = bytes(range(256)) * 400
@@ -32,10 +35,10 @@ def test_a_reader_that_is_not_closed_leaves_no_connection_open() -> None:
         warnings.simplefilter("error", ResourceWarning)
         transport = Transport(server.url)
         transport.read_into("/a", ReusableBuffer())
-        bulk = transport._sender._bulk
-        assert bulk is not None
-        ((connection, _),) = bulk._free
-        del transport, bulk
+        reader = transport._sender._bulk
+        assert reader is not None
+        ((connection, _),) = reader._free
+        del transport, reader
         gc.collect()
         assert connection.sock is None
 
@@ -52,6 +55,90 @@ def test_a_reader_that_is_not_closed_leaves_no_connection_open() -> None:
 def test_responses_that_are_not_plain_are_read_too(answer: bytes) -> None:
     with StandIn(always(answer)) as server, Transport(server.url) as transport:
         assert [bytes(transport.read_into("/a", ReusableBuffer())) for _ in range(3)] == [BODY] * 3
+
+
+def head(*lines: bytes) -> bytes:
+    return b"\r\n".join((b"HTTP/1.1 200 OK", b"X-Close: yes", *lines, b"", b""))
+
+
+LENGTH = b"Content-Length: %d" % len(BODY)
+CHUNKS = b"Transfer-Encoding: chunked"
+CHUNKED_BODY = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+# An answer, and whether its connection is used again; None where it is not plain, and is asked for once more.
+HEADS: dict[str, tuple[bytes, bool | None]] = {
+    "plain": (head(LENGTH) + BODY, True),
+    "names in capitals": (head(LENGTH.upper(), b"CONNECTION: Keep-Alive") + BODY, True),
+    "many lines": (head(*[b"X-Line: 1"] * 90, LENGTH) + BODY, True),
+    "without a reason": (head(LENGTH).replace(b" OK", b"") + BODY, True),
+    "HTTP/1.0": (head(LENGTH).replace(b"1.1", b"1.0") + BODY, False),
+    "closed after it": (head(LENGTH, b"Connection: close") + BODY, False),
+    "an interim response": (b"HTTP/1.1 100 Continue\r\n\r\n" + head(LENGTH) + BODY, None),
+    "the length twice": (head(LENGTH, LENGTH) + BODY, None),
+    "two lengths in one": (head(LENGTH + b", %d" % len(BODY)) + BODY, None),
+    "no length": (head() + BODY, None),
+    "lines without a carriage return": (head(LENGTH).replace(b"\r\n", b"\n") + BODY, None),
+    "chunks behind a line feed": (head(b"A: b\n" + CHUNKS, LENGTH) + CHUNKED_BODY, None),
+    "chunks behind the first line": (head(LENGTH).replace(b"OK", b"OK\n" + CHUNKS) + CHUNKED_BODY, None),
+    "chunks behind a carriage return": (head(b"A: b\r" + CHUNKS, LENGTH) + CHUNKED_BODY, None),
+    "a line that goes on": (head(b"A: b", b" c: d", LENGTH) + BODY, None),
+    "a long head": (head(b"A: " + b"b" * 40_000, b"C: " + b"d" * 40_000, LENGTH) + BODY, None),
+}
+
+
+@pytest.mark.parametrize(("answer", "is_kept"), HEADS.values(), ids=HEADS)
+def test_each_head_is_read_as_with_other_requests(answer: bytes, is_kept: bool | None) -> None:
+    with StandIn(always(answer)) as server, Transport(server.url, timeout=2) as transport:
+        assert bytes(transport.read_into("/a", ReusableBuffer())) == BODY
+        assert transport.requests == (2 if is_kept is None else 1)
+        reader = transport._sender._bulk
+        assert reader is not None
+        assert len(reader._free) == bool(is_kept)
+
+
+@pytest.mark.parametrize("size", [10, 70_000], ids=["with the head", "behind the body"])
+def test_what_comes_behind_a_response_is_no_response(size: int) -> None:
+    answers = in_turn(reply(bytes(size)) + reply(b"to nothing"), reply(b"right"))
+    with StandIn(answers) as server, Transport(server.url) as transport:
+        assert bytes(transport.read_into("/a", ReusableBuffer())) == bytes(size)
+        assert bytes(transport.read_into("/b", ReusableBuffer())) == b"right"
+        assert transport.requests == server.connections == 2
+
+
+@pytest.mark.parametrize("cut", range(1, len(head(LENGTH)) + 2))
+def test_a_head_may_come_in_any_two_pieces(cut: int) -> None:
+    ours, theirs = socket.socketpair()
+    answer = head(LENGTH) + b"body"
+    with ours, theirs:
+        theirs.sendall(answer[:cut])
+        sending = threading.Timer(0.001, theirs.sendall, [answer[cut:]])
+        sending.start()
+        found = bulk._receive_head(ours, Watch(0, 5), memoryview(bytearray(1000)))
+        sending.join()
+    assert found is not None
+    assert found[0] == head(LENGTH)[:-4]
+    assert b"body".startswith(found[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "headers", "expected"),
+    [
+        ("pacs", 80, {}, b"Host: pacs\r\n"),
+        ("pacs", 8042, {"X-Key": "k\xfc"}, b"Host: pacs:8042\r\nX-Key: k\xfc\r\n"),
+        ("::1", 8042, {}, b"Host: [::1]:8042\r\n"),
+        ("pacs", 8042, {"host": "archive"}, b"host: archive\r\n"),
+    ],
+)
+def test_the_host_is_named_once(host: str, port: int, headers: dict[str, str], expected: bytes) -> None:
+    assert bulk._request_lines(host, port, headers) == expected
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nX-Evil: 1", "/\xfc"])
+def test_a_path_that_is_not_encoded_is_left_to_other_requests(path: str) -> None:
+    with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
+        assert bytes(transport.read_into(path, ReusableBuffer())) == BODY
+        assert "%" in server.asked[0].path
+        assert "x-evil" not in server.asked[0].headers
 
 
 @pytest.mark.parametrize(
@@ -128,8 +215,6 @@ def test_several_threads_have_connections_and_memory_of_their_own() -> None:
 
 
 def test_an_idle_connection_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from simple_orthanc.transport import bulk
-
     monkeypatch.setattr(bulk, "MAX_IDLE", 0.0)
     with StandIn(always(reply(BODY))) as server, Transport(server.url) as transport:
         for _ in range(3):
