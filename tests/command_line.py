@@ -1,9 +1,10 @@
-"""Running the command line as users do: in a process of its own, on a terminal or in a pipe."""
+"""Running the command line as users do: in a process of its own, on a terminal or in a pipe; or in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import pty
 import re
@@ -12,9 +13,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
+
+from simple_orthanc.cli import main
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-m", "simple_orthanc")
@@ -58,6 +63,38 @@ def in_pipe(
         check=False,
     )
     return Ended(ended.returncode, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def inside(folder: Path | None) -> Iterator[None]:
+    """Work in a folder inside the block."""
+    before = Path.cwd()
+    os.chdir(folder or before)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def in_process(
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str = "",
+) -> Ended:
+    """Run the command line in this process, with its streams in memory: like `in_pipe`, without the start of Python."""
+    out, err = io.BytesIO(), io.BytesIO()
+    with (
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))),
+        patch.object(sys, "stdout", io.TextIOWrapper(out, write_through=True)),
+        patch.object(sys, "stderr", io.TextIOWrapper(err, write_through=True)),
+        patch.dict(os.environ, environment(env), clear=True),
+        inside(cwd),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        status = main([str(argument) for argument in arguments])
+        return Ended(status, out.getvalue().decode("utf-8", "replace"), err.getvalue().decode("utf-8", "replace"))
 
 
 class Terminal:

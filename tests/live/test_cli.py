@@ -1,4 +1,7 @@
-"""Every command of the command line, on a terminal and in a pipe, against each version of Orthanc."""
+"""Every command of the command line against Orthanc: in this process, and on a terminal where that differs.
+
+How the program behaves in a pipe is in `tests.cli.test_program`.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ from simple_orthanc import LocalOrthanc, Orthanc
 from simple_orthanc.cli import build_parser
 from simple_orthanc.dicomweb import bulk_data_uris
 from simple_orthanc.phantom import as_bytes, make_series
-from tests.command_line import PATIENCE, PROGRAM, Ended, Terminal, environment, in_pipe, on_terminal
+from tests.command_line import PATIENCE, PROGRAM, Ended, Terminal, environment, in_process, on_terminal
 from tests.conftest import MakeServer, servers_of
 
-RUNNERS: dict[str, Callable[..., Ended]] = {"terminal": on_terminal, "pipe": in_pipe}
+RUNNERS: dict[str, Callable[..., Ended]] = {"terminal": on_terminal, "process": in_process}
+# For commands whose output a terminal does not change.
+OFF_TERMINAL = pytest.mark.parametrize("archive", ["process"], indirect=True)
 
 
 def commands() -> set[str]:
@@ -161,6 +166,7 @@ def test_command_upload(archive: Archive, folder: Path) -> None:
 
 
 @pytest.mark.one_version
+@OFF_TERMINAL
 def test_command_volume(archive: Archive) -> None:
     import SimpleITK
 
@@ -194,6 +200,7 @@ def test_command_show(archive: Archive) -> None:
         assert "PNG" in single.out[:8]
 
 
+@OFF_TERMINAL
 def test_command_anonymize(archive: Archive) -> None:
     before = archive.session.get_dicom_tag("SOPInstanceUID")
     ended = archive("anonymize", "P1", "--replace", "PatientID=S042", "--keep", "SeriesDescription", "--format", "json")
@@ -209,6 +216,7 @@ def test_command_anonymize(archive: Archive) -> None:
     assert copy.get_dicom_tag("PatientName") != ["Doe^Jane"]
 
 
+@OFF_TERMINAL
 def test_command_anonymize_takes_only_what_is_selected(archive: Archive) -> None:
     several = archive("anonymize", "--where", "InstanceNumber=1", "--replace", "PatientID=S1")
     assert several.status == 1
@@ -217,7 +225,7 @@ def test_command_anonymize_takes_only_what_is_selected(archive: Archive) -> None
     assert [row["instance_count"] for row in json.loads(ended.out)] == [2]
 
 
-def test_command_send(make_server: MakeServer, run: Callable[..., Ended], tmp_path: Path) -> None:
+def test_command_send(make_server: MakeServer) -> None:
     receiver = make_server({"DicomServerEnabled": True})
     with receiver.connect() as there:
         port = there.rest.get("/system")["DicomPort"]
@@ -230,10 +238,10 @@ def test_command_send(make_server: MakeServer, run: Callable[..., Ended], tmp_pa
     with sender.connect() as here:
         for series in series_of_the_archive():
             here.upload_dataset(series)
-    sent = run("--url", sender.url, "send", "modality:pacs", "--where", "EchoTime=20")
+    sent = in_process("--url", sender.url, "send", "modality:pacs", "--where", "EchoTime=20")
     assert sent.out == "2 instances sent to the modality pacs\n"
     assert sent.status == 0
-    assert run("--url", sender.url, "send", "research", "P1").status == 0
+    assert in_process("--url", sender.url, "send", "research", "P1").status == 0
     with receiver.connect() as there:
         assert sorted(there.get_dicom_tag("PatientID", unique=False, level="instance")) == ["P1"] * 3 + ["P2"] * 2
         assert there.select(PatientID="P2").get_dicom_tag("EchoTime") == [20.0]
@@ -243,12 +251,13 @@ def test_command_send(make_server: MakeServer, run: Callable[..., Ended], tmp_pa
         ("pacs", "modality:pacs or peer:pacs"),
         ("nowhere", "modality:pacs"),
     ):
-        failed = run("--url", sender.url, "send", target, "P1")
+        failed = in_process("--url", sender.url, "send", target, "P1")
         assert failed.status == 1
         assert reason in failed.out + failed.err
         assert len((failed.out + failed.err).splitlines()) == 1
 
 
+@OFF_TERMINAL
 def test_command_delete(archive: Archive) -> None:
     unfiltered = archive("delete", "studies", "--yes")
     assert unfiltered.status == 1
@@ -269,7 +278,7 @@ def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
     for series in series_of_the_archive():
         orthanc.upload_dataset(series)
     url = orthanc._source.description
-    refused = in_pipe("--url", url, "delete", "studies", "P1", stdin="yes\n")
+    refused = in_process("--url", url, "delete", "studies", "P1", stdin="yes\n")
     assert refused.status == 1
     assert "no terminal" in refused.err
     for answer, status, left in (("no", 1, 3), ("yes", 0, 2)):
@@ -282,6 +291,7 @@ def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
 
 
 @pytest.mark.one_version
+@OFF_TERMINAL
 def test_command_frames(archive: Archive) -> None:
     ended = archive("frames", "out", "--where", "SeriesDescription=axial")
     assert ended.status == 0
@@ -292,6 +302,7 @@ def test_command_frames(archive: Archive) -> None:
 
 
 @pytest.mark.one_version
+@OFF_TERMINAL
 def test_command_frames_over_dicomweb(archive: Archive) -> None:
     asked = ("--where", "SeriesDescription=axial", "--numbers", "1")
     wanted = {f"{each.SOPInstanceUID}-0001.raw": each.PixelData for each in series_of_the_archive()[0]}
@@ -306,6 +317,7 @@ def test_command_frames_over_dicomweb(archive: Archive) -> None:
 
 
 @pytest.mark.one_version
+@OFF_TERMINAL
 def test_command_volume_over_dicomweb(archive: Archive) -> None:
     import SimpleITK
 
@@ -316,6 +328,7 @@ def test_command_volume_over_dicomweb(archive: Archive) -> None:
     assert array.tolist() == (np.arange(60).reshape(3, 4, 5) - 1000).tolist()
 
 
+@OFF_TERMINAL
 def test_command_rendered(archive: Archive, server: LocalOrthanc) -> None:
     regular = series_of_the_archive()[0]
     uid = regular[0].SOPInstanceUID
@@ -353,7 +366,9 @@ def test_command_bulkdata(archive: Archive) -> None:
     assert (archive.folder / "pixels.raw").read_bytes() == regular.PixelData
     part = archive.over_dicomweb("bulkdata", address, "--range", "2-5")
     assert (
-        (part.status, part.out) == (0, regular.PixelData[2:6].decode()) if archive.run is in_pipe else part.status == 2
+        (part.status, part.out) == (0, regular.PixelData[2:6].decode())
+        if archive.run is in_process
+        else part.status == 2
     )
     elsewhere = archive.over_dicomweb("bulkdata", "http://127.0.0.2:1/bulk/1", "none.raw")
     assert elsewhere.status == 1
@@ -377,9 +392,9 @@ def test_command_serve(
         user, password = hint.split()[3], hint.split()[-1]
         url = terminal.wait_for(r"http://127\.0\.0\.1:\d+")
         login = ("--url", url, "--username", user, "--password-file", "-")
-        asked = in_pipe(*login, "find", "instances", "--format", "json", stdin=f"{password}\n")
+        asked = in_process(*login, "find", "instances", "--format", "json", stdin=f"{password}\n")
         assert len(json.loads(asked.out)) == 3
-        assert in_pipe("--url", url, "info").status == 1
+        assert in_process("--url", url, "info").status == 1
         terminal.type("\x03")
         assert terminal.end().status == 0
     else:
@@ -396,10 +411,10 @@ def test_command_serve(
         assert process.stdout is not None
         with process.stdout as lines:
             url = lines.readline().decode().strip()
-            assert json.loads(in_pipe("--url", url, *login, "info", "--format", "json").out)["instances"] == 3
+            assert json.loads(in_process("--url", url, *login, "info", "--format", "json").out)["instances"] == 3
             process.send_signal(ending)
             assert process.wait(PATIENCE) == 0
-    assert in_pipe("--url", url, "info").status == 1
+    assert in_process("--url", url, "info").status == 1
     assert sorted(path.name for path in folder.iterdir()) == ["0.dcm", "1.dcm", "2.dcm"]
 
 
@@ -461,13 +476,13 @@ def test_a_password_is_shown_nowhere(make_server: MakeServer, tmp_path: Path) ->
         ((), {"ORTHANC_URL": server.url, "ORTHANC_USERNAME": "jane", "ORTHANC_PASSWORD": secret}, ""),
     ]
     for arguments, variables, typed in ways:
-        ended = in_pipe(*arguments, "info", env=variables, stdin=typed)
+        ended = in_process(*arguments, "info", env=variables, stdin=typed)
         assert ended.status == 0, ended.err
         assert secret not in ended.out + ended.err
-    wrong = in_pipe("--url", server.url, "info")
+    wrong = in_process("--url", server.url, "info")
     assert wrong.status == 1
     assert len(wrong.err.splitlines()) == 1
-    insisted = in_pipe("--url", server.url, "--username", "jane", "--password", secret, "info")
+    insisted = in_process("--url", server.url, "--username", "jane", "--password", secret, "info")
     assert insisted.status == 0
     assert "Every user of this machine can read a password on the command line" in insisted.err
 
@@ -494,7 +509,7 @@ def test_a_netrc_entry_is_used_for_its_own_host_and_must_be_private(make_server:
     ):
         netrc.write_text(text)
         netrc.chmod(mode)
-        ended = in_pipe("--url", server.url, "info", env=env)
+        ended = in_process("--url", server.url, "info", env=env)
         assert ended.status == status, (text, oct(mode), ended.err)
         assert ("~/.netrc is not used" in ended.err) == (mode == 0o644)
     assert os.stat(netrc).st_mode & 0o777 == 0o644

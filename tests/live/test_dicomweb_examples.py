@@ -28,7 +28,7 @@ from simple_orthanc import DicomWeb, Folder, LocalOrthanc, OrthancError, Transpo
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import AuthenticationError
 from simple_orthanc.phantom import SOP_CLASSES, as_bytes, make_series
-from tests.command_line import in_pipe
+from tests.command_line import in_process
 from tests.conftest import MakeServer
 from tests.http_stand_in import Asked, StandIn, reply
 
@@ -425,7 +425,7 @@ def test_load_metadata_as_datasets(archive: DicomWeb, files: dict[str, bytes]) -
 
 
 def run(archive: DicomWeb, *arguments: str | Path, **options: Any) -> str:
-    ended = in_pipe("--dicomweb", archive._source.description, *arguments, **options)
+    ended = in_process("--dicomweb", archive._source.description, *arguments, **options)
     assert ended.status == 0, ended.err
     return ended.out
 
@@ -473,7 +473,7 @@ def test_command_line_stores_files_with_a_token(
     token.chmod(0o600)
     paths = sorted((tmp_path / "dicomfiles").iterdir())
     url = f"{empty_server.url}/dicom-web"
-    ended = in_pipe("--dicomweb", url, "--token-file", token, "upload", *paths, "--format", "csv")
+    ended = in_process("--dicomweb", url, "--token-file", token, "upload", *paths, "--format", "csv")
     assert ended.status == 0, ended.err
     assert ended.out.count(",stored,") == len(files)
     assert "a-token-of-a-cloud" not in ended.out + ended.err

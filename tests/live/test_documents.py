@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import getpass
+import glob
 import os
 import re
 import shlex
@@ -24,7 +25,7 @@ from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, tag
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
-from tests.command_line import PATIENCE, environment
+from tests.command_line import PATIENCE, environment, in_process
 from tests.conftest import MakeServer, servers_of
 
 ROOT = Path(__file__).parents[2]
@@ -251,8 +252,11 @@ def test_equivalents_of_dicomweb_client(orthanc: Orthanc, tmp_path: Path) -> Non
     written = [uids[0], f"3 files in {tmp_path / 'out'}", uids[2], "already stored"]
     for command, wanted in zip(commands, written, strict=True):
         ready = command.replace("URL", f"{address}/dicom-web").replace("FOLDER", str(tmp_path / "out"))
-        ended = run_shell(ready.replace("UID", uids[0]), tmp_path)
-        assert (ended.returncode, wanted in ended.stdout) == (0, True), ended
+        words = shlex.split(ready.replace("UID", uids[0]))[1:]
+        # As a shell expands names of files.
+        expanded = [path for word in words for path in sorted(glob.glob(word, root_dir=tmp_path)) or [word]]
+        ended = in_process(*expanded, cwd=tmp_path)
+        assert (ended.status, wanted in ended.out) == (0, True), ended
 
 
 def test_equivalents_of_other_clients(orthanc: Orthanc, tmp_path: Path) -> None:
