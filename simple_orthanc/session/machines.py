@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
     from simple_orthanc.rest.remote.modalities import Modalities
     from simple_orthanc.rest.remote.peers import Peers
+    from simple_orthanc.rest.remote.transfers import Transfers
+    from simple_orthanc.rest.remote.worklists import Worklists
 
 
 class KnowsMachines:
@@ -51,6 +53,32 @@ class KnowsMachines:
         from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
 
         return DicomWebServers(self.rest, self._resources_of)
+
+    @property
+    def transfers(self) -> Transfers:
+        """Transfers to and from peers by the transfers accelerator plugin: ``orthanc.transfers.send(orthanc, "far")``.
+
+        Raises
+        ------
+        UnsupportedError
+            When it is used: the server has no such plugin.
+        """
+        from simple_orthanc.rest.remote.transfers import Transfers
+
+        return Transfers(self.rest, self._resources_of)
+
+    @property
+    def worklists(self) -> Worklists:
+        """The worklist entries that the server offers to modalities, by id.
+
+        Raises
+        ------
+        UnsupportedError
+            When they are used: the server has no worklists plugin.
+        """
+        from simple_orthanc.rest.remote.worklists import Worklists
+
+        return Worklists(self.rest)
 
     def _resources_of(self, what: Any, everything: bool) -> list[str]:
         """Return the Orthanc ids of what is to be sent: exactly what a session selects, or what is given."""

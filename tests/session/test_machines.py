@@ -13,6 +13,8 @@ from simple_orthanc.errors import EmptySelectionError, SelectionError
 from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
 from simple_orthanc.rest.remote.modalities import Modalities
 from simple_orthanc.rest.remote.peers import Peers
+from simple_orthanc.rest.remote.transfers import Transfers
+from simple_orthanc.rest.remote.worklists import Worklists
 from tests.memory_source import instance
 from tests.orthanc_stand_in import OrthancServer
 from tests.session.sessions import source_of, three_series
@@ -32,7 +34,13 @@ def session(http: OrthancServer) -> Iterator[Orthanc]:
 
 def test_machines_are_attributes_that_ask_nothing_by_themselves(http: OrthancServer, session: Orthanc) -> None:
     before = len(http.asked)
-    kinds: dict[str, Any] = {"modalities": Modalities, "peers": Peers, "dicomweb_servers": DicomWebServers}
+    kinds: dict[str, Any] = {
+        "modalities": Modalities,
+        "peers": Peers,
+        "dicomweb_servers": DicomWebServers,
+        "transfers": Transfers,
+        "worklists": Worklists,
+    }
     for name, kind in kinds.items():
         assert isinstance(getattr(session, name), kind)
         assert http.url in repr(getattr(session, name))

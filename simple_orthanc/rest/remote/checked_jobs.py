@@ -78,18 +78,24 @@ def start_checked(
         It failed, or has not done all.
     """
     try:
-        job = CheckedJob(start_job(rest, path, body, timeout=timeout), check, failed)
+        job = start_job(rest, path, body, timeout=timeout)
     except ServerError as error:
         if error.status not in (422, 500):
             raise
         reason = error
     else:
-        return wait_or_cancel(job) if wait else job
+        return finish_checked(job, check, failed, wait=wait)
     # A route that answers at its end reports the failure of its work as that of the request.
     failure = JobError(
         reason.message, status=reason.status, method=reason.method, path=reason.path, details=reason.details
     )
     raise explained(failure, failed)
+
+
+def finish_checked(job: Job, check: Check, failed: str, *, wait: bool) -> CheckedJob:
+    """Return a job that has been started as a checked one, at its end if that is waited for: see `start_checked`."""
+    checked = CheckedJob(job, check, failed)
+    return wait_or_cancel(checked) if wait else checked
 
 
 def check_sent(job: Job) -> None:

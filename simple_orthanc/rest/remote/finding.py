@@ -118,25 +118,45 @@ def read_question(level: str, columns: Sequence[TagLike], tags: Mapping[str, Any
         A tag, a value or the level is not possible.
     """
     checked = check_level(level)
-    conditions = []
-    for name, value in tags.items():
-        tag = _askable(name)
+    conditions = read_conditions(tags)
+    for tag, _ in conditions:
         if depth(tag.level) > depth(checked):
             raise SelectionError(
                 f"{tag} belongs to the {tag.level}, and objects of level {checked!r} are asked for: ask at level "
-                f'{tag.level!r}, or select({name}=...) on orthanc.modality("..."), which asks all levels.'
+                f'{tag.level!r}, or select({tag}=...) on orthanc.modality("..."), which asks all levels.'
             )
-        condition = condition_for(tag, value)
-        assert isinstance(condition, Comparison)
-        conditions.append((tag, condition.predicate))
     names = list(columns) or _COLUMNS[checked].split()
-    parsed = [_askable(name) for name in names]
+    parsed = [askable(name) for name in names]
     labels = [name if isinstance(name, str) else str(tag) for name, tag in zip(names, parsed, strict=True)]
     pairs = tuple(zip(labels, parsed, strict=True))
     return Question(checked, pairs, tuple(conditions), not columns, as_written)
 
 
-def _askable(name: TagLike) -> Tag:
+def read_conditions(tags: Mapping[str, Any]) -> list[tuple[Tag, Predicate]]:
+    """Read keyword arguments as conditions; whatever is wrong with them raises.
+
+    Raises
+    ------
+    UnknownTagError, SelectionError
+        A tag or a value is not possible.
+    """
+    conditions = []
+    for name, value in tags.items():
+        tag = askable(name)
+        condition = condition_for(tag, value)
+        assert isinstance(condition, Comparison)
+        conditions.append((tag, condition.predicate))
+    return conditions
+
+
+def askable(name: TagLike) -> Tag:
+    """Return the tag of a name, if a C-FIND can ask for it here.
+
+    Raises
+    ------
+    UnknownTagError, SelectionError
+        There is no such tag, or it is a sequence, private, binary or inside a sequence.
+    """
     tag = parse_tag_column(name)
     if len(tag.steps) > 1 or tag.is_private or tag.is_sequence or (tag.vr in BINARY_VRS and tag.vr != "UN"):
         raise SelectionError(
@@ -172,9 +192,9 @@ def find_rows(ask: Ask, question: Question, label: str) -> list[Row]:
             for parent in parents:
                 rows += _below(ask, question, level, parent, label)
                 advance(1)
-        parents = _satisfying(rows, question.conditions_at(level), label, level)
+        parents = satisfying(rows, question.conditions_at(level), label, f"at level {level}")
     tags = [parse_tag(name) for level in question.levels for name in _ORDER[level].split()]
-    return sorted(parents, key=lambda row: [_sortable(row.get(tag.name), tag) for tag in tags])
+    return sorted(parents, key=lambda row: [sort_key(row.get(tag.name), tag) for tag in tags])
 
 
 def _below(ask: Ask, question: Question, level: Level, parent: Row, label: str) -> Iterator[Row]:
@@ -230,15 +250,19 @@ def _warn_of_lost_characters(conditions: Sequence[tuple[Tag, Predicate]], sets: 
         )
 
 
-def _satisfying(
-    rows: Sequence[Row], conditions: Sequence[tuple[Tag, Predicate]], label: str, level: Level
-) -> list[Row]:
-    """Return the rows that satisfy all conditions."""
+def satisfying(rows: Sequence[Row], conditions: Sequence[tuple[Tag, Predicate]], label: str, where: str) -> list[Row]:
+    """Return the rows that satisfy all conditions.
+
+    Raises
+    ------
+    UnsupportedError
+        No row has a tag that decides.
+    """
     kept = list(rows)
     for tag, predicate in conditions:
         if rows and not any(tag.name in row for row in rows):
             raise UnsupportedError(
-                f"The {label} does not tell {tag} at level {level}, so what satisfies {tag} {predicate} is "
+                f"The {label} does not tell {tag} {where}, so what satisfies {tag} {predicate} is "
                 "not known. Leave it out and choose among the rows, or retrieve them and select on this Orthanc."
             )
         held = {part for row in rows for part in row.get(tag.name) or () if isinstance(part, str)}
@@ -248,7 +272,7 @@ def _satisfying(
     return kept
 
 
-def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
+def sort_key(value: Value, tag: Tag) -> tuple[bool, float, str]:
     """Return what to sort a value by: numbers by size, strings as they are, what is missing last."""
     string = _first(value)
     number = comparable(string, tag.vr) if tag.vr == "IS" else None
@@ -256,19 +280,26 @@ def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
 
 
 def to_frame(rows: Sequence[Row], question: Question, label: str) -> pd.DataFrame:
-    """Return rows as a table of typed columns; what the modality left out is NA, with a warning if it was asked for."""
+    """Return rows as the table that was asked for: see `as_frame`."""
+    return as_frame(rows, question.columns, label, f"at level {question.level}", question.is_default)
+
+
+def as_frame(
+    rows: Sequence[Row], columns: Sequence[tuple[str, Tag]], label: str, where: str, is_default: bool
+) -> pd.DataFrame:
+    """Return rows as a table of typed columns; what the answers left out is NA, with a warning if it was asked for."""
     import pandas as pd
 
-    left_out = [name for name, tag in question.columns if rows and not any(tag.name in row for row in rows)]
-    if left_out and not question.is_default:
+    left_out = [name for name, tag in columns if rows and not any(tag.name in row for row in rows)]
+    if left_out and not is_default:
         warnings.warn(
-            f"The {label} does not tell {', '.join(left_out)} at level {question.level}: these columns "
-            "are NA, which does not mean that the values are missing there.",
+            f"The {label} does not tell {', '.join(left_out)} {where}: these columns are NA, which does not mean that "
+            "the values are missing there.",
             stacklevel=stacklevel(),
         )
-    columns = [typed_column([row.get(tag.name) for row in rows], tag) for _, tag in question.columns]
-    if not columns:
+    typed = [typed_column([row.get(tag.name) for row in rows], tag) for _, tag in columns]
+    if not typed:
         return pd.DataFrame(index=pd.RangeIndex(len(rows)))
-    frame: pd.DataFrame = pd.concat(columns, axis=1)
-    frame.columns = pd.Index([name for name, _ in question.columns])
+    frame: pd.DataFrame = pd.concat(typed, axis=1)
+    frame.columns = pd.Index([name for name, _ in columns])
     return frame

@@ -25,6 +25,8 @@ from simple_orthanc.selection.predicates import (
     is_identifier,
 )
 
+# Every modality must match these, by ranges too; others need not.
+_DATES = ("StudyDate", "ScheduledProcedureStepStartDate")
 _UID = re.compile(r"[0-9.]{1,64}\Z")
 # PatientID and the like: wildcards keep their meaning, since case matters here too.
 _PLAIN_OR_WILDCARD = re.compile(r"[A-Za-z0-9 ._*?^-]+\Z")
@@ -74,7 +76,7 @@ def keys_for(tag: Tag, predicate: Predicate, *, as_written: bool = False) -> tup
         return keys if len(keys) <= MOST_QUERIES else ("",)
     if isinstance(predicate, StringIs):
         return (_key_for_string(tag, predicate, as_written),)
-    return (_key_for_date(predicate) if tag.keyword == "StudyDate" else "",)
+    return (_key_for_date(predicate) if tag.keyword in _DATES else "",)
 
 
 def _key_for_string(tag: Tag, predicate: StringIs, as_written: bool) -> str:

@@ -17,6 +17,7 @@ from simple_orthanc.rest.remote.commitment import Commitment
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
 from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.modality_worklist import find_worklist
 from simple_orthanc.rest.remote.queries import Answers
 from simple_orthanc.rest.remote.retrieving import check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret
@@ -128,6 +129,48 @@ class Modality(Machine):
 
         label = f"modality {self.name!r}"
         return to_frame(find_rows(ask, question, label), question, label)
+
+    def find_worklist(
+        self, *columns: TagLike, as_written: bool = False, timeout: int | None = None, **tags: Any
+    ) -> pd.DataFrame:
+        """List the worklist that the modality offers.
+
+        Parameters
+        ----------
+        *columns
+            Tags in any spelling, of the entry or of its scheduled procedure step; default: those that people look at.
+        as_written, timeout
+            As for `find`.
+        **tags
+            What the entries must satisfy, with the values of `Session.select`, such as ``Modality="CT"`` or
+            ``ScheduledProcedureStepStartDate="20260131"``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Typed as by `Session.table`: one row for each scheduled procedure step, in the order of their start.
+
+        Raises
+        ------
+        SelectionError, UnknownTagError, UnsupportedError
+            As for `find`.
+        ServerError
+            The modality does not answer, or offers no worklist.
+
+        See Also
+        --------
+        Orthanc.worklists : The worklist that this Orthanc itself offers.
+        """
+        label = f"modality {self.name!r}"
+
+        def ask(query: Mapping[str, Any]) -> Any:
+            body = _without_none({"Query": query, "Timeout": timeout})
+            try:
+                return self._rest.post(f"{self._path}/find-worklist", body, idempotent=True, patience=0)
+            except ServerError as error:
+                raise explained(error, f"The {label} did not answer about its worklist") from None
+
+        return find_worklist(ask, columns, tags, as_written, label)
 
     def retrieve(
         self,

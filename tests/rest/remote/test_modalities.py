@@ -101,6 +101,16 @@ def test_an_echo_to_what_was_removed_or_through_a_dead_server_is_an_error(stand_
         pacs.echo()
 
 
+def test_a_worklist_that_is_not_offered_is_an_error(stand_in: Server, modalities: Modalities) -> None:
+    refusal = {"Message": "No presentation context", "Details": "No acceptable presentation context for modality"}
+    stand_in.answers["POST /modalities/PACS/find-worklist"] = lambda body: (refusal, 500)
+    with pytest.raises(ServerError, match=r"did not answer about its worklist: .*does not offer this service"):
+        modalities["PACS"].find_worklist()
+    stand_in.answers["POST /modalities/PACS/find-worklist"] = lambda body: [{"PatientID": "P1"}]
+    assert modalities["PACS"].find_worklist("PatientID", timeout=3)["PatientID"].tolist() == ["P1"]
+    assert stand_in.asked[-1][2]["Timeout"] == 3
+
+
 def test_a_find_asks_the_server_and_cleans_up(stand_in: Server, modalities: Modalities) -> None:
     answer = {
         "0008,0020": {"Name": "StudyDate", "Type": "String", "Value": "20200131"},

@@ -1,0 +1,194 @@
+"""The transfers accelerator plugin: many small files, or few large ones, sent to a peer or pulled from it in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.errors import JobError, NotFoundError, SelectionError, UnknownNameError
+from simple_orthanc.rest.jobs import Job
+from simple_orthanc.rest.jobs.answers import integer
+from simple_orthanc.rest.remote.checked_jobs import finish_checked
+from simple_orthanc.rest.remote.plugin_routes import needing_plugin
+from simple_orthanc.rest.remote.resources import ResourceFinder, orthanc_ids
+from simple_orthanc.selection.tables import check_level
+
+if TYPE_CHECKING:
+    from simple_orthanc.rest import Rest
+
+_PLUGIN = "the transfers accelerator plugin"
+_WHERE = "It is in the distributions of orthanc-server.com and orthanc.team, and both servers need it."
+
+
+@dataclass(frozen=True)
+class RemoteTransfer:
+    """A transfer that the peer carries out, by pulling; only the peer knows what becomes of it.
+
+    Attributes
+    ----------
+    peer : str
+        The name of the peer.
+    job_id : str
+        The id of the job on the peer: ``session_on_the_peer.jobs[job_id].wait()`` raises unless all has arrived.
+    url : str
+        The address of the peer, as this Orthanc knows it.
+    """
+
+    peer: str
+    job_id: str
+    url: str
+
+
+class Transfers:
+    """Transfers between this Orthanc and its peers by the transfers accelerator plugin.
+
+    All of it raises `UnsupportedError` without the plugin.
+
+    Examples
+    --------
+    >>> orthanc.transfers.send(orthanc.select(PatientID="P7"), "research")               # doctest: +SKIP
+    <Job 12ab... PushTransfer Success>
+    """
+
+    def __init__(self, rest: Rest, find_resources: ResourceFinder) -> None:
+        self._rest, self._find_resources = rest, find_resources
+
+    def __repr__(self) -> str:
+        """Show the server, without a request."""
+        return f"<Transfers of {self._rest.url}>"
+
+    def peers(self) -> dict[str, str]:
+        """Return what each peer can do.
+
+        Returns
+        -------
+        dict
+            Name to "disabled" (it has no plugin, or cannot be reached), "installed" (it takes what is sent) or
+            "bidirectional" (it pulls what it is sent).
+        """
+        with needing_plugin(_PLUGIN, _WHERE):
+            answer: dict[str, str] = self._rest.get("/transfers/peers")
+        return answer
+
+    def send(
+        self, what: Any, peer: str, *, everything: bool = False, compress: bool = True, wait: bool = True
+    ) -> Job | RemoteTransfer:
+        """Send objects of this Orthanc to a peer.
+
+        Parameters
+        ----------
+        what : session, str, object with ``id``, or list of these
+            A session sends exactly what it selects; a string is the Orthanc id of a patient, study, series or
+            instance.
+        peer : str
+            The name of the peer.
+        everything : bool, default False
+            Whether a session that was never narrowed is allowed.
+        compress : bool, default True
+            Compress the parts (gzip).
+        wait : bool, default True
+            Whether to wait for the end; Ctrl-C then cancels the job.
+
+        Returns
+        -------
+        Job or RemoteTransfer
+            A `RemoteTransfer` if the peer pulls, which goes on there, and is not waited for.
+
+        Raises
+        ------
+        UnknownNameError
+            The server knows no such peer.
+        JobError
+            The transfer failed. The plugin stores all or nothing.
+        """
+        self._check_peer(peer)
+        resources = self._with_levels(self._find_resources(what, everything))
+        with needing_plugin(_PLUGIN, _WHERE):
+            answer = self._rest.post("/transfers/send", _body(peer, resources, compress))
+        if isinstance(answer, dict) and "RemoteJob" in answer:
+            return RemoteTransfer(peer, str(answer["RemoteJob"]), str(answer.get("URL", "")))
+        return self._finished("/transfers/send", answer, f"Sending to the peer {peer!r} failed", wait)
+
+    def pull(self, what: Any, peer: str, *, level: Level = "study", compress: bool = True, wait: bool = True) -> Job:
+        """Bring objects from a peer to this Orthanc.
+
+        Parameters
+        ----------
+        what : str, object with ``id``, or list of these
+            Orthanc ids, which are the same on every Orthanc.
+        peer : str
+            The name of the peer.
+        level : {"patient", "study", "series", "instance"}
+            The level of ids that are given as strings.
+        compress, wait : bool
+            As for `send`.
+
+        Returns
+        -------
+        Job
+            The transfer.
+
+        Raises
+        ------
+        UnknownNameError, JobError
+            As for `send`.
+        """
+        self._check_peer(peer)
+        items = list(what) if isinstance(what, Iterable) and not isinstance(what, (str, bytes)) else [what]
+        orthanc_ids(items)
+        checked = check_level(level)
+        resources = {
+            str(getattr(item, "id", item)): str(getattr(item, "level", checked)).capitalize() for item in items
+        }
+        with needing_plugin(_PLUGIN, _WHERE):
+            answer = self._rest.post("/transfers/pull", _body(peer, resources, compress))
+        return self._finished("/transfers/pull", answer, f"Pulling from the peer {peer!r} failed", wait)
+
+    def _finished(self, path: str, answer: Any, failed: str, wait: bool) -> Job:
+        identifier = answer.get("ID") if isinstance(answer, dict) else None
+        if not isinstance(identifier, str):
+            raise JobError(f"{failed}: the answer to {path} names no job.", method="POST", path=path)
+        return finish_checked(Job(self._rest, identifier, path=path), _check_transferred, failed, wait=wait)
+
+    def _check_peer(self, peer: str) -> None:
+        known = list(map(str, self._rest.get("/peers")))
+        if peer not in known:
+            raise UnknownNameError(f"{self._rest.url} knows no peer {peer!r}; it knows {', '.join(known) or 'none'}.")
+
+    def _with_levels(self, ids: list[str]) -> dict[str, str]:
+        """Return the level of each object, as the plugin takes it."""
+        listed = self._rest.post("/tools/bulk-content", {"Resources": ids, "Short": True}, idempotent=True)
+        levels = {str(item["ID"]): str(item["Type"]) for item in listed}
+        missing = [identifier for identifier in ids if identifier not in levels]
+        if missing:
+            raise NotFoundError(
+                f"{self._rest.url} holds no patient, study, series or instance with the Orthanc id "
+                f"{', '.join(missing)}, so nothing was sent.",
+                status=404,
+                method="POST",
+                path="/tools/bulk-content",
+            )
+        return {identifier: levels[identifier] for identifier in ids}
+
+
+def _body(peer: str, resources: dict[str, str], compress: bool) -> dict[str, Any]:
+    if not isinstance(compress, bool):
+        raise SelectionError(f"compress={compress!r} is neither True nor False.")
+    return {
+        "Peer": peer,
+        "Compression": "gzip" if compress else "none",
+        "Resources": [{"Level": level, "ID": identifier} for identifier, level in resources.items()],
+    }
+
+
+def _check_transferred(job: Job) -> None:
+    content = job.content if isinstance(job.content, dict) else {}
+    if not integer(content.get("TotalInstances")):
+        raise JobError(
+            f"The server's job for {job.path} ended as Success, and reports no instance that was transferred. Check "
+            "whether the objects still exist.",
+            method="POST",
+            path=job.path,
+        )
