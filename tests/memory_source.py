@@ -218,7 +218,7 @@ class MemorySource:
         known = self._rows(level)
         yield from (known[key] for key in keys if key in known)
 
-    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterator[Row]:
         self._request(f"reload {level}")
         known = self._rows(level, sure=True)
         yield from (known[row.key] for row in rows)

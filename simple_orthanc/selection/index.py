@@ -276,7 +276,7 @@ class Index:
         rows = self._rows[home]
         unresolved = [row for key in dict.fromkeys(owners) if tag.name in (row := rows[key]).unresolved_tags]
         if unresolved:
-            rows.update((row.key, row) for row in self._online().reload_from_files(home, unresolved))
+            rows.update((row.key, row) for row in self._online().reload_from_files(home, unresolved, tag))
         return [rows[key].values.get(tag.name) for key in owners]
 
     def _verify_strings(self, series: Sequence[str]) -> None:
@@ -369,6 +369,9 @@ class Index:
         return [keys[row[-1]] for row in ranked]
 
     def _positions(self, keys: Sequence[str]) -> list[tuple[bool, float]]:
+        if self.home(_POSITION) is None or self.home(_ORIENTATION) is None:
+            # An order is not worth reading every file.
+            return [(True, 0.0)] * len(keys)
         positions = self.column(_POSITION, "instance", keys)
         orientations = self.column(_ORIENTATION, "instance", keys)
         return [_along_normal(*pair) for pair in zip(positions, orientations, strict=True)]

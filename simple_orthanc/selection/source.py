@@ -1,7 +1,7 @@
 """The port: what a source of DICOM objects must be able to do, for a session to select, list and read on it.
 
-`simple_orthanc.sources` holds the adapters: Orthanc, DICOMweb and folders. A fourth source is a class with the members
-of `Source`; its tests subclass `tests.sources.contract.SourceTests`, which checks each of them.
+`simple_orthanc.sources` holds the adapters: Orthanc, DICOMweb, folders and PACS. A fifth source is a class with the
+members of `Source`; its tests subclass `tests.sources.contract.SourceTests`, which checks each of them.
 """
 
 from __future__ import annotations
@@ -170,10 +170,20 @@ class Source(Protocol):
         """Return the rows with these keys; an object that is not there any more has none, which is no error."""
         ...
 
-    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterable[Row]:
         """Return the same rows with their values read from a file of each, and no unresolved tags.
 
         Called for series of a study with unreliable strings, and for rows with unresolved tags.
+
+        Parameters
+        ----------
+        level : str
+            Level of the rows.
+        rows : sequence of Row
+            The rows.
+        tag : Tag, optional
+            The unresolved tag whose values are wanted; None: all values. A source that cannot read files warns of this
+            tag, and returns the rows as they are; or it raises an UnsupportedError.
         """
         ...
 

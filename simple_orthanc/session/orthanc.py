@@ -24,6 +24,7 @@ from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
+    from simple_orthanc.session.pacs import Pacs
 
 # What a browser shows behind the root of a server: Orthanc Explorer, and Orthanc Explorer 2.
 _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
@@ -198,6 +199,35 @@ class Orthanc(OpensProfiles, KnowsMachines, Watching, Administration):
         page, separator, _ = str(plugin.get("RootUri") or "").partition("app/")
         root = page.removeprefix("../").strip("/") if separator else ""
         return DicomWeb._below(self._orthanc.transport, root or "dicom-web")
+
+    def modality(self, name: str, *, timeout: int | None = None) -> Pacs:
+        """Open a session on a PACS that the server knows as one of its `modalities`.
+
+        Parameters
+        ----------
+        name : str
+            Its name in the configuration of the server.
+        timeout : int, optional
+            Seconds that the server waits for each answer of the PACS. Default: what its configuration says, usually 10.
+
+        Returns
+        -------
+        Pacs
+            A session by C-FIND; nothing was asked of the PACS yet. `Pacs.retrieve` brings what is selected here.
+
+        Raises
+        ------
+        UnknownNameError
+            The server knows no such modality; the message lists those that it knows.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modality("PACS").select(PatientID="P7", Modality="CT")           # doctest: +SKIP
+        >>> volumes = pacs.retrieve().get_volumes()                                          # doctest: +SKIP
+        """
+        from simple_orthanc.session.pacs import Pacs
+
+        return Pacs(self, self.modalities[name].name, timeout)
 
     def _uploader(self) -> Uploader:
         return Uploader(self._orthanc.store)

@@ -10,9 +10,9 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicomweb.model import read_string
 from simple_orthanc.errors import ServerError, stacklevel
 from simple_orthanc.selection.source import Row
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key
 from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, NUMBER_OF_IMAGES, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
+from simple_orthanc.sources.keys import UID_TAGS, Key
 
 
 class Completion:

@@ -18,9 +18,9 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.walker import PIXELS
-from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
+from simple_orthanc.sources.keys import Key
 
 _HEADER_BYTES = 64 * 1024
 """How much of a large file is tried first."""

@@ -23,11 +23,11 @@ from simple_orthanc.dicomweb.model import read_string
 from simple_orthanc.errors import ServerError, TransportError, UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
-from simple_orthanc.sources.dicomweb.keys import Key
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NEVER_SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import is_whole, needs_file, read_sure_value
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object
+from simple_orthanc.sources.keys import Key
 
 _SAMPLE = 60
 """Of more rows with unresolved tags than this, so many are read, evenly spread, before all are."""

@@ -19,7 +19,7 @@ from simple_orthanc.dicomweb.model import read_count, read_string
 from simple_orthanc.dicomweb.searching import NO_UID
 from simple_orthanc.errors import OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.selection.source import batches
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain, is_uid
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain, is_uid
 from simple_orthanc.transport import Transport
 
 # A search for these is answered with those of the first image of the series, by Orthanc.

@@ -23,9 +23,9 @@ from simple_orthanc.dicomweb.model import has_element, read_count, read_string
 from simple_orthanc.errors import UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.charset_check import shows_undecoded_strings
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_plain_identifier
 from simple_orthanc.sources.dicomweb.queries import NUMBER_OF_CHILDREN, NUMBER_OF_IMAGES, SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss, first_of_each, read_sure_value
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain_identifier
 
 _INDEXED: dict[Level, frozenset[str]] = {
     level: frozenset(tag.name for tag in tags.values()) for level, tags in INDEX_TAGS.items()

@@ -2,7 +2,7 @@
 
 What such a server is trusted with, and why
 -------------------------------------------
-- Filters are sent where no server can leave out a match: see `simple_orthanc.sources.dicomweb.filters`. Everything else
+- Filters are sent where no server can leave out a match: see `simple_orthanc.sources.filters`. Everything else
   is listed. What comes is always decided here.
 - A filter that finds nothing is believed if the same filter finds an object that is known to be there.
 - A study or series has something in it: a search that finds nothing there is not believed.
@@ -47,9 +47,7 @@ from simple_orthanc.errors import (
 from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.dicomweb.completion import Completion
-from simple_orthanc.sources.dicomweb.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
 from simple_orthanc.sources.dicomweb.queries import (
     CANNOT_SEARCH,
@@ -58,7 +56,9 @@ from simple_orthanc.sources.dicomweb.queries import (
 )
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss
+from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.identity import identity_of
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.transport import Transport
 
 _DAY = re.compile(r"[0-9.]+")
@@ -326,7 +326,7 @@ class DicomWebSource:
             rows = self._below_each(level, [Row(parent, "") for parent in parents])
         yield from {row.key: row for row in rows if row.key in wanted}.values()
 
-    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterator[Row]:
         """Re-read rows with unresolved tags from metadata and files."""
         return self._metadata.reload_from_files(level, rows)
 

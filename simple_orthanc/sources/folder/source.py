@@ -236,7 +236,7 @@ class FolderSource:
         """Return the rows with these keys."""
         return self.index.rows(level, keys)
 
-    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterable[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterable[Row]:
         """Return the rows as they are."""
         # All strings are read from the files already.
         return rows

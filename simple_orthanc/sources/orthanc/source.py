@@ -195,7 +195,7 @@ class OrthancSource:
         corrected = {row.key: row for row in self.reload_from_files(level, doubtful)}
         return [corrected.get(row.key, row) for row in rows]
 
-    def reload_from_files(self, level: Level, rows: Sequence[Row]) -> Iterator[Row]:
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterator[Row]:
         """Yield rows with the values of one file of each, which the server does not decode."""
         yield from map_ordered(partial(self._from_file, level), rows, total=len(rows), label="reading headers")
 

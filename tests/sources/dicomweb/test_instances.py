@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import DicomWeb, TransportError
 from simple_orthanc.phantom import make_series
-from simple_orthanc.sources.dicomweb.keys import Key
+from simple_orthanc.sources.keys import Key
 from tests.dicomweb_stand_in import DicomServer
 from tests.http_stand_in import always, reply
 from tests.memory_source import as_file, instance

@@ -27,7 +27,7 @@ from simple_orthanc.selection.predicates import (
     WholeValue,
     is_identifier,
 )
-from simple_orthanc.sources.dicomweb.filters import Filter, filters_for, loose_filters_for, misses_nothing
+from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
 
 Compares = Callable[[str, str], bool]
 

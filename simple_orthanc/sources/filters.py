@@ -1,4 +1,6 @@
-"""Which filters of QIDO-RS (PS3.18, section 8.3.4) find at least what a predicate holds for, whatever the server.
+"""Which filters find at least what a predicate holds for, whatever the server.
+
+They are sent by QIDO-RS (PS3.18, section 8.3.4) and by C-FIND (PS3.4, section C.2.2.2).
 
 Servers differ in whether case matters, in what they make of wildcards, accents and component groups of names, and in
 how they compare dates that are written in the form before DICOM 3. Nothing in a response shows that a match is missing.
@@ -9,7 +11,7 @@ So a filter is sent only if no reading of it leaves out a match; every other pre
 - Names, and other strings, match here in any case: only those given by `exact` are sent.
 - Dates are sent in both forms that DICOM has had. A server that validates filters refuses the old form, and then does
   not hold it either.
-- Only attributes that every server must match are sent (PS3.18, table 10.6.1-5).
+- Only attributes that every server must match are sent (PS3.18, table 10.6.1-5; PS3.4, table C.6-5).
 
 An identifier or date of several values breaks DICOM, which allows one, and so does a date written 2020-01-31. A server
 may compare these as a whole, so that such an object is found once its level has been listed.
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple
 
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.selection.predicates import AnyOf, Between, Predicate, RangeString, Relation, StringIs
-from simple_orthanc.sources.dicomweb.keys import UID_TAGS, is_plain, is_uid
+from simple_orthanc.sources.keys import UID_TAGS, is_plain, is_uid
 
 _UIDS = frozenset(UID_TAGS.values()) - {"PatientID"}
 _IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})

@@ -1,4 +1,4 @@
-"""The identifiers that name an object on a DICOMweb server, and which of them are safe to search for."""
+"""The identifiers that name an object on a DICOMweb server or a PACS, and which of them are safe to search for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Key(NamedTuple):
     def parse(cls, key: str) -> Key:
         """Read a key as `str` writes it: the UIDs from the study down, then the PatientID."""
         *uids, patient = key.split("/")
-        return cls(unquote(patient), *map(unquote, uids))
+        return cls(unquote(patient), *map(unquote, uids[:3]))
 
     def __str__(self) -> str:
         """Write the UIDs from the study down, then the PatientID, separated by slashes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simple_orthanc.sources.dicomweb.keys import Key, is_plain, is_plain_identifier, is_uid
+from simple_orthanc.sources.keys import Key, is_plain, is_plain_identifier, is_uid
 
 
 @pytest.mark.parametrize(

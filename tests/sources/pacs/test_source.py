@@ -1,0 +1,318 @@
+"""A PACS keeps the contract of sources as far as it can, and names retrieve() where it cannot."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import ServerError, UnsupportedError
+from simple_orthanc.selection.predicates import StringIs
+from simple_orthanc.selection.source import Source
+from simple_orthanc.sources.pacs.source import PacsSource, deciding
+from simple_orthanc.transport import Transport
+from tests.sources.contract import Archive, SourceTests, make_archive, make_dataset
+from tests.sources.pacs.stand_in import COUNTS, DCMQRSCP, QRSCP, Habits, PacsServer
+
+
+@contextmanager
+def serving(
+    habits: Habits | None = None, datasets: Sequence[Dataset] | None = None
+) -> Iterator[tuple[PacsSource, PacsServer]]:
+    """Yield the source of a PACS, and its server."""
+    found = make_archive() if datasets is None else datasets
+    with PacsServer(found, habits) as server, Transport(server.url, patience=0) as transport:
+        yield PacsSource(transport, "PACS"), server
+
+
+class TestPacs(SourceTests):
+    habits = Habits()
+
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        with serving(cls.habits, datasets) as (source, server):
+            yield Archive(source, server.pacs.append, server.pacs.remove)
+        assert server.open_queries == 0
+
+    @pytest.mark.parametrize("level", ["series", "instance"])
+    def test_rows_read_from_files_hold_what_the_files_hold(
+        self, source: Source, level: Level, datasets: list[Dataset]
+    ) -> None:
+        # There is nothing to correct.
+        rows = list(source.listing(level))[:2]
+        assert list(source.reload_from_files(level, rows)) == rows
+
+    def test_columns_hold_what_the_files_hold(self, source: Source, datasets: list[Dataset]) -> None:
+        with pytest.raises(UnsupportedError, match=r"KVP, SliceThickness: .*retrieve\(\)"):
+            source.columns([parse_tag("KVP"), parse_tag("SliceThickness")], list(source.listing("series")))
+
+    def test_columns_can_be_read_of_some_instances(self, source: Source, datasets: list[Dataset]) -> None:
+        with pytest.raises(UnsupportedError, match=r"Rows: .*retrieve\(\)"):
+            source.columns([parse_tag("Rows")], list(source.listing("series"))[:1], frozenset("k"))
+
+    def test_a_header_is_that_of_the_file_without_its_pixels(self, source: Source, datasets: list[Dataset]) -> None:
+        key = next(iter(source.listing("instance"))).key
+        with pytest.raises(UnsupportedError, match=r"hands over no files.*retrieve\(\)"):
+            source.header(key)
+
+    def test_the_header_of_an_instance_is_that_of_the_instance(self, source: Source) -> None:
+        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
+            source.check_identity("1.2.1/1.2.1.1/1.2.1.1.1/p1", make_dataset(1, "1", "1", "p1"))
+
+    def test_files_are_read_byte_by_byte(self, source: Source, datasets: list[Dataset], tmp_path: Path) -> None:
+        key = next(iter(source.listing("instance"))).key
+        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
+            source.content(key)
+        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
+            source.save(key, tmp_path / "file.dcm")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("how", ["read"])
+    def test_an_instance_that_is_gone_is_an_error(
+        self, archive: Archive, datasets: list[Dataset], tmp_path: Path, how: str
+    ) -> None:
+        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
+            archive.source.read("1.2.1/1.2.1.1/1.2.1.1.1/p1", lambda size: memoryview(bytearray(size)))
+
+    def test_it_can_be_used_by_several_threads_at_once(self, source: Source) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: sorted(row.key for row in source.listing("instance")), range(8)))
+        assert all(answer == answers[0] for answer in answers)
+
+    def test_it_can_be_used_again_after_it_was_closed(self, archive: Archive) -> None:
+        rows = list(archive.source.listing("series"))
+        archive.source.close()
+        assert list(archive.source.listing("series")) == rows
+        archive.source.close()
+        archive.source.close()
+
+
+class TestStrictPacs(TestPacs):
+    """A PACS that compares with regard to case, keys of the level of the question alone, and counts nothing."""
+
+    habits = Habits(is_cased=True, is_relational=False, repeats=True, ignored=set(COUNTS))
+
+
+# What a PACS does not answer with
+
+
+@pytest.mark.parametrize("ignored", [DCMQRSCP, QRSCP])
+def test_what_is_never_answered_is_unknown_and_not_missing(ignored: frozenset[str]) -> None:
+    with serving(Habits(ignored=set(ignored))) as (source, _):
+        for level in ("study", "series"):
+            for row in source.listing(level):
+                unknown = {name for name in ignored if source.indexed(parse_tag(name)) == level}
+                assert row.unresolved_tags == unknown
+                assert not unknown & set(row.values)
+
+
+def test_a_value_that_one_study_lacks_is_missing() -> None:
+    datasets = make_archive()
+    for dataset in datasets[:5]:
+        del dataset.StudyDescription
+    with serving(datasets=datasets) as (source, _):
+        rows = list(source.listing("study"))
+        assert [row.unresolved_tags for row in rows] == [frozenset()] * 3
+        assert sum("StudyDescription" not in row.values for row in rows) == 1
+
+
+def test_what_became_known_meanwhile_is_known() -> None:
+    with serving(Habits(ignored={"SeriesDescription"})) as (source, server):
+        rows = list(source.listing("series"))
+        assert all(row.unresolved_tags == {"SeriesDescription"} for row in rows)
+        server.habits.ignored.clear()
+        list(source.listing("series"))
+        assert not any(row.unresolved_tags for row in source.reload_from_files("series", rows))
+
+
+@pytest.mark.parametrize("name", ["SeriesDescription", "OperatorsName"])
+def test_a_condition_on_what_is_unknown_raises_and_a_table_warns(name: str) -> None:
+    with serving(Habits(ignored=set(DCMQRSCP))) as (source, _):
+        rows = list(source.listing("series"))
+        with deciding(), pytest.raises(UnsupportedError, match=rf"^{name}: .*retrieve\(\)"):
+            list(source.reload_from_files("series", rows, parse_tag(name)))
+        with pytest.warns(UserWarning, match=rf"^{name}: .* unknown here, and not missing.*retrieve\(\)"):
+            assert list(source.reload_from_files("series", rows, parse_tag(name))) == rows
+
+
+# What it is asked
+
+
+@pytest.mark.parametrize(
+    ("name", "predicate", "sent"),
+    [
+        ("PatientID", StringIs("p1", cased=True), ["p1"]),
+        ("PatientID", StringIs("p*", "exact", cased=True), ["p*"]),
+        ("AccessionNumber", StringIs("A2", "exact"), ["A2"]),
+        ("StudyInstanceUID", StringIs("1.2.2", cased=True), ["1.2.2"]),
+        ("PatientName", StringIs("doe*"), [None]),
+        ("PatientName", StringIs("Doe^Jane"), [None]),
+        ("StudyDescription", StringIs("head"), [None]),
+    ],
+)
+def test_only_keys_that_cannot_miss_a_match_are_sent(name: str, predicate: StringIs, sent: list[str | None]) -> None:
+    with serving() as (source, server):
+        list(source.search("study", parse_tag(name), predicate))
+        assert [question.get(name) for level, question in server.questions if level == "Study"] == sent
+
+
+def test_the_unique_keys_of_all_levels_above_are_sent() -> None:
+    with serving() as (source, server):
+        list(source.listing("instance"))
+        above = {
+            "Study": set(),
+            "Series": {"StudyInstanceUID"},
+            "Instance": {"StudyInstanceUID", "SeriesInstanceUID"},
+        }
+        assert {level for level, _ in server.questions} == set(above)
+        assert all(set(question) == above[level] for level, question in server.questions)
+
+
+def test_a_uid_alone_is_searched_for_once() -> None:
+    predicate = StringIs("1.2.2.1", "exact", True)
+    with serving() as (source, server):
+        found = source.search("series", parse_tag("SeriesInstanceUID"), predicate)
+        assert {"1.2.2/1.2.2.1/P1"} <= {row.key for row in found}
+        # The second is for the patients that its study is of.
+        assert server.questions == [
+            ("Series", {"SeriesInstanceUID": "1.2.2.1"}),
+            ("Study", {"StudyInstanceUID": "1.2.2"}),
+        ]
+        assert list(source.search("series", parse_tag("SeriesInstanceUID"), StringIs("1.9", "exact", True))) == []
+
+
+def test_a_uid_that_a_pacs_does_not_search_for_is_looked_for_everywhere() -> None:
+    class Deaf(PacsServer):
+        def _matching(self, level: str, keys: object) -> list[Dataset]:
+            assert isinstance(keys, dict)
+            asks_alone = level == "Series" and keys.get("SeriesInstanceUID") and not keys.get("StudyInstanceUID")
+            return [] if asks_alone else super()._matching(level, keys)
+
+    with Deaf(make_archive()) as server, Transport(server.url, patience=0) as transport:
+        source = PacsSource(transport, "PACS")
+        rows = source.search("series", parse_tag("SeriesInstanceUID"), StringIs("1.2.2.1", "exact", True))
+        assert "1.2.2/1.2.2.1/P1" in {row.key for row in rows}
+
+
+# Refusals and limits
+
+
+@pytest.mark.parametrize("status", ["0xA700", "0xA900", "0xC000"])
+@pytest.mark.parametrize("level", ["Series", "Instance"])
+def test_a_level_that_is_refused_is_named(level: str, status: str) -> None:
+    told = rf"refuses to search at the level {level.lower()}.*{status}"
+    with serving(Habits(refused={level: status})) as (source, _), pytest.raises(UnsupportedError, match=told):
+        list(source.listing("instance"))
+
+
+def test_a_pacs_that_refuses_to_list_is_searched_by_names_with_a_warning() -> None:
+    with serving(Habits(refuses_everything="0xA700", is_cased=True)) as (source, _):
+        name = parse_tag("PatientName")
+        with pytest.warns(UserWarning, match="refuses to list everything.*may be missing"):
+            rows = list(source.search("study", name, StringIs("Doe*")))
+        assert [row.values["PatientName"] for row in rows] == [("Doe^Jane",)]
+        with pytest.raises(ServerError, match=r"0xA700.*narrow by"):
+            list(source.listing("study"))
+
+
+def test_a_dead_pacs_is_no_refusal() -> None:
+    with serving() as (source, server):
+        server.habits.refuses_everything = "none at all: it is dead"
+        with pytest.raises(ServerError, match="Check that it runs"):
+            list(source.search("study", parse_tag("PatientName"), StringIs("Doe*")))
+
+
+def many_studies(count: int) -> list[Dataset]:
+    found = []
+    for number in range(count):
+        dataset = make_dataset(1, "1", str(number), f"p{number}")
+        dataset.StudyDate = f"2020{1 + number // 28 % 12:02d}{1 + number % 28:02d}"
+        found.append(dataset)
+    return found
+
+
+def test_a_limit_that_shows_is_warned_of_and_what_dates_show_is_added() -> None:
+    told = "answers with 100 studies at most, and holds more: 30 others"
+    with (
+        serving(Habits(limit=100, ignored=set(COUNTS)), many_studies(130)) as (source, _),
+        pytest.warns(UserWarning, match=told),
+    ):
+        assert len(list(source.listing("study"))) == 130
+
+
+def test_a_round_number_that_is_no_limit_is_not_warned_of() -> None:
+    with serving(Habits(ignored=set(COUNTS)), many_studies(100)) as (source, _):
+        assert len(list(source.listing("study"))) == 100
+
+
+def test_a_round_number_without_dates_may_be_a_limit() -> None:
+    datasets = many_studies(100)
+    for dataset in datasets:
+        del dataset.StudyDate
+    told = "exactly 100 studies, which may be the most"
+    with (
+        serving(Habits(limit=100, ignored=set(COUNTS)), datasets) as (source, _),
+        pytest.warns(UserWarning, match=told),
+    ):
+        assert len(list(source.listing("study"))) == 100
+
+
+def test_less_than_a_study_says_is_warned_of() -> None:
+    class Hiding(PacsServer):
+        def _matching(self, level: str, keys: object) -> list[Dataset]:
+            assert isinstance(keys, dict)
+            return super()._matching(level, keys)[: 1 if level == "Series" else None]
+
+    with Hiding(make_archive()) as server, Transport(server.url, patience=0) as transport:
+        source = PacsSource(transport, "PACS")
+        with pytest.warns(UserWarning, match="at least 6 objects of level series.* shows 3"):
+            assert len(list(source.listing("series"))) == 3
+
+
+def test_a_study_that_was_deleted_meanwhile_is_not_warned_of() -> None:
+    with serving() as (source, server):
+        rows = list(source.listing("study"))
+        server.pacs = [dataset for dataset in server.pacs if dataset.StudyInstanceUID != "1.2.1"]
+        assert len(list(source.below("series", rows))) == 4
+
+
+# Keys
+
+
+def test_one_study_uid_of_two_patients_is_told_apart_or_refused() -> None:
+    datasets = [make_dataset(1, "1", "1", "a"), make_dataset(2, "2", "1", "b")]
+    with serving(datasets=datasets) as (source, server):
+        assert source.counts()["study"] == 2
+        # Orthanc itself asks for the patient at each level, and some PACS answer with it.
+        assert {row.parent for row in source.listing("series")} == {"1.2.1/a", "1.2.1/b"}
+        server.habits.is_relational = False
+        with pytest.raises(UnsupportedError, match=r"exists under 2 patients \(a, b\)"):
+            list(source.listing("series"))
+        server.pacs = datasets[:1]
+        source.revision()
+        assert [row.parent for row in source.listing("series")] == ["1.2.1/a"]
+
+
+def test_an_object_without_a_uid_is_left_out_with_a_warning() -> None:
+    datasets = [make_dataset(1, "1", "1", "a"), make_dataset(2, "2", "2", "b")]
+    del datasets[1].SeriesInstanceUID
+    with serving(datasets=datasets) as (source, _):
+        studies = list(source.listing("study"))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert [row.parent for row in source.below("series", studies)] == ["1.2.1/a"]
+        assert any("without a UID" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("text", ["a/b/c/d/e", "1.2.1/x", "/", "1.2.1/1.2.1.1/1.2.1.1.1/wrong"])
+def test_what_looks_like_a_key_and_is_none_names_nothing(text: str) -> None:
+    with serving() as (source, _):
+        assert source.resolve(text) == []
