@@ -17,8 +17,10 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, level_of_keyword
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.pacs import Pacs
+from simple_orthanc.testing.answers import IDENTIFIERS
+from simple_orthanc.testing.dataset_answers import chain
 from tests.http_stand_in import Asked, reply
-from tests.orthanc_stand_in import IDENTIFIERS, OrthancServer, chain
+from tests.orthanc_stand_in import OrthancServer
 
 COUNTS = {
     "NumberOfStudyRelatedSeries": ("Study", "Series"),
@@ -82,6 +84,7 @@ class PacsServer(OrthancServer):
     def __init__(
         self, pacs: Iterable[Dataset], habits: Habits | None = None, version: str = "1.12.7", method: str = "C-MOVE"
     ) -> None:
+        super().__init__([], version)
         self.pacs, self.habits = list(pacs), habits or Habits()
         self.questions: list[tuple[str, dict[str, str]]] = []
         self.retrieved: list[tuple[str, dict[str, Any]]] = []
@@ -89,7 +92,6 @@ class PacsServer(OrthancServer):
         self._is_old, self._method = version < "1.12", method
         self._queries: dict[str, list[Any]] = {}
         self._jobs: dict[str, dict[str, Any]] = {}
-        super().__init__([], version)
 
     @property
     def open_queries(self) -> int:
