@@ -14,6 +14,7 @@ from simple_orthanc.rest.verbs import Verbs
 from simple_orthanc.transport import Transport, UnusableError
 
 if TYPE_CHECKING:
+    from simple_orthanc.rest.objects import Instance, Patient, Resources, Series, Study
     from simple_orthanc.transport.arguments import Timeout
 
 __all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse", "Routes"]
@@ -117,6 +118,34 @@ class Rest(Verbs):
     def routes(self) -> Routes:
         """Every route by name; see `Routes`."""
         return Routes(self)
+
+    @property
+    def patients(self) -> Resources[Patient]:
+        """All patients on the server; nothing is asked before they are used."""
+        from simple_orthanc.rest.objects import Patient, Resources
+
+        return Resources(self, Patient)
+
+    @property
+    def studies(self) -> Resources[Study]:
+        """All studies on the server; nothing is asked before they are used."""
+        from simple_orthanc.rest.objects import Resources, Study
+
+        return Resources(self, Study)
+
+    @property
+    def series(self) -> Resources[Series]:
+        """All series on the server; nothing is asked before they are used."""
+        from simple_orthanc.rest.objects import Resources, Series
+
+        return Resources(self, Series)
+
+    @property
+    def instances(self) -> Resources[Instance]:
+        """All instances on the server; nothing is asked before they are used."""
+        from simple_orthanc.rest.objects import Instance, Resources
+
+        return Resources(self, Instance)
 
     @property
     def jobs(self) -> Jobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -248,6 +248,7 @@ class Verbs:
         patience: float | None = None,
         deadline: float | None = None,
         idempotent: bool | None = None,
+        check: Callable[[Path], None] | None = None,
     ) -> Path: ...
 
     def stream(
@@ -263,6 +264,7 @@ class Verbs:
         patience: float | None = None,
         deadline: float | None = None,
         idempotent: bool | None = None,
+        check: Callable[[Path], None] | None = None,
     ) -> AbstractContextManager[Stream] | Path:
         """Read a body of any length while it arrives, or write it to a file.
 
@@ -281,6 +283,9 @@ class Verbs:
             As for `post`.
         idempotent : bool, optional
             As for `request`.
+        check : callable, optional
+            With `to`: called with the path of the complete file before it gets its name; what it raises leaves nothing
+            behind.
 
         Returns
         -------
@@ -324,7 +329,7 @@ class Verbs:
         method = method or ("GET" if body is None else "POST")
         if target is None:
             return self._opened(path, method, **options)
-        self._write(target, path, method, **options)
+        self._write(target, path, method, check, **options)
         return target
 
     @contextmanager
@@ -334,10 +339,17 @@ class Verbs:
                 stream = stack.enter_context(self._transport.stream(path, method=method, **options))
             yield stream
 
-    def _write(self, target: Path, path: str, method: str, **options: Unpack[RequestOptions]) -> None:
+    def _write(
+        self,
+        target: Path,
+        path: str,
+        method: str,
+        check: Callable[[Path], None] | None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
         try:
             with self._explained():
-                self._transport.download(path, target, method=method, **options)
+                self._transport.download(path, target, method=method, check=check, **options)
         except OrthancError:
             # Some of them are errors of the system too.
             raise

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.errors import JobError, NotFoundError, RequestTimeout, ServerError, TransportError
+from simple_orthanc.files.paths import path_text
 from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.jobs.answers import ACTIVE, JobFailure, failure_of, integer, is_description, string
 from simple_orthanc.rest.jobs.clock import Clock, checked_seconds
 from simple_orthanc.rest.server_time import server_time
+from simple_orthanc.rest.zips import zip_check
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,6 +27,7 @@ STALL = 3600.0
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_ZIP_JOBS = ("Archive", "Media")
 # The states from which each action works (Orthanc refuses others with an empty body).
 _ACTION_NEEDS = {"pause": "Pending or Running", "resume": "Paused", "resubmit": "Failure", "cancel": "not over"}
 
@@ -242,6 +247,50 @@ class Job:
             f"{integer(known.get('Progress'))} %, and goes on. Wait again with orthanc.jobs[{self.id!r}].wait(), allow "
             f"longer with timeout= or stall=, or end it with .cancel()."
         )
+
+    def output(self, path: str | os.PathLike[str], *, name: str = "archive") -> Path:
+        """Wait for the end of the job, and write its output to a file, which appears when it is whole.
+
+        The server keeps the output of the last archives only (its option MediaArchiveSize, 1 by default): write one
+        before the next is started.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; an older one of that name is replaced at the end.
+        name : str, default "archive"
+            The name of the output.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        JobError
+            If the job failed, or the server has no such output, or not any more.
+        TransportError
+            If the output is cut off, or a zip without every instance: Orthanc leaves out in silence what it cannot
+            read.
+        SelectionError
+            If there can be no such file.
+        """
+        path = path_text(path, 'job.output("archive.zip")')
+        content = self.wait().content
+        content = content if isinstance(content, dict) else {}
+        count = integer(content.get("InstancesCount"))
+        what = f"The {name} of job {self.id}"
+        check = zip_check(what, count, lambda: count) if self.type in _ZIP_JOBS else None
+        try:
+            target: Path = self._rest.stream(f"{self._route('write')}/{quote(name, safe='')}", to=path, check=check)
+        except NotFoundError:
+            raise self._job_error(
+                f"{what} is not on the server: the job makes none of that name, or the server forgot it, which keeps "
+                "the last archives only (MediaArchiveSize, 1 by default) and none over a restart. Start the job again "
+                "and write its output before the next one is started."
+            ) from None
+        return target
 
     # Controlling
 

@@ -23,10 +23,10 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.rest import Rest
+from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.orthanc.answers import ask, has, is_ids, is_objects, raise_if_held
 from simple_orthanc.sources.orthanc.changes import count_all
-from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.transport import Transport, UnusableError
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.

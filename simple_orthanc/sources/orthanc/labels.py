@@ -10,13 +10,11 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.rest import Capabilities
+from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.orthanc.answers import ask, is_ids, is_objects, raise_if_held
 from simple_orthanc.sources.orthanc.changes import count_all
 from simple_orthanc.transport import Transport
-
-ORTHANC_LEVEL: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}
-ROUTE: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 
 # How many objects one bulk request asks for: enough to make requests cheap, few enough for a progress bar.
 _BULK = 500

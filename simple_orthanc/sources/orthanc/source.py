@@ -33,6 +33,7 @@ from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
+from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
@@ -41,7 +42,7 @@ from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
-from simple_orthanc.sources.orthanc.labels import ORTHANC_LEVEL, ROUTE, read_label, read_metadata
+from simple_orthanc.sources.orthanc.labels import read_label, read_metadata
 from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.transport import Transport
 

@@ -1,0 +1,171 @@
+"""What metadata and attachments have in common: names and numbers, revisions, and the errors about them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from simple_orthanc.errors import AuthenticationError, NotFoundError, SelectionError, ServerError, UnknownNameError
+from simple_orthanc.rest.objects.address import Address
+
+# Orthanc leaves these numbers to its users; it keeps those below for itself (Orthanc Book, "Metadata and attachments").
+FIRST_NUMBER, LAST_NUMBER = 1024, 65535
+_NUMBER = re.compile(r"[0-9]+\Z")
+# How often an entry that somebody else changes at the same time is overwritten.
+_ATTEMPTS = 5
+
+
+class Entries:
+    """Requests about the metadata or the attachments of one object.
+
+    Parameters
+    ----------
+    address : Address
+        The object.
+    route : str
+        ``"metadata"`` or ``"attachments"``.
+    option : str
+        The option of Orthanc's configuration that names such entries.
+    """
+
+    def __init__(self, address: Address, route: str, option: str) -> None:
+        self.address = address
+        self.route = route
+        self._option = option
+
+    def name(self, name: object) -> str:
+        """Return the name of an entry as it is in a path.
+
+        Raises
+        ------
+        SelectionError
+            It is neither a name nor a number.
+        """
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not name:
+            raise SelectionError(
+                f"{name!r} does not name an entry of the {self.route}: give a name or a number, as in "
+                f".{self.route}['{FIRST_NUMBER}']."
+            )
+        return name
+
+    def check_writable(self, name: str) -> None:
+        """Refuse a number that Orthanc keeps for itself, before anything is sent."""
+        if _NUMBER.match(name) and not FIRST_NUMBER <= int(name[:9]) <= LAST_NUMBER:
+            raise SelectionError(
+                f"{name} is no number for {self.route} of your own, and nothing was sent: Orthanc keeps those below "
+                f"{FIRST_NUMBER} for itself. Take one from {FIRST_NUMBER} to {LAST_NUMBER}, or a name that its "
+                f"configuration gives one of them ({self._option})."
+            )
+
+    def missing(self, name: object) -> UnknownNameError:
+        """Make the error for an entry that the object does not have."""
+        address = self.address
+        return UnknownNameError(
+            f"The {address.level} {address.key} has no {self.route} of the name {name!r}: "
+            f"list({address.level}.{self.route}) has the names of those that it has."
+        )
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Name the entry in the error of a block, if the object has none of that name."""
+        try:
+            with self.address.explained():
+                yield
+        except NotFoundError as error:
+            if self.address.is_meant_by(error):
+                raise
+            raise self.missing(name) from None
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Explain in the error of a block why an entry cannot be written or removed."""
+        try:
+            with self.address.explained():
+                yield
+        except NotFoundError as error:
+            if self.address.is_meant_by(error):
+                raise
+            raise SelectionError(
+                f"The server knows no {self.route} of the name {name!r}, so nothing was changed: its configuration "
+                f"names them under {self._option}. A number from {FIRST_NUMBER} to {LAST_NUMBER} needs no name, as in "
+                f".{self.route}['{FIRST_NUMBER}']."
+            ) from None
+        except AuthenticationError as error:
+            if error.status != 403 or _NUMBER.match(name) or name in self.address.rest.capabilities.user_metadata:
+                raise
+            raise SelectionError(
+                f"{name!r} is an entry of the {self.route} that Orthanc keeps for itself, or this user may not change "
+                f"it; nothing was changed. Entries of your own have a number from {FIRST_NUMBER} to {LAST_NUMBER}, or "
+                f"a name that the configuration of the server gives one ({self._option})."
+            ) from None
+        except ServerError as error:
+            if error.status != 409:
+                raise
+            raise ServerError(
+                f"The {self.route} {name!r} of {self.address.level} {self.address.key} were changed by somebody else, "
+                "or a revision is needed, and nothing was written: read them again, with their revision.",
+                status=409,
+                method=error.method,
+                path=error.path,
+                details=error.details,
+            ) from None
+
+    def overwrite(self, method: str, name: str, content: Any = None) -> None:
+        """Write or remove an entry whatever its revision is."""
+        path = self.address.path(self.route, name)
+        revision = None
+        for attempt in range(_ATTEMPTS):
+            with self.writing(name):
+                try:
+                    self.address.rest.request(method, path, from_start(content), revision=revision)
+                    return
+                except ServerError as error:
+                    # A server with CheckRevisions wants the revision that is overwritten.
+                    if error.status != 409 or attempt == _ATTEMPTS - 1:
+                        raise
+            revision = self.revision(name)
+
+    def revision(self, name: str) -> str | None:
+        """Return the current revision of an entry, None if there is no such entry."""
+        segments = (self.route, name) if self.route == "metadata" else (self.route, name, "md5")
+        try:
+            with self.reading(name):
+                revision: str | None = self.address.rest.request("GET", self.address.path(*segments)).revision
+                return revision
+        except UnknownNameError:
+            return None
+
+
+def from_start(content: Any) -> Any:
+    """Return what is written, a file from its beginning."""
+    if not hasattr(content, "seek"):
+        return content
+    # An empty file would be sent without a length.
+    if not content.seek(0, os.SEEK_END):
+        return b""
+    content.seek(0)
+    return content
+
+
+def differs(content: bytes | None, revision: str | None, md5: str | None = None) -> bool:
+    """Check whether a content contradicts the MD5 in its revision (``"<number>-<MD5>"``); none is no contradiction.
+
+    Examples
+    --------
+    >>> differs(b"hello", "0-5d41402abc4b2a76b9719d911017c592"), differs(b"hallo", "0-5d41402abc4b2a76b9719d911017c592")
+    (False, True)
+    >>> differs(b"hello", "0-"), differs(b"hello", None)
+    (False, False)
+    """
+    wanted = (revision or "").rpartition("-")[2]
+    if not re.fullmatch("[0-9a-f]{32}", wanted):
+        return False
+    if md5 is None:
+        md5 = hashlib.md5(content or b"", usedforsecurity=False).hexdigest()
+    return md5 != wanted

@@ -1,0 +1,255 @@
+"""Patients, studies, series and instances, each with its parents and children."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.errors import NotFoundError, SelectionError, ServerError
+from simple_orthanc.rest.objects.images import ImageResource
+from simple_orthanc.rest.objects.resource import Container, Resource
+from simple_orthanc.rest.objects.tags import Tags
+
+_PARENT_FIELD = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
+
+
+class Patient(Container):
+    """A patient on an Orthanc server."""
+
+    level: ClassVar[Level] = "patient"
+
+    @property
+    def studies(self) -> list[Study]:
+        """Its studies by date and time, in one request."""
+        return [Study(self._rest, answer["ID"], answer) for answer in self._children("study")]
+
+    @property
+    def series(self) -> list[Series]:
+        """The series of all its studies, in one request."""
+        return _series_of(self)
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instances of all its series, in one request."""
+        return _instances_of(self)
+
+    @property
+    def children(self) -> list[Study]:
+        """Its studies."""
+        return self.studies
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the server keeps it when it recycles the space of old patients; deleting it works all the same."""
+        return bool(self._protection("get") == "1")
+
+    def protect(self) -> None:
+        """Keep the patient when the server recycles the space of old ones."""
+        self._protection("put", "1")
+
+    def unprotect(self) -> None:
+        """Allow the server to recycle the space of the patient."""
+        self._protection("put", "0")
+
+    def _protection(self, verb: str, *body: str) -> str:
+        try:
+            with self._address.explained():
+                return str(getattr(self._rest, verb)(self._address.path("protected"), *body)).strip()
+        except ServerError as error:
+            # What Orthanc answers for a patient that it does not hold.
+            if error.status == 400 and not self._address.is_held():
+                raise self._address.unknown() from None
+            raise
+
+
+class Study(Container):
+    """A study on an Orthanc server."""
+
+    level: ClassVar[Level] = "study"
+
+    @property
+    def patient_main_dicom_tags(self) -> dict[str, str]:
+        """Keyword to value of the tags of its patient, as this study has them."""
+        return {str(name): str(value) for name, value in self.description.get("PatientMainDicomTags", {}).items()}
+
+    @property
+    def patient(self) -> Patient:
+        """Its patient."""
+        return Patient(self._rest, *_parent(self, "patient"))
+
+    @property
+    def parent(self) -> Patient:
+        """Its patient."""
+        return self.patient
+
+    @property
+    def series(self) -> list[Series]:
+        """Its series by SeriesNumber, in one request."""
+        return _series_of(self)
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instances of all its series, in one request."""
+        return _instances_of(self)
+
+    @property
+    def children(self) -> list[Series]:
+        """Its series."""
+        return self.series
+
+    def patient_module(self) -> Tags:
+        """Return the tags of the module Patient, as this study has them."""
+        return self._read_tags("module-patient")
+
+
+class OrderedSlice(NamedTuple):
+    """One frame in the order that the server finds for a series.
+
+    Attributes
+    ----------
+    instance : Instance
+        The object that holds it.
+    frame : int
+        Its number in the object, from 0 on.
+    """
+
+    instance: Instance
+    frame: int
+
+
+class Series(Container):
+    """A series on an Orthanc server."""
+
+    level: ClassVar[Level] = "series"
+
+    @property
+    def patient(self) -> Patient:
+        """Its patient, in one request."""
+        return Patient(self._rest, *_parent(self, "patient"))
+
+    @property
+    def study(self) -> Study:
+        """Its study."""
+        return Study(self._rest, *_parent(self, "study"))
+
+    @property
+    def parent(self) -> Study:
+        """Its study."""
+        return self.study
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Its instances by InstanceNumber, in one request."""
+        return _instances_of(self)
+
+    @property
+    def children(self) -> list[Instance]:
+        """Its instances."""
+        return self.instances
+
+    def ordered_slices(self) -> list[OrderedSlice]:
+        """Return the frames in the order of their positions, as the server finds it.
+
+        The server does not tell holes or repeated positions, which `get_volume` of a session does.
+
+        Raises
+        ------
+        SelectionError
+            The server finds no order.
+        """
+        try:
+            answer = self._address.get_object("ordered-slices")
+        except ServerError as error:
+            if self._address.is_meant_by(error) or error.status not in (400, 404):
+                raise
+            raise SelectionError(
+                f"The server finds no order of the slices of series {self.id}: their headers hold neither positions "
+                "nor numbers that tell it. volume_table() of a session shows what is in it."
+            ) from None
+        try:
+            return [
+                OrderedSlice(Instance(self._rest, key), first + offset)
+                for key, first, count in answer["SlicesShort"]
+                for offset in range(count)
+            ]
+        except (KeyError, TypeError, ValueError):
+            raise self._address.other_shape(answer, "ordered-slices") from None
+
+    def preview(self) -> Any:
+        """Let the server render its middle slice; returned as by `Instance.preview`.
+
+        Raises
+        ------
+        SelectionError
+            The series is empty.
+        """
+        try:
+            slices = self.ordered_slices()
+        except SelectionError:
+            slices = [OrderedSlice(instance, 0) for instance in self.instances]
+        if not slices:
+            raise SelectionError(f"The series {self.id} has no instances.")
+        middle = slices[len(slices) // 2]
+        return middle.instance.preview(middle.frame)
+
+
+class Instance(ImageResource):
+    """An instance on an Orthanc server: one DICOM file."""
+
+    level: ClassVar[Level] = "instance"
+
+    @property
+    def patient(self) -> Patient:
+        """Its patient, in one request."""
+        return Patient(self._rest, *_parent(self, "patient"))
+
+    @property
+    def study(self) -> Study:
+        """Its study, in one request."""
+        return Study(self._rest, *_parent(self, "study"))
+
+    @property
+    def series(self) -> Series:
+        """Its series."""
+        return Series(self._rest, *_parent(self, "series"))
+
+    @property
+    def parent(self) -> Series:
+        """Its series."""
+        return self.series
+
+    @property
+    def file_size(self) -> int:
+        """The length of its file in bytes."""
+        return int(self.description.get("FileSize") or 0)
+
+    @property
+    def tags(self) -> Tags:
+        """Its tags, read once for each use of this attribute."""
+        return self._read_tags("tags")
+
+
+def _series_of(container: Container) -> list[Series]:
+    return [Series(container._rest, answer["ID"], answer) for answer in container._children("series")]
+
+
+def _instances_of(container: Container) -> list[Instance]:
+    return [Instance(container._rest, answer["ID"], answer) for answer in container._children("instance")]
+
+
+def _parent(resource: Resource, level: Level) -> tuple[str, dict[str, Any] | None]:
+    """Return the id of what an object is in, with its description if that had to be asked for."""
+    parents = {"study": "patient", "series": "study", "instance": "series"}
+    if parents[resource.level] == level:
+        key = resource.description.get(_PARENT_FIELD[resource.level])
+        if isinstance(key, str):
+            return key, None
+    try:
+        answer = resource._address.get_object(level)
+    except NotFoundError as error:
+        if resource._address.is_meant_by(error):
+            raise
+        raise resource._address.unknown() from None
+    if not isinstance(answer.get("ID"), str):
+        raise resource._address.other_shape(answer, level)
+    return answer["ID"], answer

@@ -1,0 +1,371 @@
+"""The file of an instance, its pixels, what a server renders of them, and modified copies."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import NoPixelDataError, NotFoundError, SelectionError, ServerError, TransportError
+from simple_orthanc.files.parsing import parse_file, typed_errors
+from simple_orthanc.pixels.stored import stored_values
+from simple_orthanc.rest.objects.resource import Resource
+from simple_orthanc.rest.objects.tags import content_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# What Orthanc answers where there is no such frame, or no image at all, depending on version and route.
+_NO_IMAGE = (400, 404, 415)
+
+
+class ImageResource(Resource):
+    """The part of an instance that is about its file."""
+
+    # The file
+
+    @property
+    def content(self) -> bytes:
+        """The DICOM file, compared with the MD5 that the server lists."""
+        return self.attachments["dicom"].read()
+
+    def dataset(self) -> Dataset:
+        """Read the DICOM file as a pydicom Dataset.
+
+        Raises
+        ------
+        TransportError
+            The file is damaged.
+        """
+        content = self.content
+        with typed_errors(content):
+            return parse_file(content)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the DICOM file to a path, where it appears when it is whole and has the MD5 that the server lists."""
+        return self.attachments["dicom"].save(path)
+
+    def raw_value(self, tag: Any) -> bytes:
+        """Read the bytes of one value as they are in the file, such as those of a binary tag.
+
+        Parameters
+        ----------
+        tag : str or int
+            A keyword, a number, or a path into sequences with the numbers of the items:
+            ``"ProcedureCodeSequence[0].CodeValue"``.
+
+        Raises
+        ------
+        UnknownTagError
+            There is no such DICOM tag.
+        NotFoundError
+            The object does not have it, or the server does not hold the object.
+        """
+        segments = content_path(tag)
+        try:
+            with self._address.explained():
+                content: bytes = self._rest.request("GET", self._address.path("content", *segments)).content
+        except NotFoundError as error:
+            if self._address.is_meant_by(error):
+                raise
+            raise NotFoundError(
+                f"The instance {self.id} has no {parse_tag(tag).name}; list(instance.tags) has what it has.",
+                status=404,
+                method="GET",
+                path=error.path,
+            ) from None
+        return content
+
+    # Pixels
+
+    @property
+    def frame_count(self) -> int:
+        """The number of frames; 0 for an object without an image."""
+        try:
+            return len(self._address.get_list("frames"))
+        except ServerError as error:
+            if error.status not in _NO_IMAGE or self._address.is_meant_by(error):
+                raise
+            return 0
+
+    def frames(self) -> NDArray[Any]:
+        """Decode the stored values of all frames, as `get_instances` does, without any rescaling.
+
+        Returns
+        -------
+        ndarray
+            Shape (frames, rows, columns), or (frames, rows, columns, 3) for colour.
+
+        Raises
+        ------
+        NoPixelDataError
+            The object holds no image.
+        PixelDecodeError
+            Its pixels cannot be decoded.
+        """
+        return stored_values(self.dataset())
+
+    def raw_frame(self, frame: int = 0) -> bytes:
+        """Read one frame as it is stored: plain values, or a compressed codestream.
+
+        Parameters
+        ----------
+        frame : int, default 0
+            From 0 on.
+
+        Raises
+        ------
+        SelectionError
+            There is no such frame.
+        NoPixelDataError
+            The object holds no image.
+        """
+        return self._frame(frame, "raw", {}, "application/octet-stream")
+
+    def preview(self, frame: int = 0) -> NDArray[np.uint8]:
+        """Let the server render a frame over the whole range of its values.
+
+        Parameters
+        ----------
+        frame : int, default 0
+            From 0 on.
+
+        Returns
+        -------
+        ndarray of uint8
+            Shape (rows, columns), or (rows, columns, 3) for colour.
+
+        Raises
+        ------
+        SelectionError
+            There is no such frame.
+        NoPixelDataError
+            The object holds no image, or none that the server can render.
+        """
+        return self._image(frame, "preview", {})
+
+    def rendered(
+        self,
+        frame: int = 0,
+        *,
+        window: tuple[float, float] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """Let the server render a frame through a window.
+
+        Parameters
+        ----------
+        frame : int, default 0
+            From 0 on.
+        window : (float, float), optional
+            Centre and width in rescaled values, such as HU; by default that of the header.
+        width, height : int, optional
+            Pixels that the image is made smaller to, with its proportions kept.
+
+        Returns
+        -------
+        ndarray of uint8
+            As for `preview`, which also lists the errors.
+        """
+        query: dict[str, Any] = {"width": width, "height": height}
+        if window is not None:
+            query["window-center"], query["window-width"] = window
+        return self._image(frame, "rendered", query)
+
+    def _image(self, frame: int, route: str, query: Mapping[str, Any]) -> NDArray[np.uint8]:
+        return _decoded(self._frame(frame, route, query, "image/png"), f"{route} of {self!r}")
+
+    def _frame(self, frame: object, route: str, query: Mapping[str, Any], media_type: str) -> bytes:
+        if not isinstance(frame, (int, np.integer)) or isinstance(frame, bool) or frame < 0:
+            raise SelectionError(f"frame is {frame!r}; give a number from 0 on.")
+        path = self._address.path("frames", str(frame), route)
+        try:
+            with self._address.explained():
+                response = self._rest.request("GET", path, params=query, headers={"Accept": media_type})
+        except ServerError as error:
+            if error.status not in _NO_IMAGE or self._address.is_meant_by(error):
+                raise
+            refusal = error
+        else:
+            content: bytes = response.content
+            return content
+        count = self.frame_count
+        if 0 < count <= frame:
+            raise SelectionError(f"Frame {frame} of the instance {self.id} was asked for; it has {count}, from 0 on.")
+        raise NoPixelDataError(
+            f"The instance {self.id} holds no image, or none that the server can render "
+            f"({refusal.details or refusal.status}). .frames() decodes it here, and .pdf() reads a document."
+        )
+
+    def pdf(self) -> bytes:
+        """Read the PDF document that the object encapsulates.
+
+        Raises
+        ------
+        NoPixelDataError
+            It encapsulates none.
+        """
+        try:
+            with self._address.explained():
+                content: bytes = self._rest.request("GET", self._address.path("pdf")).content
+        except NotFoundError as error:
+            if self._address.is_meant_by(error):
+                raise
+            raise NoPixelDataError(
+                f"The instance {self.id} encapsulates no PDF: its Modality or SOPClassUID tell what it is."
+            ) from None
+        return content
+
+    # Modified copies
+
+    def modify(
+        self,
+        replace: Mapping[str, Any] | None = None,
+        *,
+        remove: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        remove_private_tags: bool = False,
+        private_creator: str | None = None,
+        force: bool = False,
+    ) -> bytes:
+        """Let the server make a modified copy, which it does not store.
+
+        Parameters
+        ----------
+        replace : mapping, optional
+            Tag to new value: strings and numbers, lists of these, or sequences as lists of dicts.
+        remove, keep : sequence of str, optional
+            Tags to remove, and those to keep that would get a new value (SOPInstanceUID).
+        remove_private_tags : bool, default False
+            Whether all private tags are removed.
+        private_creator : str, optional
+            The creator of private tags in `replace`.
+        force : bool, default False
+            Allows to set or keep identifiers.
+
+        Returns
+        -------
+        bytes
+            The DICOM file, with a new SOPInstanceUID: `Orthanc.upload_file` stores it.
+
+        Raises
+        ------
+        ServerError
+            The server refuses; the message has its reason.
+        NotFoundError
+            The server does not hold the object.
+
+        Examples
+        --------
+        >>> orthanc.upload_file(instance.modify({"PatientName": "Doe^John"}))            # doctest: +SKIP
+        """
+        body = {"RemovePrivateTags": True} if remove_private_tags else {}
+        return self._copy("modify", replace, remove, keep, private_creator, force, body)
+
+    def anonymize(
+        self,
+        replace: Mapping[str, Any] | None = None,
+        *,
+        remove: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        keep_private_tags: bool = False,
+        private_creator: str | None = None,
+        force: bool = False,
+        dicom_version: str | None = None,
+    ) -> bytes:
+        """Let the server make an anonymized copy, which it does not store.
+
+        Parameters
+        ----------
+        replace, remove, keep, private_creator, force : optional
+            As for `modify`.
+        keep_private_tags : bool, default False
+            Whether private tags stay.
+        dicom_version : str, optional
+            The edition of the profile, such as "2021b", which all versions of Orthanc know; by default the newest that
+            the server knows.
+
+        Returns
+        -------
+        bytes
+            The DICOM file, with new identifiers: `Orthanc.upload_file` stores it.
+
+        Raises
+        ------
+        ServerError, NotFoundError
+            As for `modify`.
+        """
+        body: dict[str, Any] = {"KeepPrivateTags": True} if keep_private_tags else {}
+        if dicom_version is not None:
+            body["DicomVersion"] = dicom_version
+        return self._copy("anonymize", replace, remove, keep, private_creator, force, body)
+
+    def _copy(
+        self,
+        route: str,
+        replace: Mapping[str, Any] | None,
+        remove: Sequence[str],
+        keep: Sequence[str],
+        private_creator: str | None,
+        force: bool,
+        body: dict[str, Any],
+    ) -> bytes:
+        for name, tags in (("remove", remove), ("keep", keep)):
+            if isinstance(tags, str):
+                raise SelectionError(f"{name} is the string {tags!r}; give a list of tags, as in {name}=[{tags!r}].")
+        body |= {"Replace": {_tag(tag): _value(value) for tag, value in (replace or {}).items()}}
+        body |= {"Remove": [_tag(tag) for tag in remove], "Keep": [_tag(tag) for tag in keep], "Force": force}
+        if private_creator is not None:
+            body["PrivateCreator"] = private_creator
+        with self._address.explained():
+            # It only computes, so that it may be sent again.
+            content = self._rest.post(self._address.path(route), body, idempotent=True)
+        if not isinstance(content, bytes) or content[128:132] != b"DICM":
+            raise self._address.other_shape(content, route)
+        return content
+
+
+def _tag(tag: str) -> str:
+    """Return a tag as Orthanc takes it; an unknown keyword raises, which newer servers answer with an error 500."""
+    parsed = parse_tag(tag)
+    return parsed.keyword or (parsed.number if len(parsed.steps) == 1 and parsed.leaf.creator is None else str(tag))
+
+
+def _value(value: Any) -> Any:
+    r"""Return a value as Orthanc takes it: numbers as strings, several with backslashes between them.
+
+    Examples
+    --------
+    >>> _value(70), _value([0.5, 0.25]), _value("x"), _value([{"CodeValue": 1}])
+    ('70', '0.5\\0.25', 'x', [{'CodeValue': '1'}])
+    """
+    if isinstance(value, Mapping):
+        return {_tag(tag): _value(inner) for tag, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(item, Mapping) for item in value):
+            return [_value(item) for item in value]
+        return "\\".join(str(item) for item in value)
+    return str(value)
+
+
+def _decoded(content: bytes, what: str) -> NDArray[np.uint8]:
+    """Decode a PNG image."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            array = np.array(image)
+    except Exception as error:  # Pillow may raise anything
+        raise TransportError(
+            f"The {what} was asked for as PNG, and what came cannot be read: {error}. Check what is between the server "
+            "and here.",
+            is_about_object=True,
+        ) from None
+    return array if array.dtype == np.uint8 else (array >> 8).astype(np.uint8)

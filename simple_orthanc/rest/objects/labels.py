@@ -1,0 +1,93 @@
+"""The labels of one object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, MutableSet
+from typing import Any
+
+from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.rest.objects.address import Address
+
+# Orthanc 1.12.0 and newer take no others.
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+class Labels(MutableSet[str]):
+    """The labels of one object as a set, which asks the server each time.
+
+    All of it raises an `UnsupportedError` before Orthanc 1.12.0, and a `NotFoundError` if the server does not hold the
+    object.
+
+    Examples
+    --------
+    >>> study.labels.add("reviewed")                                                     # doctest: +SKIP
+    >>> sorted(study.labels)                                                             # doctest: +SKIP
+    ['reviewed']
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def __repr__(self) -> str:
+        """Show the object, without a request."""
+        return f"<labels of {self._address.level} {self._address.key}>"
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> Any:
+        """Make the result of ``&``, ``|``, ``-`` and ``^``: a set that no server knows."""
+        return set(it)
+
+    def __contains__(self, label: object) -> bool:
+        """Check whether the object has a label; case matters."""
+        return label in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the labels."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """Count the labels."""
+        return len(self._all())
+
+    def _all(self) -> list[str]:
+        self._check_version()
+        return [str(label) for label in self._address.get_list("labels")]
+
+    def add(self, value: str) -> None:
+        """Give the object a label.
+
+        Parameters
+        ----------
+        value : str
+            At most 64 ASCII letters, digits, ``-`` and ``_``; case matters.
+
+        Raises
+        ------
+        SelectionError
+            It is no such string; nothing was sent.
+        """
+        self._change("put", value)
+
+    def discard(self, value: str) -> None:
+        """Take a label away if the object has it; errors as for `add`."""
+        self._change("delete", value)
+
+    def _change(self, verb: str, label: object) -> None:
+        if not isinstance(label, str) or not _LABEL.match(label):
+            raise SelectionError(
+                f"{label!r} cannot be a label, and nothing was sent: Orthanc takes at most 64 ASCII letters, digits, "
+                '"-" and "_", as in "reviewed-2".'
+            )
+        self._check_version()
+        with self._address.explained():
+            getattr(self._address.rest, verb)(self._address.path("labels", label))
+
+    def _check_version(self) -> None:
+        capabilities = self._address.rest.capabilities
+        if not capabilities.labels:
+            version = ".".join(map(str, capabilities.version))
+            raise UnsupportedError(
+                f"Labels need Orthanc 1.12.0; {self._address.rest.url} is Orthanc {version}, and has no labels. "
+                "Metadata holds short strings in every version: .metadata['1024'] = \"reviewed\"."
+            )
