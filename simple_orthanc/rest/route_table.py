@@ -13,11 +13,12 @@ from functools import cache
 from urllib.parse import unquote
 
 from simple_orthanc.dicom.levels import LEVELS
+from simple_orthanc.rest.levels import ROUTE
 
 OLDEST = (1, 10, 1)
 """The oldest version that is supported; a route that it has names no version."""
 
-PLURALS = ("patients", "studies", "series", "instances")
+PLURALS = tuple(ROUTE.values())
 """What the routes call the levels, in the order of `LEVELS`."""
 
 # In each line: the levels (Patient, sTudy, Series, Instance) whose routes begin with /{level}, or "-"; the method; the

@@ -88,11 +88,11 @@ class Address(NamedTuple):
 
     def is_held(self) -> bool:
         """Check whether the server holds the object."""
-        try:
-            self.rest.get(self.path(), params={"short": ""})
-        except NotFoundError:
-            return False
-        return True
+        response = self.rest.request("GET", self.path(), params={"short": ""}, check=False)
+        if response.status in (401, 403):
+            # Raises what that means.
+            self.rest.get(self.path())
+        return bool(response.status != 404)
 
     def unknown(self) -> NotFoundError:
         """Make the error for an object that the server does not hold."""

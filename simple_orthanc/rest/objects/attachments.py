@@ -14,7 +14,7 @@ from simple_orthanc.errors import AuthenticationError, NotFoundError, SelectionE
 from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.rest.objects.address import Address
-from simple_orthanc.rest.objects.entries import Entries, differs, from_start
+from simple_orthanc.rest.objects.entries import Entries, differs
 
 _PIECE = 1 << 20
 
@@ -255,9 +255,11 @@ class Attachments(MutableMapping[str, Any]):
         Raises
         ------
         SelectionError
-            The attachment is Orthanc's own, its name is not known, or there is no such file.
+            The number is one of Orthanc's own, or there is no such file; nothing was sent.
         NotFoundError
-            The server does not hold the object.
+            The server does not hold the object, or its configuration does not have that name.
+        AuthenticationError
+            It is Orthanc's own, such as the file of an instance, or this user may not write.
         TransportError
             The server then holds something else.
         """
@@ -292,16 +294,16 @@ class Attachments(MutableMapping[str, Any]):
             As for assigning.
         """
         entry = self._checked(name)
-        address = self._entries.address
         with _opened(content) as body:
-            with self._entries.writing(entry):
-                path = address.path("attachments", entry)
-                address.rest.request("PUT", path, from_start(body), revision=revision)
+            self._entries.write("PUT", entry, body, revision=revision)
             return self._check_stored(entry, body)
 
     def _check_stored(self, name: str, body: Any) -> str | None:
-        """Compare the MD5 of what the server now holds, and return its revision."""
-        revision = self._entries.revision(name)
+        """Compare what was sent with the MD5 of what the server then holds, and return its revision.
+
+        Orthanc 1.10.1 reports success for an object that it does not hold.
+        """
+        revision = self[name].revision
         if differs(None, revision, _md5_of_stream(body)):
             raise TransportError(
                 f"{self._entries.address.rest.url} was sent the attachment {name!r} of {self._entries.address.level} "
@@ -318,7 +320,7 @@ class Attachments(MutableMapping[str, Any]):
         ------
         UnknownNameError
             There is no such attachment; it is a KeyError.
-        SelectionError
+        SelectionError, AuthenticationError
             It is Orthanc's own, such as the file of an instance.
         NotFoundError
             The server does not hold the object.

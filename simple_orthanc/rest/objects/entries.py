@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from simple_orthanc.errors import AuthenticationError, NotFoundError, SelectionError, ServerError, UnknownNameError
+from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, UnknownNameError
 from simple_orthanc.rest.objects.address import Address
 
 # Orthanc leaves these numbers to its users; it keeps those below for itself (Orthanc Book, "Metadata and attachments").
@@ -82,54 +82,26 @@ class Entries:
                 raise
             raise self.missing(name) from None
 
-    @contextmanager
-    def writing(self, name: str) -> Iterator[None]:
-        """Explain in the error of a block why an entry cannot be written or removed."""
-        try:
-            with self.address.explained():
-                yield
-        except NotFoundError as error:
-            if self.address.is_meant_by(error):
-                raise
-            raise SelectionError(
-                f"The server knows no {self.route} of the name {name!r}, so nothing was changed: its configuration "
-                f"names them under {self._option}. A number from {FIRST_NUMBER} to {LAST_NUMBER} needs no name, as in "
-                f".{self.route}['{FIRST_NUMBER}']."
-            ) from None
-        except AuthenticationError as error:
-            if error.status != 403 or _NUMBER.match(name) or name in self.address.rest.capabilities.user_metadata:
-                raise
-            raise SelectionError(
-                f"{name!r} is an entry of the {self.route} that Orthanc keeps for itself, or this user may not change "
-                f"it; nothing was changed. Entries of your own have a number from {FIRST_NUMBER} to {LAST_NUMBER}, or "
-                f"a name that the configuration of the server gives one ({self._option})."
-            ) from None
-        except ServerError as error:
-            if error.status != 409:
-                raise
-            raise ServerError(
-                f"The {self.route} {name!r} of {self.address.level} {self.address.key} were changed by somebody else, "
-                "or a revision is needed, and nothing was written: read them again, with their revision.",
-                status=409,
-                method=error.method,
-                path=error.path,
-                details=error.details,
-            ) from None
+    def write(self, method: str, name: str, content: Any = None, *, revision: str | None = None) -> str | None:
+        """Write or remove an entry, and return the revision that the server has then."""
+        with self.address.explained():
+            path = self.address.path(self.route, name)
+            response = self.address.rest.request(method, path, from_start(content), revision=revision)
+        held: str | None = response.revision
+        return held
 
-    def overwrite(self, method: str, name: str, content: Any = None) -> None:
-        """Write or remove an entry whatever its revision is."""
-        path = self.address.path(self.route, name)
+    def overwrite(self, method: str, name: str, content: Any = None) -> str | None:
+        """Write or remove an entry whatever its revision is; return the revision that the server has then."""
         revision = None
-        for attempt in range(_ATTEMPTS):
-            with self.writing(name):
-                try:
-                    self.address.rest.request(method, path, from_start(content), revision=revision)
-                    return
-                except ServerError as error:
-                    # A server with CheckRevisions wants the revision that is overwritten.
-                    if error.status != 409 or attempt == _ATTEMPTS - 1:
-                        raise
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self.write(method, name, content, revision=revision)
+            except ServerError as error:
+                # A server with CheckRevisions wants the revision that is overwritten.
+                if error.status != 409:
+                    raise
             revision = self.revision(name)
+        return self.write(method, name, content, revision=revision)
 
     def revision(self, name: str) -> str | None:
         """Return the current revision of an entry, None if there is no such entry."""

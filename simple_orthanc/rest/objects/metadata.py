@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from typing import NamedTuple
 
-from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnknownNameError
+from simple_orthanc.errors import SelectionError, TransportError, UnknownNameError
 from simple_orthanc.rest.objects.address import Address
 from simple_orthanc.rest.objects.entries import Entries, differs
 
@@ -148,9 +148,11 @@ class Metadata(MutableMapping[str, str]):
         Raises
         ------
         SelectionError
-            The entry is Orthanc's own, its name is not known, or the value is neither a string nor bytes.
+            The number is one of Orthanc's own, or the value is neither a string nor bytes; nothing was sent.
         NotFoundError
-            The server does not hold the object.
+            The server does not hold the object, or its configuration does not have that name.
+        AuthenticationError
+            The name is one of Orthanc's own, or this user may not write.
         """
         entry, content = self._checked(name, value)
         self._entries.overwrite("PUT", entry, content)
@@ -162,7 +164,7 @@ class Metadata(MutableMapping[str, str]):
         ------
         UnknownNameError
             There is no such entry; it is a KeyError.
-        SelectionError
+        SelectionError, AuthenticationError
             It is Orthanc's own.
         NotFoundError
             The server does not hold the object.
@@ -195,33 +197,18 @@ class Metadata(MutableMapping[str, str]):
         Raises
         ------
         ServerError
-            The server has another revision by now (status 409), and nothing was written; or it was changed again before
-            its new revision could be read.
-        SelectionError, NotFoundError
+            The server has another revision by now (status 409), and nothing was written.
+        SelectionError, NotFoundError, AuthenticationError
             As for assigning.
         """
         entry, content = self._checked(name, value)
-        path = self._address.path("metadata", entry)
-        with self._entries.writing(entry):
-            self._address.rest.request("PUT", path, content, revision=revision)
-        # What the response to PUT says is 1 too high before Orthanc 1.13.0.
-        new = self._entries.revision(entry)
-        if differs(content, new):
-            raise ServerError(
-                f"The metadata {entry!r} of {self._address.level} {self._address.key} were written, and somebody else "
-                "changed them since: read them again.",
-                status=409,
-                method="PUT",
-                path=path,
-            )
-        return new
+        return self._entries.write("PUT", entry, content, revision=revision)
 
     def remove(self, name: str | int, *, revision: str | None = None) -> None:
         """Remove an entry in the revision that was read; parameters and errors as for `write`."""
         entry = self._entries.name(name)
         self._entries.check_writable(entry)
-        with self._entries.writing(entry):
-            self._address.rest.request("DELETE", self._address.path("metadata", entry), revision=revision)
+        self._entries.write("DELETE", entry, revision=revision)
 
     def _checked(self, name: object, value: object) -> tuple[str, bytes]:
         entry = self._entries.name(name)

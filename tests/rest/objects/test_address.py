@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc import NotFoundError, ServerError, TransportError
+from simple_orthanc import AuthenticationError, NotFoundError, ServerError, TransportError
 from simple_orthanc.rest.objects.address import Address
 from tests.http_stand_in import reply
 from tests.rest.objects.server import KEY, STUDY, ObjectServer
@@ -29,7 +29,13 @@ def test_an_unknown_object_is_named_by_level_and_id(level: Any, route: str) -> N
             address.get("labels")
         assert address.is_meant_by(caught.value)
         assert (caught.value.status, caught.value.path) == (404, f"/{route}/no/pe")
-        assert server.calls == [f"GET /{route}/no%2Fpe/labels", f"GET /{route}/no%2Fpe?short="]
+        assert server.calls[-1] == f"GET /{route}/no%2Fpe?short="
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_user_who_may_not_look_is_not_told_that_there_is_nothing(status: int) -> None:
+    with ObjectServer({"GET /studies/a": reply(b"", status)}) as server, pytest.raises(AuthenticationError):
+        Address(server.rest, "study", "a").is_held()
 
 
 def test_a_route_that_a_known_object_lacks_is_another_error() -> None:

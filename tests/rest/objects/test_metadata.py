@@ -113,7 +113,7 @@ def test_a_value_of_another_type_is_refused_before_any_request(value: Any) -> No
 def test_a_name_that_the_server_does_not_know() -> None:
     with (
         ObjectServer(HELD) as server,
-        pytest.raises(SelectionError, match=r"knows no metadata of the name 'Foo'.*UserMetadata"),
+        pytest.raises(NotFoundError, match=r"no metadata 'Foo' of study .*UserMetadata.*number from 1024 to 65535"),
     ):
         metadata_of(server)["Foo"] = "x"
 
@@ -122,11 +122,9 @@ def test_an_entry_of_orthanc_itself() -> None:
     routes = {f"{verb} {ROUTE}/LastUpdate": reply(b"", 403) for verb in ("PUT", "DELETE")}
     with ObjectServer({**HELD, **routes, f"GET {ROUTE}/LastUpdate": text("x")}) as server:
         metadata = metadata_of(server)
-        with pytest.raises(
-            SelectionError, match="'LastUpdate' is an entry of the metadata that Orthanc keeps for itself"
-        ):
+        with pytest.raises(AuthenticationError, match="Orthanc keeps this itself"):
             metadata["LastUpdate"] = "x"
-        with pytest.raises(SelectionError, match="keeps for itself"):
+        with pytest.raises(AuthenticationError, match="Orthanc keeps this itself"):
             del metadata["LastUpdate"]
 
 
@@ -165,7 +163,7 @@ def test_assigning_overwrites_where_the_server_checks_revisions() -> None:
     ) as server:
         metadata = metadata_of(server)
         metadata["1024"] = "new"
-        assert [asked.method for asked in server.asked] == ["PUT", "GET", "PUT"]
+        assert [asked.method for asked in server.asked if asked.method != "GET"] == ["PUT", "PUT"]
         del metadata["1024"]
 
 
@@ -174,7 +172,7 @@ def test_assigning_ends_if_others_always_come_first() -> None:
         with pytest.raises(ServerError, match="changed by somebody else") as caught:
             metadata_of(server)["1024"] = "new"
         assert caught.value.status == 409
-        assert len(server.calls) == 9
+        assert [asked.method for asked in server.asked].count("PUT") == 5
 
 
 def test_a_written_value_has_the_revision_that_get_returns() -> None:
@@ -195,17 +193,9 @@ def test_a_value_that_somebody_else_changed_is_not_overwritten() -> None:
             lambda: metadata.write("1024", "x", revision=revision(b"old")),
             lambda: metadata.remove("1024", revision=revision(b"old")),
         ):
-            with pytest.raises(ServerError, match=r"changed by somebody else.*nothing was written") as caught:
+            with pytest.raises(ServerError, match="it was changed by somebody else") as caught:
                 use()
             assert caught.value.status == 409
-
-
-def test_a_value_that_is_changed_before_its_revision_is_read() -> None:
-    with (
-        ObjectServer({f"PUT {ROUTE}/1024": text(""), f"GET {ROUTE}/1024": data(b"of another", 7)}) as server,
-        pytest.raises(ServerError, match="were written, and somebody else changed them since"),
-    ):
-        metadata_of(server).write("1024", "new")
 
 
 def test_a_server_without_revisions() -> None:
