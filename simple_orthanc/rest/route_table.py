@@ -104,7 +104,7 @@ S    GET    /{id}/ordered-slices : Read the instances of one series in the order
 P    GET    /{id}/protected : Check whether one patient is protected against recycling.
 P    PUT    /{id}/protected : Protect one patient against recycling, or not; body: "1" or "0".
 PTSI POST   /{id}/reconstruct : Read the main tags of one {level} from its files again.
-PTSI GET    /{id}/statistics : Read the counts and sizes of one {level}.
+PTSI GET    /{id}/statistics : Read the counts and sizes of one {level}; zeros for an unknown id from 1.13.0 on.
 -    GET    /changes : Read what has changed; params: since, limit, last; type and to from Orthanc 1.12.5 on.
 -    DELETE /changes : Forget what has changed.
 -    GET    /exports : Read what was sent to other machines, if that is logged; params: since, limit.
