@@ -17,8 +17,9 @@ from itertools import chain, repeat
 import pytest
 
 MEGABYTES = 300
-# Measured are about two; the machine that runs the tests may be busy.
-SECONDS = 20
+# Of the processor; measured are about two. In all it may be more, since the machine that runs the tests may be busy.
+SECONDS_AT_WORK = 5
+SECONDS_IN_ALL = 20
 BLOCK = 1 << 20
 OK = b"HTTP/1.1 200 OK\r\n"
 JSON = OK + b"Content-Type: application/json\r\n"
@@ -121,9 +122,10 @@ def test_bombs_are_errors_in_little_memory_and_time(protocol: str) -> None:
         )
     assert ended.returncode == 0, ended.stderr[-1000:]
     for name, url, line in zip(BOMBS, urls, ended.stdout.splitlines(), strict=True):
-        peak, seconds, outcome = line.split(" ", 2)
+        peak, at_work, in_all, outcome = line.split(" ", 3)
         found = f"{name}: {line}"
         assert outcome.startswith(("TransportError: ", "RequestTimeout: ")), found
         assert url in outcome, found
         assert float(peak) < MEGABYTES, found
-        assert float(seconds) < SECONDS, found
+        assert float(at_work) < SECONDS_AT_WORK, found
+        assert float(in_all) < SECONDS_IN_ALL, found

@@ -1,7 +1,8 @@
 """Nothing wrong, lost, unclear or without end through a proxy that misbehaves.
 
-Here one version of Orthanc meets every fault in every operation, and the others every fault in one operation, as the
-DICOMweb servers do. ``make faults`` runs every cell on every server.
+Here the versions of Orthanc share the cells: every fault in every operation is met on one of them, and every version
+meets every fault. A DICOMweb server that is no Orthanc meets every fault in one operation. ``make faults`` runs every
+cell on every server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from tests.faults.archive import OrthancServer, StandInServer, ThreadSafeServer,
 from tests.faults.bench import Bench, Cell, Outcome, cells_of
 from tests.faults.registry import FAULTS, Fault
 
+# The code that meets the faults is measured by the tests of each of its modules.
+pytestmark = pytest.mark.unmeasured
+
 Outcomes = dict[Cell, Outcome]
 BY_NAME = pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", "-") for fault in FAULTS])
 
@@ -26,18 +30,37 @@ def one_operation_each(protocol: str, turn: int) -> list[Cell]:
     return [of_fault[(number + turn) % len(of_fault)] for number, of_fault in enumerate(cells) if of_fault]
 
 
+def share_of_version(turn: int, versions: int) -> list[Cell]:
+    """List the cells of one version, which meets every fault; together the versions have all cells of Orthanc."""
+    cells: list[Cell] = []
+    for number, fault in enumerate(FAULTS):
+        of_orthanc, of_dicomweb = (cells_of([fault], (protocol,)) for protocol in ("Orthanc", "DICOMweb"))
+        if of_orthanc:
+            cells += of_orthanc[(number + turn) % min(versions, len(of_orthanc)) :: versions]
+        if of_dicomweb and (not of_orthanc or number % versions == turn):
+            cells.append(of_dicomweb[(number + turn) % len(of_dicomweb)])
+    return cells
+
+
 @pytest.fixture(scope="module")
 def on_orthanc(request: pytest.FixtureRequest, server: LocalOrthanc) -> Iterator[tuple[str, Outcomes]]:
     """What became of the cells on one version of Orthanc."""
     servers = servers_of(request.config)
     archive = make_archive()
-    turn = list(servers.recipes).index(f"orthanc-{server.version}")
-    cells = one_operation_each("Orthanc", turn) if turn else cells_of(FAULTS, ("Orthanc",))
+    names = list(servers.recipes)
+    cells = share_of_version(names.index(f"orthanc-{server.version}"), len(names))
     with servers.make(f"orthanc-{server.version}", {}) as local:
         orthanc = OrthancServer(local.url, local.version)
         for series in archive:
             orthanc.put(series.files.values())
-        yield orthanc.name, Bench(orthanc, archive).run(cells + one_operation_each("DICOMweb", turn + 3))
+        yield orthanc.name, Bench(orthanc, archive).run(cells)
+
+
+@pytest.mark.parametrize("versions", [1, 2, 3])
+def test_the_versions_share_all_cells_and_each_meets_every_fault(versions: int) -> None:
+    shares = [share_of_version(turn, versions) for turn in range(versions)]
+    assert {cell for share in shares for cell in share} >= set(cells_of(FAULTS, ("Orthanc",)))
+    assert all({cell.fault for cell in share} == set(FAULTS) for share in shares)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def over_dicomweb(server: LocalOrthanc) -> DicomWeb:
 
 
 @given(data=st.data())
-@settings(max_examples=examples(25), phases=PHASES)
+@settings(max_examples=examples(10, thorough=250), phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     files = data.draw(archives(shared_uids=False))
@@ -70,7 +70,7 @@ def same(one: Session, other: Session, *tags: str) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=examples(8), phases=PHASES)
+@settings(max_examples=examples(4, thorough=80), phases=PHASES)
 def test_tables_are_those_of_the_rest_api(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     empty(server)

@@ -97,7 +97,7 @@ def test_every_file_is_taken_or_refused_as_the_server_does(orthanc: Orthanc, pyd
 
 
 @given(data=st.data())
-@settings(max_examples=examples(15), phases=PHASES)
+@settings(max_examples=examples(5, thorough=150), phases=PHASES)
 def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     server.start()
     empty(server)

@@ -218,7 +218,7 @@ def test_integers_of_64_bits_are_whole(empty_server: LocalOrthanc, orthanc: Orth
 
 def test_an_archive_that_agrees_verifies(empty_server: LocalOrthanc) -> None:
     @given(files=archives())
-    @settings(max_examples=examples(8), phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(4, thorough=80), phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     def run(files: list[bytes]) -> None:
         empty(empty_server)
         store(empty_server, *files)

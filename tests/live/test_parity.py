@@ -127,7 +127,7 @@ def test_headers(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=examples(8), phases=PHASES)
+@settings(max_examples=examples(4, thorough=80), phases=PHASES)
 def test_random_archives(server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     server.start()
     empty(server)

@@ -118,7 +118,7 @@ def ask_all(server: LocalOrthanc, data: st.DataObject, questions_asked: int) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=examples(40), phases=PHASES)
+@settings(max_examples=examples(16, thorough=400), phases=PHASES)
 def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     server.start()
     ask_all(server, data, 15)
@@ -126,7 +126,7 @@ def test_selects_what_the_headers_say(server: LocalOrthanc, data: st.DataObject)
 
 @pytest.mark.on_postgresql(only=True)
 @given(data=st.data())
-@settings(max_examples=examples(8), phases=PHASES)
+@settings(max_examples=examples(5, thorough=80), phases=PHASES)
 def test_selects_on_postgresql_what_the_headers_say(server: LocalOrthanc, data: st.DataObject) -> None:
     ask_all(server, data, 15)
 
@@ -144,7 +144,7 @@ def test_selects_the_same_where_the_server_limits_its_results(make_server: MakeS
     limited = make_server(config)
 
     @given(data=st.data())
-    @settings(max_examples=examples(12), phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(5, thorough=120), phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         ask_all(limited, data, 15)
 
@@ -231,7 +231,7 @@ def same(name: str, found: Any, value: Any) -> bool:
 @pytest.mark.on_postgresql
 def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
     @given(data=st.data())
-    @settings(max_examples=examples(12), phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(5, thorough=120), phases=PHASES, suppress_health_check=list(HealthCheck))
     def run(data: st.DataObject) -> None:
         empty(empty_server)
         store(empty_server, *data.draw(archives()))

@@ -79,7 +79,10 @@ def test_orientations_equal_simpleitk(orthanc: Orthanc, tmp_path: Path, orientat
 
 
 @given(data=st.data())
-@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40, thorough=2000),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_random_geometries_come_back(
     server: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
