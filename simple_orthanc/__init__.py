@@ -42,6 +42,7 @@ from simple_orthanc.session import Orthanc, Session
 if TYPE_CHECKING:
     from simple_orthanc.local.server import LocalOrthanc
     from simple_orthanc.pixels.suv import SuvRecord
+    from simple_orthanc.session.asynchronous import AsyncSession
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.folder import Folder
     from simple_orthanc.volume.geometry import Geometry
@@ -51,6 +52,7 @@ __version__ = "1.0.0"
 
 __all__ = [
     "AmbiguousSelectionError",
+    "AsyncSession",
     "AuthenticationError",
     "Condition",
     "DicomWeb",
@@ -92,6 +94,7 @@ __all__ = [
 
 # A program does not wait for imports that it does not need.
 _ON_DEMAND = {
+    "AsyncSession": "simple_orthanc.session.asynchronous",
     "DicomWeb": "simple_orthanc.session.dicomweb",
     "Folder": "simple_orthanc.session.folder",
     "Geometry": "simple_orthanc.volume.geometry",

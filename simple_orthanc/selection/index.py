@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from threading import RLock
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
@@ -38,8 +40,23 @@ class NotKnownError(Exception):
     """An answer would need a request while none may be sent; never leaves the package."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _locked(method: Callable[Concatenate[Index, P], R]) -> Callable[Concatenate[Index, P], R]:
+    """Let one thread at a time into the methods of an index that read or fill it."""
+
+    @wraps(method)
+    def locked(self: Index, /, *arguments: P.args, **options: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *arguments, **options)
+
+    return locked
+
+
 class Index:
-    """The rows of an archive, and the columns read from its files.
+    """The rows of an archive, and the columns read from its files; several threads may use it.
 
     Parameters
     ----------
@@ -60,15 +77,26 @@ class Index:
         self._counts: dict[Level, int] | None = None
         self._offline = False
         self._server_fields: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
+        self._lock = RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, which belongs to this process."""
+        with self._lock:
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make a lock of its own."""
+        self.__dict__.update(state, _lock=RLock())
 
     @contextmanager
     def offline(self) -> Iterator[None]:
         """Answer from what has been read inside the block; what would need a request raises `NotKnownError`."""
-        before, self._offline = self._offline, True
-        try:
-            yield
-        finally:
-            self._offline = before
+        with self._lock:
+            before, self._offline = self._offline, True
+            try:
+                yield
+            finally:
+                self._offline = before
 
     def _online(self) -> Source:
         if self._offline:
@@ -76,11 +104,13 @@ class Index:
         self.begin()
         return self.source
 
+    @_locked
     def begin(self) -> None:
         """Note the state of the archive before anything is read from it; only once."""
         if self._revision is None:
             self._revision = self.source.revision()
 
+    @_locked
     def updated(self) -> Index:
         """Return an index that is up to date, with everything that is still true of this one, which stays unchanged.
 
@@ -121,6 +151,7 @@ class Index:
             keys = list(dict.fromkeys(row.parent for row in rows))
             level = LEVELS[depth(level) - 1]
 
+    @_locked
     def counts(self) -> dict[Level, int]:
         """Count everything, at each level."""
         if self._counts is None:
@@ -129,6 +160,7 @@ class Index:
             self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
 
+    @_locked
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         """Return the objects that have a label, or the values of a metadata entry, at each level."""
         if (kind, name) not in self._server_fields:
@@ -143,6 +175,7 @@ class Index:
         """Return the level whose rows answer for a tag, None if only the files hold it; sends no request."""
         return computed_level(tag) or self.source.indexed(tag)
 
+    @_locked
     def has_seen(self, tag: Tag, string: str) -> bool:
         """Check whether a value read so far is this string, or the several values that it joins; sends no request."""
         home = self.source.indexed(tag)
@@ -150,6 +183,7 @@ class Index:
         values = [*(row.values.get(tag.name) for row in rows), *self._columns.get(tag.name, {}).values()]
         return any(string in value or from_text(string, tag.vr) == value for value in values if value is not None)
 
+    @_locked
     def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
         """Keep rows, and return their keys."""
         keys = []
@@ -163,6 +197,7 @@ class Index:
         """Check whether the whole level has been read."""
         return level in self._complete
 
+    @_locked
     def everything(self, level: Level) -> list[str]:
         """Return the keys of a whole level."""
         if level not in self._complete:
@@ -173,6 +208,7 @@ class Index:
             self._complete.add(level)
         return list(self._rows[level])
 
+    @_locked
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> list[str]:
         """Return the keys of at least the rows for which a predicate of a tag holds."""
         if level in self._complete:
@@ -182,6 +218,7 @@ class Index:
             self._searches[question] = self.add(level, self._online().search(level, tag, predicate))
         return list(self._searches[question])
 
+    @_locked
     def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Return every key of a deeper level that is below the given ones."""
         while level != target:
@@ -210,6 +247,7 @@ class Index:
             self._rows[level][row.key] = replace(row, children=tuple(children[row.key]), has_unknown_children=False)
         self._owners = None
 
+    @_locked
     def up(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Return for each key the key of the object of a higher level that it is in, one for one."""
         result = list(keys)
@@ -222,6 +260,7 @@ class Index:
             level = LEVELS[depth(level) - 1]
         return result
 
+    @_locked
     def load(self, level: Level, keys: Sequence[str]) -> None:
         """Read the rows with these keys that are not known yet.
 
@@ -259,6 +298,7 @@ class Index:
         elif parents:
             self.add(level, self._online().below(level, parents))
 
+    @_locked
     def column(self, tag: Tag, level: Level, keys: Sequence[str]) -> list[Value]:
         """Return the value of a tag for each row of a level, from the row itself or from one above it.
 
@@ -294,6 +334,7 @@ class Index:
             self._rows["series"].update((row.key, row) for row in self._online().reload_from_files("series", flagged))
         self._verified.update(unverified)
 
+    @_locked
     def read_files(self, tags: Sequence[Tag], keys: Sequence[str]) -> None:
         """Read several tags from the files of instances in one pass, as far as they have not been read.
 
@@ -344,6 +385,7 @@ class Index:
         column = self._columns[tag.name]
         return [column.get(key) for key in keys]
 
+    @_locked
     def ordered(self, level: Level, keys: Sequence[str]) -> list[str]:
         """Return keys in the order that holds everywhere.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -377,3 +379,55 @@ def test_what_has_been_seen_is_known_without_a_request() -> None:
     assert all(index.has_seen(protocol, text) for text in ("a", "b", "a\\b"))
     assert not index.has_seen(protocol, "b\\a")
     assert source.requests == asked
+
+
+def test_another_thread_may_send_requests_while_one_is_offline() -> None:
+    index, began, released = Index(MemorySource(archive())), threading.Event(), threading.Event()
+    listed: list[str] = []
+
+    def stay_offline() -> None:
+        with index.offline():
+            began.set()
+            released.wait(10)
+
+    threads = [threading.Thread(target=stay_offline)]
+    threads[0].start()
+    began.wait(10)
+    threads.append(threading.Thread(target=lambda: listed.extend(index.everything("study"))))
+    threads[1].start()
+    # Time for the second thread to come to the index.
+    threads[1].join(0.05)
+    released.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(listed) == 4
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_threads_fill_one_index_together(level: Level) -> None:
+    source = MemorySource(archive())
+    index, barrier, listed = Index(source), threading.Barrier(4), []
+
+    def fill() -> None:
+        barrier.wait(10)
+        listed.append(tuple(index.ordered(level, index.everything(level))))
+
+    threads = [threading.Thread(target=fill) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(listed) == 4
+    assert len(set(listed)) == 1
+    alone = MemorySource(archive())
+    one = Index(alone)
+    one.ordered(level, one.everything(level))
+    assert source.requests == alone.requests
+
+
+def test_an_index_is_pickled_without_its_lock() -> None:
+    index = Index(MemorySource(archive()))
+    studies = index.everything("study")
+    twin = pickle.loads(pickle.dumps(index))
+    assert twin.everything("study") == studies
+    assert twin._lock is not index._lock

@@ -1,0 +1,427 @@
+"""A session for programs with an event loop: each verb is awaitable, and runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from simple_orthanc.concurrency.interruption import Interruption
+from simple_orthanc.concurrency.threads import WORKERS
+from simple_orthanc.dicom.tags import parse_attribute
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.base import Session
+from simple_orthanc.session.containers import Children, LazyVolumes
+from simple_orthanc.session.narrowing import Narrowing
+from simple_orthanc.session.state import SessionState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# What these classes define changes the session; all other verbs only read it.
+_CHANGING = (SessionState, Narrowing, ActingSession)
+# Objects with methods that ask the server, by the package that defines them.
+_ASKING = "simple_orthanc.rest"
+# Seconds for which a cancelled call is waited for.
+_SECONDS_AFTER_CANCELLATION = 1.0
+_END = object()
+
+Work = Callable[[Session], Any]
+
+
+class AsyncSession:
+    """A session whose verbs are awaited: `Session`, `Orthanc`, `DicomWeb`, `Folder` or any other.
+
+    Whatever the session has, this one has under the same name and with the same arguments: methods are called and
+    awaited, properties and DICOM keywords are awaited. What a verb returns is the same, except that sessions are
+    `AsyncSession` too, and that iterators are iterated over with ``async for``.
+
+    Verbs run in threads, so that the event loop goes on, also that of a notebook. Those that change the selection or
+    the archive are carried out one after the other in the order in which they were awaited, and those that read see the
+    state in which all earlier ones have left the session, and may run at the same time.
+
+    A verb that is cancelled ends as by Ctrl-C: `select` has then changed nothing.
+
+    Parameters
+    ----------
+    session : Session
+        The session. It is used from several threads, so it should not be used otherwise meanwhile.
+    max_workers : int
+        How many verbs run at the same time, those of its child sessions included.
+
+    See Also
+    --------
+    AsyncSession.open : Opens the session in a thread too.
+
+    Examples
+    --------
+    >>> async def main():                                                                # doctest: +SKIP
+    ...     async with await AsyncSession.open(Orthanc, "https://pacs.example.org") as session:
+    ...         await session.select(Modality="CT")
+    ...         print(await session.series_count, await session.PatientNames)
+    ...         async for series in session.series:
+    ...             volume = await series.get_volume()
+    ...         async for change in session.changes():
+    ...             print(change)
+    """
+
+    _session: Session
+    _threads: _Threads
+    _turns: _Turns
+
+    def __init__(self, session: Session, max_workers: int = WORKERS) -> None:
+        if not isinstance(session, Session):
+            raise SelectionError(
+                f"AsyncSession({session!r}): give a session, as in AsyncSession(Orthanc()), or open one in a thread: "
+                "await AsyncSession.open(Orthanc)."
+            )
+        if (whole_number(max_workers) or 0) < 1:
+            raise SelectionError(f"max_workers={max_workers!r}: give a whole number from 1 on.")
+        self._begin(session, _Threads(max_workers))
+
+    def _begin(self, session: Session, threads: _Threads) -> Self:
+        self.__dict__.update(_session=session, _threads=threads, _turns=_Turns())
+        return self
+
+    @classmethod
+    async def open(
+        cls, opener: Callable[..., Session], *arguments: Any, max_workers: int = WORKERS, **options: Any
+    ) -> Self:
+        """Open a session in a thread.
+
+        Parameters
+        ----------
+        opener : callable
+            `Orthanc`, `DicomWeb`, `Folder`, ``Orthanc.from_profile``, or whatever else returns a session.
+        *arguments, **options
+            Its arguments.
+        max_workers : int
+            How many verbs run at the same time.
+
+        Returns
+        -------
+        AsyncSession
+            On that session.
+        """
+        opened = await _Threads(1).run(functools.partial(opener, *arguments, **options))
+        return cls(opened, max_workers)
+
+    @property
+    def session(self) -> Session:
+        """The session whose verbs are awaited here."""
+        return self._session
+
+    def __getattr__(self, name: str) -> AsyncAttribute:
+        """Return an attribute of the session, to be awaited, called or iterated over; it sends no request."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if not hasattr(type(self.session), name):
+            parse_attribute(name)
+        changes = any(name in vars(kind) for kind in _CHANGING)
+        attribute = AsyncAttribute(self, lambda session: getattr(session, name), name, changes)
+        if inspect.isroutine(getattr(type(self.session), name, None)):
+            # Signature and documentation, for those who ask for them.
+            functools.update_wrapper(attribute, getattr(self.session, name), updated=())
+        return attribute
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        """Refuse: an assignment cannot be awaited."""
+        raise SelectionError(
+            f"{name} = ... cannot be awaited: write await session.assign({name!r}, ...), where {name!r} is an "
+            "attribute that the session lets assign."
+        )
+
+    def __dir__(self) -> list[str]:
+        """List what the session has, and what is only here."""
+        return sorted({*super().__dir__(), *dir(self.session)})
+
+    def __repr__(self) -> str:
+        """Show the source and the criteria, without a request and without waiting for another thread."""
+        session = self.session
+        criteria = " & ".join(session._criteria_texts())
+        selected = f", selected by {criteria}" if criteria else ""
+        return f"<AsyncSession of {type(session).__name__} {session._source.description}{selected}>"
+
+    async def assign(self, name: str, value: Any) -> None:
+        """Assign to an attribute of the session, such as "selection", in its turn.
+
+        Parameters
+        ----------
+        name : str
+            The attribute.
+        value : object
+            Its new value.
+        """
+        await self._carry_out(lambda session: setattr(session, name, value), changes=True)
+
+    async def __aenter__(self) -> Self:
+        """Return the session itself, which is closed at the end of the block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections and end the threads."""
+        await self._carry_out(lambda session: session.close(), changes=True)
+        self._threads.close()
+
+    async def _carry_out(self, work: Work, changes: bool) -> Any:
+        """Do some work on the session in its turn, in a thread; return the result as it is awaited here."""
+        return self._wrapped(await self._result(work, changes))
+
+    async def _result(self, work: Work, changes: bool) -> Any:
+        turn = self._turns.take()
+        await turn.come()
+        if changes:
+            return await self._threads.run(functools.partial(work, self.session), turn.over)
+        try:
+            # Shared with all copies, so that what one of them has planned is planned for the others.
+            self.session._kept_plans()
+            copy = self.session.copy()
+        finally:
+            turn.over()
+        result = await self._threads.run(functools.partial(work, copy))
+        return self.session if result is copy else result
+
+    def _wrapped(self, result: Any) -> Any:
+        """Return a result in the form in which it is awaited."""
+        if result is self.session:
+            return self
+        if isinstance(result, Session):
+            other: AsyncSession = object.__new__(type(self))
+            return other._begin(result, self._threads)
+        if isinstance(result, Children):
+            return [self._wrapped(child) for child in result]
+        if isinstance(result, Iterator):
+            return self._iterate(result)
+        if isinstance(result, LazyVolumes) or type(result).__module__.startswith(_ASKING):
+            return AsyncAttribute(self, lambda _: result, type(result).__name__, changes=False)
+        return result
+
+    async def _iterate(self, iterator: Iterator[Any]) -> AsyncIterator[Any]:
+        while (item := await self._threads.run(lambda: next(iterator, _END))) is not _END:
+            yield self._wrapped(item)
+
+    async def _iterate_over(self, work: Work, changes: bool) -> AsyncIterator[Any]:
+        iterator = await self._result(lambda session: iter(work(session)), changes)
+        async for item in self._iterate(iterator):
+            yield item
+
+
+class AsyncAttribute:
+    """An attribute that is read in a thread when it is awaited; it may be called and iterated over, and has others.
+
+    Parameters
+    ----------
+    owner : AsyncSession
+        Where it is read.
+    read : callable
+        Called with the session; returns the attribute.
+    path : str
+        How it is written.
+    changes : bool
+        Whether to call it changes the session.
+    """
+
+    def __init__(self, owner: AsyncSession, read: Work, path: str, changes: bool) -> None:
+        self._owner, self._read, self._path, self._changes = owner, read, path, changes
+
+    def _further(self, read: Callable[[Any], Any], path: str) -> AsyncAttribute:
+        before = self._read
+        return AsyncAttribute(self._owner, lambda session: read(before(session)), self._path + path, self._changes)
+
+    def __getattr__(self, name: str) -> AsyncAttribute:
+        """Return an attribute of this one."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._further(lambda value: getattr(value, name), f".{name}")
+
+    def __getitem__(self, key: Any) -> AsyncAttribute:
+        """Return an item of this attribute."""
+        return self._further(lambda value: value[key], f"[{key!r}]")
+
+    def __call__(self, *arguments: Any, **options: Any) -> AsyncCall:
+        """Call the attribute in a thread, once the result is awaited."""
+        read = self._read
+        return AsyncCall(
+            self._owner, lambda session: read(session)(*arguments, **options), f"{self._path}()", self._changes
+        )
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Read the attribute in a thread."""
+        return self._owner._carry_out(self._read, self._changes).__await__()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Iterate over the attribute, each step in a thread."""
+        return self._owner._iterate_over(self._read, self._changes)
+
+    def __repr__(self) -> str:
+        """Show how it is written."""
+        return f"<{self._path} of {self._owner!r}, to be awaited>"
+
+
+class AsyncCall(Coroutine[Any, Any, Any]):
+    """A call that is carried out in a thread: awaited, iterated over, or entered with ``async with``.
+
+    Parameters
+    ----------
+    owner : AsyncSession
+        Where it is carried out.
+    work : callable
+        Called with the session.
+    path : str
+        How the call is written.
+    changes : bool
+        Whether it changes the session.
+    """
+
+    def __init__(self, owner: AsyncSession, work: Work, path: str, changes: bool) -> None:
+        self._owner, self._work, self._changes = owner, work, changes
+        self._manager: Any = None
+        # Made at once, so that Python warns of a call that is never awaited.
+        coroutine: Any = owner._carry_out(work, changes)
+        coroutine.__qualname__ = f"AsyncSession.{path}"
+        self._coroutine: Coroutine[Any, Any, Any] = coroutine
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Carry out the call."""
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        """Go on, as of any coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error inside, as of any coroutine."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """End, as of any coroutine."""
+        self._coroutine.close()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Iterate over the result, each step in a thread."""
+        self._coroutine.close()
+        return self._owner._iterate_over(self._work, self._changes)
+
+    async def __aenter__(self) -> Any:
+        """Enter the context manager that the call returns."""
+        self._coroutine.close()
+        self._manager = await self._owner._result(self._work, self._changes)
+        return await self._owner._carry_out(lambda _: self._manager.__enter__(), self._changes)
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        """Leave that context manager."""
+        left: bool | None = await self._owner._result(lambda _: self._manager.__exit__(*error), self._changes)
+        return left
+
+
+class _Turn:
+    """The turn of one verb to use the session."""
+
+    def __init__(self, before: Future[None] | None) -> None:
+        self._before, self.ended = before, Future[None]()
+
+    async def come(self) -> None:
+        """Wait for the end of all earlier turns."""
+        if self._before is None or self._before.done():
+            return
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._before))
+        except BaseException:
+            # Nothing was done in this turn, and the next one still comes after the earlier ones.
+            self._before.add_done_callback(self.over)
+            raise
+
+    def over(self, *_: object) -> None:
+        """End the turn."""
+        self.ended.set_result(None)
+
+
+class _Turns:
+    """Turns in the order in which they were taken, whichever event loop the verbs run in."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last: Future[None] | None = None
+
+    def take(self) -> _Turn:
+        """Return the next turn."""
+        with self._lock:
+            turn = _Turn(self._last)
+            self._last = turn.ended
+        return turn
+
+
+class _Threads:
+    """A bounded number of threads for work that event loops wait for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """End the threads that are idle, and the others after their work; others are started for later work."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="simple_orthanc")
+            return self._executor.submit(work)
+
+    async def run(self, work: Callable[[], Any], over: Callable[..., None] | None = None) -> Any:
+        """Do some work in a thread; cancelling this interrupts it.
+
+        Parameters
+        ----------
+        work : callable
+            Returns the result.
+        over : callable, optional
+            Called when the work is over, also if that is later than it was given up.
+        """
+        interruption, context = Interruption(), contextvars.copy_context()
+
+        def carry_out() -> tuple[Any, BaseException | None]:
+            try:
+                with interruption:
+                    return context.run(work), None
+            except BaseException as error:
+                # Not raised here: a KeyboardInterrupt would end the event loop.
+                return None, error
+
+        try:
+            future = self._submit(carry_out)
+        except BaseException:
+            if over is not None:
+                over()
+            raise
+        if over is not None:
+            future.add_done_callback(over)
+        waiting = asyncio.wrap_future(future)
+        try:
+            result, error = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            interruption.interrupt()
+            if not future.cancel():
+                await asyncio.wait([waiting], timeout=_SECONDS_AFTER_CANCELLATION)
+            waiting.cancel()
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise asyncio.CancelledError from error
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error refers to this call, and this call to the error.
+                del error
+        return result
