@@ -73,6 +73,11 @@ def add_options(parser: ArgumentParser) -> None:
     )
     where.add_argument("--profile", metavar="NAME", help="a server of ~/.config/simple_orthanc/profiles.ini")
     where.add_argument("--folder", metavar="PATH", help="a folder of DICOM files; nothing in it is changed")
+    parser.add_argument(
+        "--modality",
+        metavar="NAME",
+        help="the PACS of this name that the Orthanc server knows: it is searched by C-FIND, and hands over no files",
+    )
     login = parser.add_argument_group("logging in")
     login.add_argument("--username", metavar="NAME")
     secret = login.add_mutually_exclusive_group()
@@ -108,6 +113,8 @@ def opened(args: Namespace) -> Iterator[Session]:
 def open_session(args: Namespace) -> Session:
     """Open the session that the options name."""
     location = find_location(args)
+    if args.modality is not None and location.kind != "orthanc":
+        args.usage("--modality is a PACS that an Orthanc server knows: name the server with --url or --profile")
     # Imported by name, so that the other kinds of session are not loaded.
     library: Any = importlib.import_module("simple_orthanc")
     if location.kind == "folder":
@@ -123,13 +130,20 @@ def open_session(args: Namespace) -> Session:
     if args.cert:
         options["cert"] = (args.cert, args.key) if args.key else args.cert
     try:
-        return opener(location.address if location.profile is None else location.profile, **options)
+        session = opener(location.address if location.profile is None else location.profile, **options)
+        return session if args.modality is None else _pacs(session, args.modality)
     except TransportError as error:
         if location.is_named:
             raise
         raise type(error)(
             f"{error.message} No other location was named: --url, --dicomweb or --folder before the command does."
         ) from None
+
+
+def _pacs(session: Any, name: str) -> Session:
+    """Open a session on a PACS that the server of a session knows."""
+    pacs: Session = session.modality(name)
+    return pacs
 
 
 def find_location(args: Namespace) -> Location:

@@ -18,6 +18,8 @@ from tests import stand_ins
 from tests.dicomweb_stand_in import DicomServer
 from tests.http_stand_in import make_environment_plain
 from tests.memory_source import instance
+from tests.sources.contract import make_archive
+from tests.sources.pacs.stand_in import PacsServer
 
 VARIABLES = [f"{kind}_{what}" for kind in ("ORTHANC", "DICOMWEB") for what in ("URL", "USERNAME", "PASSWORD", "TOKEN")]
 
@@ -173,3 +175,20 @@ def test_no_token_is_no_header() -> None:
         assert main(["--dicomweb", server.root, "find", "studies", "--format", "csv"]) == 0
         assert len(server.asked) > 1
         assert all("authorization" not in asked.headers for asked in server.asked)
+
+
+def test_a_modality_is_searched_in_place_of_its_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with PacsServer(make_archive()) as server:
+        asked = ["--url", server.url, "--modality", "PACS", "find", "study", "--columns", "PatientID,instance_count"]
+        assert main([*asked, "--where", "PatientName=doe*", "--format", "csv"]) == 0
+        assert capsys.readouterr().out.splitlines() == ["PatientID,instance_count", "p1,5"]
+        assert main(["--url", server.url, "--modality", "PAX", "info"]) == 1
+        assert "it knows other, PACS" in capsys.readouterr().err
+        assert main(["--url", server.url, "--modality", "PACS", "volume", "v.nii.gz", "--where", "PatientID=p1"]) == 1
+        assert "retrieve()" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", [["--folder", "scans"], ["--dicomweb", "http://web"]])
+def test_a_modality_needs_an_orthanc_server(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*where, "--modality", "PACS", "info"]) == 2
+    assert "--modality is a PACS that an Orthanc server knows" in capsys.readouterr().err
