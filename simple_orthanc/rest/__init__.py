@@ -9,15 +9,15 @@ from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
 from simple_orthanc.rest.jobs import Job, Jobs, run_job, start_job
 from simple_orthanc.rest.responses import RestResponse
-from simple_orthanc.rest.routes import Routes
 from simple_orthanc.rest.verbs import Verbs
 from simple_orthanc.transport import Transport, UnusableError
 
 if TYPE_CHECKING:
     from simple_orthanc.rest.objects import Instance, Patient, Resources, Series, Study
+    from simple_orthanc.rest.routes import Routes
     from simple_orthanc.transport.arguments import Timeout
 
-__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse", "Routes"]
+__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse"]
 
 
 class Rest(Verbs):
@@ -116,7 +116,9 @@ class Rest(Verbs):
 
     @property
     def routes(self) -> Routes:
-        """Every route by name; see `Routes`."""
+        """Every route by name; see `simple_orthanc.rest.routes.Routes`."""
+        from simple_orthanc.rest.routes import Routes
+
         return Routes(self)
 
     @property

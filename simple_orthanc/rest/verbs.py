@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.rest.explaining import Explainer
 from simple_orthanc.rest.responses import RestResponse, encode_body, parse_body, revision_of
 from simple_orthanc.transport import HttpResponse, Stream, Transport
 from simple_orthanc.transport.secret import hide
@@ -20,6 +19,7 @@ from simple_orthanc.transport.secret import hide
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from simple_orthanc.rest.explaining import Explainer
     from simple_orthanc.transport.arguments import RequestOptions, Timeout, Times
 
 # Those that tell what is wrong with the request; after 429 the same request is sent again.
@@ -43,6 +43,9 @@ class Verbs:
 
     @property
     def _explainer(self) -> Explainer:
+        # The table of routes is read when a request is refused, and not by each program.
+        from simple_orthanc.rest.explaining import Explainer
+
         return Explainer(self._transport.url, self._version, self._look)
 
     def _version(self) -> tuple[int, ...]:
@@ -383,7 +386,7 @@ class Verbs:
             return named
         held = None
         with suppress(OrthancError):
-            held = self._explainer.revision_held(path)
+            held = self._explainer.revision_held(path.partition("?")[0])
         # Another checksum is that of another writer.
         return held if held is not None and held.partition("-")[2] == named.partition("-")[2] else named
 
@@ -391,7 +394,8 @@ class Verbs:
         return self._transport.read(method, path, partial(self._parsed, path), **options)
 
     def _parsed(self, path: str, response: HttpResponse) -> Any:
-        return parse_body(f"{self._transport.url}{path}", response)
+        # Without the query, which may hold names of patients.
+        return parse_body(f"{self._transport.url}/{path.partition('?')[0].lstrip('/')}", response)
 
     def _read(self, path: str, response: HttpResponse) -> RestResponse:
         value = self._parsed(path, response)

@@ -32,32 +32,6 @@ def rest_of(server: StandIn, **options: Any) -> Rest:
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "expected"),
-    [
-        ({"a": [1, None]}, {}, {"a": [1, None]}),
-        (b'"text"', {"Content-Type": "application/json; charset=utf-8"}, "text"),
-        (b"null", {"Content-Type": "application/json"}, None),
-        ("1.12.7 ä".encode(), {"Content-Type": "text/plain"}, "1.12.7 ä"),
-        (b"\xff", {"Content-Type": "text/plain"}, "\ufffd"),
-        (b'[{"00100020": {}}]', {"Content-Type": "application/dicom+json"}, [{"00100020": {}}]),
-        (b'{"a": 1}', {"Content-Type": "Application/Problem+JSON; charset=utf-8"}, {"a": 1}),
-        (b'{"a": 1}', {"Content-Type": "application/jsonp"}, b'{"a": 1}'),
-        (b"\x00DICM", {"Content-Type": "application/dicom"}, b"\x00DICM"),
-        (b"\x00", {}, b"\x00"),
-    ],
-)
-def test_a_response_is_read_by_its_content_type(body: Any, headers: dict[str, str], expected: Any) -> None:
-    with one_answer(reply(body, headers=headers)) as server:
-        assert Rest(Transport(server.url)).get("/x") == expected
-
-
-def test_invalid_json_is_an_error() -> None:
-    answer = reply(b"<html>", headers={"Content-Type": "application/json"})
-    with one_answer(answer) as server, pytest.raises(TransportError, match="/x answered with JSON that"):
-        Rest(Transport(server.url)).get("/x")
-
-
-@pytest.mark.parametrize(
     ("call", "method", "path", "body", "content_type"),
     [
         (

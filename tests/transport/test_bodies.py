@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from simple_orthanc import limits
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport import Transport
+from simple_orthanc.transport.bodies import ends_as_zip
 from tests.http_stand_in import StandIn, always, in_turn, reply
 
 
@@ -212,3 +214,15 @@ def test_a_body_may_not_decompress_to_many_times_its_size(way: str, tmp_path: Pa
         with limits.changed(expanded_bytes=1 << 20, expansion=2000):
             assert read_packed(transport, way, tmp_path / "file") == content
         assert read_packed(transport, way, tmp_path / "file") == content
+
+
+@pytest.mark.parametrize("comment", [b"", b"a comment", b"PK\x05\x06", bytes(0xFFFF)])
+def test_the_end_of_a_zip_is_found_before_its_comment(comment: bytes) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a", b"PK\x05\x06" * 9)
+        archive.comment = comment
+    whole = content.getvalue()
+    assert ends_as_zip(whole)
+    assert not any(ends_as_zip(whole[:-missing]) for missing in (1, 2, 21, 22, 23, len(whole)) if missing <= len(whole))
+    assert not ends_as_zip(whole + b"a")
