@@ -3,7 +3,6 @@
 For files of half a megabyte on a fast network, what requests and urllib3 do for each of them takes as long as the
 transfer. With a pool of urllib3 2.8 instead, a volume of 200 slices of 512 x 512 takes 1.10 times as long from Orthanc
 1.10.1 and 1.17 times from 1.12.7 (processor time of this side 1.14 and 1.19 times; medians of 20 interleaved rounds).
-Most of what ``http.client`` would do is to parse the head of the response as if it were an e-mail.
 
 This is for one case only: http without a proxy, credentials that do not change, a response 200 with a stated length.
 Anything else is asked for again through `Sender.exchange`, which knows what it means.
@@ -18,7 +17,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from urllib3.util.wait import wait_for_read
 
@@ -27,17 +25,13 @@ from simple_orthanc.concurrency import interruption
 from simple_orthanc.transport.address import DEFAULT_PORTS
 from simple_orthanc.transport.bodies import AT_ONCE
 from simple_orthanc.transport.connections import MAX_IDLE, shut
+from simple_orthanc.transport.heads import END, parse_head
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import Watch
 
-_MOST_DIGITS = 18
 # A longer head is not plain.
 _MOST_HEAD = 1 << 16
-# The empty line behind the head; some servers end lines without a carriage return.
-_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _NOT_IN_PATHS = re.compile(r"[^\x21-\x7e]")
-# Headers of a response that decide where it ends, each of which may be there once.
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
@@ -54,13 +48,6 @@ class _Connection:
         if self.sock is not None:
             self.sock.close()
             self.sock = None
-
-
-class _Plain(NamedTuple):
-    """What the head of a plain response states: the length of the body, and whether the connection is closed after."""
-
-    length: int
-    is_last: bool
 
 
 class BulkReader:
@@ -129,12 +116,11 @@ class BulkReader:
             received = _receive_head(sock, watch, connection.memory)
             if received is None:
                 return None
-            head, rest = received
-            plain = _parse_head(head, b"200" if part is None else b"206")
-            if plain is None:
+            head, rest = parse_head(received[0]), received[1]
+            if head is None or head.status != (200 if part is None else 206) or head.encoding:
                 return None
-            body = _body(sock, watch, rest, plain.length, allocate)
-            complete = body is not None and not plain.is_last and len(rest) <= plain.length
+            body = _body(sock, watch, rest, head.length, allocate)
+            complete = body is not None and not head.is_last and len(rest) <= head.length
             return body
         except TimeoutError:
             raise
@@ -192,51 +178,12 @@ def _receive_head(sock: socket.socket, watch: Watch, memory: memoryview) -> tupl
         count = watch.receive_into(sock, memory[filled:])
         if not count:
             return None
-        end = _END_OF_HEAD.search(memory[: filled + count], max(0, filled - 3))
+        end = END.search(memory[: filled + count], max(0, filled - 3))
         filled += count
         if end is not None:
             watch.end_head(sock)
             return bytes(memory[: end.start()]), memory[end.end() : filled]
     return None
-
-
-def _parse_head(head: bytes, status: bytes) -> _Plain | None:
-    r"""Parse the head of a response with the status that is expected; None if it is not plain.
-
-    Examples
-    --------
-    >>> _parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: 12", b"200")
-    _Plain(length=12, is_last=False)
-    >>> _parse_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", b"200") is None
-    True
-    """
-    first, *lines = head.split(b"\r\n")
-    version, _, rest = first.partition(b" ")
-    # Readers differ in what they take for the end of a line that ends in another way.
-    is_odd = not head.count(b"\n") == head.count(b"\r") == len(lines)
-    if is_odd or version not in (b"HTTP/1.1", b"HTTP/1.0") or rest.partition(b" ")[0] != status:
-        return None
-    framing: dict[bytes, bytes] = {}
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        # A line that goes on in the next, which then begins with a space, is not plain.
-        if not colon or name != name.strip():
-            return None
-        lower = name.lower()
-        if lower in _FRAMING:
-            if lower in framing:
-                return None
-            framing[lower] = value.strip()
-    length = framing.get(b"content-length", b"")
-    # By its digits, since the number may have any number of them.
-    if not length.isdigit() or len(length) > _MOST_DIGITS or framing.get(b"content-encoding"):
-        return None
-    if b"transfer-encoding" in framing:
-        # It decides where the body ends, whatever length is stated beside it (RFC 9112, section 6.3).
-        return None
-    return _Plain(
-        int(length), version != b"HTTP/1.1" or framing.get(b"connection", b"keep-alive").lower() != b"keep-alive"
-    )
 
 
 def _body(

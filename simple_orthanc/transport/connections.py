@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -149,10 +150,37 @@ class FreshAdapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects alone: requests would read the address even where it is not to follow it."""
+    """A session without cookies, an authentication or an environment of its own, and without redirects.
+
+    So there is nothing to merge into a request but the default headers and the proxies, where requests would take a
+    tenth of the time of a small upload to look for it.
+    """
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request, with the default headers that it does not have."""
+        headers: CaseInsensitiveDict[Any] = CaseInsensitiveDict({**self.headers})
+        headers.update(request.headers)
+        for name in [name for name, value in headers.items() if value is None]:
+            del headers[name]
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
+            method=str(request.method).upper(),
+            url=request.url,
+            headers=headers,
+            data=request.data,
+            params=request.params,
+            auth=request.auth,
+            hooks=request.hooks,
+        )
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Return the settings of a request, with the proxies of this session; None stands for no proxy."""
+        chosen = {scheme: proxy for scheme, proxy in {**self.proxies, **proxies}.items() if proxy is not None}
+        return {"proxies": chosen, "stream": stream, "verify": verify, "cert": cert}
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no address."""
+        """Return no address: requests would read it even where it is not to follow it."""
         return
 
 

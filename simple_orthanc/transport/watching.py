@@ -17,6 +17,7 @@ from typing import Any
 
 from simple_orthanc import limits
 from simple_orthanc.transport.failures import Cause, NetworkError
+from simple_orthanc.transport.heads import END, parse_head
 
 RATE_WINDOW = 30.0
 """Seconds of waiting after which it is judged whether what came in them was enough."""
@@ -166,10 +167,11 @@ def watched(watch: Watch) -> Iterator[None]:
 class WatchedResponse(http.client.HTTPResponse):
     """A response of ``http.client`` whose reads are watched by the `Watch` that is `current` when it is made."""
 
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
         self._watch, self._sock = current.get(), sock
+        self._has_body = method != "HEAD"
         source: Any = sock if self._watch is None else _WatchedSocket(sock, self._watch)
-        super().__init__(source, *args, **kwargs)
+        super().__init__(source, debuglevel, method, url)
 
     def begin(self) -> None:
         """Read the head."""
@@ -177,10 +179,28 @@ class WatchedResponse(http.client.HTTPResponse):
             super().begin()
             return
         self._watch.start_head()
-        super().begin()
+        if not self._begin_plain():
+            super().begin()
         self._watch.end_head(self._sock)
         # The socket belongs to the connection again.
         del self._sock
+
+    def _begin_plain(self) -> bool:
+        """Read the head as ``http.client`` does; return False, with nothing read, if it is not plain or not there."""
+        reader: Any = self.fp
+        beginning = reader.peek()
+        end = END.search(beginning) if self._has_body else None
+        head = None if end is None else parse_head(beginning[: end.start()])
+        if end is None or head is None or head.is_last:
+            return False
+        reader.read(end.end())
+        self.headers = self.msg = http.client.HTTPMessage()
+        for name, value in head.fields:
+            self.msg.set_raw(name.decode("latin-1"), value.decode("latin-1"))
+        self.code = self.status = head.status
+        self.reason, self.version, self.length = head.reason, 11, head.length
+        self.chunked = self.will_close = False
+        return True
 
 
 class _WatchedSocket:
