@@ -25,6 +25,7 @@ from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, tag
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.coming_from import calls_below
 from tests.command_line import PATIENCE, environment, in_process
 from tests.conftest import MakeServer, servers_of
 
@@ -191,13 +192,6 @@ def test_every_document_is_named_in_the_readme() -> None:
     assert len(DOCUMENTS["README.md"].splitlines()) < 200
 
 
-def equivalents(heading: str) -> list[str]:
-    """Return the code in the right column of the table under a heading, item by item."""
-    section = DOCUMENTS["docs/migrating.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| .* \| ([^|]*) \|$", section, re.MULTILINE)
-    return [code for row in rows for code in re.findall(r"`([^`]+)`", row)]
-
-
 def outcome(code: str, names: dict[str, Any]) -> Any:
     try:
         return eval(code, names)
@@ -244,7 +238,7 @@ def test_equivalents_of_dicomweb_client(orthanc: Orthanc, tmp_path: Path) -> Non
         lambda found: isinstance(found, UnsupportedError),
         lambda found: isinstance(found, UnsupportedError),
     ]
-    codes = equivalents("Coming from dicomweb-client")
+    codes = calls_below("dicomweb-client, line by line")
     commands = [code for code in codes if code.startswith("simple-orthanc ")]
     for code, holds in zip([code for code in codes if code not in commands], checks, strict=True):
         web.reset().refresh()
@@ -257,29 +251,6 @@ def test_equivalents_of_dicomweb_client(orthanc: Orthanc, tmp_path: Path) -> Non
         expanded = [path for word in words for path in sorted(glob.glob(word, root_dir=tmp_path)) or [word]]
         ended = in_process(*expanded, cwd=tmp_path)
         assert (ended.status, wanted in ended.out) == (0, True), ended
-
-
-def test_equivalents_of_other_clients(orthanc: Orthanc, tmp_path: Path) -> None:
-    for number, dataset in enumerate(make_series((3, 4, 5), seed=1)):
-        (tmp_path / "below").mkdir(exist_ok=True)
-        (tmp_path / "below" / f"{number}.dcm").write_bytes(as_bytes(dataset))
-    orthanc.upload_folder(tmp_path, recursive=True)
-    checks: list[Callable[[Any], bool]] = [
-        lambda found: [child.instance_count for child in found] == [3],
-        lambda found: [len(each.PixelData) for each in found] == [40] * 3,
-        lambda found: len(found) == 3 and "PixelData" not in found[0],
-        lambda found: found["status"].tolist() == ["already stored"] * 3,
-        lambda found: found["instance_count"].tolist() == [3],
-        lambda found: len(found) == 1 and orthanc.rest.get(f"/studies/{found[0]}")["Type"] == "Study",
-        # Before Orthanc 1.12.0 there are no labels.
-        lambda found: isinstance(found, list) == orthanc.rest.capabilities.labels,
-        lambda found: [job["State"] for job in found] == ["Success"],
-        lambda found: found["Name"],
-    ]
-    names = {"orthanc": orthanc, "path": tmp_path, "uid": orthanc.StudyInstanceUID[0]}
-    for code, holds in zip(equivalents("Coming from PyOrthanc, orthanc-api-client or beren"), checks, strict=True):
-        orthanc.reset()
-        assert holds(outcome(code, names)), code
 
 
 @pytest.mark.one_version
