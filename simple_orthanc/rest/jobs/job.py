@@ -276,14 +276,14 @@ class Job:
         SelectionError
             If there can be no such file.
         """
-        path = path_text(path, 'job.output("archive.zip")')
+        path, route = path_text(path, 'job.output("archive.zip")'), self._route("write")
         content = self.wait().content
         content = content if isinstance(content, dict) else {}
         count = integer(content.get("InstancesCount"))
         what = f"The {name} of job {self.id}"
         check = zip_check(what, count, lambda: count) if self.type in _ZIP_JOBS else None
         try:
-            target: Path = self._rest.stream(f"{self._route('write')}/{quote(name, safe='')}", to=path, check=check)
+            target: Path = self._rest.stream(f"{route}/{quote(name, safe='')}", to=path, check=check)
         except NotFoundError:
             raise self._job_error(
                 f"{what} is not on the server: the job makes none of that name, or the server forgot it, which keeps "

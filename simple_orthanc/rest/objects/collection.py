@@ -140,8 +140,7 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         Parameters
         ----------
         identifier : str
-            PatientID, StudyInstanceUID or AccessionNumber, SeriesInstanceUID, or SOPInstanceUID, as it is written:
-            case matters.
+            PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, as it is written: case matters.
 
         Returns
         -------
@@ -157,10 +156,11 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
             them.
         """
         found = self.lookup_all(identifier)
+        level, keyword = self._kind.level, IDENTIFIERS[self._kind.level]
         if not found:
             raise NotFoundError(
-                f"{self._rest.url} holds no {self._kind.level} with {self._identifiers} {identifier!r}; upper and "
-                "lower case matter. orthanc.select() searches by any tag.",
+                f"{self._rest.url} holds no {level} with {keyword} {identifier!r}; upper and lower case matter. "
+                "orthanc.select() searches by any tag.",
                 status=404,
                 method="POST",
                 path="/tools/lookup",
@@ -168,8 +168,8 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         if len(found) > 1:
             ids = tuple(resource.id for resource in found)
             raise AmbiguousSelectionError(
-                f"{self._rest.url} holds {len(found)} objects of level {self._kind.level} with {self._identifiers} "
-                f"{identifier!r}: {', '.join(ids[:5])}. lookup_all({identifier!r}) returns them.",
+                f"{self._rest.url} holds {len(found)} objects of level {level} with {keyword} {identifier!r}: "
+                f"{', '.join(ids[:5])}. lookup_all({identifier!r}) returns them.",
                 candidates=ids,
             )
         return found[0]
@@ -178,7 +178,9 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         """Return the objects with a DICOM identifier, [] if there are none; parameters as for `lookup`."""
         wanted = str(identifier).strip()
         if not wanted or type(identifier) is not str:
-            raise SelectionError(f"{identifier!r} is not an identifier; give {self._identifiers} as a string.")
+            raise SelectionError(
+                f"{identifier!r} is not an identifier; give {IDENTIFIERS[self._kind.level]} as a string."
+            )
         answer = self._rest.post("/tools/lookup", wanted, idempotent=True)
         if not isinstance(answer, list) or not all(isinstance(match, dict) and "ID" in match for match in answer):
             raise self._other_shape("/tools/lookup")
@@ -190,16 +192,10 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
             except NotFoundError:
                 # Deleted since.
                 continue
-            tags = resource.main_dicom_tags
             # Orthanc ignores case and accents.
-            names = [IDENTIFIERS[self._kind.level], *(["AccessionNumber"] if self._kind.level == "study" else [])]
-            if wanted in [tags.get(name, "").strip() for name in names]:
+            if resource.dicom_id.strip() == wanted:
                 found.append(resource)
         return found
-
-    @property
-    def _identifiers(self) -> str:
-        return IDENTIFIERS[self._kind.level] + (" or AccessionNumber" if self._kind.level == "study" else "")
 
     def _other_shape(self, path: str) -> TransportError:
         return TransportError(

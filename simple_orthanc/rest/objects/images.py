@@ -21,8 +21,10 @@ from simple_orthanc.rest.objects.tags import content_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What Orthanc answers where there is no such frame, or no image at all, depending on version and route.
+# What Orthanc answers where there is no such frame, or no image at all, depending on version and route; and 500 to the
+# raw frame of a document.
 _NO_IMAGE = (400, 404, 415)
+_NOT_IMPLEMENTED = "Not implemented yet"
 
 
 class ImageResource(Resource):
@@ -86,7 +88,7 @@ class ImageResource(Resource):
 
     @property
     def frame_count(self) -> int:
-        """The number of frames; 0 for an object without an image."""
+        """The number of frames that the server lists; a document may have one."""
         try:
             return len(self._address.get_list("frames"))
         except ServerError as error:
@@ -190,7 +192,8 @@ class ImageResource(Resource):
             with self._address.explained():
                 response = self._rest.request("GET", path, params=query, headers={"Accept": media_type})
         except ServerError as error:
-            if error.status not in _NO_IMAGE or self._address.is_meant_by(error):
+            is_about_image = error.status in _NO_IMAGE or _NOT_IMPLEMENTED in error.details
+            if not is_about_image or self._address.is_meant_by(error):
                 raise
             refusal = error
         else:

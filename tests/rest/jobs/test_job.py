@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simple_orthanc import JobError, NotFoundError, RequestTimeout, ServerError, TransportError
+from simple_orthanc import JobError, NotFoundError, RequestTimeout, SelectionError, ServerError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs import Job, JobFailure
 from simple_orthanc.transport import Transport
@@ -211,6 +213,73 @@ def test_a_restart_of_the_server_is_survived() -> None:
     with StandIn(answers) as stand_in:
         job = Job(Rest(Transport(stand_in.url, patience=5)), "7").wait()
     assert job.state == "Success"
+
+
+# Output
+
+
+def zipped(path: Path, count: int) -> bytes:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(count):
+            archive.writestr(f"{number}.dcm", "x")
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def archive_server(description: dict[str, Any], output: bytes) -> StandIn:
+    """Serve job 7, which has ended, and its output."""
+    return StandIn(lambda asked, count: output if asked.path == "/jobs/7/archive" else reply(description))
+
+
+def job_of(server: StandIn) -> Job:
+    return Job(Rest(Transport(server.url, patience=0)), "7")
+
+
+def test_the_output_of_a_job_is_written_whole(tmp_path: Path) -> None:
+    content = zipped(tmp_path / "made.zip", 3)
+    with archive_server(SUCCESS, reply(content)) as server:
+        assert job_of(server).output(tmp_path / "a.zip") == tmp_path / "a.zip"
+    assert (tmp_path / "a.zip").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("count", "cut", "says"),
+    [(2, 0, "has 3 instances, and the zip holds 2"), (3, 9, "bytes came|broke|not a whole zip")],
+)
+def test_an_output_that_is_not_whole_leaves_no_file(count: int, cut: int, says: str, tmp_path: Path) -> None:
+    content = zipped(tmp_path / "made.zip", count)
+    output = reply(content[: len(content) - cut], 200, {"X-Close": "yes"}, length=len(content))
+    with archive_server(SUCCESS, output) as server, pytest.raises(TransportError, match=says):
+        job_of(server).output(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_the_server_forgot(tmp_path: Path) -> None:
+    with (
+        archive_server(SUCCESS, reply({"Message": "no such output"}, 404)) as server,
+        pytest.raises(JobError, match=r"archive of job 7 is not on the server.*MediaArchiveSize, 1 by default"),
+    ):
+        job_of(server).output(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_job_has_no_output(tmp_path: Path) -> None:
+    with archive_server(FAILURE, reply(b"")) as server, pytest.raises(JobError, match="ended as Failure"):
+        job_of(server).output(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["", None, 7])
+def test_an_output_needs_a_path(path: Any) -> None:
+    with pytest.raises(SelectionError, match="A path was expected"):
+        JobServer(SUCCESS).job().output(path)
+
+
+def test_a_route_that_answered_at_once_has_no_output(tmp_path: Path) -> None:
+    job = Job(JobServer(RUNNING), None, {"State": "Success", "Content": {}}, path="/x")
+    with pytest.raises(JobError, match="answered at once"):
+        job.output(tmp_path / "a.zip")
 
 
 # Controlling

@@ -178,16 +178,15 @@ def test_an_object_by_its_dicom_identifier() -> None:
         {"POST /tools/lookup": [match("x", "Series"), match(KEY)], f"GET /studies/{KEY}": STUDY}
     ) as server:
         assert server.rest.studies.lookup(" 1.2 ").id == KEY
-        assert server.rest.studies.lookup("A1").id == KEY
         assert server.asked[0].body == b"1.2"
 
 
-@pytest.mark.parametrize("identifier", ["a1", "1.2.3", "P1", "20200101"])
+@pytest.mark.parametrize("identifier", ["1.2.3", "A1", "P1", "20200101"])
 def test_another_spelling_is_another_object(identifier: str) -> None:
     # Orthanc ignores case and accents.
     with ObjectServer({"POST /tools/lookup": [match(KEY)], f"GET /studies/{KEY}": STUDY}) as server:
         assert server.rest.studies.lookup_all(identifier) == []
-        with pytest.raises(NotFoundError, match=f"no study with StudyInstanceUID or AccessionNumber '{identifier}'"):
+        with pytest.raises(NotFoundError, match=f"no study with StudyInstanceUID '{identifier}'"):
             server.rest.studies.lookup(identifier)
 
 

@@ -114,6 +114,15 @@ def test_an_object_without_an_image(status: int) -> None:
                 use()
 
 
+def test_the_raw_frame_of_a_document() -> None:
+    refusal = reply({"Message": "Not implemented yet", "OrthancStatus": 2}, 500)
+    with (
+        ObjectServer({**HELD, f"GET {ROUTE}/frames/0/raw": refusal, f"GET {ROUTE}/frames": [0]}) as server,
+        pytest.raises(NoPixelDataError, match="holds no image"),
+    ):
+        Instance(server.rest, "i").raw_frame()
+
+
 def test_an_image_that_cannot_be_rendered_for_another_reason() -> None:
     with (
         ObjectServer({**HELD, f"GET {ROUTE}/frames/0/preview": reply({"Message": "Corrupted"}, 500)}) as server,
