@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydicom.charset import python_encoding
+
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
@@ -60,6 +62,7 @@ _ORDER: dict[Level, str] = {
     "instance": "InstanceNumber SOPInstanceUID",
 }
 _UTF8 = "ISO_IR 192"
+_ASCII = ("", "ISO_IR 6", "ISO 2022 IR 6")
 
 
 @dataclass(frozen=True)
@@ -241,13 +244,28 @@ def _check_identified(row: Row, level: Level, label: str) -> None:
 
 
 def _warn_of_lost_characters(conditions: Sequence[tuple[Tag, Predicate]], sets: frozenset[str], label: str) -> None:
-    special = [f"{tag} {predicate}" for tag, predicate in conditions if not str(predicate).isascii()]
-    if special and sets:
-        warnings.warn(
-            f"The {label} answers in {', '.join(sorted(sets))}, which may lack characters of "
-            f"{' and '.join(special)}: a match may be missing.",
-            stacklevel=stacklevel(),
-        )
+    asked = [f"{tag} {predicate}" for tag, predicate in conditions]
+    lacking = {name: [text for text in asked if not _holds(name, text)] for name in sorted(sets)}
+    for name, texts in lacking.items():
+        if texts:
+            warnings.warn(
+                f"The {label} answers in {name}, which lacks characters of {' and '.join(texts)}: a match may be "
+                "missing.",
+                stacklevel=stacklevel(),
+            )
+
+
+def _holds(character_set: str, text: str) -> bool:
+    """Check whether a character set of DICOM has all characters of a string; of several, one must have them."""
+    for name in character_set.split("\\"):
+        # pydicom reads more than ASCII in the default repertoire.
+        encoding = "ascii" if name.strip() in _ASCII else python_encoding.get(name.strip(), "ascii")
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return True
+    return False
 
 
 def satisfying(rows: Sequence[Row], conditions: Sequence[tuple[Tag, Predicate]], label: str, where: str) -> list[Row]:

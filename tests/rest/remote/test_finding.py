@@ -152,12 +152,18 @@ def test_strings_as_written_are_left_to_the_modality() -> None:
     assert modality.asked[-1][1]["PatientName"] == "Doe*"
 
 
-def test_characters_that_the_answers_may_lack_are_warned_of() -> None:
-    held = study("P1", "Müller^Ute", "20200101", "1.1", CT=1)
-    with pytest.warns(UserWarning, match="answers in ISO_IR 100, which may lack characters of PatientName .*müller"):
-        frame = find(ModalityStandIn(held, character_set="ISO_IR 100"), "study", PatientName="müller*")
+@pytest.mark.parametrize("character_set", ["ISO_IR 101", "ISO_IR 6", "ISO 2022 IR 6\\ISO 2022 IR 87"])
+def test_characters_that_the_answers_may_lack_are_warned_of(character_set: str) -> None:
+    held = study("P1", "Ørsted^Ïda", "20200101", "1.1", CT=1)
+    with pytest.warns(UserWarning, match=r"answers in ISO.*, which lacks characters of PatientName .*ørsted"):
+        frame = find(ModalityStandIn(held, character_set=character_set), "study", PatientName="ørsted*")
     assert len(frame) == 1
-    assert len(find(ModalityStandIn(held), "study", PatientName="müller*")) == 1
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 192", "ISO_IR 100", "ISO 2022 IR 6\\ISO 2022 IR 100"])
+def test_characters_that_the_answers_have_are_not_warned_of(character_set: str) -> None:
+    held = study("P1", "Ørsted^Ïda", "20200101", "1.1", CT=1)
+    assert len(find(ModalityStandIn(held, character_set=character_set), "study", PatientName="ørsted*")) == 1
 
 
 @pytest.mark.parametrize(
