@@ -46,8 +46,9 @@ def add_commands(commands: Commands) -> None:
         "send",
         _send,
         summary="send what is selected from an Orthanc server to another archive",
-        details="TARGET is the name of a modality (C-STORE) or of a peer in the configuration of the server; "
-        "modality:NAME and\npeer:NAME distinguish them. If TARGET is not known, the error lists those that are.",
+        details="TARGET is the name of a modality (C-STORE), a peer or a DICOMweb server (STOW-RS) in the "
+        "configuration of the\nserver; modality:NAME, peer:NAME and dicomweb:NAME distinguish them. If TARGET is not "
+        "known, the error lists\nthose that are.",
         examples=["send PACS --where StudyDate=2020-01-01", "send peer:research 1.2.840.113619.2.1"],
         arguments=_send_arguments,
     )
@@ -124,7 +125,7 @@ def _replacement(text: str) -> tuple[str, str]:
 
 
 def _send_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="name of a modality or peer in the server's configuration")
+    parser.add_argument("target", metavar="TARGET", help="name of a machine in the server's configuration")
     _add_everything(parser)
 
 
