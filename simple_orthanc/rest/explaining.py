@@ -25,8 +25,15 @@ _FORGOTTEN = {
     ),
 }
 
-# What objects consist of, and the option that lists the names that users may write.
-_PARTS = {"metadata": "metadata", "attachments": "attachment", "labels": "label"}
+# What objects consist of, by the segment of the path before its name, and the options that list the names that may be
+# written.
+_PARTS = {
+    "attachments": "attachment",
+    "content": "element",
+    "frames": "image of frame",
+    "labels": "label",
+    "metadata": "metadata",
+}
 _OPTIONS = {"metadata": "UserMetadata", "attachments": "UserContentType"}
 
 # Routes that an option enables.
@@ -119,9 +126,11 @@ class Explainer:
                 f"{self._url} has no {level} with the Orthanc id {identifier!r}",
                 f'rest.get("/{kind}") lists the ids, and rest.post("/tools/lookup", uid) finds that of a DICOM UID.',
             )
-        name = next((value for parameter, value in values.items() if parameter != "id"), "")
-        if error.status != 404 or part not in _PARTS or not name:
+        if error.status != 404:
             return error
+        name = next((value for parameter, value in values.items() if parameter != "id"), None)
+        if name is None or part not in _PARTS:
+            return _not_found(error, f"{self._url} has {level} {identifier!r}, and no {part} of it")
         advice = ""
         if error.method == "PUT" and part in _OPTIONS:
             advice = f"Add that name to {_OPTIONS[part]} in its configuration, or use a number from 1024 to 65535."
@@ -163,7 +172,7 @@ class Explainer:
         return revision_of(headers) if status < 400 else None
 
 
-def _not_found(error: ServerError, found: str, advice: str) -> NotFoundError:
+def _not_found(error: ServerError, found: str, advice: str = "") -> NotFoundError:
     return NotFoundError(
         f"{found}; asked for {error.method} {error.path}." + (f" {advice}" if advice else ""),
         status=error.status,

@@ -347,6 +347,12 @@ def test_unknown_ids_and_names_are_not_found(scratch: Scratch) -> None:
         by_name.get_series_id_metadata_name(scratch.ids["series"], 1026)
     with pytest.raises(NotFoundError, match="Add that name to UserMetadata"):
         by_name.put_series_id_metadata_name(scratch.ids["series"], "Unknown", "a")
+    for call, says in (
+        (lambda: by_name.get_instances_id_pdf(scratch.ids["instance"]), "and no pdf of it"),
+        (lambda: by_name.get_instances_id_content_path(scratch.ids["instance"], "0010-9999"), "no element .0010-9999."),
+    ):
+        with pytest.raises(NotFoundError, match=says):
+            call()
     with pytest.raises(ServerError, match="Or Orthanc keeps this itself"):
         by_name.put_series_id_metadata_name(scratch.ids["series"], "LastUpdate", "a")
 

@@ -75,10 +75,9 @@ def test_an_unknown_id_that_the_server_calls_a_bad_request_is_not_found(call: Ca
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("refusal", [BAD, NOT_FOUND], ids=["400", "404"])
-def test_a_refusal_about_an_object_that_exists_is_left_as_it_is(refusal: bytes) -> None:
-    error = error_of(lambda rest: rest.post("/studies/x/anonymize", {}), refusal, {"/studies/x": {}})
-    assert "answered 40" in error.message
+def test_a_bad_request_about_an_object_that_exists_is_left_as_it_is() -> None:
+    error = error_of(lambda rest: rest.post("/studies/x/anonymize", {}), BAD, {"/studies/x": {}})
+    assert "answered 400" in error.message
     assert "Orthanc id" not in error.message
 
 
@@ -88,10 +87,26 @@ def test_a_refusal_about_an_object_that_exists_is_left_as_it_is(refusal: bytes) 
         ("/metadata/Foo", "has no metadata 'Foo' of study 'x'"),
         ("/attachments/1025/data", "has no attachment '1025' of study 'x'"),
         ("/labels/seen", "has no label 'seen' of study 'x'"),
+        ("/archive", "has study 'x', and no archive of it"),
+        ("/module-patient", "has study 'x', and no module-patient of it"),
     ],
 )
 def test_what_an_object_lacks_is_named(path: str, says: str) -> None:
     error = error_of(lambda rest: rest.get(f"/studies/x{path}"), NOT_FOUND, {"/studies/x": {}})
+    assert isinstance(error, NotFoundError)
+    assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/pdf", "has instance 'x', and no pdf of it"),
+        ("/frames/99/preview", "has no image of frame '99' of instance 'x'"),
+        ("/content/0008-1140/0/0008-1155", "has no element '0008-1140/0/0008-1155' of instance 'x'"),
+    ],
+)
+def test_what_an_instance_lacks_is_named(path: str, says: str) -> None:
+    error = error_of(lambda rest: rest.get(f"/instances/x{path}"), NOT_FOUND, {"/instances/x": {}})
     assert isinstance(error, NotFoundError)
     assert says in error.message
 

@@ -166,12 +166,28 @@ def test_a_server_that_is_not_there_shows_no_secret(login: str, closed_port: str
     assert leaks(caught.value, SECRET) == []
 
 
-@pytest.mark.parametrize("verb", ["get", "post", "put", "delete"])
+def request(rest: Rest, path: str, **options: Any) -> None:
+    rest.request("PUT", path, revision="0-a", **options)
+
+
+def stream(rest: Rest, path: str, **options: Any) -> None:
+    with rest.stream(path, **options):
+        pass
+
+
+def write(rest: Rest, path: str, **options: Any) -> None:
+    rest.stream(path, to="never-written", **options)
+
+
+VERBS = [Rest.get, Rest.post, Rest.put, Rest.delete, request, stream, write]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 @pytest.mark.parametrize("path", ["/a", "/../a"])
-def test_the_headers_of_one_request_are_sent_and_not_shown(verb: str, path: str) -> None:
+def test_the_headers_of_one_request_are_sent_and_not_shown(verb: Callable[..., Any], path: str) -> None:
     with StandIn(always(reply({"Message": "no"}, 401))) as server:
         with pytest.raises(OrthancError) as caught:
-            getattr(Rest(Transport(server.url)), verb)(path, headers={"X-Key": SECRET})
+            verb(Rest(Transport(server.url)), path, headers={"X-Key": SECRET})
         assert [asked.headers["x-key"] for asked in server.asked] == ([SECRET] if path == "/a" else [])
     assert leaks(caught.value, SECRET) == []
 
