@@ -389,8 +389,8 @@ class Index:
     def ordered(self, level: Level, keys: Sequence[str]) -> list[str]:
         """Return keys in the order that holds everywhere.
 
-        PatientID, StudyDate, StudyTime, StudyInstanceUID, SeriesNumber, SeriesInstanceUID, slice position or else
-        InstanceNumber, SOPInstanceUID.
+        PatientID, StudyDate, StudyTime, StudyInstanceUID, SeriesNumber, SeriesInstanceUID, slice position (if the
+        source indexes it) or else InstanceNumber, SOPInstanceUID.
         """
         keys = list(keys)
         if len(keys) < 2:

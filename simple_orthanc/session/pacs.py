@@ -19,7 +19,7 @@ from simple_orthanc.session.base import Session
 from simple_orthanc.sources.keys import UID_TAGS, Key
 from simple_orthanc.sources.pacs.queries import ASKED
 from simple_orthanc.sources.pacs.retrieval import choose_method, retrieve
-from simple_orthanc.sources.pacs.source import PacsSource, collecting_unknown, deciding, needs_retrieval
+from simple_orthanc.sources.pacs.source import PacsSource, collecting_unknown, deciding, keys_for, needs_retrieval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class Pacs(Session):
 
     A tag that the PACS has never sent is unknown, and not missing: a condition on it raises UnsupportedError, and
     tables show NA with a warning. ``ModalitiesInStudy`` and numbers of related objects are counted here, since some
-    PACS ignore them.
+    PACS ignore them. Images are in the order of their InstanceNumbers, since no PACS answers with their positions.
 
     Orthanc writes the strings of answers in its ``DefaultEncoding``, and leaves out the characters that it lacks.
     Unless that is UTF-8, conditions with other characters raise UnsupportedError.
@@ -70,7 +70,7 @@ class Pacs(Session):
 
     def __init__(self, server: Orthanc, modality: str, timeout: int | None = None) -> None:
         super().__init__(PacsSource(server._orthanc.transport, modality, timeout))
-        self._server = server.copy()
+        self._server = _forgetful(server)
 
     @property
     def _pacs(self) -> PacsSource:
@@ -142,7 +142,7 @@ class Pacs(Session):
         images = self._images(wanted, names)
         rest, modality = self._pacs.rest, self._pacs.modality
         method = choose_method(rest, modality, how)
-        retrieve(rest, modality, method, wanted, keys, timeout)
+        retrieve(rest, modality, method, wanted, keys, timeout=timeout, network_timeout=self._pacs.timeout)
         session = self._on_server(_uids(wanted, keys))
         held = set(session.get_dicom_tag("SOPInstanceUID", level="instance"))
         self._check(names, images, held)
@@ -157,8 +157,7 @@ class Pacs(Session):
 
     def _on_server(self, uids: Mapping[str, list[str]]) -> Orthanc:
         """Open a session on the server as it is now, narrowed to the objects with these UIDs."""
-        session = self._server.copy()
-        session._index, session._selection = Index(session._source), Selection()
+        session = _forgetful(self._server)
         with warnings.catch_warnings():
             # Whether all of them are there is checked afterwards.
             warnings.simplefilter("ignore", UserWarning)
@@ -194,11 +193,20 @@ class Pacs(Session):
         in_files = [str(field) for field in fields if isinstance(field, Tag) and self._index.home(field) is None]
         if in_files:
             raise needs_retrieval(", ".join(dict.fromkeys(in_files)), self._pacs.description)
+        if selection.level is None:
+            # What the PACS searches for comes first, so that not all of it is listed.
+            criteria = sorted(criteria, key=lambda criterion: not self._is_searched(criterion))
         with deciding():
             narrowed = super()._resolve(selection, criteria)
         for comparison in comparisons:
             self._check_characters(comparison)
         return narrowed
+
+    def _is_searched(self, criterion: Criterion) -> bool:
+        condition = criterion.meaning
+        if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
+            return False
+        return keys_for(condition.field, condition.predicate) is not None
 
     def _check_characters(self, comparison: Comparison) -> None:
         """Raise if a condition is about characters that Orthanc leaves out of the answers."""
@@ -261,6 +269,13 @@ class Pacs(Session):
             Keywords.
         """
         return [name for tags in ASKED.values() for name in tags]
+
+
+def _forgetful(session: Orthanc) -> Orthanc:
+    """Return a session on the same server without anything selected, or known of what it holds."""
+    twin = session.copy()
+    twin._index, twin._selection = Index(twin._source), Selection()
+    return twin
 
 
 def _checked_level(level: Level | None) -> Level | None:

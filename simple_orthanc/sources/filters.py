@@ -35,7 +35,7 @@ _IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 _PLAIN_OR_WILDCARD = re.compile(r"[A-Za-z0-9._*?-]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9._*? ^-]+\Z")
 
-_MOST = 20
+MOST = 20
 """Of more values than this all rows are listed, unless one filter can name many of them, as for UIDs."""
 
 
@@ -54,8 +54,17 @@ class Filter(NamedTuple):
     is_optional: bool = False
 
 
-def filters_for(tag: Tag, predicate: Predicate) -> tuple[Filter, ...] | None:
+def filters_for(tag: Tag, predicate: Predicate, most: int | None = MOST) -> tuple[Filter, ...] | None:
     """List the filters that together find at least the rows for which a predicate holds; None if there are none.
+
+    Parameters
+    ----------
+    tag : Tag
+        What the predicate is about.
+    predicate : Predicate
+        What is asked.
+    most : int, optional
+        Of more values than this there are none, except UIDs; None for no limit.
 
     Examples
     --------
@@ -70,11 +79,11 @@ def filters_for(tag: Tag, predicate: Predicate) -> tuple[Filter, ...] | None:
     if isinstance(predicate, AnyOf):
         listed: dict[Filter, None] = {}
         for alternative in predicate.predicates:
-            filters = filters_for(tag, alternative)
+            filters = filters_for(tag, alternative, most)
             if filters is None:
                 return None
             listed.update(dict.fromkeys(filters))
-        return tuple(listed) if len(listed) <= _MOST or tag.name in _UIDS else None
+        return tuple(listed) if most is None or len(listed) <= most or tag.name in _UIDS else None
     if isinstance(predicate, StringIs):
         return _filters_for_string(tag, predicate)
     return _filters_for_dates(predicate) if tag.name == "StudyDate" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -92,6 +93,15 @@ def test_selections_are_undone_reset_and_explained(pacs: Pacs) -> None:
     assert pacs.reset().study_count == 3
     pacs.selection = {"StudyID": "2"}
     assert pacs.study_count == 1
+
+
+def test_what_the_pacs_searches_for_comes_first(pacs: Pacs, behind: PacsServer) -> None:
+    assert pacs.select(PatientName="doe*", PatientID="p?", StudyDescription="head").study_count == 1
+    assert behind.questions[0] == ("Study", {"PatientID": "p?"})
+    # Whether a name is literally doe* is asked too; nothing lists the whole PACS.
+    assert all(question for _, question in behind.questions)
+    assert pacs.selection == {"PatientID": "p?", "PatientName": "doe*", "StudyDescription": "head"}
+    assert pacs.reset().select(PatientID="P*").PatientIDs == ["P1"]
 
 
 def test_images_are_ordered_by_their_numbers(pacs: Pacs) -> None:
@@ -347,6 +357,28 @@ def test_a_session_can_be_pickled_and_used_again_after_it_was_closed(pacs: Pacs,
     assert again.retrieve().instance_count == 5
     pacs.close()
     assert pacs.series_count == 2
+
+
+def test_nothing_of_the_session_that_it_came_from_is_kept(behind: PacsServer) -> None:
+    behind.datasets += make_archive()
+    with behind, Orthanc(behind.url) as orthanc:
+        orthanc.select(tag("PatientID").where(lambda value: value == "P1"))
+        pacs = orthanc.modality("PACS").select(PatientID="p1")
+        again: Pacs = pickle.loads(pickle.dumps(pacs))
+        assert again.retrieve().PatientIDs == ["p1"]
+        assert orthanc.study_count == 2
+
+
+def test_the_time_for_an_answer_of_the_pacs_is_the_servers(behind: PacsServer) -> None:
+    with behind, Orthanc(behind.url) as orthanc:
+        orthanc.modality("PACS", timeout=7).select(PatientID="p1").retrieve()
+        sent = [
+            json.loads(asked.body)
+            for asked in behind.asked
+            if asked.path.startswith("/modalities/PACS/") and asked.body
+        ]
+        assert len(sent) > 3
+        assert {body["Timeout"] for body in sent} == {7}
 
 
 def test_no_password_is_shown(behind: PacsServer) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote
 
+from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import AuthenticationError, NotFoundError, OrthancError, ServerError, TransportError
 
@@ -28,6 +29,7 @@ _LEVELS: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "
 _STATUS = re.compile(r"DIMSE status (0x[0-9A-Fa-f]{4})")
 # Beyond the time that Orthanc itself waits for the modality.
 _SECONDS_MORE = 60
+_SECONDS_TO_REMOVE = 0.3
 
 
 class Api(Protocol):
@@ -113,10 +115,16 @@ def find(rest: Api, modality: str, level: Level, keys: Mapping[str, str], *, tim
         raise TransportError(f"The answer to POST {path} names no query. Check what is between the server and here.")
     route = f"/queries/{quote(query, safe='')}"
     try:
-        return _read(route, rest.get(f"{route}/answers", params={"expand": ""}))
-    finally:
-        with contextlib.suppress(OrthancError):
+        answers = _read(route, rest.get(f"{route}/answers", params={"expand": ""}))
+    except BaseException as error:
+        # Ctrl-C is not to wait for a server that is mute.
+        limit = contextlib.nullcontext() if isinstance(error, Exception) else for_at_most(_SECONDS_TO_REMOVE)
+        with contextlib.suppress(OrthancError, KeyboardInterrupt), limit:
             rest.delete(route)
+        raise
+    with contextlib.suppress(OrthancError):
+        rest.delete(route)
+    return answers
 
 
 def _read(route: str, listed: Any) -> Answers:

@@ -62,6 +62,7 @@ class Queries:
         self._rest, self._modality, self._timeout = rest, modality, timeout
         self.description = description
         self.lossy_character_sets: set[str] = set()
+        self._has_warned = False
 
     def find(self, level: Level, filters: Mapping[str, str], parent: Key | None = None) -> list[Answer]:
         """Ask for the objects of a level, in the whole archive or below one object.
@@ -76,7 +77,16 @@ class Queries:
         if parent is not None:
             keys |= {UID_TAGS[above]: parent[depth(above)] for above in LEVELS[1 : depth(level)]}
         found = find(self._rest, self._modality, level, {**keys, **filters}, timeout=self._timeout)
-        self.lossy_character_sets |= found.character_sets - {"", "ISO_IR 192"}
+        lossy = found.character_sets - {"", "ISO_IR 192"}
+        if lossy and not self._has_warned and any(map(_lacks_characters, found.answers)):
+            self._has_warned = True
+            warnings.warn(
+                f"Characters are missing in names of {self.description}: the Orthanc writes its answers in "
+                f'{", ".join(sorted(lossy))}. Set "DefaultEncoding": "Utf8" in its configuration, or '
+                'orthanc.rest.put("/tools/default-encoding", "Utf8") until it is restarted.',
+                stacklevel=stacklevel(),
+            )
+        self.lossy_character_sets |= lossy
         return found.answers
 
     def _counts(self, level: Level) -> list[Tag]:
@@ -145,6 +155,12 @@ class Queries:
 def is_refusal(error: ServerError) -> bool:
     """Check whether a PACS answered that it does not answer: it is alive, and does not search for this."""
     return refusal(error) is not None
+
+
+def _lacks_characters(answer: Answer) -> bool:
+    """Check whether a name shows that characters were left out: nothing is left of one of its groups."""
+    groups = (answer.get(ASKED["study"]["PatientName"].number) or "").split("=")
+    return any(group.strip() and not any(map(str.isalnum, group)) for group in groups)
 
 
 def _uid(answer: Answer) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
+from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.errors import (
@@ -35,6 +36,7 @@ _FIRST_WITH_GET = (1, 12, 7)
 _IMAGES_AT_ONCE = 100
 # Orthanc 1.10.1 answers when all has arrived.
 _SECONDS_WITHOUT_JOB = 3600
+_SECONDS_TO_CANCEL = 1.0
 
 
 def choose_method(rest: Rest, modality: str, how: str | None) -> Method:
@@ -65,7 +67,14 @@ def choose_method(rest: Rest, modality: str, how: str | None) -> Method:
 
 
 def retrieve(
-    rest: Rest, modality: str, method: Method, level: Level, keys: Sequence[Key], timeout: float | None
+    rest: Rest,
+    modality: str,
+    method: Method,
+    level: Level,
+    keys: Sequence[Key],
+    *,
+    timeout: float | None = None,
+    network_timeout: int | None = None,
 ) -> None:
     """Retrieve objects, job by job; Ctrl-C cancels the job that runs.
 
@@ -83,6 +92,8 @@ def retrieve(
         Their identifiers.
     timeout : float, optional
         Seconds that one job may take.
+    network_timeout : int, optional
+        Seconds that the server waits for each answer of the PACS.
 
     Raises
     ------
@@ -90,10 +101,12 @@ def retrieve(
         A job failed; what was retrieved before stays.
     """
     jobs = list(_jobs(level, keys))
+    options = {} if network_timeout is None else {"Timeout": network_timeout}
     with progress_bar(len(jobs), f"retrieving from {modality}") as advance:
         for number, resources in enumerate(jobs):
             try:
-                _run(rest, f"{_route(modality)}/{method}", level, resources, timeout)
+                body = {"Level": level.capitalize(), "Resources": list(resources), **options}
+                _run(rest, f"{_route(modality)}/{method}", body, timeout)
             except (JobError, ServerError) as error:
                 if isinstance(error, (AuthenticationError, NotFoundError)):
                     raise
@@ -118,8 +131,7 @@ def _jobs(level: Level, keys: Sequence[Key]) -> Iterator[Sequence[dict[str, str]
             yield [{UID_TAGS[upper]: key[depth(upper)] for upper in LEVELS[1 : depth(level) + 1]} for key in batch]
 
 
-def _run(rest: Rest, path: str, level: Level, resources: Sequence[dict[str, str]], timeout: float | None) -> None:
-    body = {"Level": level.capitalize(), "Resources": list(resources)}
+def _run(rest: Rest, path: str, body: dict[str, Any], timeout: float | None) -> None:
     job = rest.start_job(path, body, timeout=_SECONDS_WITHOUT_JOB if timeout is None else timeout)
     if job.id is None:
         return
@@ -128,7 +140,8 @@ def _run(rest: Rest, path: str, level: Level, resources: Sequence[dict[str, str]
     except JobError:
         raise
     except BaseException:
-        with contextlib.suppress(OrthancError):
+        # Ctrl-C is not to wait for a server that is mute.
+        with contextlib.suppress(OrthancError, KeyboardInterrupt), for_at_most(_SECONDS_TO_CANCEL):
             job.cancel()
         raise
 

@@ -34,10 +34,10 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
-from simple_orthanc.selection.predicates import Predicate, StringIs
+from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs, has_wildcard, is_identifier
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
 from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
-from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal
 from simple_orthanc.sources.pacs.rows import RowBuilder
 from simple_orthanc.transport import Transport
@@ -137,6 +137,11 @@ class PacsSource:
         return self._queries.lossy_character_sets
 
     @property
+    def timeout(self) -> int | None:
+        """Seconds that the server waits for each answer of the PACS."""
+        return self._timeout
+
+    @property
     def image_counts(self) -> Mapping[str, int]:
         """Key of a study or series to how many images the PACS says are in it."""
         series = {key: count for key, count in self._rows.child_counts.items() if Key.parse(key).series}
@@ -175,9 +180,9 @@ class PacsSource:
             return False
         if level != "study":
             # The PACS need not search below more than one study.
-            return tag.name == UID_TAGS[level] and filters_for(tag, predicate) is not None
+            return tag.name == UID_TAGS[level] and keys_for(tag, predicate) is not None
         is_string = tag.vr in TEXT_VRS | {"CS", "UI"}
-        return filters_for(tag, predicate) is not None or (is_string and loose_filters_for(predicate) is not None)
+        return keys_for(tag, predicate) is not None or (is_string and loose_filters_for(predicate) is not None)
 
     # Rows
 
@@ -196,7 +201,7 @@ class PacsSource:
         UserWarning
             If the PACS refuses to list, and its own comparison may leave out a match.
         """
-        filters = filters_for(tag, predicate)
+        filters = keys_for(tag, predicate)
         if level != "study":
             rows = self._by_uids(level, tag, filters or ())
             yield from self.listing(level) if rows is None else rows
@@ -448,6 +453,32 @@ def needs_retrieval(what: str, description: str) -> UnsupportedError:
         f"{what}: {description} hands over no files, and C-FIND knows no more than the usual tags of studies, series "
         "and images. retrieve() brings what is selected to the Orthanc, and returns a session that can read it."
     )
+
+
+def keys_for(tag: Tag, predicate: Predicate) -> tuple[Filter, ...] | None:
+    """List the keys that together find at least the rows for which a predicate holds; None if there are none.
+
+    Beside those of `filters_for`, which may be any number here, since to list a PACS takes longer: wildcards in an
+    identifier. Every PACS knows these, and if one ignores case it finds more.
+
+    Examples
+    --------
+    >>> keys_for(parse_tag("PatientID"), StringIs("TRIAL-0?*", cased=True))
+    (Filter(value='TRIAL-0?*', is_optional=False),)
+    >>> keys_for(parse_tag("PatientName"), StringIs("Doe*")) is None
+    True
+    """
+    if isinstance(predicate, AnyOf):
+        listed = [keys_for(tag, alternative) for alternative in predicate.predicates]
+        if not listed or None in listed:
+            return None
+        return tuple(dict.fromkeys(item for keys in listed for item in keys or ()))
+    is_pattern = isinstance(predicate, StringIs) and predicate.cased and predicate.mode != "exact"
+    if isinstance(predicate, StringIs) and is_pattern and tag.vr != "UI" and is_identifier(tag):
+        plain = predicate.string.replace("*", "").replace("?", "")
+        if has_wildcard(predicate.string) and is_plain(plain):
+            return (Filter(predicate.string),)
+    return filters_for(tag, predicate, most=None)
 
 
 def _total(rows: Mapping[str, Row], counts: Mapping[str, int]) -> int | None:

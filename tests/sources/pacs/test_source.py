@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, UnsupportedError
-from simple_orthanc.selection.predicates import StringIs
+from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs
 from simple_orthanc.selection.source import Source
 from simple_orthanc.sources.pacs.source import PacsSource, deciding
 from simple_orthanc.transport import Transport
@@ -151,17 +151,28 @@ def test_a_condition_on_what_is_unknown_raises_and_a_table_warns(name: str) -> N
     [
         ("PatientID", StringIs("p1", cased=True), ["p1"]),
         ("PatientID", StringIs("p*", "exact", cased=True), ["p*"]),
+        ("PatientID", StringIs("p?*", cased=True), ["p?*"]),
+        ("PatientID", StringIs("*", cased=True), [None]),
+        ("PatientID", StringIs("ä*", cased=True), [None]),
         ("AccessionNumber", StringIs("A2", "exact"), ["A2"]),
+        (
+            "AccessionNumber",
+            AnyOf(tuple(StringIs(f"A{n}", cased=True) for n in range(30))),
+            [f"A{n}" for n in range(30)],
+        ),
+        ("StudyID", AnyOf((StringIs("1*", cased=True), StringIs("2", cased=True))), ["1*", "2"]),
+        ("StudyID", AnyOf((StringIs("1*", cased=True), StringIs("ä", cased=True))), [None]),
         ("StudyInstanceUID", StringIs("1.2.2", cased=True), ["1.2.2"]),
         ("PatientName", StringIs("doe*"), [None]),
         ("PatientName", StringIs("Doe^Jane"), [None]),
         ("StudyDescription", StringIs("head"), [None]),
     ],
 )
-def test_only_keys_that_cannot_miss_a_match_are_sent(name: str, predicate: StringIs, sent: list[str | None]) -> None:
+def test_only_keys_that_cannot_miss_a_match_are_sent(name: str, predicate: Predicate, sent: list[str | None]) -> None:
     with serving() as (source, server):
         list(source.search("study", parse_tag(name), predicate))
-        assert [question.get(name) for level, question in server.questions if level == "Study"] == sent
+        asked = [question.get(name) for level, question in server.questions if level == "Study"]
+        assert sorted(map(str, asked)) == sorted(map(str, sent))
 
 
 def test_the_unique_keys_of_all_levels_above_are_sent() -> None:
@@ -316,3 +327,22 @@ def test_an_object_without_a_uid_is_left_out_with_a_warning() -> None:
 def test_what_looks_like_a_key_and_is_none_names_nothing(text: str) -> None:
     with serving() as (source, _):
         assert source.resolve(text) == []
+
+
+# Characters
+
+
+@pytest.mark.parametrize(
+    ("name", "is_seen"), [("王^小", True), ("Yamada^Tarou=山田^太郎", True), ("Müller^Rémi", False), ("Ωmega^A", False)]
+)
+def test_names_of_which_nothing_is_left_are_warned_of_once(name: str, is_seen: bool) -> None:
+    dataset = make_dataset(1, "1", "1", "p")
+    dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 192", name
+    with serving(Habits(character_set="ISO_IR 100"), [dataset]) as (source, _):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert len(list(source.listing("study"))) == len(list(source.listing("study"))) == 1
+        told = [str(warning.message) for warning in caught]
+        assert len(told) == is_seen
+        assert all("Characters are missing in names" in message and "default-encoding" in message for message in told)
+        assert source.lossy_character_sets == {"ISO_IR 100"}
