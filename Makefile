@@ -25,7 +25,7 @@ INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata fuzz \
-	format clean orthanc openssl
+	format clean orthanc openssl plugin
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -39,6 +39,10 @@ orthanc:
 		then tools/install-packages --optional $(ORTHANC_PACKAGES); \
 		else tools/install-packages $(OPTIONAL) $(ORTHANC_PACKAGES) || [ -n "$(OPTIONAL)" ]; fi; \
 	fi
+
+# For one test, where the system has it: Debian 12 does. No other server loads it.
+plugin: orthanc
+	@if apt-cache show orthanc-python >/dev/null 2>&1; then tools/install-packages --optional orthanc-python; fi
 
 # Makes the certificates of the tests.
 openssl:
@@ -64,7 +68,7 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(PYTEST) --cov --cov-report=term
 
-prepared: $(INSTALLED) orthanc openssl $(if $(CI),servers)
+prepared: $(INSTALLED) orthanc plugin openssl $(if $(CI),servers)
 
 thorough: random oldest newest debian
 

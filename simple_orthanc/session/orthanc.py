@@ -15,6 +15,7 @@ from simple_orthanc.rest import Jobs
 from simple_orthanc.selection import tables
 from simple_orthanc.session.administration import Administration
 from simple_orthanc.session.connecting import open_transport
+from simple_orthanc.session.in_plugin import OpensInPlugin
 from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads import Uploader
@@ -32,7 +33,7 @@ _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(OpensProfiles, KnowsMachines, Watching, Administration):
+class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, Watching, Administration):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
