@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from simple_orthanc.rest.capabilities import parse_version
 from simple_orthanc.rest.route_table import OLDEST, matching_routes, routes
 
 
@@ -22,6 +24,22 @@ def test_each_version_has_its_number_of_routes() -> None:
         for version in [(1, 10, 1), (1, 12, 0), (1, 12, 2), (1, 12, 7), (1, 13, 0)]
     }
     assert counts == {(1, 10, 1): 275, (1, 12, 0): 292, (1, 12, 2): 297, (1, 12, 7): 300, (1, 13, 0): 300}
+
+
+# The description of each version knows one of them; the servers answer both.
+IN_EITHER = {"GET /instances/{id}/content", "GET /instances/{id}/content/{path}"}
+
+
+def test_the_table_has_the_routes_of_the_descriptions(shared_data: Path) -> None:
+    folder = shared_data.parent / "orthanc-routes"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    versions = [path.stem for path in folder.glob("*.txt")]
+    assert set(versions) >= {"1.10.1", "1.12.7", "1.13.0"}
+    for version in versions:
+        described = set((folder / f"{version}.txt").read_text().split("\n")) - {""}
+        own = {f"{route.method} {route.path}" for route in routes().values() if route.since <= parse_version(version)}
+        assert own - IN_EITHER == described - IN_EITHER, version
 
 
 @pytest.mark.parametrize(
