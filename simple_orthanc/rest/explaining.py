@@ -161,8 +161,8 @@ class Explainer:
             return _with_advice(error, f"The server checks revisions, and has {held!r}: give revision=.")
         return _with_advice(
             error,
-            f"The revision that was to be replaced is {revision!r}, and the server has {held!r}: it was changed by "
-            "somebody else. Read it again, and change that.",
+            f"The revision that was to be replaced is {revision!r}, and the server has {held!r}: somebody else has "
+            "changed it, or an earlier attempt of this request. Read it again, and change that.",
         )
 
     def revision_held(self, path: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.transport import HttpResponse
+from simple_orthanc.transport.arguments import check_headers
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.secret import Secret, reveal
 
@@ -95,8 +96,9 @@ def encode_body(path: str, body: Any, headers: Any, revision: str | None = None)
     SelectionError
         If the revision is not a string.
     TransportError
-        If the body cannot be written as JSON.
+        If the body cannot be written as JSON, or the headers are no mapping.
     """
+    check_headers(headers)
     own: dict[str, str] = {}
     if revision is not None:
         own["If-Match"] = f'"{checked_revision(revision)}"'

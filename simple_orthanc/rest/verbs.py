@@ -382,11 +382,11 @@ class Verbs:
 
         Databases without revisions (SQLite before Orthanc 1.12.8) keep number 0, and the answer names 1.
         """
-        if named.startswith("0-") or self._version() >= (1, 12, 8):
-            return named
         held = None
+        # It was written, whatever becomes of what is asked now.
         with suppress(OrthancError):
-            held = self._explainer.revision_held(path.partition("?")[0])
+            if not named.startswith("0-") and self._version() < (1, 12, 8):
+                held = self._explainer.revision_held(path.partition("?")[0])
         # Another checksum is that of another writer.
         return held if held is not None and held.partition("-")[2] == named.partition("-")[2] else named
 

@@ -113,6 +113,11 @@ def new_request(
     replayable = data is None or isinstance(data, bytes) or start is not None
     method = method.upper()
     idempotent = method in IDEMPOTENT if idempotent is None else idempotent
+    if params is not None and not isinstance(params, Mapping):
+        raise TransportError(
+            f'params is of type {type(params).__name__}; give the query as a dict, as in params={{"limit": 10}}.'
+        )
+    check_headers(headers)
     if params:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
@@ -132,6 +137,14 @@ def new_request(
         defaults.minimum_rate,
         deadline,
     )
+
+
+def check_headers(headers: object) -> None:
+    """Raise a `TransportError` if the headers of a request are no mapping; they may be inside of a `Secret`."""
+    if not isinstance(reveal(headers), Mapping | None):
+        raise TransportError(
+            f'headers is of type {type(reveal(headers)).__name__}; give a dict, as in headers={{"Accept": "*/*"}}.'
+        )
 
 
 def checked_times(timeout: Any, connect: float | None) -> tuple[float | None, float | None]:

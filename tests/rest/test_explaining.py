@@ -236,6 +236,15 @@ def test_the_revision_after_a_put_is_the_one_that_is_held(version: str, held: st
         assert rest.request("put", "/series/x/attachments/1024", "a").revision == expected
 
 
+def test_a_put_succeeds_although_its_revision_cannot_be_asked_for() -> None:
+    def script(asked: Asked, count: int) -> bytes | None:
+        return reply(b"", headers={"ETag": '"1-abc"'}) if asked.method == "PUT" else None
+
+    with StandIn(script) as server:
+        rest = Rest(Transport(server.url, patience=0))
+        assert rest.request("PUT", "/series/x/metadata/1024", "a").revision == "1-abc"
+
+
 def test_a_look_that_fails_leaves_the_refusal_as_it_is() -> None:
     def script(asked: Asked, count: int) -> bytes | None:
         return None if count else BAD

@@ -120,6 +120,18 @@ def test_every_verb_takes_headers_and_a_timeout(verb: Any) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("given", ["expand", ["expand"], 5, b"a"], ids=lambda given: type(given).__name__)
+def test_a_query_or_headers_that_are_no_dict_are_refused(verb: Any, given: Any) -> None:
+    with one_answer(reply({})) as server:
+        kind = type(given).__name__
+        with pytest.raises(TransportError, match=f"params is of type {kind}; give the query as a dict"):
+            verb(rest_of(server), "/x", params=given)
+        with pytest.raises(TransportError, match=f"headers is of type {kind}; give a dict"):
+            verb(rest_of(server), "/x", headers=given)
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 @pytest.mark.parametrize("unknown", ["since", "expand", "header", "json", "stream"])
 def test_an_unknown_keyword_is_not_a_query_parameter(verb: Any, unknown: str) -> None:
     with one_answer(reply({})) as server:
