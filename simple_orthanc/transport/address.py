@@ -11,6 +11,7 @@ import ipaddress
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -145,6 +146,7 @@ def parse_origin(url: str) -> tuple[str, str, int] | None:
     return parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Check whether a host name or address is this machine, without asking a name server.
 

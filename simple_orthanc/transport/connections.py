@@ -12,14 +12,15 @@ import queue
 import socket
 import time
 import warnings
+from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import partial
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
@@ -139,6 +140,15 @@ class FreshAdapter(HTTPAdapter):
                 raise
         raise InvalidProxyURL
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Return the response of urllib3 as one of requests, without looking for cookies in it."""
+        response = requests.Response()
+        response.status_code, response.reason, response.url = resp.status, resp.reason, req.url
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw, response.request = resp, req
+        response.connection = self  # type: ignore[attr-defined]
+        return response
+
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send one request; the read timeout also applies to each block that is sent."""
         interruption.check()
@@ -147,6 +157,20 @@ class FreshAdapter(HTTPAdapter):
             return super().send(request, stream, timeout, *args, **kwargs)
         finally:
             _send_timeout.reset(token)
+
+
+class _NoCookies(RequestsCookieJar):
+    """Keeps no cookies."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keep nothing of a response."""
+
+
+class _Prepared(requests.PreparedRequest):
+    """A request without cookies."""
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Add no header."""
 
 
 class _Session(requests.Session):
@@ -162,7 +186,7 @@ class _Session(requests.Session):
         headers.update(request.headers)
         for name in [name for name, value in headers.items() if value is None]:
             del headers[name]
-        prepared = requests.PreparedRequest()
+        prepared = _Prepared()
         prepared.prepare(
             method=str(request.method).upper(),
             url=request.url,
@@ -179,9 +203,9 @@ class _Session(requests.Session):
         chosen = {scheme: proxy for scheme, proxy in {**self.proxies, **proxies}.items() if proxy is not None}
         return {"proxies": chosen, "stream": stream, "verify": verify, "cert": cert}
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no address: requests would read it even where it is not to follow it."""
-        return
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]
+        """Follow no redirect: requests would read the address even where it is not to follow it."""
+        return iter(())
 
 
 def shut(sock: socket.socket) -> None:
@@ -219,7 +243,7 @@ def new_session(pool_size: int, url: str, *, direct: bool, trusts_environment: b
         session.proxies.update(get_environ_proxies(url))
     if trusts_environment:
         session.verify = _authorities(url)
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.cookies = _NoCookies()
     for prefix in ("http://", "https://"):
         session.mount(prefix, FreshAdapter(pool_maxsize=pool_size))
     return session
