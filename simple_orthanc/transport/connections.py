@@ -146,7 +146,7 @@ class FreshAdapter(HTTPAdapter):
         response.status_code, response.reason, response.url = resp.status, resp.reason, req.url
         response.headers = CaseInsensitiveDict(resp.headers)
         response.raw, response.request = resp, req
-        response.connection = self  # type: ignore[attr-defined]
+        response.connection = self
         return response
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -203,7 +203,7 @@ class _Session(requests.Session):
         chosen = {scheme: proxy for scheme, proxy in {**self.proxies, **proxies}.items() if proxy is not None}
         return {"proxies": chosen, "stream": stream, "verify": verify, "cert": cert}
 
-    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Follow no redirect: requests would read the address even where it is not to follow it."""
         return iter(())
 
