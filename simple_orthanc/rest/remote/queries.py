@@ -100,7 +100,12 @@ def find(rest: Api, modality: str, level: Level, keys: Mapping[str, str], *, tim
     [{'0008,0005': 'ISO_IR 192', '0008,0020': '20200131', '0010,0020': 'P7', ...}]
     """
     path = f"/modalities/{quote(modality, safe='')}/query"
-    body: dict[str, Any] = {"Level": _LEVELS[level], "Query": {"SpecificCharacterSet": _UTF8, **keys}}
+    # Normalized, the query would lose the keys that Orthanc's own index does not hold at this level.
+    body: dict[str, Any] = {
+        "Level": _LEVELS[level],
+        "Query": {"SpecificCharacterSet": _UTF8, **keys},
+        "Normalize": False,
+    }
     if timeout is not None:
         body["Timeout"] = timeout
     seconds = None if timeout is None else timeout + _SECONDS_MORE

@@ -7,11 +7,13 @@ A PACS need only answer questions about one study or one series: the unique keys
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, parse_tag
+from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.queries import Answer, find, refusal
 from simple_orthanc.sources.keys import UID_TAGS, Key
@@ -34,8 +36,7 @@ NUMBER_OF_CHILDREN: dict[Level, Tag] = {
 }
 NUMBER_OF_IMAGES = parse_tag("NumberOfStudyRelatedInstances")
 
-# As many answers as a limit may allow: a multiple of the second, and at least the first.
-_LEAST_LIMIT, _STEP_OF_LIMITS = 100, 50
+_LEAST_LIMIT, _USUAL_LIMIT = 10, 100
 
 
 class Queries:
@@ -113,7 +114,9 @@ class Queries:
             ) from None
 
     def studies(self, filters: Mapping[str, str]) -> list[Answer]:
-        """Ask for studies, and find out whether a limit of the PACS hides some.
+        """Ask for studies, and find those that a limit of the PACS hides, as far as their dates show them.
+
+        Orthanc 1.13.0, for one, answers with success and no more than its LimitFindResults.
 
         Warns
         -----
@@ -121,35 +124,54 @@ class Queries:
             There is such a limit, or there may be one.
         """
         answers = self.find("study", filters)
-        count = len({_uid(answer) for answer in answers})
-        if count < _LEAST_LIMIT or count % _STEP_OF_LIMITS:
+        count = _count(answers)
+        # A range in the form before DICOM 3 is asked for beside another one.
+        if not _may_be_limit(count) or "." in filters.get("StudyDate", ""):
             return answers
-        more = self._on_both_sides(filters, answers)
-        hidden = len({_uid(answer) for answer in more} - {_uid(answer) for answer in answers})
+        low, dash, high = filters.get("StudyDate", "-").partition("-")
+        more, is_whole = self._by_day(filters, low, high, count, answers) if dash else ([], False)
+        hidden = _count([*answers, *more]) - count
         if hidden:
             warnings.warn(
                 f"{self.description} answers with {count} studies at most, and holds more: {hidden} others were found "
-                "by their dates, and some may still be missing. Narrow by PatientID, AccessionNumber, StudyInstanceUID "
-                "or StudyDate first.",
+                f"by their dates. Studies without a StudyDate{'' if is_whole else ', or of one day,'} may still be "
+                "missing. Narrow by PatientID, AccessionNumber, StudyInstanceUID or StudyDate first.",
                 stacklevel=stacklevel(),
             )
-        elif not more:
+        elif not is_whole and count >= _USUAL_LIMIT:
             warnings.warn(
                 f"{self.description} answered with exactly {count} studies, which may be the most that it answers "
-                "with. Narrow by a shorter range of StudyDate to be sure.",
+                "with, and their dates do not show others. Narrow further to be sure.",
                 stacklevel=stacklevel(),
             )
         return [*answers, *more]
 
-    def _on_both_sides(self, filters: Mapping[str, str], answers: list[Answer]) -> list[Answer]:
-        """Ask for the studies up to the middle date, and from it on; nothing if there are no dates to ask for."""
-        number = ASKED["study"]["StudyDate"].number
-        days = sorted(day for answer in answers if len(day := answer.get(number) or "") == 8 and day.isdecimal())
-        if "StudyDate" in filters or not days:
-            return []
-        middle = days[len(days) // 2]
-        sides = (f"-{middle}", f"{middle}-")
-        return [answer for side in sides for answer in self.find("study", {**filters, "StudyDate": side})]
+    def _by_day(
+        self, filters: Mapping[str, str], low: str, high: str, limit: int, answers: Sequence[Answer]
+    ) -> tuple[list[Answer], bool]:
+        """Ask for the studies before the middle one of the days of some answers, of that day, and after it.
+
+        Returns
+        -------
+        list of Answer, bool
+            What was found, and whether no limit can have hidden a study with a date.
+        """
+        middle = _middle_day(answers)
+        if middle is None:
+            return [], False
+        found: list[Answer] = []
+        is_whole = True
+        before, after = (_written(middle + timedelta(days)) for days in (-1, 1))
+        for start, end in ((low, before), (_written(middle),) * 2, (after, high)):
+            if start and end and start > end:
+                continue
+            part = self.find("study", {**filters, "StudyDate": start if start == end else f"{start}-{end}"})
+            found += part
+            if _count(part) >= limit:
+                more, is_part_whole = self._by_day(filters, start, end, limit, part) if start != end else ([], False)
+                found += more
+                is_whole = is_whole and is_part_whole
+        return found, is_whole
 
 
 def is_refusal(error: ServerError) -> bool:
@@ -163,5 +185,27 @@ def _lacks_characters(answer: Answer) -> bool:
     return any(group.strip() and not any(map(str.isalnum, group)) for group in groups)
 
 
-def _uid(answer: Answer) -> str | None:
-    return answer.get(ASKED["study"]["StudyInstanceUID"].number)
+def _count(answers: Sequence[Answer]) -> int:
+    number = ASKED["study"]["StudyInstanceUID"].number
+    return len({answer.get(number) for answer in answers})
+
+
+def _may_be_limit(count: int) -> bool:
+    """Check whether somebody may have chosen a number as a limit; some servers answer with one more.
+
+    Examples
+    --------
+    >>> [count for count in (9, 10, 21, 35, 100, 110, 501) if _may_be_limit(count)]
+    [10, 21, 100, 501]
+    """
+    return count >= _LEAST_LIMIT and count % (_LEAST_LIMIT if count < _USUAL_LIMIT else _USUAL_LIMIT // 2) <= 1
+
+
+def _middle_day(answers: Sequence[Answer]) -> date | None:
+    number = ASKED["study"]["StudyDate"].number
+    days = sorted(day for answer in answers if (day := parse_date(answer.get(number) or "")) and 1 < day.year < 9999)
+    return days[len(days) // 2] if days else None
+
+
+def _written(day: date) -> str:
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"

@@ -43,7 +43,7 @@ def test_a_query_is_sent_as_utf8_and_removed() -> None:
     assert found.character_sets == {"ISO_IR 192"}
     query = {"SpecificCharacterSet": "ISO_IR 192", "StudyInstanceUID": "1.2", "Modality": ""}
     assert server.asked == [
-        ("POST", "/modalities/PACS/query", {"Level": "Series", "Query": query, "Timeout": 7}, 67),
+        ("POST", "/modalities/PACS/query", {"Level": "Series", "Query": query, "Normalize": False, "Timeout": 7}, 67),
         ("GET", "/queries/q%201/answers", {"expand": ""}),
         ("DELETE", "/queries/q%201"),
     ]

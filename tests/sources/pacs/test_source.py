@@ -13,8 +13,9 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import ServerError, UnsupportedError
-from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs
+from simple_orthanc.selection.predicates import AnyOf, Between, Predicate, StringIs
 from simple_orthanc.selection.source import Source
 from simple_orthanc.sources.pacs.source import PacsSource, deciding
 from simple_orthanc.transport import Transport
@@ -241,39 +242,63 @@ def test_a_dead_pacs_is_no_refusal() -> None:
             list(source.search("study", parse_tag("PatientName"), StringIs("Doe*")))
 
 
-def many_studies(count: int) -> list[Dataset]:
+def many_studies(days: Sequence[int]) -> list[Dataset]:
+    """Make studies of one image on these days of a month; 0 is no day."""
     found = []
-    for number in range(count):
+    for number, day in enumerate(days):
         dataset = make_dataset(1, "1", str(number), f"p{number}")
-        dataset.StudyDate = f"2020{1 + number // 28 % 12:02d}{1 + number % 28:02d}"
+        dataset.StudyDate = f"202001{day:02d}" if day else ""
         found.append(dataset)
     return found
 
 
-def test_a_limit_that_shows_is_warned_of_and_what_dates_show_is_added() -> None:
-    told = "answers with 100 studies at most, and holds more: 30 others"
-    with (
-        serving(Habits(limit=100, ignored=set(COUNTS)), many_studies(130)) as (source, _),
-        pytest.warns(UserWarning, match=told),
-    ):
-        assert len(list(source.listing("study"))) == 130
+LIMITED = Habits(limit=10, ignored=set(COUNTS))
 
 
-def test_a_round_number_that_is_no_limit_is_not_warned_of() -> None:
-    with serving(Habits(ignored=set(COUNTS)), many_studies(100)) as (source, _):
-        assert len(list(source.listing("study"))) == 100
+@pytest.mark.parametrize("one_more", [0, 1])
+@pytest.mark.parametrize("days", [range(1, 30), [1, 1, 1, *range(1, 22)], sorted(range(1, 26), reverse=True)])
+def test_what_a_limit_hides_is_found_by_dates_with_a_warning(days: Sequence[int], one_more: int) -> None:
+    habits, limit = Habits(limit=10 + one_more, ignored=set(COUNTS)), 10 + one_more
+    told = rf"answers with {limit} studies at most, and holds more: {len(days) - limit} others .* StudyDate may still"
+    with serving(habits, many_studies(days)) as (source, _), pytest.warns(UserWarning, match=told):
+        assert len(list(source.listing("study"))) == len(days)
 
 
-def test_a_round_number_without_dates_may_be_a_limit() -> None:
-    datasets = many_studies(100)
-    for dataset in datasets:
-        del dataset.StudyDate
+@pytest.mark.parametrize("sent", ["20200103-20200128", "20200103-", "-20200128"])
+def test_what_a_limit_hides_in_a_range_of_dates_is_found(sent: str) -> None:
+    low, _, high = sent.partition("-")
+    predicate = Between(parse_date(low), parse_date(high))
+    wanted = [day for day in range(1, 31) if (low or "0") <= f"202001{day:02d}" <= (high or "9")]
+    with serving(LIMITED, many_studies(range(1, 31))) as (source, _), pytest.warns(UserWarning, match="10 studies at"):
+        rows = list(source.search("study", parse_tag("StudyDate"), predicate))
+    assert len(rows) == len(wanted)
+
+
+@pytest.mark.parametrize("days", [[5] * 24, [0] * 24])
+def test_a_limit_that_dates_do_not_show_is_not_known_of(days: Sequence[int]) -> None:
+    # Ten studies of one day, or without one, are no sign of a limit.
+    with serving(LIMITED, many_studies(days)) as (source, _):
+        assert len(list(source.listing("study"))) == 10
+
+
+def test_of_one_day_more_may_be_missing_than_dates_show() -> None:
+    told = "Studies without a StudyDate, or of one day, may still be missing"
+    with serving(LIMITED, many_studies([*[5] * 24, 7, 8])) as (source, _), pytest.warns(UserWarning, match=told):
+        assert len(list(source.listing("study"))) == 12
+
+
+def test_as_many_as_a_usual_limit_on_one_day_may_be_one() -> None:
     told = "exactly 100 studies, which may be the most"
-    with (
-        serving(Habits(limit=100, ignored=set(COUNTS)), datasets) as (source, _),
-        pytest.warns(UserWarning, match=told),
-    ):
+    habits = Habits(limit=100, ignored=set(COUNTS))
+    with serving(habits, many_studies([0] * 102)) as (source, _), pytest.warns(UserWarning, match=told):
         assert len(list(source.listing("study"))) == 100
+
+
+@pytest.mark.parametrize("count", [9, 10, 20, 21])
+def test_a_round_number_that_is_no_limit_is_not_warned_of(count: int) -> None:
+    with serving(Habits(ignored=set(COUNTS)), many_studies(range(1, count + 1))) as (source, server):
+        assert len(list(source.listing("study"))) == count
+        assert len(server.questions) == (1 if count == 9 else 4)
 
 
 def test_less_than_a_study_says_is_warned_of() -> None:
