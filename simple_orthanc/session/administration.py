@@ -14,7 +14,6 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.orthanc_state import OrthancState
-from simple_orthanc.session.prometheus import parse_metrics
 from simple_orthanc.session.targets import selected_keys
 from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.sources.orthanc.changes import count_all
@@ -195,6 +194,8 @@ class Administration(OrthancState):
         0.0
         """
         import pandas as pd
+
+        from simple_orthanc.session.prometheus import parse_metrics
 
         answer = self.rest.get("/tools/metrics-prometheus")
         samples = parse_metrics(answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer))

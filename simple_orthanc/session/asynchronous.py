@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.interruption import Interruption
 from simple_orthanc.concurrency.threads import WORKERS
 from simple_orthanc.dicom.tags import parse_attribute
@@ -199,9 +201,30 @@ class AsyncSession:
             return [self._wrapped(child) for child in result]
         if isinstance(result, Iterator):
             return self._iterate(result)
-        if isinstance(result, LazyVolumes) or type(result).__module__.startswith(_ASKING):
+        if isinstance(result, LazyVolumes) or _asks(result):
             return AsyncAttribute(self, lambda _: result, type(result).__name__, changes=False)
         return result
+
+    def _callback(self, argument: Any) -> Any:
+        """Return a function that runs a coroutine function in the event loop, on a session to await; else the argument.
+
+        It is called in a thread, and waits for the end of the coroutine. So the sessions have threads of their own,
+        since there may be no other.
+        """
+        if not inspect.iscoroutinefunction(argument):
+            return argument
+        loop, most = asyncio.get_running_loop(), self._threads.most
+
+        def run(session: Session) -> Any:
+            future = asyncio.run_coroutine_threadsafe(argument(type(self)(session, most)), loop)
+            try:
+                with interruption.ended_by(future.cancel):
+                    return future.result()
+            except CancelledError:
+                interruption.check()
+                raise
+
+        return run
 
     async def _iterate(self, iterator: Iterator[Any]) -> AsyncIterator[Any]:
         while (item := await self._threads.run(lambda: next(iterator, _END))) is not _END:
@@ -211,6 +234,12 @@ class AsyncSession:
         iterator = await self._result(lambda session: iter(work(session)), changes)
         async for item in self._iterate(iterator):
             yield item
+
+
+def _asks(value: Any) -> bool:
+    """Check whether an object asks the server when it is used; plain data do not."""
+    is_data = isinstance(value, tuple) or dataclasses.is_dataclass(value)
+    return type(value).__module__.startswith(_ASKING) and not is_data
 
 
 class AsyncAttribute:
@@ -247,10 +276,9 @@ class AsyncAttribute:
 
     def __call__(self, *arguments: Any, **options: Any) -> AsyncCall:
         """Call the attribute in a thread, once the result is awaited."""
-        read = self._read
-        return AsyncCall(
-            self._owner, lambda session: read(session)(*arguments, **options), f"{self._path}()", self._changes
-        )
+        read, owner = self._read, self._owner
+        arguments = tuple(owner._callback(argument) for argument in arguments)
+        return AsyncCall(owner, lambda session: read(session)(*arguments, **options), f"{self._path}()", self._changes)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Read the attribute in a thread."""
@@ -362,7 +390,7 @@ class _Threads:
     """A bounded number of threads for work that event loops wait for."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._executor: ThreadPoolExecutor | None = None
         self._lock = Lock()
 
@@ -376,7 +404,7 @@ class _Threads:
     def _submit(self, work: Callable[[], Any]) -> Future[Any]:
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="simple_orthanc")
+                self._executor = ThreadPoolExecutor(self.most, thread_name_prefix="simple_orthanc")
             return self._executor.submit(work)
 
     async def run(self, work: Callable[[], Any], over: Callable[..., None] | None = None) -> Any:
@@ -389,11 +417,11 @@ class _Threads:
         over : callable, optional
             Called when the work is over, also if that is later than it was given up.
         """
-        interruption, context = Interruption(), contextvars.copy_context()
+        ending, context = Interruption(), contextvars.copy_context()
 
         def carry_out() -> tuple[Any, BaseException | None]:
             try:
-                with interruption:
+                with ending:
                     return context.run(work), None
             except BaseException as error:
                 # Not raised here: a KeyboardInterrupt would end the event loop.
@@ -411,7 +439,7 @@ class _Threads:
         try:
             result, error = await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            interruption.interrupt()
+            ending.interrupt()
             if not future.cancel():
                 await asyncio.wait([waiting], timeout=_SECONDS_AFTER_CANCELLATION)
             waiting.cancel()

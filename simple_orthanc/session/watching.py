@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.dicom.levels import LEVELS, Level
-from simple_orthanc.errors import RequestTimeout, SelectionError
+from simple_orthanc.errors import RequestTimeout, SelectionError, ServerError, TransportError
+from simple_orthanc.files.paths import path_text
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.orthanc_state import OrthancState
-from simple_orthanc.sources.orthanc.answers import is_alive
+from simple_orthanc.sources.orthanc.answers import AWAY, is_alive
 from simple_orthanc.sources.orthanc.changes import TYPES, Change, read_feed
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ class Watching(OrthancState):
         if since is not None and (whole_number(since) is None or since < 0):
             raise SelectionError(f"watch(since={since!r}): give the number of a change, or 0 for everything.")
         rules = Rules(level, stable, again, attempts, retry_after, poll)
-        with WatchState(state, f"{'stable' if stable else 'new'} {level}") as kept:
+        path = None if state is None else os.path.expanduser(path_text(state, 'watch(function, state="watch.db")'))
+        with WatchState(path, f"{'stable' if stable else 'new'} {level}") as kept:
             Watcher(self, function, rules, kept, _stopping(stop)).run(since)
             return failures_table(kept.waiting(), level)
 
@@ -189,6 +191,46 @@ class Watching(OrthancState):
         True
         """
         return is_alive(self._orthanc.transport, timeout)
+
+    @classmethod
+    def when_ready(cls, *arguments: Any, within: float = 60.0, **options: Any) -> Self:
+        """Open a session on a server that may still be starting, as soon as it answers.
+
+        Parameters
+        ----------
+        *arguments, **options
+            Those of the session.
+        within : float
+            Seconds to wait at most.
+
+        Returns
+        -------
+        Orthanc
+            As the constructor returns it.
+
+        Raises
+        ------
+        RequestTimeout
+            It did not answer in time. The message has the reason of the last attempt.
+        AuthenticationError
+            It answers, and requires other credentials.
+
+        Examples
+        --------
+        >>> orthanc = Orthanc.when_ready("http://orthanc:8042", within=120)      # doctest: +SKIP
+        """
+        end = time.monotonic() + within
+        while True:
+            try:
+                return cls(*arguments, **options)
+            except (TransportError, ServerError) as error:
+                if isinstance(error, ServerError) and error.status not in AWAY:
+                    raise
+                if time.monotonic() >= end:
+                    raise RequestTimeout(
+                        f"There was no usable answer in {within:g} s. The last attempt: {error.message}"
+                    ) from None
+            interruption.pause(_PAUSE)
 
     def wait_until_ready(self, timeout: float = 60.0) -> Self:
         """Wait until the server answers: while it is restarted, for example.

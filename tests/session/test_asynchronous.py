@@ -316,6 +316,50 @@ def test_changes_and_the_rest_api_are_awaited() -> None:
         run(main)
 
 
+def test_a_coroutine_function_is_called_in_the_loop() -> None:
+    with WatchedServer([make_dataset(number, str(number), "1", "p1") for number in (1, 2)]) as server:
+        seen: list[int] = []
+        stop = threading.Event()
+
+        async def look(series: AsyncSession) -> None:
+            assert isinstance(series, AsyncSession)
+            seen.append(await series.instance_count)
+            if len(seen) == 2:
+                stop.set()
+
+        async def wait(series: AsyncSession) -> None:
+            stop.set()
+            await asyncio.sleep(60)
+
+        async def main() -> None:
+            async with await AsyncSession.open(Orthanc, server.url, patience=0, max_workers=1) as alone:
+                assert (await alone.watch(look, since=0, stop=stop)).empty
+                assert seen == [1, 1]
+            async with await AsyncSession.open(Orthanc, server.url, patience=0, max_workers=2) as session:
+                stop.clear()
+                task = asyncio.create_task(session.watch(wait, since=0))
+                await asyncio.to_thread(stop.wait, 10)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                # Other verbs are not held up by it.
+                assert await session.series_count == 2
+
+        run(main)
+
+
+def test_plain_data_are_what_they_are() -> None:
+    with WatchedServer([]) as server:
+
+        async def main() -> None:
+            async with await AsyncSession.open(Orthanc, server.url, patience=0) as session:
+                answer = await session.rest.request("GET", "/system")
+                assert answer.status == 200
+                assert (await session.rest.capabilities).version == (1, 12, 7)
+
+        run(main)
+
+
 def test_opening_raises_its_errors() -> None:
     with pytest.raises(SelectionError, match="a port already"):
         run(lambda: AsyncSession.open(Orthanc, "http://127.0.0.1:1", 2))

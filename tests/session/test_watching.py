@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from threading import Event, Timer
 from typing import Any
 
@@ -182,3 +183,25 @@ def test_waiting_has_an_end(orthanc: Orthanc, watched: WatchedServer) -> None:
     watched.script = always(None)
     with pytest.raises(RequestTimeout, match=r"did not answer in 0\.05 s.*wait_until_ready\(timeout=0\.1\)"):
         orthanc.wait_until_ready(0.05)
+
+
+def test_a_server_that_starts_is_waited_for(watched: WatchedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simple_orthanc.session.watching._PAUSE", 0.01)
+    script = watched.script
+    answers = {0: None, 1: reply({}, 503)}
+    watched.script = lambda asked, count: answers[count] if count in answers else script(asked, count)
+    assert Orthanc.when_ready(watched.url, patience=0).series_count == 1
+    watched.script = always(reply({}, 503))
+    with pytest.raises(RequestTimeout, match=r"no usable answer in 0\.02 s\. The last attempt: .*503"):
+        Orthanc.when_ready(watched.url, patience=0, within=0.02)
+    watched.script = always(reply({}, 401))
+    with pytest.raises(AuthenticationError):
+        Orthanc.when_ready(watched.url, patience=0)
+
+
+def test_the_file_of_the_state_is_a_path(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    orthanc.watch(print, state="~/state", stop=lambda: True)
+    assert (tmp_path / "state").exists()
+    with pytest.raises(SelectionError, match="an empty string was given"):
+        orthanc.watch(print, state="", stop=lambda: True)

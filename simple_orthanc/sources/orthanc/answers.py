@@ -17,8 +17,8 @@ Check = Callable[[Any], bool]
 # A list, since what is compared may be unhashable.
 _LEVELS = ["Patient", "Study", "Series", "Instance"]
 
-# What a server that starts, or the proxy before one that is away, may answer.
-_AWAY = (500, 502, 503, 504)
+AWAY = (500, 502, 503, 504)
+"""Statuses of a server that starts, or of the proxy before one that is away."""
 
 
 def ask(transport: Transport, method: str, path: str, is_right: Check, **options: Any) -> Any:
@@ -70,7 +70,7 @@ def is_alive(transport: Transport, timeout: float = 3.0) -> bool:
     try:
         answer = transport.json("GET", "/system", timeout=(timeout, timeout), patience=0)
     except ServerError as error:
-        if error.status not in _AWAY:
+        if error.status not in AWAY:
             raise
         return False
     except TransportError:
