@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest.capabilities import Capabilities
-from simple_orthanc.rest.jobs import Job, Jobs, run_job, start_job
 from simple_orthanc.rest.responses import RestResponse
 from simple_orthanc.rest.verbs import Verbs
 from simple_orthanc.transport import Transport, UnusableError
 
 if TYPE_CHECKING:
+    from simple_orthanc.rest.jobs import Job, Jobs
     from simple_orthanc.rest.objects import Instance, Patient, Resources, Series, Study
     from simple_orthanc.rest.routes import Routes
     from simple_orthanc.transport.arguments import Timeout
 
-__all__ = ["Capabilities", "Job", "Jobs", "Rest", "RestResponse"]
+__all__ = ["Capabilities", "Rest", "RestResponse"]
 
 
 class Rest(Verbs):
@@ -152,6 +152,8 @@ class Rest(Verbs):
     @property
     def jobs(self) -> Jobs:
         """The jobs that the server knows; nothing is asked before they are used."""
+        from simple_orthanc.rest.jobs import Jobs
+
         return Jobs(self)
 
     def start_job(self, path: str, body: Any = None, *, timeout: Timeout | None = None) -> Job:
@@ -189,6 +191,8 @@ class Rest(Verbs):
         >>> job.wait().content["InstancesCount"]                                                  # doctest: +SKIP
         120
         """
+        from simple_orthanc.rest.jobs import start_job
+
         return start_job(self, path, body, timeout=timeout)
 
     def run_job(self, path: str, body: Any = None, *, label: str = "") -> dict[str, Any]:
@@ -227,4 +231,6 @@ class Rest(Verbs):
         >>> job["Content"]["ID"]                                                                  # doctest: +SKIP
         '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
         """
+        from simple_orthanc.rest.jobs import run_job
+
         return run_job(self, path, body, label)

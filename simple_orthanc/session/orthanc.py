@@ -11,7 +11,6 @@ import requests
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
-from simple_orthanc.rest import Jobs
 from simple_orthanc.selection import tables
 from simple_orthanc.session.administration import Administration
 from simple_orthanc.session.connecting import open_transport
@@ -24,6 +23,7 @@ from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 if TYPE_CHECKING:
+    from simple_orthanc.rest.jobs import Jobs
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.pacs import Pacs
 

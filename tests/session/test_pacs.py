@@ -18,7 +18,7 @@ from simple_orthanc.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from simple_orthanc.rest import Job
+from simple_orthanc.rest.jobs import Job
 from simple_orthanc.session.pacs import Pacs
 from tests.sources.contract import make_archive
 from tests.sources.pacs.stand_in import COUNTS, DCMQRSCP, Habits, PacsServer, opened

@@ -13,7 +13,35 @@ from simple_orthanc.rest.objects.tags import Tags
 _PARENT_FIELD = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 
 
-class Patient(Container):
+class _HasInstances(Container):
+    @property
+    def instances(self) -> list[Instance]:
+        """The instances in it by InstanceNumber, in one request."""
+        return [Instance(self._rest, answer["ID"], answer) for answer in self._children("instance")]
+
+
+class _HasSeries(_HasInstances):
+    @property
+    def series(self) -> list[Series]:
+        """The series in it by SeriesNumber, in one request."""
+        return [Series(self._rest, answer["ID"], answer) for answer in self._children("series")]
+
+
+class _InPatient(Resource):
+    @property
+    def patient(self) -> Patient:
+        """Its patient."""
+        return Patient(self._rest, *_parent(self, "patient"))
+
+
+class _InStudy(_InPatient):
+    @property
+    def study(self) -> Study:
+        """Its study."""
+        return Study(self._rest, *_parent(self, "study"))
+
+
+class Patient(_HasSeries):
     """A patient on an Orthanc server."""
 
     level: ClassVar[Level] = "patient"
@@ -22,16 +50,6 @@ class Patient(Container):
     def studies(self) -> list[Study]:
         """Its studies by date and time, in one request."""
         return [Study(self._rest, answer["ID"], answer) for answer in self._children("study")]
-
-    @property
-    def series(self) -> list[Series]:
-        """The series of all its studies, in one request."""
-        return _series_of(self)
-
-    @property
-    def instances(self) -> list[Instance]:
-        """The instances of all its series, in one request."""
-        return _instances_of(self)
 
     @property
     def children(self) -> list[Study]:
@@ -62,7 +80,7 @@ class Patient(Container):
             raise
 
 
-class Study(Container):
+class Study(_InPatient, _HasSeries):
     """A study on an Orthanc server."""
 
     level: ClassVar[Level] = "study"
@@ -73,24 +91,9 @@ class Study(Container):
         return {str(name): str(value) for name, value in self.description.get("PatientMainDicomTags", {}).items()}
 
     @property
-    def patient(self) -> Patient:
-        """Its patient."""
-        return Patient(self._rest, *_parent(self, "patient"))
-
-    @property
     def parent(self) -> Patient:
         """Its patient."""
         return self.patient
-
-    @property
-    def series(self) -> list[Series]:
-        """Its series by SeriesNumber, in one request."""
-        return _series_of(self)
-
-    @property
-    def instances(self) -> list[Instance]:
-        """The instances of all its series, in one request."""
-        return _instances_of(self)
 
     @property
     def children(self) -> list[Series]:
@@ -117,30 +120,15 @@ class OrderedSlice(NamedTuple):
     frame: int
 
 
-class Series(Container):
+class Series(_InStudy, _HasInstances):
     """A series on an Orthanc server."""
 
     level: ClassVar[Level] = "series"
 
     @property
-    def patient(self) -> Patient:
-        """Its patient, in one request."""
-        return Patient(self._rest, *_parent(self, "patient"))
-
-    @property
-    def study(self) -> Study:
-        """Its study."""
-        return Study(self._rest, *_parent(self, "study"))
-
-    @property
     def parent(self) -> Study:
         """Its study."""
         return self.study
-
-    @property
-    def instances(self) -> list[Instance]:
-        """Its instances by InstanceNumber, in one request."""
-        return _instances_of(self)
 
     @property
     def children(self) -> list[Instance]:
@@ -193,20 +181,10 @@ class Series(Container):
         return middle.instance.preview(middle.frame)
 
 
-class Instance(ImageResource):
+class Instance(_InStudy, ImageResource):
     """An instance on an Orthanc server: one DICOM file."""
 
     level: ClassVar[Level] = "instance"
-
-    @property
-    def patient(self) -> Patient:
-        """Its patient, in one request."""
-        return Patient(self._rest, *_parent(self, "patient"))
-
-    @property
-    def study(self) -> Study:
-        """Its study, in one request."""
-        return Study(self._rest, *_parent(self, "study"))
 
     @property
     def series(self) -> Series:
@@ -227,14 +205,6 @@ class Instance(ImageResource):
     def tags(self) -> Tags:
         """Its tags, read once for each use of this attribute."""
         return self._read_tags("tags")
-
-
-def _series_of(container: Container) -> list[Series]:
-    return [Series(container._rest, answer["ID"], answer) for answer in container._children("series")]
-
-
-def _instances_of(container: Container) -> list[Instance]:
-    return [Instance(container._rest, answer["ID"], answer) for answer in container._children("instance")]
 
 
 def _parent(resource: Resource, level: Level) -> tuple[str, dict[str, Any] | None]:
