@@ -116,7 +116,7 @@ class Pacs(Session):
             A step failed, or not every image that the PACS lists is in the Orthanc afterwards. What arrived stays
             there.
         UnsupportedError
-            C-GET needs Orthanc 1.12.7.
+            C-GET needs Orthanc 1.12.6.
 
         Notes
         -----

@@ -278,7 +278,7 @@ def test_c_get_is_refused_by_an_old_server_with_the_version_that_has_it() -> Non
     server = PacsServer(make_archive(), version="1.10.1")
     with opened(server) as pacs:
         pacs.select(PatientID="p1")
-        with pytest.raises(UnsupportedError, match=r'Orthanc 1\.10\.1 cannot.*1\.12\.7 can.*how="move"'):
+        with pytest.raises(UnsupportedError, match=r'Orthanc 1\.10\.1 cannot.*1\.12\.6 can.*how="move"'):
             pacs.retrieve("get")
         with pytest.raises(SelectionError, match=r'neither "move" .* nor "get"'):
             pacs.retrieve("both")

@@ -19,6 +19,7 @@ from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_text
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.matching import keys_for, queries_for
+from simple_orthanc.rest.remote.queries import USUAL_LIMIT, Answers, may_be_limit
 from simple_orthanc.selection.conditions import Comparison
 from simple_orthanc.selection.criteria import condition_for
 from simple_orthanc.selection.predicates import Predicate, decide, undecided_strings
@@ -27,9 +28,7 @@ from simple_orthanc.selection.tables import check_level, parse_tag_column, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simple_orthanc.rest.remote.queries import Answers
-
-Ask = Callable[[Level, Mapping[str, str]], "Answers"]
+Ask = Callable[[Level, Mapping[str, str]], Answers]
 """Sends one C-FIND: level, and keys by the name of their tag."""
 Row = dict[str, Value]
 """Name of the tag to its value; without an entry if the answer had none that can be read."""
@@ -240,6 +239,18 @@ def _check_identified(row: Row, level: Level, label: str) -> None:
         raise UnsupportedError(
             f"The {label} answered at level {level} without {UNIQUE_KEYS[level]}, so its objects cannot be "
             "told apart: ask at a higher level."
+        )
+
+
+def warn_of_limit(found: Answers, level: Level, label: str) -> None:
+    """Warn if a modality answered with as many patients or studies as a limit may allow."""
+    number = parse_tag(UNIQUE_KEYS[level]).number
+    count = len({answer.get(number) for answer in found.answers})
+    if level in ("patient", "study") and count >= USUAL_LIMIT and may_be_limit(count):
+        warnings.warn(
+            f"The {label} answered with exactly {count} objects of level {level}, which may be the most that it "
+            "answers with. Narrow by a shorter range of StudyDate to be sure.",
+            stacklevel=stacklevel(),
         )
 
 

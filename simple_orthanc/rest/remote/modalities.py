@@ -16,10 +16,10 @@ from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.commitment import Commitment
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
 from simple_orthanc.rest.remote.explaining import explained
-from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
 from simple_orthanc.rest.remote.modality_worklist import find_worklist
 from simple_orthanc.rest.remote.queries import Answers
-from simple_orthanc.rest.remote.retrieving import check_arrived, read_retrieval
+from simple_orthanc.rest.remote.retrieving import FIRST_WITH_GET, check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}\Z")
 _LONGEST_TITLE = 16
 
-_HAS_GET = (1, 12, 6)
 # Versions without C-GET may answer a C-MOVE at its end, which takes as long as the transfer.
 _LONGEST_MOVE = 6 * 3600.0
 
@@ -123,11 +122,13 @@ class Modality(Machine):
         >>> pacs.find("study", PatientName="doe*", StudyDate=("20200101", None))         # doctest: +SKIP
         """
         question = read_question(level, columns, tags, as_written)
+        label = f"modality {self.name!r}"
 
         def ask(level: Level, keys: Mapping[str, str]) -> Answers:
-            return queries.find(self._rest, self.name, level, keys, timeout=timeout)
+            found = queries.find(self._rest, self.name, level, keys, timeout=timeout)
+            warn_of_limit(found, level, label)
+            return found
 
-        label = f"modality {self.name!r}"
         return to_frame(find_rows(ask, question, label), question, label)
 
     def find_worklist(
@@ -252,7 +253,7 @@ class Modality(Machine):
             check,
             f"The retrieval from {label} failed",
             wait=wait,
-            timeout=None if self._rest.capabilities.version >= _HAS_GET else _LONGEST_MOVE,
+            timeout=None if self._rest.capabilities.version >= FIRST_WITH_GET else _LONGEST_MOVE,
         )
 
     def _check_how(self, how: str, target: str | None) -> None:
@@ -261,7 +262,7 @@ class Modality(Machine):
         if how == "get" and target is not None:
             raise SelectionError('C-GET brings objects to this Orthanc only: leave target out, or give how="move".')
         version = self._rest.capabilities.version
-        if how == "get" and version < _HAS_GET:
+        if how == "get" and version < FIRST_WITH_GET:
             raise UnsupportedError(
                 f"{self._rest.url} runs Orthanc {'.'.join(map(str, version))}, and C-GET needs 1.12.6 or newer: use "
                 'how="move", for which the modality must know the AE title, host and port of this Orthanc.'

@@ -30,6 +30,9 @@ _STATUS = re.compile(r"DIMSE status (0x[0-9A-Fa-f]{4})")
 # Beyond the time that Orthanc itself waits for the modality.
 _SECONDS_MORE = 60
 _SECONDS_TO_REMOVE = 0.3
+_LEAST_LIMIT = 10
+USUAL_LIMIT = 100
+"""The least limit on answers that is usual."""
 
 
 class Api(Protocol):
@@ -153,6 +156,17 @@ def _value_of(element: Mapping[str, Any]) -> str | None:
     if kind == "Null":
         return ""
     return value if kind == "String" and isinstance(value, str) else None
+
+
+def may_be_limit(count: int) -> bool:
+    """Check whether somebody may have chosen a number as a limit; some servers answer with one more.
+
+    Examples
+    --------
+    >>> [count for count in (9, 10, 21, 35, 100, 110, 501) if may_be_limit(count)]
+    [10, 21, 100, 501]
+    """
+    return count >= _LEAST_LIMIT and count % (_LEAST_LIMIT if count < USUAL_LIMIT else USUAL_LIMIT // 2) <= 1
 
 
 def refusal(error: ServerError) -> int | None:

@@ -39,6 +39,9 @@ Chain = tuple[str, ...]
 
 _LISTED = 3
 
+FIRST_WITH_GET = (1, 12, 6)
+"""The first version of Orthanc that retrieves by C-GET."""
+
 
 @dataclass(frozen=True)
 class Retrieval:

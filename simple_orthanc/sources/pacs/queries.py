@@ -15,7 +15,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, parse_tag
 from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
-from simple_orthanc.rest.remote.queries import Answer, find, refusal
+from simple_orthanc.rest.remote.queries import USUAL_LIMIT, Answer, find, may_be_limit, refusal
 from simple_orthanc.sources.keys import UID_TAGS, Key
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ NUMBER_OF_CHILDREN: dict[Level, Tag] = {
     "series": parse_tag("NumberOfSeriesRelatedInstances"),
 }
 NUMBER_OF_IMAGES = parse_tag("NumberOfStudyRelatedInstances")
-
-_LEAST_LIMIT, _USUAL_LIMIT = 10, 100
 
 
 class Queries:
@@ -126,7 +124,7 @@ class Queries:
         answers = self.find("study", filters)
         count = _count(answers)
         # A range in the form before DICOM 3 is asked for beside another one.
-        if not _may_be_limit(count) or "." in filters.get("StudyDate", ""):
+        if not may_be_limit(count) or "." in filters.get("StudyDate", ""):
             return answers
         low, dash, high = filters.get("StudyDate", "-").partition("-")
         more, is_whole = self._by_day(filters, low, high, count, answers) if dash else ([], False)
@@ -138,7 +136,7 @@ class Queries:
                 "missing. Narrow by PatientID, AccessionNumber, StudyInstanceUID or StudyDate first.",
                 stacklevel=stacklevel(),
             )
-        elif not is_whole and count >= _USUAL_LIMIT:
+        elif not is_whole and count >= USUAL_LIMIT:
             warnings.warn(
                 f"{self.description} answered with exactly {count} studies, which may be the most that it answers "
                 "with, and their dates do not show others. Narrow further to be sure.",
@@ -188,17 +186,6 @@ def _lacks_characters(answer: Answer) -> bool:
 def _count(answers: Sequence[Answer]) -> int:
     number = ASKED["study"]["StudyInstanceUID"].number
     return len({answer.get(number) for answer in answers})
-
-
-def _may_be_limit(count: int) -> bool:
-    """Check whether somebody may have chosen a number as a limit; some servers answer with one more.
-
-    Examples
-    --------
-    >>> [count for count in (9, 10, 21, 35, 100, 110, 501) if _may_be_limit(count)]
-    [10, 21, 100, 501]
-    """
-    return count >= _LEAST_LIMIT and count % (_LEAST_LIMIT if count < _USUAL_LIMIT else _USUAL_LIMIT // 2) <= 1
 
 
 def _middle_day(answers: Sequence[Answer]) -> date | None:

@@ -23,6 +23,7 @@ from simple_orthanc.errors import (
     ServerError,
     UnsupportedError,
 )
+from simple_orthanc.rest.remote.retrieving import FIRST_WITH_GET
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.keys import UID_TAGS, Key
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 Method: TypeAlias = Literal["move", "get"]
 
-_FIRST_WITH_GET = (1, 12, 7)
 # In one job, of one series; of larger objects each is a job, so that an error says which.
 _IMAGES_AT_ONCE = 100
 # Orthanc 1.10.1 answers when all has arrived.
@@ -57,10 +57,10 @@ def choose_method(rest: Rest, modality: str, how: str | None) -> Method:
         with contextlib.suppress(OrthancError):
             configured = rest.get(f"{_route(modality)}/configuration")
         prefers_get = isinstance(configured, dict) and configured.get("RetrieveMethod") == "C-GET"
-        return "get" if prefers_get and version >= _FIRST_WITH_GET else "move"
-    if how == "get" and version < _FIRST_WITH_GET:
+        return "get" if prefers_get and version >= FIRST_WITH_GET else "move"
+    if how == "get" and version < FIRST_WITH_GET:
         raise UnsupportedError(
-            f"Orthanc {'.'.join(map(str, version))} cannot retrieve by C-GET; 1.12.7 can. Retrieve by C-MOVE with "
+            f"Orthanc {'.'.join(map(str, version))} cannot retrieve by C-GET; 1.12.6 can. Retrieve by C-MOVE with "
             'how="move": the PACS must then know the AE title, host and port of this Orthanc.'
         )
     return "get" if how == "get" else "move"

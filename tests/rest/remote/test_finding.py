@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
-from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
 from simple_orthanc.selection.criteria import exact
 from tests.rest.remote.modality_stand_in import ModalityStandIn, study
 
@@ -139,6 +140,18 @@ def test_a_column_that_the_modality_leaves_out_is_missing_with_a_warning_if_it_w
     with pytest.warns(UserWarning, match="does not tell StudyDescription at level study: these columns are NA"):
         frame = find(modality, "study", "StudyInstanceUID", "StudyDescription")
     assert frame["StudyDescription"].isna().all()
+
+
+@pytest.mark.parametrize(("count", "warned"), [(50, 0), (99, 0), (100, 1), (101, 1), (102, 0), (150, 1)])
+def test_as_many_studies_as_a_limit_may_allow_are_warned_of(count: int, warned: int) -> None:
+    held = [image for number in range(count) for image in study("P1", "A", "20200101", f"1.{number}", CT=1)]
+    modality = ModalityStandIn(held)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_limit(modality("study", {"StudyInstanceUID": ""}), "study", "PACS")
+        warn_of_limit(modality("series", {"SeriesInstanceUID": ""}), "series", "PACS")
+    says = f"The PACS answered with exactly {count} objects of level study"
+    assert [str(warning.message).startswith(says) for warning in caught] == [True] * warned
 
 
 def test_a_modality_that_names_no_uid_is_an_error() -> None:
