@@ -22,7 +22,8 @@ export SIMPLE_ORTHANC_SERVERS
 ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
 BIN := .venv/bin
 INSTALLED := .venv/installed
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# In the order of tests/conftest.py: the longest modules first.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata fuzz \
 	format clean orthanc openssl plugin

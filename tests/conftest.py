@@ -44,6 +44,11 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 VERSIONS_IN_CI = 3
 DATABASES_IN_CI = 2
 NO_SERVER = "no-orthanc"
+# They begin first, so that all processes end at about the same time.
+LONGEST = (
+    *("tests/faults/test_bench.py", "tests/live/test_parity.py", "tests/live/test_queries.py"),
+    *("tests/live/test_documents.py", "tests/live/test_dicomweb", "tests/live/test_cli.py", "tests/live/test_folder"),
+)
 HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb orthanc-gdcm), or run: sudo make servers"
 INDEX_PLUGIN = "libOrthancPostgreSQLIndex.so"
 ON_POSTGRESQL = "-postgresql"
@@ -161,12 +166,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines + [f"not used: {complaint}" for complaint in servers.complaints]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Mark the tests that need a server, and keep together what shares fixtures when several processes run tests.
 
     The tests of a module for one version run in one process, so that a fixture of the module is made once. Every
-    process has servers of its own. What the tests run on another version than the first is measured there already.
+    process has servers of its own. What the tests execute on another version than the first is measured there already.
     """
     for item in items:
         group = item.nodeid.partition("::")[0]
@@ -177,15 +182,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             name = callspec.params["server"]
             group = f"{group}-{name}"
             if name not in (NO_SERVER, *list(servers_of(item.config).recipes)[:1]):
-                item.add_marker(pytest.mark.unmeasured)
+                item.add_marker("unmeasured")
         item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage while a test runs that is marked `unmeasured`, since measuring doubles its time."""
+    """Measure no coverage where that doubles the time and shows nothing new.
+
+    This is so for tests marked `unmeasured`, and for those with random examples.
+    """
     plugin = item.config.pluginmanager.get_plugin("_cov")
-    if plugin is None or not plugin.cov_controller or item.get_closest_marker("unmeasured") is None:
+    is_measured = not any(item.get_closest_marker(name) for name in ("unmeasured", "hypothesis"))
+    if is_measured or plugin is None or not plugin.cov_controller:
         return (yield)
     plugin.cov_controller.pause()
     try:

@@ -281,10 +281,11 @@ class _Pages:
             # Two results of one page may share their identifiers, where two patients share a study.
             new = [item for item in items if _key(item) not in seen]
             if not new:
-                # The same again, so this server ignores the offset: this is everything, unless it was cut at the limit.
+                # The server ignores the offset where it shows the same again: all there is, unless that was cut at the
+                # limit. Orthanc from 1.12.5 on shows a part of it again, where it compares after it has counted.
                 if may_be_cut or self._has_more:
                     yield from self._unpaged(seen, 0)
-                elif len(seen) > 1 and self._heeds_filters():
+                elif len(seen) > 1 and seen == set(map(_key, items)) and self._heeds_filters():
                     warn(
                         f"{self._service} ignores the offset of a search: it showed {len(seen)} results, and shows no "
                         "others. If it holds more, they are hidden: search for less at once, with filters such as a "

@@ -389,6 +389,20 @@ def test_a_server_that_fails_at_many_results_is_an_error(count: int, broken: set
         list(Transactions(Transport(server.url, patience=0)).search_studies())
 
 
+@pytest.mark.parametrize("again", [[0], [1], [10, 11], list(range(1, 12))])
+def test_a_part_of_the_first_page_at_an_offset_is_no_sign_of_more(again: list[int]) -> None:
+    shown = [{"0020000D": {"vr": "UI", "Value": [f"1.{number}"]}} for number in range(12)]
+
+    def counts_before_it_compares(asked: Asked, _: int) -> bytes:
+        query = dict(parse_qsl(urlsplit(asked.path).query))
+        page = [shown[number] for number in again] if query.get("offset", "0") != "0" else shown
+        return reply([] if "2.25.0" in asked.path else page[: int(query.get("limit", 12))])
+
+    # A warning would be an error.
+    with StandIn(counts_before_it_compares) as server:
+        assert len(list(Transactions(Transport(server.url)).search_studies())) == 12
+
+
 @pytest.mark.parametrize("heeds_limit", [False, True])
 def test_a_server_that_ignores_the_offset_may_hide_more(heeds_limit: bool) -> None:
     shown = [{"0020000D": {"vr": "UI", "Value": [f"1.{number}"]}} for number in range(12)]

@@ -28,6 +28,9 @@ from tests.live.archives import LEVELS, archives, header_of, simple_file, store
 from tests.live.test_pydicom_files import FILES, shipped
 from tests.live.test_queries import PHASES, asked, assert_selected
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 # Orthanc takes their PatientID, of VR UN, for that of another patient, who then has the UIDs of the first.
 TWICE = {"rtdose_rle.dcm", "rtdose_rle_1frame.dcm"}
 

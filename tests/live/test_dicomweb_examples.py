@@ -32,6 +32,9 @@ from tests.command_line import in_process
 from tests.conftest import MakeServer
 from tests.http_stand_in import Asked, StandIn, reply
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 STUDY, CT_SERIES, MR_SERIES = "1.2.826.1", "1.2.826.1.1", "1.2.826.1.2"
 OTHER_STUDY = "1.2.826.2"
 # Objects of several frames, compressed.

@@ -29,6 +29,9 @@ from tests.coming_from import calls_below
 from tests.command_line import PATIENCE, environment, in_process
 from tests.conftest import MakeServer, servers_of
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")

@@ -25,6 +25,9 @@ from tests.live.parity import (
 )
 from tests.live.test_queries import asked, assert_selected
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 PACKAGE = Path(pydicom.data.__file__).parent
 # What real servers make of these is not what the files say, so the folder differs on purpose.
 ODD = {

@@ -17,6 +17,9 @@ from simple_orthanc.sources.identity import identity_of, orthanc_id
 from tests.http_stand_in import Asked, StandIn, reply
 from tests.live.archives import simple_file, store
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 PATIENTS: dict[str, Any] = {
     "plain": "P1",
     "empty": "",

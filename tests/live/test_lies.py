@@ -13,6 +13,9 @@ from tests.conftest import MakeServer, empty
 from tests.examples import examples
 from tests.live.archives import archives, file_bytes, simple_file, store
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 
 def series_files(count: int, **attributes: Any) -> list[bytes]:
     return [simple_file(number, SeriesInstanceUID=f"1.2.3.{number}", **attributes) for number in range(count)]

@@ -39,6 +39,9 @@ from tests.live.test_dicomweb import over_dicomweb
 from tests.live.test_folder_answers import ODD, PACKAGE, PHASES, opened, stored
 from tests.live.traps import TRAPS
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 UNDER_TWO_PATIENTS = "one SeriesInstanceUID under two patients"
 ROOT = b"1.2.826.0.1.3680043.8.498."
 

@@ -15,6 +15,9 @@ import simple_orthanc
 from simple_orthanc import AmbiguousSelectionError, EmptySelectionError, LocalOrthanc, Orthanc, SelectionError
 from simple_orthanc.phantom import as_bytes, make_series
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 def files() -> list[bytes]:

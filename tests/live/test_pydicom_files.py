@@ -18,6 +18,9 @@ from pydicom.uid import generate_uid
 
 from simple_orthanc import InconsistentSlicesError, NoPixelDataError, Orthanc, VolumeError
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 PACKAGE = Path(pydicom.data.__file__).parent
 
 

@@ -16,6 +16,9 @@ from tests.conftest import MakeServer, empty
 from tests.examples import examples
 from tests.live.archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 Narrow = Callable[[Orthanc], object]
 Holds = Callable[[Dataset], bool]
 

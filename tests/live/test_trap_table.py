@@ -16,7 +16,7 @@ from tests.live.test_traps import REFUSALS
 from tests.live.trap_registry import axes, case
 from tests.live.traps import TRAPS
 
-pytestmark = pytest.mark.one_version
+pytestmark = [pytest.mark.one_version, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 

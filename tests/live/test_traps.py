@@ -31,7 +31,7 @@ from tests.live import traps_in_values as values
 from tests.live.trap_checks import assert_right, calls, follow, load
 from tests.live.traps import TRAPS, Trap
 
-pytestmark = pytest.mark.one_version
+pytestmark = [pytest.mark.one_version, pytest.mark.unmeasured]
 
 TRUE = [trap for trap in TRAPS if trap.case.values is not None]
 

@@ -12,6 +12,9 @@ from pydicom.dataset import Dataset
 from simple_orthanc import Orthanc
 from simple_orthanc.phantom import as_bytes, make_series
 
+# The same code is measured with archives in memory.
+pytestmark = pytest.mark.unmeasured
+
 # Characters and their declaration (PS3.5 6.1.2): names as in the standard's examples, and a description.
 SCRIPTS = {
     "Latin 1": ("ISO_IR 100", "Buc^Jérôme", "Crâne"),

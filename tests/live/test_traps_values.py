@@ -19,7 +19,7 @@ from tests.live.trap_checks import follow, load
 from tests.live.traps import Trap
 from tests.live.traps_in_values import left, pet
 
-pytestmark = pytest.mark.one_version
+pytestmark = [pytest.mark.one_version, pytest.mark.unmeasured]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from simple_orthanc import (
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.examples import examples
 
-pytestmark = pytest.mark.one_version
+pytestmark = [pytest.mark.one_version, pytest.mark.unmeasured]
 
 
 def reference(folder: Path) -> SimpleITK.Image:

@@ -241,7 +241,7 @@ def put_number(dataset: Dataset, keyword: str, value: float) -> None:
     dataset.add_new(keyword, "DS", f"{value:g}")
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(100, thorough=3000))
 @given(files=slices(), units=st.sampled_from(UNITS), gaps=st.sampled_from(["raise", "nan"]), data=st.data())
 def test_whatever_differs_between_slices_the_volume_is_that_of_whole_files(
     files: list[bytes], units: str, gaps: str, data: st.DataObject
