@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from simple_orthanc.rest import Rest
+from typing import TYPE_CHECKING
+
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.sources.orthanc.source import OrthancSource
+
+if TYPE_CHECKING:
+    # Not at run time: with the class of an annotation, Tab looks at that class and finds none of the routes by name.
+    from simple_orthanc.rest import Rest
 
 
 class OrthancState(ActingSession):

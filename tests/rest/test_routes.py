@@ -9,15 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jedi
 import numpy as np
 import pytest
 
+from simple_orthanc import Orthanc
 from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.phantom import make_series
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.route_table import routes
 from simple_orthanc.rest.routes import Routes
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, always, reply
+from tests.orthanc_stand_in import OrthancServer
 from tests.secrets_in_tracebacks import leaks
 
 
@@ -176,6 +180,18 @@ def test_all_names_complete() -> None:
     assert "get_nothing" not in NOWHERE
     assert repr(NOWHERE).startswith("<300 routes by name")
     assert not hasattr(NOWHERE, "__array__")
+
+
+@pytest.mark.parametrize("before", ["orthanc.rest.routes", "rest.routes", "by_name"])
+def test_tab_completes_names_in_a_notebook_and_asks_nothing(before: str) -> None:
+    with OrthancServer(make_series((1, 4, 4))) as server, Orthanc(server.url) as orthanc:
+        asked = len(server.asked)
+        names = {"orthanc": orthanc, "rest": orthanc.rest, "by_name": orthanc.rest.routes}
+        found = jedi.Interpreter(f"{before}.get_series_id_o", [names]).complete()
+        assert [completion.name for completion in found] == ["get_series_id_ordered_slices"]
+        (signature,) = jedi.Interpreter(f"{before}.get_series_id_ordered_slices(", [names]).get_signatures()
+        assert [parameter.name for parameter in signature.params][:2] == ["id", "params"]
+        assert len(server.asked) == asked
 
 
 def test_every_route_has_a_signature_and_a_docstring() -> None:

@@ -295,6 +295,19 @@ def test_a_cut_archive_is_asked_for_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.zip").read_bytes() == zipped()
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), TransportError("wrong"), ZeroDivisionError()])
+def test_a_check_that_fails_leaves_no_file(tmp_path: Path, error: BaseException) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+
+    def check(path: Path) -> None:
+        assert path.read_bytes() == b"new"
+        raise error
+
+    with one_answer(reply(b"new")) as server, pytest.raises(type(error)):
+        rest_of(server).stream("/x", to=tmp_path / "old", check=check)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
 def test_a_refused_stream_leaves_no_file(tmp_path: Path) -> None:
     with one_answer(REFUSAL) as server:
         with pytest.raises(NotFoundError, match="in detail"):
