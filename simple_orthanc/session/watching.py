@@ -282,8 +282,8 @@ def _check_watch(function: Any, level: object, attempts: object, retry_after: ob
         raise SelectionError(f"watch({function!r}): give a function that is called with a session on each new object.")
     if inspect.iscoroutinefunction(function):
         raise SelectionError(
-            "watch() was given a coroutine function, which would not run. Give a plain function; AsyncSession runs "
-            "watch() itself beside an event loop."
+            "watch() was given a coroutine function, which would not run. Give a plain function, or let an event loop "
+            "run it: await AsyncSession(orthanc).watch(function)."
         )
     if level not in ("study", "series"):
         raise SelectionError(f"watch(level={level!r}): new objects are watched at the level 'study' or 'series'.")

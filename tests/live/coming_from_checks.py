@@ -206,6 +206,8 @@ SERVER: dict[int, Check] = {
     142: lambda r, n: str(r[0]).strip().startswith("42") or b"42" in r[0],
     143: lambda r, n: bool(wait_until(lambda: not n["third"].is_running, timeout=20)),
     144: lambda r, n: r == [[{"id": "p1"}]],
+    145: lambda r, n: r == [1],
+    146: lambda r, n: (r[0], "RestApiGet" in r[1]) == (8, True),
     147: lambda r, n: r[0][128:132] == b"DICM",
     148: lambda r, n: r == [2],
     149: lambda r, n: r == ["20220204", date(2022, 2, 4), datetime(2022, 2, 4, 9, 30, 15, tzinfo=timezone.utc)],

@@ -10,11 +10,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from simple_orthanc import Orthanc
+from simple_orthanc import Orthanc, orthanc_sdk
 from simple_orthanc.cli import main
 from simple_orthanc.dicomweb import bulk_data_uris
 from simple_orthanc.testing import wait_until
@@ -213,6 +214,15 @@ def _worklists(names: Names, stack: contextlib.ExitStack, certificate: tuple[Pat
     return {"orthanc": _session_on(stack, answers)}
 
 
+def _plugin(names: Names, stack: contextlib.ExitStack, certificate: tuple[Path, Path]) -> Names:
+    """Stand in for the module of the plugin; a script in the real one is run by test_plugin."""
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    configuration = json.dumps({"HttpPort": urlsplit(names["open_url"]).port})
+    patch.setattr(orthanc_sdk, "GenerateRestApiAuthorizationToken", lambda: "Bearer none")
+    patch.setattr(orthanc_sdk, "GetConfiguration", lambda: configuration)
+    return {"orthanc_sdk": orthanc_sdk}
+
+
 def _third(names: Names, stack: contextlib.ExitStack, certificate: tuple[Path, Path]) -> Names:
     third = stack.enter_context(names["third"])
     return {"orthanc": third.connect()}
@@ -232,6 +242,8 @@ SETUPS: dict[int, Setup] = {
         112: _transfers,
         143: _third,
         144: _education,
+        145: _plugin,
+        146: _plugin,
         152: _command,
     },
 }
