@@ -17,9 +17,10 @@ from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.base import Session
 from simple_orthanc.sources.keys import UID_TAGS, Key
-from simple_orthanc.sources.pacs.queries import ASKED
+from simple_orthanc.sources.pacs.queries import ASKED, keys_for
 from simple_orthanc.sources.pacs.retrieval import choose_method, retrieve
-from simple_orthanc.sources.pacs.source import PacsSource, collecting_unknown, deciding, keys_for, needs_retrieval
+from simple_orthanc.sources.pacs.source import PacsSource
+from simple_orthanc.sources.pacs.unknown import collecting_unknown, deciding, needs_retrieval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +167,8 @@ class Pacs(Session):
     def _check(self, names: Sequence[str], images: set[str] | None, held: set[str]) -> None:
         """Raise unless what was retrieved is held by the server."""
         where, told = self._server._source.description, self._pacs.image_counts
-        if images is None and not all(name in told for name in names):
+        counted = sum(told[name] for name in names) if all(name in told for name in names) else None
+        if images is None and counted is None:
             if not held:
                 raise JobError(f"{self._pacs.description} reported success, and {where} holds nothing of it.")
             warnings.warn(
@@ -175,9 +177,10 @@ class Pacs(Session):
                 stacklevel=stacklevel(),
             )
             return
-        expected = sum(told[name] for name in names) if images is None else len(images)
-        missing = max(0, expected - len(held)) if images is None else len(images - held)
-        if not missing:
+        # Where a PACS says that there are more images than it lists, that was warned of.
+        expected = len(images) if images is not None else counted or 0
+        missing = len(images - held) if images is not None else expected - len(held)
+        if missing <= 0:
             return
         examples = sorted((images or set()) - held)[:_NAMED_IN_ERRORS]
         raise JobError(

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import AuthenticationError, NotFoundError, OrthancError, ServerError, TransportError
+from simple_orthanc.rest.api import RestApi
 
 Answer: TypeAlias = "dict[str, str | None]"
 """Number of the tag, as ``"0008,103e"``, to the value: values separated by backslashes, "" if the modality sent the key
@@ -35,22 +36,6 @@ USUAL_LIMIT = 100
 """The least limit on answers that is usual."""
 
 
-class Api(Protocol):
-    """What a query needs of `simple_orthanc.rest.Rest`."""
-
-    def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Any:
-        """GET a route."""
-        ...
-
-    def post(self, path: str, body: Any = None, *, timeout: Any = None, idempotent: bool = False) -> Any:
-        """POST to a route."""
-        ...
-
-    def delete(self, path: str) -> Any:
-        """DELETE a route."""
-        ...
-
-
 class Answers(NamedTuple):
     """What a modality answered.
 
@@ -67,7 +52,7 @@ class Answers(NamedTuple):
     character_sets: frozenset[str]
 
 
-def find(rest: Api, modality: str, level: Level, keys: Mapping[str, str], *, timeout: int | None = None) -> Answers:
+def find(rest: RestApi, modality: str, level: Level, keys: Mapping[str, str], *, timeout: int | None = None) -> Answers:
     r"""Send a C-FIND to a modality, and return its answers.
 
     Parameters
@@ -183,7 +168,7 @@ def refusal(error: ServerError) -> int | None:
     return int(match[1], 16) if match else None
 
 
-def _unknown(rest: Api, modality: str, error: NotFoundError) -> NotFoundError:
+def _unknown(rest: RestApi, modality: str, error: NotFoundError) -> NotFoundError:
     """Return the error for a modality that the server does not know."""
     known: Any = []
     with contextlib.suppress(OrthancError):

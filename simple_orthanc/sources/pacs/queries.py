@@ -16,7 +16,9 @@ from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, parse_tag
 from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.queries import USUAL_LIMIT, Answer, find, may_be_limit, refusal
-from simple_orthanc.sources.keys import UID_TAGS, Key
+from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs, has_wildcard, is_identifier
+from simple_orthanc.sources.filters import Filter, filters_for
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain
 
 if TYPE_CHECKING:
     from simple_orthanc.rest import Rest
@@ -170,6 +172,32 @@ class Queries:
                 found += more
                 is_whole = is_whole and is_part_whole
         return found, is_whole
+
+
+def keys_for(tag: Tag, predicate: Predicate) -> tuple[Filter, ...] | None:
+    """List the keys that together find at least the rows for which a predicate holds; None if there are none.
+
+    Beside those of `filters_for`, which may be any number here, since to list a PACS takes longer: wildcards in an
+    identifier. Every PACS knows these, and if one ignores case it finds more.
+
+    Examples
+    --------
+    >>> keys_for(parse_tag("PatientID"), StringIs("TRIAL-0?*", cased=True))
+    (Filter(value='TRIAL-0?*', is_optional=False),)
+    >>> keys_for(parse_tag("PatientName"), StringIs("Doe*")) is None
+    True
+    """
+    if isinstance(predicate, AnyOf):
+        listed = [keys_for(tag, alternative) for alternative in predicate.predicates]
+        if not listed or None in listed:
+            return None
+        return tuple(dict.fromkeys(item for keys in listed for item in keys or ()))
+    is_pattern = isinstance(predicate, StringIs) and predicate.cased and predicate.mode != "exact"
+    if isinstance(predicate, StringIs) and is_pattern and tag.vr != "UI" and is_identifier(tag):
+        plain = predicate.string.replace("*", "").replace("?", "")
+        if has_wildcard(predicate.string) and is_plain(plain):
+            return (Filter(predicate.string),)
+    return filters_for(tag, predicate, most=None)
 
 
 def is_refusal(error: ServerError) -> bool:

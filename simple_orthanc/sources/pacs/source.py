@@ -19,9 +19,7 @@ C-FIND reads no file: whatever needs one raises, and names `Pacs.retrieve`. It r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,50 +32,17 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
-from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs, has_wildcard, is_identifier
+from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
-from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
-from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain, is_uid
-from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal
+from simple_orthanc.sources.filters import Filter, loose_filters_for, misses_nothing
+from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
+from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for
 from simple_orthanc.sources.pacs.rows import RowBuilder
+from simple_orthanc.sources.pacs.unknown import needs_retrieval, tell_unknown
 from simple_orthanc.transport import Transport
 
 # Each query is a connection of its own to the PACS, which may allow few.
 _WORKERS = 4
-
-_on_unknown: ContextVar[set[str] | None] = ContextVar("on_unknown", default=None)
-_is_deciding: ContextVar[bool] = ContextVar("is_deciding", default=False)
-
-
-@contextmanager
-def deciding() -> Iterator[None]:
-    """Raise inside the block if a value is unknown, since a condition depends on it; elsewhere there is a warning."""
-    token = _is_deciding.set(True)
-    try:
-        yield
-    finally:
-        _is_deciding.reset(token)
-
-
-@contextmanager
-def collecting_unknown(description: str) -> Iterator[None]:
-    """Warn once, at the end of the block, of all tags whose values were unknown inside it."""
-    names: set[str] = set()
-    token = _on_unknown.set(names)
-    try:
-        yield
-    finally:
-        _on_unknown.reset(token)
-    if names:
-        _warn_of_unknown(names, description)
-
-
-def _warn_of_unknown(names: Collection[str], description: str) -> None:
-    warnings.warn(
-        f"{', '.join(sorted(names))}: {description} does not answer with this, so it is unknown here, and not missing. "
-        "retrieve() brings the images to the Orthanc; the session that it returns knows it.",
-        stacklevel=stacklevel(),
-    )
 
 
 class PacsSource:
@@ -348,21 +313,12 @@ class PacsSource:
         Raises
         ------
         UnsupportedError
-            A value is unknown, and a condition depends on it; see `deciding`.
+            A value is unknown, and a condition depends on it.
         """
         current = self._rows.resolved(level, rows)
         unknown = {name for row in current for name in row.unresolved_tags if tag is None or name == tag.name}
-        collected = _on_unknown.get()
-        if unknown and _is_deciding.get():
-            raise UnsupportedError(
-                f"{', '.join(sorted(unknown))}: {self.description} does not answer with this, so that nothing can be "
-                "selected by it here. Select by other tags; then retrieve() brings the images to the Orthanc, and on "
-                "the session that it returns this can be selected too."
-            )
-        if collected is not None:
-            collected |= unknown
-        elif unknown:
-            _warn_of_unknown(unknown, self.description)
+        if unknown:
+            tell_unknown(unknown, self.description)
         yield from current
 
     def resolve(self, text: str) -> list[IdentifierMatch]:
@@ -445,40 +401,6 @@ class PacsSource:
     def close(self) -> None:
         """Close the connections."""
         self.transport.close()
-
-
-def needs_retrieval(what: str, description: str) -> UnsupportedError:
-    """Return the error for what only the files hold."""
-    return UnsupportedError(
-        f"{what}: {description} hands over no files, and C-FIND knows no more than the usual tags of studies, series "
-        "and images. retrieve() brings what is selected to the Orthanc, and returns a session that can read it."
-    )
-
-
-def keys_for(tag: Tag, predicate: Predicate) -> tuple[Filter, ...] | None:
-    """List the keys that together find at least the rows for which a predicate holds; None if there are none.
-
-    Beside those of `filters_for`, which may be any number here, since to list a PACS takes longer: wildcards in an
-    identifier. Every PACS knows these, and if one ignores case it finds more.
-
-    Examples
-    --------
-    >>> keys_for(parse_tag("PatientID"), StringIs("TRIAL-0?*", cased=True))
-    (Filter(value='TRIAL-0?*', is_optional=False),)
-    >>> keys_for(parse_tag("PatientName"), StringIs("Doe*")) is None
-    True
-    """
-    if isinstance(predicate, AnyOf):
-        listed = [keys_for(tag, alternative) for alternative in predicate.predicates]
-        if not listed or None in listed:
-            return None
-        return tuple(dict.fromkeys(item for keys in listed for item in keys or ()))
-    is_pattern = isinstance(predicate, StringIs) and predicate.cased and predicate.mode != "exact"
-    if isinstance(predicate, StringIs) and is_pattern and tag.vr != "UI" and is_identifier(tag):
-        plain = predicate.string.replace("*", "").replace("?", "")
-        if has_wildcard(predicate.string) and is_plain(plain):
-            return (Filter(predicate.string),)
-    return filters_for(tag, predicate, most=None)
 
 
 def _total(rows: Mapping[str, Row], counts: Mapping[str, int]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +17,13 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, level_of_keyword
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.pacs import Pacs
+from simple_orthanc.sources.pacs.source import PacsSource
 from simple_orthanc.testing.answers import IDENTIFIERS
 from simple_orthanc.testing.dataset_answers import chain
+from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, reply
 from tests.orthanc_stand_in import OrthancServer
+from tests.sources.contract import make_archive
 
 COUNTS = {
     "NumberOfStudyRelatedSeries": ("Study", "Series"),
@@ -217,3 +220,13 @@ def opened(server: PacsServer) -> Iterator[Pacs]:
     """Yield a session on the PACS of a server."""
     with server, Orthanc(server.url, patience=0) as orthanc:
         yield orthanc.modality("PACS")
+
+
+@contextmanager
+def serving(
+    habits: Habits | None = None, datasets: Sequence[Dataset] | None = None
+) -> Iterator[tuple[PacsSource, PacsServer]]:
+    """Yield the source of a PACS, and its server."""
+    found = make_archive() if datasets is None else datasets
+    with PacsServer(found, habits) as server, Transport(server.url, patience=0) as transport:
+        yield PacsSource(transport, "PACS"), server
