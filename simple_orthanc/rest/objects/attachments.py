@@ -139,7 +139,7 @@ class Attachment:
         return target
 
     def verify(self) -> None:
-        """Let the server compare its file on the disk with the MD5 that it stored with it.
+        """Check, on the server, its file on the disk against the MD5 that was stored with it.
 
         Raises
         ------

@@ -58,15 +58,15 @@ class Patient(_HasSeries):
 
     @property
     def is_protected(self) -> bool:
-        """Whether the server keeps it when it recycles the space of old patients; deleting it works all the same."""
+        """Whether it is kept when the server makes room for others; `delete` works all the same."""
         return bool(self._protection("get") == "1")
 
     def protect(self) -> None:
-        """Keep the patient when the server recycles the space of old ones."""
+        """Protect the patient from being deleted when the server makes room for others."""
         self._protection("put", "1")
 
     def unprotect(self) -> None:
-        """Allow the server to recycle the space of the patient."""
+        """Allow the server to delete the patient when it makes room for others."""
         self._protection("put", "0")
 
     def _protection(self, verb: str, *body: str) -> str:
@@ -164,7 +164,7 @@ class Series(_InStudy, _HasInstances):
             raise self._address.other_shape(answer, "ordered-slices") from None
 
     def preview(self) -> Any:
-        """Let the server render its middle slice; returned as by `Instance.preview`.
+        """Render its middle slice on the server; returned as by `Instance.preview`.
 
         Raises
         ------

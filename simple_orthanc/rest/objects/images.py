@@ -131,7 +131,7 @@ class ImageResource(Resource):
         return self._frame(frame, "raw", {}, "application/octet-stream")
 
     def preview(self, frame: int = 0) -> NDArray[np.uint8]:
-        """Let the server render a frame over the whole range of its values.
+        """Render a frame on the server, over the whole range of its values.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class ImageResource(Resource):
         width: int | None = None,
         height: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Let the server render a frame through a window.
+        """Render a frame on the server, through a window.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class ImageResource(Resource):
         private_creator: str | None = None,
         force: bool = False,
     ) -> bytes:
-        """Let the server make a modified copy, which it does not store.
+        """Make a modified copy on the server, which does not store it.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class ImageResource(Resource):
         force: bool = False,
         dicom_version: str | None = None,
     ) -> bytes:
-        """Let the server make an anonymized copy, which it does not store.
+        """Make an anonymized copy on the server, which does not store it.
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ class Labels(MutableSet[str]):
         return [str(label) for label in self._address.get_list("labels")]
 
     def add(self, value: str) -> None:
-        """Give the object a label.
+        """Add a label to the object.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Labels(MutableSet[str]):
         self._change("put", value)
 
     def discard(self, value: str) -> None:
-        """Take a label away if the object has it; errors as for `add`."""
+        """Remove a label if the object has it; errors as for `add`."""
         self._change("delete", value)
 
     def _change(self, verb: str, label: object) -> None:

@@ -154,7 +154,7 @@ class Resource:
     # Acting
 
     def reconstruct(self, timeout: float | None = None) -> None:
-        """Let the server read the files of the object again, and write its database anew from them.
+        """Rebuild what the database of the server holds of the object, from its files.
 
         It answers at the end, which takes long for many instances.
 

@@ -11,6 +11,11 @@ from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest.jobs import Job, clock
 from tests.http_stand_in import QuickClock
 
+RUNNING = {"ID": "7", "Type": "Archive", "State": "Running", "Progress": 40, "Content": {}}
+SUCCESS = {"ID": "7", "Type": "Archive", "State": "Success", "Progress": 100, "Content": {"InstancesCount": 3}}
+FAILURE = {"ID": "7", "State": "Failure", "ErrorCode": 9, "ErrorDescription": "Network", "ErrorDetails": "no\nroute"}
+GONE = NotFoundError("404", status=404)
+
 
 class JobServer:
     """Gives the states of job 7 one after the other, the last one for ever; an exception in their place is raised.
