@@ -14,7 +14,7 @@ from simple_orthanc.rest.route_table import OLDEST, Route, routes, version_text
 from simple_orthanc.rest.verbs import Verbs
 from simple_orthanc.transport.secret import hide
 
-# What the parameters of paths are, for docstrings and errors: their type, and what to give.
+# The parameters of paths, for docstrings and errors: type and description.
 _PARAMETERS = {
     "frame": ("int", "The number of the frame, from 0 on."),
     "id": ("str", "Orthanc's identifier of the object, or the name of a modality, peer or plugin."),
@@ -150,7 +150,7 @@ def _signature(route: Route) -> Signature:
 
 
 def _docstring(route: Route) -> str:
-    entries = [f"{name} : {kind}\n    {what}" for name, (kind, what) in _PARAMETERS.items() if name in route.parameters]
+    entries = ["{} : {}\n    {}".format(name, *_PARAMETERS[name]) for name in route.parameters]
     if route.method in ("POST", "PUT"):
         entries.append(_BODY)
     entries += [_PARAMS, _OPTIONS]
@@ -177,19 +177,19 @@ def _path(route: Route, values: dict[str, Any]) -> str:
 
 def _checked(route: Route, name: str, value: object) -> str:
     """Return a parameter of a path as a string, before it is percent-encoded."""
-    kind, what = _PARAMETERS[name]
-    text = ""
+    kind, description = _PARAMETERS[name]
+    string = ""
     if isinstance(value, str) and (kind != "int" or (value.isascii() and value.isdecimal())):
-        text = value.strip("/") if name == "path" else value
+        string = value.strip("/") if name == "path" else value
     elif "int" in kind and not isinstance(value, (str, bool)):
         try:
             number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             number = -1
-        text = str(number) if number >= 0 else ""
-    if not text.strip() or any(part in ("", ".", "..") for part in text.split("/" if name == "path" else None)):
-        raise SelectionError(f"{route.name}(): {name} is {value!r}; give a value of type {kind}. {what}")
-    return text
+        string = str(number) if number >= 0 else ""
+    if not string.strip() or any(part in ("", ".", "..") for part in string.split("/" if name == "path" else None)):
+        raise SelectionError(f"{route.name}(): {name} is {value!r}; give a value of type {kind}. {description}")
+    return string
 
 
 def _send(verbs: Verbs, route: Route, path: str, arguments: dict[str, Any]) -> Any:

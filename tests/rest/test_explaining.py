@@ -91,7 +91,7 @@ def test_a_bad_request_about_an_object_that_exists_is_left_as_it_is() -> None:
         ("/module-patient", "has study 'x', and no module-patient of it"),
     ],
 )
-def test_what_an_object_lacks_is_named(path: str, says: str) -> None:
+def test_the_missing_part_of_an_object_is_named(path: str, says: str) -> None:
     error = error_of(lambda rest: rest.get(f"/studies/x{path}"), NOT_FOUND, {"/studies/x": {}})
     assert isinstance(error, NotFoundError)
     assert says in error.message
@@ -105,7 +105,7 @@ def test_what_an_object_lacks_is_named(path: str, says: str) -> None:
         ("/content/0008-1140/0/0008-1155", "has no element '0008-1140/0/0008-1155' of instance 'x'"),
     ],
 )
-def test_what_an_instance_lacks_is_named(path: str, says: str) -> None:
+def test_the_missing_part_of_an_instance_is_named(path: str, says: str) -> None:
     error = error_of(lambda rest: rest.get(f"/instances/x{path}"), NOT_FOUND, {"/instances/x": {}})
     assert isinstance(error, NotFoundError)
     assert says in error.message
@@ -119,7 +119,7 @@ def test_a_name_that_is_not_configured_cannot_be_written(part: str, option: str)
 
 @pytest.mark.parametrize("part", ["metadata", "attachments"])
 @pytest.mark.parametrize("body", [b"", b"{}"])
-def test_what_orthanc_keeps_itself_cannot_be_written(part: str, body: bytes) -> None:
+def test_reserved_metadata_and_attachments_cannot_be_written(part: str, body: bytes) -> None:
     error = error_of(lambda rest: rest.put(f"/series/x/{part}/Own", b"a"), reply(body, 403))
     assert isinstance(error, AuthenticationError)
     assert "Or Orthanc keeps this itself" in error.message
@@ -158,7 +158,7 @@ def test_an_unknown_name_is_told_with_those_that_are_known(kind: str, name: str)
         ("/", "answered 404"),
     ],
 )
-def test_anything_else_that_is_missing(path: str, says: str) -> None:
+def test_other_missing_things_are_named_if_known(path: str, says: str) -> None:
     error = error_of(lambda rest: rest.get(path), NOT_FOUND)
     assert isinstance(error, NotFoundError)
     assert re.search(says, error.message)

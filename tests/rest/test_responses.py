@@ -76,7 +76,7 @@ def test_anything_else_is_sent_as_json(body: Any, data: str) -> None:
 
 
 @pytest.mark.parametrize("body", [{1, 2}, object(), {"a": b"b"}])
-def test_what_is_no_json_is_refused(body: Any) -> None:
+def test_a_body_that_cannot_be_json_is_refused(body: Any) -> None:
     with pytest.raises(TransportError, match="body for /x cannot be written as JSON"):
         encode_body("/x", body, None)
 
@@ -88,7 +88,7 @@ def test_a_revision_is_sent_with_quotes(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", [5, "5", "", "-", "a-b", "0-", "0-a b", '0-a"b', "0-a\r\nX: b", b"0-a", True])
-def test_what_is_no_revision_is_refused(given: Any) -> None:
+def test_a_malformed_revision_is_refused(given: Any) -> None:
     with pytest.raises(SelectionError, match=r"revision is .*; give what the server last said"):
         checked_revision(given)
 

@@ -136,13 +136,13 @@ def test_other_arguments_are_a_type_error(call: Callable[[Routes], Any], says: s
 
 
 @pytest.mark.parametrize("given", [None, "", " ", 5, True, ["a"], "..", ".", b"a"])
-def test_an_id_that_is_none_is_refused(given: Any) -> None:
+def test_an_unusable_id_is_refused(given: Any) -> None:
     with pytest.raises(SelectionError, match=r"get_series_id\(\): id is .*; give a value of type str\. Orthanc's id"):
         NOWHERE.get_series_id(given)
 
 
 @pytest.mark.parametrize("given", [None, "", -1, 1.5, True, "a", "-1", "²"])
-def test_a_frame_that_is_no_number_is_refused(given: Any) -> None:
+def test_an_unusable_number_of_a_frame_is_refused(given: Any) -> None:
     with pytest.raises(SelectionError, match=r"frame is .*; give a value of type int\. The number of the frame"):
         NOWHERE.get_instances_id_frames_frame_raw("a", given)
 
@@ -199,15 +199,13 @@ def test_every_route_has_a_signature_and_a_docstring() -> None:
         function = getattr(NOWHERE, name)
         parameters = inspect.signature(function).parameters
         expected = [*route.parameters, *(["body"] if route.method in ("POST", "PUT") else []), "params"]
-        positional = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+        positional = [entry.name for entry in parameters.values() if entry.kind is entry.POSITIONAL_OR_KEYWORD]
         assert positional == expected, name
-        assert all(parameters[each].default is inspect.Parameter.empty for each in route.parameters), name
+        assert all(parameters[key].default is inspect.Parameter.empty for key in route.parameters), name
         assert function.__name__ == name
         documentation = function.__doc__
         assert documentation.startswith(f"{route.summary}\n\n``{route.method} {route.path}``\n\n"), name
-        missing = [
-            each for each in parameters if f"{each} : " not in documentation and f"{each}, " not in documentation
-        ]
+        missing = [key for key in parameters if f"{key} : " not in documentation and f"{key}, " not in documentation]
         assert missing in (["deadline"], []), name
 
 
