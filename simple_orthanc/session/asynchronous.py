@@ -180,14 +180,14 @@ class AsyncSession:
         turn = self._turns.take()
         await turn.come()
         if changes:
-            return await self._threads.run(functools.partial(work, self.session), turn.over)
+            return await self._threads.run(lambda: _made(work(self.session)), turn.over)
         try:
             # Shared with all copies, so that what one of them has planned is planned for the others.
             self.session._kept_plans()
             copy = self.session.copy()
         finally:
             turn.over()
-        result = await self._threads.run(functools.partial(work, copy))
+        result = await self._threads.run(lambda: _made(work(copy)))
         return self.session if result is copy else result
 
     def _wrapped(self, result: Any) -> Any:
@@ -197,8 +197,8 @@ class AsyncSession:
         if isinstance(result, Session):
             other: AsyncSession = object.__new__(type(self))
             return other._begin(result, self._threads)
-        if isinstance(result, Children):
-            return [self._wrapped(child) for child in result]
+        if isinstance(result, list) and result and (isinstance(result[0], Session) or _asks(result[0])):
+            return [self._wrapped(item) for item in result]
         if isinstance(result, Iterator):
             return self._iterate(result)
         if isinstance(result, LazyVolumes) or _asks(result):
@@ -234,6 +234,11 @@ class AsyncSession:
         iterator = await self._result(lambda session: iter(work(session)), changes)
         async for item in self._iterate(iterator):
             yield item
+
+
+def _made(result: Any) -> Any:
+    """Return a result, in the thread in which it was made, with child sessions that are made already."""
+    return list(result) if isinstance(result, Children) else result
 
 
 def _asks(value: Any) -> bool:

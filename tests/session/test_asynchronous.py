@@ -134,6 +134,26 @@ def test_child_sessions_are_awaited_too() -> None:
     run(main)
 
 
+def test_child_sessions_are_made_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _ = sessions()
+    made: list[bool] = []
+    make = Session._child
+
+    def noted(self: Session, *arguments: Any) -> Session:
+        made.append(threading.current_thread() is threading.main_thread())
+        return make(self, *arguments)
+
+    monkeypatch.setattr(Session, "_child", noted)
+
+    async def main() -> None:
+        assert len(await session.series) == 3
+        assert len([child async for child in session.series]) == 3
+        assert await session.series[0].instance_count
+        assert made == [False] * 7
+
+    run(main)
+
+
 def test_assigning_and_blocks() -> None:
     session, plain = sessions()
     uid = plain.get_dicom_tag("SeriesInstanceUID")[1]
