@@ -74,3 +74,8 @@ def serving(server: Server) -> Iterator[Rest]:
         transport = Transport(http.url, patience=0)
         yield Rest(transport)
         transport.close()
+
+
+def unreachable() -> Rest:
+    """Return a REST API at which any request is a TransportError, for what is to be refused before any request."""
+    return Rest(Transport("http://127.0.0.1:1", patience=0))
