@@ -206,18 +206,26 @@ def _below(ask: Ask, question: Question, level: Level, parent: Row, label: str) 
     above = {name: _first(parent.get(name)) for name in UNIQUE_KEYS.values() if parent.get(name)}
     sent = {name: value for name, value in above.items() if name != UNIQUE_KEYS["patient"]}
     alternatives = {tag.name: keys_for(tag, predicate, as_written=question.as_written) for tag, predicate in conditions}
-    seen: set[tuple[Value, ...]] = set()
+    seen: set[tuple[Any, ...]] = set()
     for keys in queries_for(alternatives):
-        found = ask(level, {**dict.fromkeys(tags, ""), **keys, **sent})
-        _warn_of_lost_characters(conditions, found.character_sets - {_UTF8, ""}, label)
-        for answer in found.answers:
+        answers = ask(level, {**dict.fromkeys(tags, ""), **keys, **sent})
+        _warn_of_lost_characters(conditions, answers.character_sets - {_UTF8, ""}, label)
+        for answer in answers.answers:
             texts = {name: answer.get(tag.number) for name, tag in tags.items()}
             row = {name: from_text(text, tags[name].vr) for name, text in texts.items() if text is not None}
             _check_identified(row, level, label)
-            identity = (row.get(UNIQUE_KEYS["patient"]), row.get(UNIQUE_KEYS[level]))
+            identity = _identity(row, level)
             if identity not in seen and _is_below(answer, above):
                 seen.add(identity)
                 yield {**parent, **row}
+
+
+def _identity(row: Row, level: Level) -> tuple[Any, ...]:
+    """Return what tells an object from others; patients without PatientID differ in whatever else is known of them."""
+    patient = row.get(UNIQUE_KEYS["patient"])
+    if level == "patient":
+        return (patient,) if patient else tuple(sorted(row.items(), key=str))
+    return patient, row.get(UNIQUE_KEYS[level])
 
 
 def _first(value: Value) -> str:
@@ -242,10 +250,10 @@ def _check_identified(row: Row, level: Level, label: str) -> None:
         )
 
 
-def warn_of_limit(found: Answers, level: Level, label: str) -> None:
+def warn_of_limit(answers: Answers, level: Level, label: str) -> None:
     """Warn if a modality answered with as many patients or studies as a limit may allow."""
     number = parse_tag(UNIQUE_KEYS[level]).number
-    count = len({answer.get(number) for answer in found.answers})
+    count = len({answer.get(number) for answer in answers.answers})
     if level in ("patient", "study") and count >= USUAL_LIMIT and may_be_limit(count):
         warnings.warn(
             f"The {label} answered with exactly {count} objects of level {level}, which may be the most that it "
@@ -291,7 +299,7 @@ def satisfying(rows: Sequence[Row], conditions: Sequence[tuple[Tag, Predicate]],
     for tag, predicate in conditions:
         if rows and not any(tag.name in row for row in rows):
             raise UnsupportedError(
-                f"The {label} does not tell {tag} {where}, so what satisfies {tag} {predicate} is "
+                f"The {label} does not return {tag} {where}, so what satisfies {tag} {predicate} is "
                 "not known. Leave it out and choose among the rows, or retrieve them and select on this Orthanc."
             )
         held = {part for row in rows for part in row.get(tag.name) or () if isinstance(part, str)}
@@ -322,8 +330,8 @@ def as_frame(
     left_out = [name for name, tag in columns if rows and not any(tag.name in row for row in rows)]
     if left_out and not is_default:
         warnings.warn(
-            f"The {label} does not tell {', '.join(left_out)} {where}: these columns are NA, which does not mean that "
-            "the values are missing there.",
+            f"The {label} does not return {', '.join(left_out)} {where}: these columns are NA, which does not mean "
+            "that the values are missing there.",
             stacklevel=stacklevel(),
         )
     typed = [typed_column([row.get(tag.name) for row in rows], tag) for _, tag in columns]

@@ -9,6 +9,7 @@ every predicate is decided here on the answers. Sent are UIDs, the other identif
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -33,8 +34,13 @@ _PLAIN_OR_WILDCARD = re.compile(r"[A-Za-z0-9 ._*?^-]+\Z")
 # A backslash separates alternatives, and control characters end nothing well.
 _SENDABLE = re.compile(r"[^\\\x00-\x1f]+\Z")
 
-MOST_QUERIES = 20
-"""Of more alternatives than this none is sent, except UIDs, of which one key can name many."""
+MOST_ALTERNATIVES = 20
+"""Of more alternatives than this none is sent, except UIDs, of which one key can name several."""
+
+# An element with explicit VR holds less than 64 kB.
+_UIDS_IN_KEY = 100
+# Each combination of keys is a C-FIND of its own.
+_MOST_QUERIES = 100
 
 
 def keys_for(tag: Tag, predicate: Predicate, *, as_written: bool = False) -> tuple[str, ...]:
@@ -72,8 +78,9 @@ def keys_for(tag: Tag, predicate: Predicate, *, as_written: bool = False) -> tup
         if not keys or "" in keys:
             return ("",)
         if tag.vr == "UI":
-            return ("\\".join(keys),)
-        return keys if len(keys) <= MOST_QUERIES else ("",)
+            starts = range(0, len(keys), _UIDS_IN_KEY)
+            return tuple("\\".join(keys[start : start + _UIDS_IN_KEY]) for start in starts)
+        return keys if len(keys) <= MOST_ALTERNATIVES else ("",)
     if isinstance(predicate, StringIs):
         return (_key_for_string(tag, predicate, as_written),)
     return (_key_for_date(predicate) if tag.keyword in _DATES else "",)
@@ -126,7 +133,7 @@ def queries_for(alternatives: Mapping[str, tuple[str, ...]]) -> Iterator[dict[st
     [{'PatientID': 'P1', 'StudyDate': '20200131'}, {'PatientID': 'P2', 'StudyDate': '20200131'}]
     """
     sent = dict(alternatives)
-    while len(list(itertools.islice(itertools.product(*sent.values()), MOST_QUERIES + 1))) > MOST_QUERIES:
+    while math.prod(map(len, sent.values())) > _MOST_QUERIES:
         sent[max(sent, key=lambda name: len(sent[name]))] = ("",)
     for keys in itertools.product(*sent.values()):
         yield dict(zip(sent, keys, strict=True))

@@ -63,6 +63,7 @@ class Modality(Machine):
         NotFoundError
             The server does not know it any more.
         """
+        _check_timeout(timeout)
         try:
             self._rest.post(f"{self._path}/echo", {"Timeout": timeout}, timeout=timeout + 60)
         except ServerError as error:
@@ -121,13 +122,14 @@ class Modality(Machine):
         >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
         >>> pacs.find("study", PatientName="doe*", StudyDate=("20200101", None))         # doctest: +SKIP
         """
+        _check_timeout(timeout)
         question = read_question(level, columns, tags, as_written)
         label = f"modality {self.name!r}"
 
         def ask(level: Level, keys: Mapping[str, str]) -> Answers:
-            found = queries.find(self._rest, self.name, level, keys, timeout=timeout)
-            warn_of_limit(found, level, label)
-            return found
+            answers = queries.find(self._rest, self.name, level, keys, timeout=timeout)
+            warn_of_limit(answers, level, label)
+            return answers
 
         return to_frame(find_rows(ask, question, label), question, label)
 
@@ -162,6 +164,7 @@ class Modality(Machine):
         --------
         Orthanc.worklists : The worklist that this Orthanc itself offers.
         """
+        _check_timeout(timeout)
         label = f"modality {self.name!r}"
 
         def ask(query: Mapping[str, Any]) -> Any:
@@ -231,6 +234,7 @@ class Modality(Machine):
         >>> pacs.retrieve(StudyInstanceUID="1.2.840.113619.2.1", how="get")              # doctest: +SKIP
         <Job 3f2c... DicomGetScu Success>
         """
+        _check_timeout(timeout)
         self._check_how(how, target)
         label = f"the modality {self.name!r}"
         find = partial(self.find, timeout=timeout)
@@ -309,6 +313,7 @@ class Modality(Machine):
         JobError
             The modality did not take, or with `commit` does not keep, every instance.
         """
+        _check_timeout(timeout)
         body = _without_none(
             {
                 "Resources": self._find_resources(what, everything),
@@ -346,6 +351,7 @@ class Modality(Machine):
         ServerError
             The modality does not answer, or offers no storage commitment.
         """
+        _check_timeout(timeout)
         body = _without_none({"Resources": self._find_resources(what, everything), "Timeout": timeout})
         try:
             answer = self._rest.post(f"{self._path}/storage-commitment", body)
@@ -367,6 +373,11 @@ def check_dimse_status(job: Job, label: str) -> None:
             path=job.path,
             details=status,
         )
+
+
+def _check_timeout(timeout: Any) -> None:
+    if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 1):
+        raise SelectionError(f"timeout={timeout!r} is not a whole number of seconds, of which Orthanc takes 1 or more.")
 
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:

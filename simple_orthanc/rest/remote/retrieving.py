@@ -118,20 +118,20 @@ def read_retrieval(what: Any, level: str | None, tags: Mapping[str, Any], find: 
     rows = _rows(what)
     if not rows:
         raise EmptySelectionError(f"No row was given, so nothing was retrieved from {label}.")
-    found: Level = checked or _deepest(rows[0]) or "patient"
-    if found == "patient":
+    lowest: Level = checked or _deepest(rows[0]) or "patient"
+    if lowest == "patient":
         return read_retrieval(None, "study", {"PatientID": _patients(rows)}, find, label)
-    names = chain_names(found)
+    names = chain_names(lowest)
     chains: dict[Chain, None] = {}
     for row in rows:
         missing = [name for name in names if is_missing(row.get(name))]
         if missing:
             raise SelectionError(
-                f"A row lacks {' and '.join(missing)}, which tells what to retrieve at level {found!r}: ask for it "
-                f"as a column, find({found!r}, {', '.join(map(repr, names))}, ...), or retrieve at a higher level."
+                f"A row lacks {' and '.join(missing)}, which identifies what to retrieve at level {lowest!r}: ask for "
+                f"it as a column, find({lowest!r}, {', '.join(map(repr, names))}, ...), or retrieve at a higher level."
             )
         chains[tuple(str(row[name]) for name in names)] = None
-    return Retrieval(found, tuple(chains))
+    return Retrieval(lowest, tuple(chains))
 
 
 def _deepest(names: Iterable[str]) -> Level | None:
@@ -159,7 +159,7 @@ def _capital(label: str) -> str:
 def _patients(rows: Sequence[Mapping[str, Any]]) -> list[Exact]:
     patients = [row.get("PatientID") for row in rows]
     if any(is_missing(patient) for patient in patients):
-        raise SelectionError("A row lacks StudyInstanceUID and PatientID, which tell what to retrieve.")
+        raise SelectionError("A row lacks StudyInstanceUID and PatientID, which identify what to retrieve.")
     return [exact(patient) for patient in dict.fromkeys(map(str, patients))]
 
 

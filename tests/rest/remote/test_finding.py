@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
+from simple_orthanc.rest.remote.queries import Answers
 from simple_orthanc.selection.criteria import exact
 from tests.rest.remote.modality_stand_in import ModalityStandIn, study
 
@@ -27,6 +29,16 @@ HABITS: dict[str, Callable[[], ModalityStandIn]] = {
     "ignoring": lambda: ModalityStandIn(HELD, ignored=["BodyPartExamined", "NumberOfStudyRelatedInstances"]),
 }
 each_habit = pytest.mark.parametrize("make", list(HABITS.values()), ids=list(HABITS))
+
+
+class PatientsByName(ModalityStandIn):
+    """Tells patients without an identifier apart by their names."""
+
+    def __call__(self, level: Level, keys: Mapping[str, str]) -> Answers:
+        if level != "patient":
+            return super().__call__(level, keys)
+        names = {instance["PatientName"] for instance in self.instances}
+        return Answers([{"0010,0020": "", "0010,0010": name} for name in sorted(names)], frozenset())
 
 
 def find(modality: ModalityStandIn, level: str, *columns: Any, as_written: bool = False, **tags: Any) -> pd.DataFrame:
@@ -96,6 +108,13 @@ def test_patients_are_found_once_each(make: Callable[[], ModalityStandIn]) -> No
     assert find(make(), "patient", PatientID="P2")["PatientName"].tolist() == ["Roe^Rick"]
 
 
+def test_patients_without_an_identifier_are_not_one_patient() -> None:
+    held = [*study("", "A^A", "20200101", "1.1", CT=1), *study("", "B^B", "20200101", "1.2", CT=1)]
+    for modality in (ModalityStandIn(held), PatientsByName(held)):
+        assert len(find(modality, "study")) == 2
+    assert find(PatientsByName(held), "patient")["PatientName"].tolist() == ["A^A", "B^B"]
+
+
 def test_columns_are_typed_and_named_as_asked() -> None:
     frame = find(ModalityStandIn(HELD), "series", "0010,0010", "StudyDate", "SeriesNumber", PatientID="P2")
     assert list(frame.columns) == ["0010,0010", "StudyDate", "SeriesNumber"]
@@ -129,7 +148,7 @@ def test_a_string_that_the_modality_holds_is_meant_literally() -> None:
 )
 def test_a_tag_that_the_modality_leaves_out_decides_nothing_in_silence(level: str, tags: dict[str, Any]) -> None:
     modality = ModalityStandIn(HELD, ignored=list(tags))
-    with pytest.raises(UnsupportedError, match=f"does not tell {next(iter(tags))} at level {level}"):
+    with pytest.raises(UnsupportedError, match=f"does not return {next(iter(tags))} at level {level}"):
         find(modality, level, **tags)
     assert len(find(ModalityStandIn([], ignored=list(tags)), level, **tags)) == 0
 
@@ -137,7 +156,7 @@ def test_a_tag_that_the_modality_leaves_out_decides_nothing_in_silence(level: st
 def test_a_column_that_the_modality_leaves_out_is_missing_with_a_warning_if_it_was_asked_for() -> None:
     modality = ModalityStandIn(HELD, ignored=["StudyDescription"])
     assert find(modality, "study")["StudyDescription"].isna().all()
-    with pytest.warns(UserWarning, match="does not tell StudyDescription at level study: these columns are NA"):
+    with pytest.warns(UserWarning, match="does not return StudyDescription at level study: these columns are NA"):
         frame = find(modality, "study", "StudyInstanceUID", "StudyDescription")
     assert frame["StudyDescription"].isna().all()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.rest.remote.matching import MOST_QUERIES, keys_for, queries_for
+from simple_orthanc.rest.remote.matching import MOST_ALTERNATIVES, keys_for, queries_for
 from simple_orthanc.selection.conditions import Comparison
 from simple_orthanc.selection.criteria import condition_for, exact, like
 
@@ -58,7 +58,7 @@ def test_what_no_modality_can_misread_is_sent(name: str, value: Any, sent: tuple
         ("PatientID", "a\\b"),
         ("PatientID", None),
         ("PatientID", ["P1", None]),
-        ("PatientID", [f"P{number}" for number in range(MOST_QUERIES + 1)]),
+        ("PatientID", [f"P{number}" for number in range(MOST_ALTERNATIVES + 1)]),
         ("PatientID", re.compile("P")),
         ("PatientID", str.isdigit),
         ("StudyInstanceUID", "1.2*"),
@@ -91,6 +91,13 @@ def test_strings_are_sent_as_written_on_request(name: str, value: Any, sent: tup
     assert keys(name, value, as_written=True) == sent
 
 
+def test_a_key_holds_no_more_uids_than_an_element_can() -> None:
+    uids = [f"1.2.{number}" for number in range(250)]
+    sent = keys("StudyInstanceUID", uids)
+    assert [len(key.split("\\")) for key in sent] == [100, 100, 50]
+    assert "\\".join(sent).split("\\") == uids
+
+
 def test_a_day_with_a_time_is_no_study_date() -> None:
     from simple_orthanc.selection.predicates import Relation
 
@@ -100,7 +107,7 @@ def test_a_day_with_a_time_is_no_study_date() -> None:
 def test_alternatives_of_several_tags_are_queries_of_their_own_up_to_a_limit() -> None:
     few = {"PatientID": ("P1", "P2"), "StudyDate": ("20200101", "20210101"), "PatientName": ("",)}
     assert len(list(queries_for(few))) == 4
-    many = {"PatientID": tuple(f"P{number}" for number in range(19)), "StudyDate": ("20200101", "20210101")}
+    many = {"PatientID": tuple(f"P{number}" for number in range(51)), "StudyDate": ("20200101", "20210101")}
     assert list(queries_for(many)) == [
         {"PatientID": "", "StudyDate": "20200101"},
         {"PatientID": "", "StudyDate": "20210101"},

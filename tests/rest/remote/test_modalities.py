@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,6 +107,15 @@ def test_a_worklist_that_is_not_offered_is_an_error(stand_in: Server, modalities
     stand_in.answers["POST /modalities/PACS/find-worklist"] = lambda body: [{"PatientID": "P1"}]
     assert modalities["PACS"].find_worklist("PatientID", timeout=3)["PatientID"].tolist() == ["P1"]
     assert stand_in.asked[-1][2]["Timeout"] == 3
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 2.5, "5", True])
+def test_a_timeout_that_orthanc_does_not_take_is_refused(timeout: Any) -> None:
+    pacs = Modalities(unreachable(), ids_of)._open("PACS")
+    acts: list[Any] = [pacs.echo, pacs.find, pacs.find_worklist, partial(pacs.retrieve, {"StudyInstanceUID": "1.2"})]
+    for act in [*acts, partial(pacs.store, "a1"), partial(pacs.commit, "a1")]:
+        with pytest.raises(SelectionError, match="not a whole number of seconds"):
+            act(timeout=timeout)
 
 
 def test_a_find_asks_the_server_and_cleans_up(stand_in: Server, modalities: Modalities) -> None:

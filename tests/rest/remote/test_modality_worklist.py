@@ -87,7 +87,7 @@ def test_columns_are_typed() -> None:
         pd.Timestamp(day) for day in ("2026-02-01", "2026-02-01", "2026-02-02")
     ]
     assert frame["AccessionNumber"].isna().all()
-    with pytest.warns(UserWarning, match="does not tell AccessionNumber in its worklist"):
+    with pytest.warns(UserWarning, match="does not return AccessionNumber in its worklist"):
         find(Ask(), "AccessionNumber")
 
 
@@ -97,7 +97,7 @@ def test_an_entry_without_a_step_is_a_row() -> None:
 
 
 def test_what_cannot_be_decided_or_asked_raises() -> None:
-    with pytest.raises(UnsupportedError, match="does not tell AccessionNumber in its worklist"):
+    with pytest.raises(UnsupportedError, match="does not return AccessionNumber in its worklist"):
         find(Ask(), AccessionNumber="A1")
     with pytest.raises(UnknownTagError):
         find(Ask(), PatientNmae="x")
