@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from simple_orthanc.selection.tables import Varying
     from simple_orthanc.session.orthanc import Orthanc
+    from simple_orthanc.volume.volume import Volume
 
 _NAMED_IN_ERRORS = 3
 
@@ -224,8 +225,8 @@ class Pacs(Session):
                     f"{condition}: {self._server._source.description} writes answers in {character_set}, and leaves "
                     f"out characters that it lacks, such as {''.join(lost[:_NAMED_IN_ERRORS])!r}. Set "
                     '"DefaultEncoding": "Utf8" in its configuration, or '
-                    'orthanc.rest.put("/tools/default-encoding", "Utf8") until it is restarted; this applies to all '
-                    "that it does."
+                    'orthanc.rest.put("/tools/default-encoding", "Utf8") until it is restarted, which applies to all '
+                    "that it does; then refresh() this session."
                 )
 
     def _nonempty(self) -> NoReturn:
@@ -257,6 +258,16 @@ class Pacs(Session):
         ]
         with collecting_unknown(self._pacs.description):
             return super().table(*names, level=level, varying=varying)
+
+    def get_masks(self, like: Volume | None = None) -> NoReturn:
+        """Refuse: masks need files.
+
+        Raises
+        ------
+        UnsupportedError
+            Always; the message names `retrieve`.
+        """
+        self._nonempty()
 
     def get_all_dicom_tags(self, include_private: bool = True) -> list[str]:
         """List the tags that a PACS is asked for; it may leave out some of them.

@@ -202,7 +202,9 @@ def test_names_that_orthanc_cannot_write_are_no_silent_mismatch(pacs: Pacs, here
                 pacs.select(PatientName="王*")
         assert pacs.select(PatientName="müller*").study_count == 1
     finally:
+        # As the error proposes.
         here.session.rest.put("/tools/default-encoding", "Utf8")
+    assert pacs.refresh().reset().select(PatientName="王*").study_count == 1
 
 
 def test_success_for_what_the_pacs_does_not_hold_any_more_is_an_error(pacs: Pacs, dcmqrscp: Dcmqrscp) -> None:

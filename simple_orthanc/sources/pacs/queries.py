@@ -84,7 +84,8 @@ class Queries:
             warnings.warn(
                 f"Characters are missing in names of {self.description}: the Orthanc writes its answers in "
                 f'{", ".join(sorted(lossy))}. Set "DefaultEncoding": "Utf8" in its configuration, or '
-                'orthanc.rest.put("/tools/default-encoding", "Utf8") until it is restarted.',
+                'orthanc.rest.put("/tools/default-encoding", "Utf8") until it is restarted; then refresh() this '
+                "session.",
                 stacklevel=stacklevel(),
             )
         self.lossy_character_sets |= lossy

@@ -137,6 +137,18 @@ class RowBuilder:
             )
         return next(iter(patients), parent.patient)
 
+    def find_patients(self, answers: Iterable[Answer], parent: Key) -> None:
+        """Find the patients of a study, if answers about it do not name the one that it is known to be of."""
+        if any(_string(answer, _NUMBERS["patient"]) != parent.patient for answer in answers):
+            self.patients(parent.study)
+
+    def note_patients(self, studies: Iterable[Answer]) -> None:
+        """Note which patients there are for each StudyInstanceUID, as all studies of a PACS show it."""
+        patients: dict[str, set[str]] = {}
+        for answer in studies:
+            patients.setdefault(_string(answer, _NUMBERS["study"]), set()).add(_string(answer, _NUMBERS["patient"]))
+        self._patients.update(patients)
+
     def patients(self, study: str) -> set[str]:
         """Return the PatientIDs that a StudyInstanceUID exists under; asked once."""
         if study not in self._patients:

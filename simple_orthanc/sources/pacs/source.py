@@ -128,6 +128,7 @@ class PacsSource:
         """Return a new state: a PACS does not say what has changed."""
         self._rows.forget()
         self._finds.clear()
+        self._queries.lossy_character_sets.clear()
         return Revision(None)
 
     def changes(self, since: Revision) -> Changes:
@@ -154,7 +155,9 @@ class PacsSource:
     def listing(self, level: Level) -> Iterator[Row]:
         """List every row of a level: below the studies, study by study."""
         if level == "study":
-            yield from self._rows.build(level, self._queries.studies({}))
+            answers = self._queries.studies({})
+            self._rows.note_patients(answers)
+            yield from self._rows.build(level, answers)
         else:
             yield from self.below(level, list(self.listing(LEVELS[depth(level) - 1])))
 
@@ -254,11 +257,15 @@ class PacsSource:
             keys.setdefault(Key.parse(row.key)._replace(patient=""), []).append(row.key)
         named = [Key.parse(names[0]) for names in keys.values()]
         shown = expected = 0
-        ask = map_ordered(
-            lambda key: self._queries.below(level, key), named, workers=_WORKERS, total=len(named), label="listing"
-        )
+
+        def ask(key: Key) -> list[Answer]:
+            answers = self._queries.below(level, key)
+            # Asked for here, in several threads, if it is needed.
+            self._rows.find_patients(answers, key)
+            return answers
+
         # A caller that takes only the first rows must not leave queries on the server that have not been removed.
-        answers = list(ask)
+        answers = list(map_ordered(ask, named, workers=_WORKERS, total=len(named), label="listing"))
         for key, names, found in zip(named, keys.values(), answers, strict=True):
             rows = self._rows.build(level, found, key)
             if len(rows) < self._told(names) and self._is_held(key):

@@ -8,6 +8,7 @@ import pytest
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import UnsupportedError
+from simple_orthanc.selection.predicates import StringIs
 from tests.sources.contract import make_archive, make_dataset
 from tests.sources.pacs.stand_in import DCMQRSCP, QRSCP, Habits, serving
 
@@ -73,3 +74,16 @@ def test_an_object_without_a_uid_is_left_out_with_a_warning() -> None:
 def test_what_looks_like_a_key_and_is_none_names_nothing(text: str) -> None:
     with serving() as (source, _):
         assert source.resolve(text) == []
+
+
+def test_patients_are_asked_for_once_where_series_do_not_name_them() -> None:
+    with serving(Habits(is_relational=False, is_cased=True)) as (source, server):
+        found = list(source.search("study", parse_tag("PatientID"), StringIs("P1", "exact", True)))
+        list(source.below("instance", list(source.below("series", found))))
+        asked = [question for level, question in server.questions if level == "Study"]
+        uids = sorted(question["StudyInstanceUID"] for question in asked if "StudyInstanceUID" in question)
+        assert uids == ["1.2.2", "1.2.3"]
+        source.revision()
+        server.questions.clear()
+        list(source.listing("instance"))
+        assert [question for level, question in server.questions if level == "Study"] == [{}]
