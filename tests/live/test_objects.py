@@ -380,6 +380,8 @@ def test_whatever_is_asked_of_an_unknown_object_names_it(rest: Rest, kind: Any, 
     ]
     more += ["studies", "patient", "content", "frame_count"]
     uses |= {name: lambda name=name: getattr(made, name) for name in more if hasattr(kind, name)}
+    # What has no level above or below needs no request.
+    uses.pop({"patient": "parent", "instance": "children"}.get(kind.level, ""), None)
     calls = ["protect", "ordered_slices", "preview", "rendered", "raw_frame", "pdf", "modify", "anonymize", "dataset"]
     uses |= {name: lambda name=name: getattr(made, name)() for name in calls if hasattr(kind, name)}
     files = ["archive", "media", "save"]

@@ -55,8 +55,9 @@ def job_body(path: str, body: Any) -> Any:
     """
     if isinstance(body, (bytes, bytearray, memoryview)):
         return body
-    fields = _fields(path.partition("?")[0].rstrip("/"), body)
-    if fields.get("Permissive") and _STORE.fullmatch(path.partition("?")[0].rstrip("/")):
+    route = "/" + str(path).partition("?")[0].strip("/")
+    fields = _fields(route, body)
+    if fields.get("Permissive") and _STORE.fullmatch(route):
         raise JobError(
             f"{path} was to store with Permissive, and nothing was sent: Orthanc then reports success and no failed "
             "instance even if its target is down. Leave Permissive out, so that what fails is an error; what is "

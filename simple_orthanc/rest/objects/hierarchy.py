@@ -52,6 +52,11 @@ class Patient(_HasSeries):
         return [Study(self._rest, answer["ID"], answer) for answer in self._children("study")]
 
     @property
+    def parent(self) -> None:
+        """None, since a patient is the highest level."""
+        return None
+
+    @property
     def children(self) -> list[Study]:
         """Its studies."""
         return self.studies
@@ -195,6 +200,11 @@ class Instance(_InStudy, ImageResource):
     def parent(self) -> Series:
         """Its series."""
         return self.series
+
+    @property
+    def children(self) -> list[Resource]:
+        """[], since an instance is the lowest level."""
+        return []
 
     @property
     def file_size(self) -> int:

@@ -32,6 +32,12 @@ IDENTIFIERS: dict[Level, str] = {
     "instance": "SOPInstanceUID",
 }
 
+_CHILDREN: dict[Level, tuple[str, Level]] = {
+    "patient": ("Studies", "study"),
+    "study": ("Series", "series"),
+    "series": ("Instances", "instance"),
+}
+
 
 class Resource:
     """One object of an Orthanc server, by its Orthanc id.
@@ -208,20 +214,33 @@ class Container(Resource):
         return Tags(dict(sorted(full.items())))
 
     def _long_shared_tags(self) -> dict[str, Any]:
-        instances = self._address.get_object("instances-tags")
-        kinds = [
-            {number for number, entry in tags.items() if entry.get("Type") == "TooLong"} for tags in instances.values()
-        ]
-        long = set.intersection(*kinds) if kinds else set()
+        # One instance tells whether there are any, so that the tags of all are asked for only then.
+        some = self._some_instance()
+        tags = some.get_object("tags") if some is not None else {}
+        long = {number for number, entry in tags.items() if entry.get("Type") == "TooLong"}
         if not long:
             return {}
-        whole = list(self._rest.get(self._address.path("instances-tags") + ignore_length(long)).values())
-        first = whole[0] if whole else {}
+        with self._address.explained():
+            answer = self._rest.get(self._address.path("instances-tags") + ignore_length(long))
+        if not isinstance(answer, dict) or not answer:
+            raise self._address.other_shape(answer, "instances-tags")
+        first, *others = answer.values()
         return {
             number: first[number]
             for number in long & first.keys()
-            if all(tags.get(number) == first[number] for tags in whole)
+            if all(tags.get(number) == first[number] for tags in others)
         }
+
+    def _some_instance(self) -> Address | None:
+        """Find one of its instances by small requests, or None if it has none."""
+        address = self._address
+        while address.level != "instance":
+            field, below = _CHILDREN[address.level]
+            children = address.get_object().get(field)
+            if not isinstance(children, list) or not children:
+                return None
+            address = Address(self._rest, below, str(children[0]))
+        return address
 
     def archive(self, path: str | os.PathLike[str]) -> Path:
         """Write all instances to a zip file, which appears when it is whole.

@@ -32,6 +32,7 @@ def test_a_list_is_named_where_the_route_has_a_name_for_it(path: str) -> None:
     assert job_body(path, ["a", "b"]) == {"Resources": ["a", "b"], **AS_JOB}
     assert job_body(path, ("a",)) == {"Resources": ["a"], **AS_JOB}
     assert job_body(path, "a") == {"Resources": ["a"], **AS_JOB}
+    assert job_body(path.lstrip("/"), ["a"]) == {"Resources": ["a"], **AS_JOB}
     assert job_body(path, []) == {"Resources": [], **AS_JOB}
 
 
@@ -76,7 +77,8 @@ def test_bytes_are_sent_as_they_are(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/modalities/PACS/store", "/peers/far/store", "/peers/far/store/", "/peers/far/store?x=1"]
+    "path",
+    ["/modalities/PACS/store", "/peers/far/store", "peers/far/store", "/peers/far/store/", "/peers/far/store?x=1"],
 )
 def test_a_store_whose_failure_would_be_success_is_not_sent(path: str) -> None:
     with pytest.raises(JobError, match=r"with Permissive, and nothing was sent.*Leave Permissive out"):
@@ -86,3 +88,8 @@ def test_a_store_whose_failure_would_be_success_is_not_sent(path: str) -> None:
 
 def test_other_routes_count_what_permissive_leaves_out() -> None:
     assert job_body("/studies/0a/anonymize", {"Permissive": True}) == {"Permissive": True, **AS_JOB}
+
+
+@pytest.mark.parametrize("path", [None, 7, b"/x"])
+def test_a_path_that_is_none_is_left_to_the_request(path: Any) -> None:
+    assert job_body(path, {}) == AS_JOB

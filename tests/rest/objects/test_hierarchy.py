@@ -45,6 +45,8 @@ def test_children_take_one_request_and_are_in_order() -> None:
         assert [child.id for child in patient.series] == ["e1", "e2", "e10", "e0"]
         for instances in (patient.instances, study.instances, series.instances):
             assert [child.id for child in instances] == ["i1", "i9", "i10"]
+        assert patient.parent is None
+        assert Instance(server.rest, "i1").children == []
         assert (patient.children, study.children, series.children) == (patient.studies, study.series, series.instances)
         asked = len(server.calls)
         children = study.series

@@ -119,8 +119,10 @@ def test_long_values_that_all_instances_share_are_not_left_out() -> None:
     }
     whole = {"0008,0060": tag("Modality", "CT"), "0008,1030": tag("StudyDescription", "s" * 300)}
     routes = {
+        f"GET {ROUTE}": {**STUDY, "Series": ["e", "f"]},
+        "GET /series/e": {"ID": "e", "Instances": ["a", "b"]},
+        "GET /instances/a/tags": short,
         f"GET {ROUTE}/shared-tags": {"0008,0060": tag("Modality", "CT")},
-        f"GET {ROUTE}/instances-tags": {"a": short, "b": {**short, "0018,0060": tag("KVP", None)}},
         f"GET {ROUTE}/instances-tags?ignore-length=0008-1030,0020-4000": {
             "a": {**whole, "0020,4000": tag("ImageComments", "c" * 400)},
             "b": {**whole, "0020,4000": tag("ImageComments", "d" * 400)},
@@ -131,11 +133,23 @@ def test_long_values_that_all_instances_share_are_not_left_out() -> None:
             assert tags.simplified == {"StudyDescription": "s" * 300, "Modality": "CT"}
 
 
-def test_shared_tags_without_long_values() -> None:
+def test_shared_tags_without_long_values_take_small_requests() -> None:
     shared = {"0008,0060": tag("Modality", "CT")}
-    with ObjectServer({f"GET {ROUTE}/shared-tags": shared, f"GET {ROUTE}/instances-tags": {"a": shared}}) as server:
-        assert Study(server.rest, KEY).shared_tags.simplified == {"Modality": "CT"}
-        assert len(server.calls) == 2
+    routes = {
+        "GET /patients/p/shared-tags": shared,
+        "GET /patients/p": {"ID": "p", "Studies": ["s"]},
+        "GET /studies/s": {"ID": "s", "Series": ["e"]},
+        "GET /series/e": {"ID": "e", "Instances": ["a"]},
+        "GET /instances/a/tags": shared,
+    }
+    with ObjectServer(routes) as server:
+        assert Patient(server.rest, "p").shared_tags.simplified == {"Modality": "CT"}
+        assert sorted(server.calls) == sorted(routes)
+
+
+def test_shared_tags_of_nothing() -> None:
+    with ObjectServer({"GET /series/e/shared-tags": {}, "GET /series/e": {"ID": "e", "Instances": []}}) as server:
+        assert len(Series(server.rest, "e").tags) == 0
 
 
 def test_an_object_is_reconstructed_and_then_asked_again() -> None:
