@@ -1,4 +1,4 @@
-"""What stands in for the plugin's module outside of Orthanc: the same names, of which none can be called."""
+"""Stand-ins for the plugin's module outside of Orthanc: the same names, which refuse to be called."""
 
 from __future__ import annotations
 

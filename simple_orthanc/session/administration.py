@@ -32,7 +32,7 @@ _EXPLORER_2 = "/ui/app/#/filtered-studies?"
 _STONE = "/stone-webviewer/index.html?"
 # What one source of data of OHIF reads, the other ignores; which is used, is set in the plugin's configuration.
 _OHIF = "/ohif/viewer?StudyInstanceUIDs={StudyInstanceUID}&url=../studies/{key}/ohif-dicom-json"
-# Each viewer with its plugin, None for what is always there, and the address of an object by its level.
+# Each viewer: its plugin, or None if it is always there, and the address of an object by its level.
 _VIEWERS: dict[str, tuple[str | None, dict[Level, str]]] = {
     "explorer": (
         None,

@@ -153,7 +153,7 @@ class WatchState:
         return [Waiting(*row) for row in rows]
 
     def revive(self) -> None:
-        """Give all attempts again to what has failed."""
+        """Allow all attempts again for what has failed."""
         self._database.execute("UPDATE waiting SET attempts = 0, due = 0")
 
     def drop(self, key: str) -> None:

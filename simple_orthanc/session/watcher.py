@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from simple_orthanc.concurrency import interruption
-from simple_orthanc.errors import AuthenticationError, NotFoundError, ServerError, TransportError, stacklevel
+from simple_orthanc.errors import AuthenticationError, OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Selection
@@ -210,8 +210,12 @@ class Watcher(Generic[S]):
     def _call_for(self, key: str, updated: str) -> None:
         try:
             session = session_on(self._session, self._rules.level, key)
-        except NotFoundError:
-            # It was deleted, which the next look finds.
+        except AuthenticationError:
+            raise
+        except OrthancError as error:
+            # One that was deleted meanwhile is dropped at the next look.
+            if key in self._objects([key]):
+                self._fail(key, error)
             return
         if session is not None:
             try:

@@ -108,7 +108,7 @@ class Watching(OrthancState):
         ----------
         function : callable
             Called with a session on the object, one object at a time. If this session is narrowed, so is that one, and
-            an object of which nothing is selected is left out.
+            an object without anything selected is left out.
         level : {"study", "series"}
             What it is called for.
         stable : bool

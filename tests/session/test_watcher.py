@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import Orthanc
 from simple_orthanc.errors import AuthenticationError, TransportError
+from simple_orthanc.session import watcher
 from simple_orthanc.session.watcher import Watcher
 from tests.session.watched_server import WatchedServer
 from tests.sources.contract import make_dataset
@@ -199,6 +200,42 @@ def test_an_object_that_failed_and_was_deleted_is_dropped(watched: WatchedServer
     with pytest.warns(UserWarning, match="attempt 1 of 5"):
         assert watch(orthanc, calls, *steps, since=0).empty
     assert calls.objects == [("2", 1)]
+
+
+def test_an_object_that_is_deleted_before_its_call_is_dropped(
+    watched: WatchedServer, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.datasets.append(image(2, "2"))
+    calls, call_for = Calls(), Watcher._call_for
+
+    def after_deletion(self: Watcher[Orthanc], key: str, updated: str) -> None:
+        if calls.count == 0:
+            del watched.datasets[0]
+            calls.count = 1
+        call_for(self, key, updated)
+
+    monkeypatch.setattr(Watcher, "_call_for", after_deletion)
+    assert watch(orthanc, calls, nothing, nothing, since=0).empty
+    assert calls.objects == [("2", 1)]
+
+
+def test_an_object_that_cannot_be_opened_holds_up_nothing(
+    watched: WatchedServer, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.datasets.append(image(2, "2"))
+    broken, open_session = watched.ids("series")[0], watcher.session_on
+
+    def session_on(session: Orthanc, level: Any, key: str) -> Orthanc | None:
+        if key == broken:
+            raise TransportError("cut", is_about_object=True)
+        return open_session(session, level, key)
+
+    monkeypatch.setattr(watcher, "session_on", session_on)
+    calls = Calls()
+    with pytest.warns(UserWarning, match="attempt . of 2: TransportError: cut"):
+        table = watch(orthanc, calls, nothing, nothing, since=0, attempts=2)
+    assert calls.objects == [("2", 1)]
+    assert table["id"].tolist() == [broken]
 
 
 def test_a_server_that_is_away_is_waited_for(watched: WatchedServer, orthanc: Orthanc) -> None:
