@@ -1,9 +1,10 @@
-"""A number that tells headers apart, so that what was computed from one is not taken for that of another."""
+"""What tells headers apart, so that what was computed from one is not taken for that of another."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -38,3 +39,29 @@ def fingerprint(header: Dataset) -> int:
 
 def _hashable(value: Any) -> Any:
     return tuple(map(fingerprint, value)) if isinstance(value, Sequence) else repr(value)
+
+
+def differing(one: Dataset, other: Dataset) -> set[int]:
+    """Return the tags of the elements that are not in both of two headers with the same bytes.
+
+    What pydicom has converted in one of them counts as differing.
+
+    Examples
+    --------
+    >>> one, other = (Dataset({0x00200013: RawDataElement(0x00200013, "IS", 2, value, 0, False, True)})
+    ...               for value in (b"1 ", b"2 "))
+    >>> [hex(tag) for tag in differing(one, other)], differing(one, one)
+    (['0x200013'], set())
+    """
+    mine, theirs = stored_elements(one), stored_elements(other)
+    different: set[int] = {tag for tag, element in mine.items() if not _is_equal(element, theirs.get(tag))}
+    return different.union(theirs.keys() - mine.keys())
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    # Slices of one series share most of their elements.
+    return one is other or (
+        isinstance(one, RawDataElement)
+        and isinstance(other, RawDataElement)
+        and (one.value, one.VR, one.is_little_endian) == (other.value, other.VR, other.is_little_endian)
+    )

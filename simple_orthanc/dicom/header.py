@@ -108,9 +108,8 @@ def texts(header: Dataset, tag: int | str) -> list[str]:
     >>> texts(header, "ImageType"), texts(header, "KVP")
     (['ORIGINAL', 'PRIMARY'], [])
     """
-    if _is_missing(header, tag):
-        return []
-    return _as_texts(header, *raw(header, tag))
+    element = _held(header, tag)
+    return [] if element is None else _as_texts(header, *_raw(element))
 
 
 def _as_texts(header: Dataset, value: Any, vr: str, little: bool) -> list[str]:
@@ -185,19 +184,21 @@ def _read_element(owner: Dataset, number_: int, tag: Tag) -> Value:
         return from_element(owner[number_])
 
 
-def _is_missing(header: Dataset, tag: int | str) -> bool:
-    # Of the many elements that are looked for, most are missing.
-    return (tag_of(tag) if isinstance(tag, str) else interned(tag)) not in header._dict
+def _held(header: Dataset, tag: int | str) -> Any:
+    """Return an element as a header holds it, None if it is missing, as most are that are looked for."""
+    # The public ways to an element make a tag object of the number each time.
+    return header._dict.get(tag_of(tag) if isinstance(tag, str) else interned(tag))
 
 
 def has(header: Dataset, keyword: str) -> bool:
     """Check whether a header has an element, empty or not."""
-    return not _is_missing(header, keyword)
+    return _held(header, keyword) is not None
 
 
 def text(header: Dataset, tag: int | str) -> str:
     """Read the first value of an element as a string, "" if it is missing or empty."""
-    return "" if _is_missing(header, tag) else next(iter(texts(header, tag)), "")
+    element = _held(header, tag)
+    return "" if element is None else next(iter(_as_texts(header, *_raw(element))), "")
 
 
 def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[float]:
@@ -216,9 +217,12 @@ def numbers(header: Dataset, tag: int | str, *, finite: bool = True) -> list[flo
     VolumeError
         A value is not a number, or not a finite one.
     """
-    if _is_missing(header, tag):
-        return []
-    value, vr, little = raw(header, tag)
+    element = _held(header, tag)
+    return [] if element is None else _numbers(header, tag, element, finite)
+
+
+def _numbers(header: Dataset, tag: int | str, element: Any, finite: bool) -> list[float]:
+    value, vr, little = _raw(element)
     if isinstance(value, bytes) and vr != "UN" and vr not in TEXT_VRS:
         known = _finite_numbers(value, vr, little)
         if known is not None:
@@ -250,7 +254,8 @@ def _finite_numbers(value: bytes, vr: str, little: bool) -> tuple[float, ...] | 
 
 def number(header: Dataset, tag: int | str, *, finite: bool = True) -> float | None:
     """Read the first value of an element as a number, None if it is missing or empty."""
-    return None if _is_missing(header, tag) else next(iter(numbers(header, tag, finite=finite)), None)
+    element = _held(header, tag)
+    return None if element is None else next(iter(_numbers(header, tag, element, finite)), None)
 
 
 def numbers_or_empty(header: Dataset, tag: int | str) -> list[float]:
@@ -263,7 +268,7 @@ def numbers_or_empty(header: Dataset, tag: int | str) -> list[float]:
 
 def number_or_none(header: Dataset, tag: int | str) -> float | None:
     """Read a number that is good to know: None if it is missing or not a number."""
-    return None if _is_missing(header, tag) else next(iter(numbers_or_empty(header, tag)), None)
+    return None if _held(header, tag) is None else next(iter(numbers_or_empty(header, tag)), None)
 
 
 def frame_count(header: Dataset) -> int:
@@ -282,7 +287,7 @@ def frame_count(header: Dataset) -> int:
 def items(header: Dataset, tag: int | str) -> list[Dataset]:
     """Read the items of a sequence, an empty list if it is missing or empty."""
     number_ = tag_of(tag) if isinstance(tag, str) else tag
-    if _is_missing(header, number_):
+    if _held(header, number_) is None:
         return []
     value = header[number_].value
     return list(value) if isinstance(value, Sequence) else []
@@ -431,17 +436,17 @@ def _made_by_another(header: Dataset, makers: tuple[str, ...]) -> bool:
 
 def raw(header: Dataset, tag: int | str) -> tuple[Any, str, bool]:
     """Return the value of an element as the header holds it, its VR, and whether its bytes are little endian."""
-    number_ = tag_of(tag) if isinstance(tag, str) else interned(tag)
-    # The public ways to an element make a tag object of the number each time.
-    element: Any = header._dict.get(number_)
-    if element is None:
-        return None, "", True
+    element = _held(header, tag)
+    return (None, "", True) if element is None else _raw(element)
+
+
+def _raw(element: Any) -> tuple[Any, str, bool]:
     if not isinstance(element, RawDataElement):
         return element.value, str(element.VR), True
     vr = element.VR or "UN"
-    if vr == "UN" and not number_ >> 16 & 1:
+    if vr == "UN" and not element.tag >> 16 & 1:
         try:
-            vr = dictionary_VR(number_)
+            vr = dictionary_VR(element.tag)
         except KeyError:
             vr = "UN"
     return element.value, _AMBIGUOUS.get(vr, vr), element.is_little_endian

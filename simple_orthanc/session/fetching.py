@@ -15,10 +15,11 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.fingerprint import differing
 from simple_orthanc.errors import NoPixelDataError, OrthancError, TransportError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning, read_image
-from simple_orthanc.pixels.layout import NativeLayout, native_layout
+from simple_orthanc.pixels.layout import NativeLayout, native_layout, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
 
 # Bytes of the longest beginning of an element: tag, VR, two bytes that are reserved, length.
 _ELEMENT_HEAD = 12
+# In what most slices of a series differ, and what neither their layout nor their rescale depends on.
+_OF_SLICES = frozenset(
+    elements.tag_of(keyword)
+    for keyword in (
+        *("SOPInstanceUID", "InstanceCreationDate", "InstanceCreationTime", "InstanceNumber", "AcquisitionNumber"),
+        *("AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "TriggerTime", "EchoTime", "KVP"),
+        *("ImagePositionPatient", "SliceLocation", "TableHeight", "XRayTubeCurrent", "ExposureTime", "Exposure"),
+        *("WindowCenter", "WindowWidth", "SmallestImagePixelValue", "LargestImagePixelValue"),
+    )
+)
 # More at a time fetch no faster from a server of a few processors, and wait for each other here.
 _CONNECTIONS = 4
 
@@ -245,6 +256,9 @@ class FileLayout:
 
     def matches(self, header: Dataset) -> bool:
         """Check whether another header describes its pixels in the same way."""
+        same_syntax = transfer_syntax(header) == self.native.layout.syntax
+        if same_syntax and _OF_SLICES.issuperset(differing(self.header, header)):
+            return True
         try:
             return self.native.matches(header) and read_rescale(header, 0, self.units) == self.rescale
         except VolumeError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.fingerprint import fingerprint
+from simple_orthanc.dicom.fingerprint import differing, fingerprint
 from tests.memory_source import as_file, instance
 
 
@@ -34,3 +35,30 @@ def test_pixels_are_no_part_of_a_fingerprint() -> None:
     before = fingerprint(header)
     header.add_new(0x7FE00010, "OW", b"\1\2")
     assert fingerprint(header) == before
+
+
+def read(**tags: object) -> Dataset:
+    return pydicom.dcmread(io.BytesIO(as_file(instance(1, **tags))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "tags"),
+    [
+        ({}, {}, set()),
+        # Behind another length each element lies elsewhere.
+        ({"AccessionNumber": "1"}, {"AccessionNumber": "12345"}, {0x00080050}),
+        ({"KVP": "120"}, {}, {0x00180060}),
+        ({}, {"KVP": "120"}, {0x00180060}),
+        ({"KVP": "120", "StudyID": "1"}, {"KVP": "80", "StudyID": "2"}, {0x00180060, 0x00200010}),
+        ({"KVP": "120 "}, {"KVP": "120"}, set()),
+    ],
+)
+def test_what_differs_is_named(one: dict[str, str], other: dict[str, str], tags: set[int]) -> None:
+    assert differing(read(**one), read(**other)) == tags
+
+
+def test_what_was_converted_counts_as_differing() -> None:
+    converted = read(KVP="120")
+    assert converted.KVP == 120
+    assert differing(converted, read(KVP="120")) == differing(read(KVP="120"), converted) == {0x00180060}
+    assert differing(converted, converted) == set()

@@ -22,9 +22,10 @@ from simple_orthanc.errors import OrthancError, PixelDecodeError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_image
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_series
+from simple_orthanc.pixels.layout import NativeLayout
 from simple_orthanc.pixels.processes import DecodingProcesses
-from simple_orthanc.pixels.stored import stored_values
-from simple_orthanc.session.fetching import ObjectFetcher
+from simple_orthanc.pixels.stored import remove_pixels, stored_values
+from simple_orthanc.session.fetching import FileLayout, ObjectFetcher
 from simple_orthanc.session.volume_reader import SelectedInstance, VolumeReader, VolumeRequest
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
@@ -461,3 +462,46 @@ def assert_every_volume_alike(files: Sequence[bytes], gaps: str) -> None:
         else:
             assert not isinstance(expected, Volume)
             assert not isinstance(found, Volume)
+
+
+def layout_and_header(**tags: object) -> tuple[FileLayout, Dataset]:
+    """Return the layout of one slice, and the header of another with other tags."""
+    one, other = (
+        read_image(memoryview(as_bytes(dataset)), Scanner())
+        for dataset in (make_series((1, 4, 4), seed=1)[0], make_series((1, 4, 4), seed=1, **tags)[0])  # type: ignore[arg-type]
+    )
+    layout = FileLayout.of(one, as_bytes(make_series((1, 4, 4), seed=1)[0]), "modality")
+    assert layout is not None
+    remove_pixels(one)
+    remove_pixels(other)
+    return layout, other
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, True),
+        ({"InstanceNumber": 1000, "SliceLocation": "7.25"}, True),
+        ({"WindowCenter": "40", "KVP": "80", "ContentTime": "101010"}, True),
+        ({"StudyDescription": "other"}, True),
+        ({"RescaleSlope": "2"}, False),
+        ({"RescaleIntercept": "-1000"}, False),
+        ({"RescaleType": "US"}, False),
+        ({"PixelRepresentation": 0}, False),
+        ({"BitsStored": 12, "HighBit": 11}, False),
+        ({"PixelPaddingValue": 0}, False),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, False),
+        ({"RescaleSlope": "2", "InstanceNumber": 1000}, False),
+    ],
+)
+def test_headers_match_if_their_pixels_mean_the_same(tags: dict[str, object], expected: bool) -> None:
+    layout, header = layout_and_header(**tags)
+    assert layout.matches(header) is expected
+
+
+def test_most_slices_match_by_the_elements_in_which_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, header = layout_and_header(InstanceNumber=1000, SliceLocation="7.25")
+    monkeypatch.setattr(NativeLayout, "matches", lambda self, header: False)
+    assert layout.matches(header)
+    header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    assert not layout.matches(header)
