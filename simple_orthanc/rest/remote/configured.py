@@ -8,6 +8,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, Sequence, ValuesView
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -96,6 +97,8 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
     """
 
     _machine: type[AnyMachine]
+    _attribute: ClassVar[str]
+    """Name of the attribute of a session."""
     _fields: ClassVar[tuple[str, ...]]
     """Names of the options in Orthanc's configuration."""
     _in_list: ClassVar[tuple[str, ...]]
@@ -122,7 +125,12 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         return name in self._names()
 
     def _names(self) -> list[str]:
-        return [str(name) for name in self._rest.get(self._machine.route)]
+        with self._needing_plugin():
+            return [str(name) for name in self._rest.get(self._machine.route)]
+
+    def _needing_plugin(self) -> AbstractContextManager[None]:
+        """Return what raises `UnsupportedError` inside a block if the routes need a plugin that is missing."""
+        return nullcontext()
 
     def __getitem__(self, name: str) -> AnyMachine:
         """Return the machine of a name.
@@ -141,10 +149,13 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         return self._machine(name, self._rest, self._find_resources)
 
     def _unknown(self, name: object, known: Sequence[str]) -> UnknownNameError:
-        kind = self._machine.kind
+        proposal = (
+            f" orthanc.{self._attribute}.configure({name!r}, ...) adds it; what was added so is forgotten when the "
+            "server restarts."
+        )
         return UnknownNameError(
-            f"{self._rest.url} knows no {kind} {name!r}; it knows {', '.join(known) or 'none'}. "
-            f"configure({str(name)!r}, ...) adds one; what was added so is forgotten when the server restarts."
+            f"{self._rest.url} knows no {self._machine.kind} {name!r}; it knows {', '.join(known) or 'none'}."
+            + ("" if _name_fault(name) else proposal)
         )
 
     def values(self) -> ValuesView[AnyMachine]:
@@ -200,11 +211,8 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         fault = _name_fault(name) or self._read(given, options) or self._fault(options)
         if fault:
             raise SelectionError(f"The {self._machine.kind} {name!r} cannot be configured: {fault}")
-        self._rest.put(
-            f"{self._machine.route}/{quote(name, safe='')}",
-            hidden_json(options),
-            headers=JSON_HEADERS,
-        )
+        with self._needing_plugin():
+            self._rest.put(f"{self._machine.route}/{quote(name, safe='')}", hidden_json(options), headers=JSON_HEADERS)
         return self._open(name)
 
     def _read(self, given: Secret, options: Secret) -> str:
@@ -243,7 +251,8 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         """
         import pandas as pd
 
-        answer: dict[str, dict[str, Any]] = self._rest.get(self._machine.route, params={"expand": ""})
+        with self._needing_plugin():
+            answer: dict[str, dict[str, Any]] = self._rest.get(self._machine.route, params={"expand": ""})
         rows = [{"name": name, **shown_configuration(fields)} for name, fields in answer.items()]
         return pd.DataFrame(rows, columns=None if rows else ["name", *self._in_list]).convert_dtypes()
 

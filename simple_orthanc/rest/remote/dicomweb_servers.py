@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike
-from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, UnknownNameError, UnsupportedError
+from simple_orthanc.errors import SelectionError, ServerError, UnknownNameError, UnsupportedError
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.configured import (
@@ -22,6 +23,7 @@ from simple_orthanc.rest.remote.configured import (
 from simple_orthanc.rest.remote.dicomweb_search import search
 from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.plugin_routes import needing_plugin
 from simple_orthanc.rest.remote.retrieving import chain_names, check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret, hide, reveal
 
@@ -253,6 +255,7 @@ class DicomWebServers(ConfiguredMachines[DicomWebServer]):
     """
 
     _machine = DicomWebServer
+    _attribute = "dicomweb_servers"
     _fields = (
         *("Url", "Username", "Password", "HttpHeaders", "Timeout", "HasDelete", "ChunkedTransfers"),
         *("HasWadoRsUniversalTransferSyntax", "CertificateFile", "CertificateKeyFile", "CertificateKeyPassword"),
@@ -260,14 +263,11 @@ class DicomWebServers(ConfiguredMachines[DicomWebServer]):
     )
     _in_list = ("Url", "Username", "Password")
 
-    def _names(self) -> list[str]:
-        try:
-            return super()._names()
-        except NotFoundError:
-            raise UnsupportedError(
-                f"{self._rest.url} has no DICOMweb plugin, which keeps the list of DICOMweb servers. Install it on the "
-                "server (Debian and Ubuntu: sudo apt install orthanc-dicomweb), and start it again."
-            ) from None
+    def _needing_plugin(self) -> AbstractContextManager[None]:
+        return needing_plugin(
+            "the DICOMweb plugin",
+            "Install it on the server (Debian and Ubuntu: sudo apt install orthanc-dicomweb), and start it again.",
+        )
 
     def _fault(self, options: Secret) -> str:
         return url_fault(options)

@@ -398,6 +398,7 @@ class Modalities(ConfiguredMachines[Modality]):
     """
 
     _machine = Modality
+    _attribute = "modalities"
     _fields = (
         *("AET", "Host", "Port", "Manufacturer", "LocalAet", "Timeout", "UseDicomTls", "RetrieveMethod"),
         *("AllowEcho", "AllowFind", "AllowFindWorklist", "AllowGet", "AllowMove", "AllowStore", "AllowNAction"),

@@ -90,6 +90,7 @@ class Peers(ConfiguredMachines[Peer]):
     """
 
     _machine = Peer
+    _attribute = "peers"
     _fields = (
         *("Url", "Username", "Password", "HttpHeaders", "Timeout"),
         *("CertificateFile", "CertificateKeyFile", "CertificateKeyPassword", "Pkcs11"),

@@ -57,6 +57,17 @@ def test_a_check_that_disagrees_is_the_error() -> None:
                 going_on.wait()
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_interruption_cancels_a_job_that_was_started_to_be_waited_for(wait: bool) -> None:
+    def interrupt(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    stand_in = started(job("Running"), job("Success"))
+    with serving(stand_in) as rest, pytest.raises(KeyboardInterrupt):
+        start_checked(rest, STORE, {}, interrupt, "Sending failed", wait=wait).wait()
+    assert ("/jobs/j1/cancel" in stand_in.requests("POST")) is wait
+
+
 def test_a_job_that_fails_is_explained_and_not_checked() -> None:
     failure = job("Failure", ErrorCode=9, ErrorDetails="TCP Initialization Error: Connection refused")
     with (

@@ -78,7 +78,10 @@ def test_an_unknown_name_lists_the_known_ones(
     with pytest.raises(UnknownNameError, match=r"no .* 'three'; it knows one, two") as caught:
         machines["three"]
     assert isinstance(caught.value, KeyError)
-    assert "configure('three', ...)" in str(caught.value)
+    assert f".{kind._attribute}.configure('three', ...) adds it" in str(caught.value)
+    with pytest.raises(UnknownNameError) as caught:
+        machines["not a name"]
+    assert "configure" not in str(caught.value)
     with pytest.raises(UnknownNameError, match="'three'; it knows one, two"):
         del machines["three"]
     assert stand_in.requests("DELETE") == []

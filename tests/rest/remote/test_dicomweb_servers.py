@@ -21,10 +21,10 @@ def test_without_the_plugin_the_list_is_unsupported() -> None:
     del stand_in.configured["dicom-web/servers"]
     with serving(stand_in) as rest:
         servers = DicomWebServers(rest, ids_of)
-        with pytest.raises(UnsupportedError, match=r"has no DICOMweb plugin.*orthanc-dicomweb"):
-            list(servers)
-        with pytest.raises(UnsupportedError, match="has no DICOMweb plugin"):
-            servers["archive"]
+        acts: list[Any] = [lambda: list(servers), lambda: servers["archive"], servers.table]
+        for act in [*acts, lambda: servers.configure("archive", ARCHIVE), lambda: servers.pop("archive")]:
+            with pytest.raises(UnsupportedError, match=r"which the DICOMweb plugin adds.*orthanc-dicomweb"):
+                act()
 
 
 def test_the_configuration_of_what_was_removed_is_an_error() -> None:
