@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,6 +33,10 @@ COUNTS = {
     "series": {"NumberOfSeriesRelatedInstances": "instances"},
     "instances": {},
 }
+
+
+MOST_KEPT = 1000
+_JSON: dict[int, tuple[Dataset, str]] = {}
 
 
 @dataclass
@@ -131,6 +136,7 @@ class DicomServer(StandIn):
         self.peculiar = peculiar or Peculiar()
         self.shown: Counter[str] = Counter()
         self._as_json: dict[int, tuple[Dataset, dict[str, Any]]] = {}
+        self._uids: dict[int, tuple[Dataset, dict[str, str]]] = {}
         super().__init__(self.answer)
         self.root = f"{self.url}/dicom-web"
 
@@ -148,7 +154,7 @@ class DicomServer(StandIn):
         inside = [
             each
             for each in self.datasets
-            if all(each[UIDS[kind]].value == uid for kind, uid in named.items() if kind in UIDS)
+            if all(self.uids(each)[kind] == uid for kind, uid in named.items() if kind in UIDS)
         ]
         if not set(segments[::2]) <= {*LEVELS, "metadata"}:
             return reply({"Message": "Unknown resource"}, 404)
@@ -261,12 +267,15 @@ class DicomServer(StandIn):
                 known[f"{pydicom.datadict.tag_for_keyword(name):08X}"] = {"vr": "IS", "Value": [count]}
         return known
 
-    def to_json(self, dataset: Dataset) -> dict[str, Any]:
+    def uids(self, dataset: Dataset) -> dict[str, str]:
         # With the dataset, so that no other gets its address.
+        if id(dataset) not in self._uids:
+            self._uids[id(dataset)] = dataset, {kind: str(dataset[name].value) for kind, name in UIDS.items()}
+        return self._uids[id(dataset)][1]
+
+    def to_json(self, dataset: Dataset) -> dict[str, Any]:
         if id(dataset) not in self._as_json:
-            with pydicom.config.disable_value_validation():
-                # Through a file, since raw elements cannot be written as JSON.
-                whole: dict[str, Any] = pydicom.dcmread(io.BytesIO(as_file(dataset))).to_json_dict()
+            whole: dict[str, Any] = json.loads(json_of(dataset))
             for element in whole.values():
                 self.twist(element)
             self._as_json[id(dataset)] = dataset, whole
@@ -306,6 +315,18 @@ class DicomServer(StandIn):
         )
 
 
+def json_of(dataset: Dataset) -> str:
+    """Return a dataset as JSON, which is kept for the servers of other tests."""
+    if id(dataset) not in _JSON:
+        if len(_JSON) > MOST_KEPT:
+            _JSON.clear()
+        with pydicom.config.disable_value_validation():
+            # Through a file, since raw elements cannot be written as JSON.
+            _JSON[id(dataset)] = dataset, pydicom.dcmread(io.BytesIO(as_file(dataset))).to_json()
+    return _JSON[id(dataset)][1]
+
+
+@cache
 def keyword(tag: str) -> str:
     """Return the keyword of eight digits, or the keyword itself."""
     found = pydicom.datadict.keyword_for_tag(int(tag, 16)) if len(tag) == 8 and tag.isalnum() else ""

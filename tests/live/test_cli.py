@@ -96,11 +96,6 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture(params=list(RUNNERS))
-def run(request: pytest.FixtureRequest) -> Callable[..., Ended]:
-    return RUNNERS[request.param]
-
-
 def test_every_command_has_its_test() -> None:
     tested = {name.removeprefix("test_command_").partition("_")[0] for name in globals() if "test_command_" in name}
     assert tested == commands()
@@ -419,8 +414,8 @@ def test_command_serve(
 
 
 @pytest.mark.one_version
-def test_command_demo(run: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = run("demo", tmp_path / "tour")
+def test_command_demo(tmp_path: Path) -> None:
+    ended = in_process("demo", tmp_path / "tour")
     assert ended.status == 0
     assert "int16 (40, 128, 128), from -1000 to 1000" in ended.out
     assert sorted(path.name for path in (tmp_path / "tour").iterdir()) == ["volume.nii.gz", "volume.png"]

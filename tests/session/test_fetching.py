@@ -409,7 +409,7 @@ def test_errors_end_the_reading_and_leave_no_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("simple_orthanc")]
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(20, thorough=600))
 @given(
     slopes=st.lists(st.sampled_from([1, 2, 0.5, 100]), min_size=10, max_size=10),
     left_out=st.integers(0, 9),

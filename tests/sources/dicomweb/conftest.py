@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,7 +29,12 @@ def serve() -> Iterator[Make]:
 
 
 def archive() -> list[Dataset]:
-    """Three studies of two patients, whose tags agree as they should."""
+    """Three studies of two patients, whose tags agree as they should. No test changes the datasets."""
+    return list(_archive())
+
+
+@cache
+def _archive() -> list[Dataset]:
     found = []
     for study, patient, name in (("1", "p1", "Doe^Jane"), ("2", "P1", "doe^jane"), ("3", "P1", "doe^jane")):
         of_study = {
