@@ -146,8 +146,10 @@ class Pacs(Session):
         method = choose_method(rest, modality, how)
         retrieve(rest, modality, method, wanted, keys, timeout=timeout, network_timeout=self._pacs.timeout)
         session = self._on_server(_uids(wanted, keys))
-        held = set(session.get_dicom_tag("SOPInstanceUID", level="instance"))
-        self._check(names, images, held)
+        uids = [session.get_dicom_tag(UID_TAGS[upper], unique=False, level="instance") for upper in LEVELS[1:]]
+        held = list(zip(*uids, strict=True))
+        self._check(names, images, {image for _, _, image in held})
+        self._check_each(wanted, keys, {chain[: depth(wanted)] for chain in held})
         return session
 
     def _images(self, level: Level, names: Sequence[str]) -> set[str] | None:
@@ -190,6 +192,17 @@ class Pacs(Session):
             + f". {where} holds {len(held)} of the selection. They may have been deleted, which refresh() shows, or "
             "refused by this Orthanc, as its log shows; retrieve() again asks for them again."
         )
+
+    def _check_each(self, level: Level, keys: Sequence[Key], held: set[tuple[str, ...]]) -> None:
+        """Raise unless the server holds something of each object: a PACS may list no image of one that is gone."""
+        absent = [key[depth(level)] for key in keys if key[1 : depth(level) + 1] not in held]
+        if absent:
+            named = ", ".join(absent[:_NAMED_IN_ERRORS]) + (", ..." if len(absent) > _NAMED_IN_ERRORS else "")
+            raise JobError(
+                f"Nothing arrived of {len(absent)} of {len(keys)} objects of level {level} from "
+                f"{self._pacs.description}, although it reported success: {named}. "
+                "They may have been deleted, which refresh() shows, or refused by this Orthanc, as its log shows."
+            )
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
         comparisons = [comparison for criterion in criteria for comparison in criterion.condition.comparisons()]

@@ -310,6 +310,34 @@ def test_what_the_pacs_does_not_know_any_more_is_an_error(pacs: Pacs, behind: Pa
         pacs.retrieve()
 
 
+@pytest.mark.parametrize("criteria", [{"PatientID": "p1"}, {"PatientID": ["p1", "P1"]}, {"StudyID": [1, 2]}])
+def test_what_was_deleted_before_its_images_were_listed_is_an_error(
+    criteria: dict[str, Any], pacs: Pacs, behind: PacsServer
+) -> None:
+    studies = pacs.select(**criteria).study_count
+    behind.pacs = [dataset for dataset in behind.pacs if dataset.PatientID != "p1"]
+    told = rf"Nothing arrived of 1 of {studies} objects of level study .*reported success: 1\.2\.1\."
+    with pytest.raises(JobError, match=told):
+        pacs.retrieve()
+
+
+def test_a_series_without_listed_images_is_retrieved_all_the_same(behind: PacsServer) -> None:
+    class Hiding(PacsServer):
+        def _matching(self, level: str, keys: Any) -> Any:
+            is_hidden = level == "Instance" and keys["SeriesInstanceUID"] == "1.2.1.1"
+            return [] if is_hidden else super()._matching(level, keys)
+
+    server = Hiding(make_archive())
+    with opened(server) as pacs:
+        pacs.select(PatientID="p1")
+        with pytest.warns(UserWarning, match="at least 3 objects of level instance.* shows 0"):
+            assert pacs.retrieve().instance_count == 5
+        server.datasets.clear()
+        server.habits.lost = {f"1.2.1.1.{number}" for number in (1, 2, 3)}
+        with pytest.raises(JobError, match="Nothing arrived of 1 of 2 objects of level series"):
+            pacs.retrieve(level="series")
+
+
 def test_without_lists_and_numbers_success_is_doubted() -> None:
     server = PacsServer(make_archive(), Habits(ignored=set(COUNTS), refused={"Instance": "0xA900"}))
     with opened(server) as pacs:
