@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, time, timedelta, timezone
 
-from simple_orthanc.dicom.times import parse_date, parse_datetime, parse_moment, parse_time
+from simple_orthanc.dicom.times import parse_date, parse_moment, parse_time
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.rest.server_time import server_time
 
 _MIDNIGHT = datetime(1, 1, 1)
 
@@ -203,10 +204,10 @@ def from_orthanc_datetime(value: str) -> datetime:
     >>> from_orthanc_datetime("20200131T093015").isoformat()
     '2020-01-31T09:30:15+00:00'
     """
-    moment = parse_datetime(value)
+    moment = server_time(value)
     if moment is None:
         raise SelectionError(f"{value!r} is not a moment as Orthanc writes it, such as 20200131T093015.")
-    return moment.replace(tzinfo=timezone.utc)
+    return moment
 
 
 def random_dicom_date(first: date, last: date | None = None, *, seed: int | None = None) -> str:
