@@ -17,6 +17,7 @@ from simple_orthanc import AsyncSession, DicomWeb, Folder, Orthanc, SelectionErr
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.session.asynchronous import AsyncAttribute
+from simple_orthanc.session.pacs import Pacs
 from simple_orthanc.session.state import SessionState
 from tests.memory_source import MemorySource
 from tests.session.sessions import three_series
@@ -56,7 +57,7 @@ def test_a_session_is_narrowed_shown_and_read() -> None:
     run(main)
 
 
-@pytest.mark.parametrize("kind", [Session, Orthanc, DicomWeb, Folder])
+@pytest.mark.parametrize("kind", [Session, Orthanc, DicomWeb, Folder, Pacs])
 def test_every_public_name_of_a_session_is_there(kind: type[Session]) -> None:
     session, _ = sessions()
     # Without a connection: only the class is asked.

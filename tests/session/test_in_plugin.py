@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simple_orthanc import Orthanc, TransportError, UnsupportedError, orthanc_sdk
 from simple_orthanc.session.in_plugin import own_address
-from tests.http_stand_in import free_port
+from tests.http_stand_in import StandIn, always, free_port, reply
 from tests.session.watched_server import WatchedServer
 
 
@@ -58,6 +59,19 @@ def test_the_token_of_the_plugin_is_sent(monkeypatch: pytest.MonkeyPatch) -> Non
             assert session.rest.get("/system")["Version"] == "1.12.7"
             assert "12-34" not in repr(session)
         assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer 12-34"}
+
+
+def test_the_certificate_of_the_own_server_may_be_of_another_name(
+    monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    system = reply({"Version": "1.12.7", "ApiVersion": 27, "Last": 0})
+    with StandIn(always(system), certificate=certificate) as server:
+        as_plugin(monkeypatch, {"HttpPort": server.port, "SslEnabled": True})
+        # Without a warning, which would be an error here.
+        with Orthanc.from_plugin(patience=0) as session:
+            assert session.rest.get("/system")["ApiVersion"] == 27
+        with pytest.raises(TransportError, match="certificate"):
+            Orthanc.from_plugin(patience=0, verify=True)
 
 
 def test_a_server_that_does_not_listen_yet_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
