@@ -47,7 +47,7 @@ def count_instances(path: Path, asked: str) -> int:
 
 
 def zip_check(asked: str, count_before: int, count_now: Callable[[], int]) -> Callable[[Path], None]:
-    """Return a check whether a zip holds every instance: Orthanc leaves out in silence those that it cannot read.
+    """Return a check whether a zip holds every instance: Orthanc silently leaves out those that it cannot read.
 
     Parameters
     ----------

@@ -23,5 +23,5 @@ def test_a_time(written: str, time: datetime) -> None:
 
 
 @pytest.mark.parametrize("written", ["", None, 7, "yesterday", "20261329T011739", "2026-11-29T01:17:39"])
-def test_what_is_no_time(written: Any) -> None:
+def test_an_invalid_time(written: Any) -> None:
     assert server_time(written) is None

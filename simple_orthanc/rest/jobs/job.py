@@ -170,7 +170,7 @@ class Job(DescribedJob):
         JobError
             If the job failed, or the server has no such output, or not any more.
         TransportError
-            If the output is cut off, or a zip without every instance: Orthanc leaves out in silence what it cannot
+            If the output is cut off, or a zip without every instance: Orthanc silently leaves out what it cannot
             read.
         SelectionError
             If there can be no such file.

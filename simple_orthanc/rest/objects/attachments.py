@@ -86,7 +86,7 @@ class Attachment:
         TransportError
             What came has another MD5 than the server lists.
         SelectionError
-            A position is no integer, or negative.
+            A position is not an integer, or is negative.
         """
         positions: list[tuple[str, Any]] = [("start", start), ("stop", 0 if stop is None else stop)]
         for name, position in positions:

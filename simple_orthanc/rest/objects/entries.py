@@ -58,8 +58,8 @@ class Entries:
         """Refuse a number that Orthanc keeps for itself, before anything is sent."""
         if _NUMBER.match(name) and not FIRST_NUMBER <= int(name[:9]) <= LAST_NUMBER:
             raise SelectionError(
-                f"{name} is no number for {self.route} of your own, and nothing was sent: Orthanc keeps those below "
-                f"{FIRST_NUMBER} for itself. Take one from {FIRST_NUMBER} to {LAST_NUMBER}, or a name that its "
+                f"{name} cannot be used for {self.route} of your own, and nothing was sent: Orthanc keeps those below "
+                f"{FIRST_NUMBER} for itself. Use one from {FIRST_NUMBER} to {LAST_NUMBER}, or a name that its "
                 f"configuration gives one of them ({self._option})."
             )
 
@@ -126,7 +126,7 @@ def from_start(content: Any) -> Any:
 
 
 def differs(content: bytes | None, revision: str | None, md5: str | None = None) -> bool:
-    """Check whether a content contradicts the MD5 in its revision (``"<number>-<MD5>"``); none is no contradiction.
+    """Check whether a content contradicts the MD5 in its revision (``"<number>-<MD5>"``); a missing MD5 does not.
 
     Examples
     --------

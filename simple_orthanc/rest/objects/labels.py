@@ -65,7 +65,7 @@ class Labels(MutableSet[str]):
         Raises
         ------
         SelectionError
-            It is no such string; nothing was sent.
+            It is not such a string; nothing was sent.
         """
         self._change("put", value)
 

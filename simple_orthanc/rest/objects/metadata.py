@@ -98,7 +98,7 @@ class Metadata(MutableMapping[str, str]):
         except UnicodeDecodeError:
             raise SelectionError(
                 f"The metadata {name!r} of {self._address.level} {self._address.key} are {len(value)} bytes that are "
-                f"no UTF-8: read them with .metadata.read({name!r}).value."
+                f"not UTF-8: read them with .metadata.read({name!r}).value."
             ) from None
 
     def read(self, name: str | int) -> Versioned:

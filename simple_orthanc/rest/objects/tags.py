@@ -99,7 +99,7 @@ def read_tags(read: Callable[[str], Any], described: Callable[[object], Transpor
     read : callable
         Called with a query, "" for none, returns the JSON of a route for tags.
     described : callable
-        Makes the error for an answer that is no such JSON.
+        Makes the error for an answer without tags.
     """
     answer = read("")
     if not _is_tags(answer):

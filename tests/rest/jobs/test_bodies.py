@@ -91,5 +91,5 @@ def test_other_routes_count_what_permissive_leaves_out() -> None:
 
 
 @pytest.mark.parametrize("path", [None, 7, b"/x"])
-def test_a_path_that_is_none_is_left_to_the_request(path: Any) -> None:
+def test_an_invalid_path_is_left_to_the_request(path: Any) -> None:
     assert job_body(path, {}) == AS_JOB

@@ -51,6 +51,6 @@ def test_times(name: str, seconds: Any, expected: float | None) -> None:
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("stall", None), ("timeout", -1), ("stall", "5"), ("timeout", True)])
-def test_times_that_are_none(name: str, seconds: Any) -> None:
+def test_invalid_times(name: str, seconds: Any) -> None:
     with pytest.raises(TransportError, match=f"{name} is .*; give seconds, as in {name}=60"):
         checked_seconds(name, seconds)

@@ -102,7 +102,7 @@ def test_a_table_without_jobs_has_the_same_columns() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, {}, "text", ["7"], [{"ID": "7"}], [{"State": "Running"}], [None]])
-def test_a_list_that_is_none_is_an_error(answer: Any) -> None:
+def test_an_invalid_list_is_an_error(answer: Any) -> None:
     for ask in (len, list, Jobs.table):
         with pytest.raises(TransportError, match="/jobs is not a list of jobs"):
             ask(Jobs(JobServer(answer)))

@@ -80,7 +80,7 @@ def test_a_timeout_of_nothing_looks_once() -> None:
 
 @pytest.mark.parametrize("name", ["timeout", "stall"])
 @pytest.mark.parametrize("seconds", [-1, "5", True, float("nan"), float("inf")])
-def test_times_that_are_none(name: str, seconds: Any) -> None:
+def test_invalid_times(name: str, seconds: Any) -> None:
     with pytest.raises(TransportError, match=f"{name} is .*; give seconds, as in {name}=60"):
         JobServer(RUNNING).job().wait(**{name: seconds})
     with pytest.raises(TransportError, match="stall is None"):
@@ -128,7 +128,7 @@ def test_a_forgotten_job_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("state", [None, [], "<html>", b"", {}, {"State": 3}])
-def test_a_state_that_is_none_is_an_error(state: Any) -> None:
+def test_an_invalid_state_is_an_error(state: Any) -> None:
     with pytest.raises(TransportError, match="/jobs/7 is not the state of a job"):
         JobServer(state).job().wait()
 

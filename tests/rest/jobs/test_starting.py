@@ -86,7 +86,7 @@ def test_a_route_that_answers_with_null_returns_it(path: str) -> None:
 
 
 @pytest.mark.parametrize("state", [None, [], "<html>", b"", {}, {"State": 3}])
-def test_a_state_that_is_none_is_an_error(state: Any) -> None:
+def test_an_invalid_state_is_an_error(state: Any) -> None:
     with pytest.raises(TransportError, match=r"/peers/a/store.*not the state of a job.*Check /jobs/7"):
         run(JobServer(state))
 

@@ -56,7 +56,7 @@ def test_an_answer_of_another_shape(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, "text", None, 7])
-def test_an_answer_that_is_no_list(answer: Any) -> None:
+def test_an_answer_that_is_not_a_list(answer: Any) -> None:
     with (
         ObjectServer({f"GET /studies/{KEY}/labels": reply(answer)}) as server,
         pytest.raises(TransportError, match="something else"),

@@ -100,7 +100,7 @@ def test_parts_are_those_of_a_slice(ranges: bool, start: int, stop: int | None) 
 
 
 @pytest.mark.parametrize("position", [-1, 1.5, "3", True])
-def test_a_position_that_is_none(position: Any) -> None:
+def test_an_invalid_position(position: Any) -> None:
     with ObjectServer(served()) as server:
         attachment = attachments_of(server)["1024"]
         for arguments in ((position,), (0, position)):
@@ -217,7 +217,7 @@ def test_a_number_of_orthanc(name: Any) -> None:
     with ObjectServer({}) as server:
         attachments = attachments_of(server)
         for use in (lambda: attachments.__setitem__(name, b""), lambda: attachments.__delitem__(name)):
-            with pytest.raises(SelectionError, match="no number for attachments of your own"):
+            with pytest.raises(SelectionError, match="cannot be used for attachments of your own"):
                 use()
         assert server.calls == []
 

@@ -108,7 +108,7 @@ def test_a_server_that_ignores_since_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, "text", [1], [{"id": 1}], ["s0"]])
-def test_a_page_that_is_none(answer: Any) -> None:
+def test_an_invalid_page(answer: Any) -> None:
     with pytest.raises(TransportError, match="something else than Orthanc does"):
         listed(reply(answer))
 
@@ -128,7 +128,7 @@ def test_objects_are_counted(name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, [], {"CountStudies": "many"}, {"CountStudies": None}])
-def test_counts_that_are_none(answer: Any) -> None:
+def test_invalid_counts(answer: Any) -> None:
     with (
         ObjectServer({"GET /statistics": reply(answer)}) as server,
         pytest.raises(TransportError, match="something else"),
@@ -200,7 +200,7 @@ def test_one_study_of_two_patients() -> None:
 
 
 @pytest.mark.parametrize("identifier", ["", "  ", None, 7, ["1.2"]])
-def test_what_is_no_identifier(identifier: Any) -> None:
+def test_an_invalid_identifier(identifier: Any) -> None:
     with ObjectServer({}) as server:
         with pytest.raises(SelectionError, match="is not an identifier; give PatientID as a string"):
             server.rest.patients.lookup(identifier)
@@ -208,7 +208,7 @@ def test_what_is_no_identifier(identifier: Any) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, [1], [{"Type": "Study"}]])
-def test_a_lookup_that_is_none(answer: Any) -> None:
+def test_an_invalid_answer_to_a_lookup(answer: Any) -> None:
     with (
         ObjectServer({"POST /tools/lookup": reply(answer)}) as server,
         pytest.raises(TransportError, match="something else"),

@@ -104,7 +104,7 @@ def test_an_unknown_object_has_neither_parents_nor_children() -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, [1], [None], [{"id": "a"}]])
-def test_children_that_are_none(answer: Any) -> None:
+def test_invalid_children(answer: Any) -> None:
     with (
         ObjectServer({"GET /studies/s/series": reply(answer)}) as server,
         pytest.raises(TransportError, match="something"),
@@ -112,7 +112,7 @@ def test_children_that_are_none(answer: Any) -> None:
         Study(server.rest, "s").series  # noqa: B018
 
 
-def test_a_parent_that_is_none() -> None:
+def test_an_invalid_parent() -> None:
     with ObjectServer({"GET /series/e/patient": {}}) as server, pytest.raises(TransportError, match="something else"):
         Series(server.rest, "e").patient  # noqa: B018
 
@@ -151,7 +151,7 @@ def test_slices_in_order() -> None:
 @pytest.mark.parametrize(
     "answer", [{}, {"SlicesShort": None}, {"SlicesShort": [["a"]]}, {"SlicesShort": [["a", 0, None]]}]
 )
-def test_slices_that_are_none(answer: Any) -> None:
+def test_invalid_slices(answer: Any) -> None:
     with ObjectServer({"GET /series/e/ordered-slices": reply(answer)}) as server:
         series = Series(server.rest, "e")
         with pytest.raises(TransportError, match="something else"):

@@ -96,7 +96,7 @@ def test_a_frame_that_does_not_exist(route: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("frame", [-1, 1.5, "0", None, True])
-def test_what_is_no_frame(frame: Any) -> None:
+def test_an_invalid_frame(frame: Any) -> None:
     with ObjectServer({}) as server:
         with pytest.raises(SelectionError, match=r"frame is .*; give a number from 0 on"):
             Instance(server.rest, "i").preview(frame)
@@ -240,7 +240,7 @@ def test_an_unknown_tag_is_refused_before_any_request() -> None:
 
 
 @pytest.mark.parametrize("answer", [reply(b"short"), reply({"ID": "x"}), text("DICM")])
-def test_a_copy_that_is_none(answer: bytes) -> None:
+def test_an_answer_that_is_not_a_copy(answer: bytes) -> None:
     with (
         ObjectServer({**HELD, f"POST {ROUTE}/modify": answer}) as server,
         pytest.raises(TransportError, match="something else"),

@@ -91,7 +91,7 @@ def test_a_number_of_orthanc_is_refused_before_any_request(name: Any) -> None:
             lambda: metadata.write(name, "x"),
             lambda: metadata.remove(name),
         ):
-            with pytest.raises(SelectionError, match=r"no number for metadata of your own.*1024 to 65535"):
+            with pytest.raises(SelectionError, match=r"cannot be used for metadata of your own.*1024 to 65535"):
                 use()
         assert server.calls == []
 
@@ -133,10 +133,12 @@ def test_a_user_who_may_not_write() -> None:
         metadata_of(server)["1024"] = "x"
 
 
-def test_a_value_that_is_no_string_is_read_as_bytes() -> None:
+def test_a_value_that_is_not_utf_8_is_read_as_bytes() -> None:
     with ObjectServer({f"GET {ROUTE}/1024": data(b"\xff\x00", 3)}) as server:
         metadata = metadata_of(server)
-        with pytest.raises(SelectionError, match=r"2 bytes that are no UTF-8: read them with .metadata.read\('1024'\)"):
+        with pytest.raises(
+            SelectionError, match=r"2 bytes that are not UTF-8: read them with .metadata.read\('1024'\)"
+        ):
             metadata["1024"]
         read = metadata.read("1024")
         assert (read.value, read.revision, read.string) == (b"\xff\x00", revision(b"\xff\x00", 3), "\ufffd\x00")

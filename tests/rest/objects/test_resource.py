@@ -65,7 +65,7 @@ def test_what_changes_is_asked_each_time() -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {**STUDY, "ID": "another"}, {"ID": KEY, "MainDicomTags": []}, []])
-def test_a_description_that_is_none(answer: Any) -> None:
+def test_an_invalid_description(answer: Any) -> None:
     with ObjectServer({f"GET {ROUTE}": reply(answer)}) as server, pytest.raises(TransportError, match="something else"):
         Study(server.rest, KEY).main_dicom_tags  # noqa: B018
 
@@ -92,7 +92,7 @@ def test_statistics_of_nothing_are_not_those_of_an_unknown_object() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"CountInstances": "many"}, {"CountInstances": None}, []])
-def test_statistics_that_are_none(answer: Any) -> None:
+def test_invalid_statistics(answer: Any) -> None:
     with ObjectServer({f"GET {ROUTE}/statistics": reply(answer)}) as server:
         study = Study(server.rest, KEY)
         with pytest.raises(TransportError, match="something else"):
@@ -224,7 +224,7 @@ def test_an_archive_of_an_unknown_object_leaves_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", None, 7])
-def test_a_path_that_is_none(path: Any) -> None:
+def test_an_invalid_path(path: Any) -> None:
     with ObjectServer({f"GET {ROUTE}/statistics": SIZES}) as server, pytest.raises(SelectionError, match="path"):
         Study(server.rest, KEY).archive(path)
 

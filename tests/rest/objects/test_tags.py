@@ -138,7 +138,7 @@ def test_tags_without_long_values_take_one_request() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, [], "text", {"0008,0060": "CT"}])
-def test_an_answer_that_is_no_tags(answer: Any) -> None:
+def test_an_answer_without_tags(answer: Any) -> None:
     with pytest.raises(TransportError, match="something else"):
         read_tags(lambda query: answer, other)
     with pytest.raises(TransportError, match="something else"):
