@@ -19,7 +19,7 @@ def needing_plugin(name: str, where: str) -> Iterator[None]:
     name : str
         The plugin that adds the route, as in ``"the transfers accelerator plugin"``.
     where : str
-        Where it is to be had, as a sentence.
+        Where to get it, as a sentence.
     """
     try:
         yield

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
-from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
+from simple_orthanc.rest.remote.finding import UNIQUE_KEYS, find_rows, read_question, to_frame, warn_of_limit
 from simple_orthanc.rest.remote.queries import Answers
-from simple_orthanc.selection.criteria import exact
+from simple_orthanc.selection.criteria import exact, like
 from tests.rest.remote.modality_stand_in import ModalityStandIn, study
 
 HELD = [
@@ -106,6 +108,43 @@ def test_instances_are_found_series_by_series_in_order(make: Callable[[], Modali
 def test_patients_are_found_once_each(make: Callable[[], ModalityStandIn]) -> None:
     assert find(make(), "patient")["PatientID"].tolist() == ["P1", "P2"]
     assert find(make(), "patient", PatientID="P2")["PatientName"].tolist() == ["Roe^Rick"]
+
+
+class Generous(ModalityStandIn):
+    """Answers with everything, whatever is asked."""
+
+    def __call__(self, level: Level, keys: Mapping[str, str]) -> Answers:
+        above = {UNIQUE_KEYS[name] for name in LEVELS[1 : LEVELS.index(level)]}
+        return super().__call__(level, {name: key if name in above else "" for name, key in keys.items()})
+
+
+NAMES = ["Doe^Jane", "DOE^JANE", "doe^jane^^", "D*e^Jane", "Müller^Ute", "Roe", ""]
+IDENTIFIERS = ["P1", "p1", "P*", "P10", "P 1", ""]
+DATES = ["20200101", "20200131", "20210101", ""]
+STRINGS = st.sampled_from([*NAMES, *IDENTIFIERS, "doe*", "P?", "*", "?*", "müller*"]).filter(bool)
+ALTERNATIVES = STRINGS | STRINGS.map(exact) | STRINGS.map(like) | st.none()
+DAYS = st.sampled_from(DATES[:3])
+ASKED: dict[str, st.SearchStrategy[Any]] = {
+    "PatientName": ALTERNATIVES | st.lists(ALTERNATIVES, min_size=1, max_size=3),
+    "PatientID": ALTERNATIVES | st.lists(ALTERNATIVES, min_size=1, max_size=3),
+    "StudyDate": DAYS
+    | st.none()
+    | st.tuples(DAYS, st.none())
+    | st.lists(DAYS, min_size=1)
+    | st.just("20200101-20200131"),
+    "StudyInstanceUID": st.sampled_from(["1.0", "1.1", ["1.0", "1.2"], "1.*"]),
+}
+HOLDINGS = st.lists(
+    st.tuples(st.sampled_from(IDENTIFIERS), st.sampled_from(NAMES), st.sampled_from(DATES)), min_size=1, max_size=5
+)
+
+
+@given(HOLDINGS, st.fixed_dictionaries({}, optional=ASKED))
+def test_no_key_that_is_sent_leaves_out_a_match(studies: list[tuple[str, str, str]], tags: dict[str, Any]) -> None:
+    held = [image for number, chosen in enumerate(studies) for image in study(*chosen, f"1.{number}", CT=1)]
+    expected = find(Generous(held), "series", **tags)
+    assert find(ModalityStandIn(held), "series", **tags).equals(expected)
+    assert find(ModalityStandIn(held, repeats=True), "series", **tags).equals(expected)
 
 
 def test_patients_without_an_identifier_are_not_one_patient() -> None:
