@@ -29,6 +29,8 @@ UNKNOWN = ["SeriesDescription", "OperatorsName", "BodyPartExamined"]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
+    if metafunc.definition.get_closest_marker("one_version"):
+        names = names[:1]
     if "there" in metafunc.fixturenames:
         pairs = list(permutations(names, 2)) or [(names[0], names[0])]
         metafunc.parametrize(("here", "there"), pairs, indirect=True, ids=["-to-".join(pair) for pair in pairs])
@@ -163,6 +165,7 @@ def test_a_pacs_that_is_no_orthanc_is_selected_from_and_shown_as_one(pacs: Pacs,
     assert here.session.rest.get("/queries") == []
 
 
+@pytest.mark.one_version
 def test_what_dcmqrscp_never_answers_with_is_not_missing(pacs: Pacs) -> None:
     for name in UNKNOWN:
         with pytest.raises(UnsupportedError, match=rf"^{name}: .*retrieve\(\)"):
@@ -187,7 +190,7 @@ def test_exactly_what_is_selected_is_retrieved(pacs: Pacs, here: Node) -> None:
 def test_c_get_needs_no_listener_and_a_newer_orthanc(pacs: Pacs, here: Node) -> None:
     pacs.select(PatientID="qr1")
     if here.server.version.startswith("1.10."):
-        with pytest.raises(UnsupportedError, match=r"1\.12\.7 can"):
+        with pytest.raises(UnsupportedError, match=r"1\.12\.6 can"):
             pacs.retrieve("get")
     else:
         assert pacs.retrieve("get").series_count == 2
