@@ -250,8 +250,10 @@ def _check_identified(row: Row, level: Level, label: str) -> None:
         )
 
 
-def warn_of_limit(answers: Answers, level: Level, label: str) -> None:
-    """Warn if a modality answered with as many patients or studies as a limit may allow."""
+def warn_of_limit(answers: Answers, level: Level, keys: Mapping[str, str], label: str) -> None:
+    """Warn if a modality answered with as many patients or studies as a limit may allow, and not to a list of them."""
+    if keys.get(UNIQUE_KEYS[level]):
+        return
     number = parse_tag(UNIQUE_KEYS[level]).number
     count = len({answer.get(number) for answer in answers.answers})
     if level in ("patient", "study") and count >= USUAL_LIMIT and may_be_limit(count):

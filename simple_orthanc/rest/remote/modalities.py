@@ -128,7 +128,7 @@ class Modality(Machine):
 
         def ask(level: Level, keys: Mapping[str, str]) -> Answers:
             answers = queries.find(self._rest, self.name, level, keys, timeout=timeout)
-            warn_of_limit(answers, level, label)
+            warn_of_limit(answers, level, keys, label)
             return answers
 
         return to_frame(find_rows(ask, question, label), question, label)

@@ -204,10 +204,15 @@ def test_a_column_that_the_modality_leaves_out_is_missing_with_a_warning_if_it_w
 def test_as_many_studies_as_a_limit_may_allow_are_warned_of(count: int, warned: int) -> None:
     held = [image for number in range(count) for image in study("P1", "A", "20200101", f"1.{number}", CT=1)]
     modality = ModalityStandIn(held)
+    level: Level
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_limit(modality("study", {"StudyInstanceUID": ""}), "study", "PACS")
-        warn_of_limit(modality("series", {"SeriesInstanceUID": ""}), "series", "PACS")
+        for level in ("study", "series"):
+            everything = {UNIQUE_KEYS[level]: ""}
+            warn_of_limit(modality(level, everything), level, everything, "PACS")
+        # Of these as many were asked for.
+        listed = {"StudyInstanceUID": "\\".join(f"1.{number}" for number in range(count))}
+        warn_of_limit(modality("study", listed), "study", listed, "PACS")
     says = f"The PACS answered with exactly {count} objects of level study"
     assert [str(warning.message).startswith(says) for warning in caught] == [True] * warned
 
