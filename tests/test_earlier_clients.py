@@ -1,6 +1,6 @@
-"""What PyOrthanc 1.23, orthanc-api-client 0.25 and beren 0.7 did wrongly when they were executed is right here.
+"""What PyOrthanc 1.23 and beren 0.7 did wrongly when they were executed is right here.
 
-Each test is named after the client and its defect. The servers are stand-ins, which note what they are asked.
+Each check is named after the client and its defect. The servers are stand-ins, which note what they are asked.
 """
 
 from __future__ import annotations
@@ -8,92 +8,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import inspect
-import io
-import re
-from collections.abc import Callable
+from collections import Counter
 from datetime import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
-import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-import simple_orthanc
 from simple_orthanc import (
     AuthenticationError,
     NotFoundError,
     Orthanc,
-    SelectionError,
     ServerError,
-    TransportError,
     UnsupportedError,
     testing,
 )
 from simple_orthanc.errors import UnknownNameError
-from simple_orthanc.rest.capabilities import Capabilities, parse_version
-from simple_orthanc.testing import OrthancStandIn, as_bytes, make_series, orthanc_id_of
-from tests.http_stand_in import Asked, StandIn, reply
+from simple_orthanc.testing import OrthancStandIn, as_bytes, make_series
+from tests.earlier_clients import CT, DEFECTS, MR, STUDY_ID, Defect, asked, defect, session_on
+from tests.http_stand_in import reply
 from tests.rest.objects.server import STUDY, ObjectServer, data, text
-from tests.rest.test_capabilities import SYSTEM
-
-CT = make_series((3, 4, 4), seed=1, PatientName="JaneDoe", PatientID="P1", SeriesDescription="ct_scan")
-MR = make_series((2, 4, 4), seed=2, modality="MR", PatientName="JohnDoe", PatientID="P2", SeriesDescription=None)
-PATIENT_ID, STUDY_ID = orthanc_id_of(CT[0], "patient"), orthanc_id_of(CT[0], "study")
-COUNT = 51
-# What servers hold for tests that ask for one object.
-OBJECTS = (
-    ("patients", "p1", "Patient"),
-    ("studies", "s1", "Study"),
-    ("studies", "s2", "Study"),
-    ("series", "s1", "Series"),
-    ("instances", "i1", "Instance"),
-)
-
-
-class Defect(NamedTuple):
-    """A defect of an earlier client, and the test of what is right."""
-
-    client: str
-    what: str
-    check: Callable[[Path], None]
-
-
-DEFECTS: list[Defect] = []
-
-
-def defect(client: str, what: str) -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
-    """Add a check of what is right to the list."""
-
-    def added(check: Callable[[Path], None]) -> Callable[[Path], None]:
-        DEFECTS.append(Defect(client, what, check))
-        return check
-
-    return added
-
-
-@pytest.mark.parametrize("earlier", DEFECTS, ids=lambda earlier: f"{earlier.client}: {earlier.what}")
-def test_what_earlier_clients_did_wrongly(earlier: Defect, tmp_path: Path) -> None:
-    earlier.check(tmp_path)
-
-
-def test_there_is_a_check_for_each_defect() -> None:
-    assert len(DEFECTS) == COUNT
-    assert {earlier.client for earlier in DEFECTS} == {"PyOrthanc", "orthanc-api-client", "beren"}
-
-
-def session_on(routes: dict[str, Any], system: dict[str, Any] = SYSTEM) -> tuple[ObjectServer, Orthanc]:
-    """Open a session on a server that answers these routes."""
-    described = {f"GET /{level}/{key}": {**STUDY, "ID": key, "Type": kind} for level, key, kind in OBJECTS}
-    server = ObjectServer({**described, **routes}, system)
-    return server, Orthanc(server.url, patience=0)
-
-
-def asked(server: StandIn, method: str, path: str) -> list[Asked]:
-    return [request for request in server.asked if (request.method, request.path.partition("?")[0]) == (method, path)]
-
 
 # beren
 
@@ -221,14 +157,6 @@ def _(path: Path) -> None:
 
 
 # PyOrthanc
-
-
-@defect("PyOrthanc", "an empty password means none")
-@defect("orthanc-api-client", "an empty password means none")
-def _(path: Path) -> None:
-    with ObjectServer({}) as server:
-        Orthanc(server.url, username="jane", password="")
-        assert server.asked[0].headers["authorization"] == "Basic " + base64.b64encode(b"jane:").decode()
 
 
 @defect("PyOrthanc", "an error does not tell 401, 404 and 500 apart")
@@ -372,47 +300,6 @@ def _(path: Path) -> None:
         orthanc.modalities["unknown"].echo()
 
 
-ANSWERS = [{"PatientID": f"P{number}", "StudyInstanceUID": f"1.2.{number}"} for number in range(8)]
-
-
-def found_by_query() -> tuple[list[str], pd.DataFrame]:
-    full = [
-        {f"{tag.replace(',', '')[:4]},{tag[5:]}": {"Name": name, "Type": "String", "Value": answer[name]}
-         for tag, name in (("0010,0020", "PatientID"), ("0020,000d", "StudyInstanceUID"))}
-        for answer in ANSWERS
-    ]  # fmt: skip
-    routes = {
-        "GET /modalities": ["PACS"],
-        "GET /modalities/PACS/configuration": {"AET": "PACS", "Host": "127.0.0.1", "Port": 104},
-        "POST /modalities/PACS/query": {"ID": "q1", "Path": "/queries/q1"},
-        "GET /queries/q1/answers": full,
-        "DELETE /queries/q1": reply(b""),
-    }
-    server, orthanc = session_on(routes)
-    with server:
-        table = orthanc.modalities["PACS"].find(
-            "study", "PatientID", PatientID=[answer["PatientID"] for answer in ANSWERS]
-        )
-        return server.calls, table
-
-
-@defect("PyOrthanc", "each answer of a query is a request")
-@defect("orthanc-api-client", "each answer of a query is a request")
-def _(path: Path) -> None:
-    calls, table = found_by_query()
-    assert table["PatientID"].tolist() == [answer["PatientID"] for answer in ANSWERS]
-    assert not [call for call in calls if call.startswith("GET /queries/q1/answers/")]
-    # One for each value, at the most.
-    assert sum(call.startswith("GET /queries/q1/answers?") for call in calls) <= len(ANSWERS)
-
-
-@defect("PyOrthanc", "queries stay on the server")
-@defect("orthanc-api-client", "queries stay on the server")
-def _(path: Path) -> None:
-    calls, _ = found_by_query()
-    assert calls.count("DELETE /queries/q1") == calls.count("POST /modalities/PACS/query") > 0
-
-
 @defect("PyOrthanc", "labels of an Orthanc that has none are a KeyError")
 def _(path: Path) -> None:
     server, orthanc = session_on({}, {"Version": "1.10.1", "ApiVersion": 16})
@@ -420,120 +307,13 @@ def _(path: Path) -> None:
         set(orthanc.rest.studies["s1"].labels)
 
 
-# orthanc-api-client
+CHECKS = [earlier for earlier in DEFECTS if earlier.client in ("PyOrthanc", "beren")]
 
 
-@defect("orthanc-api-client", "a with statement fails")
-def _(path: Path) -> None:
-    with OrthancStandIn(CT) as server, Orthanc(server.url) as orthanc:
-        assert orthanc.series_count == 1
+@pytest.mark.parametrize("earlier", CHECKS, ids=lambda earlier: f"{earlier.client}: {earlier.what}")
+def test_what_earlier_clients_did_wrongly(earlier: Defect, tmp_path: Path) -> None:
+    earlier.check(tmp_path)
 
 
-@defect("orthanc-api-client", "a path in the address is lost without a slash at its end")
-def _(path: Path) -> None:
-    with StandIn(lambda asked, count: reply(SYSTEM) if asked.path == "/orthanc/system" else reply({}, 404)) as server:
-        for address in (f"{server.url}/orthanc", f"{server.url}/orthanc/"):
-            assert Orthanc(address, patience=0).rest.get("/system")["Version"] == SYSTEM["Version"]
-
-
-@defect("orthanc-api-client", "an answer that breaks off is None")
-def _(path: Path) -> None:
-    cut = reply(b"x" * 3000, headers={"X-Close": "yes"}, chunked=True)[:-1200]
-    answers = {"/gone": None, "/cut": cut}
-    with StandIn(lambda request, count: answers.get(request.path, reply(SYSTEM))) as server:
-        rest = Orthanc(server.url, patience=0, timeout=(1, 1)).rest
-        for route in ("/gone", "/cut"):
-            with pytest.raises(TransportError):
-                rest.get(route)
-
-
-@defect("orthanc-api-client", "the message of an error is a number")
-def _(path: Path) -> None:
-    server, orthanc = session_on({})
-    with server, pytest.raises(NotFoundError, match=r"no study with the Orthanc id 'gone'.*rest\.get"):
-        orthanc.rest.get("/studies/gone")
-
-
-@defect("orthanc-api-client", "2.0.0 is older than 1.12")
-def _(path: Path) -> None:
-    assert parse_version("2.0.0") > parse_version("1.12") < parse_version("1.12.1") < parse_version("1.13.0")
-
-
-@defect("orthanc-api-client", "a version with letters is an error")
-def _(path: Path) -> None:
-    assert parse_version("1.12.5rc") == (1, 12, 5)
-
-
-@defect("orthanc-api-client", "asking an old server for its capabilities is a KeyError")
-def _(path: Path) -> None:
-    old = Capabilities.from_system({"Version": "1.10.1", "ApiVersion": 16})
-    assert (old.labels, old.extended_find) == (False, False)
-
-
-@defect("orthanc-api-client", "the studies of a patient are an AttributeError")
-def _(path: Path) -> None:
-    with OrthancStandIn([*CT, *MR]) as server, server.connect() as orthanc:
-        assert [study.id for study in orthanc.rest.patients[PATIENT_ID].studies] == [STUDY_ID]
-
-
-TAGS = {"0008,103e": {"Name": "SeriesDescription", "Type": "String", "Value": "ct_scan"}}
-
-
-@defect("orthanc-api-client", "tags with capital digits are not found")
-def _(path: Path) -> None:
-    server, orthanc = session_on({"GET /instances/i1/tags": TAGS})
-    with server:
-        tags = orthanc.rest.instances["i1"].tags
-        assert tags["0008,103E"] == tags["0008,103e"] == tags["0008103E"] == "ct_scan"
-
-
-@defect("orthanc-api-client", "tags have no length, and a missing one is None")
-def _(path: Path) -> None:
-    server, orthanc = session_on({"GET /instances/i1/tags": TAGS})
-    with server:
-        tags = orthanc.rest.instances["i1"].tags
-        assert (len(tags), len(list(tags)), len(tags.keys())) == (1, 1, 1)
-        assert tags.get("PatientName") is None
-        with pytest.raises(KeyError):
-            tags["PatientName"]
-
-
-@defect("orthanc-api-client", "the ways to retrieve are spelled in two ways")
-def _(path: Path) -> None:
-    server, orthanc = session_on({"GET /modalities": ["PACS"]})
-    with server:
-        retrieve = orthanc.modalities["PACS"].retrieve
-        assert str(inspect.signature(retrieve).parameters["how"].annotation).count("move") <= 1
-        with pytest.raises(SelectionError, match=r"move.*get|get.*move"):
-            retrieve({"StudyInstanceUID": "1.2"}, how="C_MOVE")  # type: ignore[arg-type]
-
-
-@defect("orthanc-api-client", "it cannot be imported on each Python that it names")
-def _(path: Path) -> None:
-    sources = sorted(Path(simple_orthanc.__file__).parent.rglob("*.py"))
-    assert len(sources) > 150
-    # New in Python 3.11.
-    newer = re.compile(r"\b(StrEnum|ReprEnum|TaskGroup|ExceptionGroup|tomllib|datetime import.*\bUTC|except\*)")
-    assert [source for source in sources if newer.search(source.read_text(encoding="utf-8"))] == []
-
-
-@defect("orthanc-api-client", "a generated file has no preamble")
-def _(path: Path) -> None:
-    for modality in ("CT", "MR", "US", "CR"):
-        (path / "one.dcm").write_bytes(as_bytes(make_series((1, 8, 8), modality=modality)[0]))
-        assert pydicom.dcmread(path / "one.dcm").pixel_array.shape == (8, 8)
-
-
-@defect("orthanc-api-client", "the file meta information is about another object")
-def _(path: Path) -> None:
-    for modality in ("CT", "MR", "RTSTRUCT"):
-        written = pydicom.dcmread(io.BytesIO(as_bytes(make_series(modality=modality, SOPInstanceUID="1.2.3")[0])))
-        assert written.file_meta.MediaStorageSOPInstanceUID == written.SOPInstanceUID == "1.2.3"
-        assert written.file_meta.MediaStorageSOPClassUID == written.SOPClassUID
-        assert written.Modality == modality
-
-
-@defect("orthanc-api-client", "no PET image can be generated")
-def _(path: Path) -> None:
-    (image,) = make_series((1, 8, 8), modality="PT")
-    assert (image.SOPClassUID.name, image.Units) == ("Positron Emission Tomography Image Storage", "BQML")
+def test_there_is_a_check_for_each_defect() -> None:
+    assert Counter(earlier.client for earlier in CHECKS) == {"PyOrthanc": 19, "beren": 14}
