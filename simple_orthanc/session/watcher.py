@@ -130,7 +130,7 @@ class Watcher(Generic[S]):
             for page in read_feed(self._transport, max(0, newest - _LATEST), "NewInstance"):
                 objects = self._objects([change.id for change in page if change.sequence <= newest])
                 arriving.update(key for key, row in objects.items() if not row.get("IsStable"))
-        self._state.advance(newest, "", arriving)
+        self._state.advance(newest, _description(self._entry_from(newest)), arriving)
 
     # The feed
 
@@ -140,24 +140,23 @@ class Watcher(Generic[S]):
         if newest is not None and newest == self._newest:
             return
         position, entry = self._state.position or (0, "")
-        if newest is not None and newest < position:
-            position, entry = self._begin_again(position)
-        # The last known entry is read again, since it tells whether this is still the same feed.
+        ends_before = newest is not None and newest < position
+        if ends_before or (entry and _is_other_feed(self._entry_from(position), position, entry)):
+            position = self._begin_again(position)
         type_ = "NewInstance" if self._rules.stable else f"New{self._rules.level.capitalize()}"
-        for page in read_feed(self._transport, max(0, position - 1), type_):
-            if page and _is_other_feed(page[0], position, entry):
-                self._begin_again(position)
-                self._newest = None
-                return
-            new = [change for change in page if change.sequence > position]
-            if new:
-                ids = [change.id for change in new]
+        for page in read_feed(self._transport, position, type_):
+            if page:
+                ids = [change.id for change in page]
                 keys = self._objects(ids) if self._rules.stable else ids
-                position, entry = new[-1].sequence, _description(new[-1])
-                self._state.advance(position, entry, keys)
+                self._state.advance(page[-1].sequence, _description(page[-1]), keys)
         self._newest = newest
 
-    def _begin_again(self, position: int) -> tuple[int, str]:
+    def _entry_from(self, position: int) -> Change | None:
+        """Read the first entry with this number or a larger one, of whatever type; None if there is none."""
+        page = next(read_feed(self._transport, position - 1, page=1), []) if position else []
+        return page[0] if page else None
+
+    def _begin_again(self, position: int) -> int:
         warnings.warn(
             f"The feed of changes of {self._transport.url} is not the one that was read up to number {position}: the "
             f"server's database was replaced. Its feed is read from the beginning; what is unchanged since it was "
@@ -165,7 +164,7 @@ class Watcher(Generic[S]):
             stacklevel=stacklevel(),
         )
         self._state.advance(0, "")
-        return 0, ""
+        return 0
 
     def _objects(self, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
         """Read the objects that have these ids or contain those that have them; what is gone is left out."""
@@ -254,17 +253,18 @@ class Watcher(Generic[S]):
             interruption.pause(min(left, _SLICE))
 
 
-def _description(change: Change) -> str:
-    """Describe an entry so that it can be recognised, its date first."""
-    return f"{change.date.isoformat() if change.date else ''} {change.id}"
+def _description(change: Change | None) -> str:
+    """Describe an entry so that it can be recognised, its date first; "" if there is none."""
+    return "" if change is None else f"{change.date.isoformat() if change.date else ''} {change.type} {change.id}"
 
 
-def _is_other_feed(first: Change, position: int, entry: str) -> bool:
+def _is_other_feed(first: Change | None, position: int, entry: str) -> bool:
     """Check whether the first entry from a position on contradicts the one that was read there.
 
-    The entries of deleted objects are deleted with them; then the next one is not earlier.
+    The entries of deleted objects are deleted with them; then the next one is not earlier. In a new database, numbers
+    follow each other without a gap.
     """
-    if not entry or first.sequence < position:
+    if first is None:
         return False
     if first.sequence == position:
         return _description(first) != entry

@@ -277,18 +277,28 @@ def test_another_password_ends_the_watching(watched: WatchedServer, orthanc: Ort
         watch(orthanc, Calls(), nothing, refuse, nothing)
 
 
-@pytest.mark.parametrize("last", [0, 1, 50])
-def test_a_replaced_database_is_noticed(watched: WatchedServer, orthanc: Orthanc, tmp_path: Path, last: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "last", "shift", "epoch"),
+    [
+        # It has fewer entries, another one with the number that was read last, one of another type, or older ones only.
+        (2, 0, 0, 2027),
+        (3, 1, 0, 2027),
+        (3, 0, 1, 2027),
+        (3, 50, 0, 2025),
+    ],
+)
+def test_a_replaced_database_is_noticed(
+    watched: WatchedServer, orthanc: Orthanc, tmp_path: Path, count: int, last: int, shift: int, epoch: int
+) -> None:
     watched.datasets += [image(2, "2"), image(3, "3")]
     watch(orthanc, Calls(), since=0, state=tmp_path / "state")
-    # Its clock does not go back: an entry with a number that was read is another one, or there are fewer.
-    watched.held.epoch = 2025 if last == 50 else 2027
-    watched.held.replace_database([image(1), image(5, "5"), image(6, "5")][: 2 if last == 0 else 3], last=last)
+    watched.held.epoch, watched.held.shift = epoch, shift
+    watched.held.replace_database([image(1), image(5, "5"), image(6, "6")][:count], last=last)
     calls = Calls()
     with pytest.warns(UserWarning, match="is not the one that was read up to number 30") as seen:
         watch(orthanc, calls, nothing, nothing, state=tmp_path / "state")
     assert len(seen) == 1
-    assert calls.objects == [("5", 1 if last == 0 else 2)]
+    assert calls.objects == [("5", 1), ("6", 1)][: count - 1]
 
 
 def test_deleted_objects_do_not_look_like_a_replaced_database(

@@ -25,12 +25,14 @@ class Watched(Peculiar):
         Whether it filters the feed by type, as Orthanc does from 1.12.5 on.
     epoch : int
         The year of all entries.
+    shift : int
+        By how much the numbers of all entries are smaller.
     """
 
     def __init__(self, datasets: Iterable[Dataset]) -> None:
         super().__init__(datasets, "1.12.7")
         self.arriving: set[str] = set()
-        self.epoch, self.is_extended = 2026, True
+        self.epoch, self.is_extended, self.shift = 2026, True, 0
 
     def replace_database(self, datasets: Iterable[Dataset], last: int) -> None:
         """Begin the feed again, with numbers after `last`."""
@@ -62,10 +64,12 @@ class Watched(Peculiar):
                 key = orthanc_id(chain(dataset, level))
                 if level == "Instance" or key not in seen:
                     date = f"{self.epoch}0101T0000{number:02d}"
-                    entries.append({"Seq": 10 * number + position, "ChangeType": f"New{level}", "ResourceType": level})
+                    entries.append(
+                        {"Seq": 10 * number + position - self.shift, "ChangeType": f"New{level}", "ResourceType": level}
+                    )
                     entries[-1] |= {"ID": key, "Date": date, "Path": f"/{level}/{key}"}
                 seen.add(key)
-        last = 10 * self._last + 2 if self._last else 0
+        last = 10 * self._last + 2 - self.shift if self._last else 0
         if "last" in arguments:
             return {"Changes": entries[-1:], "Done": True, "Last": last}
         since, limit = int(arguments["since"]), int(arguments["limit"])
