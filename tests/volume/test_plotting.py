@@ -82,6 +82,7 @@ def letters(axes: Any) -> str:
     return "".join(text.get_text() for text in axes.texts)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
 def test_marks_and_labels_are_where_a_reader_expects_them(axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
     figure = turned(axes, signs).plot(window=(127.5, 255), colorbar=False)
