@@ -2,8 +2,8 @@
 # make check     lint, format, types and layers, in seconds
 # make unit      the tests that need no server, in minutes
 # make test      everything: check, and all tests; with CI set, against three versions of Orthanc
-# make thorough  (root) what is too slow for each change: ten times as many random examples, the oldest and the newest
-#                allowed dependencies, and the first and the last of these lines on a fresh Debian 13
+# make thorough  (root) what is too slow for each change: at least ten times as many random examples, the oldest and the
+#                newest allowed dependencies, and the first and the last of these lines on a fresh Debian 13
 # make fuzz      damaged files and answers, made at random, for FUZZ_SECONDS (600)
 # make faults    every operation through a proxy that misbehaves, on each version of Orthanc: docs/reliability.md
 # make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, and PostgreSQL, for the tests
