@@ -18,6 +18,14 @@ Level: TypeAlias = Literal["patient", "study", "series", "instance"]
 
 LEVELS: tuple[Level, ...] = ("patient", "study", "series", "instance")
 
+IDENTIFIERS: dict[Level, str] = {
+    "patient": "PatientID",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
+}
+"""The tag that identifies an object within the one above it."""
+
 _PATIENT = """
     PatientName PatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence TypeOfPatientID PatientBirthDate
     PatientBirthTime PatientBirthDateInAlternativeCalendar PatientSex QualityControlSubject OtherPatientIDs

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
-from simple_orthanc.dicom.levels import LEVELS, Level
+from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, stacklevel
 from simple_orthanc.selection.conditions import Comparison, Condition
@@ -20,14 +20,6 @@ from simple_orthanc.selection.resolving import exact_where_unreadable
 from simple_orthanc.selection.selection import Criterion
 from simple_orthanc.selection.source import IdentifierMatch
 from simple_orthanc.session.containers import unshared
-
-# The tag that identifies an object within the one above it.
-IDENTIFIERS: dict[Level, str] = {
-    "patient": "PatientID",
-    "study": "StudyInstanceUID",
-    "series": "SeriesInstanceUID",
-    "instance": "SOPInstanceUID",
-}
 
 
 def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
 from simple_orthanc.files.characters import warn_of_unknown_character_sets
 from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.files.paths import make_folders
-from simple_orthanc.session.arguments import IDENTIFIERS, whole_number
+from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.containers import LazyVolumes
 from simple_orthanc.session.downloads import file_paths, target_folder, writing
 from simple_orthanc.session.series_names import check_joinable, several_series, short_names

@@ -148,7 +148,7 @@ def test_a_job_that_modifies_survives_a_restart(make_server: MakeServer, tmp_pat
         store(server, *(simple_file(number) for number in range(3)))
         rest = server.connect(patience=30).rest
         # A job that waits for a silent machine keeps all others from starting.
-        rest.put("/peers/silent", {"Url": f"http://127.0.0.1:{port}/", "Timeout": 4})
+        rest.put("/peers/silent", {"Url": f"http://127.0.0.1:{port}/", "Timeout": 2})
         (study,) = rest.studies.ids()
         archive = rest.start_job("/tools/create-archive", [study])
         archive.wait()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Generic, TypeVar
 
+from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import AmbiguousSelectionError, NotFoundError, SelectionError, TransportError
 from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.rest.objects.address import unknown_object
-from simple_orthanc.rest.objects.resource import IDENTIFIERS, Resource
+from simple_orthanc.rest.objects.resource import Resource
 
 AnyResource = TypeVar("AnyResource", bound=Resource)
 

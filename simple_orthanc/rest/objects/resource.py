@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.levels import IDENTIFIERS, Level
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.rest.api import RestApi
@@ -25,12 +25,6 @@ from simple_orthanc.rest.zips import zip_check
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-IDENTIFIERS: dict[Level, str] = {
-    "patient": "PatientID",
-    "study": "StudyInstanceUID",
-    "series": "SeriesInstanceUID",
-    "instance": "SOPInstanceUID",
-}
 
 _CHILDREN: dict[Level, tuple[str, Level]] = {
     "patient": ("Studies", "study"),
