@@ -19,7 +19,6 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.pacs import Pacs
 from simple_orthanc.sources.pacs.source import PacsSource
 from simple_orthanc.testing.answers import IDENTIFIERS
-from simple_orthanc.testing.dataset_answers import chain
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, reply
 from tests.orthanc_stand_in import OrthancServer
@@ -94,6 +93,7 @@ class PacsServer(OrthancServer):
         self.cancelled: list[str] = []
         self._is_old, self._method = version < "1.12", method
         self._queries: dict[str, list[Any]] = {}
+        self._strings: dict[tuple[int, str], str] = {}
         self._jobs: dict[str, dict[str, Any]] = {}
 
     @property
@@ -146,11 +146,34 @@ class PacsServer(OrthancServer):
         if not self.habits.is_relational:
             above = [IDENTIFIERS[name.capitalize()] for name in LEVELS[1 : LEVELS.index(level.lower())]]  # type: ignore[arg-type]
             known = {name: key for name, key in known.items() if name in above or _is_of(name, level)}
-        tests = [_test(name, key, 0 if self.habits.is_cased else re.IGNORECASE) for name, key in known.items()]
+        tests = [self._test(name, key, 0 if self.habits.is_cased else re.IGNORECASE) for name, key in known.items()]
         found = [dataset for dataset in self.pacs if all(test(dataset) for test in tests)]
         if not self.habits.repeats:
-            found = list({chain(dataset, level): dataset for dataset in reversed(found)}.values())
+            found = list({self._chain(dataset, level): dataset for dataset in reversed(found)}.values())
         return found[: self.habits.limit]
+
+    def _test(self, name: str, key: str, flags: int) -> Callable[[Dataset], bool]:
+        """Return a function that compares a dataset with a key as C-FIND does."""
+        if name.endswith("UID"):
+            return lambda dataset: str(dataset.get(name, "")) in key.split("\\")
+        if name == "StudyDate" and "-" in key:
+            low, _, high = key.replace(".", "").partition("-")
+            return lambda dataset: (low or "0") <= self._string(dataset, name) <= (high or "9")
+        pattern = re.compile(re.escape(key).replace(r"\*", ".*").replace(r"\?", "."), flags)
+        return lambda dataset: pattern.fullmatch(self._string(dataset, name)) is not None
+
+    def _string(self, dataset: Dataset, name: str) -> str:
+        # By identity: nobody changes a dataset that is served, and to read a value takes long.
+        known = (id(dataset), name)
+        if known not in self._strings:
+            value = read_value(dataset, parse_tag(name)) if hasattr(dataset, name) else None
+            self._strings[known] = "\\".join(str(part) for part in value or ())
+        return self._strings[known]
+
+    def _chain(self, dataset: Dataset, level: str) -> tuple[str, ...]:
+        return tuple(
+            self._string(dataset, name) for name in list(IDENTIFIERS.values())[: list(IDENTIFIERS).index(level) + 1]
+        )
 
     def _written(self, level: str, dataset: Dataset, keys: Mapping[str, str]) -> dict[str, Any]:
         written = {"0008,0005": _element("SpecificCharacterSet", self.habits.character_set)}
@@ -159,15 +182,15 @@ class PacsServer(OrthancServer):
         for name in [*keys, *own[: 2 + LEVELS.index(level.lower())]]:  # type: ignore[arg-type]
             if name in self.habits.ignored or not (self.habits.is_relational or name in keys):
                 continue
-            value = str(self._count(dataset, *COUNTS[name])) if name in COUNTS else _string(dataset, name)
+            value = str(self._count(dataset, *COUNTS[name])) if name in COUNTS else self._string(dataset, name)
             if self.habits.character_set == "ISO_IR 100":
                 value = value.encode("latin-1", "ignore").decode("latin-1")
             written[parse_tag(name).number] = _element(name, value)
         return written
 
     def _count(self, dataset: Dataset, level: str, below: str) -> int:
-        own = chain(dataset, level)
-        return len({chain(other, below) for other in self.pacs if chain(other, level) == own})
+        own = self._chain(dataset, level)
+        return len({self._chain(other, below) for other in self.pacs if self._chain(other, level) == own})
 
     # C-MOVE and C-GET
 
@@ -177,9 +200,9 @@ class PacsServer(OrthancServer):
         reason = next((self.habits.failing[uid] for uid in uids if uid in self.habits.failing), "")
         if not reason:
             keyword = IDENTIFIERS[body["Level"]]
+            absent = self.habits.lost | {str(dataset.SOPInstanceUID) for dataset in self.datasets}
             for dataset in self.pacs:
-                is_sent = str(dataset.SOPInstanceUID) not in self.habits.lost and dataset not in self.datasets
-                if str(dataset[keyword].value) in uids and is_sent:
+                if str(dataset[keyword].value) in uids and str(dataset.SOPInstanceUID) not in absent:
                     self.datasets.append(dataset)
         if self._is_old:
             return reply({"Message": "Error in the network protocol", "Details": reason}, 500) if reason else reply({})
@@ -189,26 +212,9 @@ class PacsServer(OrthancServer):
         return reply({"ID": number, "Path": f"/jobs/{number}"})
 
 
-def _test(name: str, key: str, flags: int) -> Callable[[Dataset], bool]:
-    """Return a function that compares a dataset with a key as C-FIND does."""
-    if name.endswith("UID"):
-        return lambda dataset: str(dataset.get(name, "")) in key.split("\\")
-    if name == "StudyDate" and "-" in key:
-        low, _, high = key.replace(".", "").partition("-")
-        return lambda dataset: (low or "0") <= _string(dataset, name) <= (high or "9")
-    pattern = re.compile(re.escape(key).replace(r"\*", ".*").replace(r"\?", "."), flags)
-    return lambda dataset: pattern.fullmatch(_string(dataset, name)) is not None
-
-
 def _is_of(name: str, level: str) -> bool:
     home = level_of_keyword(name)
     return ("study" if home == "patient" else home) == level.lower()
-
-
-def _string(dataset: Dataset, name: str) -> str:
-    if not hasattr(dataset, name):
-        return ""
-    return "\\".join(str(part) for part in read_value(dataset, parse_tag(name)) or ())
 
 
 def _element(name: str, value: str) -> dict[str, Any]:
