@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROUTE = "/dicom-web/servers"
+_PASSED_ON = {
+    401: "Check the user and password of its configuration.",
+    403: "The user of its configuration may not do this.",
+    404: "It has no such object or route, or this Orthanc does not know it any more: check the URL it is known by.",
+}
 
 
 class DicomWebServer(Machine):
@@ -93,7 +98,20 @@ class DicomWebServer(Machine):
         try:
             return self._rest.post(f"{self._path}/get", hidden_json(body), headers=JSON_HEADERS)
         except ServerError as error:
-            raise explained(error, f"The {self._label} did not answer") from None
+            raise self._refused(uri, error) from None
+
+    def _refused(self, uri: str, error: ServerError) -> ServerError:
+        """Return the error of a request that the plugin passed on: its status is that of the DICOMweb server."""
+        if error.status not in _PASSED_ON:
+            return explained(error, f"The {self._label} did not answer")
+        return type(error)(
+            f"The {self._label}, asked by {self._rest.url}, answered {error.status} to {uri}: "
+            f"{error.details.rstrip('.') or 'no reason'}. {_PASSED_ON[error.status]}",
+            status=error.status,
+            method="GET",
+            path=uri,
+            details=error.details,
+        )
 
     def find(self, level: Level = "study", /, *columns: TagLike, as_written: bool = False, **tags: Any) -> pd.DataFrame:
         """List by QIDO-RS what the DICOMweb server holds.

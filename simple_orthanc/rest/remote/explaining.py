@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from simple_orthanc.errors import ServerError
@@ -34,9 +35,13 @@ _ADVICE = (
         "than the Timeout of its configuration, or not hold what was asked for. Check with find() whether it answers; "
         "the log of this Orthanc says more.",
     ),
-    # Alone, without a reason before it: the DICOMweb plugin.
     (
-        "Error in the network protocol",
+        "HTTP status is not allowed",
+        "It refused: check the user and password of its configuration, and that its URL is the root of an Orthanc.",
+    ),
+    # Without a reason: peers and the DICOMweb plugin.
+    (
+        r"^Error in the network protocol(; Plugin error code[^;]*)?(; OrthancStatus 9)?\.?$",
         "It cannot be reached, or refuses: check the URL, user and password of its configuration.",
     ),
 )
@@ -57,7 +62,7 @@ def explained(error: AnyServerError, failed: str) -> AnyServerError:
     details = error.details
     if error.status not in (0, 422, 500):
         return error
-    advice = next((hint for pattern, hint in _ADVICE if pattern in details), "The server's log may say more.")
+    advice = next((hint for pattern, hint in _ADVICE if re.search(pattern, details)), "The server's log may say more.")
     return type(error)(
         f"{failed}: {details.rstrip('.') or error.message.rstrip('.')}. {advice}",
         status=error.status,

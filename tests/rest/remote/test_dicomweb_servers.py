@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc.errors import JobError, SelectionError, ServerError, UnknownNameError, UnsupportedError
+from simple_orthanc.errors import (
+    AuthenticationError,
+    JobError,
+    NotFoundError,
+    SelectionError,
+    ServerError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServer, DicomWebServers
 from tests.rest.remote.stand_in import Server, serving
 from tests.rest.remote.test_configured import ARCHIVE, ids_of
@@ -121,6 +129,25 @@ def test_headers_of_a_request_are_in_no_traceback(stand_in: Server, archive: Dic
         "HttpHeaders": {"Authorization": SECRET},
     }
     assert leaks(caught.value, SECRET) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (401, AuthenticationError, "Check the user and password of its configuration"),
+        (403, AuthenticationError, "may not do this"),
+        (404, NotFoundError, "check the URL it is known by"),
+    ],
+)
+def test_a_refusal_of_the_dicomweb_server_is_not_one_of_the_orthanc(
+    status: int, kind: type[ServerError], says: str, stand_in: Server, archive: DicomWebServer
+) -> None:
+    stand_in.answers["POST /dicom-web/servers/archive/get"] = lambda body: ({"Message": "Refused"}, status)
+    refused = rf"The DICOMweb server 'archive', asked by http.*, answered {status} to /studies"
+    with pytest.raises(kind, match=refused) as error:
+        archive.find()
+    assert says in str(error.value)
+    assert error.value.status == status
 
 
 def test_deleting_needs_permission_in_the_configuration(stand_in: Server, archive: DicomWebServer) -> None:
