@@ -35,7 +35,7 @@ class DatasetArchive:
 
     def __init__(self, datasets: Iterable[Dataset]) -> None:
         self.datasets = sorted(datasets, key=lambda dataset: chain(dataset, "Instance"))
-        # For each level the number of the first instance of each object.
+        # Of each level, the numbers of the first instances of its objects.
         self.firsts: dict[str, list[int]] = {}
         for level in LEVELS:
             first_of: dict[tuple[str, ...], int] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 _ORIGINAL = ("ORIGINAL", "PRIMARY")
-# The place of the patient, and the side of a part of the body that exists twice, are not known.
+# Both must be present for these modalities (type 2C); an empty Laterality is one that is not known.
 _PLACED = {"PatientPosition": "HFS", "Laterality": ""}
 _CT = {**_PLACED, "ImageType": (*_ORIGINAL, "AXIAL"), "AcquisitionNumber": 1, "KVP": 120, "RescaleType": "HU"}
 _MR = {
@@ -106,7 +106,8 @@ def make_series(
     origin : sequence of float
         The centre of the first pixel of the first slice: x, y, z in mm (LPS).
     orientation : sequence of float
-        ImageOrientationPatient. The slices follow each other along the cross product of its halves.
+        ImageOrientationPatient. The slices follow each other along the cross product
+        of its two directions.
     array : ndarray, optional
         The stored values, (slice, row, column), or (slice, row, column, 3) for RGB. Default: every pixel of a slice
         holds the number of the slice, from 0. For SEG what is not zero is the segment, and for RTSTRUCT only the shape
@@ -126,9 +127,14 @@ def make_series(
     list of pydicom.Dataset
         In the order of their positions, with file meta information: what `as_bytes` writes is read without ``force``.
 
+    Raises
+    ------
+    ValueError
+        A list has not one value per slice, the values of a dose are not integers, or a segmentation is empty.
+
     Examples
     --------
-    >>> from simple_orthanc.testing import as_bytes, make_series
+    >>> from simple_orthanc.testing import make_series
     >>> series = make_series((3, 4, 4), modality="PT", spacing=(2.0, 1.5, 1.5))
     >>> series[0].Units, [float(image.ImagePositionPatient[2]) for image in series]
     ('BQML', [0.0, 2.0, 4.0])
@@ -144,20 +150,20 @@ def make_series(
         images = make_series(shape, modality="CT", like=like, seed=seed, **geometry)
         return [_drawn(images, modality, array, seed, keywords)]
     count = 1 if modality == "RTDOSE" else shape[0]
-    place = {**geometry, "seed": seed, "like": like}
+    layout = {**geometry, "seed": seed, "like": like}
     related = {} if like is None else _related(like, modality, count, seed)
     tags = {**_required(modality, shape), **related, **keywords}
     if array is None:
         array = _pattern(shape, dtype or _type_of(modality))
     if modality == "RTDOSE":
-        return [_dose(array, tags, place)]
+        return [_dose(array, tags, layout)]
     if modality not in _RESCALED:
         tags = {"slope": None, "intercept": None, **tags}
     elif modality == "CT":
         tags = {"intercept": -1024.0, **tags}
     if modality not in phantom.SOP_CLASSES:
         tags = {"Modality": "OT" if modality == "SC" else modality, **tags}
-    return phantom.make_series(array=array, modality=modality, **place, **tags)
+    return phantom.make_series(array=array, modality=modality, **layout, **tags)
 
 
 def _pattern(shape: tuple[int, int, int], dtype: DTypeLike) -> NDArray[Any]:
@@ -192,17 +198,19 @@ def _required(modality: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     return tags
 
 
-def _dose(array: NDArray[Any], tags: dict[str, Any], place: dict[str, Any]) -> Dataset:
+def _dose(array: NDArray[Any], tags: dict[str, Any], layout: dict[str, Any]) -> Dataset:
     """Make a dose grid (RTDOSE, PS3.3 C.8.8.3): one image whose frames are its slices."""
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"A dose is stored as integers, not as {array.dtype}: give these, and DoseGridScaling.")
     scaling = tags.pop("DoseGridScaling", 0.01)
-    (image, *_) = phantom.make_series(array=array[:1], modality="RTDOSE", slope=None, intercept=None, **place, **tags)
+    (image, *_) = phantom.make_series(array=array[:1], modality="RTDOSE", slope=None, intercept=None, **layout, **tags)
     stored = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    offsets = tuple(float(number * place["spacing"][0]) for number in range(len(array)))
+    offsets = tuple(float(number * layout["spacing"][0]) for number in range(len(array)))
     grid = {"NumberOfFrames": len(array), "GridFrameOffsetVector": offsets, "DoseGridScaling": scaling}
     plan = {"ReferencedSOPClassUID": _PLAN_SOP_CLASS, "ReferencedSOPInstanceUID": _plan_uid(image)}
     for name, value in {"ReferencedRTPlanSequence": (dataset_of(plan),), **grid, **tags}.items():
         phantom.put(image, name, value)
-    image.add_new("PixelData", "OW", stored)
+    image.add_new("PixelData", "OW", stored + b"\0" * (len(stored) % 2))
     return image
 
 

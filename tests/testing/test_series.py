@@ -143,3 +143,12 @@ def test_tags_can_be_left_out() -> None:
 def test_structure_sets_have_no_pixels(tmp_path: Path) -> None:
     with pytest.raises(NoPixelDataError):
         folder_of(tmp_path, make_series(modality="RTSTRUCT")).get_volume()
+
+
+def test_what_cannot_be_made_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"float64.*DoseGridScaling"):
+        make_series(array=np.zeros((2, 4, 4)), modality="RTDOSE")
+    with pytest.raises(ValueError, match="empty"):
+        make_series(array=np.zeros((2, 4, 4), int), modality="SEG")
+    with pytest.raises(ValueError, match="one value per slice"):
+        make_series((3, 4, 4), modality="PT", InstanceNumber=[1, 2])

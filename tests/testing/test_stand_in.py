@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from simple_orthanc import NotFoundError, Orthanc, OrthancError, ServerError, label
+from simple_orthanc import NotFoundError, Orthanc, OrthancError, ServerError, UnsupportedError, label
 from simple_orthanc.testing import OrthancStandIn, as_bytes, make_series, orthanc_id_of
 
 JANE = make_series((3, 4, 5), seed=1, PatientName="JaneDoe", PatientID="J1", SeriesDescription="ct_scan")
@@ -105,7 +105,7 @@ def test_what_it_does_not_know_is_refused(session: Orthanc, path: str) -> None:
 def test_an_older_version_has_no_labels(tmp_path: Path) -> None:
     with OrthancStandIn(JANE, "1.10.1") as server, server.connect() as session:
         assert session.select(PatientName="janedoe").get_array().shape == (3, 4, 5)
-        with pytest.raises(NotFoundError):
+        with pytest.raises(UnsupportedError, match=r"1\.12\.0"):
             session.rest.put(f"/series/{orthanc_id_of(JANE[0], 'series')}/labels/seen")
 
 
