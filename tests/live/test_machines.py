@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from simple_orthanc import LocalOrthanc, Orthanc, UnsupportedError
-from simple_orthanc.errors import EmptySelectionError, JobError, ServerError
+from simple_orthanc.errors import AuthenticationError, EmptySelectionError, JobError, ServerError
 from simple_orthanc.local.server import free_port
 from tests.conftest import HOW_TO_GET_ONE, NO_SERVER, servers_of
 from tests.live.archives import file_bytes
@@ -234,7 +234,7 @@ def test_a_dicomweb_server_of_another_version(here: Node, there: Node) -> None:
     there.forget(here.patient)
 
 
-def test_a_machine_that_is_down_is_an_error(nodes: dict[str, Node]) -> None:
+def test_a_machine_that_is_down_or_refuses_is_an_error(nodes: dict[str, Node]) -> None:
     for node in nodes.values():
         session = node.session
         machines: Any = {
@@ -248,6 +248,14 @@ def test_a_machine_that_is_down_is_an_error(nodes: dict[str, Node]) -> None:
         for machine in machines.values():
             with pytest.raises(JobError, match="Nothing listens at its host and port"):
                 machine.store(session.copy().select(PatientID=node.patient))
+        login = {"username": USER, "password": "another-one", "timeout": 5}
+        stranger = session.peers.configure("STRANGER", url=node.server.url, **login)
+        with pytest.raises(ServerError, match="It refused: check the user and password"):
+            stranger.system()
+        server = session.dicomweb_servers.configure("STRANGER", url=f"{node.server.url}/dicom-web/", **login)
+        with pytest.raises(AuthenticationError, match=r"asked by .* answered 401 to /studies"):
+            server.find()
+        del session.peers["STRANGER"], session.dicomweb_servers["STRANGER"]
         del session.modalities["DEAD"]
         del session.peers["DEAD"]
         assert "DEAD" not in session.modalities
