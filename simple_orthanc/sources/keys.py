@@ -7,15 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom import levels
 from simple_orthanc.dicom.values import Value
 
-UID_TAGS: dict[Level, str] = {
-    "patient": "PatientID",
-    "study": "StudyInstanceUID",
-    "series": "SeriesInstanceUID",
-    "instance": "SOPInstanceUID",
-}
+UID_TAGS = levels.IDENTIFIERS
 
 IDENTIFIERS = ("PatientID", "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 

@@ -8,11 +8,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
@@ -53,16 +51,6 @@ class RowBuilder:
         self._patients: dict[str, set[str]] = {}
         # Key of a row to the names of tags whose values Orthanc does not write.
         self._unwritten: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock out of the pickle."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state with a lock of its own."""
-        vars(self).update(state)
-        self._lock = threading.Lock()
 
     def build(self, level: Level, answers: Iterable[Answer], parent: Key | None = None) -> list[Row]:
         """Build the rows of a level, one for each object.
@@ -100,9 +88,8 @@ class RowBuilder:
                 "retrieved, and are left out.",
                 stacklevel=stacklevel(),
             )
-        with self._lock:
-            for _, answer in named:
-                self.answered[level].update(name for name, tag in ASKED[level].items() if tag.number in answer)
+        for _, answer in named:
+            self.answered[level] |= {name for name, tag in ASKED[level].items() if tag.number in answer}
         rows: dict[str, Row] = {}
         for key, answer in named:
             if str(key) not in rows:

@@ -109,7 +109,7 @@ class PacsSource:
     @property
     def image_counts(self) -> Mapping[str, int]:
         """Key of a study or series to how many images the PACS says are in it."""
-        series = {key: count for key, count in self._rows.child_counts.items() if Key.parse(key).series}
+        series = {key: count for key, count in list(self._rows.child_counts.items()) if Key.parse(key).series}
         return {**self._rows.image_counts, **series}
 
     def counts(self) -> Mapping[Level, int]:
