@@ -96,22 +96,37 @@ def encode_body(path: str, body: Any, headers: Any, revision: str | None = None)
     SelectionError
         If the revision is not a string.
     TransportError
-        If the body cannot be written as JSON, or the headers are no mapping.
+        If the body cannot be written as JSON or UTF-8, or the headers are no mapping.
     """
     check_headers(headers)
     own: dict[str, str] = {}
     if revision is not None:
         own["If-Match"] = f'"{checked_revision(revision)}"'
+    if isinstance(body, str):
+        _check_utf_8(path, body)
     if body is None or isinstance(body, (bytes, bytearray, memoryview, str)) or hasattr(body, "read"):
         return body, Secret({**own, **(reveal(headers) or {})})
     own["Content-Type"] = "application/json"
     try:
-        return json.dumps(body), Secret({**own, **(reveal(headers) or {})})
-    except (TypeError, ValueError) as error:
+        # NaN and infinity are no JSON.
+        return json.dumps(body, allow_nan=False), Secret({**own, **(reveal(headers) or {})})
+    except (TypeError, ValueError, RecursionError) as error:
         raise TransportError(
             f"The body for {path} cannot be written as JSON: {error}. Give dicts, lists, strings, numbers, True, "
             f"False and None; bytes, a string and an open file are sent as they are."
         ) from None
+
+
+def _check_utf_8(path: str, body: str) -> None:
+    try:
+        body.encode()
+    except UnicodeEncodeError as error:
+        reason = f"{error.reason}, at position {error.start}"
+    else:
+        return
+    raise TransportError(
+        f"The body for {path} cannot be written as UTF-8: {reason}. Give it as bytes, which are sent as they are."
+    )
 
 
 def checked_revision(revision: object) -> str:

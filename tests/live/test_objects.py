@@ -182,6 +182,7 @@ def test_attachments_are_written_and_removed(study: Study, tmp_path: Path) -> No
     attachments["1024"] = content
     attachment = attachments[1024]
     assert (attachment.read(), attachment.read(100, 300), attachment.read(20_000)) == (content, content[100:300], b"")
+    assert (attachment.read(12_000, 20_000), attachment.read(0, 12_801)) == (content[12_000:], content)
     assert attachment.save(tmp_path / "a").read_bytes() == content
     attachment.compress()
     assert attachment.is_compressed

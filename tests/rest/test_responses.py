@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -75,7 +77,16 @@ def test_anything_else_is_sent_as_json(body: Any, data: str) -> None:
     assert headers.reveal() == {"Content-Type": "application/dicom+json"}
 
 
-@pytest.mark.parametrize("body", [{1, 2}, object(), {"a": b"b"}])
+NESTED: list[Any] = reduce(lambda inner, _: [inner], range(100_000), [])
+
+
+@pytest.mark.parametrize("body", ["\udc80", "a\ud800b"])
+def test_a_string_that_is_no_utf_8_is_refused(body: str) -> None:
+    with pytest.raises(TransportError, match=r"body for /x cannot be written as UTF-8.*Give it as bytes"):
+        encode_body("/x", body, None)
+
+
+@pytest.mark.parametrize("body", [{1, 2}, object(), {"a": b"b"}, {"a": float("nan")}, [-math.inf], NESTED])
 def test_a_body_that_cannot_be_json_is_refused(body: Any) -> None:
     with pytest.raises(TransportError, match="body for /x cannot be written as JSON"):
         encode_body("/x", body, None)

@@ -116,7 +116,10 @@ class Attachment:
         except ServerError as error:
             if error.status != 416:
                 raise
+        if stop is None:
             return b""
+        # Orthanc refuses a range that ends beyond the content, and does not cut it.
+        return self._part(path, start, None)[: stop - start]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write its content to a file, which appears when it is whole and has the MD5 that the server lists.
@@ -346,7 +349,7 @@ def _opened(content: Any) -> Any:
                 f"The file {os.fspath(content)!r} was to be attached, and cannot be read: {error.strerror or error}. "
                 "Nothing was sent."
             ) from None
-    if hasattr(content, "read") and hasattr(content, "seek"):
+    if hasattr(content, "read") and hasattr(content, "seek") and not isinstance(content, io.TextIOBase):
         return nullcontext(content)
     raise SelectionError(
         f"An attachment of type {type(content).__name__} was given, and nothing was sent: give bytes, the path of a "

@@ -177,8 +177,10 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
 
     def lookup_all(self, identifier: str) -> list[AnyResource]:
         """Return the objects with a DICOM identifier, [] if there are none; parameters as for `lookup`."""
-        wanted = str(identifier).strip()
-        if not wanted or type(identifier) is not str:
+        # Those of pydicom and NumPy are strings too.
+        given: Any = identifier
+        wanted = given.strip() if isinstance(given, str) else ""
+        if not wanted:
             raise SelectionError(
                 f"{identifier!r} is not an identifier; give {IDENTIFIERS[self._kind.level]} as a string."
             )

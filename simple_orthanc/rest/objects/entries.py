@@ -14,7 +14,7 @@ from simple_orthanc.rest.objects.address import Address
 
 # Orthanc leaves these numbers to its users; it keeps those below for itself (Orthanc Book, "Metadata and attachments").
 FIRST_NUMBER, LAST_NUMBER = 1024, 65535
-_NUMBER = re.compile(r"[0-9]+\Z")
+_NUMBER = re.compile(r"-?[0-9]+\Z")
 # How often an entry that somebody else changes at the same time is overwritten.
 _ATTEMPTS = 5
 

@@ -214,7 +214,13 @@ class Metadata(MutableMapping[str, str]):
         entry = self._entries.name(name)
         self._entries.check_writable(entry)
         if isinstance(value, str):
-            return entry, value.encode()
+            try:
+                return entry, value.encode()
+            except UnicodeEncodeError as error:
+                raise SelectionError(
+                    f"The value {value[:80]!r} for the metadata {entry!r} cannot be written as UTF-8 ({error.reason}), "
+                    "and nothing was sent: give it as bytes."
+                ) from None
         if isinstance(value, (bytes, bytearray, memoryview)):
             return entry, bytes(value)
         raise SelectionError(

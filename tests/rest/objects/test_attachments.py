@@ -29,7 +29,8 @@ def served(content: bytes = CONTENT, *, ranges: bool = True) -> dict[str, Any]:
         if not span or not ranges:
             return data(content)
         first, _, last = span.partition("-")
-        if int(first) >= len(content):
+        # Orthanc refuses a range that ends beyond the content, and does not cut it.
+        if max(int(first), int(last or 0)) >= len(content):
             return reply(b"", 416)
         part = content[int(first) : int(last) + 1 if last else None]
         return reply(part, 206, {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}"})
@@ -88,6 +89,9 @@ def test_a_missing_attachment_is_a_key_error(name: Any) -> None:
         (100_000, 140_000),
         (153_590, None),
         (153_590, 10**9),
+        (0, 153_601),
+        (0, 153_600),
+        (153_599, 153_601),
         (153_600, None),
         (10**9, 10**9 + 1),
         (7, 7),
@@ -108,6 +112,16 @@ def test_an_invalid_position(position: Any) -> None:
                 attachment.read(*arguments)
         with pytest.raises(SelectionError, match="start is None"):
             attachment.read(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [io.StringIO("report"), io.StringIO("")])
+def test_a_file_of_characters_is_refused_before_any_request(content: Any) -> None:
+    with ObjectServer(served()) as server:
+        attachments = attachments_of(server)
+        for write in (attachments.__setitem__, attachments.write):
+            with pytest.raises(SelectionError, match="open for reading bytes"):
+                write("1024", content)
+        assert server.calls == []
 
 
 def test_a_part_of_another_place() -> None:

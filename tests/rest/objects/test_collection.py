@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
+from pydicom.uid import UID
 
 from simple_orthanc import AmbiguousSelectionError, NotFoundError, SelectionError, TransportError
 from simple_orthanc.rest.objects import Resources, Series, Study, collection
@@ -177,7 +179,8 @@ def test_an_object_by_its_dicom_identifier() -> None:
     with ObjectServer(
         {"POST /tools/lookup": [match("x", "Series"), match(KEY)], f"GET /studies/{KEY}": STUDY}
     ) as server:
-        assert server.rest.studies.lookup(" 1.2 ").id == KEY
+        for identifier in (" 1.2 ", UID("1.2"), np.str_("1.2")):
+            assert server.rest.studies.lookup(identifier).id == KEY
         assert server.asked[0].body == b"1.2"
 
 

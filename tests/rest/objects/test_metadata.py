@@ -81,7 +81,7 @@ def test_a_value_is_written(value: Any, sent: bytes) -> None:
         assert "if-match" not in server.asked[0].headers
 
 
-@pytest.mark.parametrize("name", ["10", 1023, "65536", 10**30, "0"])
+@pytest.mark.parametrize("name", ["10", 1023, "65536", 10**30, "0", -1, "-1025"])
 def test_a_number_of_orthanc_is_refused_before_any_request(name: Any) -> None:
     with ObjectServer({}) as server:
         metadata = metadata_of(server)
@@ -107,6 +107,16 @@ def test_a_value_of_another_type_is_refused_before_any_request(value: Any) -> No
     with ObjectServer({}) as server:
         with pytest.raises(SelectionError, match="give a string or bytes"):
             metadata_of(server)["1024"] = value
+        assert server.calls == []
+
+
+@pytest.mark.parametrize("value", ["\udc80", "a\ud800b"])
+def test_a_string_that_is_no_utf_8_is_refused_before_any_request(value: str) -> None:
+    with ObjectServer({}) as server:
+        metadata = metadata_of(server)
+        for write in (metadata.__setitem__, metadata.write):
+            with pytest.raises(SelectionError, match=r"cannot be written as UTF-8.*give it as bytes"):
+                write("1024", value)
         assert server.calls == []
 
 
