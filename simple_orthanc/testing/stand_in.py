@@ -14,12 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 import pydicom
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import OrthancError
+from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.phantom import as_bytes
 from simple_orthanc.session import Orthanc
-from simple_orthanc.sources.identity import orthanc_id
+from simple_orthanc.sources.identity import KEYWORDS, orthanc_id
 from simple_orthanc.testing.answers import ROUTES, UnknownHereError
-from simple_orthanc.testing.dataset_answers import VERSION, DatasetAnswers, chain
+from simple_orthanc.testing.dataset_answers import VERSION, DatasetAnswers, chain, short_json
 
 _NOT_RUNNING = "This OrthancStandIn is not running: use it in a with statement, or call start()."
 
@@ -45,6 +45,10 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class _NoDicomError(Exception):
+    """A file that Orthanc refuses to store."""
+
+
 class StoredDatasets:
     """What an Orthanc holds and answers, without the network.
 
@@ -68,6 +72,9 @@ class StoredDatasets:
     """
 
     def __init__(self, datasets: Iterable[Dataset] = (), version: str = VERSION) -> None:
+        given: Any = datasets
+        if isinstance(given, Dataset):
+            raise SelectionError("A stand-in takes a list of datasets, and was given one: put it in a list, [dataset].")
         self.datasets = list(datasets)
         self.labels: dict[str, list[str]] = {}
         self.metadata: dict[str, dict[str, str]] = {}
@@ -90,6 +97,13 @@ class StoredDatasets:
                 return _json({"Message": "Unknown resource", "HttpStatus": 404}, 404)
             except UnknownHereError as error:
                 return _json({"Message": f"The stand-in does not know: {error}", "HttpStatus": 501}, 501)
+            except ValueError as error:
+                # Numbers, JSON and characters that cannot be read.
+                return _json({"Message": "Bad request", "Details": str(error), "HttpStatus": 400}, 400)
+            except Exception as error:
+                # A closed connection would look like a server that went away.
+                message = f"The stand-in failed: {type(error).__name__}: {error}"
+                return _json({"Message": message, "HttpStatus": 500}, 500)
 
     def _respond(
         self, method: str, path: str, arguments: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -127,7 +141,7 @@ class StoredDatasets:
 
     def store(self, content: bytes) -> dict[str, Any]:
         """Store a file unless its object is there, and return Orthanc's answer."""
-        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
+        dataset = _read(content)
         identifiers = {level: orthanc_id(chain(dataset, level)) for level in ROUTES.values()}
         key = identifiers.pop("Instance")
         held = {orthanc_id(chain(other, "Instance")) for other in self.datasets}
@@ -144,9 +158,11 @@ class StoredDatasets:
         return True
 
     def _upload(self, content: bytes) -> Reply:
-        if content[128:132] != b"DICM":
-            return _json({"HttpStatus": 400, "Message": "Bad file format", "OrthancStatus": 15}, 400)
-        return _json(self.store(content))
+        try:
+            return _json(self.store(content))
+        except _NoDicomError as error:
+            refusal = {"HttpStatus": 400, "Message": "Bad file format", "OrthancStatus": 15, "Details": str(error)}
+            return _json(refusal, 400)
 
     def _read(self, path: str, answer: Any) -> Any:
         return answer
@@ -334,6 +350,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
+
+
+def _read(content: bytes) -> Dataset:
+    """Read a file that is stored."""
+    if content[128:132] != b"DICM":
+        raise _NoDicomError("it has no DICM prefix")
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
+        # What is kept must be readable whenever a question needs it.
+        short_json(as_bytes(dataset))
+    except Exception as error:  # pydicom may raise anything
+        raise _NoDicomError(f"{type(error).__name__}: {error}") from None
+    for keyword in KEYWORDS[1:]:
+        if not dataset.get(keyword):
+            raise _NoDicomError(f"it has no {keyword}")
+    return dataset
 
 
 def _json(answer: Any, status: int = 200) -> Reply:

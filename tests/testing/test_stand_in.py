@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 
-from simple_orthanc import NotFoundError, Orthanc, OrthancError, ServerError, UnsupportedError, label
+from simple_orthanc import NotFoundError, Orthanc, OrthancError, SelectionError, ServerError, UnsupportedError, label
 from simple_orthanc.testing import OrthancStandIn, as_bytes, make_series, orthanc_id_of
 
 JANE = make_series((3, 4, 5), seed=1, PatientName="JaneDoe", PatientID="J1", SeriesDescription="ct_scan")
@@ -52,6 +53,43 @@ def test_uploads_are_stored_once(session: Orthanc) -> None:
     assert session.patient_count == 3
     with pytest.raises(ServerError, match="400"):
         session.rest.post("/instances", b"no DICOM")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no DICOM",
+        bytes(128) + b"DICM",
+        bytes(128) + b"DICM" + b"junk",
+        bytes(128) + b"DICM" + bytes(200),
+        as_bytes(JANE[0])[:300],
+    ],
+)
+def test_what_orthanc_would_not_store_is_refused_and_not_kept(session: Orthanc, content: bytes) -> None:
+    with pytest.raises(ServerError, match="400"):
+        session.rest.post("/instances", content)
+    assert session.refresh().instance_count == 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/series?since=x&limit=1", None),
+        ("GET", "/changes?since=x", None),
+        ("POST", "/tools/find", "no JSON"),
+        ("POST", "/tools/find", []),
+        ("POST", "/tools/find", {"Level": 5}),
+    ],
+)
+def test_a_question_that_cannot_be_read_is_refused(session: Orthanc, method: str, path: str, body: Any) -> None:
+    with pytest.raises(ServerError, match=r"answered (400|500)"):
+        session.rest.request(method, path, body)
+    assert session.refresh().instance_count == 5
+
+
+def test_one_dataset_is_refused() -> None:
+    with pytest.raises(SelectionError, match=r"takes a list of datasets.*\[dataset\]"):
+        OrthancStandIn(JANE[0])
 
 
 def test_files_are_what_was_stored(session: Orthanc, tmp_path: Path) -> None:
