@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import NoPixelDataError, NotFoundError, SelectionError, ServerError, TransportError
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 # What Orthanc answers where there is no such frame, or no image at all, depending on version and route; and 500 to the
 # raw frame of a document.
 _NO_IMAGE = (400, 404, 415)
+# A DICOM image is not larger.
+_LARGEST_SIDE = 65535
 _NOT_IMPLEMENTED = "Not implemented yet"
 
 
@@ -177,7 +183,13 @@ class ImageResource(Resource):
             As for `preview`, which also lists the errors.
         """
         query: dict[str, Any] = {"width": width, "height": height}
+        for name, pixels in query.items():
+            if pixels is not None and not _is_between(pixels, 1, _LARGEST_SIDE):
+                raise SelectionError(f"{name} is {pixels!r}; give a number of pixels from 1 to {_LARGEST_SIDE}.")
         if window is not None:
+            given: Any = window
+            if not (isinstance(given, Sequence) and len(given) == 2 and all(map(_is_between, given))):
+                raise SelectionError(f"window is {given!r}; give its centre and width, as in window=(40, 400).")
             query["window-center"], query["window-width"] = window
         return self._image(frame, "rendered", query)
 
@@ -320,6 +332,11 @@ class ImageResource(Resource):
         force: bool,
         body: dict[str, Any],
     ) -> bytes:
+        given: Any = replace
+        if not isinstance(given, Mapping | None):
+            raise SelectionError(
+                f'replace is of type {type(given).__name__}; give a dict, as in replace={{"PatientName": "Doe^John"}}.'
+            )
         for name, tags in (("remove", remove), ("keep", keep)):
             if isinstance(tags, str):
                 raise SelectionError(f"{name} is the string {tags!r}; give a list of tags, as in {name}=[{tags!r}].")
@@ -335,6 +352,12 @@ class ImageResource(Resource):
         return content
 
 
+def _is_between(number: Any, lowest: float = -math.inf, highest: float = math.inf) -> bool:
+    """Check whether a value is a finite number in a range."""
+    is_number = not isinstance(number, bool) and isinstance(number, Real) and math.isfinite(number)
+    return is_number and lowest <= float(number) <= highest
+
+
 def _tag(tag: str) -> str:
     """Return a tag as Orthanc takes it; an unknown keyword raises, which newer servers answer with an error 500."""
     parsed = parse_tag(tag)
@@ -343,6 +366,11 @@ def _tag(tag: str) -> str:
 
 def _value(value: Any) -> Any:
     r"""Return a value as Orthanc takes it: numbers as strings, several with backslashes between them.
+
+    Raises
+    ------
+    SelectionError
+        It is neither a string nor a number, such as None, which would be written as the string "None".
 
     Examples
     --------
@@ -354,8 +382,15 @@ def _value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         if any(isinstance(item, Mapping) for item in value):
             return [_value(item) for item in value]
-        return "\\".join(str(item) for item in value)
-    return str(value)
+        return "\\".join(_value(item) for item in value)
+    # pydicom's own values of DS and IS are numbers, and its names print as they are written.
+    if not isinstance(value, bool) and isinstance(value, (str, Real, Decimal, PersonName)) and value == value:
+        return str(value)
+    raise SelectionError(
+        f"{value!r} cannot be the value of a tag, and nothing was sent: give strings and numbers, lists of these, or "
+        'lists of dicts for sequences. "" is an empty value, remove=[...] removes a tag, and dates are strings, as in '
+        '"20200131".'
+    )
 
 
 def _decoded(content: bytes, what: str) -> NDArray[np.uint8]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.valuerep import IS, DSfloat, PersonName
 
 from simple_orthanc import NoPixelDataError, NotFoundError, SelectionError, ServerError, TransportError, UnknownTagError
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.rest.objects import Instance
+from simple_orthanc.rest.objects import Instance, images
 from tests.http_stand_in import reply
 from tests.rest.objects.server import ObjectServer, data, revision, text
 
@@ -76,6 +78,61 @@ def test_the_window_of_a_rendered_frame() -> None:
     with ObjectServer({**served(), f"GET {ROUTE}/frames/0/rendered": png(GRAY)}) as server:
         Instance(server.rest, "i").rendered(window=(40, 400.5), width=64)
         assert server.calls == [f"GET {ROUTE}/frames/0/rendered?width=64&window-center=40&window-width=400.5"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"window": 40},
+        {"window": (40,)},
+        {"window": (40, 400, 1)},
+        {"window": ("a", "b")},
+        {"window": (40, float("nan"))},
+        {"width": -5},
+        {"width": 0},
+        {"width": "abc"},
+        {"height": 10**12},
+        {"height": True},
+    ],
+)
+def test_what_is_no_window_or_size_is_refused_before_any_request(arguments: Any) -> None:
+    (name,) = arguments
+    with ObjectServer({}) as server:
+        with pytest.raises(SelectionError, match=f"{name} is .*; give"):
+            Instance(server.rest, "i").rendered(**arguments)
+        assert server.calls == []
+
+
+@pytest.mark.parametrize("value", [None, True, b"x", float("nan"), date(2020, 1, 31), [1, None], {1}, [{"KVP": None}]])
+def test_a_value_that_would_be_written_as_another_is_refused_before_any_request(value: Any) -> None:
+    with ObjectServer({}) as server:
+        instance = Instance(server.rest, "i")
+        for make in (instance.modify, instance.anonymize):
+            with pytest.raises(SelectionError, match="cannot be the value of a tag, and nothing was sent"):
+                make({"PatientComments": value})
+        assert server.calls == []
+
+
+@pytest.mark.parametrize("replace", ["PatientName", ["PatientName"], 5])
+def test_replacements_that_are_no_mapping(replace: Any) -> None:
+    with ObjectServer({}) as server, pytest.raises(SelectionError, match=r"replace is of type .*; give a dict"):
+        Instance(server.rest, "i").modify(replace)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (np.float64(0.5), "0.5"),
+        ((np.int16(3), 4), "3\\4"),
+        (DSfloat("1.50"), "1.50"),
+        (IS("7"), "7"),
+        (PersonName("Doe^Jane"), "Doe^Jane"),
+        ("", ""),
+        ([], ""),
+    ],
+)
+def test_values_are_written_as_they_print(value: Any, written: str) -> None:
+    assert images._value(value) == written
 
 
 def test_a_raw_frame() -> None:
