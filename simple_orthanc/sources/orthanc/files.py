@@ -217,7 +217,9 @@ class FileReader:
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored, without compression; None if the server keeps none."""
         try:
-            md5 = self._transport.content("GET", f"/instances/{key}/attachments/dicom/md5").decode("ascii", "replace")
+            # There may be many in a row; their memory is new, since that of this thread may hold a file.
+            read = self._transport.read_into(f"/instances/{key}/attachments/dicom/md5", _new_memory)
+            md5 = bytes(read).decode("ascii", "replace")
         except ServerError:
             md5 = ""
         if not md5.strip():
@@ -263,6 +265,10 @@ class FileReader:
             **instance["MainDicomTags"],
         }
         return Identity(*(str(tags.get(parse_tag(keyword).number, "")).strip() for keyword in KEYWORDS))
+
+
+def _new_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def _md5(content: bytes | memoryview) -> str:
