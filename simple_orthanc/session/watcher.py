@@ -143,11 +143,13 @@ class Watcher(Generic[S]):
         ends_before = newest is not None and newest < position
         if ends_before or (entry and _is_other_feed(self._entry_from(position), position, entry)):
             position = self._begin_again(position)
-        type_ = "NewInstance" if self._rules.stable else f"New{self._rules.level.capitalize()}"
+        # What a new object holds may be selected only when more of it has arrived.
+        is_by_instance = self._rules.stable or bool(self._session._selection.criteria)
+        type_ = "NewInstance" if is_by_instance else f"New{self._rules.level.capitalize()}"
         for page in read_feed(self._transport, position, type_):
             if page:
                 ids = [change.id for change in page]
-                keys = self._objects(ids) if self._rules.stable else ids
+                keys = self._objects(ids) if is_by_instance else ids
                 self._state.advance(page[-1].sequence, _description(page[-1]), keys)
         self._newest = newest
 
@@ -216,12 +218,15 @@ class Watcher(Generic[S]):
             if key in self._objects([key]):
                 self._fail(key, error)
             return
-        if session is not None:
-            try:
-                self._function(session)
-            except Exception as error:
-                self._fail(key, error)
-                return
+        if session is None:
+            # Not done: what is selected of it may arrive later.
+            self._state.drop(key)
+            return
+        try:
+            self._function(session)
+        except Exception as error:
+            self._fail(key, error)
+            return
         self._state.succeed(key, updated)
 
     def _fail(self, key: str, error: Exception) -> None:

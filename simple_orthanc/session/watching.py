@@ -108,12 +108,12 @@ class Watching(OrthancState):
         ----------
         function : callable
             Called with a session on the object, one object at a time. If this session is narrowed, so is that one, and
-            an object without anything selected is left out.
+            an object without anything selected is left out until more of it arrives.
         level : {"study", "series"}
             What it is called for.
         stable : bool
             Wait until nothing has arrived for an object for a while (the option StableAge of the server, by default 60
-            s). False: call for it when its first instance was seen, and never again.
+            s). False: call for it when its first selected instance was seen, and never again.
         state : str or path, optional
             The file in which the state is kept. It is created if it is missing, and up to date after every call.
         since : int, optional

@@ -327,6 +327,23 @@ def test_the_criteria_of_the_session_apply(watched: WatchedServer, orthanc: Orth
     assert orthanc.series_count == 1
 
 
+@pytest.mark.parametrize("options", [{"again": False}, {"stable": False}, {"stable": False, "again": False}])
+def test_what_is_left_out_is_called_for_once_it_is_selected(
+    watched: WatchedServer, orthanc: Orthanc, options: dict[str, bool]
+) -> None:
+    calls = Calls()
+    steps = (
+        lambda: watched.datasets.append(image(2, "2", "2")),
+        nothing,
+        lambda: watched.datasets.append(image(3, "3", "2")),
+        nothing,
+        lambda: watched.datasets.append(image(4, "3", "2")),
+        nothing,
+    )
+    watch(orthanc.select(SeriesNumber=[1, 3]), calls, *steps, level="study", **options)
+    assert calls.objects == [("3", 1)]
+
+
 def test_one_look_at_a_quiet_server_is_one_request(watched: WatchedServer, orthanc: Orthanc) -> None:
     before: list[int] = []
     watch(orthanc, Calls(), nothing, lambda: before.append(len(watched.asked)), nothing, nothing)
