@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -148,7 +149,7 @@ class Pacs(Session):
         session = self._on_server(_uids(wanted, keys))
         uids = [session.get_dicom_tag(UID_TAGS[upper], unique=False, level="instance") for upper in LEVELS[1:]]
         held = list(zip(*uids, strict=True))
-        self._check(names, images, {image for _, _, image in held})
+        self._check(wanted, keys, images, held)
         self._check_each(wanted, keys, {chain[: depth(wanted)] for chain in held})
         return session
 
@@ -167,29 +168,38 @@ class Pacs(Session):
             warnings.simplefilter("ignore", UserWarning)
             return session.select(**uids)
 
-    def _check(self, names: Sequence[str], images: set[str] | None, held: set[str]) -> None:
+    def _check(
+        self, level: Level, keys: Sequence[Key], images: set[str] | None, held: Sequence[tuple[str, ...]]
+    ) -> None:
         """Raise unless what was retrieved is held by the server."""
         where, told = self._server._source.description, self._pacs.image_counts
-        counted = sum(told[name] for name in names) if all(name in told for name in names) else None
-        if images is None and counted is None:
+        arrived = {chain[-1] for chain in held}
+        if images is not None:
+            # Where a PACS says that there are more images than it lists, that was warned of.
+            expected, absent = len(images), sorted(images - arrived)
+            missing = len(absent)
+        elif all(str(key) in told for key in keys):
+            counts: Counter[tuple[str, ...]] = Counter()
+            for key in keys:
+                counts[key[1 : depth(level) + 1]] += told[str(key)]
+            # One by one, since the server may have held more of another object before.
+            lacking = counts - Counter(chain[: depth(level)] for chain in held)
+            expected, missing, absent = counts.total(), lacking.total(), [chain[-1] for chain in lacking]
+        else:
             if not held:
                 raise JobError(f"{self._pacs.description} reported success, and {where} holds nothing of it.")
             warnings.warn(
                 f"{self._pacs.description} neither lists its images nor tells how many there are, so that nobody knows "
-                f"whether all of them are among the {len(held)} that {where} holds.",
+                f"whether all of them are among the {len(arrived)} that {where} holds.",
                 stacklevel=stacklevel(),
             )
             return
-        # Where a PACS says that there are more images than it lists, that was warned of.
-        expected = len(images) if images is not None else counted or 0
-        missing = len(images - held) if images is not None else expected - len(held)
-        if missing <= 0:
+        if not missing:
             return
-        examples = sorted((images or set()) - held)[:_NAMED_IN_ERRORS]
         raise JobError(
-            f"{missing} of {expected} images did not arrive from {self._pacs.description}, although it reported success"
-            + (f": {', '.join(examples)}{', ...' if missing > len(examples) else ''}" if examples else "")
-            + f". {where} holds {len(held)} of the selection. They may have been deleted, which refresh() shows, or "
+            f"{missing} of {expected} images did not arrive from {self._pacs.description}, although it reported "
+            f"success: {', '.join(absent[:_NAMED_IN_ERRORS])}{', ...' if len(absent) > _NAMED_IN_ERRORS else ''}. "
+            f"{where} holds {len(arrived)} of the selection. They may have been deleted, which refresh() shows, or "
             "refused by this Orthanc, as its log shows; retrieve() again asks for them again."
         )
 

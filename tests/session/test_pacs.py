@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc import Orthanc, label, tag
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import (
     EmptySelectionError,
     JobError,
@@ -20,7 +21,7 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.session.pacs import Pacs
-from tests.sources.contract import make_archive
+from tests.sources.contract import make_archive, make_dataset
 from tests.sources.pacs.stand_in import COUNTS, DCMQRSCP, Habits, PacsServer, opened
 
 
@@ -300,6 +301,18 @@ def test_success_with_something_missing_is_an_error(habits: Habits, lost: set[st
             assert min(lost) in str(caught.value)
         server.habits.lost = set()
         assert pacs.retrieve().instance_count == 3
+
+
+@pytest.mark.parametrize(("level", "incomplete"), [("study", "1.2.1"), ("series", "1.2.1.1")])
+def test_more_of_one_object_does_not_hide_what_is_missing_of_another(level: Level, incomplete: str) -> None:
+    server = PacsServer(make_archive(), Habits(refused={"Instance": "0xA900"}, lost={"1.2.1.1.2"}))
+    server.datasets += [make_dataset(number, "1", "2", "P1") for number in (8, 9)]
+    with opened(server) as pacs:
+        pacs.select(PatientID=["p1", "P1"])
+        with pytest.raises(JobError, match=rf"1 of 15 images did not arrive.*reported success: {incomplete}\."):
+            pacs.retrieve(level=level)
+        server.habits.lost = set()
+        assert pacs.retrieve(level=level).instance_count == 17
 
 
 def test_what_the_pacs_does_not_know_any_more_is_an_error(pacs: Pacs, behind: PacsServer) -> None:
