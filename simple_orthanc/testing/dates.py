@@ -24,13 +24,13 @@ def to_dicom_date(day: date) -> str:
     return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 
-def from_dicom_date(value: str) -> date | None:
+def from_dicom_date(value: str | None) -> date | None:
     """Read a DA, also in the forms 2020.01.31 and 2020-01-31.
 
     Returns
     -------
     datetime.date or None
-        None if the value is empty.
+        None if the value is empty or missing.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def from_dicom_date(value: str) -> date | None:
     >>> from_dicom_date("20200131"), from_dicom_date("")
     (datetime.date(2020, 1, 31), None)
     """
-    if not value.strip():
+    if value is None or not value.strip():
         return None
     day = parse_date(value)
     if day is None:
@@ -76,13 +76,13 @@ def to_dicom_time(moment: time | datetime | timedelta) -> str:
     return f"{moment.hour:02d}{moment.minute:02d}{moment.second:02d}{fraction}"
 
 
-def from_dicom_time(value: str) -> time | None:
+def from_dicom_time(value: str | None) -> time | None:
     """Read a TM; fractions of a second are kept to the microsecond.
 
     Returns
     -------
     datetime.time or None
-        None if the value is empty.
+        None if the value is empty or missing.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def from_dicom_time(value: str) -> time | None:
     >>> from_dicom_time("0930"), from_dicom_time("093015.25")
     (datetime.time(9, 30), datetime.time(9, 30, 15, 250000))
     """
-    if not value.strip():
+    if value is None or not value.strip():
         return None
     since_midnight = _since_midnight(value)
     if since_midnight >= timedelta(days=1):
@@ -112,13 +112,13 @@ def _since_midnight(value: str) -> timedelta:
     return since_midnight
 
 
-def from_dicom_date_and_time(day: str, moment: str) -> datetime | None:
+def from_dicom_date_and_time(day: str | None, moment: str | None) -> datetime | None:
     """Read a DA and a TM that belong together, such as StudyDate and StudyTime.
 
     Returns
     -------
     datetime.datetime or None
-        Without a zone, since DA and TM state none. None if the date is empty; an empty time is midnight.
+        Without a zone, since DA and TM state none. None if the date is empty or missing; without a time it is midnight.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def from_dicom_date_and_time(day: str, moment: str) -> datetime | None:
     read = from_dicom_date(day)
     if read is None:
         return None
-    since_midnight = _since_midnight(moment) if moment.strip() else timedelta()
+    since_midnight = _since_midnight(moment) if moment is not None and moment.strip() else timedelta()
     return datetime(read.year, read.month, read.day) + since_midnight
 
 
@@ -160,13 +160,13 @@ def to_dicom_datetime(moment: datetime) -> str:
     return f"{to_dicom_date(moment)}{to_dicom_time(moment)}{sign}{minutes // 60:02d}{minutes % 60:02d}"
 
 
-def from_dicom_datetime(value: str) -> datetime | None:
+def from_dicom_datetime(value: str | None) -> datetime | None:
     """Read a DT: with its offset from UTC if it states one, without a zone if not.
 
     Returns
     -------
     datetime.datetime or None
-        Parts that are left out are the lowest. None if the value is empty.
+        Parts that are left out are the lowest. None if the value is empty or missing.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def from_dicom_datetime(value: str) -> datetime | None:
     >>> from_dicom_datetime("20200131093000+0100").isoformat(), from_dicom_datetime("2020")
     ('2020-01-31T09:30:00+01:00', datetime.datetime(2020, 1, 1, 0, 0))
     """
-    if not value.strip():
+    if value is None or not value.strip():
         return None
     moment = parse_moment(value)
     if moment is None:

@@ -59,14 +59,18 @@ def test_a_leap_second_is_the_next_second() -> None:
 
 
 @pytest.mark.parametrize("read", [dates.from_dicom_date, dates.from_dicom_time, dates.from_dicom_datetime])
-def test_empty_values_are_none(read: Callable[[str], object]) -> None:
+def test_empty_values_are_none(read: Callable[[str | None], object]) -> None:
     assert read("") is None
     assert read("  ") is None
+    # As of a dataset without that tag.
+    assert read(None) is None
 
 
 def test_a_date_without_a_time_is_midnight() -> None:
     assert dates.from_dicom_date_and_time("20200131", "") == datetime(2020, 1, 31)
     assert dates.from_dicom_date_and_time("", "0930") is None
+    assert dates.from_dicom_date_and_time(None, None) is None
+    assert dates.from_dicom_date_and_time("20200131", None) == datetime(2020, 1, 31)
 
 
 @pytest.mark.parametrize(

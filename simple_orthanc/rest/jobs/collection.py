@@ -50,7 +50,7 @@ class Jobs:
     def __contains__(self, job: object) -> bool:
         """Check whether the server knows a job, given by itself or by its id."""
         job_id = job.id if isinstance(job, Job) else job
-        if not isinstance(job_id, str) or not job_id:
+        if not isinstance(job_id, str) or not job_id.strip("."):
             return False
         try:
             self[job_id]
@@ -66,7 +66,8 @@ class Jobs:
         NotFoundError
             If the server does not know it.
         """
-        if not isinstance(job_id, str) or not job_id:
+        # A segment of dots is another path.
+        if not isinstance(job_id, str) or not job_id.strip("."):
             raise unknown_job(job_id)
         job = Job(self._rest, job_id)
         try:

@@ -7,13 +7,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from simple_orthanc.errors import JobError, NotFoundError, TransportError
+from simple_orthanc.concurrency import interruption
+from simple_orthanc.errors import JobError, NotFoundError, ServerError, TransportError
 from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.jobs.answers import ACTIVE, JobFailure, failure_of, integer, is_description, string
 from simple_orthanc.rest.server_time import server_time
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+# Seconds before it is asked again for a description that the server cannot write.
+_PAUSES = (0.05, 0.1, 0.2)
 
 
 class DescribedJob:
@@ -122,10 +127,21 @@ class DescribedJob:
             self._read()
         return self._description or {}
 
+    def _get(self, path: str, **options: Any) -> Any:
+        """GET a description; for a moment while it makes an archive of nothing, Orthanc answers 400."""
+        for pause in _PAUSES:
+            try:
+                return self._rest.get(path, **options)
+            except ServerError as error:
+                if error.status != 400:
+                    raise
+            interruption.pause(pause)
+        return self._rest.get(path, **options)
+
     def _read(self, **options: Any) -> None:
         path = self._route("read")
         try:
-            answer = self._rest.get(path, **options)
+            answer = self._get(path, **options)
         except NotFoundError:
             raise self._job_error(
                 f"{self._name()} is not known to the server any more, and what became of it is not known: Orthanc "

@@ -56,7 +56,7 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         """Check whether the server holds an object, given by itself or by its id."""
         if isinstance(item, Resource):
             item = item.id if item.level == self._kind.level else None
-        if not isinstance(item, str) or not item:
+        if not isinstance(item, str) or not item.strip("."):
             return False
         return self._kind(self._rest, item)._address.is_held()
 
@@ -68,7 +68,8 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         NotFoundError
             The server holds none of this level.
         """
-        if not isinstance(key, str) or not key:
+        # A segment of dots is another path.
+        if not isinstance(key, str) or not key.strip("."):
             raise unknown_object(self._rest, self._kind.level, key)
         return self._kind(self._rest, key).refresh()
 

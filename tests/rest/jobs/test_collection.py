@@ -47,9 +47,10 @@ def test_a_job_by_its_id() -> None:
     assert jobs["7"] in jobs
     assert "8" not in jobs
     assert 7 not in jobs
+    assert ".." not in jobs
 
 
-@pytest.mark.parametrize("job_id", ["8", "", 7, None, "../system"])
+@pytest.mark.parametrize("job_id", ["8", "", 7, None, "../system", "..", "."])
 def test_an_unknown_job_is_named(job_id: Any) -> None:
     with pytest.raises(NotFoundError, match=r"knows no job .*list\(orthanc.jobs\)") as caught:
         Jobs(JobServer(LATER))[job_id]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc import JobError
+from simple_orthanc import JobError, ServerError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs import Job, JobFailure
 from simple_orthanc.transport import Transport
-from tests.rest.jobs.server import FAILURE, GONE, RUNNING, SUCCESS, JobServer
+from tests.rest.jobs.server import FAILURE, GONE, RUNNING, SUCCESS, JobServer, quick
 
 
 def test_each_attribute_asks_until_the_job_has_ended() -> None:
@@ -70,3 +70,19 @@ def test_jobs_are_equal_by_their_ids() -> None:
 def test_a_job_is_not_pickled_with_its_connection() -> None:
     with pytest.raises(TypeError, match="pickle the session"):
         pickle.dumps(Job(Rest(Transport("http://127.0.0.1:8042")), "7"))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_description_that_the_server_cannot_write_for_a_moment(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    unwritable = ServerError("400", status=400)
+    assert JobServer(*[unwritable] * count, SUCCESS).job().wait().state == "Success"
+
+
+@pytest.mark.parametrize(("status", "count"), [(400, 4), (500, 1)])
+def test_a_description_that_the_server_never_writes(status: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    server = JobServer(ServerError("unwritable", status=status))
+    with pytest.raises(ServerError, match="unwritable"):
+        server.job().wait()
+    assert len(server.got) == count

@@ -146,12 +146,12 @@ def test_an_object_by_its_id() -> None:
         assert KEY in server.rest.studies
         assert study in server.rest.studies
         assert Series(server.rest, KEY) not in server.rest.studies
-        for other in ("nope", "", None, 7):
+        for other in ("nope", "", None, 7, "."):
             assert other not in server.rest.studies
 
 
 @pytest.mark.parametrize("name", ["patients", "studies", "series", "instances"])
-@pytest.mark.parametrize("key", ["nope", "", None, 7, "a/b"])
+@pytest.mark.parametrize("key", ["nope", "", None, 7, "a/b", ".", ".."])
 def test_an_unknown_id_is_named(name: str, key: Any) -> None:
     with ObjectServer({}) as server:
         objects = getattr(server.rest, name)
