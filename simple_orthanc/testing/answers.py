@@ -190,6 +190,9 @@ class Answers(ABC):
         if len(parts) == 3 and parts[2] in ROUTES and LEVELS.index(ROUTES[parts[2]]) > LEVELS.index(level):
             wanted = ROUTES[parts[2]]
             return self._listed(wanted, self._below(level, [number], wanted), arguments.get("expand") != "false", short)
+        parents = {above.lower(): (above, owner) for above, owner in self._chain(level, number)[:-1]}
+        if len(parts) == 3 and parts[2] in parents:
+            return self._object(*parents[parts[2]], short)
         raise UnknownHereError("/".join(parts))
 
     def _listed(self, level: str, numbers: Iterable[int], expand: bool, short: bool) -> list[Any]:

@@ -16,7 +16,7 @@ from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
-from simple_orthanc.sources.identity import Identity, identity_in, orthanc_id
+from simple_orthanc.sources.identity import Identity, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
@@ -101,12 +101,21 @@ class OrthancStore:
         held = [str(answer["ID"]) for answer in answers if answer["Type"] == "Instance"]
         key = orthanc_id(identity)
         if key not in held:
-            # The id of an instance whose PatientID Orthanc decodes otherwise is not known here.
-            if identity.patient.isascii() or len(held) != 1:
+            # The id is not known if Orthanc decodes the PatientID otherwise, or if this begins with spaces, of which it
+            # removes only those at the end.
+            if identity.patient.isascii():
+                held = [other for other in held if self._is_held_as(other, identity)]
+            if len(held) != 1:
                 return None
             (key,) = held
         self._uids[key] = identity.instance
         return key
+
+    def _is_held_as(self, key: str, identity: Identity) -> bool:
+        try:
+            return not identity.differences(identity_of(self._reader.header(key)))
+        except NotFoundError:
+            return False
 
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Compare files with what the server holds: each by Orthanc's id of its instance, and its MD5."""

@@ -100,6 +100,15 @@ def test_an_id_that_orthanc_computed_otherwise_is_looked_up(archive: OrthancServ
     assert store.find(as_file(instance(1, patient="Jose"))) is None
 
 
+@pytest.mark.parametrize("patient", [" P7", "   P7", "P7"])
+def test_an_instance_is_found_whatever_spaces_its_patient_begins_with(archive: OrthancServer, patient: str) -> None:
+    held = instance(1, patient=patient)
+    archive.datasets = [held]
+    store = connect(archive)._orthanc.store
+    assert store.find(as_file(held)) == archive.identifier_of(held, "Instance")
+    assert store.find(as_file(instance(1, patient="P8"))) is None
+
+
 def test_many_files_are_compared_in_few_requests() -> None:
     with OrthancServer([], "1.12.7") as archive:
         session = connect(archive)
