@@ -19,7 +19,7 @@ from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, from_text
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.matching import keys_for, queries_for
-from simple_orthanc.rest.remote.queries import USUAL_LIMIT, Answers, may_be_limit
+from simple_orthanc.rest.remote.queries import NUMBER_OF_CHILDREN, USUAL_LIMIT, Answers, may_be_limit
 from simple_orthanc.selection.conditions import Comparison
 from simple_orthanc.selection.criteria import condition_for
 from simple_orthanc.selection.predicates import Predicate, decide, undecided_strings
@@ -94,14 +94,26 @@ class Question:
         return ("patient",) if self.level == "patient" else LEVELS[1 : depth(self.level) + 1]
 
     def tags_at(self, level: Level) -> list[Tag]:
-        """Return the tags that are asked for at a level: of conditions and columns, and those that order rows."""
+        """Return the tags that are asked for at a level: of conditions and columns, and what is needed besides.
+
+        These are the tags that order rows and identify objects, and how many objects of the next level there are.
+        """
         needed = [tag for tag, _ in self.conditions] + [tag for _, tag in self.columns]
         needed += [parse_tag(name) for name in (*_ORDER[level].split(), UNIQUE_KEYS[level])]
+        if level != self.level:
+            needed.append(parse_tag(NUMBER_OF_CHILDREN[level]))
         return [tag for tag in dict.fromkeys(needed) if self._asked_at(tag) == level]
 
     def conditions_at(self, level: Level) -> list[tuple[Tag, Predicate]]:
         """Return the conditions that are decided at a level."""
         return [(tag, predicate) for tag, predicate in self.conditions if self._asked_at(tag) == level]
+
+    def keys_at(self, level: Level) -> dict[str, tuple[str, ...]]:
+        """Return the alternative keys that are sent at a level, by the name of their tag; see `keys_for`."""
+        return {
+            tag.name: keys_for(tag, predicate, as_written=self.as_written)
+            for tag, predicate in self.conditions_at(level)
+        }
 
     def _asked_at(self, tag: Tag) -> Level:
         if self.level == "patient":
@@ -186,17 +198,42 @@ def find_rows(ask: Ask, question: Question, label: str) -> list[Row]:
         The modality leaves out a tag that is needed to decide.
     ServerError
         It does not answer, or refuses.
+
+    Warns
+    -----
+    UserWarning
+        It lists less of an object than it says there is.
     """
     parents: list[Row] = [{}]
     for level in question.levels:
         rows: list[Row] = []
+        is_list = not any(map(any, question.keys_at(level).values()))
+        shown = told = 0
         with progress_bar(len(parents), f"{label}: {level}") as advance:
             for parent in parents:
-                rows += _below(ask, question, level, parent, label)
+                below = list(_below(ask, question, level, parent, label))
+                number = _number_below(parent, level)
+                if is_list and len(below) < number:
+                    shown, told = shown + len(below), told + number
+                rows += below
                 advance(1)
+        if told:
+            warnings.warn(
+                f"The {label} says that there are at least {told} objects of level {level} in some of its studies or "
+                f"series, and lists {shown} of them: it may limit its answers, or not list all that it holds.",
+                stacklevel=stacklevel(),
+            )
         parents = satisfying(rows, question.conditions_at(level), label, f"at level {level}")
     tags = [parse_tag(name) for level in question.levels for name in _ORDER[level].split()]
     return sorted(parents, key=lambda row: [sort_key(row.get(tag.name), tag) for tag in tags])
+
+
+def _number_below(parent: Row, level: Level) -> int:
+    """Return how many objects of a level are below one of the level above: at least one, or what is said of it."""
+    if not parent:
+        return 0
+    string = _first(parent.get(NUMBER_OF_CHILDREN[LEVELS[depth(level) - 1]]))
+    return int(string) if string.isascii() and string.isdecimal() else 1
 
 
 def _below(ask: Ask, question: Question, level: Level, parent: Row, label: str) -> Iterator[Row]:
@@ -205,9 +242,8 @@ def _below(ask: Ask, question: Question, level: Level, parent: Row, label: str) 
     conditions = question.conditions_at(level)
     above = {name: _first(parent.get(name)) for name in UNIQUE_KEYS.values() if parent.get(name)}
     sent = {name: value for name, value in above.items() if name != UNIQUE_KEYS["patient"]}
-    alternatives = {tag.name: keys_for(tag, predicate, as_written=question.as_written) for tag, predicate in conditions}
     seen: set[tuple[Any, ...]] = set()
-    for keys in queries_for(alternatives):
+    for keys in queries_for(question.keys_at(level)):
         answers = ask(level, {**dict.fromkeys(tags, ""), **keys, **sent})
         _warn_of_lost_characters(conditions, answers.character_sets - {_UTF8, ""}, label)
         for answer in answers.answers:

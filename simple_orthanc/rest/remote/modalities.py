@@ -111,6 +111,11 @@ class Modality(Machine):
         ServerError
             It does not answer, or refuses.
 
+        Warns
+        -----
+        UserWarning
+            It may have limited its answers: their number shows it, or it says that there is more than it lists.
+
         Notes
         -----
         Series are asked for study by study, and instances series by series, since a modality need not understand

@@ -24,6 +24,12 @@ Answer: TypeAlias = "dict[str, str | None]"
 without a value, None if Orthanc does not write the value (sequences, binary and very long values). A key that the
 modality left out has no entry."""
 
+NUMBER_OF_CHILDREN: dict[Level, str] = {
+    "study": "NumberOfStudyRelatedSeries",
+    "series": "NumberOfSeriesRelatedInstances",
+}
+"""The tags in which a modality says how much is in an object."""
+
 _CHARACTER_SET = "0008,0005"
 _UTF8 = "ISO_IR 192"
 _LEVELS: dict[Level, str] = {"patient": "Patient", "study": "Study", "series": "Series", "instance": "Instance"}

@@ -15,7 +15,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, parse_tag
 from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
-from simple_orthanc.rest.remote.queries import USUAL_LIMIT, Answer, find, may_be_limit, refusal
+from simple_orthanc.rest.remote.queries import NUMBER_OF_CHILDREN, USUAL_LIMIT, Answer, find, may_be_limit, refusal
 from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs, has_wildcard, is_identifier
 from simple_orthanc.sources.filters import Filter, filters_for
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_plain
@@ -32,10 +32,7 @@ ASKED: dict[Level, dict[str, Tag]] = {
 }
 """The tags of the rows of a PACS: level to name to tag."""
 
-NUMBER_OF_CHILDREN: dict[Level, Tag] = {
-    "study": parse_tag("NumberOfStudyRelatedSeries"),
-    "series": parse_tag("NumberOfSeriesRelatedInstances"),
-}
+NUMBERS_OF_CHILDREN: dict[Level, Tag] = {level: parse_tag(name) for level, name in NUMBER_OF_CHILDREN.items()}
 NUMBER_OF_IMAGES = parse_tag("NumberOfStudyRelatedInstances")
 
 
@@ -92,7 +89,7 @@ class Queries:
         return found.answers
 
     def _counts(self, level: Level) -> list[Tag]:
-        counted = [NUMBER_OF_CHILDREN[level]] if level in NUMBER_OF_CHILDREN else []
+        counted = [NUMBERS_OF_CHILDREN[level]] if level in NUMBERS_OF_CHILDREN else []
         return [*counted, NUMBER_OF_IMAGES] if level == "study" else counted
 
     def below(self, level: Level, parent: Key) -> list[Answer]:

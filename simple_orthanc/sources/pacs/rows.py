@@ -19,7 +19,7 @@ from simple_orthanc.errors import UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.queries import Answer
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.keys import UID_TAGS, Key
-from simple_orthanc.sources.pacs.queries import ASKED, NUMBER_OF_CHILDREN, NUMBER_OF_IMAGES
+from simple_orthanc.sources.pacs.queries import ASKED, NUMBER_OF_IMAGES, NUMBERS_OF_CHILDREN
 
 _NUMBERS: dict[Level, str] = {level: parse_tag(name).number for level, name in UID_TAGS.items()}
 
@@ -175,7 +175,7 @@ class RowBuilder:
         """Keep what an answer says of how much is in its object."""
         if level == "instance":
             return
-        children = _count_of(answer, NUMBER_OF_CHILDREN[level])
+        children = _count_of(answer, NUMBERS_OF_CHILDREN[level])
         if children is not None:
             self.child_counts[key] = children
         images = _count_of(answer, NUMBER_OF_IMAGES) if level == "study" else None

@@ -110,6 +110,41 @@ def test_patients_are_found_once_each(make: Callable[[], ModalityStandIn]) -> No
     assert find(make(), "patient", PatientID="P2")["PatientName"].tolist() == ["Roe^Rick"]
 
 
+class Limited(ModalityStandIn):
+    """Says how much there is, and answers with no more than one object below the studies."""
+
+    def __call__(self, level: Level, keys: Mapping[str, str]) -> Answers:
+        answers, sets = super().__call__(level, keys)
+        for answer in answers:
+            study_uid, series_uid = answer["0020,000d"], answer.get("0020,000e")
+            inside = [held for held in self.instances if held["StudyInstanceUID"] == study_uid]
+            answer["0020,1206"] = str(len({held["SeriesInstanceUID"] for held in inside}))
+            answer["0020,1209"] = str(sum(held["SeriesInstanceUID"] == series_uid for held in inside))
+        return Answers(answers if level == "study" else answers[:1], sets)
+
+
+@pytest.mark.parametrize(
+    ("level", "tags", "told"),
+    [
+        ("series", {"StudyInstanceUID": "1.2"}, "2 objects of level series .* lists 1"),
+        ("series", {"Modality": "PT"}, "4 objects of level series .* lists 2"),
+        ("instance", {"SeriesInstanceUID": "1.2.1"}, "3 objects of level instance .* lists 1"),
+    ],
+)
+def test_a_list_that_a_limit_cuts_is_no_silent_miss(level: str, tags: dict[str, Any], told: str) -> None:
+    with pytest.warns(UserWarning, match=rf"The PACS says that there are at least {told} of them"):
+        find(Limited(HELD), level, **tags)
+
+
+@pytest.mark.parametrize(
+    ("level", "tags"), [("series", {"SeriesInstanceUID": "1.2.1"}), ("instance", {"SOPInstanceUID": "1.1.1.1"})]
+)
+def test_what_is_asked_for_by_itself_is_no_short_list(level: str, tags: dict[str, str]) -> None:
+    held = [instance for instance in HELD if instance["StudyInstanceUID"] == "1.2" or level == "instance"]
+    modality = Limited(held[:4] if level == "series" else study("P1", "Doe^Jane", "20200102", "1.1", MR=2))
+    assert len(find(modality, level, **tags)) == 1
+
+
 class Generous(ModalityStandIn):
     """Answers with everything, whatever is asked."""
 
