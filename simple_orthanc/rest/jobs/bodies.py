@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simple_orthanc.errors import JobError, SelectionError
+from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 
 _STORE = re.compile(r"/(modalities|peers)/[^/]+/store")
 
@@ -53,10 +54,9 @@ def job_body(path: str, body: Any) -> Any:
     >>> job_body("/peers/far/store", ["4ac2"])
     {'Resources': ['4ac2'], 'Asynchronous': True, 'Synchronous': False}
     """
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return body
     route = "/" + str(path).partition("?")[0].strip("/")
-    fields = _fields(route, body)
+    is_sent_as_it_is = isinstance(body, (bytes, bytearray, memoryview))
+    fields = _written_fields(route, bytes(body)) if is_sent_as_it_is else _fields(route, body)
     if fields.get("Permissive") and _STORE.fullmatch(route):
         raise JobError(
             f"{path} was to store with Permissive, and nothing was sent: Orthanc then reports success and no failed "
@@ -65,8 +65,21 @@ def job_body(path: str, body: Any) -> Any:
             method="POST",
             path=path,
         )
+    if is_sent_as_it_is:
+        return body
     # Older and newer versions of Orthanc name this option differently.
     return {**fields, "Asynchronous": True, "Synchronous": False}
+
+
+def _written_fields(route: str, body: bytes) -> Mapping[str, Any]:
+    """Return the options in a body that is JSON already, for a route that stores."""
+    if not _STORE.fullmatch(route):
+        return {}
+    try:
+        fields = read_json(body)
+    except UnreadableJsonError:
+        return {}
+    return fields if isinstance(fields, Mapping) else {}
 
 
 def _fields(path: str, body: Any) -> dict[str, Any]:

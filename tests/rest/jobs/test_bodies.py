@@ -83,7 +83,10 @@ def test_bytes_are_sent_as_they_are(body: Any) -> None:
 def test_a_store_whose_failure_would_be_success_is_not_sent(path: str) -> None:
     with pytest.raises(JobError, match=r"with Permissive, and nothing was sent.*Leave Permissive out"):
         job_body(path, {"Resources": ["a"], "Permissive": True})
+    with pytest.raises(JobError, match="Permissive"):
+        job_body(path, b'{"Resources": ["a"], "Permissive": true}')
     assert job_body(path, {"Resources": ["a"], "Permissive": False})["Permissive"] is False
+    assert job_body(path, b"4ac2") == b"4ac2"
 
 
 def test_other_routes_count_what_permissive_leaves_out() -> None:
