@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -309,6 +308,8 @@ def checked_log_level(level: object) -> str:
 
 def _log_route(category: object) -> str:
     if category not in _LOG_CATEGORIES:
+        import difflib
+
         similar = difflib.get_close_matches(str(category), _LOG_CATEGORIES, n=1)
         hint = f"did you mean {similar[0]!r}?" if similar else f"they are {', '.join(_LOG_CATEGORIES)}."
         raise SelectionError(f"{category!r} is no category of what the server logs; {hint}")

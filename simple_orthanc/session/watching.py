@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import time
@@ -272,6 +271,8 @@ class Watching(OrthancState):
 def _unknown_type(name: object) -> str:
     if name == "Deleted":
         return "changes(type='Deleted'): the feed of changes holds no deletions. refresh() finds them."
+    import difflib
+
     similar = difflib.get_close_matches(str(name), TYPES, n=3)
     hint = f"did you mean {' or '.join(similar)}?" if similar else f"the types are {', '.join(TYPES)}."
     return f"changes(type={name!r}): there is no such type of change; {hint}"
