@@ -220,6 +220,8 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, Watching, Administrat
         ------
         UnknownNameError
             The server knows no such modality; the message lists those that it knows.
+        SelectionError
+            The timeout is not a whole number of seconds.
 
         Examples
         --------

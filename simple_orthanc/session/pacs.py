@@ -12,6 +12,7 @@ from pydicom.charset import python_encoding
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.errors import JobError, SelectionError, UnsupportedError, stacklevel
+from simple_orthanc.rest.remote.modalities import check_timeout
 from simple_orthanc.selection import resolving, tables
 from simple_orthanc.selection.conditions import Comparison
 from simple_orthanc.selection.index import Index
@@ -72,6 +73,7 @@ class Pacs(Session):
     """
 
     def __init__(self, server: Orthanc, modality: str, timeout: int | None = None) -> None:
+        check_timeout(timeout)
         super().__init__(PacsSource(server._orthanc.transport, modality, timeout))
         self._server = _forgetful(server)
 

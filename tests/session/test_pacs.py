@@ -49,6 +49,12 @@ def test_an_unknown_name_is_an_error_with_the_known_ones(behind: PacsServer) -> 
         orthanc.modality("PAX")
 
 
+@pytest.mark.parametrize("timeout", [0, -1, 2.5, "5", True])
+def test_a_timeout_that_orthanc_does_not_take_is_refused(behind: PacsServer, timeout: Any) -> None:
+    with behind, Orthanc(behind.url) as orthanc, pytest.raises(SelectionError, match="not a whole number of seconds"):
+        orthanc.modality("PACS", timeout=timeout)
+
+
 # Selecting
 
 

@@ -24,6 +24,7 @@ from simple_orthanc.rest.remote.dicomweb_search import search
 from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
 from simple_orthanc.rest.remote.plugin_routes import needing_plugin
+from simple_orthanc.rest.remote.resources import naming_unknown_ids
 from simple_orthanc.rest.remote.retrieving import chain_names, check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret, hide, reveal
 
@@ -221,12 +222,15 @@ class DicomWebServer(Machine):
         ------
         SelectionError, EmptySelectionError
             Nothing is selected, or the session is on another server.
+        NotFoundError
+            The server does not hold an id.
         JobError
             The DICOMweb server did not take every instance.
         """
-        body = {"Resources": self._find_resources(what, everything)}
+        ids = self._find_resources(what, everything)
         failed = f"Sending to the {self._label} failed"
-        return start_checked(self._rest, f"{self._path}/stow", body, check_sent, failed, wait=wait)
+        with naming_unknown_ids(self._rest, ids):
+            return start_checked(self._rest, f"{self._path}/stow", {"Resources": ids}, check_sent, failed, wait=wait)
 
     def delete(self, study: str, series: str | None = None, instance: str | None = None) -> None:
         """Delete a study, a series or an instance on the DICOMweb server.

@@ -19,6 +19,7 @@ from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
 from simple_orthanc.rest.remote.modality_worklist import find_worklist
 from simple_orthanc.rest.remote.queries import Answers
+from simple_orthanc.rest.remote.resources import naming_unknown_ids
 from simple_orthanc.rest.remote.retrieving import FIRST_WITH_GET, check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret
 
@@ -63,7 +64,7 @@ class Modality(Machine):
         NotFoundError
             The server does not know it any more.
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         try:
             self._rest.post(f"{self._path}/echo", {"Timeout": timeout}, timeout=timeout + 60)
         except ServerError as error:
@@ -127,7 +128,7 @@ class Modality(Machine):
         >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
         >>> pacs.find("study", PatientName="doe*", StudyDate=("20200101", None))         # doctest: +SKIP
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         question = read_question(level, columns, tags, as_written)
         label = f"modality {self.name!r}"
 
@@ -169,7 +170,7 @@ class Modality(Machine):
         --------
         Orthanc.worklists : The worklist that this Orthanc itself offers.
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         label = f"modality {self.name!r}"
 
         def ask(query: Mapping[str, Any]) -> Any:
@@ -239,7 +240,7 @@ class Modality(Machine):
         >>> pacs.retrieve(StudyInstanceUID="1.2.840.113619.2.1", how="get")              # doctest: +SKIP
         <Job 3f2c... DicomGetScu Success>
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         self._check_how(how, target)
         label = f"the modality {self.name!r}"
         find = partial(self.find, timeout=timeout)
@@ -315,13 +316,16 @@ class Modality(Machine):
         ------
         SelectionError, EmptySelectionError
             Nothing is selected, or the session is on another server.
+        NotFoundError
+            The server does not hold an id.
         JobError
             The modality did not take, or with `commit` does not keep, every instance.
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
+        ids = self._find_resources(what, everything)
         body = _without_none(
             {
-                "Resources": self._find_resources(what, everything),
+                "Resources": ids,
                 # Otherwise Orthanc reports success if the modality is down.
                 "Permissive": False,
                 "Timeout": timeout,
@@ -336,7 +340,8 @@ class Modality(Machine):
                 Commitment(self._rest, str(job.content["StorageCommitmentTransactionUID"]), self.name).wait()
 
         failed = f"Sending to the modality {self.name!r} failed"
-        return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
+        with naming_unknown_ids(self._rest, ids):
+            return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
 
     def commit(self, what: Any, *, everything: bool = False, timeout: int | None = None) -> Commitment:
         """Ask the modality to confirm that it keeps objects that it was sent (storage commitment).
@@ -356,10 +361,12 @@ class Modality(Machine):
         ServerError
             The modality does not answer, or offers no storage commitment.
         """
-        _check_timeout(timeout)
-        body = _without_none({"Resources": self._find_resources(what, everything), "Timeout": timeout})
+        check_timeout(timeout)
+        ids = self._find_resources(what, everything)
+        body = _without_none({"Resources": ids, "Timeout": timeout})
         try:
-            answer = self._rest.post(f"{self._path}/storage-commitment", body)
+            with naming_unknown_ids(self._rest, ids):
+                answer = self._rest.post(f"{self._path}/storage-commitment", body)
         except ServerError as error:
             raise explained(error, f"The modality {self.name!r} took no request for storage commitment") from None
         return Commitment(self._rest, str(answer["ID"]), self.name)
@@ -380,7 +387,8 @@ def check_dimse_status(job: Job, label: str) -> None:
         )
 
 
-def _check_timeout(timeout: Any) -> None:
+def check_timeout(timeout: Any) -> None:
+    """Raise `SelectionError` unless Orthanc takes a timeout, or it is None."""
     if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 1):
         raise SelectionError(f"timeout={timeout!r} is not a whole number of seconds, of which Orthanc takes 1 or more.")
 

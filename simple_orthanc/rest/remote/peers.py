@@ -9,6 +9,7 @@ from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine, url_fault
 from simple_orthanc.rest.remote.explaining import explained
+from simple_orthanc.rest.remote.resources import naming_unknown_ids
 from simple_orthanc.transport.secret import Secret
 
 
@@ -63,13 +64,17 @@ class Peer(Machine):
         ------
         SelectionError, EmptySelectionError
             Nothing is selected, or the session is on another server.
+        NotFoundError
+            The server does not hold an id.
         JobError
             The peer did not take every instance.
         """
+        ids = self._find_resources(what, everything)
         # With Permissive, Orthanc reports success if the peer is down.
-        body = {"Resources": self._find_resources(what, everything), "Compress": compress, "Permissive": False}
+        body = {"Resources": ids, "Compress": compress, "Permissive": False}
         failed = f"Sending to the peer {self.name!r} failed"
-        return start_checked(self._rest, f"{self._path}/store", body, check_sent, failed, wait=wait)
+        with naming_unknown_ids(self._rest, ids):
+            return start_checked(self._rest, f"{self._path}/store", body, check_sent, failed, wait=wait)
 
     @property
     def version(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from simple_orthanc.errors import EmptySelectionError, SelectionError
+from simple_orthanc.errors import EmptySelectionError, JobError, NotFoundError, SelectionError, ServerError
+
+if TYPE_CHECKING:
+    from simple_orthanc.rest.api import RestApi
 
 ResourceFinder: TypeAlias = Callable[[Any, bool], "list[str]"]
 """Returns the Orthanc ids of what is to be sent; the flag allows a session that was never narrowed."""
@@ -42,3 +46,44 @@ def orthanc_ids(what: Any) -> list[str]:
     if not ids:
         raise EmptySelectionError("Nothing was given, so nothing was sent.")
     return list(dict.fromkeys(identifier for identifier in ids if isinstance(identifier, str)))
+
+
+def levels_of(rest: RestApi, ids: Sequence[str]) -> dict[str, str]:
+    """Return the level of each object, as Orthanc writes it.
+
+    Raises
+    ------
+    NotFoundError
+        The server does not hold all of them; the message names those.
+    """
+    listed = rest.post("/tools/bulk-content", {"Resources": ids, "Short": True}, idempotent=True)
+    levels = {str(item["ID"]): str(item["Type"]) for item in listed}
+    missing = [identifier for identifier in ids if identifier not in levels]
+    if missing:
+        raise NotFoundError(
+            f"{rest.url} holds no patient, study, series or instance with the Orthanc id {', '.join(missing)}, so "
+            "nothing was sent. orthanc.rest.studies.lookup(uid) finds a study by its UID, and so do the other levels.",
+            status=404,
+            method="POST",
+            path="/tools/bulk-content",
+        )
+    return {identifier: levels[identifier] for identifier in ids}
+
+
+@contextmanager
+def naming_unknown_ids(rest: RestApi, ids: Sequence[str]) -> Iterator[None]:
+    """Raise `NotFoundError` with the ids that are unknown if Orthanc refuses a request about some, since it does not.
+
+    Parameters
+    ----------
+    rest : Rest
+        The REST API of the server.
+    ids : sequence of str
+        What is to be sent.
+    """
+    try:
+        yield
+    except ServerError as error:
+        if error.status in (400, 404) and not isinstance(error, JobError):
+            levels_of(rest, ids)
+        raise

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import JobError, NotFoundError, SelectionError, UnknownNameError
+from simple_orthanc.errors import JobError, SelectionError, UnknownNameError
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.remote.checked_jobs import finish_checked
 from simple_orthanc.rest.remote.plugin_routes import needing_plugin
-from simple_orthanc.rest.remote.resources import ResourceFinder, orthanc_ids
+from simple_orthanc.rest.remote.resources import ResourceFinder, levels_of, orthanc_ids
 from simple_orthanc.selection.tables import check_level
 
 if TYPE_CHECKING:
@@ -100,11 +100,13 @@ class Transfers:
         ------
         UnknownNameError
             The server knows no such peer.
+        NotFoundError
+            The server does not hold an id.
         JobError
             The transfer failed. The plugin stores all or nothing.
         """
         self._check_peer(peer)
-        resources = self._with_levels(self._find_resources(what, everything))
+        resources = levels_of(self._rest, self._find_resources(what, everything))
         with needing_plugin(_PLUGIN, _WHERE):
             answer = self._rest.post("/transfers/send", _body(peer, resources, compress))
         if isinstance(answer, dict) and "RemoteJob" in answer:
@@ -156,21 +158,6 @@ class Transfers:
         known = list(map(str, self._rest.get("/peers")))
         if peer not in known:
             raise UnknownNameError(f"{self._rest.url} knows no peer {peer!r}; it knows {', '.join(known) or 'none'}.")
-
-    def _with_levels(self, ids: list[str]) -> dict[str, str]:
-        """Return the level of each object, as the plugin takes it."""
-        listed = self._rest.post("/tools/bulk-content", {"Resources": ids, "Short": True}, idempotent=True)
-        levels = {str(item["ID"]): str(item["Type"]) for item in listed}
-        missing = [identifier for identifier in ids if identifier not in levels]
-        if missing:
-            raise NotFoundError(
-                f"{self._rest.url} holds no patient, study, series or instance with the Orthanc id "
-                f"{', '.join(missing)}, so nothing was sent.",
-                status=404,
-                method="POST",
-                path="/tools/bulk-content",
-            )
-        return {identifier: levels[identifier] for identifier in ids}
 
 
 def _body(peer: str, resources: dict[str, str], compress: bool) -> dict[str, Any]:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from simple_orthanc.errors import EmptySelectionError, SelectionError
+from simple_orthanc.errors import EmptySelectionError, NotFoundError, SelectionError, ServerError
+from simple_orthanc.rest import Rest
+from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
+from simple_orthanc.rest.remote.modalities import Modalities
+from simple_orthanc.rest.remote.peers import Peers
 from simple_orthanc.rest.remote.resources import orthanc_ids
+from tests.rest.remote.stand_in import Server, serving
+
+SENDING: dict[str, Callable[[Rest, list[str]], Any]] = {
+    "/modalities/far/store": lambda rest, ids: Modalities(rest, ids_of)["far"].store(ids),
+    "/modalities/far/storage-commitment": lambda rest, ids: Modalities(rest, ids_of)["far"].commit(ids),
+    "/peers/far/store": lambda rest, ids: Peers(rest, ids_of)["far"].store(ids),
+    "/dicom-web/servers/far/stow": lambda rest, ids: DicomWebServers(rest, ids_of)["far"].store(ids),
+}
+
+
+def ids_of(what: Any, everything: bool) -> list[str]:
+    return orthanc_ids(what)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +52,23 @@ def test_anything_else_is_refused(what: Any) -> None:
 def test_nothing_is_not_sent() -> None:
     with pytest.raises(EmptySelectionError, match="nothing was sent"):
         orthanc_ids([])
+
+
+@pytest.mark.parametrize("route", SENDING)
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_unknown_id_is_named_as_orthanc_does_not(route: str, status: int) -> None:
+    held = [{"ID": "a1", "Type": "Series"}]
+    stand_in = Server(
+        {
+            f"POST {route}": lambda body: ({"Message": "Unknown resource"}, status),
+            "POST /tools/bulk-content": lambda body: held,
+        }
+    )
+    for kind in stand_in.configured:
+        stand_in.configured[kind]["far"] = {}
+    with serving(stand_in) as rest:
+        with pytest.raises(NotFoundError, match=r"no patient, .* or instance with the Orthanc id c3, so nothing was"):
+            SENDING[route](rest, ["a1", "c3"])
+        # Refused for another reason.
+        with pytest.raises(ServerError, match=f"answered {status}.*{route}"):
+            SENDING[route](rest, ["a1"])
