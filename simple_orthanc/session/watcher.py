@@ -32,7 +32,7 @@ WatchedLevel = Literal["study", "series"]
 S = TypeVar("S", bound=OrthancState)
 
 _BATCH = 500
-# How many entries before the end of the feed are looked at, at the first start, for what is still arriving.
+# How many entries of the feed are looked at together, at the first start, for what is still arriving.
 _LATEST = 1000
 # Seconds between two looks at whether it is to stop.
 _SLICE = 0.1
@@ -125,12 +125,25 @@ class Watcher(Generic[S]):
             self._state.advance(since, "")
             return
         newest = read_last(self._transport) or 0
-        arriving: set[str] = set()
-        if self._rules.stable:
-            for page in read_feed(self._transport, max(0, newest - _LATEST), "NewInstance"):
-                objects = self._objects([change.id for change in page if change.sequence <= newest])
-                arriving.update(key for key, row in objects.items() if not row.get("IsStable"))
+        arriving = self._arriving(newest) if self._rules.stable else set()
         self._state.advance(newest, _description(self._entry_from(newest)), arriving)
+
+    def _arriving(self, newest: int) -> set[str]:
+        """Return the objects that are still arriving: the feed is read backwards for as long as it shows some."""
+        arriving: set[str] = set()
+        end = newest
+        while end > 0:
+            start, ids = max(0, end - _LATEST), []
+            for page in read_feed(self._transport, start, "NewInstance"):
+                ids += [change.id for change in page if change.sequence <= end]
+                if page and page[-1].sequence >= end:
+                    break
+            unstable = {key for key, row in self._objects(ids).items() if not row.get("IsStable")}
+            if not unstable:
+                break
+            arriving |= unstable
+            end = start
+        return arriving
 
     # The feed
 

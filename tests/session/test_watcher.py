@@ -104,6 +104,17 @@ def test_what_still_arrives_at_the_first_start_is_called_for(watched: WatchedSer
     assert calls.objects == [("2", 1)]
 
 
+def test_what_still_arrives_is_found_behind_any_number_of_entries(
+    watched: WatchedServer, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_LATEST", 10)
+    watched.datasets += [image(number, str(number)) for number in (2, 3, 4)]
+    watched.held.arriving = set(watched.ids("series")[1:])
+    calls = Calls()
+    watch(orthanc, calls, lambda: watched.held.arriving.clear(), nothing)
+    assert sorted(calls.objects) == [("2", 1), ("3", 1), ("4", 1)]
+
+
 def test_an_object_is_called_for_once_it_is_stable(watched: WatchedServer, orthanc: Orthanc) -> None:
     calls, early = Calls(), Calls()
     new = image(2, "2")
