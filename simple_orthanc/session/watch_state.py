@@ -78,7 +78,14 @@ class WatchState:
         folder = os.path.dirname(os.path.abspath(self._name))
         if path is not None and not os.path.isdir(folder):
             raise SelectionError(f"state={self._name!r}: there is no folder {folder}; create it first.")
-        self._database = sqlite3.connect(self._name, timeout=0, isolation_level=None)
+        if path is not None and os.path.isdir(self._name):
+            raise SelectionError(f"state={self._name!r} is a folder: name a file in it.")
+        try:
+            self._database = sqlite3.connect(self._name, timeout=0, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise SelectionError(
+                f"state={self._name!r} cannot be used: {error}. Name a file that you may write."
+            ) from None
         try:
             found = self._open(purpose)
         except sqlite3.OperationalError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Seconds between two questions whether a server answers.
 _PAUSE = 0.25
+# The largest number in Orthanc's databases, and in that of the state.
+_LAST_NUMBER = 2**63 - 1
 
 
 class Watching(OrthancState):
@@ -156,7 +159,7 @@ class Watching(OrthancState):
         from simple_orthanc.session.watcher import Rules, Watcher, failures_table
 
         _check_watch(function, level, attempts, retry_after, poll)
-        if since is not None and (whole_number(since) is None or since < 0):
+        if since is not None and not 0 <= (-1 if whole_number(since) is None else since) <= _LAST_NUMBER:
             raise SelectionError(f"watch(since={since!r}): give the number of a change, or 0 for everything.")
         rules = Rules(level, stable, again, attempts, retry_after, poll)
         path = None if state is None else os.path.expanduser(path_text(state, 'watch(function, state="watch.db")'))
@@ -189,6 +192,9 @@ class Watching(OrthancState):
         >>> orthanc.is_alive()                                                            # doctest: +SKIP
         True
         """
+        _check_seconds("is_alive", "timeout", timeout)
+        if not timeout:
+            raise SelectionError("is_alive(timeout=0): nothing answers in no time; give a number of seconds above 0.")
         return is_alive(self._orthanc.transport, timeout)
 
     @classmethod
@@ -218,6 +224,7 @@ class Watching(OrthancState):
         --------
         >>> orthanc = Orthanc.when_ready("http://orthanc:8042", within=120)      # doctest: +SKIP
         """
+        _check_seconds("when_ready", "within", within)
         end = time.monotonic() + within
         while True:
             try:
@@ -256,6 +263,7 @@ class Watching(OrthancState):
         >>> orthanc.wait_until_ready(timeout=30).series_count                             # doctest: +SKIP
         3
         """
+        _check_seconds("wait_until_ready", "timeout", timeout)
         end = time.monotonic() + timeout
         while not self.is_alive(min(3.0, max(0.1, end - time.monotonic()))):
             left = end - time.monotonic()
@@ -291,8 +299,14 @@ def _check_watch(function: Any, level: object, attempts: object, retry_after: ob
     if (whole_number(attempts) or 0) < 1:
         raise SelectionError(f"watch(attempts={attempts!r}): give a whole number from 1 on.")
     for name, seconds in (("retry_after", retry_after), ("poll", poll)):
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-            raise SelectionError(f"watch({name}={seconds!r}): give a number of seconds from 0 on.")
+        _check_seconds("watch", name, seconds)
+        if seconds == math.inf:
+            raise SelectionError(f"watch({name}={seconds!r}): give a finite number of seconds.")
+
+
+def _check_seconds(verb: str, name: str, seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise SelectionError(f"{verb}({name}={seconds!r}): give a number of seconds from 0 on.")
 
 
 def _stopping(stop: Event | Callable[[], bool] | None) -> Callable[[], bool]:

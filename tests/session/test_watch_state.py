@@ -66,6 +66,13 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
         WatchState(tmp_path / "none" / "state", "new study")
 
 
+@pytest.mark.parametrize("name", ["", "missing/state", "loop"])
+def test_a_path_that_can_be_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SelectionError, match=r"is a folder|there is no folder|cannot be used: .* you may write"):
+        WatchState(tmp_path / name, "stable series")
+
+
 def test_two_watchers_cannot_share_a_state(tmp_path: Path) -> None:
     with WatchState(tmp_path / "state", "new study"), pytest.raises(SelectionError, match="If another watcher uses"):
         WatchState(tmp_path / "state", "new study")

@@ -110,7 +110,11 @@ async def coroutine(session: Orthanc) -> None:
         (print, {"attempts": 0}, "from 1 on"),
         (print, {"poll": -1}, "poll=-1"),
         (print, {"retry_after": "60"}, "retry_after='60'"),
+        (print, {"retry_after": float("inf")}, "retry_after=inf"),
+        (print, {"poll": float("nan")}, "poll=nan"),
         (print, {"since": "now"}, "or 0 for everything"),
+        (print, {"since": -1}, "or 0 for everything"),
+        (print, {"since": 2**63}, "or 0 for everything"),
         (print, {"stop": 3}, "threading.Event"),
     ],
 )
@@ -149,6 +153,20 @@ def test_whether_a_server_is_alive(orthanc: Orthanc, watched: WatchedServer, ans
     before = len(watched.asked)
     assert orthanc.is_alive() is is_alive
     assert len(watched.asked) == before + 1
+
+
+@pytest.mark.parametrize("seconds", [None, "3", -1, True, float("nan")])
+def test_what_is_no_time_to_wait_is_refused(orthanc: Orthanc, watched: WatchedServer, seconds: Any) -> None:
+    before = len(watched.asked)
+    for act in (
+        lambda: orthanc.is_alive(seconds),
+        lambda: orthanc.is_alive(0),
+        lambda: orthanc.wait_until_ready(seconds),
+        lambda: Orthanc.when_ready(watched.url, within=seconds),
+    ):
+        with pytest.raises(SelectionError, match="give a number of seconds"):
+            act()
+    assert len(watched.asked) == before
 
 
 def test_a_server_that_has_ended_is_not_alive() -> None:
