@@ -118,6 +118,7 @@ class Watching(OrthancState):
             s). False: call for it when its first selected instance was seen, and never again.
         state : str or path, optional
             The file in which the state is kept. It is created if it is missing, and up to date after every call.
+            Name one for each function and selection: what was read for another selection is not looked at again.
         since : int, optional
             Where to begin in the feed of changes where there is no state yet: 0 for everything that the server holds.
             Default: its end, with what is still arriving.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 _NAMED_FAILURES = 3
+_LEFT_OUT = "not in the report"
 
 
 class Commitment:
@@ -32,8 +34,10 @@ class Commitment:
         The transaction UID.
     """
 
-    def __init__(self, rest: RestApi, uid: str, modality: str) -> None:
+    def __init__(self, rest: RestApi, uid: str, modality: str, asked: Collection[str] = ()) -> None:
         self._rest, self.uid, self._modality = rest, uid, modality
+        # SOPInstanceUIDs: Orthanc calls a report a success that leaves some of them out.
+        self._asked = asked
 
     def __repr__(self) -> str:
         """Show the modality and the transaction, without a request."""
@@ -52,8 +56,17 @@ class Commitment:
         """Pending, Success or Failure; asked of the server each time."""
         return str(self._report().get("Status", ""))
 
+    def _unkept(self, report: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the failures of a report, and what it leaves out."""
+        failures = list(report.get("Failures") or ())
+        told = {item.get("SOPInstanceUID") for item in [*failures, *(report.get("Success") or ())]}
+        return [
+            *failures,
+            *({"SOPInstanceUID": uid, "Description": _LEFT_OUT} for uid in self._asked if uid not in told),
+        ]
+
     def failures(self) -> pd.DataFrame:
-        """List the objects that the modality does not keep.
+        """List the objects that the modality does not keep, or that its report leaves out.
 
         Returns
         -------
@@ -62,10 +75,9 @@ class Commitment:
         """
         import pandas as pd
 
-        rows = [
-            [item.get("SOPClassUID"), item.get("SOPInstanceUID"), item.get("Description")]
-            for item in self._report().get("Failures") or ()
-        ]
+        report = self._report()
+        unkept = self._unkept(report) if report.get("Status") != "Pending" else []
+        rows = [[item.get("SOPClassUID"), item.get("SOPInstanceUID"), item.get("Description")] for item in unkept]
         return pd.DataFrame(rows, columns=["SOPClassUID", "SOPInstanceUID", "reason"], dtype="string")
 
     def wait(self, timeout: float = 300.0) -> Self:
@@ -98,9 +110,9 @@ class Commitment:
                 )
             interruption.pause(min(pause, left))
             pause = min(1.5 * pause, _LONGEST_PAUSE)
-        if report.get("Status") == "Success":
+        failures = self._unkept(report)
+        if report.get("Status") == "Success" and not failures:
             return self
-        failures = report.get("Failures") or []
         named = ", ".join(
             f"{item.get('SOPInstanceUID')}: {item.get('Description')}" for item in failures[:_NAMED_FAILURES]
         )

@@ -19,7 +19,7 @@ from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
 from simple_orthanc.rest.remote.modality_worklist import find_worklist
 from simple_orthanc.rest.remote.queries import Answers
-from simple_orthanc.rest.remote.resources import naming_unknown_ids
+from simple_orthanc.rest.remote.resources import instance_uids, naming_unknown_ids
 from simple_orthanc.rest.remote.retrieving import FIRST_WITH_GET, check_arrived, read_retrieval
 from simple_orthanc.transport.secret import Secret
 
@@ -334,10 +334,12 @@ class Modality(Machine):
             }
         )
 
+        asked = instance_uids(self._rest, ids) if commit else []
+
         def check(job: Job) -> None:
             check_sent(job)
             if commit:
-                Commitment(self._rest, str(job.content["StorageCommitmentTransactionUID"]), self.name).wait()
+                Commitment(self._rest, str(job.content["StorageCommitmentTransactionUID"]), self.name, asked).wait()
 
         failed = f"Sending to the modality {self.name!r} failed"
         with naming_unknown_ids(self._rest, ids):
@@ -364,12 +366,13 @@ class Modality(Machine):
         check_timeout(timeout)
         ids = self._find_resources(what, everything)
         body = _without_none({"Resources": ids, "Timeout": timeout})
+        asked = instance_uids(self._rest, ids)
         try:
             with naming_unknown_ids(self._rest, ids):
                 answer = self._rest.post(f"{self._path}/storage-commitment", body)
         except ServerError as error:
             raise explained(error, f"The modality {self.name!r} took no request for storage commitment") from None
-        return Commitment(self._rest, str(answer["ID"]), self.name)
+        return Commitment(self._rest, str(answer["ID"]), self.name, asked)
 
 
 def check_dimse_status(job: Job, label: str) -> None:

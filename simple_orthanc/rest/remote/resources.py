@@ -70,6 +70,13 @@ def levels_of(rest: RestApi, ids: Sequence[str]) -> dict[str, str]:
     return {identifier: levels[identifier] for identifier in ids}
 
 
+def instance_uids(rest: RestApi, ids: Sequence[str]) -> list[str]:
+    """Return the SOPInstanceUIDs of all instances of some objects; unknown ids are left out."""
+    body = {"Resources": ids, "Level": "Instance", "Metadata": False, "Short": True}
+    listed = rest.post("/tools/bulk-content", body, idempotent=True)
+    return list(dict.fromkeys(str(item["MainDicomTags"]["0008,0018"]) for item in listed if item))
+
+
 @contextmanager
 def naming_unknown_ids(rest: RestApi, ids: Sequence[str]) -> Iterator[None]:
     """Raise `NotFoundError` with the ids that are unknown if Orthanc refuses a request about some, since it does not.

@@ -53,6 +53,25 @@ def test_objects_that_are_not_kept_are_an_error_and_nothing_is_removed() -> None
     assert stand_in.requests("POST") == []
 
 
+@pytest.mark.parametrize("kept", [[], [KEPT]])
+def test_what_a_report_of_success_leaves_out_is_not_kept(kept: list[dict[str, Any]]) -> None:
+    stand_in = reporting({"Status": "Success", "Success": kept, "Failures": []})
+    with serving(stand_in) as rest:
+        commitment = Commitment(rest, "2.25.1", "PACS", ["1.2.1", "1.2.3"])
+        count = 2 - len(kept)
+        with pytest.raises(JobError, match=rf"does not keep {count} of 2 objects .*1\.2\.3: not in the report"):
+            commitment.wait()
+        assert commitment.failures()["SOPInstanceUID"].tolist() == ["1.2.1", "1.2.3"][len(kept) :]
+        with pytest.raises(JobError):
+            commitment.remove()
+    assert stand_in.requests("POST") == []
+
+
+def test_nothing_has_failed_before_the_report() -> None:
+    with serving(reporting(PENDING)) as rest:
+        assert Commitment(rest, "2.25.1", "PACS", ["1.2.1"]).failures().empty
+
+
 def test_a_modality_that_does_not_report_is_not_waited_for_without_end() -> None:
     stand_in = reporting(PENDING)
     with serving(stand_in) as rest:

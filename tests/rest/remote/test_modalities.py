@@ -176,11 +176,21 @@ def test_what_is_stored_in_part_or_not_at_all_is_an_error(
         modalities["PACS"].store("a1")
 
 
+KEPT, ALSO_KEPT = {"SOPInstanceUID": "1.2.1"}, {"SOPInstanceUID": "1.2.2"}
+
+
+def instances_of(body: Any) -> Any:
+    """Return two instances of whatever is asked about."""
+    assert body == {"Resources": ["a1"], "Level": "Instance", "Metadata": False, "Short": True}
+    return [{"ID": uid, "Type": "Instance", "MainDicomTags": {"0008,0018": uid}} for uid in ("1.2.1", "1.2.2")]
+
+
 @pytest.mark.parametrize(
     ("report", "says"),
     [
-        ({"Status": "Success", "Success": [{}], "Failures": []}, None),
-        ({"Status": "Failure", "Success": [], "Failures": [{"SOPInstanceUID": "1.2"}]}, "does not keep 1 of 1"),
+        ({"Status": "Success", "Success": [KEPT, ALSO_KEPT], "Failures": []}, None),
+        ({"Status": "Failure", "Success": [KEPT], "Failures": [ALSO_KEPT]}, "does not keep 1 of 2"),
+        ({"Status": "Success", "Success": [KEPT], "Failures": []}, r"1 of 2 .*1\.2\.2: not in the report"),
     ],
 )
 def test_a_store_with_commitment_waits_for_the_report(
@@ -188,6 +198,7 @@ def test_a_store_with_commitment_waits_for_the_report(
 ) -> None:
     answer_with_a_job(stand_in, "store", job({"InstancesCount": 1, "StorageCommitmentTransactionUID": "2.25.1"}))
     stand_in.answers["GET /storage-commitment/2.25.1"] = lambda body: report
+    stand_in.answers["POST /tools/bulk-content"] = instances_of
     if says is None:
         modalities["PACS"].store("a1", commit=True)
     else:
@@ -198,8 +209,12 @@ def test_a_store_with_commitment_waits_for_the_report(
 
 def test_a_commitment_is_asked_for_by_itself(stand_in: Server, modalities: Modalities) -> None:
     stand_in.answers["POST /modalities/PACS/storage-commitment"] = lambda body: {"ID": "2.25.1"}
+    stand_in.answers["POST /tools/bulk-content"] = instances_of
     assert modalities["PACS"].commit("a1", timeout=5).uid == "2.25.1"
     assert stand_in.asked[-1][2] == {"Resources": ["a1"], "Timeout": 5}
+    stand_in.answers["GET /storage-commitment/2.25.1"] = lambda body: {"Status": "Success", "Success": [KEPT]}
+    with pytest.raises(JobError, match=r"1\.2\.2: not in the report"):
+        modalities["PACS"].commit("a1").wait()
     refusal = {"Message": "Cannot", "Details": "No acceptable presentation context for modality"}
     stand_in.answers["POST /modalities/PACS/storage-commitment"] = lambda body: (refusal, 500)
     with pytest.raises(ServerError, match=r"took no request for storage commitment: .*does not offer this service"):

@@ -57,7 +57,7 @@ def test_nothing_is_not_sent() -> None:
 @pytest.mark.parametrize("route", SENDING)
 @pytest.mark.parametrize("status", [400, 404])
 def test_an_unknown_id_is_named_as_orthanc_does_not(route: str, status: int) -> None:
-    held = [{"ID": "a1", "Type": "Series"}]
+    held = [{"ID": "a1", "Type": "Instance", "MainDicomTags": {"0008,0018": "1.2.1"}}]
     stand_in = Server(
         {
             f"POST {route}": lambda body: ({"Message": "Unknown resource"}, status),
