@@ -154,10 +154,14 @@ def may_be_limit(count: int) -> bool:
 
     Examples
     --------
-    >>> [count for count in (9, 10, 21, 35, 100, 110, 501) if may_be_limit(count)]
-    [10, 21, 100, 501]
+    >>> [count for count in (9, 10, 21, 35, 100, 110, 256, 501, 1025) if may_be_limit(count)]
+    [10, 21, 100, 256, 501, 1025]
     """
-    return count >= _LEAST_LIMIT and count % (_LEAST_LIMIT if count < USUAL_LIMIT else USUAL_LIMIT // 2) <= 1
+    if count < _LEAST_LIMIT:
+        return False
+    is_round = count % (_LEAST_LIMIT if count < USUAL_LIMIT else USUAL_LIMIT // 2) <= 1
+    is_power_of_two = any(number & (number - 1) == 0 for number in (count, count - 1))
+    return is_round or is_power_of_two
 
 
 def refusal(error: ServerError) -> int | None:

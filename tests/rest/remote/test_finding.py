@@ -235,7 +235,9 @@ def test_a_column_that_the_modality_leaves_out_is_missing_with_a_warning_if_it_w
     assert frame["StudyDescription"].isna().all()
 
 
-@pytest.mark.parametrize(("count", "warned"), [(50, 0), (99, 0), (100, 1), (101, 1), (102, 0), (150, 1)])
+@pytest.mark.parametrize(
+    ("count", "warned"), [(50, 0), (99, 0), (100, 1), (101, 1), (102, 0), (128, 1), (129, 1), (150, 1)]
+)
 def test_as_many_studies_as_a_limit_may_allow_are_warned_of(count: int, warned: int) -> None:
     held = [image for number in range(count) for image in study("P1", "A", "20200101", f"1.{number}", CT=1)]
     modality = ModalityStandIn(held)

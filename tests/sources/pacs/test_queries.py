@@ -98,10 +98,10 @@ def many_studies(days: Sequence[int]) -> list[Dataset]:
 LIMITED = Habits(limit=10, ignored=set(COUNTS))
 
 
-@pytest.mark.parametrize("one_more", [0, 1])
+@pytest.mark.parametrize("limit", [10, 11, 16, 17])
 @pytest.mark.parametrize("days", [range(1, 30), [1, 1, 1, *range(1, 22)], sorted(range(1, 26), reverse=True)])
-def test_what_a_limit_hides_is_found_by_dates_with_a_warning(days: Sequence[int], one_more: int) -> None:
-    habits, limit = Habits(limit=10 + one_more, ignored=set(COUNTS)), 10 + one_more
+def test_what_a_limit_hides_is_found_by_dates_with_a_warning(days: Sequence[int], limit: int) -> None:
+    habits = Habits(limit=limit, ignored=set(COUNTS))
     told = rf"answers with {limit} studies at most, and holds more: {len(days) - limit} others .* StudyDate may still"
     with serving(habits, many_studies(days)) as (source, _), pytest.warns(UserWarning, match=told):
         assert len(list(source.listing("study"))) == len(days)
