@@ -50,10 +50,12 @@ def make_folders(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileNotFoundError:
-        # Some file systems take no folders, and say so in these words.
-        if folder.parent == folder or folder.parent.is_dir():
+        if folder.parent == folder:
             raise
-        make_folders(folder.parent)
+        if not folder.parent.is_dir():
+            make_folders(folder.parent)
+        # Another thread may have made the one above since, or this one. Some file systems take no folders, and say so
+        # in these words again.
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
     except FileExistsError:

@@ -47,6 +47,23 @@ def test_folders_that_are_made_are_closed_to_others_and_existing_ones_are_left(t
     assert mode(tmp_path / "a" / "d") == 0o700
 
 
+def test_another_thread_makes_the_folder_above_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def fails_once_while_another_makes_it(path: Path, mode: int = 0o777) -> None:
+        monkeypatch.setattr(Path, "mkdir", make)
+        with pytest.raises(FileNotFoundError) as error:
+            make(path, mode)
+        make(path.parent, mode)
+        raise error.value
+
+    monkeypatch.setattr(Path, "mkdir", fails_once_while_another_makes_it)
+    make_folders(tmp_path / "above" / "folder")
+    assert (tmp_path / "above" / "folder").is_dir()
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which none can be made")
 def test_where_no_folder_can_be_made() -> None:
     with pytest.raises(FileNotFoundError):
