@@ -19,7 +19,7 @@ from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
 
 IDENTIFIERS: dict[Level, str] = {
     "patient": "PatientID",
@@ -247,6 +247,10 @@ class MemorySource:
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         self._request(f"server field {kind} {name}")
         return self.server_fields.get((kind, name), {})
+
+    def stored_file(self, key: str) -> StoredFile:
+        self._request("stored file")
+        return StoredFile(len(as_file(self._dataset(key))))
 
     def header(self, key: str) -> Dataset:
         self._request("header")

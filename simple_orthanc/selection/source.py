@@ -72,6 +72,21 @@ class IdentifierMatch:
     key: str
 
 
+class StoredFile(NamedTuple):
+    """What a source can tell of an instance's file without reading it.
+
+    Attributes
+    ----------
+    size : int or None
+        Its length in bytes.
+    md5 : str or None
+        Its MD5 in hexadecimal.
+    """
+
+    size: int | None = None
+    md5: str | None = None
+
+
 @dataclass(frozen=True)
 class Revision:
     """A state of an archive.
@@ -231,6 +246,10 @@ class Source(Protocol):
         UnsupportedError
             The source has no labels or metadata.
         """
+        ...
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of an instance's file, as far as they are known without reading it."""
         ...
 
     def header(self, key: str) -> Dataset:

@@ -6,6 +6,7 @@ A new source subclasses `SourceTests` and says in `open_archive` how datasets be
 from __future__ import annotations
 
 import abc
+import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -360,6 +361,9 @@ class SourceTests(abc.ABC):
         target = tmp_path / "saved"
         target.mkdir()
         for key, uid in uids.items():
+            known = source.stored_file(key)
+            assert known.size in (None, len(files[uid]))
+            assert known.md5 in (None, hashlib.md5(files[uid]).hexdigest())
             assert source.content(key) == files[uid]
             assert bytes(source.read(key, allocate)) == files[uid]
             assert set(sizes) <= {len(files[uid]) for uid in uids.values()}

@@ -45,7 +45,7 @@ from simple_orthanc.errors import (
     stacklevel,
 )
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
 from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
@@ -376,6 +376,10 @@ class DicomWebSource:
             f"{kind}({name!r}): DICOMweb has no {'labels' if kind == 'label' else 'metadata of a server'}. If "
             f"{self.description} is an Orthanc, open its own address with Orthanc(...)."
         )
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return that nothing is known of a file before it is read."""
+        return StoredFile()
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from its file, without pixels."""

@@ -39,7 +39,7 @@ from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.predicates import Predicate
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
@@ -268,6 +268,10 @@ class FolderSource:
             f"{kind}({name!r}): labels and metadata are what an Orthanc server attaches to its objects; the files in "
             f"{self._given} have none."
         )
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length of the file of an instance when the folder was looked at."""
+        return StoredFile(self._item(key).size)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance."""

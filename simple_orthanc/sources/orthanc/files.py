@@ -25,6 +25,7 @@ from simple_orthanc.errors import ServerError, TransportError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
+from simple_orthanc.selection.source import StoredFile
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.transport import Transport, UnusableError
@@ -108,6 +109,12 @@ class FileReader:
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
         self._keeps_checksums = True
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of a file; the MD5 is None if the server keeps none."""
+        self._learn_checksum(key)
+        listed = self._listed.get(key) or self._list(key, with_md5=False)
+        return StoredFile(*listed)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""

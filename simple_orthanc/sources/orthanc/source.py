@@ -35,7 +35,7 @@ from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
@@ -288,6 +288,10 @@ class OrthancSource:
         return read_metadata(self.transport, self.rest.capabilities, self._finder.find, name)
 
     # Files
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length of an instance's file, and its MD5 unless the server keeps none."""
+        return self._reader.stored_file(key)
 
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""

@@ -33,7 +33,7 @@ from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
 from simple_orthanc.sources.filters import Filter, loose_filters_for, misses_nothing
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for
@@ -381,6 +381,10 @@ class PacsSource:
             Always.
         """
         raise needs_retrieval(", ".join(tag.name for tag in tags), self.description)
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Refuse: a PACS tells nothing of files."""
+        self._refuse(key)
 
     def header(self, key: str) -> Dataset:
         """Refuse: a PACS hands over no file."""

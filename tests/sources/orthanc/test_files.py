@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import warnings
@@ -199,3 +200,12 @@ def test_length_and_checksum_are_compared(size: int, md5: str | None, difference
     assert (found is None) == (difference is None)
     assert re.match(difference or "", found or "")
     assert ListedFile(8).difference(size, lambda: "00") in (None, f"{size} bytes instead of 8")
+
+
+def test_length_and_md5_are_known_without_reading_a_file(archive: OrthancServer) -> None:
+    session, content = connect(archive), as_file(image(1))
+    key = keys(session)[0]
+    assert session._orthanc.stored_file(key) == (len(content), hashlib.md5(content).hexdigest())
+    assert not any(asked.path.endswith("/file") for asked in archive.asked)
+    with pytest.raises(NotFoundError):
+        session._orthanc.stored_file("0" * 44)

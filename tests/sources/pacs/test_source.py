@@ -61,6 +61,8 @@ class TestPacs(SourceTests):
         with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
             source.content(key)
         with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
+            source.stored_file(key)
+        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
             source.save(key, tmp_path / "file.dcm")
         assert list(tmp_path.iterdir()) == []
 
