@@ -126,6 +126,22 @@ def parse_moment(text: str) -> Moment | None:
     return Moment(clock, offset, bool(match[5]))
 
 
+def split_moment(text: str) -> tuple[tuple[str, ...], str] | None:
+    """Split a DT into the parts of its date and the time with the offset, as PS3.5 writes them; None if it is no DT.
+
+    Examples
+    --------
+    >>> split_moment("2020-01-31T10:30:15,5Z"), split_moment("202001-0500"), split_moment("2020-13")
+    ((('2020', '01', '31'), '103015.5+0000'), (('2020', '01'), '-0500'), None)
+    """
+    match = _DATETIME.match(text.strip(PADDING))
+    if not match or parse_moment(text) is None:
+        return None
+    time = (match[5] or "").replace(":", "").replace(",", ".").rstrip(".")
+    offset = "+0000" if match[6] == "Z" else (match[6] or "").replace(":", "")
+    return tuple(part for part in match.group(1, 3, 4) if part), time + offset
+
+
 def parse_datetime(text: str) -> datetime | None:
     """Read a DT, in UTC if it has an offset and as written if not; None if it is not a date-time.
 
