@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,8 +52,11 @@ _PACKED = {
     b"Rar!\x1a\x07": "a RAR archive",
 }
 
+# The name under which a file of an archive grows, here and in downloads, before it gets its own.
+_PART = re.compile(r"\.[0-9a-f]{16}\.part\Z")
+
 Reason: TypeAlias = Literal[
-    "folder not readable", "folder not entered", "reached already", "no such file", "not a regular file"
+    "folder not readable", "folder not entered", "reached already", "no such file", "not a regular file", "left behind"
 ]
 
 
@@ -108,6 +112,9 @@ def _walk(folder: str, recursive: bool, met: set[tuple[int, int] | str]) -> Iter
             yield PassedBy(path, "no such file", "no such file" if gone else f"cannot be reached: {error.strerror}")
             continue
         is_folder = S_ISDIR(stat.st_mode)
+        if not is_folder and _PART.match(name):
+            yield PassedBy(path, "left behind", "the beginning of a file, left behind by a copy that was killed")
+            continue
         identity = _identity(path, stat)
         if is_folder and not recursive:
             yield PassedBy(path, "folder not entered", "a folder: recursive=True enters it")

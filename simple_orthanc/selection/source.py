@@ -366,6 +366,13 @@ class Store(Protocol):
         """Return the key of the instance that the server holds under the identifiers of a file, if it does."""
         ...
 
+    def md5_of(self, identifiers: Sequence[str]) -> str | None:
+        """Return the MD5 of the file that the server holds under the identifiers from the patient to the instance.
+
+        None if it holds none, or cannot tell.
+        """
+        ...
+
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Compare files with what the server holds: each by its key, and the MD5 of what was sent."""
         ...

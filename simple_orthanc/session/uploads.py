@@ -205,7 +205,7 @@ class Uploader:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._gone: TransportError | None = None
 
     def run(self, pending: Iterable[Pending], test_dicom: bool) -> list[Report]:
@@ -217,15 +217,15 @@ class Uploader:
             The server is gone; ``.table`` reports on each file so far.
         """
         jobs = list(pending)
-        sent: list[_Sent] = []
+        sent: list[Sent] = []
         try:
             for outcome in map_ordered(
-                lambda job: self._one(job, test_dicom), jobs, workers=_WORKERS, total=len(jobs), label="uploading"
+                lambda job: self.send(job, test_dicom), jobs, workers=_WORKERS, total=len(jobs), label="uploading"
             ):
-                if isinstance(outcome, _Gone):
+                if isinstance(outcome, Gone):
                     raise outcome.error
                 sent.append(outcome)
-            return self._compared(jobs, sent)
+            return self.compare(jobs, sent)
         except TransportError as error:
             raise self._interrupted(error, jobs, [each.report for each in sent]) from None
 
@@ -249,38 +249,39 @@ class Uploader:
             table=report_table(reports),
         )
 
-    def _one(self, job: Pending, test_dicom: bool) -> _Sent | _Gone:
+    def send(self, job: Pending, test_dicom: bool) -> Sent | Gone:
+        """Check one file, and send it if it is DICOM; several threads may call this at once."""
         if isinstance(job, Report):
-            return _Sent(job)
+            return Sent(job)
         report = Report(job.path, job.member)
         try:
             content = job.read()
             beginning = content.beginning() if isinstance(content, LongFile) else content
         except OrthancError as error:
-            return _Sent(replace(report, message=error.message))
+            return Sent(replace(report, message=error.message))
         except Exception as error:  # zip, pydicom and the file system raise many kinds of errors
-            return _Sent(replace(report, message=f"cannot be read: {error}"))
+            return Sent(replace(report, message=f"cannot be read: {error}"))
         refused = refusal(beginning, test_dicom=test_dicom, in_zip=job.member is not None)
         if refused is not None:
-            return _Sent(replace(report, status=refused[0], message=refused[1]))
+            return Sent(replace(report, status=refused[0], message=refused[1]))
         problem = nesting_refusal(content, beginning)
         if problem is not None:
-            return _Sent(replace(report, uid=object_uid(beginning), message=problem))
+            return Sent(replace(report, uid=object_uid(beginning), message=problem))
         is_dicom = looks_like_dicom(beginning)
         try:
-            return self._send(replace(report, uid=object_uid(beginning)), content, is_dicom)
+            return self._until_answered(replace(report, uid=object_uid(beginning)), content, is_dicom)
         except OSError:
             # A file that must be sent as a whole is read once more.
             if not isinstance(content, LongFile) or content.failure is None:
                 raise
-            return _Sent(replace(report, message=f"cannot be read: {content.failure}"))
+            return Sent(replace(report, message=f"cannot be read: {content.failure}"))
         finally:
             if isinstance(content, LongFile):
                 content.close()
 
-    def _send(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> _Sent | _Gone:
+    def _until_answered(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> Sent | Gone:
         """Send a file until its response arrives, or until the server is known to hold it."""
-        pauses = self._store.pauses()
+        pauses = self.store.pauses()
         losses, may_be_stored = 0, False
         while self._gone is None:
             lost: OrthancError
@@ -290,78 +291,91 @@ class Uploader:
                 if error.status not in _MOMENTARY:
                     # Orthanc answers 400 to everything that it cannot parse, damaged DICOM included.
                     status: Status = "failed" if error.status != 400 or is_dicom else "not DICOM"
-                    return _Sent(replace(report, status=status, message=_words_of(error)))
+                    return Sent(replace(report, status=status, message=_words_of(error)))
                 lost, may_be_stored = error, may_be_stored or error.status in _UNCERTAIN
             except TransportError as error:
                 if isinstance(content, LongFile) and content.failure is not None:
-                    return _Sent(replace(report, message=f"cannot be read: {content.failure}"))
+                    return Sent(replace(report, message=f"cannot be read: {content.failure}"))
                 lost, losses, may_be_stored = error, losses + 1, True
             held = self._held(report, content, lost)
             pause = next(pauses, None) if losses < _MOST_LOSSES else None
             if held is not None:
                 return held
             if pause is None:
-                return _Sent(replace(report, message=_words_of(lost)))
+                return Sent(replace(report, message=_words_of(lost)))
             interruption.pause(pause)
-        return _Gone(self._gone)
+        return Gone(self._gone)
 
-    def _held(self, report: Report, content: bytes | LongFile, lost: OrthancError) -> _Sent | _Gone | None:
+    def _held(self, report: Report, content: bytes | LongFile, lost: OrthancError) -> Sent | Gone | None:
         """Ask what the server holds, after a response that got lost; None if it does not hold the file."""
-        if not self._store.is_alive():
+        if not self.store.is_alive():
             self._gone = lost if isinstance(lost, TransportError) else TransportError(lost.message)
-            return _Gone(self._gone)
+            return Gone(self._gone)
         try:
-            key = self._store.find(content)
+            key = self.store.find(content)
         except ServerError:
             return None
         except TransportError as error:
-            return _Gone(error)
+            return Gone(error)
         return None if key is None else self._answered(report, content, StoreOutcome("stored", key), is_again=True)
 
     def _stored(self, content: bytes | LongFile) -> StoreOutcome:
         if isinstance(content, LongFile):
             content.seek(0)
-        return self._store.store(content)
+        return self.store.store(content)
 
-    def _answered(self, report: Report, content: bytes | LongFile, outcome: StoreOutcome, *, is_again: bool) -> _Sent:
+    def _answered(self, report: Report, content: bytes | LongFile, outcome: StoreOutcome, *, is_again: bool) -> Sent:
         status, key, message = outcome
         if status == "filtered":
-            return _Sent(replace(report, status=status, message="the server's filter refused it"))
+            return Sent(replace(report, status=status, message="the server's filter refused it"))
         if is_again and status == "already stored":
             # By the attempt whose response got lost.
             status = "stored"
         if not key:
-            return _Sent(replace(report, status=status, message=message))
+            return Sent(replace(report, status=status, message=message))
         try:
             md5 = content.md5() if isinstance(content, LongFile) else _md5(content)
         except OSError as error:  # the file has been removed since
-            return _Sent(replace(report, status=status, message=f"not compared with what the server holds: {error}"))
+            return Sent(replace(report, status=status, message=f"not compared with what the server holds: {error}"))
         if status == "stored":
-            return _Sent(replace(report, status=status), key, md5, is_again)
+            return Sent(replace(report, status=status), key, md5, is_again)
         message = "the server holds a file under this SOPInstanceUID, which was not compared with this one"
-        return _Sent(replace(report, message=message), key, md5)
+        return Sent(replace(report, message=message), key, md5)
 
     # What the server holds afterwards
 
-    def _compared(self, jobs: Sequence[Pending], sent: Sequence[_Sent]) -> list[Report]:
-        """Compare what was sent with what the server holds, many files at once."""
+    def compare(self, jobs: Sequence[Pending], sent: Sequence[Sent]) -> list[Report]:
+        """Compare what was sent with what the server holds, many files at once, and report on each.
+
+        Parameters
+        ----------
+        jobs : sequence
+            What was sent.
+        sent : sequence of Sent
+            What `send` returned for each.
+
+        Raises
+        ------
+        TransportError
+            The server is gone.
+        """
         keyed = [(index, each) for index, each in enumerate(sent) if each.key]
         reports = [each.report for each in sent]
-        comparisons = self._store.compare([(each.key, each.md5) for _, each in keyed])
+        comparisons = self.store.compare([(each.key, each.md5) for _, each in keyed])
         last = {each.key: each.md5 for _, each in keyed if each.report.status == "stored"}
         for (index, each), comparison in zip(keyed, comparisons, strict=True):
             replaced = last.get(each.key, each.md5) != each.md5
             reports[index] = self._judged(jobs[index], each, comparison, replaced)
         return reports
 
-    def _judged(self, job: Pending, sent: _Sent, comparison: Comparison, replaced: bool) -> Report:
+    def _judged(self, job: Pending, sent: Sent, comparison: Comparison, replaced: bool) -> Report:
         """Return the report on a file that was compared.
 
         Parameters
         ----------
         job : Job
             Reads the file.
-        sent : _Sent
+        sent : Sent
             What became of it.
         comparison : str
             What it is to what the server holds.
@@ -382,14 +396,14 @@ class Uploader:
             )
             return replace(report, status="failed", message=message)
         if not was_new or sent.is_again:
-            if self._store.transcodes:
+            if self.store.transcodes:
                 return replace(report, status=status, message="")
             message = "not stored: the server holds another file under this SOPInstanceUID, and keeps it"
             return replace(report, status="conflict", message=message)
         if replaced:
             message = "replaced by a later file of this upload with the same SOPInstanceUID"
             return replace(report, status="stored, changed", message=message)
-        if self._store.transcodes:
+        if self.store.transcodes:
             message = "the server is set to change the transfer syntax of what it stores (IngestTranscoding)"
             return replace(report, status="stored, changed", message=message)
         assert isinstance(job, Job)
@@ -400,7 +414,7 @@ class Uploader:
         try:
             content = job.read()
             whole = content.whole() if isinstance(content, LongFile) else content
-            different = differing_elements(whole, self._store.content(key))
+            different = differing_elements(whole, self.store.content(key))
         except (OrthancError, OSError) as error:
             message = f"the server holds it with another MD5, and it cannot be compared: {error}"
             return replace(report, status="stored, changed", message=message)
@@ -453,7 +467,7 @@ def _md5(content: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class _Sent:
+class Sent:
     """What became of a file; where it is to be compared, also its key, and the MD5 of what was sent."""
 
     report: Report
@@ -464,7 +478,7 @@ class _Sent:
 
 
 @dataclass(frozen=True)
-class _Gone:
+class Gone:
     """The server no longer answers."""
 
     error: TransportError

@@ -73,6 +73,10 @@ class Server:
         uid = str(pydicom.dcmread(io.BytesIO(whole), force=True).SOPInstanceUID)
         return uid if uid in self.held else None
 
+    def md5_of(self, identifiers: Sequence[str]) -> str | None:
+        held = self.held.get(identifiers[-1])
+        return None if held is None or not self.keeps_checksums else hashlib.md5(held).hexdigest()
+
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Any]:
         return [self._compared(key, md5) for key, md5 in files]
 

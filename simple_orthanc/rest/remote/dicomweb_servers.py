@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike
-from simple_orthanc.errors import SelectionError, ServerError, UnknownNameError, UnsupportedError
+from simple_orthanc.errors import NotFoundError, SelectionError, ServerError, UnknownNameError, UnsupportedError
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.configured import (
@@ -22,7 +22,7 @@ from simple_orthanc.rest.remote.configured import (
 )
 from simple_orthanc.rest.remote.dicomweb_search import search
 from simple_orthanc.rest.remote.explaining import explained
-from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame
+from simple_orthanc.rest.remote.finding import UNIQUE_KEYS, find_rows, listed_uids, read_question, to_frame
 from simple_orthanc.rest.remote.plugin_routes import needing_plugin
 from simple_orthanc.rest.remote.resources import naming_unknown_ids
 from simple_orthanc.rest.remote.retrieving import chain_names, check_arrived, read_retrieval
@@ -231,6 +231,34 @@ class DicomWebServer(Machine):
         failed = f"Sending to the {self._label} failed"
         with naming_unknown_ids(self._rest, ids):
             return start_checked(self._rest, f"{self._path}/stow", {"Resources": ids}, check_sent, failed, wait=wait)
+
+    def is_alive(self) -> bool:
+        """Check whether the DICOMweb server answers a search for one study, be it with a refusal."""
+        try:
+            self.get("/studies", {"limit": "1"}, {"Accept": "application/dicom+json"})
+        except ServerError as error:
+            return error.status in _PASSED_ON
+        return True
+
+    def instance_uids(self, study: str, series: str) -> set[str]:
+        """Ask by QIDO-RS for the SOPInstanceUIDs that the DICOMweb server lists of a series.
+
+        Parameters
+        ----------
+        study, series : str
+            The UIDs of the series.
+
+        Raises
+        ------
+        ServerError
+            It does not answer, or refuses.
+        """
+        keys = {UNIQUE_KEYS["study"]: study, UNIQUE_KEYS["series"]: series, UNIQUE_KEYS["instance"]: ""}
+        try:
+            return listed_uids(search(self.get, "instance", keys).answers, series)
+        except NotFoundError:
+            # So Orthanc answers about a series that it does not hold.
+            return set()
 
     def delete(self, study: str, series: str | None = None, instance: str | None = None) -> None:
         """Delete a study, a series or an instance on the DICOMweb server.

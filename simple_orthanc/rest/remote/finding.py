@@ -7,7 +7,7 @@ study by study, and instances series by series, each with the unique keys of the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -298,6 +298,25 @@ def warn_of_limit(answers: Answers, level: Level, keys: Mapping[str, str], label
             "answers with. Narrow by a shorter range of StudyDate to be sure.",
             stacklevel=stacklevel(),
         )
+
+
+def listed_uids(answers: Iterable[Mapping[str, str | None]], series: str) -> set[str]:
+    """Return the SOPInstanceUIDs in the answers about the instances of a series.
+
+    Parameters
+    ----------
+    answers : iterable of dict
+        Number of a tag to its value; those about another series, which some machines add, are left out.
+    series : str
+        SeriesInstanceUID.
+    """
+    of_series, of_instance = (parse_tag(UNIQUE_KEYS[level]).number for level in ("series", "instance"))
+    uids = {
+        (answer.get(of_instance) or "").strip()
+        for answer in answers
+        if (answer.get(of_series) or series).strip() == series
+    }
+    return uids - {""}
 
 
 def _warn_of_lost_characters(conditions: Sequence[tuple[Tag, Predicate]], sets: frozenset[str], label: str) -> None:

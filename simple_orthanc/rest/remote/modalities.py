@@ -16,7 +16,14 @@ from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.commitment import Commitment
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
 from simple_orthanc.rest.remote.explaining import explained
-from simple_orthanc.rest.remote.finding import find_rows, read_question, to_frame, warn_of_limit
+from simple_orthanc.rest.remote.finding import (
+    UNIQUE_KEYS,
+    find_rows,
+    listed_uids,
+    read_question,
+    to_frame,
+    warn_of_limit,
+)
 from simple_orthanc.rest.remote.modality_worklist import find_worklist
 from simple_orthanc.rest.remote.queries import Answers
 from simple_orthanc.rest.remote.resources import instance_uids, naming_unknown_ids
@@ -344,6 +351,30 @@ class Modality(Machine):
         failed = f"Sending to the modality {self.name!r} failed"
         with naming_unknown_ids(self._rest, ids):
             return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
+
+    def is_alive(self, timeout: int = 10) -> bool:
+        """Check by C-ECHO whether the modality answers; parameters as for `echo`."""
+        try:
+            self.echo(timeout)
+        except ServerError:
+            return False
+        return True
+
+    def instance_uids(self, study: str, series: str) -> set[str]:
+        """Ask by C-FIND for the SOPInstanceUIDs that the modality lists of a series.
+
+        Parameters
+        ----------
+        study, series : str
+            The UIDs of the series.
+
+        Raises
+        ------
+        ServerError
+            It does not answer, or refuses.
+        """
+        keys = {UNIQUE_KEYS["study"]: study, UNIQUE_KEYS["series"]: series, UNIQUE_KEYS["instance"]: ""}
+        return listed_uids(queries.find(self._rest, self.name, "instance", keys).answers, series)
 
     def commit(self, what: Any, *, everything: bool = False, timeout: int | None = None) -> Commitment:
         """Ask the modality to confirm that it keeps objects that it was sent (storage commitment).

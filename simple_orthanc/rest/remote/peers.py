@@ -76,6 +76,14 @@ class Peer(Machine):
         with naming_unknown_ids(self._rest, ids):
             return start_checked(self._rest, f"{self._path}/store", body, check_sent, failed, wait=wait)
 
+    def is_alive(self) -> bool:
+        """Check whether the peer answers to ``/system``."""
+        try:
+            self.system()
+        except ServerError:
+            return False
+        return True
+
     @property
     def version(self) -> str:
         """The version of Orthanc that the peer runs, asked of it each time."""

@@ -115,6 +115,10 @@ class CheckedStore:
             return None
         return _SAME if same_object(held, content) else _OTHER
 
+    def md5_of(self, identifiers: Sequence[str]) -> str | None:
+        """Return None: a DICOMweb server keeps no checksums."""
+        return None
+
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Return how files compare with what the server holds, which `store` and `find` have found out."""
         return ["same" if key == _SAME else "another" for key, _ in files]

@@ -107,6 +107,23 @@ class FolderSource:
         """The path of the folder, for messages."""
         return self._given
 
+    def writable_folder(self) -> Path:
+        """Return the folder, if new files in it become part of the archive.
+
+        Raises
+        ------
+        UnsupportedError
+            It is a zip or a DICOMDIR, or the folders in it are not entered.
+        """
+        if self._listing or not os.path.isdir(self._top):
+            raise UnsupportedError(f"{self._given} is no folder, so nothing can be written into it: give another.")
+        if not self._recursive:
+            raise UnsupportedError(
+                f"{self._given} was opened with recursive=False, and files are written into folders inside it: give "
+                f"Folder({self._given!r})."
+            )
+        return Path(self._top)
+
     @property
     def index(self) -> FolderIndex:
         """The index of the folder when it was last looked at."""

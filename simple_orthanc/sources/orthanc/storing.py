@@ -117,6 +117,14 @@ class OrthancStore:
         except NotFoundError:
             return False
 
+    def md5_of(self, identifiers: Sequence[str]) -> str | None:
+        """Return the MD5 of the file that the server holds under the identifiers of an instance, if it tells."""
+        try:
+            md5 = self._transport.content("GET", f"/instances/{orthanc_id(identifiers)}/attachments/dicom/md5")
+        except NotFoundError:
+            return None
+        return md5.decode("ascii", "replace").strip() or None
+
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Compare files with what the server holds: each by Orthanc's id of its instance, and its MD5."""
         keys = list(dict.fromkeys(key for key, _ in files))

@@ -167,3 +167,24 @@ def test_deleting_needs_permission_in_the_configuration(stand_in: Server, archiv
     )
     with pytest.raises(ServerError, match=r"Deleting on the DICOMweb server 'archive' failed: .*cannot be reached"):
         archive.delete("1.2")
+
+
+def test_the_instances_of_a_series_are_listed(stand_in: Server, archive: DicomWebServer) -> None:
+    listing(stand_in, ["1.2.1.1", "1.2.1.2"], [])
+    assert archive.instance_uids("1.2", "1.2.1") == {"1.2.1.1", "1.2.1.2"}
+    body = next(body for _, path, body in stand_in.asked if path.endswith("/get"))
+    assert body["Uri"] == "/studies/1.2/series/1.2.1/instances"
+    # So Orthanc answers about a series that it does not hold.
+    stand_in.answers["POST /dicom-web/servers/archive/get"] = lambda body: ({"Message": "Unknown resource"}, 404)
+    assert archive.instance_uids("1.2", "1.2.1") == set()
+    stand_in.answers["POST /dicom-web/servers/archive/get"] = lambda body: ({"Message": "Plugin engine"}, 500)
+    with pytest.raises(ServerError):
+        archive.instance_uids("1.2", "1.2.1")
+
+
+@pytest.mark.parametrize(("answer", "is_alive"), [([], True), (({}, 403), True), (({}, 500), False)])
+def test_whether_a_dicomweb_server_answers(
+    answer: Any, is_alive: bool, stand_in: Server, archive: DicomWebServer
+) -> None:
+    stand_in.answers["POST /dicom-web/servers/archive/get"] = lambda body: answer
+    assert archive.is_alive() is is_alive

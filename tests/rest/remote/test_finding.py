@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
-from simple_orthanc.rest.remote.finding import UNIQUE_KEYS, find_rows, read_question, to_frame, warn_of_limit
+from simple_orthanc.rest.remote.finding import (
+    UNIQUE_KEYS,
+    find_rows,
+    listed_uids,
+    read_question,
+    to_frame,
+    warn_of_limit,
+)
 from simple_orthanc.rest.remote.queries import Answers
 from simple_orthanc.selection.criteria import exact, like
 from tests.rest.remote.modality_stand_in import ModalityStandIn, study
@@ -300,3 +307,14 @@ def test_what_cannot_be_asked_raises_before_any_request(
     with pytest.raises(kind, match=says):
         find(modality, level, *columns, **tags)
     assert modality.asked == []
+
+
+def test_uids_are_those_of_one_series_each_once() -> None:
+    answers = [
+        {"0020,000e": "1.2.1 ", "0008,0018": "1.2.1.1"},
+        {"0020,000e": "1.2.1", "0008,0018": "1.2.1.1 "},
+        {"0020,000e": "1.2.2", "0008,0018": "1.2.2.1"},
+        {"0008,0018": "1.2.1.2"},
+        {"0020,000e": None, "0008,0018": None},
+    ]
+    assert listed_uids(answers, "1.2.1") == {"1.2.1.1", "1.2.1.2"}

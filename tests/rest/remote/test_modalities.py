@@ -304,3 +304,34 @@ def test_an_orthanc_without_c_get_says_so_and_its_move_answers_at_its_end(stand_
         stand_in.answers["POST /modalities/PACS/move"] = lambda body: (refusal, 422)
         with pytest.raises(JobError, match="The retrieval from the modality 'PACS' failed"):
             pacs.retrieve(StudyInstanceUID="1.2")
+
+
+def test_the_instances_of_a_series_are_listed_by_one_query(stand_in: Server, modalities: Modalities) -> None:
+    def answer(series: str | None, uid: str) -> dict[str, Any]:
+        found = {"0008,0018": uid} if series is None else {"0008,0018": uid, "0020,000e": series}
+        return {number: {"Name": "x", "Type": "String", "Value": value} for number, value in found.items()}
+
+    # One answer comes twice, one is about another series, and one does not say which.
+    answers = [
+        answer("1.2.1", "1.2.1.1"),
+        answer("1.2.1", "1.2.1.1"),
+        answer("1.2.9", "1.2.9.1"),
+        answer(None, "1.2.1.2"),
+    ]
+    stand_in.answers |= {
+        "POST /modalities/PACS/query": lambda body: {"ID": "q1", "Path": "/queries/q1"},
+        "GET /queries/q1/answers": lambda body: answers,
+        "DELETE /queries/q1": lambda body: {},
+    }
+    assert modalities["PACS"].instance_uids("1.2", "1.2.1") == {"1.2.1.1", "1.2.1.2"}
+    (body,) = [body for method, path, body in stand_in.asked if path.endswith("/query")]
+    assert body["Level"] == "Instance"
+    assert body["Query"]["StudyInstanceUID"] == "1.2"
+    assert body["Query"]["SeriesInstanceUID"] == "1.2.1"
+
+
+def test_whether_a_modality_answers(stand_in: Server, modalities: Modalities) -> None:
+    stand_in.answers["POST /modalities/PACS/echo"] = lambda body: {}
+    assert modalities["PACS"].is_alive()
+    stand_in.answers["POST /modalities/PACS/echo"] = lambda body: ({"Message": "Error in the network protocol"}, 500)
+    assert not modalities["PACS"].is_alive()

@@ -54,3 +54,13 @@ def test_what_is_sent_to_a_peer_is_a_job_that_is_never_permissive() -> None:
         description |= {"State": "Failure", "ErrorDetails": "libCURL error: Could not connect to server"}
         with pytest.raises(JobError, match=r"Sending to the peer 'research' failed: .*Nothing listens"):
             peer.store("a1")
+
+
+def test_whether_a_peer_answers() -> None:
+    stand_in = Server({"GET /peers/research/system": lambda body: {"Version": "1.13.0"}})
+    stand_in.configured["peers"]["research"] = ARCHIVE
+    with serving(stand_in) as rest:
+        peer = Peers(rest, ids_of)["research"]
+        assert peer.is_alive()
+        stand_in.answers = {"GET /peers/research/system": lambda body: ({"Message": "Error in the network"}, 500)}
+        assert not peer.is_alive()

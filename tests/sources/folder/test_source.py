@@ -322,3 +322,18 @@ def test_in_a_process_pool(tmp_path: Path) -> None:
     folder.get_headers()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(Session.get_header, list(folder.series)) == folder.get_headers()
+
+
+def test_what_a_killed_copy_left_is_no_part_of_the_archive(tmp_path: Path) -> None:
+    content = as_file(instance(1))
+    (tmp_path / "b.dcm").write_bytes(content)
+    (tmp_path / ".0123456789abcdef.part").write_bytes(content[:-10])
+    os.link(tmp_path / "b.dcm", tmp_path / ".fedcba9876543210.part")
+    (tmp_path / ".mine.part").write_bytes(as_file(instance(2)))
+    folder = Folder(tmp_path, cache=False)
+    assert rows(folder) == {
+        ".0123456789abcdef.part": ("skipped", "the beginning of a file, left behind by a copy that was killed"),
+        ".fedcba9876543210.part": ("skipped", "the beginning of a file, left behind by a copy that was killed"),
+        ".mine.part": ("indexed", ""),
+        "b.dcm": ("indexed", ""),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -159,3 +160,19 @@ def test_a_server_that_stays_away_ends_the_upload_with_a_table(archive: OrthancS
     with pytest.raises(TransportError, match=r"The server went away during the upload: \d+ of 20 files") as caught:
         session.upload_file(images(20))
     assert len(caught.value.table) == 20
+
+
+def test_the_md5_of_what_the_server_holds_is_asked_for_by_its_identifiers(archive: OrthancServer) -> None:
+    session, other = connect(archive), instance(9, patient="OTHER")
+    held = ["OTHER", other.StudyInstanceUID, other.SeriesInstanceUID, other.SOPInstanceUID]
+    assert session._orthanc.store.md5_of(held) == hashlib.md5(as_file(other)).hexdigest()
+    assert session._orthanc.store.md5_of(["NOBODY", *held[1:]]) is None
+
+
+def test_a_server_without_checksums_tells_no_md5(archive: OrthancServer) -> None:
+    archive.keeps_md5 = False
+    session, one = connect(archive), instance(1)
+    with pytest.warns(UserWarning, match="keeps no checksums"):
+        session.upload_dataset(one)
+    held = ["P1", one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID]
+    assert session._orthanc.store.md5_of(held) is None
