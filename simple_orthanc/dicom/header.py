@@ -7,7 +7,7 @@ converted them yet. They neither warn nor change the header.
 
 `texts`, `number` and their like read what the plan of a volume needs; `read_value` reads any tag, a path into sequences
 too, in the form of `simple_orthanc.dicom.values`, which tables and selections compare. What pydicom keeps private is
-used in this module alone.
+used in this module and in `copying` alone.
 """
 
 from __future__ import annotations
@@ -468,8 +468,8 @@ def stored_elements(header: Dataset) -> Mapping[BaseTag, DataElement | RawDataEl
     return header._dict
 
 
-def store(header: Dataset, element: RawDataElement) -> None:
-    """Put a raw element into a header, without the conversion that pydicom's own ways begin with."""
+def store(header: Dataset, element: DataElement | RawDataElement) -> None:
+    """Put an element into a header, without the conversion that pydicom's own ways begin with."""
     header._dict[element.tag] = element
 
 

@@ -1,0 +1,231 @@
+"""Free text without the identifiers of its own object (DICOM PS3.15, section E.3.5, Clean Descriptors Option).
+
+The standard leaves open how text is cleaned. Here the names, identifiers, addresses and dates that the object holds in
+attributes which the profile removes are searched for in the text, whatever case, accents and separators they are
+written with. In descriptors, such as StudyDescription, so is what looks like a date, an age, a person with a title, a
+long number or an address of electronic mail. The rest is kept. This finds no name that the object holds nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from simple_orthanc.deidentification.dummies import TEXT
+from simple_orthanc.dicom.tags import PADDING
+from simple_orthanc.dicom.times import parse_date
+
+# Shorter ones are found between other characters than letters alone; longer ones anywhere.
+_ANYWHERE = 6
+_SHORTEST = 3
+_SHORTEST_NUMBER = 5
+_SHORTEST_IN_DESCRIPTORS = 2
+_CJK = 0x2E80
+# In names, but no names.
+_PARTICLES = ("al", "da", "de", "del", "den", "der", "di", "du", "el", "la", "le", "van", "von")
+_TITLES = ("and", "dr", "jr", "md", "mme", "mr", "mrs", "ms", "of", "phd", "prof", "sr", "the")
+_WORDS = frozenset({*_PARTICLES, *_TITLES, TEXT.casefold()})
+_SEPARATORS = re.compile(r"[\^=\s,.;'’`\-_/]+")
+_TRANSLITERATED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss"})
+_DATE = re.compile(
+    r"(?<!\d)(?:(?:19|20)\d\d([-./ ]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
+    r"|\d{1,2}([-./])\d{1,2}\2(?:\d{4}|\d\d))(?!\d)"
+)
+_PERSON = re.compile(r"\b(?:dr|prof|mr|mrs|ms|mme|herr|frau|doctor|professor)\b\.?(?:\s+\w\.)*\s*\w+", re.IGNORECASE)
+_AGE = re.compile(
+    r"(?<![\w.])\d{1,3}\s?(?:-?\s?(?:y/?o|yrs?|years?(?:[- ]old)?|months?(?:[- ]old)?|jahre?)\b|[mfy]\b)", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){5,}(?!\d)")
+_MAIL = re.compile(r"\S+@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
+_GAPS = re.compile(r"[ \t]{2,}")
+
+
+def folded(text: str) -> tuple[str, list[int]]:
+    """Return a text without case and accents, and for each character its position in the text.
+
+    Examples
+    --------
+    >>> folded("Müß")
+    ('muss', [0, 1, 2, 2])
+    """
+    characters, positions = [], []
+    for position, character in enumerate(text):
+        for part in unicodedata.normalize("NFKD", character):
+            if not unicodedata.combining(part):
+                for folded_part in part.casefold():
+                    characters.append(folded_part)
+                    positions.append(position)
+    return "".join(characters), positions
+
+
+def name_parts(name: str) -> Iterator[str]:
+    """Return the parts of a person's name in all its groups, and what they look like written together.
+
+    Examples
+    --------
+    >>> sorted(name_parts("Doe^Jane"))
+    ['Doe', 'DoeJane', 'Jane', 'JaneDoe']
+    """
+    for group in name.split("="):
+        components = [part.strip() for part in group.split("^") if part.strip()]
+        yield from components
+        for component in components:
+            yield from (part for part in _SEPARATORS.split(component) if part)
+        for one, other in pairwise(components):
+            yield one + other
+            yield other + one
+
+
+def date_forms(value: str) -> Iterator[str]:
+    """Return the forms in which people write a date (VR DA, or the beginning of a DT).
+
+    Examples
+    --------
+    >>> list(date_forms("19630517"))[:4]
+    ['19630517', '1963-05-17', '1963/05/17', '1963.05.17']
+    """
+    day = parse_date(value[:8]) or parse_date(value[:10])
+    if day is None:
+        return
+    year, month, number = f"{day.year:04}", f"{day.month:02}", f"{day.day:02}"
+    yield year + month + number
+    for separator in "-/.":
+        yield separator.join((year, month, number))
+        yield separator.join((number, month, year))
+        yield separator.join((month, number, year))
+        yield separator.join((str(day.day), str(day.month), year))
+        yield separator.join((str(day.month), str(day.day), year))
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """The identifiers of an object, as they are searched for.
+
+    Attributes
+    ----------
+    words : frozenset of str
+        Without case and accents.
+
+    Examples
+    --------
+    >>> identifiers = Identifiers.of(["Doe", "Jane", "4711-0815"])
+    >>> identifiers.removed_from("CT chest of JANE DOE, id 4711-0815")
+    'CT chest of ,'
+    """
+
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Identifiers:
+        """Collect the identifiers in strings; too short ones and particles of names are left out."""
+        words = set()
+        for text in texts:
+            stripped = text.strip(PADDING)
+            for variant in {stripped, stripped.casefold().translate(_TRANSLITERATED)}:
+                word = folded(variant)[0].strip()
+                if _is_identifier(word):
+                    words.add(word)
+        return cls(frozenset(words))
+
+    @cached_property
+    def _everywhere(self) -> re.Pattern[str] | None:
+        return _pattern(
+            word
+            for word in self.words
+            if len(word) >= (_SHORTEST_NUMBER if word.isdigit() else _SHORTEST) or _is_ideographic(word)
+        )
+
+    @cached_property
+    def _in_descriptors(self) -> re.Pattern[str] | None:
+        return _pattern(self.words)
+
+    @cached_property
+    def _encoded(self) -> tuple[bytes, ...]:
+        long = [word for word in self.words if len(word) >= _ANYWHERE - 1]
+        return tuple({word.encode(encoding) for word in long for encoding in ("utf-8", "utf-16-le", "utf-16-be")})
+
+    def removed_from(self, text: str, *, descriptor: bool = False) -> str:
+        """Return a text without the identifiers; the text itself if there is none in it."""
+        pattern = self._in_descriptors if descriptor else self._everywhere
+        if pattern is None or not text:
+            return text
+        plain, positions = folded(text)
+        gone = {positions[index] for match in pattern.finditer(plain) for index in range(*match.span())}
+        return _tidied("".join(c for index, c in enumerate(text) if index not in gone)) if gone else text
+
+    def is_whole(self, text: str) -> bool:
+        """Check whether a text is an identifier and nothing else."""
+        word = folded(text)[0].strip()
+        return len(word) >= _ANYWHERE - 1 and word in self.words
+
+    def are_in(self, content: bytes) -> bool:
+        """Check whether bytes hold one of the longer identifiers, in ASCII letters of either case or UTF-16."""
+        lowered = content.lower()
+        return any(word in lowered for word in self._encoded)
+
+
+def clean_descriptor(text: str, identifiers: Identifiers, *, keep_dates: bool, keep_ages: bool) -> str:
+    """Return a descriptor without the identifiers of its object and what looks like one.
+
+    Parameters
+    ----------
+    text : str
+    identifiers : Identifiers
+        Those of the object.
+    keep_dates, keep_ages : bool
+        Whether dates, and ages with a sex, may stay, since an option retains them.
+
+    Examples
+    --------
+    >>> text = "CT chest abdomen pelvis - 55F Dr. Smith"
+    >>> clean_descriptor(text, Identifiers.of(()), keep_dates=False, keep_ages=False)
+    'CT chest abdomen pelvis -'
+    """
+    cleaned = _PERSON.sub("", _MAIL.sub("", identifiers.removed_from(text, descriptor=True)))
+    if not keep_dates:
+        cleaned = _DATE.sub("", cleaned)
+    if not keep_ages:
+        cleaned = _AGE.sub("", cleaned)
+    cleaned = _NUMBER.sub("", cleaned) if not keep_dates else _without_numbers(cleaned)
+    return text if cleaned == text else _tidied(cleaned)
+
+
+def _without_numbers(text: str) -> str:
+    """Remove long numbers that are not dates."""
+    return _NUMBER.sub(lambda match: match[0] if _DATE.fullmatch(match[0]) else "", text)
+
+
+def _tidied(text: str) -> str:
+    return _GAPS.sub(" ", text).strip()
+
+
+def _is_identifier(word: str) -> bool:
+    if word in _WORDS or not any(character.isalnum() for character in word):
+        return False
+    if _is_ideographic(word):
+        return len(word) >= 2
+    if any(character.isdigit() for character in word):
+        return len(word) >= _SHORTEST and bool(word.strip("0"))
+    return len(word) >= _SHORTEST_IN_DESCRIPTORS
+
+
+def _is_ideographic(word: str) -> bool:
+    return all(ord(character) >= _CJK for character in word)
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    alternatives = [_bounded(word) for word in sorted(words, key=lambda word: (-len(word), word))]
+    return re.compile("|".join(alternatives)) if alternatives else None
+
+
+def _bounded(word: str) -> str:
+    """Return the expression of a word: a short one is not a part of a longer word or number."""
+    escaped = re.escape(word)
+    if len(word) >= _ANYWHERE or _is_ideographic(word):
+        return escaped
+    before, after = (r"\d" if character.isdigit() else r"[^\W\d_]" for character in (word[0], word[-1]))
+    return f"(?<!{before}){escaped}(?!{after})"

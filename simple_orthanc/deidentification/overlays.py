@@ -1,0 +1,86 @@
+"""Overlays in the unused bits of pixels (retired in DICOM since 2004; PS3.3-2004, section C.9.2).
+
+The overlay planes of a de-identified object are removed, and so must be the bits that hold them. Only pixels that are
+not compressed can hold such bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRBigEndian
+
+from simple_orthanc.dicom import header as elements
+
+_ALLOCATED, _DATA = 0x0100, 0x3000
+
+
+def has_embedded_overlays(dataset: Dataset) -> bool:
+    """Check whether overlays of a dataset are in the unused bits of its pixels.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.BitsAllocated, dataset.BitsStored = 16, 12
+    >>> dataset.add_new(0x60000100, "US", 16)
+    >>> has_embedded_overlays(dataset)
+    True
+    """
+    groups = {tag.group for tag in elements.stored_elements(dataset) if tag.group >> 8 == 0x60}
+    return any(
+        (elements.number_or_none(dataset, group << 16 | _ALLOCATED) or 1) > 1 and (group << 16 | _DATA) not in dataset
+        for group in groups
+    )
+
+
+def clear_unused_bits(pixels: bytes, allocated: int, stored: int, high_bit: int, *, little_endian: bool) -> bytes:
+    r"""Return pixels with zeros in the bits that hold no stored value.
+
+    Parameters
+    ----------
+    pixels : bytes
+        Not compressed.
+    allocated, stored, high_bit : int
+        BitsAllocated, 8 or 16, BitsStored and HighBit.
+    little_endian : bool
+        The order of the bytes of 16 bits.
+
+    Examples
+    --------
+    >>> clear_unused_bits(b"\x01\xf2", 16, 12, 11, little_endian=True)
+    b'\x01\x02'
+    """
+    lowest = high_bit - stored + 1
+    mask = ((1 << stored) - 1) << max(lowest, 0)
+    dtype = np.dtype("u1" if allocated == 8 else "<u2" if little_endian else ">u2")
+    whole = len(pixels) - len(pixels) % dtype.itemsize
+    values = np.frombuffer(pixels[:whole], dtype) & dtype.type(mask)
+    return bytes(values.astype(dtype).tobytes()) + pixels[whole:]
+
+
+def without_embedded_overlays(source: Dataset, new: Dataset, transfer_syntax: str) -> bool:
+    """Clear the bits of overlays in the pixels of a copy, and return whether there were any.
+
+    Parameters
+    ----------
+    source : Dataset
+        The dataset with its overlays.
+    new : Dataset
+        Its copy with the same pixels.
+    transfer_syntax : str
+        In compressed pixels there is no room for overlays, and nothing is done.
+    """
+    if "PixelData" not in new or UID(transfer_syntax).is_compressed or not has_embedded_overlays(source):
+        return False
+    allocated, stored, high = (
+        int(elements.number_or_none(source, keyword) or 0) for keyword in ("BitsAllocated", "BitsStored", "HighBit")
+    )
+    pixels = new["PixelData"].value
+    if allocated not in (8, 16) or not 0 < stored < allocated or not isinstance(pixels, bytes):
+        return False
+    cleared = clear_unused_bits(pixels, allocated, stored, high, little_endian=transfer_syntax != ExplicitVRBigEndian)
+    if cleared == pixels:
+        return False
+    new.add(DataElement(0x7FE00010, str(new["PixelData"].VR), cleared))
+    return True

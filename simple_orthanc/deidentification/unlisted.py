@@ -1,0 +1,135 @@
+"""What becomes of attributes that Table E.1-1 of PS3.15 does not list.
+
+The standard leaves them to the application (section E.1.1, notes 1 and 5). The rule here keeps what cannot identify
+anyone, numbers, code strings and pixels, and cleans or removes the rest by its VR:
+
+========================  ==============================================================================================
+PN                        a dummy value
+DA, TM, DT                a dummy value; kept or moved with the options for dates
+UI                        replaced, unless it names a class, a transfer syntax or a coding scheme, or DICOM defined it
+AE                        removed; cleaned with ``retain_device_identity``
+UR                        removed, except for codes
+SH, LO, UC, ST, LT, UT    cleaned of the identifiers found in the object; comments and free text become a dummy value
+OB                        removed, except for pixels, waveforms, colour profiles and calibrations
+retired                   text and binary values are removed
+unknown to pydicom        removed
+========================  ==============================================================================================
+
+An element whose VR contradicts the dictionary, such as a string where a number belongs, is removed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydicom.datadict import dictionary_has_tag, dictionary_is_retired, dictionary_VR, keyword_for_tag
+
+from simple_orthanc.deidentification.profile import DATE_OPTIONS, Action, Option, Profile
+from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS
+
+# Encrypted copies of what is removed, and what belongs to signatures that no longer hold.
+_REMOVED = frozenset({0x04000500, 0x04000510, 0x04000520, 0x04000120, 0x4FFE0001})
+# The private elements that this sequence describes are removed, or kept by another list.
+_PRIVATE_CHARACTERISTICS = 0x00080300
+# Of a whole group: commands, file meta information, directory records.
+_FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
+_NARRATIVE = re.compile("Comment|Notes$|Narrative|TextValue$|HPGL|HL7InstanceIdentifier|OverrideReason|Reason(For|$)")
+_CODES = frozenset({"URNCodeValue", "CodingSchemeURL"})
+_CLASSES = re.compile("SOPClass|TransferSyntax|CodingSchemeUID$|ContextUID$|ContextGroupExtension|MappingResource")
+_SAFE_OB = frozenset(
+    {
+        "AirCounts",
+        "BadPixelImage",
+        "ChannelMaximumValue",
+        "ChannelMinimumValue",
+        "CoordinateSystemAxisValues",
+        "DarkCurrentCounts",
+        "DetectorCalibrationData",
+        "ICCProfile",
+        "PixelData",
+        "WaveformData",
+        "WaveformPaddingValue",
+    }
+)
+_FREE_TEXT = frozenset({"SH", "LO", "UC", "ST", "LT", "UT"})
+_BY_VR = {"PN": Action.DUMMY, "AS": Action.DUMMY, "SQ": Action.KEEP, "AT": Action.KEEP, "CS": Action.CLEAN}
+
+
+def kind_of(vr: str) -> frozenset[str]:
+    """Return what values of a VR are: "text", "number", "binary", "sequence"; several for an ambiguous VR.
+
+    Examples
+    --------
+    >>> sorted(kind_of("US or OW")), sorted(kind_of("LO"))
+    (['binary', 'number'], ['text'])
+    """
+    kinds = set()
+    for name in vr.split(" or "):
+        if name in NUMBER_VRS or name == "AT":
+            kinds.add("number")
+        elif name in BINARY_VRS:
+            kinds.add("binary")
+        else:
+            kinds.add("sequence" if name == "SQ" else "text")
+    return frozenset(kinds)
+
+
+def contradicts(tag: int, vr: str) -> bool:
+    """Check whether a VR is of another kind than the dictionary has for a public attribute.
+
+    Examples
+    --------
+    >>> contradicts(0x00180050, "LO"), contradicts(0x00180050, "DS")
+    (True, False)
+    """
+    return dictionary_has_tag(tag) and kind_of(vr).isdisjoint(kind_of(dictionary_VR(tag)))
+
+
+def names_a_class(keyword: str) -> bool:
+    """Check whether an attribute of VR UI holds what is not the identifier of an instance (PS3.15, section E.3.9).
+
+    Examples
+    --------
+    >>> names_a_class("ReferencedSOPClassUID"), names_a_class("ReferencedSOPInstanceUID")
+    (True, False)
+    """
+    return bool(_CLASSES.search(keyword))
+
+
+def unlisted_action(tag: int, vr: str, profile: Profile) -> Action:
+    """Return what becomes of a public attribute without a row in Table E.1-1.
+
+    Examples
+    --------
+    >>> profile = Profile.of()
+    >>> unlisted_action(0x00180050, "DS", profile), unlisted_action(0x00081190, "UR", profile)
+    (<Action.KEEP: 'K'>, <Action.REMOVE: 'X'>)
+    """
+    if tag in _REMOVED or tag >> 16 in _FOREIGN_GROUPS or tag >> 24 in (0x50, 0x60):
+        return Action.REMOVE
+    if tag == _PRIVATE_CHARACTERISTICS and not profile.has(Option.RETAIN_SAFE_PRIVATE):
+        return Action.REMOVE
+    if not dictionary_has_tag(tag) or contradicts(tag, vr):
+        return Action.REMOVE
+    if dictionary_is_retired(tag) and not kind_of(vr) <= {"number", "sequence"} and vr != "CS":
+        return Action.REMOVE
+    return _by_vr(keyword_for_tag(tag), vr, profile)
+
+
+def _by_vr(keyword: str, vr: str, profile: Profile) -> Action:
+    if vr in DATE_VRS:
+        if not profile.has(*DATE_OPTIONS):
+            return Action.DUMMY
+        return Action.KEEP if profile.has(Option.RETAIN_FULL_DATES) else Action.CLEAN
+    if vr == "UI":
+        return Action.KEEP if names_a_class(keyword) or profile.has(Option.RETAIN_UIDS) else Action.REPLACE_UID
+    if vr == "AE":
+        return Action.CLEAN if profile.has(Option.RETAIN_DEVICE_IDENTITY) else Action.REMOVE
+    if vr == "UR":
+        return Action.CLEAN if keyword in _CODES else Action.REMOVE
+    if vr in _FREE_TEXT:
+        narrative = _NARRATIVE.search(keyword) and not profile.has(Option.CLEAN_DESCRIPTORS)
+        return Action.DUMMY if narrative else Action.CLEAN
+    if vr == "OB" or vr == "UN":
+        return Action.KEEP if keyword in _SAFE_OB else Action.REMOVE
+    return _BY_VR.get(vr, Action.KEEP)

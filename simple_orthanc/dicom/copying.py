@@ -1,0 +1,27 @@
+"""A dataset without elements that reads and writes those of another as that one does."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+
+def without_elements(dataset: Dataset) -> Dataset:
+    """Return an empty dataset with the encoding of another, for elements that were not converted yet.
+
+    Elements that are copied into it are written as the bytes that they were, in the character set in which they were
+    read, and those of an ambiguous VR are converted as they would be in the other dataset.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.set_original_encoding(True, True)
+    >>> without_elements(dataset).original_encoding
+    (True, True)
+    """
+    empty = Dataset(parent_encoding=dataset._parent_encoding)
+    is_implicit, is_little = dataset.original_encoding
+    empty.set_original_encoding(is_implicit, is_little, dataset.original_character_set)
+    if hasattr(dataset, "_pixel_rep"):
+        empty._pixel_rep = dataset._pixel_rep
+    empty.is_undefined_length_sequence_item = dataset.is_undefined_length_sequence_item
+    return empty
