@@ -45,7 +45,7 @@ def test_examples(
         "selection.parsing",
         "selection.predicates",
         "session.display",
-        "session.downloads",
+        "session.exports.names",
         "rest.capabilities",
     ],
 )

@@ -17,7 +17,7 @@ from simple_orthanc.cli.parser import CommandParser, Commands, add_command, posi
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
-from simple_orthanc.session.downloads import safe_name
+from simple_orthanc.session.exports.names import safe_name
 from simple_orthanc.volume.saving import check_target
 from simple_orthanc.volume.views import PLANES
 from simple_orthanc.volume.volume import Volume

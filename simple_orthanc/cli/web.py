@@ -20,7 +20,7 @@ from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import AmbiguousSelectionError, NoPixelDataError, SelectionError, UnsupportedError
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session import Session
-from simple_orthanc.session.downloads import safe_name
+from simple_orthanc.session.exports.names import safe_name
 
 EQUIVALENTS = """\
 The commands of other DICOMweb clients are here:

@@ -20,7 +20,7 @@ from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.containers import LazyVolumes
-from simple_orthanc.session.downloads import file_paths, target_folder, writing
+from simple_orthanc.session.exports.downloading import file_paths, target_folder, writing
 from simple_orthanc.session.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.session.unreadable import read_each

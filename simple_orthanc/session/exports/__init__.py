@@ -1,0 +1,1 @@
+"""What is selected, written to disk: DICOM files and volumes, under names made of their tags."""
