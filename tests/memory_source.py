@@ -277,6 +277,10 @@ class MemorySource:
         self._request("save")
         path.write_bytes(as_file(self._dataset(key)))
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        self._request("is_copy")
+        return path.read_bytes() == as_file(self._dataset(key))
+
     def close(self) -> None:
         self.closed = True
 

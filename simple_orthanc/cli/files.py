@@ -39,9 +39,14 @@ def add_commands(commands: Commands) -> None:
         "download",
         _download,
         summary="write the DICOM files into a folder, bit for bit",
-        details="They go to FOLDER/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm. A file appears when"
-        " it is complete.",
-        examples=["download ct --where Modality=CT", "download out 1.2.840.113619.2.1 --list"],
+        details="They go to FOLDER/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm, or where --layout"
+        " puts them. A file appears when it is complete. What is there and whole is not fetched again, so the same"
+        " command finishes a download that was interrupted; what is there and different is an error.",
+        examples=[
+            "download ct --where Modality=CT",
+            "download out 1.2.840.113619.2.1 --list",
+            "download out --layout '{PatientID}/{StudyDate}/{SeriesDescription}/{InstanceNumber:04d}.dcm'",
+        ],
         arguments=_download_arguments,
     )
     add_command(
@@ -85,12 +90,14 @@ def add_commands(commands: Commands) -> None:
 
 def _download_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="FOLDER", help="created if it is missing")
+    parser.add_argument("--layout", metavar="NAMES", help="name the files by their tags")
+    parser.add_argument("--replace", action="store_true", help="fetch all files, and replace those that are there")
     parser.add_argument("--list", action="store_true", help="print the path of every file")
 
 
 def _download(args: Namespace) -> int:
     with opened(args) as session:
-        paths = session.download(args.target)
+        paths = session.download(args.target, layout=args.layout, resume=not args.replace)
     if args.list:
         for path in paths:
             sys.stdout.write(f"{_shown_path(path)}\n")

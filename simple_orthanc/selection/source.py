@@ -298,6 +298,14 @@ class Source(Protocol):
         """Write an instance's DICOM file; the path appears only when the file is complete."""
         ...
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk is that of an instance, whole and unchanged, without fetching the instance.
+
+        Compared is what the source has or knows of it: the bytes, or length and checksum, or else the identifiers and
+        whether the file is whole.
+        """
+        ...
+
     def revision(self) -> Revision:
         """Return the state of the archive, before anything is read from it."""
         ...

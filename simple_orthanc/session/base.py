@@ -14,9 +14,9 @@ from simple_orthanc.dicom.values import shown
 from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import display
+from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.narrowing import Narrowing
-from simple_orthanc.session.reading import Reading
 
 _FIRST_ROWS = 5
 _SHOWN: dict[Level, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ _SHOWN: dict[Level, tuple[str, ...]] = {
 }
 
 
-class Session(Narrowing, Looking, Reading):
+class Session(Narrowing, Looking, Exporting):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

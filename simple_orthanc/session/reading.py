@@ -1,26 +1,20 @@
-"""The verbs that read what is selected: headers, instances, volumes, files."""
+"""The verbs that read what is selected: headers, instances, volumes."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import map_ordered, run_all
-from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import shown
-from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
 from simple_orthanc.files.characters import warn_of_unknown_character_sets
 from simple_orthanc.files.parsing import parse_file, typed_errors
-from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.containers import LazyVolumes
-from simple_orthanc.session.exports.downloading import file_paths, target_folder, writing
 from simple_orthanc.session.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.session.unreadable import read_each
@@ -276,10 +270,8 @@ class Reading(SessionState):
 
         Examples
         --------
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from pathlib import Path
-        >>> from simple_orthanc import Folder
+        >>>         >>> import numpy as np
+        >>>         >>> from simple_orthanc import Folder
         >>> from simple_orthanc.phantom import as_bytes, ct_phantom, make_structure_set
         >>> images = ct_phantom((4, 32, 32))
         >>> z = images[1].ImagePositionPatient[2]
@@ -333,48 +325,6 @@ class Reading(SessionState):
         if is_kept:
             plans.readers[request] = reader
         return reader
-
-    def download(self, folder: str | Path | None = None, *, errors: str = "raise") -> list[Path]:
-        """Write the DICOM files of the selection, bit for bit as the archive holds them.
-
-        Parameters
-        ----------
-        folder : str or Path, optional
-            The target; created where it is missing. None: a new folder among the system's temporary ones.
-        errors : {"raise", "report"}
-            As for `get_headers`.
-
-        Returns
-        -------
-        list of Path
-            One per instance that was written:
-            ``folder/PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``, with characters that could lead
-            elsewhere replaced. A file appears when it is complete.
-
-        Raises
-        ------
-        SelectionError
-            The target is not a path, or cannot be a folder because a file of that name exists.
-        """
-        keys = self._nonempty()
-        target = Path(tempfile.mkdtemp(prefix="simple_orthanc_")) if folder is None else target_folder(folder)
-        chain = [
-            [shown(value, tag) for value in self._index.column(tag, "instance", keys)]
-            for tag in map(parse_tag, IDENTIFIERS.values())
-        ]
-        paths = file_paths(target, list(zip(*chain, strict=True)), keys)
-        for folder_needed in {path.parent for path in paths}:
-            with writing(folder_needed):
-                make_folders(folder_needed)
-        target_of = dict(zip(keys, paths, strict=True))
-
-        def save(key: str) -> Path:
-            with writing(target_of[key], TransportError):
-                self._source.save(key, target_of[key])
-            return target_of[key]
-
-        run = partial(map_ordered, total=len(keys), label="downloading")
-        return self._read_each(save, keys, "download", errors, run)
 
 
 def _item(keys: Sequence[str], index: int) -> str:

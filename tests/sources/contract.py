@@ -371,6 +371,19 @@ class SourceTests(abc.ABC):
             assert (target / f"{uid}.dcm").read_bytes() == files[uid]
         assert {path.name for path in target.iterdir()} == {f"{uid}.dcm" for uid in uids.values()}
 
+    def test_a_file_on_disk_is_compared_with_an_instance(
+        self, source: Source, datasets: list[Dataset], tmp_path: Path
+    ) -> None:
+        files = {str(dataset.SOPInstanceUID): as_file(dataset) for dataset in datasets}
+        (one, uid), (other, _) = list(uid_of_each(source).items())[:2]
+        target = tmp_path / "copy"
+        target.write_bytes(files[uid])
+        assert source.is_copy(one, target)
+        assert not source.is_copy(other, target)
+        for damaged in (files[uid][:-1], files[uid][: len(files[uid]) // 2], b"", b"not DICOM"):
+            target.write_bytes(damaged)
+            assert not source.is_copy(one, target)
+
     @pytest.mark.parametrize("how", ["header", "content", "read", "save"])
     def test_an_instance_that_is_gone_is_an_error(
         self, archive: Archive, datasets: list[Dataset], tmp_path: Path, how: str

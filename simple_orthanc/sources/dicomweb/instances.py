@@ -12,16 +12,19 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
+from simple_orthanc.files.tag_reader import read_tags
 from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
 from simple_orthanc.sources.keys import Key
 
+_INSTANCE_UID = parse_tag("SOPInstanceUID")
 _HEADER_BYTES = 64 * 1024
 """How much of a large file is tried first."""
 
@@ -67,6 +70,18 @@ class InstanceReader:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+    def is_copy(self, key: Key, path: Path) -> bool:
+        """Check whether a file on disk is that of an instance, as far as its identifiers show, and whole."""
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            try:
+                # Raises an error for a file that is cut off.
+                read_tags(stream, size, (_INSTANCE_UID,))
+                self.check_identity(key, identity_in(stream, size))
+            except Exception:  # pydicom may raise anything about what is no DICOM file
+                return False
+        return True
 
     def _retrieve(self, key: Key) -> bytes:
         try:

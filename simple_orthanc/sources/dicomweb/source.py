@@ -401,6 +401,10 @@ class DicomWebSource:
         """Write the file of an instance; `path` appears only when the file is complete."""
         self._instances.save(Key.parse(key), path)
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk is that of an instance, by its identifiers, and whether it is whole."""
+        return self._instances.is_copy(Key.parse(key), path)
+
     def delete(self, level: Level, key: str) -> None:
         """Delete an object and everything below it; one that is gone already is no error.
 

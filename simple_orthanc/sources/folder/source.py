@@ -334,6 +334,14 @@ class FolderSource:
         finally:
             part.unlink(missing_ok=True)
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk has the bytes of an instance's file."""
+        item = self._item(key)
+        if path.stat().st_size != item.size:
+            return False
+        with self.files.reading(item) as original, path.open("rb") as copy:
+            return all(block == copy.read(len(block)) for block in iter(lambda: original.read(1 << 20), b""))
+
     def _item(self, key: str) -> Item:
         try:
             return self.index.instances[key]

@@ -170,13 +170,27 @@ class FileReader:
         """Write the file of an instance; the path appears only when the file is complete."""
 
         def check(part: Path) -> None:
-            size = part.stat().st_size
-            self._check(key, size, lambda: _md5_of_file(part))
-            with part.open("rb") as stream:
-                self._check_identity(key, identity_in(stream, size))
+            self._check_file(key, part)
 
         self._learn_checksum(key)
         self._until_whole(lambda: self._transport.download(f"/instances/{key}/file", path, check=check))
+
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk is that of an instance."""
+        self._learn_checksum(key)
+        try:
+            self._check_file(key, path)
+        except TransportError as error:
+            if not error.is_about_object:
+                raise
+            return False
+        return True
+
+    def _check_file(self, key: str, path: Path) -> None:
+        size = path.stat().st_size
+        self._check(key, size, lambda: _md5_of_file(path))
+        with path.open("rb") as stream:
+            self._check_identity(key, identity_in(stream, size))
 
     def _until_whole(self, read: Callable[[], Result]) -> Result:
         """Read a file again, a few times, while what arrives is not the one that was asked for."""

@@ -313,6 +313,10 @@ class OrthancSource:
         """Write an instance's DICOM file; the path appears only when the file is complete."""
         self._reader.save(key, path)
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk is that of an instance, by its identifiers, length and MD5."""
+        return self._reader.is_copy(key, path)
+
     # What changes the server
 
     @property

@@ -406,6 +406,10 @@ class PacsSource:
         """Refuse: a PACS hands over no file."""
         self._refuse(key)
 
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Refuse: a PACS hands over no file to compare with."""
+        self._refuse(key)
+
     def _refuse(self, key: str) -> NoReturn:
         raise needs_retrieval(f"The file of {Key.parse(key).instance}", self.description)
 

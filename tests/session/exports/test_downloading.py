@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Folder
-from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.errors import NotFoundError, SelectionError, TransportError, UnknownTagError
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.session import Session
 from simple_orthanc.session.exports.downloading import file_paths
+from tests.killed import contents, run_killed, stamps
 from tests.memory_source import MemorySource, as_file, instance
 from tests.session.exports.test_names import HOSTILE, NAMES
 
@@ -157,8 +159,174 @@ def test_a_full_disk(room: int, tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         with pytest.raises(TransportError, match=r"cannot be written: File too large"):
-            session.download(target)
+            session.download(target, resume=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in target.rglob("*") if path.is_file()] == [older.name]
     assert older.read_bytes() == content
+
+
+# Layouts
+
+
+def test_files_are_named_by_a_layout(tmp_path: Path) -> None:
+    datasets = [instance(number, SeriesDescription="T1 sag", StudyDate="20200131") for number in (2, 1)]
+    paths = Session(MemorySource(datasets)).download(
+        tmp_path, layout="{PatientID}/{StudyDate:%Y}/{SeriesDescription}/{InstanceNumber:03d}_{AcquisitionNumber|x}.dcm"
+    )
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        "P1/2020/T1_sag/001_x.dcm",
+        "P1/2020/T1_sag/002_x.dcm",
+    ]
+    assert sorted(contents(tmp_path)) == sorted(path.relative_to(tmp_path).as_posix() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("layout", "error"),
+    [("{PatientNme}", UnknownTagError), ("{PatientID}.dcm", SelectionError), ("../{SOPInstanceUID}", SelectionError)],
+)
+def test_a_layout_that_cannot_be_is_refused_before_anything_is_fetched(
+    layout: str, error: type[SelectionError], tmp_path: Path
+) -> None:
+    source = MemorySource([instance(1), instance(2)])
+    session = Session(source)
+    with pytest.raises(error) as caught:
+        session.download(tmp_path / "new", layout=layout)
+    assert "save" not in source.asked
+    assert not (tmp_path / "new").exists()
+    if layout == "{PatientID}.dcm":
+        assert "SOPInstanceUID 1.2.1.1.1 and SOPInstanceUID 1.2.1.1.2 into one file" in caught.value.message
+        (proposal,) = re.findall(r"download\(layout='([^']*)'\)\. Nothing", caught.value.message)
+        assert proposal == "{PatientID}-{InstanceNumber}.dcm"
+        assert len(session.download(tmp_path / "new", layout=proposal)) == 2
+
+
+def test_hostile_values_in_a_layout_stay_below_the_folder(tmp_path: Path) -> None:
+    hostile = [text for text in HOSTILE if text]
+    datasets = [instance(number, patient=text, SeriesDescription=text) for number, text in enumerate(hostile)]
+    target = tmp_path / "target"
+    paths = Session(MemorySource(datasets)).download(target, layout="{index}/{PatientID}/{SeriesDescription}")
+    assert sorted(paths) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert all(target in path.parents for path in paths)
+
+
+# Files that are there already
+
+
+def test_what_is_there_and_whole_is_not_fetched_again(tmp_path: Path) -> None:
+    source = MemorySource([instance(number) for number in range(1, 5)])
+    session = Session(source)
+    paths = session.download(tmp_path)
+    before = stamps(tmp_path)
+    paths[2].unlink()
+    source.asked.clear()
+    assert session.download(tmp_path) == paths
+    assert source.asked.count("save") == 1
+    after = stamps(tmp_path)
+    missing = str(paths[2].relative_to(tmp_path))
+    assert {name for name in after if after[name] != before[name]} <= {missing}
+    source.asked.clear()
+    assert session.download(tmp_path, resume=False) == paths
+    assert source.asked.count("save") == 4
+    assert "is_copy" not in source.asked
+
+
+@pytest.mark.parametrize("content", [b"", b"mine", None])
+def test_what_is_there_and_different_is_an_error_before_anything_is_written(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    source = MemorySource([instance(number) for number in range(1, 5)])
+    session = Session(source)
+    paths = session.download(tmp_path / "other")
+    (other,) = (path for path in paths if path.name.endswith(".1.dcm"))
+    mine = tmp_path / "target" / other.relative_to(tmp_path / "other")
+    mine.parent.mkdir(parents=True)
+    if content is None:
+        mine.mkdir()
+    else:
+        mine.write_bytes(content)
+    source.asked.clear()
+    with pytest.raises(SelectionError, match=r"under 1 of 4 names there is something else .*Nothing was written"):
+        session.download(tmp_path / "target")
+    assert "save" not in source.asked
+    assert list((tmp_path / "target").rglob("*.dcm")) == [mine]
+    if content is not None:
+        assert mine.read_bytes() == content
+        assert session.download(tmp_path / "target", resume=False)
+        assert mine.read_bytes() == other.read_bytes()
+
+
+def test_a_download_into_the_folder_itself_writes_nothing(tmp_path: Path) -> None:
+    session = local_folder(tmp_path / "images")
+    before = stamps(tmp_path)
+    assert session.download(tmp_path / "images", layout="a.dcm") == [tmp_path / "images" / "a.dcm"]
+    assert stamps(tmp_path) == before
+
+
+def test_an_instance_that_cannot_be_compared_is_reported(tmp_path: Path) -> None:
+    class Gone(MemorySource):
+        def is_copy(self, key: str, path: Path) -> bool:
+            self._dataset(key)
+            return super().is_copy(key, path)
+
+    source = Gone([instance(1), instance(2)])
+    session = Session(source)
+    one, _ = session.download(tmp_path)
+    del source.datasets[1]
+    with pytest.raises(NotFoundError):
+        session.download(tmp_path)
+    with pytest.warns(UserWarning, match="1 of 2 instances cannot be read and are left out"):
+        assert session.download(tmp_path, errors="report") == [one]
+
+
+def test_free_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = MemorySource([instance(number) for number in range(1, 5)])
+    session = Session(source)
+    session.download(tmp_path / "some", layout="{InstanceNumber}.dcm")
+    size = sum(map(len, contents(tmp_path / "some").values()))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=size - 1))
+    with pytest.raises(SelectionError, match=r"MB are to be written, and .* MB are free\. Nothing was written"):
+        session.download(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    # What is there needs no room.
+    (tmp_path / "some" / "2.dcm").unlink()
+    assert len(session.download(tmp_path / "some", layout="{InstanceNumber}.dcm")) == 4
+
+
+# Killed in the middle
+
+
+def fifty_series() -> list[Dataset]:
+    datasets: list[Dataset] = []
+    for number in range(50):
+        tags = {"PatientID": f"P{number % 5}", "SeriesNumber": number, "SeriesDescription": f"series {number}"}
+        like = datasets[0] if datasets else None
+        datasets += make_series((2, 4, 4), seed=number, like=like, SeriesInstanceUID=f"1.2.3.{number}", **tags)
+    return datasets
+
+
+@pytest.mark.parametrize("at", [1, 2, 77])
+def test_a_download_of_fifty_series_that_was_killed_is_finished_by_the_same_call(at: int, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, dataset in enumerate(fifty_series()):
+        (images / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    session = Folder(images, cache=False)
+    layout = "{PatientID}/{SeriesDescription}/{InstanceNumber:02d}.dcm"
+    session.download(tmp_path / "whole", layout=layout)
+    whole = contents(tmp_path / "whole")
+    assert len(whole) == 100
+    target = tmp_path / "target"
+    run_killed(f"Folder({str(images)!r}, cache=False).download({str(target)!r}, layout={layout!r})", at)
+    # What has its name is whole; what was not is in a hidden folder.
+    found = {name: content for name, content in contents(target).items() if not name.startswith(".")}
+    assert found.items() <= whole.items()
+    assert any(name.startswith(".") for name in contents(target))
+    before = stamps(target)
+    session.download(target, layout=layout)
+    assert contents(target) == whole
+    assert {name: stamp for name, stamp in stamps(target).items() if name in found} == {
+        name: stamp for name, stamp in before.items() if name in found
+    }
+    assert not [path for path in target.iterdir() if path.name.startswith(".")]

@@ -1,0 +1,66 @@
+"""The hidden folder of unfinished files: removed at the end, and after a kill by the next call."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from simple_orthanc.session.exports.staging import remove_leftovers, staging_folder
+from tests.killed import contents
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_is_hidden_and_removed_at_the_end(tmp_path: Path) -> None:
+    with staging_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert folder.name.startswith(".")
+        assert folder.stat().st_mode & 0o077 == 0
+        (folder / "part").write_text("half")
+    assert names(tmp_path) == []
+    with suppress(KeyboardInterrupt), staging_folder(tmp_path) as folder:
+        (folder / "part").write_text("half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_what_another_call_is_writing_stays(tmp_path: Path) -> None:
+    with staging_folder(tmp_path) as one:
+        (one / "part").write_text("half")
+        remove_leftovers(tmp_path)
+        with staging_folder(tmp_path) as other:
+            assert other != one
+        assert (one / "part").read_text() == "half"
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = tmp_path / (".simple_orthanc-" + "0" * 16)
+    left.mkdir()
+    (left / "part").write_text("half")
+    left.with_suffix(".lock").touch()
+    mine = {".simple_orthanc-mine.lock": b"mine", ".hidden": b"mine", "file.dcm": b"mine"}
+    for name, content in mine.items():
+        (tmp_path / name).write_bytes(content)
+    remove_leftovers(tmp_path)
+    assert contents(tmp_path) == mine
+    assert not left.exists()
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> int:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("simple_orthanc.session.exports.staging.lock_file", refuse)
+    with staging_folder(tmp_path) as folder:
+        assert folder.is_dir()
+        # Nobody knows whether it is in use.
+        folder.with_suffix(".lock").touch()
+        remove_leftovers(tmp_path)
+        assert folder.is_dir()
+    assert names(tmp_path) == []
