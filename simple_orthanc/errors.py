@@ -59,7 +59,8 @@ class TransportError(OrthancError):
     Attributes
     ----------
     table : pandas.DataFrame or None
-        For an upload that the server's end interrupted: one row per file, with its outcome.
+        Where the server went away during an upload or another act: one row per file or object, with what is known of
+        it.
     is_about_object : bool
         Whether the server answered, but with another object than was asked for, or not the whole of it. Other objects
         may still be readable.

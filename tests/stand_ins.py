@@ -132,8 +132,15 @@ class DicomWeb(StandInSession, ActingSession):
         """The transactions."""
         return self._rest
 
-    def _delete_object(self, level: Level, key: str) -> None:
+    def _delete_object(self, level: Level, key: str) -> bool:
         self._rest.asked.append(("delete", level, key))
+        source = self._source
+        assert isinstance(source, MemorySource)
+        source.datasets = [dataset for dataset in source.datasets if source.key(dataset, level) != key]
+        return True
+
+    def _is_alive(self) -> bool:
+        return True
 
 
 def install() -> None:

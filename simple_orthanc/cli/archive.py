@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
@@ -14,10 +15,15 @@ from simple_orthanc.cli.source import opened
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.display import counted, location
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _REPLACEMENT = re.compile(r'((?:"[^"]*"|[^"=])+?)\s*=(.*)\Z', re.DOTALL)
 _NAMED_IN_QUESTION = 10
+_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 _DESCRIBED: dict[Level, str] = {
     "patient": "PatientID PatientName",
     "study": "PatientID PatientName StudyDate StudyDescription StudyInstanceUID",
@@ -148,17 +154,38 @@ def _delete_arguments(parser: CommandParser) -> None:
 
 
 def _delete(args: Namespace) -> int:
-    from simple_orthanc.session.targets import delete, plan_deletion
-
     level: Level = args.level
     with opened(args) as session, _options_named():
-        counts = plan_deletion(session, level, everything=args.everything, whole=args.whole)
-        what = f"{counted(counts)} on {location(session)}"
-        if not args.yes and not _agreed(session, level, what):
+        acting = _changeable(session)
+        allowed = {"everything": args.everything, "whole": args.whole}
+        what = _counted(acting.delete(level, dry_run=True, **allowed), level, "would be deleted")
+        where = location(session)
+        if not args.yes and not _agreed(session, level, f"{what} on {where}"):
             return 1
-        delete(session, level)
-    sys.stdout.write(f"deleted: {terminal.safe(what)}\n")
-    return 0
+        table = acting.delete(level, **allowed)
+    sys.stdout.write(f"deleted: {terminal.safe(_counted(table, level, 'deleted'))} on {terminal.safe(where)}\n")
+    return _report_others(table, "deleted")
+
+
+def _changeable(session: Session) -> ActingSession:
+    if not isinstance(session, ActingSession):
+        raise UnsupportedError(f"A {type(session).__name__} is only read, so nothing was deleted: name a server.")
+    return session
+
+
+def _counted(table: pd.DataFrame, level: Level, status: str) -> str:
+    """Write the number of objects of a status, and of their instances."""
+    rows = table[table["status"] == status]
+    counts: dict[Level, int] = {level: len(rows), "instance": int(rows["instance_count"].sum())}
+    return counted(counts)
+
+
+def _report_others(table: pd.DataFrame, done: str) -> int:
+    """Print the objects with which something else was done; return the exit status."""
+    for row in table[table["status"] != done].to_dict("records"):
+        name = next((row[uid] for uid in _UIDS if isinstance(row.get(uid), str)), "")
+        terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}: {row['message']}"))
+    return int((table["status"] == "failed").any())
 
 
 def _agreed(session: Session, level: Level, what: str) -> bool:

@@ -274,6 +274,21 @@ class Index:
             self._fetch(level, missing)
         _raise_if_gone([key for key in missing if key not in self._rows[level]], len(keys), level)
 
+    @_locked
+    def held(self, level: Level, keys: Sequence[str]) -> list[str]:
+        """Return those of some keys that the archive holds, in their order, for an index that is up to date."""
+        missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
+        if missing and level not in self._complete:
+            self._fetch(level, missing)
+        rows = self._rows[level]
+        present = [key for key in keys if key in rows]
+        if level != "instance":
+            return present
+        # `updated` keeps rows of instances that may have been deleted; the rows of their series are new.
+        series = self.held("series", list(dict.fromkeys(rows[key].parent for key in present)))
+        inside = set(self.down("series", series, "instance"))
+        return [key for key in present if key in inside]
+
     def _fetch(self, level: Level, missing: Sequence[str]) -> None:
         if level != "study":
             self._load_below(level, missing)

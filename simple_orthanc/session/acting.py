@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import AmbiguousSelectionError, OrthancError, SelectionError
-from simple_orthanc.selection import tables
+from simple_orthanc.errors import AmbiguousSelectionError, OrthancError
 from simple_orthanc.selection.index import Index
+from simple_orthanc.session.acts.deleting import DELETED, delete_all
+from simple_orthanc.session.acts.reports import ActReport
+from simple_orthanc.session.acts.targets import whole_targets
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.uploads import (
     Pending,
@@ -41,8 +43,12 @@ class ActingSession(Session):
         """Return the uploader that sends files to this archive."""
         raise NotImplementedError
 
-    def _delete_object(self, level: Level, key: str) -> None:
-        """Delete an object and everything below it; one that is already gone is not an error."""
+    def _delete_object(self, level: Level, key: str) -> bool:
+        """Delete an object and everything below it; return False if it was gone already."""
+        raise NotImplementedError
+
+    def _is_alive(self) -> bool:
+        """Wait for the server to answer, as long as patience lasts, and return whether it does."""
         raise NotImplementedError
 
     def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
@@ -120,13 +126,67 @@ class ActingSession(Session):
         self._reread()
         return table
 
-    def delete_selected_patient(self, *, everything: bool = False) -> Self:
-        """Delete the one selected patient with all its studies, selected or not.
+    def delete(
+        self, level: Level = "series", *, dry_run: bool = False, everything: bool = False, whole: bool = False
+    ) -> pd.DataFrame:
+        """Delete what is selected, for good.
+
+        Parameters
+        ----------
+        level : {"patient", "study", "series", "instance"}
+            Each selected object of this level is deleted with everything below it.
+        dry_run : bool
+            True only returns the table with what would be deleted.
+        everything : bool
+            True allows a selection that was never narrowed: the whole archive.
+        whole : bool
+            True allows objects that hold more than what is selected, which is then deleted too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per object: level, PatientID, ... down to the identifier of the level, instance_count, status and
+            message. The status is "deleted"; "gone", if it was not there any more; or "failed", with the reason as the
+            message. With ``dry_run`` it is "would be deleted".
+
+        Raises
+        ------
+        SelectionError
+            Nothing was selected, so the whole archive would be meant; or the objects hold more than what is selected.
+            Nothing was deleted.
+        EmptySelectionError
+            Nothing is left in the selection.
+        TransportError
+            The server went away; ``.table`` is the table, in which what was not begun is "not tried". Deleting again
+            deletes the rest.
+
+        Notes
+        -----
+        What was deleted is looked for afterwards: "deleted" means that it is not there any more. An object that arrived
+        after the selection was made is not selected, so that it is not deleted with its study unless ``whole`` allows
+        that.
+
+        Examples
+        --------
+        >>> orthanc.select(SeriesDescription="localizer").delete(dry_run=True)              # doctest: +SKIP
+        >>> orthanc.select(StudyDate=(None, "20151231")).delete("study")                    # doctest: +SKIP
+        """
+        report = ActReport(whole_targets(self, level, DELETED, everything=everything, whole=whole), DELETED)
+        if dry_run:
+            return report.planned()
+        with self._acting(report):
+            delete_all(report, self._delete_object, self._source, self._is_alive)
+        return report.table()
+
+    def delete_selected_patient(self, *, everything: bool = False, whole: bool = False) -> Self:
+        """Delete the one selected patient with all its studies; otherwise as `delete`.
 
         Parameters
         ----------
         everything : bool
             True deletes all selected patients, and allows a selection that was never narrowed.
+        whole : bool
+            True also deletes what the patient holds beside the selection.
 
         Returns
         -------
@@ -138,16 +198,19 @@ class ActingSession(Session):
         EmptySelectionError, AmbiguousSelectionError
             Not exactly one patient is selected; nothing was deleted.
         SelectionError
-            Nothing was selected, so the whole archive would be meant; nothing was deleted.
+            Nothing was selected, so the whole archive would be meant; or the patient holds more than what is selected.
+            Nothing was deleted.
+        ServerError
+            The server refused; ``.table`` reports on each object.
         """
-        return self._delete("patient", everything)
+        return self._delete_one("patient", everything, whole)
 
-    def delete_selected_study(self, *, everything: bool = False) -> Self:
-        """Delete the one selected study with all its series, selected or not.
+    def delete_selected_study(self, *, everything: bool = False, whole: bool = False) -> Self:
+        """Delete the one selected study with all its series; otherwise as `delete`.
 
         Parameters
         ----------
-        everything : bool
+        everything, whole : bool
             As for `delete_selected_patient`.
 
         Returns
@@ -155,14 +218,14 @@ class ActingSession(Session):
         Session
             The session itself, so that calls chain.
         """
-        return self._delete("study", everything)
+        return self._delete_one("study", everything, whole)
 
-    def delete_selected_series(self, *, everything: bool = False) -> Self:
-        """Delete the one selected series with all its instances, selected or not.
+    def delete_selected_series(self, *, everything: bool = False, whole: bool = False) -> Self:
+        """Delete the one selected series with all its instances; otherwise as `delete`.
 
         Parameters
         ----------
-        everything : bool
+        everything, whole : bool
             As for `delete_selected_patient`.
 
         Returns
@@ -170,30 +233,33 @@ class ActingSession(Session):
         Session
             The session itself, so that calls chain.
         """
-        return self._delete("series", everything)
+        return self._delete_one("series", everything, whole)
 
-    def _delete(self, level: Level, everything: bool) -> Self:
-        if not self._selection.criteria and not everything:
-            raise SelectionError(
-                f"Nothing was selected, so deleting would mean the whole archive. Narrow to one {level} with "
-                f"select(...), or call delete_selected_{level}(everything=True)."
-            )
-        keys = tables.row_keys(self._index, self._selection, level)
-        if not keys:
-            raise self._empty()
-        if len(keys) > 1 and not everything:
+    def _delete_one(self, level: Level, everything: bool, whole: bool) -> Self:
+        targets = whole_targets(self, level, DELETED, everything=everything, whole=whole)
+        if len(targets) > 1 and not everything:
             raise AmbiguousSelectionError(
-                f"{len(keys)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
-                f"Nothing was deleted. Narrow to one, or call delete_selected_{level}(everything=True).",
-                candidates=tuple(keys),
+                f"{len(targets)} objects of level {level} are selected, and delete_selected_{level}() deletes one. "
+                f"Nothing was deleted. Narrow to one, or delete them all with delete({level!r}).",
+                candidates=tuple(target.key for target in targets),
             )
-        try:
-            for key in keys:
-                self._delete_object(level, key)
-        except BaseException as error:
-            self._reread_after(error)
-            raise
-        return self._reread()
+        report = ActReport(targets, DELETED)
+        with self._acting(report):
+            delete_all(report, self._delete_object, self._source, self._is_alive)
+            if report.first_error is not None:
+                raise report.first_error
+        return self
+
+    @contextmanager
+    def _acting(self, report: ActReport) -> Iterator[None]:
+        """Re-read the archive after a block that changes it; an error carries the table of the report."""
+        with report.attached():
+            try:
+                yield
+                self._reread()
+            except BaseException as error:
+                self._reread_after(error)
+                raise
 
     def _reread_after(self, error: BaseException) -> None:
         """Re-read the archive after an error; if that fails too, only forget what is known of it."""

@@ -12,8 +12,8 @@ from simple_orthanc.dicom.tags import TagLike
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
+from simple_orthanc.session.acts.targets import selected_keys
 from simple_orthanc.session.orthanc_state import OrthancState
-from simple_orthanc.session.targets import selected_keys
 from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.sources.orthanc.changes import count_all
 

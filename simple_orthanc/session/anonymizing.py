@@ -10,9 +10,9 @@ from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import JobError, NotFoundError, SelectionError, UnsupportedError
 from simple_orthanc.rest import Rest
+from simple_orthanc.session.acts.targets import check_narrowed, exact_resources, selected_keys
 from simple_orthanc.session.display import counted
 from simple_orthanc.session.orthanc import Orthanc
-from simple_orthanc.session.targets import check_narrowed, exact_resources, selected_keys
 
 
 class AnonymizedSeries(NamedTuple):

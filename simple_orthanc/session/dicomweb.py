@@ -144,9 +144,15 @@ class DicomWeb(OpensProfiles, ActingSession):
         """The transactions of DICOMweb, named as in PS3.18: search, retrieve, store and delete."""
         return self._dicomweb.rest
 
-    def _uploader(self) -> Uploader:
+    def _store(self) -> CheckedStore:
         source = self._dicomweb
-        return Uploader(CheckedStore(self.rest, source.connect, source.transport.patience.pauses))
+        return CheckedStore(self.rest, source.connect, source.transport.patience.pauses)
 
-    def _delete_object(self, level: Level, key: str) -> None:
-        self._dicomweb.delete(level, key)
+    def _uploader(self) -> Uploader:
+        return Uploader(self._store())
+
+    def _delete_object(self, level: Level, key: str) -> bool:
+        return self._dicomweb.delete(level, key)
+
+    def _is_alive(self) -> bool:
+        return self._store().is_alive()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest.remote.resources import orthanc_ids
+from simple_orthanc.session.acts.targets import check_narrowed, exact_resources
 from simple_orthanc.session.base import Session
-from simple_orthanc.session.targets import check_narrowed, exact_resources
 
 if TYPE_CHECKING:
     from simple_orthanc.rest import Rest

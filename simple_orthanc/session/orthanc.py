@@ -12,6 +12,7 @@ import requests
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.selection import tables
+from simple_orthanc.session.acts.verbs import ActsOnServer
 from simple_orthanc.session.administration import Administration
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.in_plugin import OpensInPlugin
@@ -33,7 +34,7 @@ _BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, Watching, Administration):
+class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watching, Administration):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
@@ -235,8 +236,11 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, Watching, Administrat
     def _uploader(self) -> Uploader:
         return Uploader(self._orthanc.store)
 
-    def _delete_object(self, level: Level, key: str) -> None:
-        self._orthanc.delete(level, key)
+    def _delete_object(self, level: Level, key: str) -> bool:
+        return self._orthanc.delete(level, key)
+
+    def _is_alive(self) -> bool:
+        return self._orthanc.store.is_alive()
 
 
 class Interface:

@@ -278,7 +278,7 @@ def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
     assert "no terminal" in refused.err
     for answer, status, left in (("no", 1, 3), ("yes", 0, 2)):
         terminal = Terminal("--url", url, "delete", "studies", "P1", columns=200)
-        terminal.wait_for(r"Delete 1 study, 1 series, 3 instances on \S+\? \[yes/no\]")
+        terminal.wait_for(r"Delete 1 study, 3 instances on \S+\? \[yes/no\]")
         assert "P1  Doe^Jane" in terminal.text
         terminal.type(f"{answer}\n")
         assert terminal.end().status == status

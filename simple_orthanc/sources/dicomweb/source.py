@@ -23,7 +23,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -405,8 +404,8 @@ class DicomWebSource:
         """Check whether a file on disk is that of an instance, by its identifiers, and whether it is whole."""
         return self._instances.is_copy(Key.parse(key), path)
 
-    def delete(self, level: Level, key: str) -> None:
-        """Delete an object and everything below it; one that is gone already is no error.
+    def delete(self, level: Level, key: str) -> bool:
+        """Delete an object and everything below it; return False if it was gone already.
 
         Raises
         ------
@@ -415,9 +414,9 @@ class DicomWebSource:
             nobody can say which of them would be deleted.
         """
         if level == "patient":
-            for row in [row for row in self.listing("study") if row.parent == key]:
-                self.delete("study", row.key)
-            return
+            studies = [row.key for row in self.listing("study") if row.parent == key]
+            was_there = [self.delete("study", study) for study in studies]
+            return any(was_there)
         named = Key.parse(key)
         self._rows.patients.pop(named.study, None)
         self._rows.build("study", self._queries.search("study", {"StudyInstanceUID": named.study}))
@@ -426,13 +425,16 @@ class DicomWebSource:
                 f"StudyInstanceUID {named.study} exists under {len(self._rows.patients[named.study])} patients. "
                 f"DICOMweb deletes by UIDs alone, and might delete the other's. Nothing was deleted."
             )
-        with suppress(NotFoundError):
+        try:
             if level == "study":
                 self.rest.delete_study(named.study)
             elif level == "series":
                 self.rest.delete_series(named.study, named.series)
             else:
                 self.rest.delete_instance(named.study, named.series, named.instance)
+        except NotFoundError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -324,10 +323,13 @@ class OrthancSource:
         """The server as uploads need it."""
         return OrthancStore(self.transport, self.rest, self._finder, self._reader)
 
-    def delete(self, level: Level, key: str) -> None:
-        """Delete an object and all that lies below it; one that is gone already is no error."""
-        with suppress(NotFoundError):
+    def delete(self, level: Level, key: str) -> bool:
+        """Delete an object and all that lies below it; return False if it was gone already."""
+        try:
             self.rest.delete(f"/{ROUTE[level]}/{key}")
+        except NotFoundError:
+            return False
+        return True
 
     @property
     def main_dicom_tags(self) -> dict[Level, list[str]]:

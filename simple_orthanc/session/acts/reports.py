@@ -1,0 +1,240 @@
+"""What becomes of each object that a verb acts on: one row per object, and true at every moment.
+
+How a verb walks its objects
+----------------------------
+1. **Plan.** `targets` refuses what must be refused before anything is changed (nothing is selected, the selection was
+   never narrowed, whole objects would take more with them), and lists the objects as they are in the archive now. An
+   object that is not there any more is "gone" from here on, which is no error.
+2. **Dry run.** `ActReport.planned` is the table with "would be deleted" and the like. Nothing was sent that changes
+   anything.
+3. **Act.** `ActReport.walk` calls a function for one object after the other; a verb that acts on many objects with one
+   request writes their outcomes by `ActReport.set`, inside `ActReport.attached`. What a server refuses is a row,
+   "failed" with the reason, and the next object is tried.
+4. **Verify.** The verb reads back what it did, and corrects by `ActReport.set` what is not as the server answered.
+5. **Table.** `ActReport.table`.
+
+If the server is gone for good, or Ctrl-C is pressed, the error carries the same table as ``.table``: what was done, for
+the object in whose turn it happened that it may or may not have been, and "not tried" for all others. Calling the verb
+again does what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
+from simple_orthanc.errors import OrthancError, TransportError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object that a verb acts on.
+
+    Attributes
+    ----------
+    level : str
+        Its level.
+    key : str
+        The source's own key of it; on an Orthanc its id.
+    identifiers : tuple
+        PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID, as deep as its level; None where missing.
+    instances : tuple of str
+        Keys of the instances that it holds, as far as the act touches them; of an instance its own.
+    is_gone : bool
+        Whether the archive does not hold it any more.
+    """
+
+    level: Level
+    key: str
+    identifiers: tuple[str | None, ...]
+    instances: tuple[str, ...] = ()
+    is_gone: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an object.
+
+    Attributes
+    ----------
+    status : str
+        The past participle of the verb, "already there", "gone", "failed" or "not tried".
+    message : str
+        Why, where that is not what was asked for.
+    values : mapping
+        Values of the columns that only this verb has.
+    error : OrthancError, optional
+        The error behind a failure.
+    """
+
+    status: str
+    message: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    error: OrthancError | None = None
+
+    @classmethod
+    def failure(cls, error: OrthancError) -> Outcome:
+        """Make the outcome of an object that an error was about."""
+        return cls("failed", error.message, error=error)
+
+
+class ActReport:
+    """The rows of an act, "not tried" at first.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The objects, in the order of the rows.
+    done : str
+        The past participle of the verb, such as ``"deleted"``: the status of success.
+    columns : sequence of str
+        Names of further columns, in front of ``instance_count``. Those that end in ``_count`` hold integers, all others
+        strings.
+
+    Examples
+    --------
+    >>> study = Target("study", "a key", ("P1", "1.2.3"), ("first", "second"))
+    >>> report = ActReport([study], "deleted")
+    >>> report.planned()[["level", "PatientID", "instance_count", "status"]].values.tolist()
+    [['study', 'P1', 2, 'would be deleted']]
+    >>> report.walk(lambda target: Outcome("deleted"), is_alive=lambda: True, label="deleting")
+    >>> report.table().status.tolist()
+    ['deleted']
+    """
+
+    def __init__(self, targets: Sequence[Target], done: str, columns: Sequence[str] = ()) -> None:
+        self.targets = list(targets)
+        self.done = done
+        self._columns = tuple(columns)
+        self._outcomes: dict[tuple[Level, str], Outcome] = {
+            _name(target): Outcome("gone", "not in the archive any more") for target in self.targets if target.is_gone
+        }
+
+    @property
+    def pending(self) -> list[Target]:
+        """The objects without an outcome, in the order of the rows."""
+        return [target for target in self.targets if _name(target) not in self._outcomes]
+
+    def outcome(self, target: Target) -> Outcome:
+        """Return what is known to have become of an object."""
+        return self._outcomes.get(_name(target), Outcome("not tried"))
+
+    def set(self, target: Target, outcome: Outcome) -> None:
+        """Write down what became of an object, in place of what was known before."""
+        self._outcomes[_name(target)] = outcome
+
+    def having(self, status: str) -> list[Target]:
+        """List the objects of a status."""
+        return [target for target in self.targets if self.outcome(target).status == status]
+
+    @property
+    def first_error(self) -> OrthancError | None:
+        """The error behind the first failure, with the table as its ``.table``; None if nothing failed."""
+        for target in self.having("failed"):
+            outcome = self.outcome(target)
+            error = outcome.error or OrthancError(outcome.message)
+            vars(error)["table"] = self.table()
+            return error
+        return None
+
+    # Acting
+
+    def walk(self, act: Callable[[Target], Outcome], *, is_alive: Callable[[], bool], label: str) -> None:
+        """Act on each pending object, one after the other.
+
+        Parameters
+        ----------
+        act : callable
+            Acts on one object. An error of the library that it raises is the outcome of that object.
+        is_alive : callable
+            Returns whether the server answers; called after an answer was lost.
+        label : str
+            The label of the progress bar, such as ``"deleting"``.
+
+        Raises
+        ------
+        TransportError
+            The server is gone; ``.table`` reports on each object.
+        KeyboardInterrupt
+            With the same ``.table``.
+        """
+        pending = self.pending
+        with self.attached(), progress_bar(len(pending), label) as advance:
+            for target in pending:
+                self.set(target, self._tried(target, act, is_alive))
+                advance(1)
+
+    def _tried(self, target: Target, act: Callable[[Target], Outcome], is_alive: Callable[[], bool]) -> Outcome:
+        unknown = f"so it may or may not be {self.done}"
+        try:
+            return act(target)
+        except TransportError as error:
+            if not error.is_about_object and not is_alive():
+                self.set(target, Outcome("failed", f"the server went away meanwhile, {unknown}", error=error))
+                raise
+            return Outcome.failure(error)
+        except OrthancError as error:
+            return Outcome.failure(error)
+        except BaseException:
+            self.set(target, Outcome("failed", f"interrupted, {unknown}"))
+            raise
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Attach the table, as ``.table``, to any error that leaves the block."""
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, TransportError) and error.table is None and not error.is_about_object:
+                error.args = (self._explained(error),)
+            vars(error)["table"] = self.table()
+            raise
+
+    def _explained(self, error: TransportError) -> str:
+        return (
+            f"The server went away: {len(self.having(self.done))} of {len(self.targets)} objects are known to be "
+            f"{self.done}; .table lists which. Calling it again does the rest. {error.message}"
+        )
+
+    # The table
+
+    def planned(self) -> pd.DataFrame:
+        """Return the table of a dry run: what would be done with each object."""
+        return self._frame(Outcome(f"would be {self.done}"))
+
+    def table(self) -> pd.DataFrame:
+        """Return the table: what is known to have become of each object."""
+        return self._frame(Outcome("not tried"))
+
+    def _frame(self, otherwise: Outcome) -> pd.DataFrame:
+        import pandas as pd
+
+        levels = LEVELS[: max((depth(target.level) for target in self.targets), default=0) + 1]
+        outcomes = [self._outcomes.get(_name(target), otherwise) for target in self.targets]
+        content: dict[str, list[Any]] = {"level": [target.level for target in self.targets]}
+        for position, level in enumerate(levels):
+            content[IDENTIFIERS[level]] = [
+                target.identifiers[position] if position < len(target.identifiers) else None for target in self.targets
+            ]
+        for name in self._columns:
+            content[name] = [outcome.values.get(name) for outcome in outcomes]
+        content["instance_count"] = [len(target.instances) for target in self.targets]
+        content["status"] = [outcome.status for outcome in outcomes]
+        content["message"] = [outcome.message for outcome in outcomes]
+        return pd.DataFrame(
+            {
+                name: pd.Series(values, dtype="Int64" if name.endswith("_count") else "string")
+                for name, values in content.items()
+            }
+        )
+
+
+def _name(target: Target) -> tuple[Level, str]:
+    return target.level, target.key
