@@ -66,6 +66,12 @@ class TestPacs(SourceTests):
             source.save(key, tmp_path / "file.dcm")
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_file_on_disk_is_compared_with_an_instance(
+        self, source: Source, datasets: list[Dataset], tmp_path: Path
+    ) -> None:
+        with pytest.raises(UnsupportedError, match=r"hands over no files.*retrieve\(\)"):
+            source.is_copy(next(iter(source.listing("instance"))).key, tmp_path)
+
     @pytest.mark.parametrize("how", ["read"])
     def test_an_instance_that_is_gone_is_an_error(
         self, archive: Archive, datasets: list[Dataset], tmp_path: Path, how: str
