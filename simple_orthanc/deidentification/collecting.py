@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from simple_orthanc.deidentification.cleaning import Identifiers, date_forms, name_parts
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
+from simple_orthanc.deidentification.values import parts_of
 
 # Attributes of these VRs hold identifiers whole.
 _WHOLE = frozenset({"AE", "LO", "SH", "UC", "UR"})
@@ -49,7 +50,7 @@ def _texts(dataset: Dataset, profile: Profile) -> Iterator[str]:
 
 
 def _of_element(tag: int, vr: str, value: Any, profile: Profile) -> Iterator[str]:
-    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else value
+    values = parts_of(value)
     if vr == "PN":
         for name in values:
             yield from name_parts(str(name))
@@ -60,4 +61,4 @@ def _of_element(tag: int, vr: str, value: Any, profile: Profile) -> Iterator[str
     elif vr in _WHOLE:
         row = row_of(tag)
         if row is not None and _DESCRIPTIVE not in row.options and profile.action(tag) not in _KEPT:
-            yield from (str(text) for text in values)
+            yield from map(str, values)

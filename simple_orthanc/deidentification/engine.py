@@ -177,7 +177,7 @@ class _Engine:
             return Action.DUMMY
         if tag.is_private:
             return _private_action(tag, vr, safe) if not place.is_dummy else Action.REMOVE
-        if contradicts(tag, vr):
+        if contradicts(tag, vr) or _is_out_of_place(tag, place):
             return Action.REMOVE
         path = (*place.keywords, keyword_for_tag(tag))
         action = profile.action(tag, sop_class=self._sop_class, path=path)
@@ -241,6 +241,14 @@ class _Engine:
                 copies.append(self._copied(item, inner))
         new.add(DataElement(tag, "SQ", Sequence(copies)))
         return "kept"
+
+
+def _is_out_of_place(tag: BaseTag, place: _Place) -> bool:
+    """Check whether an element is removed wherever it is: graphics that cannot be cleaned, and what is no attribute.
+
+    Commands and File Meta Information do not belong into a dataset; Table E.1-1 has them for items of sequences.
+    """
+    return tag.group >> 8 in (0x50, 0x60) or (tag.group in (0x0000, 0x0002) and not place.keywords)
 
 
 def _vr_of(stored: DataElement | RawDataElement, private_vr: str) -> str:

@@ -82,7 +82,7 @@ class Values:
         if action is Action.DUMMY:
             return self._dummy(element)
         if vr in ("DS", "IS"):
-            return value if all(_is_number(part) for part in _parts(value)) else ""
+            return value if all(_is_number(part) for part in parts_of(value)) else ""
         if vr == "UI":
             return self._uids(element, action)
         if isinstance(value, (bytes, bytearray)):
@@ -107,7 +107,7 @@ class Values:
         if element.VR == "AT":
             return element.value
         dummy = dummy_value(str(element.VR))
-        count = len(_parts(element.value))
+        count = len(parts_of(element.value))
         return [dummy] * count if count > 1 else dummy
 
     def _uids(self, element: DataElement, action: Action) -> Any:
@@ -126,10 +126,10 @@ class Values:
         return element.value
 
     def _ages(self, value: Any) -> Any:
-        ages = [self._identity.age(str(age)) for age in _parts(value)]
+        ages = [self._identity.age(str(age)) for age in parts_of(value)]
         if any(age is None for age in ages):
             return None
-        return value if ages == list(_parts(value)) else ages
+        return value if ages == list(parts_of(value)) else ages
 
     def _cleaned(self, element: DataElement, scheme: str) -> Any:
         vr, keyword = str(element.VR), element.keyword
@@ -160,7 +160,7 @@ class Values:
         return clean
 
     def _moved(self, value: Any, vr: str) -> Any:
-        moved = [self._identity.date(str(part), vr) if str(part).strip(PADDING) else "" for part in _parts(value)]
+        moved = [self._identity.date(str(part), vr) if str(part).strip(PADDING) else "" for part in parts_of(value)]
         if any(part is None for part in moved):
             return None
         return moved if len(moved) > 1 else moved[0]
@@ -190,7 +190,14 @@ def _is_empty(value: Any) -> bool:
     return value is None or (hasattr(value, "__len__") and not len(value))
 
 
-def _parts(value: Any) -> list[Any]:
+def parts_of(value: Any) -> list[Any]:
+    """Return the values of an element, however many it has.
+
+    Examples
+    --------
+    >>> parts_of("a"), parts_of(["a", "b"])
+    (['a'], ['a', 'b'])
+    """
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Iterable):
         return [value]
     # A PersonName can be iterated over, character by character.
@@ -199,7 +206,7 @@ def _parts(value: Any) -> list[Any]:
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:
     """Return the value with each of its parts changed; the value itself if none of them changes."""
-    before = _parts(value)
+    before = parts_of(value)
     after = [change(str(part)) for part in before]
     if after == [str(part) for part in before]:
         return value
