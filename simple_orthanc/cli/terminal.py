@@ -169,13 +169,20 @@ def confirmed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("yes", "y")
 
 
-def ask_secret(question: str) -> str:
-    """Ask for a password on the terminal, without echo.
+def ask_secret(question: str, what: str = "password") -> str:
+    """Ask for a secret on the terminal, without echo.
+
+    Parameters
+    ----------
+    question : str
+        The question.
+    what : str
+        What is asked for; ``--WHAT-file`` is the option that takes it from a file.
 
     Raises
     ------
     OrthancError
-        There is no terminal, so the password would be shown, or read from another input.
+        There is no terminal, so the secret would be shown, or read from another input.
     """
     import getpass
 
@@ -187,8 +194,8 @@ def ask_secret(question: str) -> str:
             return getpass.getpass(question)
         except (EOFError, getpass.GetPassWarning):
             raise OrthancError(
-                "The password cannot be asked for, because there is no terminal: give --password-file FILE, or "
-                "--password-file - to read it from the standard input."
+                f"The {what} cannot be asked for, because there is no terminal: give --{what}-file FILE, or "
+                f"--{what}-file - to read it from the standard input."
             ) from None
 
 

@@ -23,7 +23,7 @@ class Key:
 
     Parameters
     ----------
-    secret : str or bytes
+    secret : str, bytes or Key
         At least 16 bytes; a string counts as UTF-8.
 
     Examples
@@ -37,8 +37,11 @@ class Key:
 
     def __init__(self, secret: object) -> None:
         # Raises nothing: the frames of an error would show the secret.
-        self._problem = _problem_of(secret)
-        self._mac = None if self._problem else hmac.new(_as_bytes(secret), digestmod="sha256")
+        known = secret if isinstance(secret, Key) else None
+        self._problem: str = known._problem if known else _problem_of(secret)
+        self._mac: hmac.HMAC | None = known._mac if known else None
+        if not known and not self._problem:
+            self._mac = hmac.new(_as_bytes(secret), digestmod="sha256")
 
     def __repr__(self) -> str:
         """Show three asterisks."""

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from simple_orthanc.deidentification.keys import Key
+from simple_orthanc.dicom.tags import PADDING
 from simple_orthanc.errors import SelectionError
 
 # Without I, L, O and U, which are taken for others when they are read aloud or copied by hand.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARACTERS = 12
-_PADDING = " \0"
+_PADDING = PADDING
 # UIDs that the standard assigns: of SOP classes, transfer syntaxes, well-known frames of reference (PS3.6, annex A).
 _STANDARD_UIDS = "1.2.840.10008."
 _LONGEST = 64

@@ -14,6 +14,7 @@ from simple_orthanc.dicom.values import shown
 from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import display
+from simple_orthanc.session.deidentifying import Deidentifying
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.narrowing import Narrowing
@@ -26,7 +27,7 @@ _SHOWN: dict[Level, tuple[str, ...]] = {
 }
 
 
-class Session(Narrowing, Looking, Exporting):
+class Session(Narrowing, Looking, Exporting, Deidentifying):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.errors import UnknownTagError
@@ -81,6 +82,11 @@ class Folder(Session):
         self._index.counts()
         if selection:
             self.selection = selection
+
+    def _originals(self) -> Path:
+        source = self._source
+        assert isinstance(source, FolderSource)
+        return Path(source.top)
 
     @property
     def files(self) -> pd.DataFrame:

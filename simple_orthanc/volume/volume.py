@@ -20,7 +20,6 @@ from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.operations import ArrayOperations
 from simple_orthanc.volume.windows import windowed
-from simple_orthanc.volume.writing.verbs import WritesDicom
 
 if TYPE_CHECKING:
     import nibabel
@@ -35,7 +34,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume(ArrayOperations, WritesDicom):
+class Volume(ArrayOperations):
     """Voxels and what is known of them.
 
     Attributes

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
@@ -17,8 +18,11 @@ from simple_orthanc.selection import tables
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.session.acts.reports import Target
-from simple_orthanc.session.base import Session
 from simple_orthanc.session.display import counted
+
+if TYPE_CHECKING:
+    # Verbs that every session has are carried out with this module too.
+    from simple_orthanc.session.base import Session
 
 _IDENTIFIERS = {level: parse_tag(keyword) for level, keyword in IDENTIFIERS.items()}
 _MOST_NAMED = 3

@@ -25,8 +25,15 @@ from simple_orthanc.session.unreadable import is_about_one_object
 _FILE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".dcm", ".dicom", ".nii", ".csv"})
 
 
-def target_folder(folder: object) -> Path:
-    """Read the target of a download.
+def target_folder(folder: object, verb: str = "download") -> Path:
+    """Read the folder that a verb writes to.
+
+    Parameters
+    ----------
+    folder : str or path
+        As it was given.
+    verb : str
+        For messages.
 
     Raises
     ------
@@ -35,20 +42,20 @@ def target_folder(folder: object) -> Path:
         folder or of one above it.
     """
     if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
-        raise SelectionError(f'download({folder!r}): the target is the path of one folder, as in download("images").')
+        raise SelectionError(f'{verb}({folder!r}): the target is the path of one folder, as in {verb}("images").')
     target = Path(folder).expanduser()
-    with writing(target):
+    with writing(target, verb=verb):
         existing = existing_folder(target)
     if not existing.is_dir():
         raise SelectionError(
-            f"download({str(folder)!r}): {existing} is a file, so there can be no folder of that name. Choose another "
+            f"{verb}({str(folder)!r}): {existing} is a file, so there can be no folder of that name. Choose another "
             f"folder; one that is missing is created."
         )
     if existing != target and target.suffix.lower() in _FILE_SUFFIXES:
         folder_name = target.name.partition(".")[0] or "images"
         raise SelectionError(
-            f"download({str(folder)!r}): the target is a folder, for one file of each instance, and {target.name} is "
-            f"the name of one file. Name a folder, as in download({folder_name!r}); "
+            f"{verb}({str(folder)!r}): the target is a folder, for one file of each instance, and {target.name} is "
+            f"the name of one file. Name a folder, as in {verb}({folder_name!r}); "
             f'shutil.make_archive({folder_name!r}, "zip", {folder_name!r}) then makes one file of it.'
         )
     return target
@@ -60,7 +67,7 @@ def existing_folder(target: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, kind: type[OrthancError] = SelectionError) -> Iterator[None]:
+def writing(path: Path, kind: type[OrthancError] = SelectionError, verb: str = "download") -> Iterator[None]:
     """Turn what the system raises about a file or folder that is written into the error of this library.
 
     Parameters
@@ -69,6 +76,8 @@ def writing(path: Path, kind: type[OrthancError] = SelectionError) -> Iterator[N
         What is written.
     kind : type
         The class of the error: that of a target that cannot be, or of a transfer that failed.
+    verb : str
+        For the message.
     """
     try:
         yield
@@ -77,7 +86,7 @@ def writing(path: Path, kind: type[OrthancError] = SelectionError) -> Iterator[N
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
         reason = getattr(error, "strerror", None) or str(error)
         raise kind(
-            f"download(): {str(path)!r} cannot be written: {reason}. Files written before are whole, and of this one "
+            f"{verb}(): {str(path)!r} cannot be written: {reason}. Files written before are whole, and of this one "
             "nothing was left behind. Choose another folder, or free some space."
         ) from error
 

@@ -125,6 +125,11 @@ class FolderSource:
         return Path(self._top)
 
     @property
+    def top(self) -> str:
+        """The folder or zip that holds the files."""
+        return self._top
+
+    @property
     def index(self) -> FolderIndex:
         """The index of the folder when it was last looked at."""
         with self._lock:

@@ -1,0 +1,126 @@
+"""The arguments of `deidentify`, checked before anything is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from simple_orthanc.deidentification.profile import Profile
+from simple_orthanc.dicom.levels import IDENTIFIERS
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.session.acts.reports import Target
+from simple_orthanc.session.deidentified import TargetFolder, check_apart
+from simple_orthanc.session.display import counted
+from simple_orthanc.session.exports.downloading import target_folder
+
+SUSPICIOUS = ("leave out", "keep")
+
+
+def read_profile(
+    profile: object,
+    options: Collection[str],
+    keep: Collection[str],
+    remove: Collection[str],
+    replace: Mapping[str, Any] | None,
+) -> Profile:
+    """Read what is to be done with each attribute.
+
+    Raises
+    ------
+    SelectionError
+        There is no such profile or option; two of them contradict each other; a tag cannot be named in this way.
+    """
+    if profile != "basic":
+        raise SelectionError(
+            f'profile={profile!r}: there is one profile, "basic" (DICOM PS3.15, section E.2). Its options are another '
+            'argument, as in options=["retain_modified_dates"].'
+        )
+    if replace is not None and not isinstance(replace, Mapping):
+        raise SelectionError(
+            f'replace={replace!r} maps tags to values, as in replace={{"StudyDescription": "trial 7"}}.'
+        )
+    wrong = [type(value).__name__ for value in (replace or {}).values() if not isinstance(value, str)]
+    if wrong:
+        raise SelectionError(
+            f'replace holds a value of type {wrong[0]}: write values as strings, as in {{"KVP": "120"}}.'
+        )
+    replaced = {_number(tag): value for tag, value in (replace or {}).items()}
+    return Profile.of(_names(options), keep=_numbers(keep), remove=_numbers(remove), replace=replaced)
+
+
+def _names(names: Any) -> Collection[str]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _numbers(tags: Any) -> list[int]:
+    return [_number(tag) for tag in _names(tags)]
+
+
+def _number(name: Any) -> int:
+    tag = parse_tag(name)
+    if len(tag.steps) > 1 or tag.leaf.creator is not None:
+        raise UnsupportedError(
+            f"{name}: what is kept, removed or replaced is a plain tag, at every level of an object: a keyword, or a "
+            "number such as 0009,100D. Private tags that are safe are kept by their creators with "
+            'options=["retain_safe_private"].'
+        )
+    return tag.leaf.number
+
+
+def check_replaced_identifiers(profile: Profile, targets: Collection[Target]) -> None:
+    """Refuse to give one identifier to several objects, which would become one."""
+    for position, (level, keyword) in enumerate(IDENTIFIERS.items()):
+        count = len({target.identifiers[: position + 1] for target in targets})
+        value = profile.replace.get(parse_tag(keyword).leaf.number)
+        if value is not None and count > 1:
+            raise SelectionError(
+                f"Replacing {keyword} by {value!r} would give one {keyword} to {counted({level: count})}, and so make "
+                "one of them. For patients, pseudonyms={...} names one for each."
+            )
+
+
+def leaves_out(suspicious: object) -> bool:
+    """Read what to do with objects that may show who the patient is."""
+    if suspicious not in SUSPICIOUS:
+        raise SelectionError(f'suspicious={suspicious!r} was asked; it can be "leave out" or "keep".')
+    return suspicious == "leave out"
+
+
+def read_target(to: Any, originals: Path | None) -> Any:
+    """Read where copies go.
+
+    Parameters
+    ----------
+    to : str, Path or Session
+        A folder, or a session that takes uploads.
+    originals : Path, optional
+        What is read, if it is on this disk.
+
+    Returns
+    -------
+    TargetFolder or Session
+        Nothing was written yet.
+
+    Raises
+    ------
+    SelectionError, UnsupportedError
+        There can be no such folder, or the originals are around it or in it; or the session takes no uploads.
+    """
+    if isinstance(to, (str, os.PathLike)):
+        folder = target_folder(to, "deidentify")
+        check_apart(folder, originals)
+        return TargetFolder(folder)
+    if callable(getattr(type(to), "_uploader", None)):
+        return to
+    if hasattr(type(to), "deidentify"):
+        raise UnsupportedError(
+            f"Copies were to go to a {type(to).__name__}, which is only read: name an Orthanc or DicomWeb session, or "
+            'the path of a folder, as in deidentify("shared", ...).'
+        )
+    raise SelectionError(
+        f'Copies were to go to a {type(to).__name__}: give the path of a folder, as in deidentify("shared", ...), or a '
+        "session that takes uploads."
+    )

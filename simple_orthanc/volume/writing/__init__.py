@@ -1,1 +1,0 @@
-"""Volumes as DICOM objects, in memory. No I/O."""

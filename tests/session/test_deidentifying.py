@@ -1,0 +1,420 @@
+"""De-identified copies of a selection: the same in every run, without a trace of the originals, and resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from simple_orthanc import Folder
+from simple_orthanc.errors import EmptySelectionError, SelectionError, TransportError, UnknownTagError, UnsupportedError
+from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.session import Session
+from tests.command_line import environment
+from tests.deidentification.planted import Planted, planted_studies, traces
+from tests.memory_source import instance
+from tests.secrets_in_tracebacks import leaks
+from tests.session.sessions import session_of, source_of
+
+KEY = "correct horse battery staple"
+NEW = [f"new_{keyword}" for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+PROGRAM = """
+import sys
+from simple_orthanc import Folder
+source, target, key, options = sys.argv[1:]
+made = Folder(source, cache=False).deidentify(target, key=key, options=options.split(), everything=True)
+print(made)
+"""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planted, Path]:
+    studies = planted_studies()
+    return studies, studies.write(tmp_path_factory.mktemp("originals"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def opened(folder: Path) -> Folder:
+    return Folder(folder, cache=False)
+
+
+def files_of(folder: Path, *datasets: pydicom.Dataset) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, dataset in enumerate(datasets):
+        (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+    return folder
+
+
+# The same key gives the same copies
+
+
+def test_two_processes_make_the_same_files(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    processes = []
+    for number, (key, seed) in enumerate([(KEY, "1"), (KEY, "2"), (KEY.upper(), "1")]):
+        place = tmp_path / f"place{number}"
+        place.mkdir()
+        command = [sys.executable, "-c", PROGRAM, str(planted[1]), "copies", key, "retain_modified_dates"]
+        env = environment({"PYTHONHASHSEED": seed, "TZ": f"UTC{number}"})
+        processes.append((place, subprocess.Popen(command, cwd=place, env=env, stdout=subprocess.PIPE, text=True)))
+    trees = []
+    for place, process in processes:
+        output, _ = process.communicate(timeout=120)
+        assert (process.returncode, output) == (0, f"<Deidentified: {len(planted[0].files)} deidentified>\n")
+        trees.append(tree(place / "copies"))
+    assert trees[0] == trees[1]
+    assert len(trees[0]) == len(planted[0].files)
+    names = [{part for path in each for part in Path(path).parts} for each in trees]
+    assert not names[0] & names[2], "another key makes other names throughout"
+    contents = [set(each.values()) for each in trees]
+    assert not contents[0] & contents[2]
+
+
+def test_a_second_run_finds_all_there(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    first = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "copies").rglob("*")}
+    again = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    assert set(first.table.status) == {"deidentified"}
+    assert set(again.table.status) == {"already there"}
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "copies").rglob("*")}
+    columns = [*NEW, "path", "warnings"]
+    assert again.table[columns].equals(first.table[columns])
+    assert again.key_table.equals(first.key_table)
+    assert again.report.equals(first.report)
+
+
+def test_a_run_over_a_part_makes_the_same_files(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    opened(planted[1]).deidentify(tmp_path / "all", key=KEY, everything=True)
+    for patient in opened(planted[1]).patients:
+        patient.deidentify(tmp_path / "parts", key=KEY, everything=True)
+    assert tree(tmp_path / "parts") == tree(tmp_path / "all")
+
+
+# What is in the copies
+
+
+@pytest.mark.parametrize("options", [(), ("retain_safe_private", "clean_descriptors")])
+def test_no_identifier_is_left(planted: tuple[Planted, Path], tmp_path: Path, options: tuple[str, ...]) -> None:
+    made = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, options=options, everything=True)
+    assert set(made.table.status) == {"deidentified"}
+    assert traces(tmp_path / "copies", planted[0].identifiers) == []
+    # The search finds what is there.
+    assert len(traces(planted[1], planted[0].identifiers)) > len(planted[0].files) * 20
+    assert not any(traces(tmp_path / "copies", [identifier]) for identifier in ("4711", "Jürgen", "山田"))
+
+
+def test_pixels_and_transfer_syntax_stay(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    made = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    originals = {str(header.SOPInstanceUID): header for header in map(pydicom.dcmread, planted[1].glob("*.dcm"))}
+    syntaxes = set()
+    for row in made.table.itertuples():
+        copy, original = pydicom.dcmread(row.path), originals[row.SOPInstanceUID]
+        syntaxes.add(original.file_meta.TransferSyntaxUID)
+        assert copy.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+        assert copy.PixelData == original.PixelData
+        assert np.array_equal(copy.pixel_array, original.pixel_array)
+        assert copy.ImagePositionPatient == original.ImagePositionPatient
+        assert copy.SOPInstanceUID == row.new_SOPInstanceUID == copy.file_meta.MediaStorageSOPInstanceUID
+    assert len(syntaxes) == 5
+
+
+def test_references_between_copies_stay(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    made = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    new_of = dict(zip(made.table.SOPInstanceUID, made.table.new_SOPInstanceUID, strict=True))
+    references = 0
+    originals = {str(header.SOPInstanceUID): header for header in map(pydicom.dcmread, planted[1].glob("*.dcm"))}
+    for row in made.table.itertuples():
+        copy = pydicom.dcmread(row.path)
+        assert copy.FrameOfReferenceUID != originals[row.SOPInstanceUID].FrameOfReferenceUID
+        for item, old in zip(
+            copy.get("ReferencedImageSequence", []),
+            originals[row.SOPInstanceUID].ReferencedImageSequence,
+            strict=False,
+        ):
+            assert item.ReferencedSOPInstanceUID == new_of[old.ReferencedSOPInstanceUID]
+            references += 1
+    assert made.table.groupby("new_SeriesInstanceUID").size().eq(2).all()
+    assert made.table.new_PatientID.nunique() == 6
+    assert made.table.new_StudyInstanceUID.nunique() == 12
+
+
+def _moments(dataset: pydicom.Dataset) -> dict[str, str]:
+    keywords = ("StudyDate", "ContentDate", "AcquisitionDateTime")
+    return {keyword: str(dataset[keyword].value) for keyword in keywords if keyword in dataset}
+
+
+def test_intervals_between_dates_stay(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    options = ["retain_modified_dates"]
+    made = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, options=options, max_shift=40, everything=True)
+    shifts = made.key_table[made.key_table.kind == "PatientID"].set_index("new").shift_days
+    assert shifts.between(-40, 40).all()
+    assert not (shifts == 0).any()
+    originals = {str(header.SOPInstanceUID): header for header in map(pydicom.dcmread, planted[1].glob("*.dcm"))}
+    compared = 0
+    for row in made.table.itertuples():
+        old, new = _moments(originals[row.SOPInstanceUID]), _moments(pydicom.dcmread(row.path))
+        for keyword in ("StudyDate", "ContentDate", "AcquisitionDateTime"):
+            before, after = (np.datetime64(f"{t[:4]}-{t[4:6]}-{t[6:8]}") for t in (old[keyword], new[keyword]))
+            assert (after - before).astype(int) == shifts[row.new_PatientID]
+            assert new[keyword][8:] == old[keyword][8:]
+            compared += 1
+        assert not pydicom.dcmread(row.path).PatientBirthDate
+    assert compared == 3 * len(made.table)
+
+
+def test_hand_given_pseudonyms_and_tables(tmp_path: Path) -> None:
+    images = [make_series((1, 4, 4), seed=n, PatientID=f"P{n}")[0] for n in range(3)]
+    folder = opened(files_of(tmp_path / "scans", *images))
+    made = folder.deidentify(tmp_path / "copies", key=KEY, prefix="TRIAL-", pseudonyms={"P0": "S01"}, everything=True)
+    pseudonyms = dict(zip(made.table.PatientID, made.table.new_PatientID, strict=True))
+    assert pseudonyms["P0"] == "S01"
+    assert pseudonyms["P1"].startswith("TRIAL-")
+    copies = opened(tmp_path / "copies")
+    assert sorted(copies.PatientIDs) == sorted(pseudonyms.values())
+    # The table of one run names the patients of another.
+    again = folder.deidentify(tmp_path / "more", key=KEY.upper(), pseudonyms=made.key_table, everything=True)
+    assert dict(zip(again.table.PatientID, again.table.new_PatientID, strict=True)) == pseudonyms
+    report = made.report.set_index("path")
+    assert report.loc["PatientID", "changed"] == 3
+    assert report.loc["PixelData", "kept"] == 3
+    text = made.report.to_csv() + repr(made)
+    assert not any(identifier in text for identifier in ("P0", "P1", KEY))
+    old = set(made.key_table.old)
+    assert {str(image.SOPInstanceUID) for image in images} <= old
+
+
+def test_keep_remove_and_replace(tmp_path: Path) -> None:
+    image = make_series(
+        (1, 4, 4), seed=1, PatientID="P1", StudyDescription="Trial 7", SeriesDescription="for P1", KVP="120"
+    )[0]
+    made = opened(files_of(tmp_path / "scans", image)).deidentify(
+        tmp_path / "copies",
+        key=KEY,
+        keep=["StudyDescription"],
+        remove=["KVP"],
+        replace={"SeriesDescription": "a series"},
+        everything=True,
+    )
+    copy = pydicom.dcmread(made.table.path[0])
+    assert (copy.StudyDescription, copy.SeriesDescription, "KVP" in copy) == ("Trial 7", "a series", False)
+
+
+def test_patients_without_an_identifier_stay_apart(tmp_path: Path) -> None:
+    images = [
+        make_series((1, 4, 4), seed=n, PatientID="", PatientName=name)[0]
+        for n, name in enumerate(["Doe^Jane", "Doe^John", "", ""])
+    ]
+    made = opened(files_of(tmp_path / "scans", *images)).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    assert made.table.new_PatientID.nunique() == 4
+    assert not any("Doe" in str(path) for path in (tmp_path / "copies").rglob("*"))
+
+
+def test_originals_are_not_touched(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, hashlib.md5(path.read_bytes()).digest()) for path in planted[1].iterdir()}
+    opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    assert before == {
+        path: (path.stat().st_mtime_ns, hashlib.md5(path.read_bytes()).digest()) for path in planted[1].iterdir()
+    }
+
+
+# What becomes of single objects
+
+
+def test_a_dry_run_writes_nothing(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    target = tmp_path / "copies"
+    dry = opened(planted[1]).deidentify(target, key=KEY, everything=True, dry_run=True)
+    assert not target.exists()
+    assert set(dry.table.status) == {"would be deidentified"}
+    made = opened(planted[1]).deidentify(target, key=KEY, everything=True)
+    assert dry.table[NEW].equals(made.table[NEW])
+    assert dry.report.equals(made.report)
+    assert dry.key_table.equals(made.key_table)
+
+
+def test_what_may_show_the_patient_is_left_out(tmp_path: Path) -> None:
+    images = make_series((2, 4, 4), seed=1, PatientID="P1")
+    images[0].BurnedInAnnotation = "YES"
+    images[1].BurnedInAnnotation = "NO"
+    folder = opened(files_of(tmp_path / "scans", *images))
+    made = folder.deidentify(tmp_path / "copies", key=KEY, everything=True)
+    rows = made.table.set_index("SOPInstanceUID")
+    row = rows.loc[str(images[0].SOPInstanceUID)]
+    assert row.status == "left out"
+    assert "BurnedInAnnotation" in row.message
+    assert "suspicious='keep'" in row.message
+    assert rows.loc[str(images[1].SOPInstanceUID)].status == "deidentified"
+    assert len(tree(tmp_path / "copies")) == 1
+    kept = folder.deidentify(tmp_path / "copies", key=KEY, suspicious="keep", everything=True)
+    assert sorted(kept.table.status) == ["already there", "deidentified"]
+    assert kept.table.warnings.str.contains("BurnedInAnnotation").any()
+
+
+def test_a_damaged_object_is_a_row(tmp_path: Path) -> None:
+    good, bad = (instance(number, patient="P1") for number in (1, 2))
+    session = session_of(good, bad).select(PatientID="P1")
+    source = source_of(session)
+    content = source.content
+
+    def cut_off(key: str) -> bytes:
+        whole = content(key)
+        return whole[:200] if pydicom.dcmread(io.BytesIO(whole)).InstanceNumber == 2 else whole
+
+    source.content = cut_off
+    made = session.deidentify(tmp_path, key=KEY)
+    rows = made.table.set_index("SOPInstanceUID")
+    assert rows.loc[good.SOPInstanceUID].status == "deidentified"
+    assert rows.loc[bad.SOPInstanceUID].status == "failed"
+    assert rows.loc[bad.SOPInstanceUID].message
+    assert len(tree(tmp_path)) == 1
+
+
+def test_an_object_that_is_gone_is_a_row(tmp_path: Path) -> None:
+    images = make_series((2, 4, 4), seed=1, PatientID="P1")
+    folder = opened(files_of(tmp_path / "scans", *images))
+    folder.select(SOPInstanceUID=[str(image.SOPInstanceUID) for image in images])
+    (tmp_path / "scans" / "1.dcm").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        made = folder.deidentify(tmp_path / "copies", key=KEY)
+    assert sorted(made.table.status) == ["deidentified", "gone"]
+
+
+def test_ctrl_c_leaves_the_truth_and_the_next_run_finishes(planted: tuple[Planted, Path], tmp_path: Path) -> None:
+    folder = opened(planted[1])
+    source: Any = folder._source
+    content, calls = source.content, []
+
+    def interrupted(key: str) -> bytes:
+        calls.append(key)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return content(key)
+
+    source.content = interrupted
+    with pytest.raises(KeyboardInterrupt) as raised:
+        folder.deidentify(tmp_path / "copies", key=KEY, everything=True)
+    source.content = content
+    table = vars(raised.value)["table"]
+    done = table[table.status == "deidentified"]
+    assert 0 < len(done) < len(table)
+    assert set(table.status) <= {"deidentified", "not tried"}
+    written = tree(tmp_path / "copies")
+    assert {str(Path(path).relative_to(tmp_path / "copies")) for path in done.path} <= set(written)
+    made = folder.deidentify(tmp_path / "copies", key=KEY, everything=True)
+    assert (made.table.status == "already there").sum() == len(written)
+    opened(planted[1]).deidentify(tmp_path / "at once", key=KEY, everything=True)
+    assert tree(tmp_path / "copies") == tree(tmp_path / "at once")
+
+
+def test_a_server_that_goes_away_leaves_the_truth(tmp_path: Path) -> None:
+    session = session_of(*(instance(number, patient="P1") for number in range(1, 41))).select(PatientID="P1")
+    source = source_of(session)
+    content, calls = source.content, []
+
+    def lost(key: str) -> bytes:
+        calls.append(key)
+        if len(calls) > 5:
+            raise TransportError("The connection was refused.")
+        return content(key)
+
+    source.content = lost
+    with pytest.raises(TransportError, match="went away") as raised:
+        session.deidentify(tmp_path, key=KEY)
+    table = raised.value.table
+    assert len(table) == 40
+    assert set(table.status) == {"deidentified", "not tried"}
+    source.content = content
+    assert set(session.deidentify(tmp_path, key=KEY).table.status) == {"deidentified", "already there"}
+
+
+# What is refused before anything is read
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"key": "short"}, SelectionError, "has 5 bytes"),
+        ({"key": None}, SelectionError, "none was given"),
+        ({"profile": "full"}, SelectionError, "one profile"),
+        ({"options": ["retain_everything"]}, SelectionError, "no option"),
+        ({"options": ["retain_full_dates", "retain_modified_dates"]}, SelectionError, "one of the two"),
+        ({"keep": ["PatientNme"]}, UnknownTagError, "PatientNme"),
+        ({"keep": ["RequestAttributesSequence[0].StudyID"]}, UnsupportedError, "plain tag"),
+        ({"keep": ['0009,"GEMS",0D']}, UnsupportedError, "retain_safe_private"),
+        ({"replace": {"KVP": 120}}, SelectionError, "as strings"),
+        ({"replace": "KVP"}, SelectionError, "maps tags"),
+        ({"replace": {"SOPInstanceUID": "1.2"}}, SelectionError, "make one of them"),
+        ({"suspicious": "skip"}, SelectionError, "suspicious='skip'"),
+        ({"max_shift": 0}, SelectionError, "max_shift=0"),
+        ({"prefix": "a^b"}, SelectionError, "prefix="),
+        ({"pseudonyms": {"P1": "P1"}}, SelectionError, "one of the PatientIDs"),
+        ({"everything": False}, SelectionError, "everything=True"),
+    ],
+)
+def test_arguments_that_cannot_be(
+    tmp_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    session = session_of(instance(1, patient="P1"), instance(2, patient="P1"))
+    target = tmp_path / "copies"
+    with pytest.raises(error, match=message):
+        session.deidentify(target, **{"key": KEY, "everything": True, **arguments})
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (b"bytes", SelectionError, "go to a bytes"),
+        (None, SelectionError, "go to a NoneType"),
+        ("file.dcm", SelectionError, "is a file"),
+        ("scans", SelectionError, "given away together"),
+        ("scans/inside", SelectionError, "given away together"),
+        (".", SelectionError, "given away together"),
+    ],
+)
+def test_targets_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any, error: type[Exception], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = opened(files_of(tmp_path / "scans", make_series((1, 4, 4), seed=1)[0]))
+    (tmp_path / "file.dcm").write_bytes(b"")
+    with pytest.raises(error, match=message):
+        folder.deidentify(target, key=KEY, everything=True)
+    assert sorted(os.listdir(tmp_path)) == ["file.dcm", "scans"]
+    assert os.listdir(tmp_path / "scans") == ["0.dcm"]
+
+
+def test_a_session_that_is_only_read_takes_no_copies(tmp_path: Path) -> None:
+    folder = opened(files_of(tmp_path / "scans", make_series((1, 4, 4), seed=1)[0]))
+    with pytest.raises(UnsupportedError, match="is only read"):
+        folder.deidentify(folder, key=KEY, everything=True)
+
+
+def test_an_empty_selection_is_refused(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        session = session_of(instance(1)).select(PatientID="nobody")
+    with pytest.raises(EmptySelectionError):
+        session.deidentify(tmp_path, key=KEY)
+
+
+def test_no_frame_of_an_error_shows_the_key(tmp_path: Path) -> None:
+    session: Session = session_of(instance(1), instance(2)).select(PatientID="P1")
+    source = source_of(session)
+    source.content = lambda key: (_ for _ in ()).throw(TransportError("refused"))
+    secret = "a very secret key of the hospital"
+    for arguments in ({}, {"options": ["no such"]}, {"to": b""}):
+        with pytest.raises((TransportError, SelectionError)) as raised:
+            session.deidentify(**{"to": tmp_path, "key": secret, **arguments})
+        assert not leaks(raised.value, secret)
