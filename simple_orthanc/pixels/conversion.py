@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FLOAT32 = np.finfo(np.float32)
+# float32 has at least this many numbers between two stored values; of 16 bits without an intercept there are more.
+_FINE_ENOUGH = 64
 
 
 def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units: str = "modality") -> np.dtype[Any]:
@@ -34,8 +36,9 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     dtype
         Colour and label maps keep their type. Where values are whole numbers, the smaller of int16 and int32 that
         holds what BitsStored, the sign and all slopes and intercepts allow. Else float32, or float64 for stored
-        values of 32 bits and more, and for slopes and intercepts beyond float32. ``units="stored"`` keeps the stored
-        type, or the smallest that holds all of several.
+        values of 32 bits and more, for slopes and intercepts beyond float32, and for a large intercept beside which
+        float32 would round the steps of the slope. ``units="stored"`` keeps the stored type, or the smallest that
+        holds all of several.
 
     Examples
     --------
@@ -54,6 +57,8 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     low, high = min(first for first, _ in ranges), max(last for _, last in ranges)
     wide = kept.itemsize >= (8 if kept.kind == "f" else 4) or max(-low, high) > float(_FLOAT32.max)
     wide = wide or any(abs(one.slope) < float(_FLOAT32.tiny) for one in distinct)
+    if kept.kind != "f":
+        wide = wide or any(_is_rounded(one, *ends) for one in distinct for ends in stored)
     if kept.kind != "f" and all(one.is_integer for one in distinct):
         for candidate in (np.int16, np.int32):
             if np.iinfo(candidate).min <= low and high <= np.iinfo(candidate).max:
@@ -164,6 +169,14 @@ def _integers(
         source = out = np.multiply(source, slope, out=out)
     result: NDArray[Any] = np.add(source, intercept, out=out)
     return result
+
+
+def _is_rounded(rescale: Rescale, low: int, high: int) -> bool:
+    """Check whether float32 is too coarse for the steps of a slope, beside the largest value."""
+    if rescale.lut is not None:
+        return False
+    largest = max(map(abs, _range(rescale, low, high)))
+    return abs(rescale.slope) < _FINE_ENOUGH * float(_FLOAT32.eps) * largest
 
 
 def _range(rescale: Rescale, low: int, high: int) -> tuple[float, float]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNITS = ("stored", "modality", "real world", "philips")
+# The defined terms of PS3.3 section C.11.1.1.2, and units of values that others write there.
+_RESCALE_TYPES = ("OD", "HU", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "GY")
+# Terms of Units (0054,1001), PS3.3 section C.8.9.1.1.3, that standardized uptake values have other names for here.
+PET_UNITS = {"GML": "g/ml", "CM2ML": "cm2/ml"}
 _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 # Above the largest integer that pixels can store.
 _LARGEST_STORED = 2.0**64
@@ -164,10 +168,12 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         unit = elements.text(tables[0], "ModalityLUTType") or "US"
         return Rescale(1.0, 0.0, lut, unit, "ModalityLUTSequence (0028,3000)")
     slope, intercept = _nearest_number(levels, "RescaleSlope"), _nearest_number(levels, "RescaleIntercept")
-    unit = next((text for level in levels if (text := elements.text(level, "RescaleType"))), "").upper()
+    unit = next((text for level in levels if (text := elements.text(level, "RescaleType"))), "")
+    # Terms of the standard are often written in lower case; other units are not spelled without regard to case.
+    unit = unit.upper() if unit.upper() in _RESCALE_TYPES else unit
     modality = elements.text(header, "Modality")
     if modality == "PT" and (units := elements.text(header, "Units")):
-        unit = units.upper()
+        unit = PET_UNITS.get(units.upper(), units.upper())
     elif modality == "CT" and not unit:
         unit = "HU"
     if slope is None and intercept is None:

@@ -46,6 +46,17 @@ _REFERENCES = ("QIBA", "frame reference time")
 _PHILIPS = ("Philips PET Private Group", ("philips", "adac"))
 
 
+def suv_type(kind: str) -> str:
+    """Return the value of SUVType (0054,1006) of a kind of standardized uptake values.
+
+    Examples
+    --------
+    >>> suv_type("SUVbw"), suv_type("SUVlbm")
+    ('BW', 'LBMJANMA')
+    """
+    return _KINDS[kind]
+
+
 @dataclass(frozen=True)
 class SuvRecord:
     """The inputs and choices behind a standardized uptake value.

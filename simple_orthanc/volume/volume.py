@@ -20,6 +20,7 @@ from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.operations import ArrayOperations
 from simple_orthanc.volume.windows import windowed
+from simple_orthanc.volume.writing.verbs import WritesDicom
 
 if TYPE_CHECKING:
     import nibabel
@@ -34,7 +35,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume(ArrayOperations):
+class Volume(ArrayOperations, WritesDicom):
     """Voxels and what is known of them.
 
     Attributes

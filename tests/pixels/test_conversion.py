@@ -66,6 +66,19 @@ class TestResultType:
     def test_a_slope_beyond_all_numbers(self) -> None:
         assert result_dtype([header()], [Rescale(slope=1e308)]) == np.float64
 
+    @pytest.mark.parametrize(
+        ("slope", "intercept", "expected"),
+        [(0.5, -1000.5, "float32"), (0.001, 0.0, "float32"), (0.001, 310.0, "float64"), (-0.001, -310.0, "float64")],
+    )
+    def test_neighbouring_stored_values_stay_apart_beside_a_large_intercept(
+        self, slope: float, intercept: float, expected: str
+    ) -> None:
+        one = Rescale(slope, intercept)
+        dtype = result_dtype([header()], [one])
+        assert dtype.name == expected
+        values = apply_rescale(np.array([65534, 65535], np.uint16), one, dtype)
+        assert float(values[1]) - float(values[0]) == pytest.approx(slope, rel=0.02)
+
     def test_several_stored_types_promote(self) -> None:
         both = [header(), header(PixelRepresentation=1)]
         assert result_dtype(both, [Rescale()], "stored") == np.int32

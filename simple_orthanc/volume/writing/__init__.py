@@ -1,0 +1,1 @@
+"""Volumes as DICOM objects, in memory. No I/O."""

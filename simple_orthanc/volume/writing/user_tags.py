@@ -1,0 +1,113 @@
+"""The tags that a user gives for a derived series, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.volume.writing.decimals import decimal_string
+from simple_orthanc.volume.writing.source import is_of_study
+
+# What follows from the volume itself.
+_FROM_VOLUME = (
+    "SOPClassUID SOPInstanceUID InstanceNumber SpecificCharacterSet NumberOfFrames Rows Columns SamplesPerPixel "
+    "PhotometricInterpretation PlanarConfiguration BitsAllocated BitsStored HighBit PixelRepresentation PixelData "
+    "FloatPixelData DoubleFloatPixelData PixelPaddingValue PixelPaddingRangeLimit ImagePositionPatient "
+    "ImageOrientationPatient PixelSpacing NominalScannedPixelSpacing SpacingBetweenSlices NumberOfSlices ImageIndex "
+    "SourceImageSequence RealWorldValueMappingSequence ModalityLUTSequence RescaleSlope RescaleIntercept"
+)
+_UNITS = ("RescaleType", "Units", "SUVType")
+
+
+def check_tags(tags: Mapping[str, Any], source: Dataset) -> Dataset:
+    """Return the tags of a user as elements.
+
+    Parameters
+    ----------
+    tags : mapping
+        Keyword to value; None is an empty value.
+    source : pydicom.Dataset
+        Header of the source; empty if none is known.
+
+    Raises
+    ------
+    UnknownTagError
+        There is no such keyword; the message lists close ones.
+    SelectionError
+        A value is none of its tag; a tag follows from the volume itself; or it belongs to the patient or the study, and
+        the source has another value.
+
+    Examples
+    --------
+    >>> int(check_tags({"SeriesNumber": 7}, Dataset()).SeriesNumber)
+    7
+    """
+    result = Dataset()
+    for keyword, value in tags.items():
+        tag = parse_tag(keyword)
+        if tag.keyword != keyword:
+            raise SelectionError(f"{keyword!r} was given as a tag, where keywords such as SeriesDescription are known.")
+        _check_is_free(keyword)
+        element = _element(keyword, value)
+        if is_of_study(keyword) or keyword == "FrameOfReferenceUID":
+            _check_agrees(element, source)
+        result.add(element)
+    return result
+
+
+def _check_is_free(keyword: str) -> None:
+    if keyword in _UNITS:
+        raise SelectionError(
+            f"{keyword} was given, but it follows from the units of the volume: set them with "
+            'volume.with_array(volume.array, units="...").'
+        )
+    if keyword in _FROM_VOLUME.split():
+        raise SelectionError(
+            f"{keyword} was given, but it follows from the voxels, the geometry or the source of the volume. Leave it "
+            "out, or set it in the datasets that to_dicom() returns."
+        )
+
+
+def _element(keyword: str, value: Any) -> DataElement:
+    vr = dictionary_VR(keyword)
+    if vr == "DS" and not isinstance(value, str) and value is not None:
+        several = isinstance(value, Sequence)
+        value = [_decimal(one) for one in value] if several else _decimal(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    try:
+        if vr == "SQ":
+            value = Items(value or [])
+        elif value is None:
+            value = ""
+        return DataElement(elements.tag_of(keyword), vr, value, validation_mode=config.RAISE)
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise SelectionError(f"{keyword}={value!r} was given, which VR {vr} cannot hold: {error}") from error
+
+
+def _decimal(value: Any) -> Any:
+    return decimal_string(value) if isinstance(value, int | float) else value
+
+
+def _check_agrees(element: DataElement, source: Dataset) -> None:
+    """Refuse a value that the source contradicts; a source without a study contradicts only what it has."""
+    keyword = element.keyword
+    given = Dataset()
+    given.add(element)
+    mine, theirs = (elements.read_value(dataset, parse_tag(keyword)) for dataset in (given, source))
+    if mine == theirs or (theirs is None and not elements.texts(source, "StudyInstanceUID")):
+        return
+    held = "another value" if theirs else "no value"
+    raise SelectionError(
+        f"{keyword} was given, but the source of the volume has {held} of it, and a "
+        f"derived series belongs to the patient and the study of its source. Leave {keyword} out, or change the study."
+    )
