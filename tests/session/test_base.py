@@ -116,7 +116,7 @@ VERBS = {
     *("get_array", "get_image", "get_volume", "get_volumes"),
 }
 ACTS = {
-    *("delete_selected_patient", "delete_selected_study", "delete_selected_series", "rest"),
+    *("delete", "delete_selected_patient", "delete_selected_study", "delete_selected_series", "rest"),
     *("upload_dataset", "upload_file", "upload_folder", "upload_pydicom_dataset"),
 }
 
@@ -127,7 +127,10 @@ ACTS = {
         (Session, set()),
         (Folder, {"files"}),
         (DicomWeb, ACTS),
-        (Orthanc, {*ACTS, "dicomweb", "get_orthanc_ids", "interface"}),
+        (
+            Orthanc,
+            {*ACTS, "dicomweb", "get_orthanc_ids", "interface", "add_label", "remove_label", "labels", "set_metadata"},
+        ),
     ],
 )
 def test_tab_and_help_list_every_verb_with_what_it_does(kind: type[Session], more: set[str]) -> None:

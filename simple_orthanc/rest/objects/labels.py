@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, MutableSet
 from typing import Any
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.objects.address import Address
 
 # Orthanc 1.12.0 and newer take no others.
@@ -74,20 +75,49 @@ class Labels(MutableSet[str]):
         self._change("delete", value)
 
     def _change(self, verb: str, label: object) -> None:
-        if not isinstance(label, str) or not _LABEL.match(label):
-            raise SelectionError(
-                f"{label!r} cannot be a label, and nothing was sent: Orthanc takes at most 64 ASCII letters, digits, "
-                '"-" and "_", as in "reviewed-2".'
-            )
+        name = check_label(label)
         self._check_version()
         with self._address.explained():
-            getattr(self._address.rest, verb)(self._address.path("labels", label))
+            getattr(self._address.rest, verb)(self._address.path("labels", name))
 
     def _check_version(self) -> None:
-        capabilities = self._address.rest.capabilities
-        if not capabilities.labels:
-            version = ".".join(map(str, capabilities.version))
-            raise UnsupportedError(
-                f"Labels need Orthanc 1.12.0; {self._address.rest.url} is Orthanc {version}, and has no labels. "
-                "Metadata holds short strings in every version: .metadata['1024'] = \"reviewed\"."
-            )
+        check_labels_are_kept(self._address.rest)
+
+
+def check_label(label: object) -> str:
+    """Return a label, if Orthanc takes it.
+
+    Raises
+    ------
+    SelectionError
+        It does not.
+
+    Examples
+    --------
+    >>> check_label("reviewed-2")
+    'reviewed-2'
+    """
+    if not isinstance(label, str) or not _LABEL.match(label):
+        raise SelectionError(
+            f"{label!r} cannot be a label, and nothing was sent: Orthanc takes at most 64 ASCII letters, digits, "
+            '"-" and "_", as in "reviewed-2".'
+        )
+    return label
+
+
+def check_labels_are_kept(rest: RestApi) -> None:
+    """Refuse a server that has no labels.
+
+    Raises
+    ------
+    UnsupportedError
+        The server is older than Orthanc 1.12.0, or its database keeps none.
+    """
+    capabilities = rest.capabilities
+    if not capabilities.labels:
+        version = ".".join(map(str, capabilities.version))
+        raise UnsupportedError(
+            f"Labels need Orthanc 1.12.0; {rest.url} is Orthanc {version}, and has no labels. Metadata holds short "
+            'strings in every version: .metadata[\'1024\'] = "reviewed", or set_metadata("1024", "reviewed") for '
+            "all that is selected."
+        )

@@ -154,7 +154,7 @@ class Metadata(MutableMapping[str, str]):
         AuthenticationError
             The name is one of Orthanc's own, or this user may not write.
         """
-        entry, content = self._checked(name, value)
+        entry, content = self.check(name, value)
         self._entries.overwrite("PUT", entry, content)
 
     def __delitem__(self, name: str | int) -> None:
@@ -201,7 +201,7 @@ class Metadata(MutableMapping[str, str]):
         SelectionError, NotFoundError, AuthenticationError
             As for assigning.
         """
-        entry, content = self._checked(name, value)
+        entry, content = self.check(name, value)
         return self._entries.write("PUT", entry, content, revision=revision)
 
     def remove(self, name: str | int, *, revision: str | None = None) -> None:
@@ -210,7 +210,14 @@ class Metadata(MutableMapping[str, str]):
         self._entries.check_writable(entry)
         self._entries.write("DELETE", entry, revision=revision)
 
-    def _checked(self, name: object, value: object) -> tuple[str, bytes]:
+    def check(self, name: object, value: object) -> tuple[str, bytes]:
+        """Return an entry's name and its value as they are sent, and send nothing.
+
+        Raises
+        ------
+        SelectionError
+            As for assigning.
+        """
         entry = self._entries.name(name)
         self._entries.check_writable(entry)
         if isinstance(value, str):

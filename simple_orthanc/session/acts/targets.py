@@ -154,14 +154,8 @@ class Present:
 
     def targets(self, level: Level, holdings: Mapping[str, Mapping[Level, list[str]]]) -> list[Target]:
         """Make the targets of objects, with what they hold."""
-        keys = list(holdings)
-        if level == "patient":
-            studies = [held["study"][0] for held in holdings.values()]
-            columns = [_texts(self.index, "patient", "study", studies)]
-        else:
-            columns = [_texts(self.index, above, level, keys) for above in LEVELS[: depth(level) + 1]]
-        rows = zip(keys, zip(*columns, strict=True), strict=True)
-        return [Target(level, key, identifiers, tuple(holdings[key]["instance"])) for key, identifiers in rows]
+        identifiers = identifiers_of(self.index, level, list(holdings))
+        return [Target(level, key, identifiers[key], tuple(held["instance"])) for key, held in holdings.items()]
 
     def left_out(self, level: Level, holdings: Mapping[str, Mapping[Level, list[str]]]) -> str:
         """Return what objects hold that is not selected, such as "1 series that ... (1.2.3.4)"; "" for nothing.
@@ -176,6 +170,19 @@ class Present:
                 names += ["..."] * (len(more) > _MOST_NAMED)
                 return f"{counted({deeper: len(more)})} that the selection left out ({', '.join(names)})"
         return ""
+
+
+def identifiers_of(index: Index, level: Level, keys: Sequence[str]) -> dict[str, tuple[str | None, ...]]:
+    """Return for each object, in the order of tables, its identifiers down to its own level, None where missing."""
+    if level == "patient":
+        # Patients have no rows.
+        studies = index.everything("study")
+        owners = index.up("study", studies, "patient")
+        some = {owner: study for study, owner in zip(studies, owners, strict=True) if owner in set(keys)}
+        return dict(zip(some, zip(_texts(index, "patient", "study", list(some.values()))), strict=True))
+    ordered = index.ordered(level, keys)
+    columns = [_texts(index, above, level, ordered) for above in LEVELS[: depth(level) + 1]]
+    return dict(zip(ordered, zip(*columns, strict=True), strict=True))
 
 
 def _texts(index: Index, tag_level: Level, level: Level, keys: Sequence[str]) -> list[str | None]:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.session.acts import labelling
+from simple_orthanc.session.acts.reports import ActReport
 from simple_orthanc.session.orthanc_state import OrthancState
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ActsOnServer(OrthancState):
@@ -11,3 +19,161 @@ class ActsOnServer(OrthancState):
     Each plans, acts and returns one row per object as `simple_orthanc.session.acts.reports` describes. A module of this
     package that carries out a verb takes an `OrthancState`, since `Orthanc` itself is made of this class.
     """
+
+    def add_label(
+        self,
+        name: str,
+        level: Level | None = None,
+        *,
+        dry_run: bool = False,
+        everything: bool = False,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Add a label to what is selected.
+
+        Parameters
+        ----------
+        name : str
+            At most 64 ASCII letters, digits, ``-`` and ``_``; case matters.
+        level : {"patient", "study", "series", "instance"}, optional
+            Which objects get it. None: those that the selection is one of, so that ``select(label(name))`` then selects
+            the same: studies if it was made by tags of the patient or the study, series if by tags of the series,
+            instances if by tags of the image.
+        dry_run : bool
+            True only returns the table with what would be done.
+        everything : bool
+            True allows a selection that was never narrowed: the whole archive.
+        whole : bool
+            True allows objects that hold more than what is selected, to which the label then applies too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per object: level, PatientID, ... down to the identifier of the level, instance_count, status and
+            message. The status is "labelled"; "already there"; "gone", if the object was not there any more; or
+            "failed", with the reason as the message. With ``dry_run`` it is "would be labelled".
+
+        Raises
+        ------
+        UnsupportedError
+            The server has no labels: they need Orthanc 1.12.0. Nothing was sent.
+        SelectionError
+            It cannot be a label; nothing was selected, so the whole archive would be meant; or the objects hold more
+            than what is selected. Nothing was labelled.
+        EmptySelectionError
+            Nothing is left in the selection.
+        TransportError
+            The server went away; ``.table`` is the table, in which what was not begun is "not tried".
+
+        See Also
+        --------
+        label : The condition that selects by a label.
+
+        Examples
+        --------
+        >>> orthanc.select(StudyDescription="Follow-up").add_label("reviewed")              # doctest: +SKIP
+        >>> orthanc.reset().select(label("reviewed")).study_count                          # doctest: +SKIP
+        """
+        return self._change_label(name, level, labelling.LABELLED, dry_run, everything, whole)
+
+    def remove_label(
+        self,
+        name: str,
+        level: Level | None = None,
+        *,
+        dry_run: bool = False,
+        everything: bool = False,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Remove a label from what is selected; parameters, table and errors as for `add_label`.
+
+        The status is "unlabelled", or "not there" for what does not have it. A label of a study is not one of its
+        series: it is removed at the level at which it was added.
+        """
+        return self._change_label(name, level, labelling.UNLABELLED, dry_run, everything, whole)
+
+    def _change_label(
+        self, name: str, level: Level | None, done: str, dry_run: bool, everything: bool, whole: bool
+    ) -> pd.DataFrame:
+        report = labelling.plan_label(self, name, level, done, everything=everything, whole=whole)
+        if dry_run:
+            return report.planned()
+        with self._acting(report):
+            labelling.change_label(self, name, report)
+        return report.table()
+
+    def labels(self) -> pd.DataFrame:
+        """List the labels of what is selected.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each label of each object that is selected or has something selected in it, from patients to
+            instances: level, PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID and label.
+
+        Raises
+        ------
+        UnsupportedError
+            The server has no labels: they need Orthanc 1.12.0.
+
+        Examples
+        --------
+        >>> orthanc.labels().label.value_counts()                                           # doctest: +SKIP
+        """
+        return labelling.list_labels(self)
+
+    def set_metadata(
+        self,
+        name: str | int,
+        value: str | bytes,
+        level: Level | None = None,
+        *,
+        dry_run: bool = False,
+        everything: bool = False,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Write a metadata entry of what is selected, whatever it was before.
+
+        Parameters
+        ----------
+        name : str or int
+            A number from 1024 to 65535, or a name that the server's configuration gives one of them (``UserMetadata``).
+        value : str or bytes
+            Strings are written as UTF-8.
+        level, dry_run, everything, whole
+            As for `add_label`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per object, as of `add_label`, with the ``previous_value`` where there was one. The status is
+            "annotated"; "already there", if it had this value; "gone" or "failed". With ``dry_run`` it is "would be
+            annotated", and no value was read.
+
+        Raises
+        ------
+        SelectionError
+            The server has no such entry, or keeps it for itself; the value is neither a string nor bytes; nothing was
+            selected, so the whole archive would be meant; or the objects hold more than what is selected. Nothing was
+            written.
+        EmptySelectionError
+            Nothing is left in the selection.
+        TransportError
+            The server went away; ``.table`` is the table, in which what was not begun is "not tried".
+
+        See Also
+        --------
+        metadata : The condition that selects by a metadata entry.
+
+        Examples
+        --------
+        >>> orthanc.select(PatientID="P7").set_metadata("1024", "reader A")                 # doctest: +SKIP
+        >>> orthanc.reset().select(metadata("1024") == "reader A").PatientIDs              # doctest: +SKIP
+        ['P7']
+        """
+        report: ActReport = labelling.plan_metadata(self, name, value, level, everything=everything, whole=whole)
+        if dry_run:
+            return report.planned()
+        with self._acting(report):
+            labelling.write_metadata(self, name, value, report)
+        return report.table()
