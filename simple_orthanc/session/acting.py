@@ -25,6 +25,7 @@ from simple_orthanc.session.uploads import (
     jobs_in_folder,
     report_table,
 )
+from simple_orthanc.session.volume_uploads import UploadsVolumes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _SECONDS_AFTER_INTERRUPTION = 0.3
 
 
-class ActingSession(Session):
+class ActingSession(UploadsVolumes, Session):
     """A session on an archive that takes uploads and deletes objects."""
 
     def _uploader(self) -> Uploader:

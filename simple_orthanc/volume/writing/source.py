@@ -55,14 +55,14 @@ class Source:
     ----------
     header : pydicom.Dataset
         Of the first of them; empty if none is known.
-    images : mapping of int to SourceImage
-        By the number of the slice.
+    images : mapping of int to list of SourceImage
+        By the number of the slice; of a 4D volume those of all steps.
     grid_is_same : bool
         Whether the slices of the volume are these slices.
     """
 
     header: Dataset
-    images: dict[int, SourceImage]
+    images: dict[int, list[SourceImage]]
     grid_is_same: bool
 
     @property
@@ -73,12 +73,13 @@ class Source:
     def references(self, volume: Volume, index: int) -> list[SourceImage]:
         """List the images that a slice of a volume was derived from."""
         if self.grid_is_same:
-            return [self.images[index]] if index in self.images else []
-        ordered = [self.images[number] for number in sorted(self.images)]
-        positions = [image.position for image in ordered if image.position is not None]
-        if volume.geometry is None or len(positions) < len(ordered) or len({tuple(each) for each in positions}) < 2:
-            return ordered
-        return [ordered[number] for number in crossed_slices(volume.geometry, index, positions)]
+            return self.images.get(index, [])
+        slices = [self.images[number] for number in sorted(self.images)]
+        positions = [images[0].position for images in slices]
+        known = [position for position in positions if position is not None]
+        if volume.geometry is not None and len(known) == len(slices) and len({tuple(each) for each in known}) > 1:
+            slices = [slices[number] for number in crossed_slices(volume.geometry, index, known)]
+        return [image for images in slices for image in images]
 
 
 def find_source(volume: Volume, like: Any) -> Source:
@@ -116,19 +117,20 @@ def _of_volume(volume: Volume, *, grid_is_same: bool) -> Source:
     if table is None:
         return Source(header, _of_header(header), grid_is_same=False)
     sop_class = elements.text(header, "SOPClassUID")
-    images = {}
+    images: dict[int, list[SourceImage]] = {}
     several = elements.frame_count(header) > 1
     frames = table["frame"] if several and "frame" in table else [None] * len(table)
     positions = table["position"] if "position" in table else [None] * len(table)
     for number, uid, frame, position in zip(table.index, table["SOPInstanceUID"], frames, positions, strict=True):
         known = position if isinstance(position, tuple) else None
-        images[int(number)] = SourceImage(sop_class, str(uid), None if frame is None else int(frame), known)
+        image = SourceImage(sop_class, str(uid), None if frame is None else int(frame), known)
+        images.setdefault(int(number), []).append(image)
     return Source(header, images, grid_is_same)
 
 
-def _of_header(header: Dataset) -> dict[int, SourceImage]:
+def _of_header(header: Dataset) -> dict[int, list[SourceImage]]:
     uid = elements.text(header, "SOPInstanceUID")
-    return {0: SourceImage(elements.text(header, "SOPClassUID"), uid)} if uid else {}
+    return {0: [SourceImage(elements.text(header, "SOPClassUID"), uid)]} if uid else {}
 
 
 def _of_headers(headers: Sequence[Dataset]) -> Source:
@@ -144,7 +146,7 @@ def _of_headers(headers: Sequence[Dataset]) -> Source:
         position = elements.numbers_or_empty(header, "ImagePositionPatient")
         known = tuple(position) if len(position) == 3 and elements.frame_count(header) == 1 else None
         kind, uid = (elements.text(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID"))
-        images[number] = SourceImage(kind, uid, position=known)
+        images[number] = [SourceImage(kind, uid, position=known)]
     return Source(headers[0], images, grid_is_same=False)
 
 
