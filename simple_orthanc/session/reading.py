@@ -270,8 +270,9 @@ class Reading(SessionState):
 
         Examples
         --------
-        >>>         >>> import numpy as np
-        >>>         >>> from simple_orthanc import Folder
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
         >>> from simple_orthanc.phantom import as_bytes, ct_phantom, make_structure_set
         >>> images = ct_phantom((4, 32, 32))
         >>> z = images[1].ImagePositionPatient[2]
