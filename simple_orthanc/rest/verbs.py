@@ -318,7 +318,7 @@ class Verbs:
         PosixPath('two.zip')
         """
         headers = hide(headers)
-        target = None if to is None else _checked_target(path, to)
+        target = None if to is None else checked_target(to, f'rest.stream({path!r}, to="file.zip")')
         data, sent = encode_body(path, body, headers)
         options: RequestOptions = {
             "params": params,
@@ -402,9 +402,22 @@ class Verbs:
         return RestResponse(response.status, response.headers, response.content, value, revision_of(response.headers))
 
 
-def _checked_target(path: str, to: object) -> Path:
-    """Return the file to write a body to, before anything is asked for."""
-    target = Path(path_text(to, f'rest.stream({path!r}, to="file.zip")')).expanduser()
+def checked_target(to: object, example: str) -> Path:
+    """Return the file to write a body to, before anything is asked for.
+
+    Parameters
+    ----------
+    to : object
+        What a user passed as its path.
+    example : str
+        The call with a path as it should be, for the message.
+
+    Raises
+    ------
+    SelectionError
+        There can be no such file: its folder is missing, or it is a folder.
+    """
+    target = Path(path_text(to, example)).expanduser()
     try:
         is_folder, has_folder = target.is_dir(), target.parent.is_dir()
         reason = "its name holds a NUL character" if "\0" in str(target) else ""

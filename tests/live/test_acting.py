@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,66 @@ def test_what_is_gone_is_not_labelled(empty_server: LocalOrthanc, filled: Orthan
     assert filled.set_metadata("1024", "x").status.tolist() == ["annotated", "annotated", "gone"]
     if filled.rest.capabilities.labels:
         assert filled.reset().select(PatientID="P1").add_label("x").status.tolist() == ["labelled"] * 2
+
+
+# Archives
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Return the files of a zip other than its DICOMDIR, by SOPInstanceUID."""
+    with zipfile.ZipFile(path) as archive:
+        contents = [archive.read(name) for name in archive.namelist() if not name.endswith("DICOMDIR")]
+    return {str(header_of(content).SOPInstanceUID): content for content in contents}
+
+
+@pytest.mark.parametrize("media", [False, True])
+def test_exactly_what_is_selected_is_archived(filled: Orthanc, tmp_path: Path, media: bool) -> None:
+    by_uid = {str(header_of(content).SOPInstanceUID): content for content in files()}
+    selections = [selection for selection, _ in ONE.values()]
+    for number, selection in enumerate([*selections, {"InstanceNumber": 1}, {"PatientID": ["P1", "P2"]}]):
+        path = filled.reset().select(**selection).archive(tmp_path / f"{number}.zip", media=media)
+        uids = filled.get_dicom_tag("SOPInstanceUID")
+        assert members(path) == {uid: by_uid[uid] for uid in uids}
+        with zipfile.ZipFile(path) as archive:
+            assert ("DICOMDIR" in archive.namelist()) == media
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_a_file_that_is_there_is_kept(filled: Orthanc, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"mine")
+    with pytest.raises(SelectionError, match="the whole archive would be archived"):
+        filled.archive(tmp_path / "b.zip")
+    filled.select(PatientID="P2")
+    with pytest.raises(SelectionError, match=r"already, and nothing was archived.*overwrite=True"):
+        filled.archive(path)
+    assert path.read_bytes() == b"mine"
+    filled.archive(path, overwrite=True)
+    assert list(members(path)) == ["1.2.3.1.1"]
+    for wrong in (tmp_path, tmp_path / "none" / "a.zip", "", 7):
+        with pytest.raises(SelectionError):
+            filled.archive(wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.one_version
+def test_what_the_server_cannot_read_is_no_archive(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server({"MaximumStorageCacheSize": 0}, folder=tmp_path / "server")
+    store(server, *files())
+    with server.connect() as session:
+        lost = session.rest.instances[orthanc_id_of(header_of(files()[0]))].description["FileUuid"]
+        (stored,) = (tmp_path / "server").rglob(lost)
+        stored.unlink()
+        session.select(PatientID="P1")
+        with pytest.raises(TransportError, match="has 5 instances, and the zip holds 4: the server leaves out"):
+            session.archive(tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_what_is_gone_cannot_be_archived(empty_server: LocalOrthanc, filled: Orthanc, tmp_path: Path) -> None:
+    filled.select(PatientID=["P1", "P2"])
+    filled.table(level="series")
+    empty_server.connect().select(PatientID="P2").delete("study")
+    with pytest.raises(SelectionError, match="1 of 4 selected objects are not in the archive any more"):
+        filled.archive(tmp_path / "a.zip")
+    assert len(members(filled.refresh().archive(tmp_path / "a.zip"))) == 5

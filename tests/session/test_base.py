@@ -129,7 +129,10 @@ ACTS = {
         (DicomWeb, ACTS),
         (
             Orthanc,
-            {*ACTS, "dicomweb", "get_orthanc_ids", "interface", "add_label", "remove_label", "labels", "set_metadata"},
+            {
+                *(*ACTS, "dicomweb", "get_orthanc_ids", "interface"),
+                *("add_label", "remove_label", "labels", "set_metadata", "archive"),
+            },
         ),
     ],
 )

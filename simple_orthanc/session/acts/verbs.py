@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.session.acts import labelling
+from simple_orthanc.session.acts import archives, labelling
 from simple_orthanc.session.acts.reports import ActReport
 from simple_orthanc.session.orthanc_state import OrthancState
 
@@ -177,3 +179,53 @@ class ActsOnServer(OrthancState):
         with self._acting(report):
             labelling.write_metadata(self, name, value, report)
         return report.table()
+
+    def archive(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        media: bool = False,
+        overwrite: bool = False,
+        everything: bool = False,
+    ) -> Path:
+        """Write exactly what is selected to one zip file, which the server makes.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; its folder exists. It appears under its name when it is whole.
+        media : bool
+            True makes a medium: files named as for a disc, with a DICOMDIR (PS3.10, section 8).
+        overwrite : bool
+            True replaces a file of that name, at the end.
+        everything : bool
+            True allows a selection that was never narrowed: the whole archive.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        SelectionError
+            There can be no such file, there is one already, or it would not fit on the disk; nothing was selected, so
+            the whole archive would be meant; or a part of what is selected is not there any more. Nothing was written.
+        EmptySelectionError
+            Nothing is left in the selection.
+        JobError
+            The server failed, or was started again meanwhile.
+        TransportError
+            The server left out instances that it cannot read, or the zip is cut off or damaged. Nothing was written.
+
+        Notes
+        -----
+        The zip is read once more before it gets its name, and its instances are counted. Other sources make no
+        archives: there `Session.download` writes the files, and ``shutil.make_archive`` one zip of them.
+
+        Examples
+        --------
+        >>> orthanc.select(StudyInstanceUID="1.2.840.113619.2.1").archive("study.zip")      # doctest: +SKIP
+        PosixPath('study.zip')
+        """
+        return archives.write_archive(self, path, media=media, overwrite=overwrite, everything=everything)

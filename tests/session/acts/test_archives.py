@@ -1,0 +1,97 @@
+"""Archives that a server has made of something else, that are gone, or that do not fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from simple_orthanc import Orthanc, SelectionError
+from simple_orthanc.errors import JobError
+from simple_orthanc.rest import Rest
+from tests.orthanc_stand_in import OrthancServer
+from tests.session.sessions import source_of, three_series
+
+
+class Made:
+    """A job that has made an archive."""
+
+    def __init__(self, count: int, outputs: list[bool]) -> None:
+        self.id = "7"
+        self.content = {"InstancesCount": count, "ArchiveSize": "1000"}
+        self._outputs = outputs
+        self.waited = 0
+
+    def wait(self, **_: Any) -> Made:
+        self.waited += 1
+        return self
+
+    def output(self, path: Path) -> Path:
+        if not self._outputs.pop(0):
+            raise JobError("The server has no such output any more.")
+        path.write_bytes(b"zip")
+        return path
+
+
+@pytest.fixture
+def session() -> Iterator[Orthanc]:
+    with OrthancServer(source_of(three_series()).datasets) as server, Orthanc(server.url) as opened:
+        yield opened.select(PatientID="P1")
+
+
+def start(monkeypatch: pytest.MonkeyPatch, count: int, *outputs: bool) -> list[tuple[str, Any]]:
+    """Let the server make archives of a number of instances, of which some can be fetched; return what is started."""
+    started: list[tuple[str, Any]] = []
+    left = list(outputs)
+
+    def start_job(rest: Rest, path: str, body: Any) -> Made:
+        started.append((path, body))
+        return Made(count, left)
+
+    monkeypatch.setattr(Rest, "start_job", start_job)
+    return started
+
+
+def test_exactly_what_is_selected_is_asked_for(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = start(monkeypatch, 3, True, True)
+    assert session.archive(tmp_path / "a.zip") == tmp_path / "a.zip"
+    session.archive(str(tmp_path / "b.zip"), media=True)
+    ids = {"Resources": session.get_orthanc_ids()}
+    assert started == [("/tools/create-archive", ids), ("/tools/create-media", ids)]
+
+
+def test_an_archive_that_another_one_pushed_out_is_made_again(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = start(monkeypatch, 3, False, False, True, False, False, False)
+    session.archive(tmp_path / "a.zip")
+    assert len(started) == 3
+    with pytest.raises(JobError, match="no such output"):
+        session.archive(tmp_path / "b.zip")
+    assert len(started) == 6
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_an_archive_of_something_else_is_refused(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
+) -> None:
+    start(monkeypatch, count, True)
+    with pytest.raises(SelectionError, match=f"3 instances were to be archived, and the server archived {count}"):
+        session.archive(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_that_does_not_fit_is_not_begun(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start(monkeypatch, 3, True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=999))
+    with pytest.raises(SelectionError, match=r"0\.0 MB are to be written, and 0\.0 MB are free\. Nothing was written"):
+        session.archive(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
