@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume.writing import geometry as places
 from simple_orthanc.volume.writing.classes import (
@@ -66,14 +67,16 @@ def series_datasets(volume: Volume, like: Any, tags: Mapping[str, Any]) -> list[
     _check_shape(volume)
     source = find_source(volume, like)
     given = check_tags(tags, source.header)
-    template = _study_and_series(volume, source, given)
-    kind = _kind(volume, template, given, source.header)
-    pixels = _pixels(volume, kind)
-    _add_class(template, kind, source.header)
-    _add_image(template, volume, pixels, kind, source)
-    template.update(copy.deepcopy(given))
-    _complete(template, kind)
-    return _slices(template, volume, pixels, kind, source, given)
+    # Values of the source are taken as they are, odd ones too.
+    with quiet():
+        template = _study_and_series(volume, source, given)
+        kind = _kind(volume, template, given, source.header)
+        pixels = _pixels(volume, kind)
+        _add_class(template, kind, source.header)
+        _add_image(template, volume, pixels, kind, source)
+        template.update(copy.deepcopy(given))
+        _complete(template, kind)
+        return _slices(template, volume, pixels, kind, source, given)
 
 
 def _check_shape(volume: Volume) -> None:

@@ -19,10 +19,15 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.tag import Tag
 
 from simple_orthanc import Geometry, Volume, VolumeError
+from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.phantom import as_bytes
+from simple_orthanc.testing import make_series
 from tests.examples import examples
 from tests.volume.helpers import read
 from tests.volume.writing.volumes import assert_same, grid, random_volume, slope_of, source, volume_of
@@ -30,7 +35,7 @@ from tests.volume.writing.volumes import assert_same, grid, random_volume, slope
 
 def written(volume: Volume, **tags: Any) -> list[Dataset]:
     """Return the objects of a series as they are read from their files."""
-    return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(as_bytes(one))) for one in volume.to_dicom(**tags)]
+    return [pydicom.dcmread(DicomBytesIO(as_bytes(one))) for one in volume.to_dicom(**tags)]
 
 
 @settings(max_examples=examples(30, thorough=500))
@@ -227,9 +232,32 @@ class TestWhatIsWritten:
         assert pydicom.dcmread(tmp_path / "one.dcm").SOPInstanceUID == dataset.SOPInstanceUID
 
 
-def source_datasets(modality: str) -> list[Dataset]:
-    from simple_orthanc.testing import make_series
+@pytest.mark.parametrize(
+    ("keyword", "vr", "content"),
+    [
+        ("PatientWeight", "DS", b"70kg"),
+        ("StudyDate", "DA", b"2020-01-01"),
+        ("PatientID", "LO", b"x" * 80),
+        ("PatientName", "PN", b"A\xe4\x00^B^C^D^E^F=b=c=d"),
+        ("StudyInstanceUID", "UI", b"1.02.3.abc"),
+        ("AccessionNumber", "SH", b"\x1b$B@"),
+        ("SeriesDescription", "LO", b"a\\b\x07" + b"z" * 70),
+        ("KVP", "DS", b"120,5"),
+        ("SliceThickness", "DS", b"thick"),
+        ("SpecificCharacterSet", "CS", b"NONSENSE"),
+        ("AcquisitionNumber", "IS", b"1.5"),
+        ("Modality", "CS", b"ct"),
+    ],
+)
+def test_odd_values_of_the_source_are_written_without_warnings(keyword: str, vr: str, content: bytes) -> None:
+    volume = source("CT")
+    header = pydicom.dcmread(DicomBytesIO(as_bytes(source_datasets("CT")[0])), stop_before_pixels=True)
+    header[keyword] = RawDataElement(Tag(keyword), vr, len(content), content, 0, False, True)
+    first, *_ = replace(volume, header=header).to_dicom()
+    assert pydicom.dcmread(DicomBytesIO(dataset_bytes(first))).SOPInstanceUID == first.SOPInstanceUID
 
+
+def source_datasets(modality: str) -> list[Dataset]:
     return make_series((3, 4, 5), modality=modality, seed=1)
 
 
