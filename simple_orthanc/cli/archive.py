@@ -1,29 +1,25 @@
-"""Commands that change an archive or send from it: ``anonymize``, ``send``, ``delete``."""
+"""Commands that change an archive or send from it: ``send``, ``delete``."""
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli.acts import add_everything, options_named, report_others, server
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
 from simple_orthanc.cli.source import opened
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError, UnsupportedError
-from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.session import Session
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.display import counted, location
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_REPLACEMENT = re.compile(r'((?:"[^"]*"|[^"=])+?)\s*=(.*)\Z', re.DOTALL)
 _NAMED_IN_QUESTION = 10
-_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 _DESCRIBED: dict[Level, str] = {
     "patient": "PatientID PatientName",
     "study": "PatientID PatientName StudyDate StudyDescription StudyInstanceUID",
@@ -34,19 +30,6 @@ _DESCRIBED: dict[Level, str] = {
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    add_command(
-        commands,
-        "anonymize",
-        _anonymize,
-        summary="store anonymized copies of what is selected on the same Orthanc server",
-        details="The originals stay. Series of one study stay together, and so do studies of one patient.\nPrints "
-        "the new series, with the originals of each.",
-        examples=[
-            "anonymize --where StudyInstanceUID=1.2.840.113619.2.1",
-            "anonymize 1.2.840.113619.2.1 --keep StudyDescription --replace PatientID=S042 --remove InstitutionName",
-        ],
-        arguments=_anonymize_arguments,
-    )
     add_command(
         commands,
         "send",
@@ -70,76 +53,16 @@ def add_commands(commands: Commands) -> None:
     )
 
 
-def _add_everything(parser: CommandParser) -> None:
-    parser.add_argument("--everything", action="store_true", help="allow the whole archive where nothing is selected")
-
-
-@contextmanager
-def _options_named() -> Iterator[None]:
-    """Name the options of the command line in errors that name arguments of the library."""
-    try:
-        yield
-    except SelectionError as error:
-        options = [option for option in ("everything", "whole") if f"{option}=True" in error.message]
-        if not options:
-            raise
-        raise SelectionError(
-            f"{error.message} On the command line that is --{options[0]}, and --where or an ID narrows."
-        ) from None
-
-
-def _server(session: Session, verb: str) -> Orthanc:
-    if not isinstance(session, Orthanc):
-        raise UnsupportedError(
-            f"Images were to be {verb}, which only an Orthanc server does, and this is a {type(session).__name__}: "
-            "name the server with --url."
-        )
-    return session
-
-
-def _anonymize_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--keep", action="append", default=[], metavar="TAG", help="keep it as it is")
-    parser.add_argument("--replace", action="append", default=[], metavar="TAG=VALUE", help="replace its value")
-    parser.add_argument(
-        "--remove", action="append", default=[], metavar="TAG", help="remove it, even if it identifies nobody"
-    )
-    _add_everything(parser)
-    tabular.add_format(parser)
-
-
-def _anonymize(args: Namespace) -> int:
-    # Only this command needs it.
-    from simple_orthanc.session.anonymizing import AnonymizedSeries, anonymize, orthanc_tag
-
-    keep, remove = list(map(orthanc_tag, args.keep)), list(map(orthanc_tag, args.remove))
-    replace = {orthanc_tag(name): value for name, value in map(_replacement, args.replace)}
-    with opened(args) as session, _options_named():
-        server = _server(session, "anonymized")
-        series = anonymize(server, keep=keep, remove=remove, replace=replace, everything=args.everything)
-    rows = tabular.Rows(
-        list(AnonymizedSeries._fields), list(map(list, series)), {"StudyInstanceUID", "SeriesInstanceUID", "made_from"}
-    )
-    tabular.write(rows, args.format, exact=args.exact, quiet=args.quiet)
-    return 0
-
-
-def _replacement(text: str) -> tuple[str, str]:
-    match = _REPLACEMENT.match(text)
-    if match is None:
-        raise SelectionError(f"--replace {text!r}: write TAG=VALUE, as in --replace PatientID=S042.")
-    return match[1].strip(), match[2]
-
-
 def _send_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="name of a machine in the server's configuration")
-    _add_everything(parser)
+    add_everything(parser)
 
 
 def _send(args: Namespace) -> int:
     from simple_orthanc.session.sending import send
 
-    with opened(args) as session, _options_named():
-        sent = send(_server(session, "sent"), args.target, everything=args.everything)
+    with opened(args) as session, options_named():
+        sent = send(server(session, "sent"), args.target, everything=args.everything)
     sys.stdout.write(
         f"{counted({'instance': sent.instance_count})} sent to the {sent.kind} {terminal.safe(sent.name)}\n"
     )
@@ -150,12 +73,12 @@ def _delete_arguments(parser: CommandParser) -> None:
     parser.add_argument("level", type=level_of, metavar="LEVEL", help="patients, studies, series or instances")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--whole", action="store_true", help="also delete the parts of them that are not selected")
-    _add_everything(parser)
+    add_everything(parser)
 
 
 def _delete(args: Namespace) -> int:
     level: Level = args.level
-    with opened(args) as session, _options_named():
+    with opened(args) as session, options_named():
         acting = _changeable(session)
         allowed = {"everything": args.everything, "whole": args.whole}
         what = _counted(acting.delete(level, dry_run=True, **allowed), level, "would be deleted")
@@ -164,7 +87,7 @@ def _delete(args: Namespace) -> int:
             return 1
         table = acting.delete(level, **allowed)
     sys.stdout.write(f"deleted: {terminal.safe(_counted(table, level, 'deleted'))} on {terminal.safe(where)}\n")
-    return _report_others(table, "deleted")
+    return report_others(table, "deleted")
 
 
 def _changeable(session: Session) -> ActingSession:
@@ -178,14 +101,6 @@ def _counted(table: pd.DataFrame, level: Level, status: str) -> str:
     rows = table[table["status"] == status]
     counts: dict[Level, int] = {level: len(rows), "instance": int(rows["instance_count"].sum())}
     return counted(counts)
-
-
-def _report_others(table: pd.DataFrame, done: str) -> int:
-    """Print the objects with which something else was done; return the exit status."""
-    for row in table[table["status"] != done].to_dict("records"):
-        name = next((row[uid] for uid in _UIDS if isinstance(row.get(uid), str)), "")
-        terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}: {row['message']}"))
-    return int((table["status"] == "failed").any())
 
 
 def _agreed(session: Session, level: Level, what: str) -> bool:

@@ -18,6 +18,7 @@ from simple_orthanc.concurrency.threads import WORKERS
 from simple_orthanc.dicom.tags import parse_attribute
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.acts.copy_verbs import MakesCopies
 from simple_orthanc.session.acts.verbs import ActsOnServer
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.base import Session
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # What these classes define changes the session; all other verbs only read it.
-_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer)
+_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies)
 # Objects with methods that ask the server, by the package that defines them.
 _ASKING = "simple_orthanc.rest"
 # Seconds for which a cancelled call is waited for.

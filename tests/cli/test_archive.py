@@ -1,4 +1,4 @@
-"""Deleting asks first, and deletes no more than it named; other acts are those of an Orthanc alone."""
+"""Deleting asks first, and deletes no more than it named."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 import simple_orthanc
 from simple_orthanc.cli import main
-from simple_orthanc.cli.archive import _replacement
-from simple_orthanc.errors import SelectionError
 from simple_orthanc.phantom import as_bytes, make_series
 from tests import stand_ins
 from tests.command_line import WITH_STAND_INS, Terminal
@@ -81,23 +79,3 @@ def test_on_a_terminal_anything_but_yes_deletes_nothing(
     terminal.type(answer)
     ended = terminal.end()
     assert (ended.status, "Nothing was deleted." in ended.out) == (1, True)
-
-
-@pytest.mark.parametrize(
-    ("text", "pair"),
-    [
-        ("PatientID=S042", ("PatientID", "S042")),
-        ("PatientID = S042", ("PatientID", " S042")),
-        ("PatientName=a=b", ("PatientName", "a=b")),
-        ('(0009,"A=B",01)=x', ('(0009,"A=B",01)', "x")),
-        ("PatientID=", ("PatientID", "")),
-    ],
-)
-def test_a_replacement_is_a_tag_and_the_rest(text: str, pair: tuple[str, str]) -> None:
-    assert _replacement(text) == pair
-
-
-@pytest.mark.parametrize("text", ["PatientID", "=x", ""])
-def test_a_replacement_without_a_tag_shows_the_right_form(text: str) -> None:
-    with pytest.raises(SelectionError, match="write TAG=VALUE"):
-        _replacement(text)

@@ -201,14 +201,29 @@ def test_command_anonymize(archive: Archive) -> None:
     ended = archive("anonymize", "P1", "--replace", "PatientID=S042", "--keep", "SeriesDescription", "--format", "json")
     assert ended.status == 0
     (row,) = json.loads(ended.out)
-    assert row["PatientID"] == "S042"
+    assert (row["status"], row["PatientID"], row["new_PatientID"]) == ("anonymized", "P1", "S042")
     assert row["instance_count"] == 3
-    assert row["made_from"] == series_of_the_archive()[0][0].SeriesInstanceUID
+    assert row["SeriesInstanceUID"] == series_of_the_archive()[0][0].SeriesInstanceUID
     session = archive.session.refresh()
     assert session.copy().exclude(PatientID="S042").get_dicom_tag("SOPInstanceUID") == before
-    copy = session.select(SeriesInstanceUID=row["SeriesInstanceUID"])
+    copy = session.select(SeriesInstanceUID=row["new_SeriesInstanceUID"])
     assert copy.get_dicom_tag("SeriesDescription") == ["axial"]
     assert copy.get_dicom_tag("PatientName") != ["Doe^Jane"]
+
+
+@OFF_TERMINAL
+def test_command_modify(archive: Archive) -> None:
+    before = archive.session.get_dicom_tag("SOPInstanceUID")
+    command = ("modify", "P1", "--replace", "SeriesDescription=knee", "--format", "json")
+    (planned,) = json.loads(archive(*command, "--dry-run").out)
+    assert (planned["status"], planned["new_SeriesInstanceUID"]) == ("would be modified", None)
+    assert archive.session.refresh().get_dicom_tag("SOPInstanceUID") == before
+    (row,) = json.loads(archive(*command).out)
+    copy = archive.session.refresh().select(SeriesInstanceUID=row["new_SeriesInstanceUID"])
+    assert (copy.get_dicom_tag("SeriesDescription"), copy.instance_count) == (["knee"], 3)
+    refused = archive("modify", "P1", "--replace", "PatientName=Roe")
+    assert refused.status == 1
+    assert "another PatientName" in refused.out + refused.err
 
 
 @OFF_TERMINAL

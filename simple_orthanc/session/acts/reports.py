@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+KEY_COLUMN = "orthanc_id"
+
+
 @dataclass(frozen=True)
 class Target:
     """An object that a verb acts on.
@@ -96,7 +99,7 @@ class ActReport:
         The past participle of the verb, such as ``"deleted"``: the status of success.
     columns : sequence of str
         Names of further columns, in front of ``instance_count``. Those that end in ``_count`` hold integers, all others
-        strings.
+        strings. "orthanc_id" is that of each object, whatever became of it.
 
     Examples
     --------
@@ -225,6 +228,8 @@ class ActReport:
             ]
         for name in self._columns:
             content[name] = [outcome.values.get(name) for outcome in outcomes]
+        if KEY_COLUMN in content:
+            content[KEY_COLUMN] = [target.key for target in self.targets]
         content["instance_count"] = [len(target.instances) for target in self.targets]
         content["status"] = [outcome.status for outcome in outcomes]
         content["message"] = [outcome.message for outcome in outcomes]

@@ -297,3 +297,42 @@ def exact_resources(session: Session) -> list[str]:
         is_whole = len(index.down("series", [series], "instance")) == len(members)
         resources += [series] if is_whole else members
     return resources
+
+
+def selected_targets(session: Session, level: Level, done: str, *, everything: bool, whole: bool) -> list[Target]:
+    """List the selected objects of a level, each with those of its instances that are selected.
+
+    Parameters
+    ----------
+    session : Session
+        The session on the archive.
+    level : {"patient", "study", "series", "instance"}
+        The level of the rows; it takes nothing that is not selected.
+    done : str
+        The past participle for messages, such as ``"anonymized"``.
+    everything : bool
+        Whether a selection that was never narrowed is allowed.
+    whole : bool
+        Whether the objects are taken whole, with what the selection leaves out of them.
+
+    Returns
+    -------
+    list of Target
+        In the order of tables; those that are gone come last.
+
+    Raises
+    ------
+    SelectionError, EmptySelectionError
+        As for `check_narrowed`; or there is no such level.
+    """
+    if whole:
+        return whole_targets(session, level, done, everything=everything, whole=True)
+    level = tables.check_level(level)
+    check_narrowed(session, done, everything)
+    present = Present(session)
+    selected = present.selected("instance")
+    holdings = {
+        key: {**held, "instance": [instance for instance in held["instance"] if instance in selected]}
+        for key, held in present.holdings(level, present.keys(level)).items()
+    }
+    return present.targets(level, holdings) + present.gone(level)

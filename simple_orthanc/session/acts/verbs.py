@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.session.acts import archives, labelling
+from simple_orthanc.session.acts.copy_verbs import MakesCopies
 from simple_orthanc.session.acts.reports import ActReport
-from simple_orthanc.session.orthanc_state import OrthancState
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class ActsOnServer(OrthancState):
+class ActsOnServer(MakesCopies):
     """The verbs that need an Orthanc server.
 
     Each plans, acts and returns one row per object as `simple_orthanc.session.acts.reports` describes. A module of this

@@ -1,0 +1,136 @@
+"""Copies that an Orthanc server made, traced to what they were made from.
+
+Orthanc notes with each copy what it was made from, at every level whose identifier changed, in the metadata
+AnonymizedFrom and ModifiedFrom. Neither the order of an answer nor its counts tell which copy is whose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
+from simple_orthanc.errors import NotFoundError
+from simple_orthanc.rest import Rest
+from simple_orthanc.session.acts.copy_groups import CopyGroup
+
+
+@dataclass(frozen=True)
+class MadeCopy:
+    """A new instance.
+
+    Attributes
+    ----------
+    origin : str
+        Orthanc's id of the instance that it was made from.
+    keys : mapping
+        Level to Orthanc's id of the new instance and of what it is in.
+    identifiers : mapping
+        Level to DICOM identifier.
+    """
+
+    origin: str
+    keys: Mapping[Level, str]
+    identifiers: Mapping[Level, str]
+
+
+@dataclass
+class Copies:
+    """Copies of the instances of a group.
+
+    Attributes
+    ----------
+    group : CopyGroup
+        What was to be copied.
+    made : list of MadeCopy
+        The copies.
+    """
+
+    group: CopyGroup
+    made: list[MadeCopy] = field(default_factory=list)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether there is one copy of each instance, and of no other."""
+        return sorted(copy.origin for copy in self.made) == sorted(self.group.instances)
+
+    @property
+    def keys(self) -> list[str]:
+        """Orthanc's ids of the new instances."""
+        return [copy.keys["instance"] for copy in self.made]
+
+    @property
+    def series(self) -> dict[str, str]:
+        """Orthanc's id of each new series to that of one instance in it."""
+        return {copy.keys["series"]: copy.keys["instance"] for copy in self.made}
+
+    def of(self, instances: Collection[str]) -> list[MadeCopy]:
+        """List the copies of some of the instances."""
+        wanted = set(instances)
+        return [copy for copy in self.made if copy.origin in wanted]
+
+
+class Tracer:
+    """Finds copies on a server.
+
+    Parameters
+    ----------
+    rest : Rest
+        The server.
+    trace : str
+        "AnonymizedFrom" or "ModifiedFrom".
+    """
+
+    def __init__(self, rest: Rest, trace: str) -> None:
+        self._rest, self._trace = rest, trace
+
+    def copied_series(self) -> dict[str, str]:
+        """Return Orthanc's id of each series that is a copy to that of the series it was made from."""
+        return {
+            series.id: str(series.description[self._trace])
+            for series in self._rest.series
+            if series.description.get(self._trace)
+        }
+
+    def read(self, group: CopyGroup, series: Sequence[str], *, but: Collection[str] = ()) -> Copies:
+        """Read the copies of a group in some series.
+
+        Parameters
+        ----------
+        group : CopyGroup
+            What was to be copied.
+        series : sequence of str
+            Orthanc's ids of the series that may hold them; those that are not there any more hold none.
+        but : collection of str
+            Instances that are no copies, whatever the server says: the originals.
+        """
+        copies = Copies(group)
+        for key in series:
+            try:
+                description = self._rest.get(f"/series/{key}")
+                study = self._rest.get(f"/studies/{description['ParentStudy']}")
+                instances = self._rest.get(f"/series/{key}/instances")
+            except NotFoundError:
+                continue
+            copies.made += [
+                _copy(instance, description, study, str(instance[self._trace]))
+                for instance in instances
+                if instance.get(self._trace) and instance["ID"] not in but
+            ]
+        return copies
+
+
+def _copy(instance: Mapping[str, Any], series: Mapping[str, Any], study: Mapping[str, Any], origin: str) -> MadeCopy:
+    keys: dict[Level, str] = {
+        "patient": study["ParentPatient"],
+        "study": study["ID"],
+        "series": series["ID"],
+        "instance": instance["ID"],
+    }
+    tags = (study.get("PatientMainDicomTags", {}), study, series, instance)
+    identifiers: dict[Level, str] = {
+        level: str((tags[0] if level == "patient" else described["MainDicomTags"]).get(IDENTIFIERS[level], ""))
+        for level, described in zip(LEVELS, tags, strict=True)
+    }
+    return MadeCopy(origin, keys, identifiers)
