@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
@@ -18,11 +19,15 @@ from simple_orthanc.deidentification.report import Counts, count
 from simple_orthanc.deidentification.risks import RiskKind, risks_of
 from simple_orthanc.dicom.header import texts
 from simple_orthanc.dicom.levels import IDENTIFIERS
+from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.parsing import parse_file, typed_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Compare: TypeAlias = Callable[[Dataset, Dataset], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Copy:
     changes : mapping
         What became of its attributes, counted.
     warnings : tuple of str
-        What may still show who the patient is.
+        What may still show who the patient is, and what the copy can no longer be used for.
     suspicion : str
         Why the object should not be copied without a look; "" if it may. These are risks that are certain, and text in
         the pixels, which is so common in some kinds of images that it counts as certain unless a header denies it.
@@ -66,6 +71,8 @@ class Deidentifier:
         Of the key.
     max_shift : int
         By how many days dates are moved at most.
+    compare : callable, optional
+        Returns more warnings about a copy, given the original and the copy.
 
     Examples
     --------
@@ -78,8 +85,11 @@ class Deidentifier:
     (True, True)
     """
 
-    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, max_shift: int) -> None:
+    def __init__(
+        self, profile: Profile, pseudonyms: Pseudonyms, max_shift: int, compare: Compare | None = None
+    ) -> None:
         self._profile, self._pseudonyms, self._most = profile, pseudonyms, check_most(max_shift)
+        self._compare = compare
         self._days: dict[str, int] = {}
         self._lock = Lock()
 
@@ -99,11 +109,12 @@ class Deidentifier:
             made, changes = deidentify_dataset(dataset, self._profile, identity)
             self._name(made, identity)
             risks = risks_of(dataset, self._profile)
+            others = self._compare(dataset, made) if self._compare is not None else ()
         return Copy(
-            dataset_bytes(made),
+            _written(made),
             tuple(_text(made, keyword) for keyword in IDENTIFIERS.values()),
             count(changes),
-            tuple(risk.message for risk in risks),
+            (*(risk.message for risk in risks), *others),
             "; ".join(risk.message for risk in risks if risk.is_certain or risk.kind is RiskKind.BURNED_IN),
         )
 
@@ -134,6 +145,15 @@ class Deidentifier:
         rows += [("UID", old, new, None) for old, new in sorted(self._pseudonyms.uids.items())]
         table: pd.DataFrame = pd.DataFrame(rows, columns=["kind", "old", "new", "shift_days"])
         return table.astype({"kind": "string", "old": "string", "new": "string", "shift_days": "Int64"})
+
+
+def _written(made: Dataset) -> bytes:
+    try:
+        return dataset_bytes(made)
+    except OrthancError:
+        raise
+    except Exception as error:  # pydicom raises whatever the values lead it to, which are not for a message
+        raise SelectionError(f"its copy cannot be written: {type(error).__name__} of pydicom") from error
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, Protocol
 
+from pydicom.dataset import Dataset
+
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.deidentification.copies import Copy, Deidentifier
 from simple_orthanc.deidentification.report import Tally
@@ -17,6 +19,7 @@ from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.deidentified import DONE, LEFT_OUT, Deidentified, LeftOutError, TargetFolder
 from simple_orthanc.session.unreadable import is_about_one_object
 from simple_orthanc.session.uploads import Job, Uploader
+from simple_orthanc.volume.mosaic import read_mosaic
 
 _NEW = tuple(f"new_{keyword}" for keyword in IDENTIFIERS.values())
 _COLUMNS = (*_NEW, "path", "warnings")
@@ -98,6 +101,10 @@ class DeidentificationRun:
             content = self._source.content(target.key)
         except (NotFoundError, SelectionError) as error:  # a folder raises the second
             raise _GoneError(error.message) from None
+        except OrthancError:
+            raise
+        except (OSError, EOFError) as error:
+            raise OrthancError(f"its file cannot be read: {getattr(error, 'strerror', None) or error}") from error
         copy = self._deidentifier.copy(content)
         if copy.suspicion and self._leaves_out:
             raise LeftOutError(f"{copy.suspicion}; suspicious='keep' makes a copy nevertheless")
@@ -184,6 +191,23 @@ class _Upload:
             raise
         self.copies[target.key] = copy.without_content()
         return copy.content
+
+
+def lost_slices(original: Dataset, copy: Dataset) -> list[str]:
+    """Return a warning if the slices of a mosaic can be found in the original alone.
+
+    Examples
+    --------
+    >>> lost_slices(Dataset(), Dataset())
+    []
+    """
+    before = read_mosaic(original)
+    if before is None or not before.positions:
+        return []
+    after = read_mosaic(copy)
+    if after is not None and after.positions == before.positions:
+        return []
+    return ["the private elements that say where the slices of this mosaic lie are removed: it is no volume any more"]
 
 
 class _GoneError(OrthancError):

@@ -127,12 +127,12 @@ class Deidentifying(SessionState):
         from simple_orthanc.deidentification.pseudonyms import Pseudonyms, read_given
         from simple_orthanc.session import deidentification_arguments as arguments
         from simple_orthanc.session.acts.targets import whole_targets
-        from simple_orthanc.session.deidentification_run import DeidentificationRun
+        from simple_orthanc.session.deidentification_run import DeidentificationRun, lost_slices
         from simple_orthanc.session.deidentified import DONE
 
         chosen = arguments.read_profile(profile, options, keep, remove, replace)
         names = Pseudonyms(key, given=read_given(pseudonyms), prefix=prefix)
-        deidentifier = Deidentifier(chosen, names, max_shift)
+        deidentifier = Deidentifier(chosen, names, max_shift, lost_slices)
         leaves_out = arguments.leaves_out(suspicious)
         target = arguments.read_target(to, self._originals())
         selected = whole_targets(cast("Session", self), "instance", DONE, everything=everything, whole=True)

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from simple_orthanc.deidentification import copies
 from simple_orthanc.deidentification.copies import Deidentifier
 from simple_orthanc.deidentification.keys import Key
 from simple_orthanc.deidentification.profile import Profile
@@ -90,3 +91,12 @@ def test_what_cannot_be_read_or_written_is_an_error() -> None:
     without.save_as(stream, enforce_file_format=False)
     with pytest.raises(SelectionError, match="SOPClassUID"):
         deidentifier().copy(stream.getvalue())
+
+
+def test_values_that_pydicom_cannot_write_are_an_error_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(dataset: Dataset) -> bytes:
+        raise ValueError(f"cannot pack {dataset.SOPInstanceUID}")
+
+    monkeypatch.setattr(copies, "dataset_bytes", failing)
+    with pytest.raises(SelectionError, match=r"cannot be written: ValueError of pydicom\Z"):
+        deidentifier().copy(as_bytes(image()))
