@@ -238,6 +238,15 @@ LINES: dict[str, dict[str, Callable[[Any, dict[str, Any]], bool]]] = {
         "[study.dicom_id for study in patient.studies]": lambda r, n: r == ["1.2.1"],
         'patient.archive(path / "patient.zip")': lambda r, n: r.read_bytes()[:2] == b"PK",
         "dataset.PixelData": lambda r, n: r == CT[0].PixelData,
+        'orthanc.anonymize(keep=["PatientName"], replace={"PatientID": "TheNewPatientID"})': lambda r, n: (
+            set(zip(r.status, r.new_PatientID, strict=True)) == {("anonymized", "TheNewPatientID")}
+        ),
+        'orthanc.modify({"PatientID": "Another"})': lambda r, n: (
+            set(zip(r.status, r.new_PatientID, strict=True)) == {("modified", "Another")}
+        ),
+        'orthanc.select(series_uid).modify({"SeriesDescription": "New"})': lambda r, n: (
+            r.status.tolist() == ["modified"]
+        ),
         "orthanc.rest.instances[instance_id].anonymize()": lambda r, n: b"JaneDoe" not in r,
         'orthanc.rest.patients[job.wait(timeout=60).content["ID"]]': lambda r, n: (
             r.main_dicom_tags["PatientID"] != "P1"
