@@ -52,9 +52,9 @@ def server(session: Session, verb: str) -> Orthanc:
     return session
 
 
-def report_others(table: pd.DataFrame, done: str) -> int:
+def report_others(table: pd.DataFrame, *done: str) -> int:
     """Print the objects with which something else was done; return the exit status."""
-    for row in table[table["status"] != done].to_dict("records"):
+    for row in table[~table["status"].isin(done)].to_dict("records"):
         name = next((row[uid] for uid in _UIDS if isinstance(row.get(uid), str)), "")
         terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}: {row['message']}"))
-    return int((table["status"] == "failed").any())
+    return int(table["status"].isin(("failed", "conflict", "not tried")).any())

@@ -7,9 +7,9 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from simple_orthanc.cli import tabular, terminal
-from simple_orthanc.cli.acts import add_everything, options_named, report_others, server
+from simple_orthanc.cli.acts import add_everything, options_named, report_others
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
-from simple_orthanc.cli.source import opened
+from simple_orthanc.cli.source import add_target_options, opened, opened_target, target_of
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session import Session
@@ -34,11 +34,20 @@ def add_commands(commands: Commands) -> None:
         commands,
         "send",
         _send,
-        summary="send what is selected from an Orthanc server to another archive",
+        summary="send what is selected to another archive",
         details="TARGET is the name of a modality (C-STORE), a peer or a DICOMweb server (STOW-RS) in the "
-        "configuration of the\nserver; modality:NAME, peer:NAME and dicomweb:NAME distinguish them. If TARGET is not "
-        "known, the error lists\nthose that are.",
-        examples=["send PACS --where StudyDate=2020-01-01", "send peer:research 1.2.840.113619.2.1"],
+        "configuration of the\nOrthanc server; modality:NAME, peer:NAME and dicomweb:NAME distinguish them. If "
+        "TARGET is not known, the error\nlists those that are. Or it is another archive, to which the files are "
+        "copied: the URL of an Orthanc server,\ndicomweb:URL, folder:PATH or profile:NAME. What is there already "
+        "stays as it is, and is not sent again.\n\nHow to log in to it is said by the profile, the environment "
+        "variables that name this server, or ~/.netrc;\nor by --to-username with --to-password-file or a question "
+        "on the terminal.",
+        examples=[
+            "send PACS --where StudyDate=2020-01-01",
+            "send peer:research 1.2.840.113619.2.1",
+            "send https://research.example.org/orthanc --where Modality=MR",
+            "send folder:images --where PatientID=P7",
+        ],
         arguments=_send_arguments,
     )
     add_command(
@@ -54,19 +63,24 @@ def add_commands(commands: Commands) -> None:
 
 
 def _send_arguments(parser: CommandParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="name of a machine in the server's configuration")
+    parser.add_argument("target", metavar="TARGET", type=target_of, help="name of a machine, or another archive")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
+    add_target_options(parser)
     add_everything(parser)
 
 
 def _send(args: Namespace) -> int:
-    from simple_orthanc.session.sending import send
-
-    with opened(args) as session, options_named():
-        sent = send(server(session, "sent"), args.target, everything=args.everything)
-    sys.stdout.write(
-        f"{counted({'instance': sent.instance_count})} sent to the {sent.kind} {terminal.safe(sent.name)}\n"
-    )
-    return 0
+    with opened(args) as session, opened_target(args) as to, options_named():
+        table = session.send(to, everything=args.everything, dry_run=args.dry_run)
+        where = to if isinstance(to, str) else location(to)
+    if args.dry_run:
+        would = _counted(table, "series", "would be sent")
+        sys.stdout.write(f"would be sent: {would} to {terminal.safe(where)}\n")
+        return 0
+    sent, there = (int(table[f"{name}_count"].sum()) for name in ("sent", "already_there"))
+    more = f", and {there:,} already there" if there else ""
+    sys.stdout.write(f"sent: {counted({'instance': sent})} to {terminal.safe(where)}{more}\n")
+    return report_others(table, "sent", "already there")
 
 
 def _delete_arguments(parser: CommandParser) -> None:

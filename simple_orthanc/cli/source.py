@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from simple_orthanc.cli import terminal
 from simple_orthanc.cli.selecting import criteria
-from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.errors import OrthancError, SelectionError, TransportError
+from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session import Session
 from simple_orthanc.session.profiles import read_profile
 from simple_orthanc.transport.address import parse_address
@@ -37,6 +38,13 @@ alone, a question on the terminal.
 """
 
 DEFAULT_URL = "http://127.0.0.1:8042"
+# The options before the command, none of which is given.
+_NOWHERE: dict[str, Any] = {
+    **dict.fromkeys(("url", "dicomweb", "profile", "folder", "modality", "username", "password", "password_file")),
+    **dict.fromkeys(("token_file", "cert", "key", "ca")),
+    "ask_password": False,
+    "insecure": False,
+}
 _VARIABLES = {"orthanc": "ORTHANC", "dicomweb": "DICOMWEB"}
 
 
@@ -108,6 +116,47 @@ def opened(args: Namespace) -> Iterator[Session]:
     narrow = criteria(args)
     with open_session(args) as session:
         yield narrow(session)
+
+
+def target_of(text: str) -> str | Namespace:
+    """Read what is sent to: the name of a machine, or the options that say where another archive is."""
+    kind, _, rest = text.partition(":")
+    where: dict[str, Any] = {}
+    if kind in ("folder", "profile"):
+        where = {kind: rest}
+    elif "://" in text:
+        where = {"dicomweb": hide_url(rest)} if kind == "dicomweb" else {"url": hide_url(text)}
+    return Namespace(**{**_NOWHERE, **where}) if where else text
+
+
+def add_target_options(parser: ArgumentParser) -> None:
+    """Add the options of a command that say how to log in to what is sent to."""
+    login = parser.add_argument_group("logging in to a server that is sent to")
+    login.add_argument("--to-username", metavar="NAME")
+    login.add_argument("--to-password-file", metavar="FILE", help="its first line is the password")
+
+
+@contextlib.contextmanager
+def opened_target(args: Namespace) -> Iterator[str | Session]:
+    """Open the archive that is sent to; the name of a machine is left as it is."""
+    if isinstance(args.target, str):
+        yield args.target
+        return
+    options = Namespace(**vars(args.target))
+    options.username, options.password_file = args.to_username, args.to_password_file
+    # Whether the certificate of another server need not be checked is not for this one to say.
+    options.ca, options.timeout, options.usage = args.ca, args.timeout, args.usage
+    if options.folder is not None:
+        try:
+            make_folders(Path(options.folder).expanduser())
+        except (OSError, ValueError) as error:
+            raise SelectionError(f"{options.folder}: there can be no such folder: {error}.") from None
+    with warnings.catch_warnings():
+        # What is to be filled may be empty.
+        warnings.filterwarnings("ignore", "There is no DICOM object in")
+        session = open_session(options)
+    with session:
+        yield session
 
 
 def open_session(args: Namespace) -> Session:

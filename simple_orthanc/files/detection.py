@@ -52,8 +52,8 @@ _PACKED = {
     b"Rar!\x1a\x07": "a RAR archive",
 }
 
-# The name under which a file of an archive grows, here and in downloads, before it gets its own.
-_PART = re.compile(r"\.[0-9a-f]{16}\.part\Z")
+# The names under which files of archives grow until they are whole, and those of the folders for them.
+_GROWING = re.compile(r"\.[0-9a-f]{16}\.part\Z|\.simple_orthanc-[0-9a-f]{16}(\.lock)?\Z")
 
 Reason: TypeAlias = Literal[
     "folder not readable", "folder not entered", "reached already", "no such file", "not a regular file", "left behind"
@@ -112,8 +112,8 @@ def _walk(folder: str, recursive: bool, met: set[tuple[int, int] | str]) -> Iter
             yield PassedBy(path, "no such file", "no such file" if gone else f"cannot be reached: {error.strerror}")
             continue
         is_folder = S_ISDIR(stat.st_mode)
-        if not is_folder and _PART.match(name):
-            yield PassedBy(path, "left behind", "the beginning of a file, left behind by a copy that was killed")
+        if _GROWING.match(name):
+            yield PassedBy(path, "left behind", "what grows here, or was left behind by a copy that was killed")
             continue
         identity = _identity(path, stat)
         if is_folder and not recursive:

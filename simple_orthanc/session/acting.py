@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import AmbiguousSelectionError, OrthancError
+from simple_orthanc.errors import AmbiguousSelectionError
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.deleting import DELETED, delete_all
 from simple_orthanc.session.acts.reports import ActReport
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-
-_SECONDS_AFTER_INTERRUPTION = 0.3
+    from simple_orthanc.session.acts.receiving import Receiver
+    from simple_orthanc.session.acts.reports import Target
 
 
 class ActingSession(UploadsVolumes, Session):
@@ -262,17 +260,7 @@ class ActingSession(UploadsVolumes, Session):
                 self._reread_after(error)
                 raise
 
-    def _reread_after(self, error: BaseException) -> None:
-        """Re-read the archive after an error; if that fails too, only forget what is known of it."""
-        try:
-            # Ctrl-C is not to wait for a server that is mute.
-            with nullcontext() if isinstance(error, Exception) else for_at_most(_SECONDS_AFTER_INTERRUPTION):
-                self._reread()
-        except (OrthancError, KeyboardInterrupt):
-            self._index = Index(self._source)
+    def _receiver(self, instances: Sequence[Target]) -> Receiver:
+        from simple_orthanc.session.acts.receiving import ServerReceiver
 
-    def _reread(self) -> Self:
-        """Refresh the session without warnings: that deleted objects are not found any more is no surprise."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return self.refresh()
+        return ServerReceiver(self._uploader())

@@ -14,6 +14,7 @@ from simple_orthanc.dicom.values import shown
 from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import display
+from simple_orthanc.session.acts.sends import Sends
 from simple_orthanc.session.deidentifying import Deidentifying
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.looking import Looking
@@ -27,7 +28,7 @@ _SHOWN: dict[Level, tuple[str, ...]] = {
 }
 
 
-class Session(Narrowing, Looking, Exporting, Deidentifying):
+class Session(Narrowing, Looking, Exporting, Deidentifying, Sends):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.session.base import Session
+from simple_orthanc.session.exports.downloading import file_paths
 from simple_orthanc.sources.folder.source import FolderSource
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simple_orthanc.session.acts.receiving import Receiver
+    from simple_orthanc.session.acts.reports import Target
+
 
 class Folder(Session):
     """A session on the DICOM files in a folder, with the same answers as an Orthanc that holds these files.
 
-    The folder is only read. Headers are read once and their content is kept in the user's cache folder, so that opening
-    the folder again checks only sizes and times.
+    The folder is only read, unless something is sent to it, which adds files and changes none. Headers are read once
+    and their content is kept in the user's cache folder, so that opening the folder again checks only sizes and times.
 
     Parameters
     ----------
@@ -87,6 +91,15 @@ class Folder(Session):
         source = self._source
         assert isinstance(source, FolderSource)
         return Path(source.top)
+
+    def _receiver(self, instances: Sequence[Target]) -> Receiver:
+        from simple_orthanc.session.acts.receiving import FolderReceiver
+
+        source = self._source
+        assert isinstance(source, FolderSource)
+        chains, keys = [each.identifiers for each in instances], [each.key for each in instances]
+        paths = file_paths(source.writable_folder(), chains, keys)
+        return FolderReceiver(source, dict(zip(keys, paths, strict=True)))
 
     @property
     def files(self) -> pd.DataFrame:

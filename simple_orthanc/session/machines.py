@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest.remote.resources import orthanc_ids
 from simple_orthanc.session.acts.targets import check_narrowed, exact_resources
 from simple_orthanc.session.base import Session
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simple_orthanc.rest import Rest
     from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
     from simple_orthanc.rest.remote.modalities import Modalities
     from simple_orthanc.rest.remote.peers import Peers
     from simple_orthanc.rest.remote.transfers import Transfers
     from simple_orthanc.rest.remote.worklists import Worklists
+    from simple_orthanc.session.orthanc import Orthanc
 
 
 class KnowsMachines:
@@ -79,6 +83,11 @@ class KnowsMachines:
         from simple_orthanc.rest.remote.worklists import Worklists
 
         return Worklists(self.rest)
+
+    def _send_to_machine(self, name: str, level: Level, *, everything: bool, dry_run: bool) -> pd.DataFrame:
+        from simple_orthanc.session.acts.sending import send_to_machine
+
+        return send_to_machine(cast("Orthanc", self), name, level=level, everything=everything, dry_run=dry_run)
 
     def _resources_of(self, what: Any, everything: bool) -> list[str]:
         """Return the Orthanc ids of what is to be sent: exactly what a session selects, or what is given."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from simple_orthanc.concurrency.interruption import for_at_most
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
-from simple_orthanc.errors import EmptySelectionError, SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.errors import EmptySelectionError, OrthancError, SelectionError, UnknownTagError, stacklevel
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
@@ -19,6 +21,8 @@ from simple_orthanc.session.kept_plans import KeptPlans
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_SECONDS_AFTER_INTERRUPTION = 0.3
 
 
 class SessionState:
@@ -87,6 +91,21 @@ class SessionState:
         # Earlier selections were resolved on an archive that may have changed.
         self._history = ()
         return self
+
+    def _reread_after(self, error: BaseException) -> None:
+        """Re-read the archive after an error; if that fails too, only forget what is known of it."""
+        try:
+            # Ctrl-C is not to wait for a server that is mute.
+            with nullcontext() if isinstance(error, Exception) else for_at_most(_SECONDS_AFTER_INTERRUPTION):
+                self._reread()
+        except (OrthancError, KeyboardInterrupt):
+            self._index = Index(self._source)
+
+    def _reread(self) -> Self:
+        """Refresh the session without warnings: that deleted objects are not found any more is no surprise."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return self.refresh()
 
     def close(self) -> None:
         """Close the connections; the session connects again if it is used again."""

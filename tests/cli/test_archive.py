@@ -12,6 +12,8 @@ from simple_orthanc.cli import main
 from simple_orthanc.phantom import as_bytes, make_series
 from tests import stand_ins
 from tests.command_line import WITH_STAND_INS, Terminal
+from tests.dicomweb_stand_in import DicomServer
+from tests.orthanc_stand_in import OrthancServer
 
 WEB = ["--dicomweb", "http://127.0.0.1:1/dicom-web"]
 
@@ -79,3 +81,74 @@ def test_on_a_terminal_anything_but_yes_deletes_nothing(
     terminal.type(answer)
     ended = terminal.end()
     assert (ended.status, "Nothing was deleted." in ended.out) == (1, True)
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """A folder with a series of CT and one of MR."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for seed, modality in enumerate(("CT", "MR")):
+        for number, dataset in enumerate(make_series((2, 4, 5), seed=seed, modality=modality, PatientID="P1")):
+            (folder / f"{modality}{number}.dcm").write_bytes(as_bytes(dataset))
+    return folder
+
+
+def test_what_is_selected_is_sent_to_a_folder_once(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / "new" / "folder"
+    send = ["--folder", str(scans), "send", f"folder:{new}", "--where", "Modality=CT"]
+    assert main([*send, "--dry-run"]) == 0
+    assert capsys.readouterr().out == f"would be sent: 1 series, 2 instances to {new}\n"
+    assert list(new.iterdir()) == []
+    assert main(send) == 0
+    assert capsys.readouterr().out == f"sent: 2 instances to {new}\n"
+    (path, _) = sorted(new.rglob("*.dcm"))
+    assert main(send) == 0
+    assert capsys.readouterr().out == f"sent: 0 instances to {new}, and 2 already there\n"
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    assert main(send) == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"sent: 0 instances to {new}, and 1 already there\n"
+    assert printed.err.startswith("conflict: series 1.2.826")
+
+
+def test_the_whole_archive_is_sent_only_with_everything(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send = ["--folder", str(scans), "send", f"folder:{tmp_path / 'new'}"]
+    assert main(send) == 1
+    assert "On the command line that is --everything" in capsys.readouterr().err
+    assert main([*send, "--everything"]) == 0
+    assert capsys.readouterr().out.startswith("sent: 4 instances")
+
+
+def test_what_is_sent_to_a_server_is_stored_there(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with OrthancServer([]) as server:
+        assert main(["--folder", str(scans), "send", server.url, "P1"]) == 0
+        assert capsys.readouterr().out == f"sent: 4 instances to {server.url}\n"
+        assert len(server.datasets) == 4
+    with DicomServer([]) as web:
+        assert main(["--folder", str(scans), "send", f"dicomweb:{web.root}", "P1"]) == 0
+        assert capsys.readouterr().out == f"sent: 4 instances to {web.root}\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("PACS", "only an Orthanc server knows other machines by name"),
+        ("folder:", "A path was expected"),
+        ("folder:a\0b", "there can be no such folder"),
+        ("profile:nobody", "The file of profiles"),
+        ("http://127.0.0.1:1", "127.0.0.1:1"),
+    ],
+)
+def test_targets_that_cannot_be_are_one_line(
+    target: str, says: str, scans: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(scans))
+    assert main(["--folder", str(scans), "send", target, "P1"]) == 1
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert (printed.out, len(printed.err.splitlines())) == ("", 1)

@@ -192,3 +192,58 @@ def test_a_modality_is_searched_in_place_of_its_server(capsys: pytest.CaptureFix
 def test_a_modality_needs_an_orthanc_server(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*where, "--modality", "PACS", "info"]) == 2
     assert "--modality is a PACS that an Orthanc server knows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("PACS", None),
+        ("modality:PACS", None),
+        ("dicomweb:archive", None),
+        ("folder:/scans", {"folder": "/scans"}),
+        ("profile:hospital", {"profile": "hospital"}),
+        ("http://host:8042", {"url": "http://host:8042"}),
+        ("https://jane:wonderland@host/orthanc", {"url": "https://jane:wonderland@host/orthanc"}),
+        ("dicomweb:https://host/dicom-web", {"dicomweb": "https://host/dicom-web"}),
+    ],
+)
+def test_what_is_sent_to_is_a_name_or_another_archive(text: str, given: dict[str, str] | None) -> None:
+    target = source.target_of(text)
+    if given is None:
+        assert target == text
+    else:
+        assert isinstance(target, argparse.Namespace)
+        assert "wonderland" not in repr(target)
+        options = {name: reveal(value) for name, value in vars(target).items() if value}
+        assert options == given
+
+
+def test_the_login_of_what_is_sent_to_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[Any, dict[str, Any]]] = []
+
+    class Recording:
+        def __init__(self, address: Any, **options: Any) -> None:
+            opened.append((reveal(address), {name: reveal(value) for name, value in options.items()}))
+
+        def __enter__(self) -> Recording:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(simple_orthanc, "Orthanc", Recording, raising=False)
+    (tmp_path / "password").write_text("wonderland\n")
+    (tmp_path / "password").chmod(0o600)
+    before = ["--folder", "scans", "--username", "tweedledee", "--password-file", "elsewhere", "--insecure"]
+    login = ["--to-username", "alice", "--to-password-file", str(tmp_path / "password")]
+    args = build_parser().parse_args([*before, "send", "http://host", *login])
+    with source.opened_target(args):
+        pass
+    args = build_parser().parse_args([*before, "send", "http://host"])
+    with source.opened_target(args):
+        pass
+    timeout = {"timeout": (3.0, 300)}
+    assert opened == [
+        ("http://host", {"username": "alice", "password": "wonderland", **timeout}),
+        ("http://host", timeout),
+    ]

@@ -249,7 +249,7 @@ def test_command_send(make_server: MakeServer) -> None:
         for series in series_of_the_archive():
             here.upload_dataset(series)
     sent = in_process("--url", sender.url, "send", "modality:pacs", "--where", "EchoTime=20")
-    assert sent.out == "2 instances sent to the modality pacs\n"
+    assert sent.out == "sent: 2 instances to modality:pacs\n"
     assert sent.status == 0
     assert in_process("--url", sender.url, "send", "research", "P1").status == 0
     with receiver.connect() as there:

@@ -329,11 +329,17 @@ def test_what_a_killed_copy_left_is_no_part_of_the_archive(tmp_path: Path) -> No
     (tmp_path / "b.dcm").write_bytes(content)
     (tmp_path / ".0123456789abcdef.part").write_bytes(content[:-10])
     os.link(tmp_path / "b.dcm", tmp_path / ".fedcba9876543210.part")
+    (tmp_path / ".simple_orthanc-0123456789abcdef").mkdir()
+    (tmp_path / ".simple_orthanc-0123456789abcdef" / "0.dcm").write_bytes(content[:-10])
+    (tmp_path / ".simple_orthanc-0123456789abcdef.lock").touch()
     (tmp_path / ".mine.part").write_bytes(as_file(instance(2)))
-    folder = Folder(tmp_path, cache=False)
-    assert rows(folder) == {
-        ".0123456789abcdef.part": ("skipped", "the beginning of a file, left behind by a copy that was killed"),
-        ".fedcba9876543210.part": ("skipped", "the beginning of a file, left behind by a copy that was killed"),
-        ".mine.part": ("indexed", ""),
-        "b.dcm": ("indexed", ""),
+    found = rows(Folder(tmp_path, cache=False))
+    assert {name: status for name, (status, _) in found.items()} == {
+        ".0123456789abcdef.part": "skipped",
+        ".fedcba9876543210.part": "skipped",
+        ".simple_orthanc-0123456789abcdef": "skipped",
+        ".simple_orthanc-0123456789abcdef.lock": "skipped",
+        ".mine.part": "indexed",
+        "b.dcm": "indexed",
     }
+    assert "left behind by a copy that was killed" in found[".0123456789abcdef.part"][1]

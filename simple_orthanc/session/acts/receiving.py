@@ -1,0 +1,263 @@
+"""What receives copies: a server that takes uploads, or a folder. Both look at what they hold first.
+
+What is there and equal is "already there"; what is there and different is a "conflict", and stays as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from simple_orthanc.errors import SelectionError, ServerError, TransportError
+from simple_orthanc.files.paths import make_folders
+from simple_orthanc.files.streaming import LongFile
+from simple_orthanc.selection.source import Comparison
+from simple_orthanc.session.acts.originals import Original, OriginalError, md5_of
+from simple_orthanc.session.acts.reports import Outcome
+from simple_orthanc.session.acts.transfers import CONFLICT, FAILED, NOT_TRIED, SENT, THERE
+from simple_orthanc.session.exports.staging import staging_folder
+from simple_orthanc.session.uploads import Gone, Job, Report, Sent, Uploader
+from simple_orthanc.sources.dicomweb.checked_store import same_object
+from simple_orthanc.sources.folder.folder_index import Item, identifier
+from simple_orthanc.sources.folder.source import FolderSource
+
+_STATUSES: Mapping[str, str] = {
+    "stored": SENT,
+    "stored, changed": SENT,
+    "already stored": THERE,
+    "conflict": CONFLICT,
+}
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """An instance that was taken, and not yet compared with what is held."""
+
+    job: Job
+    sent: Sent
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known of it before it is compared."""
+        outcome = _outcome(self.sent.report)
+        return outcome if outcome.message else Outcome(outcome.status, "not compared with what the target holds")
+
+
+class Receiver(Protocol):
+    """What receives copies of instances; several threads call `take` at once."""
+
+    def started(self) -> AbstractContextManager[None]:
+        """Make ready for the time of a block, in which `take` is called."""
+        ...
+
+    def take(self, original: Original) -> Outcome | Unchecked:
+        """Take an instance, unless it is there.
+
+        Raises
+        ------
+        OriginalError
+            It cannot be read from its source.
+        TransportError
+            What receives it does not answer any more, if `is_alive` agrees.
+        """
+        ...
+
+    def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:
+        """Compare what was taken with what is held."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Check whether what receives the copies still answers."""
+        ...
+
+
+class ServerReceiver:
+    """A server that takes uploads.
+
+    Parameters
+    ----------
+    uploader : Uploader
+        Sends files to it.
+    """
+
+    def __init__(self, uploader: Uploader) -> None:
+        self._store, self._uploader = uploader.store, uploader
+        self._is_gone = False
+
+    def started(self) -> AbstractContextManager[None]:
+        """Make nothing ready: a server needs nothing."""
+        return nullcontext()
+
+    def take(self, original: Original) -> Outcome | Unchecked:
+        """Send an instance, unless the server holds it."""
+        md5 = original.stored.md5
+        held = None if md5 is None else self._store.md5_of(original.identifiers)
+        if held is not None:
+            return self._compared("same" if held == md5 else "another")
+        content = original.read()
+        try:
+            comparison = self._look(content)
+            if comparison is not None:
+                return self._compared(comparison)
+            sent = self._uploader.send(Job(None, None, lambda: content), test_dicom=True)
+        finally:
+            if isinstance(content, LongFile):
+                content.close()
+        if isinstance(sent, Gone):
+            self._is_gone = True
+            raise sent.error
+        # The content is not kept until then: the rare file that differs is read once more.
+        return Unchecked(Job(None, None, partial(_again, original)), sent) if sent.key else _outcome(sent.report)
+
+    def _look(self, content: bytes | LongFile) -> Comparison | None:
+        """Compare a file with what the server holds under its identifiers; None if it shows nothing."""
+        try:
+            key = self._store.find(content)
+            if key is None:
+                return None
+            (comparison,) = self._store.compare([(key, md5_of(content))])
+        except ServerError:
+            # A server may take what it does not show; the uploader then says that it was not compared.
+            return None
+        return None if comparison == "gone" else comparison
+
+    def _compared(self, comparison: Comparison) -> Outcome:
+        """Return the outcome for an instance that the server holds."""
+        if comparison == "same":
+            return Outcome(THERE)
+        if comparison == "unknown":
+            return Outcome(THERE, "compared by its identifiers alone, since the target keeps no checksums")
+        if self._store.transcodes:
+            return Outcome(THERE, "compared by its identifiers alone, since the target transcodes what it stores")
+        return Outcome(CONFLICT, "the target holds another file under its identifiers, and keeps it")
+
+    def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:
+        """Compare what was sent with what the server holds."""
+        reports = self._uploader.compare([each.job for each in taken], [each.sent for each in taken])
+        return [_outcome(report) for report in reports]
+
+    def is_alive(self) -> bool:
+        """Wait for the server to answer, as long as patience lasts, and return whether it does."""
+        return not self._is_gone and self._store.is_alive()
+
+
+def _again(original: Original) -> bytes | LongFile:
+    """Read an instance once more, for a comparison with what the server holds."""
+    try:
+        return original.read()
+    except OriginalError as error:
+        raise error.error from None
+
+
+def _outcome(report: Report) -> Outcome:
+    return Outcome(_STATUSES.get(report.status, FAILED), report.message)
+
+
+class FolderReceiver:
+    """A folder, which takes new files and never changes those that it holds.
+
+    Parameters
+    ----------
+    source : FolderSource
+        The folder.
+    paths : mapping
+        Key of an instance in the source that is copied, to the path of its file.
+    """
+
+    def __init__(self, source: FolderSource, paths: Mapping[str, Path]) -> None:
+        self._source, self._paths = source, paths
+        self._index = source.look_again()
+        self._staged: Path | None = None
+        self._numbers = itertools.count()
+        self._is_full = ""
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Make a hidden folder for files that are not whole yet, for the time of a block.
+
+        Raises
+        ------
+        SelectionError
+            The folder cannot be written to.
+        """
+        folder = self._source.writable_folder()
+        with ExitStack() as stack:
+            try:
+                self._staged = stack.enter_context(staging_folder(folder))
+            except OSError as error:
+                raise SelectionError(
+                    f"{folder} cannot be written to: {error.strerror or error}. Nothing was sent. Give another folder, "
+                    "or free some space."
+                ) from None
+            yield
+
+    def take(self, original: Original) -> Outcome:
+        """Write the file of an instance, unless the folder holds it, under whatever name."""
+        item = self._index.instances.get(identifier(original.identifiers))
+        if item is not None:
+            return self._compared(original, item)
+        if self._is_full:
+            return Outcome(NOT_TRIED, self._is_full)
+        path = self._paths[original.target.key]
+        try:
+            if not os.path.lexists(path):
+                assert self._staged is not None
+                part = self._staged / f"{next(self._numbers)}.dcm"
+                original.save(part)
+                make_folders(path.parent)
+                if _put(part, path):
+                    return Outcome(SENT)
+            is_there = original.stored.size is not None and path.is_file() and original.is_copy(path)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._is_full = "the disk is full: free some space, and send again"
+            reason = f"{path} cannot be written: {error.strerror or error}"
+            return Outcome(FAILED, reason, error=TransportError(f"{reason}."))
+        if is_there:
+            return Outcome(THERE)
+        return Outcome(CONFLICT, f"{path} is there, and is not this instance: move it away, and send again")
+
+    def _compared(self, original: Original, item: Item) -> Outcome:
+        """Compare an instance with the file that the folder holds of it."""
+        files = self._source.files
+        if item.member is None and original.stored.size is not None:
+            is_same = original.is_copy(Path(files.full(item.path)))
+        else:
+            content = original.read()
+            whole = content.whole() if isinstance(content, LongFile) else content
+            # What a DICOMweb server returns twice need not have the same bytes.
+            is_same = same_object(whole, files.read(item))
+        if is_same:
+            return Outcome(THERE)
+        return Outcome(CONFLICT, f"{files.name(item)} has the same identifiers, and another content")
+
+    def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:
+        """Return nothing: what is written is whole, and `take` leaves nothing to be compared."""
+        return []
+
+    def is_alive(self) -> bool:
+        """Return True: a folder is there, or each file says why not."""
+        return True
+
+
+def _put(part: Path, path: Path) -> bool:
+    """Move a file to its name, unless something has that name."""
+    try:
+        # Unlike a rename, a link never replaces anything.
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            return False
+        os.replace(part, path)
+    else:
+        part.unlink()
+    return True
