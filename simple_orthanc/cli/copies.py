@@ -87,7 +87,7 @@ def _run(args: Namespace, done: str, verb: Any, private: str) -> int:
 
     changes: dict[str, Any] = {
         "keep": args.keep,
-        "replace": dict(map(_replacement, args.replace)),
+        "replace": dict(map(replacement, args.replace)),
         "remove": args.remove,
     }
     # Before anything is asked of a server.
@@ -101,7 +101,8 @@ def _run(args: Namespace, done: str, verb: Any, private: str) -> int:
     return int((table["status"] == "failed").any())
 
 
-def _replacement(text: str) -> tuple[str, str]:
+def replacement(text: str) -> tuple[str, str]:
+    """Read an option that replaces the value of a tag."""
     match = _REPLACEMENT.match(text)
     if match is None:
         raise SelectionError(f"--replace {text!r}: write TAG=VALUE, as in --replace PatientID=S042.")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from simple_orthanc.cli import main
-from simple_orthanc.cli.copies import _replacement
+from simple_orthanc.cli.copies import replacement
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.phantom import make_series
 from simple_orthanc.session import Orthanc
@@ -28,13 +28,13 @@ from simple_orthanc.testing import OrthancStandIn
     ],
 )
 def test_a_replacement_is_a_tag_and_the_rest(text: str, pair: tuple[str, str]) -> None:
-    assert _replacement(text) == pair
+    assert replacement(text) == pair
 
 
 @pytest.mark.parametrize("text", ["PatientID", "=x", ""])
 def test_a_replacement_without_a_tag_shows_the_right_form(text: str) -> None:
     with pytest.raises(SelectionError, match="write TAG=VALUE"):
-        _replacement(text)
+        replacement(text)
 
 
 @pytest.mark.parametrize("verb", ["anonymize", "modify"])
