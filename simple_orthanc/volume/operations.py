@@ -28,6 +28,7 @@ class ArrayOperations:
     units: str
     padding_mask: NDArray[np.bool_] | None
     slices: pd.DataFrame | None
+    sources: pd.DataFrame | None
     dims: tuple[str, ...]
 
     @property
@@ -95,6 +96,10 @@ class ArrayOperations:
             return self._single(*step)
         ranges = regrid.kept_ranges(key, self.array.shape)
         return self.array[key] if ranges is None else self._part(ranges)
+
+    def _source_table(self) -> pd.DataFrame | None:
+        """Return the table of the images that the values were made from."""
+        return self.sources if self.slices is None else self.slices
 
     def _step_of(self, key: Any) -> tuple[int, tuple[Any, ...]] | None:
         """Return the step of a 4D volume and the other keys, if the key is one step of it."""
@@ -222,6 +227,7 @@ class ArrayOperations:
                 coordinate_units={},
                 padding_mask=None,
                 slices=None,
+                sources=self._source_table(),
                 log=(*me.log, note),
             )
         raise VolumeError(
@@ -296,7 +302,9 @@ class ArrayOperations:
             if not discrete
             else f"resampled ({method})"
         )
-        return replace(me, array=new, geometry=target, padding_mask=None, slices=None, log=(*me.log, note))
+        sources = self._source_table()
+        log = (*me.log, note)
+        return replace(me, array=new, geometry=target, padding_mask=None, slices=None, sources=sources, log=log)
 
     def _target(self, like: Volume | Geometry | None, spacing: float | Sequence[float] | None) -> Geometry:
         assert self.geometry is not None
@@ -349,6 +357,7 @@ class ArrayOperations:
             geometry=geometry,
             padding_mask=None,
             slices=None,
+            sources=self._source_table(),
             log=(*me.log, f"maximum intensity projection along {name}, {self.array.shape[along]} voxels"),
         )
 

@@ -65,6 +65,9 @@ class Volume(ArrayOperations, WritesDicom):
         direction as a unit vector in patient coordinates (LPS), zeros for no direction, NaN for an unknown one.
     coordinate_units : mapping
         The units of these: "s", "ms", "s/mm2", "%", or "" for a mere index and for directions.
+    sources : pandas.DataFrame or None
+        Of a volume that was resampled, projected or computed elsewhere, so that it has no frames of its own: the table
+        ``slices`` of the volume that it was made from.
 
     Examples
     --------
@@ -88,6 +91,7 @@ class Volume(ArrayOperations, WritesDicom):
     dims: tuple[str, ...] = AXES
     coordinates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     coordinate_units: Mapping[str, str] = field(default_factory=dict)
+    sources: pd.DataFrame | None = None
 
     @property
     def spacing(self) -> Vector | None:
@@ -196,11 +200,13 @@ class Volume(ArrayOperations, WritesDicom):
         ----------
         image : SimpleITK.Image
         like : Volume, optional
-            Where the header and the unit are taken from.
+            Where the header, the unit and the images that it was made from are taken from.
         """
         array, geometry = export.from_sitk(image)
-        header, units = (Dataset(), "") if like is None else (like.header, like.units)
-        return cls(array, geometry, header, units=units, log=("from a SimpleITK image",))
+        log = ("from a SimpleITK image",)
+        if like is None:
+            return cls(array, geometry, Dataset(), log=log)
+        return cls(array, geometry, like.header, units=like.units, log=log, sources=like._source_table())
 
     def to_nibabel(self) -> nibabel.Nifti1Image:
         """Return a nibabel image, axes (column, row, slice), RAS affine; a shear is kept. Needs nibabel.

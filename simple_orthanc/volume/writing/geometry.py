@@ -113,8 +113,9 @@ def crossed_slices(grid: Geometry, index: int, positions: Sequence[Sequence[floa
     depths = grid.to_patient(corners, order="xyz") @ along
     heights = points @ along
     near = numbers.DEVIATION_TOLERANCE * spacing
+    thickness = abs(float(grid.affine[:3, 2] @ along))
     same = np.flatnonzero(np.abs(heights - depths[0]) <= near)
-    if len(same) and np.ptp(depths) <= near:
+    if len(same) and np.ptp(depths) <= near and thickness <= spacing + near:
         return [int(number) for number in same]
-    reach = max(spacing, abs(float(grid.affine[:3, 2] @ along)) / 2) - near
+    reach = max(spacing, thickness / 2) - near
     return [int(i) for i in np.flatnonzero((heights >= depths.min() - reach) & (heights <= depths.max() + reach))]

@@ -115,7 +115,9 @@ def find_source(volume: Volume, like: Any) -> Source:
 def _of_volume(volume: Volume, *, grid_is_same: bool) -> Source:
     header, table = volume.header, volume.slices
     if table is None:
-        return Source(header, _of_header(header), grid_is_same=False)
+        table, grid_is_same = volume.sources, False
+    if table is None:
+        return Source(header, _of_header(header), grid_is_same)
     sop_class = elements.text(header, "SOPClassUID")
     images: dict[int, list[SourceImage]] = {}
     several = elements.frame_count(header) > 1

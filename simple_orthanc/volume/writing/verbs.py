@@ -25,9 +25,8 @@ class WritesDicom:
         Parameters
         ----------
         like : Volume, pydicom.Dataset or session, optional
-            The source: what the values were derived from. Default: what this volume was read from. After `resample`
-            and `mip` this is the first of its images alone; name the volume before, so that each slice refers to the
-            images that it lies between.
+            The source: what the values were derived from. Default: what this volume was read from, also after
+            `with_array`, `resample`, `mip` and `from_sitk`.
         **tags
             DICOM keywords, such as ``SeriesDescription="denoised"``, ``SeriesNumber=900`` or
             ``DerivationDescription="..."``. Those of the patient and the study cannot differ from the source.

@@ -14,6 +14,7 @@ from pydicom.filebase import DicomBytesIO
 from simple_orthanc.errors import AmbiguousSelectionError, VolumeError
 from simple_orthanc.phantom import as_bytes, make_enhanced
 from simple_orthanc.testing import make_series
+from simple_orthanc.volume.volume import Volume
 from simple_orthanc.volume.writing.source import copied, find_source, patient_and_study
 from tests.volume.helpers import read
 from tests.volume.writing.volumes import grid, source
@@ -49,12 +50,25 @@ class TestFindSource:
     def test_another_grid_refers_to_what_lies_there(self) -> None:
         volume = source("CT")
         assert volume.slices is not None
+        table = list(volume.slices["SOPInstanceUID"])
+        # The grid keeps its middle: its slices lie at -0.5, 0.5, 1.5, ... mm, those of the source at 0, 2 and 4.
         finer = volume.resample(spacing=(1, 1, 1))
-        found = find_source(finer, volume)
-        assert not found.grid_is_same
-        # The grid keeps its middle, so that no finer slice lies where one of the source does.
-        assert uids(found, finer, 2) == list(volume.slices["SOPInstanceUID"][:2]) or len(uids(found, finer, 2)) == 1
-        assert uids(find_source(finer, None), finer) == [volume.header.SOPInstanceUID]
+        assert [uids(find_source(finer, None), finer, index) for index in range(3)] == [table[:1], table[:2], table[:2]]
+        assert uids(find_source(finer, volume), finer, 1) == table[:2]
+        without = replace(finer, sources=None)
+        assert uids(find_source(without, None), finer) == [volume.header.SOPInstanceUID]
+
+    def test_a_projection_refers_to_all(self) -> None:
+        volume = source("CT")
+        across = volume.mip("row")
+        assert [len(uids(find_source(across, None), across, index)) for index in range(3)] == [1, 1, 1]
+        assert len(uids(find_source(volume.mip("slice"), None), volume.mip("slice"))) == 3
+
+    def test_an_image_computed_elsewhere(self) -> None:
+        volume = source("CT")
+        assert volume.slices is not None
+        back = Volume.from_sitk(volume.to_sitk(), like=volume)
+        assert uids(find_source(back, None), back, 1) == [volume.slices["SOPInstanceUID"][1]]
 
     def test_the_same_grid_refers_slice_by_slice(self) -> None:
         volume, other = source("CT"), source("MR")
