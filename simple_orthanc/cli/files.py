@@ -116,6 +116,11 @@ def _upload_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--no-test", action="store_true", help="send every file, and let the server decide what is DICOM"
     )
+    parser.add_argument(
+        "--allow-foreign-uids",
+        action="store_true",
+        help="send files too whose study or series the archive holds under another PatientID",
+    )
     tabular.add_format(parser)
 
 
@@ -125,13 +130,14 @@ def _upload(args: Namespace) -> int:
         raise SelectionError(f"There is no {missing[0]}. Nothing was uploaded.")
     with open_session(args) as session:
         upload_file, upload_folder = _uploads(session)
+        options = {"test_dicom": not args.no_test, "allow_foreign_uids": args.allow_foreign_uids}
         tables: list[pd.DataFrame] = []
         try:
             for path in map(Path, args.paths):
                 if path.expanduser().is_dir():
-                    tables.append(upload_folder(path, test_dicom=not args.no_test, recursive=not args.no_recursive))
+                    tables.append(upload_folder(path, recursive=not args.no_recursive, **options))
                 else:
-                    tables.append(upload_file(path, test_dicom=not args.no_test))
+                    tables.append(upload_file(path, **options))
         except TransportError as error:
             if error.table is not None:
                 tables.append(error.table)

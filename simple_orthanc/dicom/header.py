@@ -26,7 +26,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
-from pydicom.valuerep import TEXT_VR_DELIMS
+from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import PADDING, TEXT_VRS, Tag
@@ -117,7 +117,7 @@ def _as_texts(header: Dataset, value: Any, vr: str, little: bool) -> list[str]:
         if vr in TEXT_VRS and not _is_ascii(value):
             return _stripped(_decoded(value, header))
         return list(_split(value, vr, little))
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    if isinstance(value, (str, PersonName)) or not hasattr(value, "__iter__"):
         value = [] if value is None else [value]
     return [stripped for part in value if (stripped := str(part).strip(PADDING))]
 

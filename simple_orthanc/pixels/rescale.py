@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import ParametricMapStorage
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.sample_format import is_colour, is_float, is_label_map, stored_range
+from simple_orthanc.pixels.ucum import unit_of_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,9 +178,12 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         unit = PET_UNITS.get(units.upper(), units.upper())
     elif modality == "CT" and not unit:
         unit = "HU"
+    is_map = elements.text(header, "SOPClassUID") == ParametricMapStorage
+    if is_map:
+        unit = _mapped_unit(header, frame, unit)
     if slope is None and intercept is None:
         fractional = _fractional(header)
-        return fractional or Rescale(unit=unit if modality == "PT" and unit else "stored")
+        return fractional or Rescale(unit=unit if (modality == "PT" or is_map) and unit else "stored")
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     _check_line(header, slope, intercept, "RescaleSlope", "RescaleIntercept")
     if is_colour(header) and (slope != 1 or intercept):
@@ -188,6 +193,15 @@ def _modality(header: Dataset, frame: int) -> Rescale:
         )
     source = "RescaleSlope (0028,1053)" if nearest is header else "PixelValueTransformationSequence (0028,9145)"
     return Rescale(slope, intercept, None, unit or "US", source)
+
+
+def _mapped_unit(header: Dataset, frame: int, unit: str) -> str:
+    """Return the unit of a parametric map, whose real world value mapping says what its values are (PS3.3 A.75)."""
+    mappings = _mappings(header, frame)
+    if len(mappings) != 1:
+        return unit
+    slope, intercept = (elements.number(mappings[0], f"RealWorldValue{name}") for name in ("Slope", "Intercept"))
+    return unit_of_code(_mapping_name(mappings[0])) if slope == 1 and not intercept else unit
 
 
 def _levels(header: Dataset, frame: int, sequence: str) -> list[Dataset]:

@@ -6,7 +6,7 @@ members of `Source`; its tests subclass `tests.sources.contract.SourceTests`, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
@@ -378,6 +378,22 @@ class Store(Protocol):
         """Return the MD5 of the file that the server holds under the identifiers from the patient to the instance.
 
         None if it holds none, or cannot tell.
+        """
+        ...
+
+    def patients(self, level: Literal["study", "series"], identifiers: Sequence[str]) -> Collection[str]:
+        """Return the PatientIDs under which the server holds the UID of a study or series.
+
+        Parameters
+        ----------
+        level : {"study", "series"}
+        identifiers : sequence of str
+            PatientID, StudyInstanceUID and SeriesInstanceUID of a file.
+
+        Raises
+        ------
+        ServerError
+            The server does not show what it holds.
         """
         ...
 

@@ -50,7 +50,7 @@ class ActingSession(UploadsVolumes, Session):
         """Wait for the server to answer, as long as patience lasts, and return whether it does."""
         raise NotImplementedError
 
-    def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
+    def upload_file(self, file: Any, test_dicom: bool = True, *, allow_foreign_uids: bool = False) -> pd.DataFrame:
         """Upload a file, several files, a zip, or the bytes of a file.
 
         Parameters
@@ -59,6 +59,9 @@ class ActingSession(UploadsVolumes, Session):
             The members of a zip are uploaded one by one.
         test_dicom : bool
             Check each file first, and send only what is DICOM; False leaves that to the server.
+        allow_foreign_uids : bool
+            Send files too whose StudyInstanceUID or SeriesInstanceUID the archive holds under another PatientID.
+            Default: they are not sent, and their row has the status "conflict".
 
         Returns
         -------
@@ -74,10 +77,20 @@ class ActingSession(UploadsVolumes, Session):
         Notes
         -----
         The criteria of the selection stay, and are applied to the uploaded files too.
-        """
-        return self._upload(jobs_for(file), test_dicom)
 
-    def upload_folder(self, folder: str | Path, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
+        Two PatientIDs that differ only by spaces around them are one; if they differ in case they are two. A server
+        that does not let this user search is not asked whose UIDs they are.
+        """
+        return self._upload(jobs_for(file), test_dicom, allow_foreign_uids)
+
+    def upload_folder(
+        self,
+        folder: str | Path,
+        test_dicom: bool = True,
+        recursive: bool = False,
+        *,
+        allow_foreign_uids: bool = False,
+    ) -> pd.DataFrame:
         """Upload the files in a folder, whatever their names.
 
         Parameters
@@ -88,21 +101,25 @@ class ActingSession(UploadsVolumes, Session):
             As for `upload_file`.
         recursive : bool
             Whether to enter folders inside it; those not entered are rows of the table too.
+        allow_foreign_uids : bool
+            As for `upload_file`.
 
         Returns
         -------
         pandas.DataFrame
             As for `upload_file`.
         """
-        return self._upload(jobs_in_folder(folder, recursive), test_dicom)
+        return self._upload(jobs_in_folder(folder, recursive), test_dicom, allow_foreign_uids)
 
-    def upload_dataset(self, dataset: Dataset | Sequence[Dataset]) -> pd.DataFrame:
+    def upload_dataset(self, dataset: Dataset | Sequence[Dataset], *, allow_foreign_uids: bool = False) -> pd.DataFrame:
         """Upload a pydicom Dataset, or several; neither they nor their files are changed.
 
         Parameters
         ----------
         dataset : pydicom.Dataset, or sequence of these
             Written as DICOM files in memory.
+        allow_foreign_uids : bool
+            As for `upload_file`.
 
         Returns
         -------
@@ -110,14 +127,14 @@ class ActingSession(UploadsVolumes, Session):
             As for `upload_file`.
         """
         datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
-        return self._upload(jobs_for_datasets(datasets), True)
+        return self._upload(jobs_for_datasets(datasets), True, allow_foreign_uids)
 
     upload_pydicom_dataset = upload_dataset
 
-    def _upload(self, pending: Any, test_dicom: bool) -> pd.DataFrame:
+    def _upload(self, pending: Any, test_dicom: bool, allow_foreign_uids: bool = False) -> pd.DataFrame:
         jobs: list[Pending] = list(pending)
         try:
-            table = report_table(self._uploader().run(jobs, test_dicom))
+            table = report_table(self._uploader().run(jobs, test_dicom, allow_foreign_uids=allow_foreign_uids))
         except BaseException:
             # What is known of the archive is out of date, and the server may not answer any more.
             self._index = Index(self._source)

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import map_ordered
-from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.files.detection import (
     PassedBy,
@@ -26,12 +24,13 @@ from simple_orthanc.files.detection import (
     refusal,
     walk,
 )
+from simple_orthanc.files.differences import differing_elements
 from simple_orthanc.files.opening import open_regular
-from simple_orthanc.files.parsing import parse_file
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.streaming import LongFile, nesting_refusal, read_file, read_member
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.selection.source import Comparison, Store, StoreOutcome
+from simple_orthanc.session.uid_owners import UidOwners
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,9 +206,18 @@ class Uploader:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._gone: TransportError | None = None
+        self._owners: UidOwners | None = UidOwners(store)
 
-    def run(self, pending: Iterable[Pending], test_dicom: bool) -> list[Report]:
+    def run(self, pending: Iterable[Pending], test_dicom: bool, *, allow_foreign_uids: bool = False) -> list[Report]:
         """Upload, four files at a time.
+
+        Parameters
+        ----------
+        pending : iterable of Job or Report
+        test_dicom : bool
+            Whether to send only what is DICOM.
+        allow_foreign_uids : bool
+            Whether to send files whose study or series the server holds under another PatientID.
 
         Raises
         ------
@@ -217,6 +225,8 @@ class Uploader:
             The server is gone; ``.table`` reports on each file so far.
         """
         jobs = list(pending)
+        if allow_foreign_uids:
+            self._owners = None
         sent: list[Sent] = []
         try:
             for outcome in map_ordered(
@@ -268,8 +278,9 @@ class Uploader:
         if problem is not None:
             return Sent(replace(report, uid=object_uid(beginning), message=problem))
         is_dicom = looks_like_dicom(beginning)
+        report = replace(report, uid=object_uid(beginning))
         try:
-            return self._until_answered(replace(report, uid=object_uid(beginning)), content, is_dicom)
+            return self._foreign(report, content) or self._until_answered(report, content, is_dicom)
         except OSError:
             # A file that must be sent as a whole is read once more.
             if not isinstance(content, LongFile) or content.failure is None:
@@ -278,6 +289,14 @@ class Uploader:
         finally:
             if isinstance(content, LongFile):
                 content.close()
+
+    def _foreign(self, report: Report, content: bytes | LongFile) -> Sent | Gone | None:
+        """Refuse a file that puts the UIDs of one patient under another."""
+        try:
+            conflict = None if self._owners is None else self._owners.conflict(content)
+        except TransportError as error:
+            return Gone(error)
+        return None if conflict is None else Sent(replace(report, status="conflict", message=conflict))
 
     def _until_answered(self, report: Report, content: bytes | LongFile, is_dicom: bool) -> Sent | Gone:
         """Send a file until its response arrives, or until the server is known to hold it."""
@@ -426,33 +445,6 @@ class Uploader:
             return replace(report, status="failed", message=message)
         message = f"the server holds it with other values of {', '.join(different)}: by its settings, or damaged"
         return replace(report, status="stored, changed", message=message)
-
-
-def differing_elements(one: bytes, other: bytes) -> list[str]:
-    """List the elements in which two files differ, by keyword or else by number, at most five.
-
-    Examples
-    --------
-    >>> from simple_orthanc.phantom import as_bytes, make_series
-    >>> one, other = (make_series((1, 4, 4), seed=1, PatientID=patient)[0] for patient in ("P1", "P2"))
-    >>> differing_elements(as_bytes(one), as_bytes(other)), differing_elements(as_bytes(one), as_bytes(one))
-    (['PatientID'], [])
-    """
-    with quiet():
-        first, second = (parse_file(content) for content in (one, other))
-        pairs: list[tuple[Dataset, Dataset]] = [(first, second)]
-        if hasattr(first, "file_meta") and hasattr(second, "file_meta"):
-            pairs.insert(0, (first.file_meta, second.file_meta))
-        different = [
-            keyword_for_tag(tag) or str(tag)
-            for mine, theirs in pairs
-            for tag in sorted({*mine.keys(), *theirs.keys()})
-            if mine.get(tag) != theirs.get(tag)
-        ]
-    return different[:_MOST_LISTED]
-
-
-_MOST_LISTED = 5
 
 
 def _words_of(error: OrthancError) -> str:

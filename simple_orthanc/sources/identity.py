@@ -54,6 +54,20 @@ class Identity(NamedTuple):
         ]
 
 
+def is_another_patient(one: str, other: str) -> bool:
+    """Check whether two PatientIDs are those of two patients.
+
+    Spaces around them do not count (PS3.5 section 6.2, LO), case does, and a missing PatientID is another one. If they
+    are not both ASCII it is not known, since servers differ in how they decode others.
+
+    Examples
+    --------
+    >>> is_another_patient("P1", " P1 "), is_another_patient("P1", "p1"), is_another_patient("P1", "")
+    (False, True, True)
+    """
+    return (one + other).isascii() and _bare(one) != _bare(other)
+
+
 def _bare(value: str) -> str:
     """Remove padding and empty values, which readers treat differently."""
     return "\\".join(filter(None, (part.strip() for part in value.split("\\"))))

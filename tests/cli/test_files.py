@@ -26,10 +26,12 @@ class Uploading(stand_ins.DicomWeb):
     statuses: ClassVar[list[str]] = []
     error: ClassVar[TransportError | None] = None
 
-    def upload_file(self, file: Any, test_dicom: bool = True) -> pd.DataFrame:
+    def upload_file(self, file: Any, test_dicom: bool = True, *, allow_foreign_uids: bool = False) -> pd.DataFrame:
         return self._table([str(file)])
 
-    def upload_folder(self, folder: Any, test_dicom: bool = True, recursive: bool = False) -> pd.DataFrame:
+    def upload_folder(
+        self, folder: Any, test_dicom: bool = True, recursive: bool = False, *, allow_foreign_uids: bool = False
+    ) -> pd.DataFrame:
         return self._table([f"{folder}/{number}" for number in range(len(self.statuses))])
 
     def _table(self, paths: list[str]) -> pd.DataFrame:

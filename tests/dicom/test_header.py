@@ -200,6 +200,14 @@ def test_strings_for_messages_are_in_the_character_set_of_the_header(
     assert texts(header, "SeriesDescription") == expected
 
 
+def test_a_persons_name_made_in_memory_is_one_string() -> None:
+    header = Dataset()
+    header.PatientName = "Müller^Jörg"
+    header.OtherPatientNames = ["Meier^J", "Maier^J"]
+    assert texts(header, "PatientName") == ["Müller^Jörg"]
+    assert texts(header, "OtherPatientNames") == ["Meier^J", "Maier^J"]
+
+
 @pytest.mark.parametrize(
     ("keyword", "vr", "content"), [("SliceThickness", "DS", b"1,5 "), ("StudyDate", "DA", b"today ")]
 )

@@ -34,6 +34,8 @@ class Server:
         self.keeps_checksums = True
         self.transcodes = False
         self.most_pauses = 10
+        self.questions: list[tuple[str, str]] = []
+        self.refuses_searches = False
 
     def pauses(self) -> Iterator[float]:
         return iter([0.0] * self.most_pauses)
@@ -76,6 +78,21 @@ class Server:
     def md5_of(self, identifiers: Sequence[str]) -> str | None:
         held = self.held.get(identifiers[-1])
         return None if held is None or not self.keeps_checksums else hashlib.md5(held).hexdigest()
+
+    def patients(self, level: str, identifiers: Sequence[str]) -> set[str]:
+        """The PatientIDs of the files that are held with the same UID."""
+        self.questions.append((level, identifiers[1] if level == "study" else identifiers[2]))
+        if not self.does_answer:
+            raise TransportError("connection refused")
+        if self.refuses_searches:
+            raise ServerError("no", status=403)
+        found = set()
+        for content in self.held.values():
+            header = pydicom.dcmread(io.BytesIO(content), force=True)
+            uid = header.get("StudyInstanceUID" if level == "study" else "SeriesInstanceUID")
+            if uid == self.questions[-1][1]:
+                found.add(str(header.get("PatientID") or ""))
+        return found
 
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Any]:
         return [self._compared(key, md5) for key, md5 in files]

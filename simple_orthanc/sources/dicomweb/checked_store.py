@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from pydicom.dataset import Dataset
 
@@ -118,6 +119,20 @@ class CheckedStore:
     def md5_of(self, identifiers: Sequence[str]) -> str | None:
         """Return None: a DICOMweb server keeps no checksums."""
         return None
+
+    def patients(self, level: Literal["study", "series"], identifiers: Sequence[str]) -> set[str]:
+        """Return the PatientIDs under which the server holds the UID of a study or series."""
+        _, study, series = identifiers[:3]
+        if level == "study":
+            keyword, uid = "StudyInstanceUID", study
+            answers = self._rest.search_studies({keyword: uid}, fields=["PatientID"])
+        else:
+            keyword, uid = "SeriesInstanceUID", series
+            answers = self._rest.search_series(None, {keyword: uid}, fields=["PatientID"])
+        # A server that does not know the filter returns everything, and one that leaves PatientID out tells nothing.
+        return {
+            text(answer, "PatientID") for answer in answers if text(answer, keyword) == uid and "00100020" in answer
+        }
 
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Return how files compare with what the server holds, which `store` and `find` have found out."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.tags import parse_tag
@@ -124,6 +125,28 @@ class OrthancStore:
         except NotFoundError:
             return None
         return md5.decode("ascii", "replace").strip() or None
+
+    def patients(self, level: Literal["study", "series"], identifiers: Sequence[str]) -> set[str]:
+        """Return the PatientIDs under which the server holds the UID of a study or series.
+
+        Orthanc's id of an object follows from its identifiers, so one request tells whether the file's patient is the
+        only one.
+        """
+        own = identifiers[: 2 if level == "study" else 3]
+        uid = own[-1].encode("utf-8", "replace")
+        answers = ask(self._transport, "POST", "/tools/lookup", is_matches, data=uid, idempotent=True)
+        keys = [str(answer["ID"]) for answer in answers if answer["Type"] == level.capitalize()]
+        if keys == [orthanc_id(own)]:
+            return {own[0]}
+        found = set()
+        for key in keys:
+            path, is_patient = f"/{'studies' if level == 'study' else 'series'}/{key}/patient", has(MainDicomTags=dict)
+            try:
+                answer = ask(self._transport, "GET", path, is_patient)
+            except NotFoundError:
+                continue
+            found.add(str(answer["MainDicomTags"].get("PatientID") or ""))
+        return found
 
     def compare(self, files: Sequence[tuple[str, str]]) -> list[Comparison]:
         """Compare files with what the server holds: each by Orthanc's id of its instance, and its MD5."""

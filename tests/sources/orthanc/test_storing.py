@@ -20,7 +20,7 @@ OTHER_KEY = "0" * 8
 
 @pytest.fixture(params=["1.10.1", "1.12.7"])
 def archive(request: pytest.FixtureRequest) -> Iterator[OrthancServer]:
-    with OrthancServer([instance(9, patient="OTHER")], request.param) as running:
+    with OrthancServer([instance(9, study="9", patient="OTHER")], request.param) as running:
         yield running
 
 
@@ -163,7 +163,7 @@ def test_a_server_that_stays_away_ends_the_upload_with_a_table(archive: OrthancS
 
 
 def test_the_md5_of_what_the_server_holds_is_asked_for_by_its_identifiers(archive: OrthancServer) -> None:
-    session, other = connect(archive), instance(9, patient="OTHER")
+    session, other = connect(archive), instance(9, study="9", patient="OTHER")
     held = ["OTHER", other.StudyInstanceUID, other.SeriesInstanceUID, other.SOPInstanceUID]
     assert session._orthanc.store.md5_of(held) == hashlib.md5(as_file(other)).hexdigest()
     assert session._orthanc.store.md5_of(["NOBODY", *held[1:]]) is None

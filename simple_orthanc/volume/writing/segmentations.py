@@ -1,0 +1,172 @@
+"""Masks and label maps as DICOM segmentations (PS3.3 A.51), written by highdicom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.silence import quiet
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.volume.volume import Volume
+from simple_orthanc.volume.writing.segments import Anchor, Kind, Pixels, anchors_of, pixels_of
+from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
+
+CodeLike: TypeAlias = Code | tuple[str, str, str]
+
+WHAT = "A segmentation"
+# The default category and type of a segment (PS3.16 CID 7150 and 7166).
+TISSUE = Code("85756007", "SCT", "Tissue")
+
+
+def segmentation_of(
+    masks: Mapping[str, Any] | Volume,
+    like: Volume | None = None,
+    *,
+    names: Mapping[int, str] | None = None,
+    kind: Kind = "BINARY",
+    codes: Mapping[str, tuple[CodeLike, CodeLike]] | None = None,
+    algorithm: str | None = None,
+) -> Dataset:
+    """Write masks or a label map as one segmentation of the images they were drawn on.
+
+    Parameters
+    ----------
+    masks : mapping, or Volume
+        Masks by name, as volumes or as arrays of the shape of `like`, which may overlap; or one volume: a mask, or a
+        label map whose values are the numbers of the segments.
+    like : Volume, optional
+        The images: their study, frame of reference and grid. Default: those whose header the masks have.
+    names : mapping of int to str, optional
+        The names of the labels of a label map. Default: those of the segmentation that it was read from, else
+        "segment 1".
+    kind : {"BINARY", "FRACTIONAL", "LABELMAP"}
+        SegmentationType. FRACTIONAL holds probabilities from 0 to 1 in steps of 1/255. LABELMAP holds labels of any
+        numbers, and many programs do not read it yet (PS3.3 A.51, added in 2024).
+    codes : mapping, optional
+        For the name of a segment its category and its type, each as a code: value, scheme, meaning. Default: Tissue.
+    algorithm : str, optional
+        The name of the program that drew the masks, which are then AUTOMATIC. Default: MANUAL.
+
+    Returns
+    -------
+    pydicom.Dataset
+        On the grid of the masks. Each frame refers to the image in whose plane it lies.
+
+    Raises
+    ------
+    VolumeError
+        The masks are on different grids or are no masks, or the images have no position in the patient.
+    UnsupportedError
+        highdicom is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simple_orthanc import Geometry
+    >>> from simple_orthanc.phantom import make_series
+    >>> grid = Geometry((4, 4, 3), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    >>> ct = Volume(np.arange(48).reshape(3, 4, 4), grid, make_series((3, 4, 4))[0])
+    >>> segmentation = segmentation_of({"lesion": ct.array > 40, "rest": ct.array < 20}, ct)
+    >>> [segment.SegmentLabel for segment in segmentation.SegmentSequence], int(segmentation.NumberOfFrames)
+    (['lesion', 'rest'], 3)
+    """
+    highdicom = import_highdicom(WHAT)
+    source = SourceImages(_images(masks, like), WHAT)
+    _check_frame_of_reference(masks, source)
+    pixels, anchors = anchors_of(pixels_of(masks, like, names, kind), kind)
+    with quiet():
+        descriptions = _descriptions(highdicom, pixels, codes or {}, algorithm)
+        array = pixels.array
+        if anchors:
+            array = array.copy()
+            for anchor in anchors:
+                anchor.set(array)
+        dataset = written(
+            highdicom.seg.Segmentation,
+            source,
+            pixels.geometry,
+            WHAT,
+            pixel_array=array,
+            segmentation_type=kind,
+            segment_descriptions=descriptions,
+            omit_empty_frames=kind != "LABELMAP",
+            content_label="SEGMENTATION",
+        )
+    _tidy(dataset, anchors, source.positions(pixels.geometry))
+    return dataset
+
+
+def _images(masks: Mapping[str, Any] | Volume, like: Volume | None) -> Volume:
+    if like is not None:
+        return like
+    volumes = [masks] if isinstance(masks, Volume) else [mask for mask in masks.values() if isinstance(mask, Volume)]
+    if not volumes:
+        raise VolumeError(f"{WHAT} was asked for of mere arrays: name the images they were drawn on with like=images.")
+    return volumes[0]
+
+
+def _check_frame_of_reference(masks: Mapping[str, Any] | Volume, source: SourceImages) -> None:
+    named = {"the mask": masks} if isinstance(masks, Volume) else masks
+    for name, mask in named.items():
+        theirs = elements.text(mask.header, "FrameOfReferenceUID") if isinstance(mask, Volume) else ""
+        if theirs and source.frame_of_reference and theirs != source.frame_of_reference:
+            raise VolumeError(
+                f"{WHAT} was asked for, but {name!r} is in the frame of reference {theirs}, and the images are in "
+                f"{source.frame_of_reference}, so nothing tells where it lies in them. Register them first."
+            )
+
+
+def _descriptions(
+    highdicom: Any, pixels: Pixels, codes: Mapping[str, tuple[CodeLike, CodeLike]], algorithm: str | None
+) -> list[Dataset]:
+    unknown = [name for name in codes if name not in pixels.names.values()]
+    if unknown:
+        raise VolumeError(
+            f"codes= names the segment {unknown[0]!r}, but the segments are {', '.join(pixels.names.values())}."
+        )
+    descriptions = []
+    for number, name in pixels.names.items():
+        category, kind = codes.get(name, (TISSUE, TISSUE))
+        description: Dataset = highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name,
+            segmented_property_category=_code(highdicom, category, name),
+            segmented_property_type=_code(highdicom, kind, name),
+            algorithm_type="MANUAL",
+        )
+        if algorithm is not None:
+            description.SegmentAlgorithmType, description.SegmentAlgorithmName = "AUTOMATIC", algorithm
+        descriptions.append(description)
+    return descriptions
+
+
+def _code(highdicom: Any, code: Any, name: str) -> Dataset:
+    parts = code[:3] if isinstance(code, tuple) else ()
+    if len(parts) != 3 or not all(isinstance(part, str) and part for part in parts):
+        raise VolumeError(
+            f"{code!r} was given as a code of the segment {name!r}, but a code has a value, a scheme and a meaning: "
+            '("10200004", "SCT", "Liver").'
+        )
+    concept: Dataset = highdicom.sr.CodedConcept(*parts)
+    return concept
+
+
+def _tidy(dataset: Dataset, anchors: Sequence[Anchor], positions: Sequence[Sequence[float]]) -> None:
+    """Clear the anchors, and correct what highdicom writes of small frames and of the last byte."""
+    pixels = bytearray(dataset.PixelData)
+    frame, count = dataset.Rows * dataset.Columns, int(dataset.NumberOfFrames)
+    if dataset.BitsAllocated == 1 and frame < 8:
+        # highdicom 0.28 begins each of these frames with a byte of its own; they follow each other bit by bit.
+        bits = np.unpackbits(np.frombuffer(pixels, np.uint8)[:count], bitorder="little").reshape(count, 8)
+        pixels = bytearray(np.packbits(bits[:, :frame], bitorder="little"))
+    size = -(-frame * count * dataset.BitsAllocated // 8)
+    # The byte after an odd number is 0 (PS3.5 section 8.1.1).
+    pixels[size:] = b"\0" * (size % 2)
+    for anchor in anchors:
+        anchor.clear(dataset, pixels, positions[anchor.slice])
+    dataset.PixelData = bytes(pixels)
