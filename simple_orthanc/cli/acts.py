@@ -28,7 +28,7 @@ def options_named() -> Iterator[None]:
     try:
         yield
     except SelectionError as error:
-        options = [option for option in ("everything", "whole") if f"{option}=True" in error.message]
+        options = [option for option in ("everything", "whole", "overwrite") if f"{option}=True" in error.message]
         if not options:
             raise
         raise SelectionError(
@@ -56,5 +56,6 @@ def report_others(table: pd.DataFrame, *done: str) -> int:
     """Print the objects with which something else was done; return the exit status."""
     for row in table[~table["status"].isin(done)].to_dict("records"):
         name = next((row[uid] for uid in _UIDS if isinstance(row.get(uid), str)), "")
-        terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}: {row['message']}"))
+        reason = f": {row['message']}" if row["message"] else ""
+        terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}{reason}"))
     return int(table["status"].isin(("failed", "conflict", "not tried")).any())

@@ -1,4 +1,4 @@
-"""Commands that change an archive or send from it: ``send``, ``delete``."""
+"""Commands that act on what is selected: ``send``, ``archive``, ``label``, ``delete``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from simple_orthanc.cli import tabular, terminal
-from simple_orthanc.cli.acts import add_everything, options_named, report_others
+from simple_orthanc.cli.acts import add_everything, options_named, report_others, server
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of
 from simple_orthanc.cli.source import add_target_options, opened, opened_target, target_of
 from simple_orthanc.dicom.levels import Level
@@ -52,6 +52,30 @@ def add_commands(commands: Commands) -> None:
     )
     add_command(
         commands,
+        "archive",
+        _archive,
+        summary="write what is selected to one zip file, made by an Orthanc server",
+        details="FILE appears when it is whole and every instance is in it. A file that is there is kept.",
+        examples=["archive study.zip 1.2.840.113619.2.1", "archive disc.zip --media --where PatientID=P1"],
+        arguments=_archive_arguments,
+    )
+    add_command(
+        commands,
+        "label",
+        _label,
+        summary="add a label to what is selected, remove it, or list labels",
+        details="Without --level those objects get it that the selection is one of: studies if it was made by tags of "
+        "the\npatient or the study, series if by tags of the series, instances if by tags of the image. Labels need "
+        "Orthanc 1.12.",
+        examples=[
+            "label add reviewed 1.2.840.113619.2.1",
+            "label remove reviewed --where StudyDate=2020-01-01",
+            "label list",
+        ],
+        arguments=_label_arguments,
+    )
+    add_command(
+        commands,
         "delete",
         _delete,
         summary="delete what is selected from the archive",
@@ -81,6 +105,53 @@ def _send(args: Namespace) -> int:
     more = f", and {there:,} already there" if there else ""
     sys.stdout.write(f"sent: {counted({'instance': sent})} to {terminal.safe(where)}{more}\n")
     return report_others(table, "sent", "already there")
+
+
+def _archive_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", metavar="FILE", help="the zip; its folder exists")
+    parser.add_argument("--media", action="store_true", help="files named as for a disc, with a DICOMDIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_everything(parser)
+
+
+def _archive(args: Namespace) -> int:
+    with opened(args) as session, options_named():
+        orthanc = server(session, "archived")
+        path = orthanc.archive(args.target, media=args.media, overwrite=args.overwrite, everything=args.everything)
+        count = orthanc.instance_count
+    sys.stdout.write(f"{terminal.safe(str(path))}: {counted({'instance': count})}\n")
+    return 0
+
+
+def _label_arguments(parser: CommandParser) -> None:
+    parser.add_argument("act", choices=("add", "remove", "list"), metavar="ACT", help="add, remove or list")
+    parser.add_argument("name", nargs="?", metavar="LABEL", help="letters, digits, - and _; not for list")
+    parser.add_argument("--level", type=level_of, help="patients, studies, series or instances")
+    parser.add_argument("--whole", action="store_true", help="also where more than what is selected gets the label")
+    add_everything(parser)
+    tabular.add_format(parser)
+
+
+def _label(args: Namespace) -> int:
+    if args.act == "list":
+        if args.identifier is not None:
+            args.usage(f"list takes no label, and one ID: label list {args.identifier}")
+        # An ID stands in the place of a label.
+        args.identifier = args.name
+    elif args.name is None:
+        args.usage(f"which label? For example: label {args.act} reviewed --where StudyDate=2020-01-01")
+    with opened(args) as session, options_named():
+        orthanc = server(session, "labelled")
+        if args.act == "list":
+            tabular.write(tabular.from_frame(orthanc.labels()), args.format, exact=args.exact, quiet=args.quiet)
+            return 0
+        change, done = (orthanc.add_label, "labelled") if args.act == "add" else (orthanc.remove_label, "unlabelled")
+        table = change(args.name, args.level, everything=args.everything, whole=args.whole)
+    counts: dict[Level, int] = {
+        level: int(((table["level"] == level) & (table["status"] == done)).sum()) for level in table["level"].unique()
+    }
+    sys.stdout.write(f"{done}: {counted(counts)}\n")
+    return report_others(table, done)
 
 
 def _delete_arguments(parser: CommandParser) -> None:

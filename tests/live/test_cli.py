@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,6 +282,41 @@ def test_command_delete(archive: Archive) -> None:
     assert archive.session.refresh().instance_count == 1
     assert archive("delete", "series", "--everything", "--yes").status == 0
     assert archive.session.refresh().instance_count == 0
+
+
+@OFF_TERMINAL
+def test_command_label(archive: Archive) -> None:
+    ended = archive("label", "add", "seen", "P2")
+    if not archive.session.rest.capabilities.labels:
+        assert (ended.status, "Labels need Orthanc 1.12.0" in ended.err) == (1, True)
+        return
+    assert (ended.status, ended.out) == (0, "labelled: 1 study\n")
+    assert "whole" in archive("label", "add", "seen", "--level", "series", "--where", "EchoTime=10").err
+    ended = archive("label", "add", "seen", "--where", "Modality=MR", "--level", "studies")
+    assert (ended.out, ended.err.split(":")[0]) == ("labelled: 0 studies\n", "already there")
+    archive("label", "add", "few", "--where", "EchoTime=10")
+    rows = json.loads(archive("label", "list", "P2", "--format", "json").out)
+    assert [(row["level"], row["label"]) for row in rows] == [("study", "seen"), *[("instance", "few")] * 2]
+    assert archive("label", "remove", "seen", "P2").out == "unlabelled: 1 study\n"
+    assert len(json.loads(archive("label", "list", "--format", "json").out)) == 2
+    assert archive("label", "add", "--where", "Modality=MR").status == 2
+    assert archive("label", "list", "few", "P2").status == 2
+    assert archive("label", "add", "two words", "P2").status == 1
+
+
+@OFF_TERMINAL
+def test_command_archive(archive: Archive) -> None:
+    ended = archive("archive", "p1.zip", "P1")
+    assert (ended.status, ended.out) == (0, "p1.zip: 3 instances\n")
+    with zipfile.ZipFile(archive.folder / "p1.zip") as members:
+        assert len(members.namelist()) == 3
+    again = archive("archive", "p1.zip", "--where", "EchoTime=10", "--media")
+    assert (again.status, "--overwrite" in again.err) == (1, True)
+    assert archive("archive", "p1.zip", "--where", "EchoTime=10", "--media", "--overwrite").status == 0
+    with zipfile.ZipFile(archive.folder / "p1.zip") as members:
+        assert len(members.namelist()) == 3
+        assert "DICOMDIR" in members.namelist()
+    assert "--everything" in archive("archive", "all.zip").err
 
 
 @pytest.mark.one_version
