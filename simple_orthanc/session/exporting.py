@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import IDENTIFIERS
@@ -14,6 +16,13 @@ from simple_orthanc.session.exports.downloading import FileDownload, file_paths,
 from simple_orthanc.session.exports.layouts import parse_layout
 from simple_orthanc.session.reading import Reading
 from simple_orthanc.session.unreadable import check_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simple_orthanc.session.volume_reader import Units
+
+VOLUME_LAYOUT = "{PatientID}/{StudyDate}/{SeriesNumber:03d}_{SeriesDescription}_{label}"
 
 
 class Exporting(Reading):
@@ -116,3 +125,122 @@ class Exporting(Reading):
         if name == "index":
             return list(range(1, len(keys) + 1))
         return list(self._index.column(parse_tag(name), "instance", keys))
+
+    def save_volumes(
+        self,
+        folder: str | Path,
+        layout: str = VOLUME_LAYOUT,
+        format: str = ".nii.gz",
+        units: Units = "modality",
+        *,
+        gaps: str = "raise",
+        dims: str | Sequence[str] | None = None,
+        spacing: float | None = None,
+        sidecar: bool = True,
+        identifiers: bool = False,
+        resample: bool = False,
+        resume: bool = True,
+        errors: str = "report",
+    ) -> pd.DataFrame:
+        """Write every volume of the selection to a file of its own, one after the other.
+
+        A call that was interrupted, even by the end of the process, is finished by the same call: volumes that are
+        there and whole are not read again.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The target; created where it is missing.
+        layout : str
+            How the files are named, as for `download`, without suffix; ``{label}`` is the label of the volume in its
+            series. ``"BIDS"`` makes a BIDS dataset: see below.
+        format : {".nii.gz", ".nrrd", ".mha"}
+            The format of the images.
+        units, gaps, spacing
+            As for `get_volumes`, which also decides what is a volume.
+        dims : str or sequence of str, optional
+            Series whose volumes are steps along one of these axes become one 4D volume: "time", "echo", "b", "phase".
+            Beside a 4D diffusion volume its ``.bval`` and ``.bvec`` are written.
+        sidecar : bool
+            Whether a JSON file is written beside each image, with what the headers tell of it, in the names and units
+            of BIDS where it has any: scanner, sequence, times in seconds, UIDs, notes on how the volume was made.
+        identifiers : bool
+            Whether the sidecar also has what identifies the patient, the visit or the device.
+        resample : bool
+            Whether sheared volumes (gantry tilt) are resampled onto right angles; otherwise they are refused.
+        resume : bool
+            Whether what is there stays. False reads all volumes again, and replaces what is there.
+        errors : {"report", "raise"}
+            Whether a volume that cannot be read or written is a row of the table, or ends the call with an error.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per volume: PatientID, StudyInstanceUID, SeriesInstanceUID, label, path, shape, dtype, units,
+            spacing (between slices, rows and columns, mm), instance_count, status and message. Status is "saved";
+            "already there"; "refused" (no regular volume, nothing that the format can hold, or another file of that
+            name is there); "failed" (it could not be read or written); "not tried" (no room, or the call was ended); or
+            "no images".
+
+        Raises
+        ------
+        SelectionError
+            The target is no folder, or the layout cannot be read, or would put two volumes under one name. Nothing was
+            written.
+        EmptySelectionError
+            Nothing is selected.
+        VolumeError
+            An argument has no meaning.
+        TransportError
+            The server is gone; ``.table`` reports on each volume so far, and so it does on the error of Ctrl-C.
+
+        Notes
+        -----
+        A volume counts as there if its sidecar names the same images on the same grid, saved with the same arguments,
+        and its files have the checksums that the sidecar lists. Without a sidecar the volume is read again and compared
+        byte by byte. Anything else under its name is not touched.
+
+        With ``layout="BIDS"`` volumes are named by the rules of BIDS 1.10, as far as their headers tell what they are:
+        ``sub-01/ses-20200131/anat/sub-01_ses-20200131_acq-t1sag_T1w.nii.gz``. The subject is the PatientID, the session
+        the StudyDate. What has no name in BIDS (CT, derived images), or whose kind the headers do not tell, goes to
+        ``sourcedata``, and its message says why: nothing is guessed. ``dims`` is then "b", "time". The files
+        ``dataset_description.json`` and ``participants.tsv`` are made, or completed if they are there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
+        >>> from simple_orthanc.phantom import as_bytes, make_series
+        >>> folder, target = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+        >>> for number, dataset in enumerate(make_series((3, 4, 5), PatientID="P1", SeriesDescription="ct_scan")):
+        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+        >>> session = Folder(folder, cache=False)
+        >>> table = session.save_volumes(target, "{PatientID}/{SeriesDescription}", format=".nrrd")
+        >>> table[["shape", "units", "status"]].values.tolist()
+        [[(3, 4, 5), 'HU', 'saved']]
+        >>> sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
+        ['P1/ct_scan.json', 'P1/ct_scan.nrrd']
+        >>> session.save_volumes(target, "{PatientID}/{SeriesDescription}", format=".nrrd").status.tolist()
+        ['already there']
+        """
+        from simple_orthanc.session.exports.bids import BidsNamer
+        from simple_orthanc.session.exports.volume_items import LayoutNamer, Namer, VolumeItems, check_axes
+        from simple_orthanc.session.exports.volume_saving import SavingOptions, save_items
+        from simple_orthanc.session.volume_reader import VolumeRequest
+
+        options = SavingOptions(format, sidecar, identifiers, resample, resume, errors)
+        is_bids = layout == "BIDS"
+        namer: Namer = BidsNamer(format, sidecar, identifiers) if is_bids else LayoutNamer(layout, format)
+        request = VolumeRequest(units, gaps, spacing=spacing)
+        axes = namer.axes if dims is None else check_axes(dims)
+        keys = self._nonempty()
+        target = target_folder(folder, "save_volumes")
+        items = VolumeItems(self._volume_reader(request, many=True), request, axes, namer).all()
+        series = list(dict.fromkeys(self._index.up("instance", keys, "series")))
+        columns = [
+            [shown(value, tag) for value in self._index.column(tag, "series", series)]
+            for tag in map(parse_tag, list(IDENTIFIERS.values())[:3])
+        ]
+        identity = dict(zip(series, zip(*columns, strict=True), strict=True))
+        return save_items(target, items, namer, identity, options)

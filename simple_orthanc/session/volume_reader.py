@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydicom.dataset import Dataset
@@ -310,6 +310,12 @@ class VolumeReader:
             return self._planned_volume(label, group, stack, needed)
 
         return self._without_unreadable([group.instances[index] for index in needed], read)
+
+    def stacked(self, label: str, axis: str) -> Volume:
+        """Read the series that a label belongs to as one volume along an axis."""
+        request = replace(self._request, dims=axis)
+        instances = self._plan()[label].instances
+        return VolumeReader(self._source, instances, self._names, request, self._plans).volume()
 
     def _planned_volume(self, label: str, group: Labelled, stack: Stack, needed: Sequence[int]) -> Volume:
         first = stack.planes[0]

@@ -6,6 +6,7 @@ temporary name beside its own, inflated again to see whether all of it arrived, 
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import secrets
@@ -110,13 +111,18 @@ def save(
             for file, text in texts.items():
                 parts[file].write_text(text, encoding="ascii")
             _write(image, parts[target], suffix, time_step)
-            _check_whole(image, parts[target], target, suffix)
+            _check_whole(image, parts[target], suffix)
             for file in (*texts, target):
                 os.replace(parts[file], file)
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
     return target
+
+
+def is_failed_write(error: BaseException) -> bool:
+    """Check whether a volume could not be written, for a reason that lies with the disk and not with the volume."""
+    return isinstance(error, VolumeError) and isinstance(error.__cause__, (OSError, RuntimeError))
 
 
 @contextmanager
@@ -147,7 +153,12 @@ def _write(image: SimpleITK.Image, part: Path, suffix: str, time_step: float | N
     try:
         SimpleITK.WriteImage(image, str(plain))
         _set_time_step(plain, time_step)
-        with plain.open("rb") as source_file, gzip.open(part, "wb", compresslevel=6) as compressed:
+        # Without the time, so that one volume always makes the same file.
+        with (
+            plain.open("rb") as source_file,
+            part.open("wb") as part_file,
+            gzip.GzipFile("", "wb", compresslevel=6, fileobj=part_file, mtime=0) as compressed,
+        ):
             shutil.copyfileobj(source_file, compressed, _BLOCK)
     finally:
         plain.unlink(missing_ok=True)
@@ -163,7 +174,7 @@ def _set_time_step(path: Path, time_step: float | None) -> None:
             file.write(bytes([_MILLIMETRES]))
 
 
-def _check_whole(image: SimpleITK.Image, part: Path, target: Path, suffix: str) -> None:
+def _check_whole(image: SimpleITK.Image, part: Path, suffix: str) -> None:
     """Inflate what was written, and compare its length with that of the values."""
     source: Any = image
     expected = source.GetNumberOfPixels() * source.GetNumberOfComponentsPerPixel() * source.GetSizeOfPixelComponent()
@@ -177,10 +188,7 @@ def _check_whole(image: SimpleITK.Image, part: Path, target: Path, suffix: str) 
     if suffix == ".nii.gz" and len(start) > _VALUES_BEGIN + 4:
         expected += int(struct.unpack_from("<f", start, _VALUES_BEGIN)[0])
     if length != expected or not complete:
-        raise VolumeError(
-            f"{target} could not be written: {length} of {expected} bytes arrived. The disk may be full. Nothing was "
-            "left behind, and an older file of that name is unchanged. Free some space, or choose another folder."
-        )
+        raise OSError(errno.EIO, f"{length} of {expected} bytes arrived, since the disk may be full")
 
 
 def _inflated(file: Any) -> tuple[bytes, int, bool]:

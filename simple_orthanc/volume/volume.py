@@ -175,7 +175,7 @@ class Volume(ArrayOperations, WritesDicom):
                 raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
             array, geometry = export.unsheared(array, geometry, self._background())
         return export.to_sitk(
-            array, geometry, is_colour=self.is_colour, is_4d=len(self.dims) == 4, time_step=self._time_step()
+            array, geometry, is_colour=self.is_colour, is_4d=len(self.dims) == 4, time_step=self.time_step
         )
 
     def _background(self) -> int | None:
@@ -183,8 +183,9 @@ class Volume(ArrayOperations, WritesDicom):
         kind = elements.text(self.header, "SegmentationType")
         return background_value(self.header) if self.units == "label" or kind in ("BINARY", "LABELMAP") else None
 
-    def _time_step(self) -> float | None:
-        """Return the seconds between the steps of a 4D volume, or None if they are not even or not times."""
+    @property
+    def time_step(self) -> float | None:
+        """Seconds between the steps of a 4D volume; None if they are not even or not times."""
         if len(self.dims) != 4 or self.coordinate_units.get(self.dims[0]) != "s":
             return None
         times = np.asarray(self.coordinates[self.dims[0]], np.float64)
@@ -218,7 +219,7 @@ class Volume(ArrayOperations, WritesDicom):
         """
         if self.geometry is None:
             raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
-        return export.to_nibabel(self.array, self.geometry, is_colour=self.is_colour, time_step=self._time_step())
+        return export.to_nibabel(self.array, self.geometry, is_colour=self.is_colour, time_step=self.time_step)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write .nii.gz, .nrrd or .mha, whole or not at all.
@@ -253,7 +254,7 @@ class Volume(ArrayOperations, WritesDicom):
             )
         image = self.to_sitk()
         companions = self._gradient_files() if suffix == ".nii.gz" else {}
-        return saving.save(image, path, companions=companions, time_step=self._time_step())
+        return saving.save(image, path, companions=companions, time_step=self.time_step)
 
     def _gradient_files(self) -> dict[str, str]:
         """Write the b-values and directions of a diffusion volume for FSL; unknown directions are left out."""

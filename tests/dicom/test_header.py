@@ -276,3 +276,9 @@ def test_bytes_that_are_no_finite_numbers_are_refused_each_time(written: bytes) 
     for _ in range(2):
         with pytest.raises(VolumeError, match="which is not a number"):
             reading.numbers(header, "PixelSpacing")
+
+
+def test_a_name_that_pydicom_has_converted_is_one_string() -> None:
+    header = instance(1, PatientName="Doe^Jane", OperatorsName=["Roe^A", "Roe^B"])
+    assert reading.text(header, "PatientName") == "Doe^Jane"
+    assert texts(header, "OperatorsName") == ["Roe^A", "Roe^B"]
