@@ -38,6 +38,7 @@ from simple_orthanc.errors import (
 from simple_orthanc.selection.conditions import Condition
 from simple_orthanc.selection.criteria import exact, label, like, metadata, tag
 from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.version import __version__
 
 if TYPE_CHECKING:
     from simple_orthanc.local.server import LocalOrthanc
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.geometry import Geometry
     from simple_orthanc.volume.volume import Volume
 
-__version__ = "1.0.0"
 
 __all__ = [
     "AmbiguousSelectionError",

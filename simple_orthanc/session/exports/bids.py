@@ -16,7 +16,6 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-import simple_orthanc
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.times import parse_age, parse_date
 from simple_orthanc.dicom.values import parse_number
@@ -25,6 +24,7 @@ from simple_orthanc.session.exports.bids_rules import Kind, classify, label_of
 from simple_orthanc.session.exports.names import digest, file_name, folded, readable_name
 from simple_orthanc.session.exports.sidecars import SOFTWARE, read_number, write_json
 from simple_orthanc.session.exports.volume_items import Named, VolumeItem
+from simple_orthanc.version import __version__
 from simple_orthanc.volume.stacking import Stack
 
 VERSION = "1.10.0"
@@ -106,7 +106,7 @@ class BidsNamer:
         """
         description = target / "dataset_description.json"
         if not description.exists():
-            software = {"Name": SOFTWARE, "Version": simple_orthanc.__version__}
+            software = {"Name": SOFTWARE, "Version": __version__}
             name = target.resolve().name or "dataset"
             entries = {"Name": name, "BIDSVersion": VERSION, "DatasetType": "raw", "GeneratedBy": [software]}
             _write(description, write_json(entries), staged)

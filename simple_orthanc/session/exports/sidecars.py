@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-import simple_orthanc
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.version import __version__
 from simple_orthanc.volume.volume import Volume
 
 SOFTWARE = "simple_orthanc"
@@ -149,7 +149,7 @@ def describe_volume(volume: Volume, *, identifiers: bool = False) -> dict[str, A
     if identifiers:
         entries |= {keyword: elements.text(header, keyword) for keyword in _IDENTIFIERS}
     entries |= _of_volume(volume)
-    entries |= {"ConversionSoftware": SOFTWARE, "ConversionSoftwareVersion": simple_orthanc.__version__}
+    entries |= {"ConversionSoftware": SOFTWARE, "ConversionSoftwareVersion": __version__}
     return {key: value for key, value in entries.items() if value not in (None, "", [], {})}
 
 
