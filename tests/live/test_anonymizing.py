@@ -213,6 +213,28 @@ def test_a_study_goes_to_another_patient(filled: Orthanc) -> None:
     assert moved.PatientNames == ["Doe^P2"]
 
 
+def test_copies_are_not_mixed_with_what_is_there(filled: Orthanc) -> None:
+    count = filled.rest.get("/statistics")["CountInstances"]
+    filled.select("1.2.2")
+    for refused in (
+        {"replace": {"StudyInstanceUID": "1.2.3"}},
+        {"replace": {"SeriesInstanceUID": "1.2.1.1"}},
+        {"replace": {"PatientID": "P2", "PatientName": "Doe^P2", "StudyInstanceUID": "1.2.3"}},
+        {"replace": {"StudyDescription": "x"}, "keep": ["StudyInstanceUID"]},
+    ):
+        with pytest.raises(SelectionError, match="mixed with"):
+            filled.modify(**refused)
+    given = {"PatientID": "P9", "StudyInstanceUID": "1.2.9"}
+    assert filled.modify(given).new_StudyInstanceUID.tolist() == ["1.2.9"]
+    assert filled.modify(given).status.tolist() == ["already there"]
+    kept = filled.modify({"PatientID": "P8"}, keep=KEPT)
+    assert kept.new_SeriesInstanceUID.tolist() == ["1.2.2.1"]
+    filled.reset().select(StudyInstanceUID="1.2.2", PatientID="P1")
+    with pytest.raises(SelectionError, match=r"the study 1\.2\.2 of the patient"):
+        filled.modify({"PatientID": "P8", "WindowWidth": 4}, keep=KEPT)
+    assert filled.rest.get("/statistics")["CountInstances"] == count + 4
+
+
 def test_values_outside_of_the_character_set_leave_no_copy(filled: Orthanc) -> None:
     count = filled.rest.get("/statistics")["CountInstances"]
     table = filled.select("1.2.3").modify({"PatientID": "X", "PatientName": "王^Müller"})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.objects import Patient
-from simple_orthanc.session.acts.copy_checks import PATIENT_TAGS, check_patient
+from simple_orthanc.session.acts.copy_checks import PATIENT_TAGS, check_patient, check_uids
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_runs import CopyOptions, make_copies
 from simple_orthanc.session.acts.tag_changes import UIDS, TagChanges
@@ -34,6 +34,7 @@ def anonymize(session: OrthancState, changes: TagChanges, keep_private: bool, op
     )
 
     def refuse(group: CopyGroup) -> None:
+        check_uids(session.rest, changes, group)
         own = Patient(session.rest, group.patient)
         patient_id = own.dicom_id if order.keeps_patient else changes.replaced.get("PatientID")
         if patient_id is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import from_text
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest import Rest
-from simple_orthanc.rest.objects import Patient
+from simple_orthanc.rest.objects import Patient, Resources, Series
 from simple_orthanc.session.acts.copy_groups import CopyGroup
 from simple_orthanc.session.acts.copy_traces import Copies
 from simple_orthanc.session.acts.tag_changes import TagChanges
@@ -88,6 +89,43 @@ def check_patient(rest: Rest, group: CopyGroup, patient_id: str, changed: Mappin
                 f"another {' and '.join(differing)}: one patient would have two. Give the copies a PatientID that is "
                 f"not there yet, {example}replace={{'PatientID': ..., ...}}), or the values that the patient has, "
                 f"replace={{'{differing[0]}': ..., ...}}. Nothing was changed."
+            )
+
+
+def check_uids(rest: Rest, changes: TagChanges, group: CopyGroup) -> None:
+    """Refuse copies with UIDs that the server has already, among whose objects they would be mixed.
+
+    Parameters
+    ----------
+    rest : Rest
+        The server.
+    changes : TagChanges
+        What is kept and replaced.
+    group : CopyGroup
+        What is copied.
+
+    Raises
+    ------
+    SelectionError
+        A new UID is one of another object, or kept UIDs are there for the new patient.
+    """
+    known: dict[Level, Resources[Any]] = {"study": rest.studies, "series": rest.series, "instance": rest.instances}
+    for level, objects in known.items():
+        name = IDENTIFIERS[level]
+        uid = changes.replaced.get(name)
+        if uid is not None and objects.lookup_all(uid):
+            raise SelectionError(
+                f"The server has a {level} with {name} {uid!r}, and the copies would be mixed with it: give a UID that "
+                "is not there yet, or none, for a new one. Nothing was changed."
+            )
+    patient_id = changes.replaced.get("PatientID")
+    if patient_id is None or "StudyInstanceUID" not in changes.kept:
+        return
+    for uid in dict.fromkeys(Series(rest, key).study.dicom_id for key in group.series):
+        if any(held.patient_main_dicom_tags.get("PatientID") == patient_id for held in rest.studies.lookup_all(uid)):
+            raise SelectionError(
+                f"The server has the study {uid} of the patient with PatientID {patient_id!r}, and the copies would be "
+                "mixed with it, since they keep StudyInstanceUID: leave it out of keep. Nothing was changed."
             )
 
 

@@ -81,18 +81,18 @@ def make_copies(
 
 
 def _originals(index: Index, report: ActReport, maker: CopyMaker) -> list[Target]:
-    """Return the targets without what the same call has made before, and write down those that are nothing else."""
+    """Return the targets without copies that are not to be copied, and write down those that hold nothing else."""
     pending = report.pending
     instances = [instance for target in pending for instance in target.instances]
     series_of = dict(zip(instances, index.up("instance", instances, "series"), strict=True))
-    own = maker.own_copies(dict.fromkeys(series_of.values()))
+    copies = maker.copies_among(index, dict.fromkeys(series_of.values()))
     originals = []
     for target in pending:
-        others = tuple(instance for instance in target.instances if series_of[instance] not in own)
+        others = tuple(instance for instance in target.instances if series_of[instance] not in copies)
         if others:
             originals.append(replace(target, instances=others))
         else:
-            report.set(target, Outcome("skipped", "it is a copy that the same call has made"))
+            report.set(target, Outcome("skipped", copies[series_of[target.instances[0]]]))
     return originals
 
 

@@ -18,12 +18,13 @@ from typing import Any
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, depth
-from simple_orthanc.errors import JobError, NotFoundError, OrthancError, ServerError, TransportError
+from simple_orthanc.errors import JobError, NotFoundError, OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.jobs.job import Job
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.objects import Patient
+from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_notes import Note, Notes
 from simple_orthanc.session.acts.copy_traces import Copies, Tracer
@@ -83,13 +84,35 @@ class CopyMaker:
 
     # What is known before
 
-    def own_copies(self, series: Iterable[str]) -> set[str]:
-        """Return those of some series that are themselves copies of the same call."""
-        return {
-            key
-            for key in series
-            if key in self._copied and self._notes.mark_of(key).startswith(self._order.fingerprint)
-        }
+    def copies_among(self, index: Index, series: Iterable[str]) -> dict[str, str]:
+        """Return those of some series that are copies and not to be copied in their turn, each with the reason.
+
+        That is what the same call has made before, and what a call that was cut short has left: it is finished or
+        removed with its originals.
+        """
+        reasons: dict[str, str] = {}
+        for key in series:
+            if key not in self._copied:
+                continue
+            mark = self._notes.mark_of(key)
+            if mark.startswith(self._order.fingerprint):
+                reasons[key] = "it is a copy that the same call has made"
+            elif not mark and self._is_left(index, key):
+                reasons[key] = (
+                    "it belongs to copies that are not complete: the same call on the originals finishes them"
+                )
+        return reasons
+
+    def _is_left(self, index: Index, series: str) -> bool:
+        """Check whether a series of copies was made by a call that has not come to its end."""
+        origin = self._copied[series]
+        try:
+            (patient,) = index.up("series", [origin], "patient")
+        except SelectionError:
+            # The originals are not there any more.
+            return False
+        note = self._notes.read(patient)
+        return note is not None and origin in note.series and series not in note.before
 
     def plan(self, groups: Sequence[CopyGroup], *, dry_run: bool) -> None:
         """Refuse what must not be copied, before anything is changed; for a dry run write down what has its copies.
@@ -180,7 +203,8 @@ class CopyMaker:
                     f"The job {job.id} of another call makes copies of the same patient: wait for it with "
                     f"orthanc.jobs[{job.id!r}].wait(), and call again."
                 )
-            self._wait(job)
+            with suppress(JobError):
+                self._wait(job)
         tracer = Tracer(self._rest, note.trace)
         left = tracer.read(group, self._new_series(tracer, note), but=group.instances)
         if note.mark == mark and left.is_exact and not self._check(left):

@@ -10,7 +10,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest.levels import ORTHANC_LEVEL
 from simple_orthanc.rest.objects import Patient
 from simple_orthanc.selection import tables
-from simple_orthanc.session.acts.copy_checks import PATIENT_TAGS, check_patient
+from simple_orthanc.session.acts.copy_checks import PATIENT_TAGS, check_patient, check_uids
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_runs import CopyOptions, make_copies
 from simple_orthanc.session.acts.modifying_in_place import modify_in_place
@@ -38,6 +38,7 @@ def modify(session: OrthancState, changes: TagChanges, remove_private: bool, opt
         _check_references(session)
 
     def refuse(group: CopyGroup) -> None:
+        check_uids(session.rest, changes, group)
         changed = {tag.keyword: changes.replaced.get(tag.keyword, "") for tag in changes.changed}
         patient_id = changes.replaced.get("PatientID", Patient(session.rest, group.patient).dicom_id)
         if "PatientID" in changed or not changed.keys().isdisjoint(PATIENT_TAGS):
