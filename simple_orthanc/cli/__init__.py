@@ -17,7 +17,18 @@ import traceback
 from collections.abc import Sequence
 
 import simple_orthanc
-from simple_orthanc.cli import archive, copies, deidentifying, files, local, looking, source, terminal, web
+from simple_orthanc.cli import (
+    archive,
+    copies,
+    deidentifying,
+    files,
+    local,
+    looking,
+    source,
+    terminal,
+    volume_uploads,
+    web,
+)
 from simple_orthanc.cli.parser import CommandParser, Parser
 from simple_orthanc.errors import AmbiguousSelectionError, InconsistentSlicesError, OrthancError
 
@@ -59,7 +70,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
     )
-    for group in (looking, files, copies, deidentifying, archive, web, local):
+    for group in (looking, files, volume_uploads, copies, deidentifying, archive, web, local):
         group.add_commands(commands)
     for command in commands.choices.values():
         command.before = parser.options - command.options

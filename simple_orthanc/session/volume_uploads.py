@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +12,16 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import VolumeError
+from simple_orthanc.files.paths import path_text
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.uploads import jobs_for_datasets
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
+    import SimpleITK
+
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 class UploadsVolumes:
@@ -30,9 +36,9 @@ class UploadsVolumes:
 
         Parameters
         ----------
-        volume : Volume, numpy array or SimpleITK image
-            An array has the shape of the volume `like`, (slice, row, column), and its geometry and units; an image has
-            its own geometry.
+        volume : Volume, numpy array, SimpleITK image, or path of a .nii.gz, .nii, .nrrd or .mha file
+            An array has the shape of the volume `like`, (slice, row, column), and its geometry and units; an image and
+            a file have a geometry of their own.
         like : Volume, pydicom.Dataset or session, optional
             What the values were derived from; for a Volume by default what it was read from. A session has one series
             selected, such as ``orthanc.select(SeriesDescription="ct_scan")``.
@@ -77,6 +83,8 @@ def _as_volume(given: Any, like: Any) -> tuple[Volume, Any]:
     """Return the volume that is written, and its source."""
     if isinstance(given, Volume):
         return given, like
+    if isinstance(given, (str, os.PathLike)):
+        given = _read_image(path_text(given, 'upload_volume("result.nii.gz", like=volume)'))
     # What it was computed from gives an array its place, and both their unit.
     source = like.get_volume() if callable(getattr(like, "get_volume", None)) else like
     known = source if isinstance(source, Volume) else None
@@ -90,9 +98,28 @@ def _as_volume(given: Any, like: Any) -> tuple[Volume, Any]:
             )
         return known.with_array(given), source
     raise VolumeError(
-        f"A {type(given).__name__} was given: upload_volume takes a Volume, a numpy array with like=, or a SimpleITK "
-        "image. Files are uploaded by upload_file."
+        f"A {type(given).__name__} was given: upload_volume takes a Volume, a numpy array with like=, a SimpleITK "
+        "image, or the path of one."
     )
+
+
+def _read_image(path: str) -> SimpleITK.Image:
+    import SimpleITK
+
+    file = Path(path).expanduser()
+    if not file.name.lower().endswith(_SUFFIXES):
+        raise VolumeError(
+            f"{file} was given as a volume, and a volume is read from {', '.join(_SUFFIXES)}. DICOM files are uploaded "
+            "by upload_file."
+        )
+    if not file.is_file():
+        raise VolumeError(f"{file} was given as a volume, and there is no such file.")
+    try:
+        image: SimpleITK.Image = SimpleITK.ReadImage(str(file))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise VolumeError(f"{file} cannot be read as a volume: {reason}") from error
+    return image
 
 
 def _target(dataset: Dataset) -> Target:

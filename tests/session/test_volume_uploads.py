@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,35 @@ def test_an_image_has_its_own_place(of: str) -> None:
     back = session.select(SeriesInstanceUID=table.SeriesInstanceUID[0]).get_image()
     assert np.allclose(back.GetOrigin(), image.GetOrigin())
     assert np.array_equal(SimpleITK.GetArrayFromImage(back), SimpleITK.GetArrayFromImage(image))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_a_file_of_a_volume(tmp_path: Path, suffix: str) -> None:
+    session = Uploading(CT)
+    volume = session.get_volume()
+    path = volume.with_array(volume.array + 7).save(tmp_path / f"result{suffix}")
+    table = session.upload_volume(path, like=session, SeriesDescription="from a file")
+    back = session.select(SeriesInstanceUID=table.SeriesInstanceUID[0]).get_volume()
+    assert np.array_equal(back.array, volume.array + 7)
+    assert back.geometry is not None
+    assert volume.geometry is not None
+    assert back.geometry.isclose(volume.geometry, 1e-4)
+    assert back.units == "HU"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("image.dcm", "by upload_file"),
+        ("missing.nii.gz", "no such file"),
+        ("damaged.nrrd", "cannot be read as a volume"),
+    ],
+)
+def test_files_that_are_no_volume(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "damaged.nrrd").write_bytes(b"NRRD0004\ntype: short\n")
+    session = Uploading(CT)
+    with pytest.raises(VolumeError, match=problem):
+        session.upload_volume(tmp_path / name, like=session)
 
 
 def test_a_mean_over_time_refers_to_all_steps() -> None:
