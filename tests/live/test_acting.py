@@ -14,6 +14,7 @@ from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, TransportError
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.errors import EmptySelectionError
 from simple_orthanc.local.server import free_port
+from simple_orthanc.session.acts import archives
 from simple_orthanc.testing import orthanc_id_of
 from tests.conftest import MakeServer, ask
 from tests.faults.restarts import USER, in_the_middle, killed
@@ -165,10 +166,38 @@ def test_a_server_killed_in_the_middle_is_waited_for(make_server: MakeServer, tm
     with server, server.connect() as session:
         session.upload_file(many())
         session.select(PatientID="MANY")
+        table = in_the_middle(server, session, 60, lambda: session.set_metadata("1024", "x", "instance"))
+        assert table.status.tolist() == ["annotated"] * MANY
+        assert session.set_metadata("1024", "x", "instance").status.tolist() == ["already there"] * MANY
         table = in_the_middle(server, session, 20, lambda: session.delete("instance"))
         assert set(table.status) <= {"deleted", "gone"}
         assert len(table) == MANY
         assert session.rest.get("/statistics")["CountInstances"] == 0
+
+
+@pytest.mark.one_version
+def test_an_archive_of_a_server_that_dies_is_not_there(
+    make_server: MakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_server({"HttpPort": free_port(), "RegisteredUsers": USER}, folder=tmp_path / "server")
+    wait = archives.wait_or_cancel
+
+    def wait_after_death(job: Any, **options: Any) -> Any:
+        killed(server)
+        return wait(job, **options)
+
+    with server:
+        with server.connect() as session:
+            session.upload_file(many())
+        with server.connect(patience=0.2) as session:
+            session.select(PatientID="MANY")
+            monkeypatch.setattr(archives, "wait_or_cancel", wait_after_death)
+            with pytest.raises(TransportError):
+                session.archive(tmp_path / "a.zip")
+            assert not (tmp_path / "a.zip").exists()
+            monkeypatch.undo()
+            server.start()
+            assert len(members(session.archive(tmp_path / "a.zip"))) == MANY
 
 
 @pytest.mark.one_version
