@@ -194,7 +194,7 @@ SERVER: dict[int, Check] = {
     132: lambda r, n: r[0] == len(as_bytes(CT[0])) and len(r[1]) == 32 and r[2:] == [None, None],
     133: lambda r, n: r[1].string == "mine" and r[2].startswith("20"),
     134: lambda r, n: r[1] == {"seen"} and set(n["orthanc"].rest.studies[n["study_id"]].labels) == set(),
-    135: lambda r, n: r == [["listed"]],
+    135: lambda r, n: list(r[0]) == r[1] == ["listed"],
     136: lambda r, n: "8" in r[0].to_string(),
     137: lambda r, n: r == [6],
     138: lambda r, n: len(r[0]) == 2,
