@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-SCHEME = "UCUM"
-NO_UNIT = "1"
+# What values are called that nothing is known of.
+UNKNOWN = ("", "stored", "US")
 
-# The units that DICOM has names of its own for (RescaleType, Units, DoseUnits).
-_CODES = {"HU": "[hnsf'U]", "BQML": "Bq/ml", "GY": "Gy", "": NO_UNIT}
-_NAMES = {code: unit for unit, code in _CODES.items()}
-# Units that say that there is none.
-_UNSPECIFIED = ("US", "stored")
-_MEANINGS = {
-    NO_UNIT: "no units",
-    "[hnsf'U]": "Hounsfield unit",
-    "Bq/ml": "Becquerels/milliliter",
-    "Gy": "Gray",
+# Units of volumes, for some of which DICOM has names of its own (RescaleType, Units, DoseUnits): code and meaning.
+_KNOWN = {
+    "HU": ("[hnsf'U]", "Hounsfield unit"),
+    "BQML": ("Bq/ml", "Becquerels/milliliter"),
+    "GY": ("Gy", "Gray"),
+    "g/ml": ("g/ml", "gram per milliliter"),
+    "cm2/ml": ("cm2/ml", "square centimeter per milliliter"),
+    "s": ("s", "second"),
+    "ms": ("ms", "millisecond"),
+    "mm": ("mm", "millimeter"),
+    "mm2/s": ("mm2/s", "square millimeter per second"),
+    "%": ("%", "percent"),
 }
+_NO_UNITS = ("1", "no units")
+_UNIT_OF = {code: unit for unit, (code, _) in _KNOWN.items()} | {_NO_UNITS[0]: ""}
 
 
-def unit_code(unit: str) -> tuple[str, str, str]:
-    """Return the code of a unit: value, scheme, meaning; one that DICOM has no name of its own for is taken as UCUM.
+def is_known(unit: str) -> bool:
+    """Check whether UCUM's code of a unit is known here.
 
     Examples
     --------
-    >>> unit_code("HU"), unit_code("mm2/s")
-    (("[hnsf'U]", 'UCUM', 'Hounsfield unit'), ('mm2/s', 'UCUM', 'mm2/s'))
+    >>> is_known("HU"), is_known("Philips")
+    (True, False)
     """
-    code = NO_UNIT if unit in _UNSPECIFIED else _CODES.get(unit, unit)
-    return code, SCHEME, _MEANINGS.get(code, code)
+    return unit in _KNOWN
+
+
+def unit_code(unit: str) -> tuple[str, str]:
+    """Return the code and the meaning of a unit; one that is not known here is "no units".
+
+    Examples
+    --------
+    >>> unit_code("HU"), unit_code("US")
+    (("[hnsf'U]", 'Hounsfield unit'), ('1', 'no units'))
+    """
+    return _KNOWN.get(unit, _NO_UNITS)
 
 
 def unit_of_code(code: str) -> str:
-    """Return the unit of a volume for a code of UCUM: by the name that DICOM has for it, else as it is.
+    """Return the unit of a volume for a code of UCUM; one that is not known here is its own name.
 
     Examples
     --------
-    >>> unit_of_code("Bq/ml"), unit_of_code("mm2/s"), unit_of_code("1")
-    ('BQML', 'mm2/s', '')
+    >>> unit_of_code("Bq/ml"), unit_of_code("1/min"), unit_of_code("1")
+    ('BQML', '1/min', '')
     """
-    return _NAMES.get(code, code)
+    return _UNIT_OF.get(code, code)

@@ -15,6 +15,7 @@ from simple_orthanc.session.acts.deleting import DELETED, delete_all
 from simple_orthanc.session.acts.reports import ActReport
 from simple_orthanc.session.acts.targets import whole_targets
 from simple_orthanc.session.base import Session
+from simple_orthanc.session.mask_uploads import UploadsMasks
 from simple_orthanc.session.uploads import (
     Pending,
     Uploader,
@@ -23,7 +24,6 @@ from simple_orthanc.session.uploads import (
     jobs_in_folder,
     report_table,
 )
-from simple_orthanc.session.volume_uploads import UploadsVolumes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.acts.reports import Target
 
 
-class ActingSession(UploadsVolumes, Session):
+class ActingSession(UploadsMasks, Session):
     """A session on an archive that takes uploads and deletes objects."""
 
     def _uploader(self) -> Uploader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,10 @@ class UploadsVolumes:
         >>> table = orthanc.upload_volume(smooth, SeriesDescription="smooth")               # doctest: +SKIP
         """
         written, source = _as_volume(volume, like)
-        datasets = written.to_dicom(source, **tags)
+        return self._upload_made(written.to_dicom(source, **tags))
+
+    def _upload_made(self, datasets: Sequence[Dataset]) -> pd.DataFrame:
+        """Send objects that were made here, and return one row for each."""
         report = ActReport([_target(dataset) for dataset in datasets], "stored")
         try:
             table = self._upload(jobs_for_datasets(datasets), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,19 +10,20 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.pixels.ucum import unit_code
-from simple_orthanc.volume.volume import Volume
+from simple_orthanc.pixels.ucum import UNKNOWN, is_known, unit_code
 from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from simple_orthanc.volume.volume import Volume
 
 WHAT = "A parametric map"
 # Of a CodeValue (VR SH).
 _LONGEST_CODE = 16
 
 
-def parametric_map_of(volume: Volume, like: Volume | None = None) -> Dataset:
+def parametric_map_of(volume: Volume, like: Volume | None = None, *, tags: Mapping[str, Any] | None = None) -> Dataset:
     """Write a volume of single values as one parametric map, without rounding them.
 
     Parameters
@@ -31,6 +33,8 @@ def parametric_map_of(volume: Volume, like: Volume | None = None) -> Dataset:
         units are written as a code of UCUM: "HU", "BQML" and "GY" as DICOM means them, all others as they are.
     like : Volume, optional
         The images that it was computed from: their study and frame of reference. Default: those of its header.
+    tags : mapping, optional
+        DICOM keywords of the object.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def parametric_map_of(volume: Volume, like: Volume | None = None) -> Dataset:
     Examples
     --------
     >>> import numpy as np
-    >>> from simple_orthanc import Geometry
+    >>> from simple_orthanc import Geometry, Volume
     >>> from simple_orthanc.phantom import make_series
     >>> grid = Geometry((4, 4, 3), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     >>> volume = Volume(np.full((3, 4, 4), 0.1), grid, make_series((3, 4, 4))[0], units="mm2/s")
@@ -82,6 +86,7 @@ def parametric_map_of(volume: Volume, like: Volume | None = None) -> Dataset:
             source,
             volume.geometry,
             WHAT,
+            tags or {},
             pixel_array=array,
             contains_recognizable_visual_features=True,
             real_world_value_mappings=[mapping],
@@ -116,10 +121,12 @@ def _values(volume: Volume) -> NDArray[Any]:
 
 
 def _code(unit: str) -> tuple[str, str, str]:
-    code = unit_code(unit)
-    if not code[0].isascii() or not code[0].isprintable() or len(code[0]) > _LONGEST_CODE or " " in code[0]:
+    if is_known(unit) or unit in UNKNOWN:
+        code, meaning = unit_code(unit)
+        return code, "UCUM", meaning
+    if not unit.isascii() or not unit.isprintable() or len(unit) > _LONGEST_CODE or " " in unit or "\\" in unit:
         raise VolumeError(
             f"{WHAT} was asked for of a volume in {unit!r}, which is no code of UCUM. Name its unit as such: "
             'volume.with_array(volume.array, units="mm2/s").'
         )
-    return code
+    return unit, "UCUM", unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -12,9 +12,11 @@ from pydicom.sr.coding import Code
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.volume.volume import Volume
-from simple_orthanc.volume.writing.segments import Anchor, Kind, Pixels, anchors_of, pixels_of
+from simple_orthanc.volume.writing.segments import Anchor, Kind, Pixels, anchors_of, is_volume, pixels_of
 from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
+
+if TYPE_CHECKING:
+    from simple_orthanc.volume.volume import Volume
 
 CodeLike: TypeAlias = Code | tuple[str, str, str]
 
@@ -31,6 +33,7 @@ def segmentation_of(
     kind: Kind = "BINARY",
     codes: Mapping[str, tuple[CodeLike, CodeLike]] | None = None,
     algorithm: str | None = None,
+    tags: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Write masks or a label map as one segmentation of the images they were drawn on.
 
@@ -51,6 +54,8 @@ def segmentation_of(
         For the name of a segment its category and its type, each as a code: value, scheme, meaning. Default: Tissue.
     algorithm : str, optional
         The name of the program that drew the masks, which are then AUTOMATIC. Default: MANUAL.
+    tags : mapping, optional
+        DICOM keywords of the object.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def segmentation_of(
     Examples
     --------
     >>> import numpy as np
-    >>> from simple_orthanc import Geometry
+    >>> from simple_orthanc import Geometry, Volume
     >>> from simple_orthanc.phantom import make_series
     >>> grid = Geometry((4, 4, 3), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     >>> ct = Volume(np.arange(48).reshape(3, 4, 4), grid, make_series((3, 4, 4))[0])
@@ -91,6 +96,7 @@ def segmentation_of(
             source,
             pixels.geometry,
             WHAT,
+            tags or {},
             pixel_array=array,
             segmentation_type=kind,
             segment_descriptions=descriptions,
@@ -104,16 +110,16 @@ def segmentation_of(
 def _images(masks: Mapping[str, Any] | Volume, like: Volume | None) -> Volume:
     if like is not None:
         return like
-    volumes = [masks] if isinstance(masks, Volume) else [mask for mask in masks.values() if isinstance(mask, Volume)]
+    volumes = [masks] if is_volume(masks) else [mask for mask in masks.values() if is_volume(mask)]
     if not volumes:
         raise VolumeError(f"{WHAT} was asked for of mere arrays: name the images they were drawn on with like=images.")
     return volumes[0]
 
 
 def _check_frame_of_reference(masks: Mapping[str, Any] | Volume, source: SourceImages) -> None:
-    named = {"the mask": masks} if isinstance(masks, Volume) else masks
+    named = {"the mask": masks} if is_volume(masks) else masks
     for name, mask in named.items():
-        theirs = elements.text(mask.header, "FrameOfReferenceUID") if isinstance(mask, Volume) else ""
+        theirs = elements.text(mask.header, "FrameOfReferenceUID") if is_volume(mask) else ""
         if theirs and source.frame_of_reference and theirs != source.frame_of_reference:
             raise VolumeError(
                 f"{WHAT} was asked for, but {name!r} is in the frame of reference {theirs}, and the images are in "

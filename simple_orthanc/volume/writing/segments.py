@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.padding import background_value
-from simple_orthanc.volume.masks import SAME_GRID_MM, segments
-from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import TypeIs
 
     from simple_orthanc.volume.geometry import Geometry
+    from simple_orthanc.volume.volume import Volume
 
 Kind: TypeAlias = Literal["BINARY", "FRACTIONAL", "LABELMAP"]
 
@@ -29,6 +29,11 @@ _LARGEST_FILLED = 1000
 # Of a SegmentLabel (VR LO).
 _LONGEST_NAME = 64
 _LARGEST_FRACTION = 255
+
+
+def is_volume(value: Any) -> TypeIs[Volume]:
+    """Check whether a value is a volume; the class itself imports this module."""
+    return hasattr(value, "geometry") and isinstance(getattr(value, "header", None), Dataset)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def pixels_of(
     VolumeError
         There is no mask, they are on different grids, or their values are no numbers of segments.
     """
-    if not isinstance(masks, Volume):
+    if not is_volume(masks):
         if names is not None:
             raise VolumeError("names= names the labels of one label map, but masks were given, which have names.")
         return _of_masks(masks, like, kind)
@@ -94,7 +99,7 @@ def _of_masks(masks: Mapping[str, Any], like: Volume | None, kind: Kind) -> Pixe
     geometry, arrays = None, []
     for name, mask in masks.items():
         own = _geometry_of(name, mask, like)
-        if geometry is not None and not geometry.isclose(own, tolerance=SAME_GRID_MM):
+        if geometry is not None and not geometry.isclose(own):
             raise VolumeError(
                 f"Masks for one segmentation were given, but {name!r} is on another grid than {next(iter(masks))!r}. "
                 'Bring it onto the same one first: mask.resample(like=images, interpolation="nearest").'
@@ -119,7 +124,7 @@ def _of_masks(masks: Mapping[str, Any], like: Volume | None, kind: Kind) -> Pixe
 
 
 def _geometry_of(name: str, mask: Any, like: Volume | None) -> Geometry:
-    if isinstance(mask, Volume):
+    if is_volume(mask):
         if mask.geometry is None:
             raise VolumeError(
                 f"The mask {name!r} has no position in the patient: make it with images.with_array(mask)."
@@ -176,7 +181,7 @@ def _of_label_map(volume: Volume, names: Mapping[int, str] | None, kind: Kind) -
         raise VolumeError(
             f"The label map holds values from {low} to {high}, but labels go from 0 to {_LARGEST_NUMBER}."
         )
-    known = {region.number: region.name for region in segments(volume.header)} if names is None else dict(names)
+    known = _names_in(volume.header) if names is None else dict(names)
     known = {number: name for number, name in known.items() if number != background}
     used = {int(number) for number in np.flatnonzero(np.bincount(array.ravel()))} - {0} | set(known)
     if not used:
@@ -192,6 +197,16 @@ def _of_label_map(volume: Volume, names: Mapping[int, str] | None, kind: Kind) -
     named = {number: _checked_name(known.get(number, f"segment {number}")) for number in numbers}
     dtype = np.uint8 if max(used) < 256 else np.uint16
     return Pixels(named, array.astype(dtype), volume.geometry, frozenset(set(numbers) - used))
+
+
+def _names_in(header: Dataset) -> dict[int, str]:
+    """Return the names of the segments of the object that a label map was read from."""
+    numbered = {}
+    for item in elements.items(header, "SegmentSequence"):
+        number, name = elements.number(item, "SegmentNumber"), elements.text(item, "SegmentLabel")
+        if number is not None and name:
+            numbered[int(number)] = "".join(filter(str.isprintable, name))[:_LONGEST_NAME]
+    return numbered
 
 
 def _checked_name(name: str) -> str:

@@ -8,7 +8,7 @@ references of the finished object are then written from the table.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
-from pydicom.valuerep import format_number_as_ds
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import UnsupportedError, VolumeError
+from simple_orthanc.errors import SelectionError, UnsupportedError, VolumeError
+from simple_orthanc.version import __version__
 from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE
-from simple_orthanc.volume.masks import SAME_GRID_MM
-from simple_orthanc.volume.writing.study import patient_and_study
+from simple_orthanc.volume.writing.decimals import decimal_string, decimal_strings
+from simple_orthanc.volume.writing.source import acquisition_equipment, patient_and_study
+from simple_orthanc.volume.writing.user_tags import check_tags
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,6 +31,24 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.geometry import Geometry, Vector
     from simple_orthanc.volume.volume import Volume
 
+UTF_8 = "ISO_IR 192"
+# Of the modules Patient and General Study: always present, if only without a value (PS3.3 C.7.1.1, C.7.2.1).
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+_SAME_PLACE_MM = 1e-3
+# SeriesNumber, which these objects must have, is that of the images and this.
+_SERIES_NUMBER = 1000
+# Of a SeriesDescription (VR LO).
+_LONGEST_STRING = 64
 # Modalities of objects that are not images themselves, but were drawn on some.
 _DRAWN = ("SEG", "RTSTRUCT")
 _ROW = "2.25.1."
@@ -112,7 +131,7 @@ class SourceImages:
         places: list[Vector] = [(float(x), float(y), float(z)) for x, y, z in centres]
         if not self.is_on_grid(geometry):
             return places
-        tolerance = DEVIATION_TOLERANCE * geometry.spacing[2] + SAME_GRID_MM
+        tolerance = DEVIATION_TOLERANCE * geometry.spacing[2] + _SAME_PLACE_MM
         return [
             frame.position if frame is not None and math.dist(frame.position, place) <= tolerance else place
             for place, frame in ((place, self.frames.get(index)) for index, place in enumerate(places))
@@ -131,17 +150,19 @@ class SourceImages:
         shared.Modality = "OT"
         shared.PositionReferenceIndicator = elements.text(self.header, "PositionReferenceIndicator")
         # What the header says of them may be too odd for highdicom; it is written as it is afterwards.
-        shared.update(patient_and_study(Dataset()))
+        shared.SpecificCharacterSet = UTF_8
+        for keyword in _TYPE_2:
+            setattr(shared, keyword, "")
         shared.Columns, shared.Rows = (int(size) for size in self.geometry.size[:2])
-        shared.ImageOrientationPatient = as_ds([*directions[0], *directions[1]])
-        shared.PixelSpacing = as_ds(self.geometry.spacing[1::-1])
-        shared.SliceThickness = as_ds([self.geometry.spacing[2]])[0]
+        shared.ImageOrientationPatient = decimal_strings([*directions[0], *directions[1]])
+        shared.PixelSpacing = decimal_strings(self.geometry.spacing[1::-1])
+        shared.SliceThickness = decimal_string(self.geometry.spacing[2])
         images = []
         for index, frame in frames.items():
             image = Dataset()
             image.update(shared)
             image.SOPInstanceUID = f"{_ROW}{index}"
-            image.ImagePositionPatient = as_ds(frame.position)
+            image.ImagePositionPatient = decimal_strings(frame.position)
             images.append(image)
         return images
 
@@ -191,17 +212,6 @@ def _holders(dataset: Dataset) -> Iterator[Dataset]:
         yield from elements.items(group, "DerivationImageSequence")
 
 
-def as_ds(values: Any) -> list[str]:
-    """Write numbers as decimal strings of at most 16 characters, as exactly as these hold them (PS3.5 6.2).
-
-    Examples
-    --------
-    >>> as_ds([1.0, 1 / 3])
-    ['1.0', '0.33333333333333']
-    """
-    return [format_number_as_ds(float(value)) for value in values]
-
-
 def import_highdicom(what: str) -> ModuleType:
     """Import highdicom.
 
@@ -220,9 +230,14 @@ def import_highdicom(what: str) -> ModuleType:
 
 
 def written(
-    make: Callable[..., Dataset], source: SourceImages, geometry: Geometry, what: str, **arguments: Any
+    make: Callable[..., Dataset],
+    source: SourceImages,
+    geometry: Geometry,
+    what: str,
+    tags: Mapping[str, Any],
+    **arguments: Any,
 ) -> Dataset:
-    """Write an object of many frames with highdicom, and its references.
+    """Write an object of many frames with highdicom, in the study of its source images.
 
     Parameters
     ----------
@@ -234,6 +249,8 @@ def written(
         The grid of the pixels.
     what : str
         What is written, for messages.
+    tags : mapping
+        DICOM keywords that the user gives.
     **arguments
         What else the class takes.
 
@@ -241,21 +258,25 @@ def written(
     ------
     VolumeError
         highdicom refuses it.
+    UnknownTagError, SelectionError
+        As for `check_tags`.
     """
+    given = check_tags(tags, source.header)
     highdicom = import_highdicom(what)
     columns = np.reshape(np.asarray(geometry.direction), (3, 3)).T
     # Along the normal, as SpacingBetweenSlices is defined (PS3.3 C.7.6.16.2.1).
     step = abs(float(geometry.spacing[2] * columns[2] @ np.cross(columns[0], columns[1])))
+    series_number = elements.number_or_none(source.header, "SeriesNumber")
     try:
-        dataset = make(
+        made = make(
             source_images=source.described,
             series_instance_uid=generate_uid(),
-            series_number=1,
+            series_number=_SERIES_NUMBER + max(0, int(series_number or 0)),
             sop_instance_uid=generate_uid(),
             instance_number=1,
             manufacturer="simple_orthanc",
             manufacturer_model_name="simple_orthanc",
-            software_versions="1",
+            software_versions=__version__,
             device_serial_number="1",
             pixel_measures=highdicom.PixelMeasuresSequence(
                 pixel_spacing=geometry.spacing[1::-1], slice_thickness=step, spacing_between_slices=step
@@ -268,6 +289,32 @@ def written(
         )
     except (ValueError, TypeError) as error:
         raise VolumeError(f"{what} was asked for, and highdicom cannot write it: {error}") from error
-    source.write_references(dataset)
+    source.write_references(made)
+    # A plain dataset can be pickled.
+    dataset = Dataset(made)
+    dataset.file_meta = made.file_meta
     dataset.update(patient_and_study(source.header))
+    dataset.ContributingEquipmentSequence = [
+        *elements.items(made, "ContributingEquipmentSequence"),
+        *acquisition_equipment(source.header),
+    ]
+    dataset.SeriesDescription = _description(source.header, what)
+    _add(dataset, given)
     return dataset
+
+
+def _description(header: Dataset, what: str) -> str:
+    name = what.lower().removeprefix("a ")
+    text = elements.text(header, "SeriesDescription")
+    kept = "".join(character for character in text if character.isprintable())[: _LONGEST_STRING - len(name) - 3]
+    return f"{kept} ({name})" if kept else name
+
+
+def _add(dataset: Dataset, given: Dataset) -> None:
+    for element in given:
+        if element.VR == "SQ" and element.tag in dataset:
+            raise SelectionError(
+                f"{element.keyword} was given, but it follows from the voxels and the images. Leave it out, or set it "
+                "in the dataset that is returned."
+            )
+        dataset.add(element)

@@ -13,28 +13,13 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.suv import suv_type
+from simple_orthanc.pixels.ucum import UNKNOWN, is_known, unit_code
 from simple_orthanc.volume.writing.classes import CT, MR, PET, ImageClass, pet_units
 from simple_orthanc.volume.writing.pixels import StoredPixels
 from simple_orthanc.volume.writing.source import coded
 
-# What values are called that nothing is known of.
-_UNKNOWN = ("", "stored", "US")
 # The longest value of a long string (LO).
 _LONGEST = 64
-# Units of values as UCUM writes them, with its names; PS3.16 CID 82.
-_UCUM = {
-    "HU": ("[hnsf'U]", "Hounsfield unit"),
-    "BQML": ("Bq/ml", "Becquerels/milliliter"),
-    "GY": ("Gy", "Gray"),
-    "g/ml": ("g/ml", "gram per milliliter"),
-    "cm2/ml": ("cm2/ml", "square centimeter per milliliter"),
-    "s": ("s", "second"),
-    "ms": ("ms", "millisecond"),
-    "mm": ("mm", "millimeter"),
-    "mm2/s": ("mm2/s", "square millimeter per second"),
-    "%": ("%", "percent"),
-}
-_NO_UNITS = ("1", "no units")
 
 
 def units_and_rescale(pixels: StoredPixels, units: str, kind: ImageClass, suv: Any = None) -> dict[str, Any]:
@@ -74,7 +59,7 @@ def units_and_rescale(pixels: StoredPixels, units: str, kind: ImageClass, suv: A
         return {**line, **named, **({"SUVType": suv_type(suv.kind)} if suv is not None else {})}
     if kind is not CT and not pixels.is_rescaled and units in ("", "stored"):
         return {}
-    result: dict[str, Any] = {**line, "RescaleType": "US" if units in _UNKNOWN else units}
+    result: dict[str, Any] = {**line, "RescaleType": "US" if units in UNKNOWN else units}
     if kind is MR:
         result["RealWorldValueMappingSequence"] = [_mapping(pixels, units)]
     return result
@@ -86,9 +71,9 @@ def _mapping(pixels: StoredPixels, units: str) -> Dataset:
     item.add_new("RealWorldValueFirstValueMapped", vr, pixels.used[0])
     item.add_new("RealWorldValueLastValueMapped", vr, pixels.used[1])
     item.RealWorldValueIntercept, item.RealWorldValueSlope = float(pixels.intercept), float(pixels.slope)
-    code, meaning = _UCUM.get(units, _NO_UNITS)
-    item.LUTExplanation = meaning if units in _UNKNOWN or units in _UCUM else units
+    code, meaning = unit_code(units)
+    item.LUTExplanation = meaning if units in UNKNOWN or is_known(units) else units
     # A short string (SH).
-    item.LUTLabel = "values" if units in _UNKNOWN else units[:16].strip()
+    item.LUTLabel = "values" if units in UNKNOWN else units[:16].strip()
     item.MeasurementUnitsCodeSequence = [coded(code, "UCUM", meaning)]
     return item

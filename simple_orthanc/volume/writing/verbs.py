@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.volume.writing.parametric_maps import parametric_map_of
+from simple_orthanc.volume.writing.segmentations import segmentation_of
 from simple_orthanc.volume.writing.series import series_datasets
 
 if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
+    from simple_orthanc.volume.writing.segmentations import CodeLike
+    from simple_orthanc.volume.writing.segments import Kind
 
 
 class WritesDicom:
@@ -75,3 +80,116 @@ class WritesDicom:
         (3, 'CT Image Storage', [0, 0, 4])
         """
         return series_datasets(cast("Volume", self), like, tags)
+
+    def masks_to_dicom(
+        self,
+        masks: Mapping[str, Any] | Volume,
+        *,
+        names: Mapping[int, str] | None = None,
+        kind: Kind = "BINARY",
+        codes: Mapping[str, tuple[CodeLike, CodeLike]] | None = None,
+        algorithm: str | None = None,
+        **tags: Any,
+    ) -> Dataset:
+        """Return masks or a label map as one DICOM segmentation (SEG) of this volume's images. Needs highdicom.
+
+        Parameters
+        ----------
+        masks : mapping, or Volume
+            Masks by name, as volumes or as arrays of the shape of this volume, (slice, row, column), of True and False
+            or 1 and 0; they may overlap. Or one volume: a mask, or a label map, whose values are the numbers of the
+            segments.
+        names : mapping of int to str, optional
+            The names of the labels of a label map. Default: those of the segmentation that it was read from, else
+            "segment 1", "segment 2", ...
+        kind : {"BINARY", "FRACTIONAL", "LABELMAP"}
+            SegmentationType. FRACTIONAL holds probabilities from 0 to 1 in steps of 1/255. LABELMAP holds labels of any
+            numbers up to 65535, in an object that few programs read yet.
+        codes : mapping, optional
+            For the name of a segment its category and its type, each as a code: value, scheme, meaning, such as
+            ``{"liver": (("123037004", "SCT", "Anatomical Structure"), ("10200004", "SCT", "Liver"))}``. Default:
+            Tissue, for both (PS3.16 CID 7150 and 7166).
+        algorithm : str, optional
+            The name of the program that drew the masks, which are then AUTOMATIC. Default: MANUAL.
+        **tags
+            DICOM keywords of the segmentation, such as ``SeriesDescription="organs"``.
+
+        Returns
+        -------
+        pydicom.Dataset
+            In the patient, study and frame of reference of the images, on the grid of the masks, which may be another
+            one. Each frame refers to the image in whose plane it lies. New UIDs in each call.
+
+        Raises
+        ------
+        VolumeError
+            The masks are on different grids or hold other values, or the images have no position in the patient.
+        SelectionError, UnknownTagError
+            As for `to_dicom`.
+        UnsupportedError
+            highdicom (extra ``seg``) is not installed.
+
+        Notes
+        -----
+        PS3.3 A.51 and C.8.20. Frames without a voxel are left out, except the first and the last of the grid, and one
+        of each empty segment, so that all readers find the grid and the names. The segments of a BINARY segmentation
+        are numbered from 1 without gaps, so that a label map gets a segment for each number up to its largest, 1000 at
+        most.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simple_orthanc import Geometry, Volume
+        >>> from simple_orthanc.phantom import make_series
+        >>> grid = Geometry((4, 4, 3), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> ct = Volume(np.arange(48).reshape(3, 4, 4), grid, make_series((3, 4, 4))[0])
+        >>> segmentation = ct.masks_to_dicom({"lesion": ct.array > 40}, SeriesDescription="lesions")
+        >>> segmentation.SOPClassUID.name, segmentation.SegmentSequence[0].SegmentLabel
+        ('Segmentation Storage', 'lesion')
+        """
+        return segmentation_of(
+            masks, cast("Volume", self), names=names, kind=kind, codes=codes, algorithm=algorithm, tags=tags
+        )
+
+    def to_parametric_map(self, like: Volume | None = None, **tags: Any) -> Dataset:
+        """Return the volume as one DICOM parametric map: every value as it is, NaN too. Needs highdicom.
+
+        Parameters
+        ----------
+        like : Volume, optional
+            The images that the values were computed from. Default: what this volume was read from.
+        **tags
+            DICOM keywords of the object, such as ``SeriesDescription="ADC"``.
+
+        Returns
+        -------
+        pydicom.Dataset
+            In the patient, study and frame of reference of the images, on the grid of this volume: float32 and float64
+            as they are, whole numbers as the smaller of these that holds them exactly. `get_volume` reads the same
+            values in the same units. New UIDs in each call.
+
+        Raises
+        ------
+        VolumeError
+            The volume has no position, several steps, colour or masks, or units that are no code of UCUM.
+        SelectionError, UnknownTagError
+            As for `to_dicom`.
+        UnsupportedError
+            highdicom (extra ``seg``) is not installed.
+
+        Notes
+        -----
+        PS3.3 A.75. Units are the Real World Value Mapping (C.7.6.16.2.11), in UCUM. NaN is Float Pixel Padding Value
+        (C.7.6.24.1). `to_dicom` makes a series that all programs read, in steps of 16 bits.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simple_orthanc import Geometry, Volume
+        >>> from simple_orthanc.phantom import make_series
+        >>> grid = Geometry((4, 4, 3), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> adc = Volume(np.full((3, 4, 4), 0.00112), grid, make_series((3, 4, 4))[0], units="mm2/s")
+        >>> float(adc.to_parametric_map().pixel_array[0, 0, 0])
+        0.00112
+        """
+        return parametric_map_of(cast("Volume", self), like, tags=tags)

@@ -6,13 +6,14 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc import UnsupportedError, Volume, VolumeError
+from simple_orthanc import SelectionError, UnknownTagError, UnsupportedError, Volume, VolumeError
 from simple_orthanc.phantom import as_bytes, make_enhanced
 from simple_orthanc.volume.writing.segmentations import segmentation_of
 from tests.volume.writing.helpers import SHAPE, archive, boxes, ct_in, images
@@ -86,3 +87,26 @@ class TestRefusals:
         monkeypatch.setitem(sys.modules, "highdicom", None)
         with pytest.raises(UnsupportedError, match=r"simple-orthanc\[seg\]"):
             segmentation_of(boxes(), ct)
+
+
+class TestTags:
+    def test_tags_of_the_user(self, tmp_path: Path) -> None:
+        ct = ct_in(tmp_path, images(SeriesNumber=4, SeriesDescription="thin", StudyDescription="Thorax"))
+        found = ct.masks_to_dicom(boxes())
+        assert (found.SeriesNumber, found.SeriesDescription) == (1004, "thin (segmentation)")
+        found = ct.masks_to_dicom(boxes(), SeriesNumber=9, SeriesDescription="organs", StudyDescription="Thorax")
+        assert (found.SeriesNumber, found.SeriesDescription) == (9, "organs")
+
+    @pytest.mark.parametrize(
+        ("tags", "message"),
+        [
+            ({"SeriesDescripton": "x"}, "SeriesDescription"),
+            ({"PatientID": "other"}, "PatientID was given, but the source"),
+            ({"Rows": 3}, "Rows was given"),
+            ({"SegmentSequence": []}, "SegmentSequence was given, but it follows"),
+        ],
+    )
+    def test_tags_that_cannot_be_given(self, tmp_path: Path, tags: dict[str, Any], message: str) -> None:
+        ct = ct_in(tmp_path, images())
+        with pytest.raises((SelectionError, UnknownTagError), match=message):
+            ct.masks_to_dicom(boxes(), **tags)
