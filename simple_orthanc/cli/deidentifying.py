@@ -59,6 +59,7 @@ def _arguments(parser: CommandParser) -> None:
     parser.add_argument("--keep", action="append", default=[], metavar="TAG", help="keep it as it is")
     parser.add_argument("--remove", action="append", default=[], metavar="TAG", help="remove it")
     parser.add_argument("--replace", action="append", default=[], metavar="TAG=VALUE", help="replace its value")
+    parser.add_argument("--layout", metavar="NAMES", help="name the files by tags of the copies")
     parser.add_argument("--keep-suspicious", action="store_true", help="copy also what may show the patient")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     parser.add_argument(
@@ -80,6 +81,7 @@ def _deidentify(args: Namespace) -> int:
         "keep": args.keep,
         "remove": args.remove,
         "replace": dict(map(replacement, args.replace)),
+        "layout": args.layout,
         "suspicious": "keep" if args.keep_suspicious else "leave out",
         "everything": args.everything,
         "dry_run": args.dry_run,

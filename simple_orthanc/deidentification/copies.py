@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,8 +17,10 @@ from simple_orthanc.deidentification.profile import Option, Profile
 from simple_orthanc.deidentification.pseudonyms import Pseudonyms, patient_of
 from simple_orthanc.deidentification.report import Counts, count
 from simple_orthanc.deidentification.risks import RiskKind, risks_of
-from simple_orthanc.dicom.header import texts
+from simple_orthanc.dicom.header import read_value, texts
 from simple_orthanc.dicom.levels import IDENTIFIERS
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.parsing import parse_file, typed_errors
@@ -47,6 +49,8 @@ class Copy:
     suspicion : str
         Why the object should not be copied without a look; "" if it may. These are risks that are certain, and text in
         the pixels, which is so common in some kinds of images that it counts as certain unless a header denies it.
+    values : mapping
+        Name of each tag that was asked for, to its value in the copy.
     """
 
     content: bytes
@@ -54,6 +58,7 @@ class Copy:
     changes: Counts
     warnings: tuple[str, ...] = ()
     suspicion: str = ""
+    values: Mapping[str, Value] = field(default_factory=dict)
 
     def without_content(self) -> Copy:
         """Return what is left when the file is written."""
@@ -73,6 +78,8 @@ class Deidentifier:
         By how many days dates are moved at most.
     compare : callable, optional
         Returns more warnings about a copy, given the original and the copy.
+    tags : sequence of Tag
+        Tags whose values in the copies are wanted.
 
     Examples
     --------
@@ -86,10 +93,15 @@ class Deidentifier:
     """
 
     def __init__(
-        self, profile: Profile, pseudonyms: Pseudonyms, max_shift: int, compare: Compare | None = None
+        self,
+        profile: Profile,
+        pseudonyms: Pseudonyms,
+        max_shift: int,
+        compare: Compare | None = None,
+        tags: Sequence[Tag] = (),
     ) -> None:
         self._profile, self._pseudonyms, self._most = profile, pseudonyms, check_most(max_shift)
-        self._compare = compare
+        self._compare, self._tags = compare, tuple(tags)
         self._days: dict[str, int] = {}
         self._lock = Lock()
 
@@ -116,6 +128,7 @@ class Deidentifier:
             count(changes),
             (*(risk.message for risk in risks), *others),
             "; ".join(risk.message for risk in risks if risk.is_certain or risk.kind is RiskKind.BURNED_IN),
+            {tag.name: read_value(made, tag) for tag in self._tags},
         )
 
     def _name(self, made: Dataset, identity: KeyedIdentity) -> None:

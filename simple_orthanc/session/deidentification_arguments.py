@@ -11,10 +11,14 @@ from simple_orthanc.deidentification.profile import Profile
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.deidentified import TargetFolder, check_apart
 from simple_orthanc.session.display import counted
 from simple_orthanc.session.exports.downloading import target_folder
+from simple_orthanc.session.exports.layouts import Field, Layout, parse_layout
+from simple_orthanc.session.state import SessionState
+from simple_orthanc.sources.folder.source import FolderSource
 
 SUSPICIOUS = ("leave out", "keep")
 
@@ -89,15 +93,17 @@ def leaves_out(suspicious: object) -> bool:
     return suspicious == "leave out"
 
 
-def read_target(to: Any, originals: Path | None) -> Any:
+def read_target(to: Any, source: Source, layout: object) -> Any:
     """Read where copies go.
 
     Parameters
     ----------
     to : str, Path or Session
         A folder, or a session that takes uploads.
-    originals : Path, optional
-        What is read, if it is on this disk.
+    source : Source
+        What is read.
+    layout : str, optional
+        How files in a folder are named.
 
     Returns
     -------
@@ -107,15 +113,20 @@ def read_target(to: Any, originals: Path | None) -> Any:
     Raises
     ------
     SelectionError, UnsupportedError
-        There can be no such folder, or the originals are around it or in it; or the session takes no uploads.
+        There can be no such folder, or the originals are around it or in it; or the session takes no uploads; or the
+        layout cannot be.
     """
-    if isinstance(to, (str, os.PathLike)):
-        folder = target_folder(to, "deidentify")
-        check_apart(folder, originals)
-        return TargetFolder(folder)
+    session = to if isinstance(to, SessionState) else None
+    into = None if session is None else session._source
+    if isinstance(into, FolderSource) or isinstance(to, (str, os.PathLike)):
+        folder = into.writable_folder() if isinstance(into, FolderSource) else target_folder(to, "deidentify")
+        check_apart(folder, Path(source.top) if isinstance(source, FolderSource) else None)
+        return TargetFolder(folder, _read_layout(layout), session)
+    if layout is not None:
+        raise SelectionError("layout names the files in a folder, and an archive has names of its own: leave it out.")
     if callable(getattr(type(to), "_uploader", None)):
         return to
-    if hasattr(type(to), "deidentify"):
+    if session is not None:
         raise UnsupportedError(
             f"Copies were to go to a {type(to).__name__}, which is only read: name an Orthanc or DicomWeb session, or "
             'the path of a folder, as in deidentify("shared", ...).'
@@ -124,3 +135,17 @@ def read_target(to: Any, originals: Path | None) -> Any:
         f'Copies were to go to a {type(to).__name__}: give the path of a folder, as in deidentify("shared", ...), or a '
         "session that takes uploads."
     )
+
+
+def _read_layout(layout: object) -> Layout | None:
+    """Read how files are named. Copies are named one by one, so that their names must differ by themselves."""
+    if layout is None:
+        return None
+    parsed = parse_layout(layout, "deidentify", ())
+    if not any(isinstance(piece, Field) and piece.name == "SOPInstanceUID" for piece in parsed.parts[-1]):
+        example = "/".join([*str(layout).split("/")[:-1], "{SOPInstanceUID}.dcm"])
+        raise SelectionError(
+            f"deidentify(layout={layout!r}) could give two copies one name. With the new SOPInstanceUID in the name of "
+            f"the file it cannot: deidentify(layout={example!r})."
+        )
+    return parsed

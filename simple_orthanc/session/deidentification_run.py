@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
+from threading import Lock
 from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
@@ -13,18 +14,20 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.deidentification.copies import Copy, Deidentifier
 from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
-from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError
+from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.selection.source import Source
+from simple_orthanc.session.acts.copying import check_has_files
+from simple_orthanc.session.acts.originals import OriginalError, is_source_alive
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
-from simple_orthanc.session.deidentified import DONE, LEFT_OUT, Deidentified, LeftOutError, TargetFolder
-from simple_orthanc.session.unreadable import is_about_one_object
+from simple_orthanc.session.deidentified import DONE, LEFT_OUT, Deidentified, TargetFolder
 from simple_orthanc.session.uploads import Job, Uploader
 from simple_orthanc.volume.mosaic import read_mosaic
 
 _NEW = tuple(f"new_{keyword}" for keyword in IDENTIFIERS.values())
 _COLUMNS = (*_NEW, "path", "warnings")
 # What an upload calls what became of a file.
-_STATUSES = {"stored": DONE, "stored, changed": DONE, "already stored": "already there"}
+_STATUSES = {"stored": DONE, "stored, changed": DONE, "already stored": "already there", "conflict": "conflict"}
+_UNCERTAIN = f"not finished, so it may or may not be {DONE}"
 
 
 class TakesUploads(Protocol):
@@ -58,6 +61,7 @@ class DeidentificationRun:
         self._source, self._deidentifier, self._leaves_out = source, deidentifier, leaves_out
         self.report = ActReport(targets, DONE, _COLUMNS)
         self._tally = Tally()
+        self._lock = Lock()
 
     def result(self) -> Deidentified:
         """Return the tables."""
@@ -68,53 +72,83 @@ class DeidentificationRun:
 
         Raises
         ------
+        UnsupportedError
+            The source hands over no files.
         TransportError
             A server went away; ``.table`` reports on each object. So it does for any other error, and for Ctrl-C.
         """
+        check_has_files(self._source, self.report.pending)
         if isinstance(target, TargetFolder):
             with target:
-                self._each(lambda copy: target.put(copy.identifiers, copy.content, dry_run=dry_run))
+                self._each(lambda copy: target.put(copy, dry_run=dry_run), lambda: target.is_full)
         elif dry_run:
-            self._each(lambda copy: Outcome(f"would be {DONE}"))
+            self._each(lambda copy: Outcome(f"would be {DONE}"), lambda: "")
         else:
             self._upload(target)
 
-    def _each(self, put: Callable[[Copy], Outcome]) -> None:
-        def one(target: Target) -> tuple[Copy | None, Outcome]:
+    def _each(self, put: Callable[[Copy], Outcome], reason_to_stop: Callable[[], str]) -> None:
+        begun: set[str] = set()
+
+        def one(target: Target) -> None:
+            if reason := reason_to_stop():
+                self.report.set(target, Outcome("not tried", reason))
+                return
+            begun.add(target.key)
             try:
                 copy = self._copy(target)
-            except OrthancError as error:
-                if not is_about_one_object(error):
-                    raise
-                return None, _failure(error)
-            outcome = put(copy)
-            return copy.without_content(), outcome
+            except _NoCopyError as error:
+                self.report.set(target, error.outcome)
+            else:
+                self._note(target, copy, put(copy))
 
         pending = self.report.pending
         with self.report.attached():
-            outcomes = map_ordered(one, pending, total=len(pending), label="de-identifying")
-            for target, (copy, outcome) in zip(pending, outcomes, strict=True):
-                self._note(target, copy, outcome)
+            try:
+                for _ in map_ordered(one, pending, total=len(pending), label="de-identifying"):
+                    pass
+            except BaseException:
+                for target in self.report.pending:
+                    if target.key in begun:
+                        self.report.set(target, Outcome("failed", _UNCERTAIN))
+                raise
 
     def _copy(self, target: Target) -> Copy:
+        """Make the copy of an instance.
+
+        Raises
+        ------
+        _NoCopyError
+            There is none; others may still be made.
+        TransportError
+            The source is gone.
+        """
         try:
             content = self._source.content(target.key)
-        except (NotFoundError, SelectionError) as error:  # a folder raises the second
-            raise _GoneError(error.message) from None
-        except OrthancError:
-            raise
+        except OrthancError as error:
+            trouble = OriginalError(error)
+            if trouble.may_be_the_source and not is_source_alive(self._source, target):
+                raise
+            raise _NoCopyError(trouble.outcome()) from None
         except (OSError, EOFError) as error:
-            raise OrthancError(f"its file cannot be read: {getattr(error, 'strerror', None) or error}") from error
-        copy = self._deidentifier.copy(content)
+            reason = getattr(error, "strerror", None) or str(error)
+            raise _NoCopyError(Outcome("failed", f"cannot be read: {reason}")) from None
+        try:
+            copy = self._deidentifier.copy(content)
+        except OrthancError as error:
+            raise _NoCopyError(Outcome.failure(error)) from None
         if copy.suspicion and self._leaves_out:
-            raise LeftOutError(f"{copy.suspicion}; suspicious='keep' makes a copy nevertheless")
+            message = f"{copy.suspicion}; suspicious='keep' makes a copy nevertheless"
+            raise _NoCopyError(Outcome(LEFT_OUT, message))
         return copy
 
-    def _note(self, target: Target, copy: Copy | None, outcome: Outcome) -> None:
-        values = dict(outcome.values)
-        if copy is not None:
-            values |= {**dict(zip(_NEW, copy.identifiers, strict=True)), "warnings": "; ".join(copy.warnings)}
-            if outcome.status != "failed":
+    def _note(self, target: Target, copy: Copy, outcome: Outcome) -> None:
+        values = {
+            **outcome.values,
+            **dict(zip(_NEW, copy.identifiers, strict=True)),
+            "warnings": "; ".join(copy.warnings),
+        }
+        if outcome.status not in ("failed", "conflict"):
+            with self._lock:
                 self._tally.add(copy.changes)
         self.report.set(target, Outcome(outcome.status, outcome.message, values, outcome.error))
 
@@ -131,11 +165,10 @@ class DeidentificationRun:
                 error.table = None
                 raise
             except BaseException:
-                uncertain = repeat(f"interrupted, so it may or may not be {DONE}")
-                self._note_upload(upload, pending, repeat("failed"), uncertain)
+                self._note_upload(upload, pending, repeat("failed"), repeat(_UNCERTAIN))
                 raise
-            statuses, messages = zip(*((report.status, report.message) for report in reports), strict=True)
-            self._note_upload(upload, pending, statuses, messages)
+            statuses = [report.status for report in reports]
+            self._note_upload(upload, pending, statuses, [report.message for report in reports])
             if upload.gone is not None:
                 raise upload.gone
 
@@ -143,9 +176,9 @@ class DeidentificationRun:
         self, upload: _Upload, targets: Sequence[Target], statuses: Iterable[str], messages: Iterable[str]
     ) -> None:
         for target, status, message in zip(targets, statuses, messages, strict=False):
-            error, copy = upload.failures.get(target.key), upload.copies.get(target.key)
-            if error is not None:
-                self._note(target, None, _failure(error))
+            missing, copy = upload.missing.get(target.key), upload.copies.get(target.key)
+            if missing is not None:
+                self.report.set(target, missing)
             elif copy is not None:
                 self._note(target, copy, Outcome(_STATUSES.get(status, "failed"), message))
 
@@ -162,7 +195,7 @@ class _Upload:
     ----------
     copies : dict
         Key of the instance, to its copy without the content.
-    failures : dict
+    missing : dict
         Key of the instance, to why there is no copy.
     gone : OrthancError or None
         Why nothing can be read any more.
@@ -171,7 +204,7 @@ class _Upload:
     def __init__(self, make: Callable[[Target], Copy]) -> None:
         self._make = make
         self.copies: dict[str, Copy] = {}
-        self.failures: dict[str, OrthancError] = {}
+        self.missing: dict[str, Outcome] = {}
         self.gone: OrthancError | None = None
 
     def job(self, target: Target) -> Job:
@@ -183,11 +216,11 @@ class _Upload:
             raise self.gone
         try:
             copy = self._make(target)
+        except _NoCopyError as error:
+            self.missing[target.key] = error.outcome
+            raise
         except OrthancError as error:
-            if is_about_one_object(error):
-                self.failures[target.key] = error
-            else:
-                self.gone = error
+            self.gone = error
             raise
         self.copies[target.key] = copy.without_content()
         return copy.content
@@ -210,16 +243,18 @@ def lost_slices(original: Dataset, copy: Dataset) -> list[str]:
     return ["the private elements that say where the slices of this mosaic lie are removed: it is no volume any more"]
 
 
-class _GoneError(OrthancError):
-    """The archive does not hold an object any more."""
+class _NoCopyError(OrthancError):
+    """There is no copy of an instance.
 
+    Attributes
+    ----------
+    outcome : Outcome
+        Why.
+    """
 
-def _failure(error: OrthancError) -> Outcome:
-    if isinstance(error, LeftOutError):
-        return Outcome(LEFT_OUT, error.message)
-    if isinstance(error, _GoneError):
-        return Outcome("gone", error.message)
-    return Outcome.failure(error)
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
 
 
 @contextmanager

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from simple_orthanc.errors import OrthancError, SelectionError
+from simple_orthanc.deidentification.copies import Copy
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.acts.reports import Outcome
-from simple_orthanc.session.exports.names import safe_name
+from simple_orthanc.session.exports.layouts import Layout
+from simple_orthanc.session.exports.names import folded, safe_name
 from simple_orthanc.session.exports.staging import staging_folder
+from simple_orthanc.session.state import SessionState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,56 +71,82 @@ class TargetFolder:
     ----------
     path : Path
         The folder; made when the first file is written.
+    layout : Layout, optional
+        Names the files by values of the copies. Default: by their identifiers.
+    session : SessionState, optional
+        A session on the folder, which is told of what was written.
+
+    Attributes
+    ----------
+    is_full : str
+        That the disk is full, once it is; "" before.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, layout: Layout | None = None, session: SessionState | None = None) -> None:
+        self.path, self._layout, self._session = path, layout, session
+        self.is_full = ""
         self._taken: set[str] = set()
         self._lock = Lock()
         self._staged: Path | None = None
         self._stack = ExitStack()
 
+    @property
+    def tags(self) -> Sequence[Tag]:
+        """The tags whose values name the files, beside the identifiers."""
+        fields = () if self._layout is None else self._layout.fields
+        return [field.tag for field in fields if field.tag is not None]
+
     def __enter__(self) -> Self:
         """Begin to write."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End, and leave nothing but whole files."""
         self._stack.close()
+        if self._session is not None and self._staged is not None:
+            if error is None:
+                self._session._reread()
+            else:
+                self._session._reread_after(error)
         self._staged = None
 
-    def put(self, identifiers: Sequence[str], content: bytes, *, dry_run: bool = False) -> Outcome:
+    def put(self, copy: Copy, *, dry_run: bool = False) -> Outcome:
         """Write one file, unless it is there already.
 
         Parameters
         ----------
-        identifiers : sequence of str
-            The new PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID.
-        content : bytes
-            The file.
+        copy : Copy
+            The copy.
         dry_run : bool
             True only looks.
         """
-        *folders, name = map(safe_name, identifiers)
-        path = self.path.joinpath(*folders, f"{name}.dcm")
+        path = self.path / self._name(copy)
         values = {"path": str(path)}
         with self._lock:
-            is_taken = str(path).casefold() in self._taken
-            self._taken.add(str(path).casefold())
+            is_taken = folded(str(path)) in self._taken
+            self._taken.add(folded(str(path)))
         if is_taken:
-            return Outcome("failed", "another object of this selection has the same new identifiers", values)
+            return Outcome("conflict", "another object of this selection has the same new identifiers", values)
         try:
-            status, message = self._put(path, content, dry_run)
+            status, message = self._put(path, copy.content, dry_run)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self.is_full = "the disk is full: free some space, and call it again"
             reason = error.strerror or str(error)
             status, message = "failed", f"it cannot be written: {reason}. Nothing was left behind"
         return Outcome(status, message, values)
+
+    def _name(self, copy: Copy) -> PurePath:
+        if self._layout is not None:
+            return self._layout.name(copy.values).path
+        *folders, name = map(safe_name, copy.identifiers)
+        return PurePath(*folders, f"{name}.dcm")
 
     def _put(self, path: Path, content: bytes, dry_run: bool) -> tuple[str, str]:
         if path.exists():
             if path.stat().st_size == len(content) and path.read_bytes() == content:
                 return "already there", ""
-            return "failed", (
+            return "conflict", (
                 "there is another file of this name, made with other options or from another original, and it was left "
                 "as it is. Remove it, or choose another folder"
             )
@@ -166,7 +197,3 @@ def check_apart(target: Path, originals: Path | None) -> None:
             "copies would lie in one folder, and be given away together. Choose a folder apart from them, such as "
             f"{str(example)!r}."
         )
-
-
-class LeftOutError(OrthancError):
-    """An object is of a kind that may show a patient whatever its header says."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from simple_orthanc.deidentification.keys import Key
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
 
 class Deidentifying(SessionState):
     """The verb of a session that makes de-identified copies of what is selected."""
-
-    def _originals(self) -> Path | None:
-        """Return the folder or zip on this disk that the session reads, or None."""
-        return None
 
     def deidentify(
         self,
@@ -35,6 +30,7 @@ class Deidentifying(SessionState):
         remove: Collection[str] = (),
         replace: Mapping[str, str] | None = None,
         suspicious: str = "leave out",
+        layout: str | None = None,
         everything: bool = False,
         dry_run: bool = False,
     ) -> Deidentified:
@@ -47,8 +43,8 @@ class Deidentifying(SessionState):
         Parameters
         ----------
         to : str, Path, or a session that takes uploads
-            A folder, made where it is missing; or an `Orthanc` or `DicomWeb` session, also the same one, since all
-            copies have new UIDs.
+            A folder, made where it is missing, or the session on one; or an `Orthanc` or `DicomWeb` session, also the
+            same one, since all copies have new UIDs.
         profile : {"basic"}
             The Basic Application Level Confidentiality Profile (PS3.15, section E.2).
         key : str or bytes
@@ -74,6 +70,9 @@ class Deidentifying(SessionState):
         suspicious : {"leave out", "keep"}
             What to do with objects that may show who the patient is whatever their headers say: images with burned-in
             text, reports, encapsulated documents. "leave out" makes no copies of them.
+        layout : str, optional
+            How files in a folder are named, by tags of the copies as for `download`, with the SOPInstanceUID in the
+            name of the file: ``"{PatientID}/{Modality}/{SOPInstanceUID}.dcm"``.
         everything : bool
             True allows a selection that was never narrowed: the whole archive.
         dry_run : bool
@@ -83,7 +82,8 @@ class Deidentifying(SessionState):
         -------
         Deidentified
             ``table`` has one row per instance, with a status: "deidentified"; "already there", equal to the byte; "left
-            out"; "gone", if the archive does not hold it any more; or "failed", with the reason as its message.
+            out"; "gone", if the archive does not hold it any more; "conflict", if there is another file of that name;
+            or "failed". The message says why.
             ``report`` counts for each attribute what was kept, changed and removed; ``key_table`` has what was replaced
             by what.
 
@@ -106,8 +106,7 @@ class Deidentifying(SessionState):
         Examples
         --------
         >>> import tempfile
-        >>> from pathlib import Path
-        >>> from simple_orthanc import Folder
+        >>>         >>> from simple_orthanc import Folder
         >>> from simple_orthanc.phantom import as_bytes, ct_phantom
         >>> folder = Path(tempfile.mkdtemp())
         >>> for number, image in enumerate(ct_phantom((3, 16, 16))):
@@ -128,13 +127,14 @@ class Deidentifying(SessionState):
         from simple_orthanc.session import deidentification_arguments as arguments
         from simple_orthanc.session.acts.targets import whole_targets
         from simple_orthanc.session.deidentification_run import DeidentificationRun, lost_slices
-        from simple_orthanc.session.deidentified import DONE
+        from simple_orthanc.session.deidentified import DONE, TargetFolder
 
         chosen = arguments.read_profile(profile, options, keep, remove, replace)
         names = Pseudonyms(key, given=read_given(pseudonyms), prefix=prefix)
-        deidentifier = Deidentifier(chosen, names, max_shift, lost_slices)
         leaves_out = arguments.leaves_out(suspicious)
-        target = arguments.read_target(to, self._originals())
+        target = arguments.read_target(to, self._source, layout)
+        tags = target.tags if isinstance(target, TargetFolder) else ()
+        deidentifier = Deidentifier(chosen, names, max_shift, lost_slices, tags)
         selected = whole_targets(cast("Session", self), "instance", DONE, everything=everything, whole=True)
         arguments.check_replaced_identifiers(chosen, selected)
         run = DeidentificationRun(self._source, selected, deidentifier, leaves_out=leaves_out)

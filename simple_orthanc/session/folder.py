@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.errors import UnknownTagError
@@ -86,11 +85,6 @@ class Folder(Session):
         self._index.counts()
         if selection:
             self.selection = selection
-
-    def _originals(self) -> Path:
-        source = self._source
-        assert isinstance(source, FolderSource)
-        return Path(source.top)
 
     def _receiver(self, instances: Sequence[Target]) -> Receiver:
         from simple_orthanc.session.acts.receiving import FolderReceiver

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from simple_orthanc.deidentification.copies import Copy
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.session.acts.reports import Outcome
 from simple_orthanc.session.deidentified import Deidentified, TargetFolder, check_apart
@@ -18,7 +19,7 @@ NAMES = ("S-1", "2.25.1", "2.25.2", "2.25.3")
 
 def put(folder: Path, names: tuple[str, ...], content: bytes, **options: bool) -> Outcome:
     with TargetFolder(folder) as target:
-        return target.put(names, content, **options)
+        return target.put(Copy(content, names, {}), **options)
 
 
 def test_a_file_is_written_once(tmp_path: Path) -> None:
@@ -34,16 +35,16 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
 def test_another_file_of_that_name_stays(tmp_path: Path) -> None:
     put(tmp_path, NAMES, b"content")
     outcome = put(tmp_path, NAMES, b"Content")
-    assert outcome.status == "failed"
+    assert outcome.status == "conflict"
     assert "another file of this name" in outcome.message
     assert (tmp_path / "S-1" / "2.25.1" / "2.25.2" / "2.25.3.dcm").read_bytes() == b"content"
 
 
 def test_two_objects_of_one_run_do_not_share_a_name(tmp_path: Path) -> None:
     with TargetFolder(tmp_path) as folder:
-        assert folder.put(NAMES, b"content").status == "deidentified"
-        outcome = folder.put(("s-1", *NAMES[1:]), b"content")
-    assert (outcome.status, "same new identifiers" in outcome.message) == ("failed", True)
+        assert folder.put(Copy(b"content", NAMES, {})).status == "deidentified"
+        outcome = folder.put(Copy(b"content", ("s-1", *NAMES[1:]), {}))
+    assert (outcome.status, "same new identifiers" in outcome.message) == ("conflict", True)
 
 
 def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_hostile_identifiers_stay_below_the_folder(tmp_path: Path, name: str) ->
 def test_a_folder_in_the_place_of_the_file_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "S-1" / "2.25.1" / "2.25.2" / "2.25.3.dcm").mkdir(parents=True)
     outcome = put(tmp_path, NAMES, b"content")
-    assert outcome.status == "failed"
+    assert outcome.status == "conflict"
     (tmp_path / "S-2").write_bytes(b"")
     outcome = put(tmp_path, ("S-2", *NAMES[1:]), b"content")
     assert (outcome.status, "cannot be written" in outcome.message) == ("failed", True)
@@ -120,6 +121,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    outcome = put(tmp_path / "new", NAMES, b"content")
+    with TargetFolder(tmp_path / "new") as target:
+        outcome = target.put(Copy(b"content", NAMES, {}))
+        assert "disk is full" in target.is_full
     assert (outcome.status, "No space left" in outcome.message) == ("failed", True)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -360,7 +360,8 @@ def test_ctrl_c_leaves_the_truth_and_the_next_run_finishes(
     table = vars(raised.value)["table"]
     done = table[table.status == "deidentified"]
     assert 0 < len(done) < len(table)
-    assert set(table.status) <= {"deidentified", "not tried"}
+    assert set(table.status) <= {"deidentified", "failed", "not tried"}
+    assert not table[table.status == "failed"].message.str.contains("not finished").eq(False).any()
     written = tree(tmp_path / "copies")
     assert {str(Path(path).relative_to(tmp_path / "copies")) for path in done.path} <= set(written)
     again = folder.deidentify(tmp_path / "copies", key=KEY, everything=True)
@@ -376,16 +377,29 @@ def test_a_server_that_goes_away_leaves_the_truth(tmp_path: Path) -> None:
     def lost(key: str) -> bytes:
         calls.append(key)
         if len(calls) > 5:
+            if table is not None:
+                source.rows = refused
             raise TransportError("The connection was refused.")
         return content(key)
 
+    def refused(level: str, keys: object) -> object:
+        raise TransportError("The connection was refused.")
+
+    table = None
+
+    rows = source.rows
     source.content = lost
+    # What is lost once is tried no more, and the others go on.
+    table = session.deidentify(tmp_path, key=KEY, dry_run=True).table
+    assert set(table.status) == {"would be deidentified", "failed"}
+    assert (table.status == "would be deidentified").sum() == 5
+    calls.clear()
     with pytest.raises(TransportError, match="went away") as raised:
         session.deidentify(tmp_path, key=KEY)
     table = raised.value.table
     assert len(table) == 40
-    assert set(table.status) == {"deidentified", "not tried"}
-    source.content = content
+    assert "deidentified" in set(table.status) <= {"deidentified", "failed", "not tried"}
+    source.content, source.rows = content, rows
     assert set(session.deidentify(tmp_path, key=KEY).table.status) == {"deidentified", "already there"}
 
 
@@ -449,7 +463,55 @@ def test_targets_that_cannot_be(
 def test_a_session_that_is_only_read_takes_no_copies(tmp_path: Path) -> None:
     folder = opened(files_of(tmp_path / "scans", make_series((1, 4, 4), seed=1)[0]))
     with pytest.raises(UnsupportedError, match="is only read"):
+        folder.deidentify(session_of(instance(1)), key=KEY, everything=True)
+    with pytest.raises(SelectionError, match="given away together"):
         folder.deidentify(folder, key=KEY, everything=True)
+
+
+def test_a_session_on_a_folder_takes_copies(tmp_path: Path) -> None:
+    folder = opened(files_of(tmp_path / "scans", make_series((1, 4, 4), seed=1)[0]))
+    (tmp_path / "shared").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        target = opened(tmp_path / "shared")
+    made = folder.deidentify(target, key=KEY, everything=True)
+    assert made.table.status.tolist() == ["deidentified"]
+    assert target.PatientIDs == made.table.new_PatientID.tolist()
+
+
+def test_a_layout_names_files_by_their_new_values(tmp_path: Path) -> None:
+    images = make_series((2, 4, 4), seed=1, PatientID="P1", Modality="CT", SeriesDescription="of P1")
+    folder = opened(files_of(tmp_path / "scans", *images))
+    layout = "{PatientID}/{Modality} {SeriesDescription|none}/{InstanceNumber:03d}-{SOPInstanceUID}.dcm"
+    made = folder.deidentify(tmp_path / "copies", key=KEY, layout=layout, everything=True)
+    expected = {
+        f"{row.new_PatientID}/CT none/{number:03d}-{row.new_SOPInstanceUID}.dcm"
+        for number, row in enumerate(made.table.itertuples(), 1)
+    }
+    assert set(tree(tmp_path / "copies")) == expected
+    with pytest.raises(SelectionError, match=r"could give two copies one name.*SOPInstanceUID\}\.dcm"):
+        folder.deidentify(tmp_path / "copies", key=KEY, layout="{PatientID}/{InstanceNumber}.dcm", everything=True)
+    with pytest.raises(UnknownTagError, match="PatientNme"):
+        folder.deidentify(tmp_path / "copies", key=KEY, layout="{PatientNme}/{SOPInstanceUID}.dcm", everything=True)
+
+
+def test_a_full_disk_ends_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = session_of(*(instance(number, patient="P1") for number in range(1, 31))).select(PatientID="P1")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return write(path, content)
+
+    written: list[Path] = []
+    monkeypatch.setattr(Path, "write_bytes", full)
+    table = session.deidentify(tmp_path, key=KEY).table
+    assert set(table.status) == {"deidentified", "failed", "not tried"}
+    assert table[table.status == "not tried"].message.str.contains("disk is full").all()
+    monkeypatch.undo()
+    assert set(session.deidentify(tmp_path, key=KEY).table.status) == {"deidentified", "already there"}
 
 
 def test_an_empty_selection_is_refused(tmp_path: Path) -> None:
@@ -463,7 +525,7 @@ def test_an_empty_selection_is_refused(tmp_path: Path) -> None:
 def test_no_frame_of_an_error_shows_the_key(tmp_path: Path) -> None:
     session: Session = session_of(instance(1), instance(2)).select(PatientID="P1")
     source = source_of(session)
-    source.content = lambda key: (_ for _ in ()).throw(TransportError("refused"))
+    source.content = source.rows = lambda *_: (_ for _ in ()).throw(TransportError("refused"))
     secret = "a very secret key of the hospital"
     for arguments in ({}, {"options": ["no such"]}, {"to": b""}):
         with pytest.raises((TransportError, SelectionError)) as raised:

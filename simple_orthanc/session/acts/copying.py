@@ -19,7 +19,7 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session.acts.originals import Original, OriginalError
+from simple_orthanc.session.acts.originals import Original, OriginalError, is_source_alive
 from simple_orthanc.session.acts.receiving import Receiver, Unchecked
 from simple_orthanc.session.acts.reports import Outcome, Target
 from simple_orthanc.session.acts.transfers import Transfer, plan_transfer
@@ -141,7 +141,7 @@ class _Copier:
         try:
             taken = self._receiver.take(Original(self._source, instance, scratch))
         except OriginalError as trouble:
-            if trouble.may_be_the_source and not self._is_source_alive(instance):
+            if trouble.may_be_the_source and not is_source_alive(self._source, instance):
                 raise trouble.error from None
             outcomes[instance.key] = trouble.outcome()
             return None
@@ -163,10 +163,3 @@ class _Copier:
         checked = self._receiver.check([unchecked for _, unchecked in taken])
         for (instance, _), outcome in zip(taken, checked, strict=True):
             self._transfer.outcomes[instance.key] = outcome
-
-    def _is_source_alive(self, instance: Target) -> bool:
-        try:
-            list(self._source.rows("instance", [instance.key]))
-        except OrthancError:
-            return False
-        return True

@@ -49,6 +49,15 @@ class OriginalError(Exception):
         return isinstance(self.error, TransportError) and not self.error.is_about_object
 
 
+def is_source_alive(source: Source, instance: Target) -> bool:
+    """Check whether a source still answers, after the answer about one of its instances was lost."""
+    try:
+        list(source.rows("instance", [instance.key]))
+    except OrthancError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Original:
     """An instance of the source.
