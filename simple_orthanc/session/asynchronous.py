@@ -25,12 +25,13 @@ from simple_orthanc.session.base import Session
 from simple_orthanc.session.containers import Children, LazyVolumes
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.state import SessionState
+from simple_orthanc.session.volume_uploads import UploadsVolumes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 # What these classes define changes the session; all other verbs only read it.
-_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies)
+_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies, UploadsVolumes)
 # Objects with methods that ask the server, by the package that defines them.
 _ASKING = "simple_orthanc.rest"
 # Seconds for which a cancelled call is waited for.

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simple_orthanc import DicomWeb, LocalOrthanc, Orthanc
+from simple_orthanc import DicomWeb, LocalOrthanc, Orthanc, TransportError
 from simple_orthanc.phantom import ct_phantom
+from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.testing import make_series
+from tests.conftest import MakeServer
 from tests.examples import examples
+from tests.faults.restarts import USER, killed
+from tests.http_stand_in import free_port
 from tests.volume.writing.volumes import assert_same, random_volume, slope_of
 
 
@@ -45,6 +55,47 @@ def test_a_result_lies_beside_its_source(orthanc: Orthanc) -> None:
     assert np.array_equal(back.array, volume.array > 0)
     assert back.geometry == volume.geometry
     assert orthanc.get_header(0).SourceImageSequence[0].ReferencedSOPInstanceUID == volume.header.SOPInstanceUID
+
+
+@pytest.mark.one_version
+def test_a_server_that_dies_in_the_middle_leaves_a_true_table_and_the_same_call_finishes(
+    make_server: MakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_server({"HttpPort": free_port(), "RegisteredUsers": USER}, folder=tmp_path)
+    values = np.random.default_rng(1).normal(size=(40, 16, 16))
+    with server:
+        with server.connect() as session:
+            session.upload_dataset(make_series((40, 16, 16), seed=5))
+            volume = session.get_volume()
+        with server.connect(patience=0.2) as session:
+            monkeypatch.setattr(OrthancStore, "store", dying_at(20, server))
+            with pytest.raises(TransportError) as caught:
+                session.upload_volume(values, like=volume)
+        table = caught.value.table
+        monkeypatch.undo()
+        server.start()
+        with server.connect() as session:
+            held = set(session.select(SeriesInstanceUID=table.SeriesInstanceUID[0]).get_dicom_tag("SOPInstanceUID"))
+            known = set(table.SOPInstanceUID[table.status == "stored"])
+            assert 10 < len(known) <= len(held) < 40
+            assert known <= held
+            again = session.upload_volume(values, like=volume)
+            assert set(again.status) == {"stored", "already stored"}
+            assert list(again.SOPInstanceUID) == list(table.SOPInstanceUID)
+            assert session.instance_count == 40
+
+
+def dying_at(number: int, server: LocalOrthanc) -> Callable[[OrthancStore, Any], StoreOutcome]:
+    """Return a function that stores, and kills the server before one of its calls."""
+    store, calls, lock = OrthancStore.store, itertools.count(1), threading.Lock()
+
+    def store_until(self: OrthancStore, content: Any) -> StoreOutcome:
+        with lock:
+            if next(calls) == number:
+                killed(server)
+        return store(self, content)
+
+    return store_until
 
 
 @pytest.mark.one_version
