@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -109,6 +110,8 @@ class Identifiers:
     ----------
     words : frozenset of str
         Without case and accents.
+    spellings : frozenset of str
+        Without case, with accents.
 
     Examples
     --------
@@ -118,18 +121,20 @@ class Identifiers:
     """
 
     words: frozenset[str]
+    spellings: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Identifiers:
         """Collect the identifiers in strings; too short ones and particles of names are left out."""
-        words = set()
+        words, spellings = set(), set()
         for text in texts:
             stripped = text.strip(PADDING)
             for variant in {stripped, stripped.casefold().translate(_TRANSLITERATED)}:
                 word = folded(variant)[0].strip()
                 if _is_identifier(word):
                     words.add(word)
-        return cls(frozenset(words))
+                    spellings.add(variant.casefold())
+        return cls(frozenset(words), frozenset(spellings))
 
     @cached_property
     def _everywhere(self) -> re.Pattern[str] | None:
@@ -144,9 +149,19 @@ class Identifiers:
         return _pattern(self.words)
 
     @cached_property
+    def _in_codes(self) -> re.Pattern[str] | None:
+        return _pattern(word for word in self.words if len(word) >= _ANYWHERE - 1)
+
+    @cached_property
     def _encoded(self) -> tuple[bytes, ...]:
-        long = [word for word in self.words if len(word) >= _ANYWHERE - 1]
-        return tuple({word.encode(encoding) for word in long for encoding in ("utf-8", "utf-16-le", "utf-16-be")})
+        found = set()
+        for word in self.words | self.spellings:
+            if len(word) >= _ANYWHERE - 1:
+                for variant in (word, word.upper()):
+                    for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
+                        with suppress(UnicodeEncodeError):
+                            found.add(variant.encode(encoding).lower())
+        return tuple(found)
 
     def removed_from(self, text: str, *, descriptor: bool = False) -> str:
         """Return a text without the identifiers; the text itself if there is none in it."""
@@ -157,13 +172,23 @@ class Identifiers:
         gone = {positions[index] for match in pattern.finditer(plain) for index in range(*match.span())}
         return _tidied("".join(c for index, c in enumerate(text) if index not in gone)) if gone else text
 
-    def is_whole(self, text: str) -> bool:
-        """Check whether a text is an identifier and nothing else."""
-        word = folded(text)[0].strip()
-        return len(word) >= _ANYWHERE - 1 and word in self.words
+    def are_in_code(self, code: str) -> bool:
+        """Check whether a code string holds an identifier of five or more characters; shorter ones are code words too.
+
+        Examples
+        --------
+        >>> identifiers = Identifiers.of(["Head", "Quidditch"])
+        >>> identifiers.are_in_code("HEAD"), identifiers.are_in_code("QUIDDITCH_L")
+        (False, True)
+        """
+        return self._in_codes is not None and bool(self._in_codes.search(folded(code)[0]))
+
+    def are_number(self, text: str) -> bool:
+        """Check whether a number is an identifier of six or more digits, or a date."""
+        return len(text) >= _ANYWHERE and text in self.words
 
     def are_in(self, content: bytes) -> bool:
-        """Check whether bytes hold one of the longer identifiers, in ASCII letters of either case or UTF-16."""
+        """Check whether bytes hold one of the longer identifiers, in UTF-8, Latin-1 or UTF-16, in either case."""
         lowered = content.lower()
         return any(word in lowered for word in self._encoded)
 

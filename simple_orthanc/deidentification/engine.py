@@ -31,14 +31,14 @@ from simple_orthanc.deidentification.table import row_of
 from simple_orthanc.deidentification.unlisted import contradicts, kind_of, unlisted_action
 from simple_orthanc.deidentification.values import Values
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.dicom.copying import without_elements
+from simple_orthanc.dicom.copying import shallow_copy, without_elements
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import PADDING
 from simple_orthanc.errors import UnsupportedError
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-# Their values can hold nothing but numbers, unlike DS and IS, which are strings.
-_NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+# Bytes of one value. These can hold nothing but numbers, unlike DS and IS, which are strings.
+_NUMBERS = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
 _COUNTS = frozenset({"AT", "SL", "SS", "SV", "UL", "US", "UV"})
 
 
@@ -113,21 +113,21 @@ def deidentify_dataset(dataset: Dataset, profile: Profile, identity: Identity) -
 
 class _Engine:
     def __init__(self, dataset: Dataset, profile: Profile, identity: Identity) -> None:
-        self._dataset = dataset
+        self._dataset = shallow_copy(dataset)
+        self._transfer_syntax = _transfer_syntax(dataset)
         self._profile = profile
         self._sop_class = elements.text(dataset, "SOPClassUID")
         patient_id = elements.text(dataset, "PatientID")
-        self._identifiers = identifiers_of(dataset, profile)
+        self._identifiers = identifiers_of(self._dataset, profile)
         self._values = Values(profile, identity, self._identifiers, patient_id)
         self._changes: list[Change] = []
 
     def run(self) -> tuple[Dataset, list[Change]]:
         new = self._copied(self._dataset, _Place())
-        syntax = _transfer_syntax(self._dataset)
-        if without_embedded_overlays(self._dataset, new, syntax):
+        if without_embedded_overlays(self._dataset, new, self._transfer_syntax):
             self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
         mark(new, self._profile)
-        new.file_meta = new_file_meta(new, syntax)
+        new.file_meta = new_file_meta(new, self._transfer_syntax)
         new.preamble = PREAMBLE
         return new, self._changes
 
@@ -137,27 +137,32 @@ class _Engine:
                 f"Sequences are nested deeper than {limits.nesting} levels, so the object was not de-identified. "
                 + limits.advice("nesting")
             )
-        new = without_elements(source)
+        new, reader = without_elements(source), shallow_copy(source)
         safe = safe_elements(source) if self._profile.has(Option.RETAIN_SAFE_PRIVATE) else {}
-        for tag in sorted(source.keys()):
+        for tag, stored in sorted(elements.stored_elements(source).items()):
             # Lengths of groups are retired, and would no longer be true.
             if tag.element:
-                self._copy_element(source, new, tag, place, safe)
+                self._copy_element(reader, new, stored, place, safe)
         return new
 
     def _copy_element(
-        self, source: Dataset, new: Dataset, tag: BaseTag, place: _Place, safe: Mapping[int, str]
+        self,
+        source: Dataset,
+        new: Dataset,
+        stored: DataElement | RawDataElement,
+        place: _Place,
+        safe: Mapping[int, str],
     ) -> None:
-        stored = elements.stored_elements(source)[tag]
+        tag = stored.tag
         vr = _vr_of(stored, safe.get(tag, ""))
         action = self._action(tag, vr, place, safe)
-        if action is Action.REMOVE:
+        if action is Action.REMOVE or self._hides_text(stored, vr):
             outcome = "removed"
         elif vr == "SQ":
             outcome = self._copy_sequence(source, new, tag, place, action)
             if outcome != "removed":
                 return
-        elif self._stays_unread(stored, tag, vr, action):
+        elif self._stays_unread(source, stored, tag, vr, action):
             elements.store(new, stored)
             outcome = "kept"
         else:
@@ -185,13 +190,23 @@ class _Engine:
             action = unlisted_action(tag, vr, profile)
         return _dummy_action(tag, vr, action) if place.is_dummy else action
 
-    def _stays_unread(self, stored: DataElement | RawDataElement, tag: BaseTag, vr: str, action: Action) -> bool:
+    def _hides_text(self, stored: DataElement | RawDataElement, vr: str) -> bool:
+        """Check whether the bytes of a number spell an identifier."""
+        value = stored.value
+        return vr in _NUMBERS and isinstance(value, bytes) and self._identifiers.are_in(value)
+
+    def _stays_unread(
+        self, source: Dataset, stored: DataElement | RawDataElement, tag: BaseTag, vr: str, action: Action
+    ) -> bool:
         """Check whether an element is copied without a look at its value."""
         if action is not Action.KEEP or stored.VR == "UN" or tag in self._profile.replace:
             return False
-        # A deferred value is still in the file.
-        is_deferred = isinstance(stored, RawDataElement) and stored.value is None and stored.length != 0
-        return not is_deferred and (vr in _NUMBERS or tag in _PIXELS or tag in self._profile.keep)
+        value = stored.value
+        if not _can_be_copied(stored, source):
+            return False
+        if vr in _NUMBERS:
+            return not isinstance(value, bytes) or len(value) % _NUMBERS[vr] == 0
+        return tag in _PIXELS or tag in self._profile.keep
 
     def _copy_value(
         self, source: Dataset, new: Dataset, stored: DataElement | RawDataElement, tag: BaseTag, action: Action
@@ -211,8 +226,7 @@ class _Engine:
         if value is None and element.value is not None:
             return "removed"
         if value is element.value or _shown(value) == _shown(element.value):
-            is_held = isinstance(stored, RawDataElement) and stored.value is not None
-            elements.store(new, stored if is_held else element)
+            elements.store(new, stored if _can_be_copied(stored, source) else element)
             return "kept"
         new.add(DataElement(tag, str(element.VR), value))
         return "changed"
@@ -251,6 +265,14 @@ def _is_out_of_place(tag: BaseTag, place: _Place) -> bool:
     return tag.group >> 8 in (0x50, 0x60) or (tag.group in (0x0000, 0x0002) and not place.keywords)
 
 
+def _can_be_copied(stored: DataElement | RawDataElement, source: Dataset) -> bool:
+    """Check whether an element can be written as it is: its value is read, and its VR known where it is written."""
+    if not isinstance(stored, RawDataElement):
+        return True
+    is_deferred = stored.value is None and stored.length != 0
+    return not is_deferred and (stored.VR is not None or source.original_encoding[0] is True)
+
+
 def _vr_of(stored: DataElement | RawDataElement, private_vr: str) -> str:
     """Return the VR of an element; of one of an unknown VR that of the dictionary, or of the list of safe ones."""
     vr = str(stored.VR or "UN")
@@ -268,7 +290,7 @@ def _private_action(tag: BaseTag, vr: str, safe: Mapping[int, str]) -> Action:
         return Action.KEEP
     if vr == "UI":
         return Action.REPLACE_UID
-    return Action.CLEAN if kind_of(vr) == {"text"} else Action.KEEP
+    return Action.CLEAN if kind_of(vr) <= {"text", "date"} else Action.KEEP
 
 
 def _dummy_action(tag: BaseTag, vr: str, action: Action) -> Action:

@@ -51,27 +51,26 @@ _SAFE_OB = frozenset(
         "WaveformPaddingValue",
     }
 )
+_KINDS = {
+    **dict.fromkeys([*NUMBER_VRS, "AT"], "number"),
+    **dict.fromkeys(BINARY_VRS, "binary"),
+    **dict.fromkeys(DATE_VRS, "date"),
+    "SQ": "sequence",
+    "UI": "uid",
+}
 _FREE_TEXT = frozenset({"SH", "LO", "UC", "ST", "LT", "UT"})
 _BY_VR = {"PN": Action.DUMMY, "AS": Action.DUMMY, "SQ": Action.KEEP, "AT": Action.KEEP, "CS": Action.CLEAN}
 
 
 def kind_of(vr: str) -> frozenset[str]:
-    """Return what values of a VR are: "text", "number", "binary", "sequence"; several for an ambiguous VR.
+    """Return what values of a VR are: "text", "date", "uid", "number", "binary", "sequence".
 
     Examples
     --------
     >>> sorted(kind_of("US or OW")), sorted(kind_of("LO"))
     (['binary', 'number'], ['text'])
     """
-    kinds = set()
-    for name in vr.split(" or "):
-        if name in NUMBER_VRS or name == "AT":
-            kinds.add("number")
-        elif name in BINARY_VRS:
-            kinds.add("binary")
-        else:
-            kinds.add("sequence" if name == "SQ" else "text")
-    return frozenset(kinds)
+    return frozenset(_KINDS.get(name, "text") for name in vr.split(" or "))
 
 
 def contradicts(tag: int, vr: str) -> bool:

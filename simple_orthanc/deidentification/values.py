@@ -15,12 +15,15 @@ from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
 from simple_orthanc.deidentification.unlisted import names_a_class
 from simple_orthanc.dicom.tags import DATE_VRS, PADDING
+from simple_orthanc.dicom.times import parse_offset
 
 # UIDs below this root are registered by DICOM itself (PS3.6, annex A).
 STANDARD_ROOT = "1.2.840.10008."
 _UID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+\Z", re.ASCII)
 _LONGEST_UID = 64
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
+# Whatever a date or a time is written like, it has no words.
+_TIMES = re.compile(r"[\dTZ.:+\- ]*\Z", re.ASCII)
 # What codes of these schemes mean is public, so their values are no identifiers (PS3.15, section E.1.1, note 10).
 _PUBLIC_SCHEMES = frozenset(
     {"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "UMLS", "FMA", "NCIT", "MDC", "ICD10", "I10", "BARI", "NCDR"}
@@ -81,13 +84,19 @@ class Values:
             return self._emptied(element)
         if action is Action.DUMMY:
             return self._dummy(element)
+        if element.keyword == "TimezoneOffsetFromUTC":
+            return None if parse_offset(str(value)) is None else value
         if vr in ("DS", "IS"):
-            return value if all(_is_number(part) for part in parts_of(value)) else ""
+            return value if all(self._is_harmless_number(part) for part in _parts(value)) else ""
         if vr == "UI":
             return self._uids(element, action)
         if isinstance(value, (bytes, bytearray)):
             return None if action is Action.CLEAN or self._identifiers.are_in(bytes(value[:_SEARCHED])) else value
         return self._kept(element) if action is Action.KEEP else self._cleaned(element, scheme)
+
+    def _is_harmless_number(self, part: Any) -> bool:
+        text = str(getattr(part, "original_string", part)).strip(PADDING)
+        return not text or (bool(_NUMBER.match(text)) and not self._identifiers.are_number(text))
 
     def _emptied(self, element: DataElement) -> Any:
         if element.keyword == "PatientName":
@@ -107,7 +116,7 @@ class Values:
         if element.VR == "AT":
             return element.value
         dummy = dummy_value(str(element.VR))
-        count = len(parts_of(element.value))
+        count = len(_parts(element.value))
         return [dummy] * count if count > 1 else dummy
 
     def _uids(self, element: DataElement, action: Action) -> Any:
@@ -123,13 +132,15 @@ class Values:
     def _kept(self, element: DataElement) -> Any:
         if element.VR == "AS":
             return self._ages(element.value)
+        if element.VR in DATE_VRS and not all(_TIMES.match(str(part)) for part in _parts(element.value)):
+            return None
         return element.value
 
     def _ages(self, value: Any) -> Any:
-        ages = [self._identity.age(str(age)) for age in parts_of(value)]
+        ages = [self._identity.age(str(age)) for age in _parts(value)]
         if any(age is None for age in ages):
             return None
-        return value if ages == list(parts_of(value)) else ages
+        return value if ages == list(_parts(value)) else ages
 
     def _cleaned(self, element: DataElement, scheme: str) -> Any:
         vr, keyword = str(element.VR), element.keyword
@@ -137,12 +148,12 @@ class Values:
             return self._moved(element.value, vr)
         if vr == "AS":
             return self._ages(element.value)
-        if keyword == "TimezoneOffsetFromUTC" or keyword in _STRUCTURAL:
+        if keyword in _STRUCTURAL:
             return element.value
         if scheme in _PUBLIC_SCHEMES and (keyword in _CODES or keyword in _SCHEMES):
             return element.value
         if vr == "CS":
-            return _each(element.value, lambda code: TEXT if self._identifiers.is_whole(code) else code)
+            return _each(element.value, lambda code: TEXT if self._identifiers.are_in_code(code) else code)
         return _each(element.value, self._text_cleaner(int(element.tag), vr))
 
     def _text_cleaner(self, tag: int, vr: str) -> Callable[[str], str]:
@@ -160,7 +171,7 @@ class Values:
         return clean
 
     def _moved(self, value: Any, vr: str) -> Any:
-        moved = [self._identity.date(str(part), vr) if str(part).strip(PADDING) else "" for part in parts_of(value)]
+        moved = [self._identity.date(str(part), vr) if str(part).strip(PADDING) else "" for part in _parts(value)]
         if any(part is None for part in moved):
             return None
         return moved if len(moved) > 1 else moved[0]
@@ -181,23 +192,11 @@ def is_uid(text: str) -> bool:
     return len(text) <= _LONGEST_UID and bool(_UID.match(text))
 
 
-def _is_number(part: Any) -> bool:
-    text = str(getattr(part, "original_string", part)).strip(PADDING)
-    return not text or bool(_NUMBER.match(text))
-
-
 def _is_empty(value: Any) -> bool:
     return value is None or (hasattr(value, "__len__") and not len(value))
 
 
-def parts_of(value: Any) -> list[Any]:
-    """Return the values of an element, however many it has.
-
-    Examples
-    --------
-    >>> parts_of("a"), parts_of(["a", "b"])
-    (['a'], ['a', 'b'])
-    """
+def _parts(value: Any) -> list[Any]:
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Iterable):
         return [value]
     # A PersonName can be iterated over, character by character.
@@ -206,7 +205,7 @@ def parts_of(value: Any) -> list[Any]:
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:
     """Return the value with each of its parts changed; the value itself if none of them changes."""
-    before = parts_of(value)
+    before = _parts(value)
     after = [change(str(part)) for part in before]
     if after == [str(part) for part in before]:
         return value

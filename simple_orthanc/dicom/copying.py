@@ -1,4 +1,4 @@
-"""A dataset without elements that reads and writes those of another as that one does."""
+"""Copies of datasets whose elements are not converted yet, and that read and write them as the original does."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ def without_elements(dataset: Dataset) -> Dataset:
         empty._pixel_rep = dataset._pixel_rep
     empty.is_undefined_length_sequence_item = dataset.is_undefined_length_sequence_item
     return empty
+
+
+def shallow_copy(dataset: Dataset) -> Dataset:
+    """Return a dataset with the same elements, in which they can be converted while the other one stays as it is.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.PatientID = "4711"
+    >>> copy = shallow_copy(dataset)
+    >>> del copy.PatientID
+    >>> dataset.PatientID
+    '4711'
+    """
+    copy = without_elements(dataset)
+    copy._dict.update(dataset._dict)
+    return copy

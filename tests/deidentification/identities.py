@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from simple_orthanc.dicom.times import parse_time
+
 
 @dataclass(frozen=True)
 class PlainIdentity:
@@ -20,7 +22,7 @@ class PlainIdentity:
 
     def date(self, value: str, vr: str) -> str | None:
         if vr == "TM":
-            return value
+            return value if parse_time(value) is not None else None
         try:
             day = datetime.strptime(value[:8], "%Y%m%d") + timedelta(days=self.days)
         except ValueError:

@@ -15,6 +15,7 @@ from simple_orthanc.deidentification.table import Row, rows
 # In no table, so that what is in its items is judged by itself.
 KEPT_SEQUENCE = "ReferencedSeriesSequence"
 SECRET = "Quidditch"
+TIMEZONE = 0x00080201
 # Frame Origin Timestamp and Certified Timestamp, which can be kept, and cannot be moved.
 BINARY_TIMES = (0x00340007, 0x04000310)
 
@@ -74,6 +75,8 @@ def put(dataset: Dataset, tag: int) -> None:
         dataset.add_new(0x00090010, "LO", "QUIDDITCH MAKER")
     if vr == "SQ":
         dataset.add_new(tag, "SQ", [item()])
+    elif tag == TIMEZONE:
+        dataset.add_new(tag, "SH", "+0100")
     elif tag in BINARY_TIMES:
         dataset.add_new(tag, "OB", b"0123456789")
     else:
