@@ -1,4 +1,4 @@
-"""Commands between the archive and the disk: ``download``, ``upload``, ``volume``, ``show``."""
+"""Commands between the archive and the disk: ``download``, ``upload``, ``volume``, ``save``, ``show``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from simple_orthanc.cli.parser import CommandParser, Commands, add_command, posi
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.session import Session
+from simple_orthanc.session.exporting import VOLUME_LAYOUT
 from simple_orthanc.session.exports.names import safe_name
-from simple_orthanc.volume.saving import check_target
+from simple_orthanc.volume.choosing import AXES
+from simple_orthanc.volume.saving import SUFFIXES, check_target
 from simple_orthanc.volume.views import PLANES
 from simple_orthanc.volume.volume import Volume
 
@@ -72,6 +74,21 @@ def add_commands(commands: Commands) -> None:
             "volume all.mha --where PatientID=P1 --split",
         ],
         arguments=_volume_arguments,
+    )
+    add_command(
+        commands,
+        "save",
+        _save,
+        summary="write every volume of a cohort to a file of its own",
+        details="Prints what became of each volume; the exit status is 1 if one was not saved. The same command"
+        " finishes what was interrupted: volumes that are there are not read again. Beside each image is a JSON file"
+        " with what its headers tell of it.",
+        examples=[
+            "save cohort --where Modality=CT",
+            "save cohort --where Modality=PT --units SUVbw --as .nrrd --layout '{PatientID}/{SeriesNumber}'",
+            "save dataset --layout BIDS",
+        ],
+        arguments=_save_arguments,
     )
     add_command(
         commands,
@@ -177,11 +194,7 @@ def _report(tables: list[pd.DataFrame], args: Namespace) -> Counter[str]:
 
 def _volume_arguments(parser: CommandParser) -> None:
     parser.add_argument("target", metavar="FILE", help="its suffix sets the format: .nii.gz, .nrrd or .mha")
-    parser.add_argument(
-        "--units",
-        default="modality",
-        help="modality (HU and the like: default), stored, SUVbw, SUVlbm, SUVbsa, SUVibw, 'real world', philips",
-    )
+    _add_units(parser)
     parser.add_argument("--gaps", choices=("raise", "nan"), default="raise", help="missing slices: an error, or NaN")
     parser.add_argument(
         "--dims", choices=("time", "echo", "b", "phase"), help="stack equal groups along this dimension"
@@ -190,6 +203,14 @@ def _volume_arguments(parser: CommandParser) -> None:
         "--resample", action="store_true", help="resample a sheared volume (gantry tilt) onto right angles"
     )
     parser.add_argument("--split", action="store_true", help="write each volume to its own file: FILE-label.suffix")
+
+
+def _add_units(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--units",
+        default="modality",
+        help="modality (HU and the like: default), stored, SUVbw, SUVlbm, SUVbsa, SUVibw, 'real world', philips",
+    )
 
 
 def _volume(args: Namespace) -> int:
@@ -233,6 +254,56 @@ def _written(volume: Volume, target: Path, resample: bool) -> None:
     volume.save(target)
     sys.stdout.write(f"{_shown_path(target)}: {terminal.safe(repr(volume)[len('<Volume ') : -1])}\n")
     sys.stdout.flush()
+
+
+def _save_arguments(parser: CommandParser) -> None:
+    parser.add_argument("target", metavar="FOLDER", help="created if it is missing")
+    parser.add_argument(
+        "--layout",
+        default=VOLUME_LAYOUT,
+        metavar="NAMES",
+        help="name the files by their tags, or BIDS for a BIDS dataset (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--as", dest="suffix", choices=SUFFIXES, default=SUFFIXES[0], help="the format of the images (default: .nii.gz)"
+    )
+    _add_units(parser)
+    parser.add_argument("--gaps", choices=("raise", "nan", "split"), default="raise", help="holes: error, NaN, or two")
+    parser.add_argument(
+        "--dims",
+        choices=AXES,
+        action="append",
+        help="stack the volumes of a series along this axis; again for more",
+    )
+    parser.add_argument("--resample", action="store_true", help="resample sheared volumes (gantry tilt)")
+    parser.add_argument("--no-sidecar", action="store_true", help="write no JSON files")
+    parser.add_argument("--identifiers", action="store_true", help="with what identifies the patient in the JSON files")
+    parser.add_argument("--replace", action="store_true", help="read all volumes, and replace those that are there")
+    tabular.add_format(parser)
+
+
+def _save(args: Namespace) -> int:
+    with opened(args) as session:
+        try:
+            table = session.save_volumes(
+                args.target,
+                args.layout,
+                args.suffix,
+                args.units,
+                gaps=args.gaps,
+                dims=args.dims,
+                sidecar=not args.no_sidecar,
+                identifiers=args.identifiers,
+                resample=args.resample,
+                resume=not args.replace,
+            )
+        except (OrthancError, KeyboardInterrupt) as error:
+            if (table := vars(error).get("table")) is not None:
+                _report([table], args)
+            raise
+    counted = _report([table], args)
+    terminal.say(", ".join(f"{count} {status}" for status, count in counted.most_common()), quiet=args.quiet)
+    return 1 if counted["refused"] or counted["failed"] or counted["not tried"] else 0
 
 
 def _show_arguments(parser: CommandParser) -> None:

@@ -211,3 +211,65 @@ def test_a_full_disk_keeps_the_older_file(room: int, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "picture.png"]
     assert target.read_bytes() == b"older"
+
+
+def test_files_are_named_by_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "files", make_series((2, 4, 4), seed=1, PatientID="P 1"))
+    command = ["--folder", "files", "download", "out", "--layout", "{PatientID}/{InstanceNumber:02d}.dcm"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "2 files in out\n"
+    paths = sorted(Path("out").rglob("*.dcm"))
+    assert [path.as_posix() for path in paths] == ["out/P_1/01.dcm", "out/P_1/02.dcm"]
+    paths[0].write_bytes(b"mine")
+    assert main(command) == 1
+    assert "under 1 of 2 names there is something else" in capsys.readouterr().err
+    assert main([*command, "--replace"]) == 0
+    assert paths[0].read_bytes() != b"mine"
+
+
+def test_every_volume_of_a_cohort_is_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path / "files",
+        make_series((2, 4, 4), seed=1, SeriesDescription="=one", SeriesNumber=1),
+        make_series((2, 4, 4), seed=2, SeriesDescription="two", SeriesNumber=2),
+    )
+    command = ["--folder", "files", "save", "out", "--layout", "{SeriesNumber}_{SeriesDescription}", "--as", ".nrrd"]
+    assert main([*command, "--format", "csv"]) == 0
+    printed = capsys.readouterr()
+    rows = pd.read_csv(io.StringIO(printed.out))
+    assert list(rows["status"]) == ["saved"] * 2
+    assert printed.err == "2 saved\n"
+    names = sorted(path.name for path in Path("out").iterdir())
+    assert names == ["1__one.json", "1__one.nrrd", "2_two.json", "2_two.nrrd"]
+    Path("out/2_two.nrrd").write_bytes(b"mine")
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert "has been changed since it was saved" in printed.out
+    assert set(printed.err.strip().split(", ")) == {"1 already there", "1 refused"}
+    assert main([*command, "--replace", "--units", "stored", "--no-sidecar"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["1__one.nrrd", "2_two.nrrd"]
+
+
+def test_a_cohort_as_bids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tags = {"modality": "MR", "PatientID": "P1", "StudyDate": "20200131", "SeriesDescription": "t1_mprage"}
+    write(tmp_path / "files", make_series((2, 4, 4), seed=1, **tags))
+    assert main(["--folder", "files", "save", "out", "--layout", "BIDS", "--format", "json"]) == 0
+    assert "sub-P1_ses-20200131_acq-t1mprage_T1w.nii.gz" in capsys.readouterr().out
+    assert main(["--folder", "files", "save", "out", "--layout", "{PatientNme}"]) == 1
+    assert "Did you mean PatientName" in capsys.readouterr().err
+
+
+def test_what_was_saved_before_a_server_went_away_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame({"path": ["a", None], "status": ["saved", "not tried"]}).astype("string")
+
+    def lose(*arguments: Any, **options: Any) -> None:
+        raise TransportError("The server went away.", table=table)
+
+    monkeypatch.setattr(stand_ins.Folder, "save_volumes", lose, raising=False)
+    write(tmp_path / "files", make_series((2, 4, 4), seed=1))
+    assert main(["--folder", "files", "save", "out"]) == 1
+    printed = capsys.readouterr()
+    assert "not tried" in printed.out
+    assert "went away" in printed.err

@@ -183,6 +183,22 @@ def test_command_volume(archive: Archive) -> None:
 
 
 @pytest.mark.one_version
+def test_command_save(archive: Archive) -> None:
+    asked = ("save", "out", "--layout", "{PatientID}/{SeriesDescription}_{label}", "--format", "csv")
+    for status in ("saved", "already there"):
+        ended = archive(*asked)
+        assert ended.status == 0
+        assert ended.out.count(f",{status},") == 4
+    saved = sorted(path.relative_to(archive.folder).as_posix() for path in archive.folder.rglob("*.nii.gz"))
+    assert saved == [
+        "out/P1/axial_axial_3x4x5.nii.gz",
+        "out/P2/___two_echoes_echo_time_10.nii.gz",
+        "out/P2/___two_echoes_echo_time_20.nii.gz",
+        "out/_1+1/one_axial_1x4x4.nii.gz",
+    ]
+
+
+@pytest.mark.one_version
 def test_command_show(archive: Archive) -> None:
     ended = archive("show", "ct.png", "--where", "SeriesDescription=axial", "--window", "-980", "60")
     assert (ended.status, ended.out) == (0, "ct.png\n")
