@@ -298,8 +298,8 @@ def _save(args: Namespace) -> int:
                 resume=not args.replace,
             )
         except (OrthancError, KeyboardInterrupt) as error:
-            if (table := vars(error).get("table")) is not None:
-                _report([table], args)
+            if vars(error).get("table") is not None:
+                _report([vars(error)["table"]], args)
             raise
     counted = _report([table], args)
     terminal.say(", ".join(f"{count} {status}" for status, count in counted.most_common()), quiet=args.quiet)
