@@ -352,10 +352,10 @@ class Modality(Machine):
         with naming_unknown_ids(self._rest, ids):
             return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
 
-    def is_alive(self, timeout: int = 10) -> bool:
-        """Check by C-ECHO whether the modality answers; parameters as for `echo`."""
+    def is_alive(self) -> bool:
+        """Check by C-ECHO whether the modality answers within the time that its configuration allows, usually 10 s."""
         try:
-            self.echo(timeout)
+            self._rest.post(f"{self._path}/echo", {})
         except ServerError:
             return False
         return True

@@ -18,7 +18,6 @@ from typing import Protocol
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.selection.source import Comparison
 from simple_orthanc.session.acts.originals import Original, OriginalError, md5_of
 from simple_orthanc.session.acts.reports import Outcome
 from simple_orthanc.session.acts.transfers import CONFLICT, FAILED, NOT_TRIED, SENT, THERE
@@ -98,14 +97,13 @@ class ServerReceiver:
     def take(self, original: Original) -> Outcome | Unchecked:
         """Send an instance, unless the server holds it."""
         md5 = original.stored.md5
-        held = None if md5 is None else self._store.md5_of(original.identifiers)
-        if held is not None:
-            return self._compared("same" if held == md5 else "another")
+        if md5 is not None and self._store.md5_of(original.identifiers) == md5:
+            return Outcome(THERE)
         content = original.read()
         try:
-            comparison = self._look(content)
-            if comparison is not None:
-                return self._compared(comparison)
+            held = self._held(content)
+            if held is not None:
+                return held
             sent = self._uploader.send(Job(None, None, lambda: content), test_dicom=True)
         finally:
             if isinstance(content, LongFile):
@@ -116,8 +114,8 @@ class ServerReceiver:
         # The content is not kept until then: the rare file that differs is read once more.
         return Unchecked(Job(None, None, partial(_again, original)), sent) if sent.key else _outcome(sent.report)
 
-    def _look(self, content: bytes | LongFile) -> Comparison | None:
-        """Compare a file with what the server holds under its identifiers; None if it shows nothing."""
+    def _held(self, content: bytes | LongFile) -> Outcome | None:
+        """Return the outcome for a file that the server holds; None if it holds nothing of it, or does not show it."""
         try:
             key = self._store.find(content)
             if key is None:
@@ -126,17 +124,20 @@ class ServerReceiver:
         except ServerError:
             # A server may take what it does not show; the uploader then says that it was not compared.
             return None
-        return None if comparison == "gone" else comparison
-
-    def _compared(self, comparison: Comparison) -> Outcome:
-        """Return the outcome for an instance that the server holds."""
+        if comparison == "gone":
+            return None
         if comparison == "same":
             return Outcome(THERE)
         if comparison == "unknown":
             return Outcome(THERE, "compared by its identifiers alone, since the target keeps no checksums")
         if self._store.transcodes:
             return Outcome(THERE, "compared by its identifiers alone, since the target transcodes what it stores")
-        return Outcome(CONFLICT, "the target holds another file under its identifiers, and keeps it")
+        try:
+            other = self._store.content(key)
+        except (ServerError, SelectionError):
+            # A store over DICOMweb has compared the elements already.
+            other = b""
+        return _judged(content, other, "the target holds another file under its identifiers, and keeps it")
 
     def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:
         """Compare what was sent with what the server holds."""
@@ -146,6 +147,16 @@ class ServerReceiver:
     def is_alive(self) -> bool:
         """Wait for the server to answer, as long as patience lasts, and return whether it does."""
         return not self._is_gone and self._store.is_alive()
+
+
+def _judged(content: bytes | LongFile, held: bytes, conflict: str) -> Outcome:
+    """Return the outcome for a file whose bytes are not those that are held: another file may hold the same object."""
+    whole = content.whole() if isinstance(content, LongFile) else content
+    if whole == held:
+        return Outcome(THERE)
+    if same_object(whole, held, transcoded=False):
+        return Outcome(THERE, "with other file meta information, and equal in all elements")
+    return Outcome(CONFLICT, conflict)
 
 
 def _again(original: Original) -> bytes | LongFile:
@@ -227,16 +238,11 @@ class FolderReceiver:
     def _compared(self, original: Original, item: Item) -> Outcome:
         """Compare an instance with the file that the folder holds of it."""
         files = self._source.files
-        if item.member is None and original.stored.size is not None:
-            is_same = original.is_copy(Path(files.full(item.path)))
-        else:
-            content = original.read()
-            whole = content.whole() if isinstance(content, LongFile) else content
-            # What a DICOMweb server returns twice need not have the same bytes.
-            is_same = same_object(whole, files.read(item))
-        if is_same:
+        is_file = item.member is None and original.stored.size is not None
+        if is_file and original.is_copy(Path(files.full(item.path))):
             return Outcome(THERE)
-        return Outcome(CONFLICT, f"{files.name(item)} has the same identifiers, and another content")
+        held = f"{files.name(item)} has the same identifiers, and another content"
+        return _judged(original.read(), files.read(item), held)
 
     def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:
         """Return nothing: what is written is whole, and `take` leaves nothing to be compared."""

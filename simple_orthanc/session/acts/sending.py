@@ -176,6 +176,10 @@ class _Sender:
     def _set_failed(self, row: Target, instances: Sequence[Target], error: ServerError) -> None:
         """Report on a job that failed, which may have sent some of its instances before."""
         self._is_down = not self._machine.is_alive()
+        if self._is_down:
+            self._set(
+                instances, Outcome(FAILED, f"{error.message} What was sent before that may be there.", error=error)
+            )
         listed = set() if self._is_down else self._listed(row) or set()
         self._set([each for each in instances if each.identifiers[-1] in listed], Outcome(SENT))
 

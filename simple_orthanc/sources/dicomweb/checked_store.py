@@ -188,11 +188,12 @@ def _uncompared(result: Stored, refusal: ServerError) -> StoreOutcome:
     raise ServerError(message, status=409, method="POST", details=message)
 
 
-def same_object(one: bytes, other: bytes) -> bool:
+def same_object(one: bytes, other: bytes, *, transcoded: bool = True) -> bool:
     """Check whether two files hold the same object.
 
     A server may rewrite a file, with other file meta information and in another byte order. So all elements are
-    compared, and pixels only where both files have the same transfer syntax.
+    compared, and pixels only where both files have the same transfer syntax; with ``transcoded=False`` files of
+    different transfer syntaxes differ.
     """
     if one == other:
         return True
@@ -201,6 +202,8 @@ def same_object(one: bytes, other: bytes) -> bool:
         try:
             first, second = (parse_file(content) for content in (one, other))
             syntaxes = {dataset.file_meta.get("TransferSyntaxUID") for dataset in (first, second)}
+            if len(syntaxes) > 1 and not transcoded:
+                return False
             for dataset in (first, second):
                 for number in PIXELS if len(syntaxes) > 1 else ():
                     if number in dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import warnings
 import zipfile
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
@@ -93,6 +95,41 @@ def test_what_a_server_holds_in_another_form_is_not_replaced(kind: type[MemorySo
     status, message = sent_to(server, kind([ONE]), tmp_path)
     assert status == "already there"
     assert "transcodes" in message
+
+
+def with_other_meta(dataset: Dataset) -> bytes:
+    """Write a dataset as another program would: with other file meta information."""
+    copy = pydicom.dcmread(io.BytesIO(as_file(dataset)))
+    copy.file_meta.ImplementationVersionName = "OTHER"
+    stream = io.BytesIO()
+    copy.save_as(stream)
+    return stream.getvalue()
+
+
+def test_the_same_object_in_another_file_is_no_conflict(tmp_path: Path) -> None:
+    server, equal = Server(), "with other file meta information, and equal in all elements"
+    server.held[UID] = with_other_meta(ONE)
+    assert sent_to(server, Telling([ONE]), tmp_path) == ("already there", equal)
+    assert server.received == []
+    folder = target(tmp_path, {"mine.dcm": with_other_meta(ONE)})
+    assert written_to(folder, Telling([ONE]), tmp_path) == [("already there", equal)]
+    # Pixels of two transfer syntaxes are not compared, so that such files differ.
+    other = pydicom.dcmread(io.BytesIO(as_file(ONE)))
+    stream = io.BytesIO()
+    other.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    pydicom.dcmwrite(stream, other, enforce_file_format=True)
+    server.held[UID] = stream.getvalue()
+    assert sent_to(server, Telling([ONE]), tmp_path)[0] == "conflict"
+
+
+def test_what_cannot_be_read_for_a_comparison_is_a_conflict(tmp_path: Path) -> None:
+    class Sealed(Server):
+        def content(self, key: str) -> bytes:
+            raise ServerError("forbidden", status=403)
+
+    server = Sealed()
+    server.held[UID] = as_file(CHANGED)
+    assert sent_to(server, Telling([ONE]), tmp_path)[0] == "conflict"
 
 
 def test_a_server_without_checksums_is_compared_by_identifiers(tmp_path: Path) -> None:

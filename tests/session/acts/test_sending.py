@@ -312,7 +312,7 @@ def test_a_machine_that_is_down_is_tried_once(target: str) -> None:
     session._remote.list, session._remote.is_alive = silent, False
     table = sent(session, target, everything=True)
     assert table.status.tolist() == ["failed", "not tried", "not tried"]
-    assert table.message[0] == "Sending failed: refused."
+    assert table.message[0] == "Sending failed: refused. What was sent before that may be there."
     assert "does not answer any more" in table.message[1]
     assert len(session._remote.sent) == 1
 
