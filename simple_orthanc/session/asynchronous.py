@@ -23,6 +23,7 @@ from simple_orthanc.session.acts.verbs import ActsOnServer
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.containers import Children, LazyVolumes
+from simple_orthanc.session.mask_uploads import UploadsMasks
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.session.volume_uploads import UploadsVolumes
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # What these classes define changes the session; all other verbs only read it.
-_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies, UploadsVolumes)
+_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies, UploadsVolumes, UploadsMasks)
 # Objects with methods that ask the server, by the package that defines them.
 _ASKING = "simple_orthanc.rest"
 # Seconds for which a cancelled call is waited for.

@@ -81,7 +81,9 @@ def test_every_verb_that_changes_a_session_waits_for_its_turn() -> None:
     for name in [name for name in dir(Session) if not name.startswith("_")]:
         assert getattr(session, name)._changes == (name in changing | {"explain"}), name
     session.__dict__["_session"] = object.__new__(Orthanc)
-    for name in ("upload_file", "upload_folder", "upload_dataset", "upload_volume", "delete_selected_study"):
+    uploads = [name for name in dir(Orthanc) if name.startswith("upload_")]
+    assert {"upload_file", "upload_volume"} <= set(uploads)
+    for name in (*uploads, "delete_selected_study"):
         assert getattr(session, name)._changes, name
     for name in ("watch", "changes", "rest", "is_alive", "statistics"):
         assert not getattr(session, name)._changes, name
