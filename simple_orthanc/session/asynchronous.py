@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.interruption import Interruption
 from simple_orthanc.concurrency.threads import WORKERS
+from simple_orthanc.deidentification.keys import Key
 from simple_orthanc.dicom.tags import parse_attribute
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.session.acting import ActingSession
@@ -285,6 +286,9 @@ class AsyncAttribute:
 
     def __call__(self, *arguments: Any, **options: Any) -> AsyncCall:
         """Call the attribute in a thread, once the result is awaited."""
+        if "key" in options:
+            # That of a de-identification, which no traceback may show.
+            options["key"] = Key(options["key"])
         read, owner = self._read, self._owner
         arguments = tuple(owner._callback(argument) for argument in arguments)
         return AsyncCall(owner, lambda session: read(session)(*arguments, **options), f"{self._path}()", self._changes)

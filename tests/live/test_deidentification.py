@@ -141,4 +141,7 @@ def _compare(original: Session, copy: Session) -> int:
         assert volume.geometry == same.geometry
         assert (volume.units, volume.array.dtype) == (same.units, same.array.dtype)
         count += 1
+    if original.get_dicom_tag("Modality") == ["PT"] and original.get_dicom_tag("PatientWeight"):
+        # From times that were moved, and a weight that was kept.
+        assert np.array_equal(original.get_array("SUVbw"), copy.get_array("SUVbw"))
     return count

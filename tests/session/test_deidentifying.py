@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -15,7 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from simple_orthanc import Folder
+from simple_orthanc import AsyncSession, Folder
 from simple_orthanc.errors import EmptySelectionError, SelectionError, TransportError, UnknownTagError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, ct_phantom, make_segmentation, make_series, make_structure_set
 from simple_orthanc.session import Session
@@ -30,10 +32,21 @@ KEY = "correct horse battery staple"
 NEW = [f"new_{keyword}" for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
 PROGRAM = """
 import sys
-from simple_orthanc import Folder
+from simple_orthanc import AsyncSession, Folder
 source, target, key, options = sys.argv[1:]
 made = Folder(source, cache=False).deidentify(target, key=key, options=options.split(), everything=True)
 print(made)
+"""
+# Ends the process without a warning in the middle of the writing.
+KILLED = """
+import os, signal
+replace, moved = os.replace, []
+def killing(part, path):
+    replace(part, path)
+    moved.append(path)
+    if len(moved) == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = killing
 """
 
 
@@ -531,3 +544,26 @@ def test_no_frame_of_an_error_shows_the_key(tmp_path: Path) -> None:
         with pytest.raises((TransportError, SelectionError)) as raised:
             session.deidentify(**{"to": tmp_path, "key": secret, **arguments})
         assert not leaks(raised.value, secret)
+
+    async def awaited() -> Any:
+        with pytest.raises(TransportError) as raised:
+            await AsyncSession(session).deidentify(tmp_path, key=secret)
+        return raised.value
+
+    assert not leaks(asyncio.run(awaited()), secret)
+
+
+def test_a_killed_process_leaves_no_halves_and_the_next_run_finishes(
+    planted: tuple[Planted, Path], copies: tuple[Deidentified, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED + PROGRAM, str(planted[1]), str(tmp_path / "copies"), KEY, ""]
+    ended = subprocess.run(command, env=environment(), capture_output=True, timeout=120, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    left = tree(tmp_path / "copies")
+    whole = tree(copies[1])
+    files = {path: content for path, content in left.items() if not path.startswith(".simple_orthanc-")}
+    assert 0 < len(files) < len(whole)
+    assert files.items() <= whole.items()
+    again = opened(planted[1]).deidentify(tmp_path / "copies", key=KEY, everything=True)
+    assert (again.table.status == "already there").sum() == len(files)
+    assert tree(tmp_path / "copies") == whole
