@@ -116,11 +116,12 @@ class Layout:
         return Name(tuple(texts), tuple(parts))
 
     def extended(self, *fields: str) -> str:
-        """Return the layout with more fields at the end of the name of the file, before its suffix."""
+        """Return the layout with those fields that it lacks at the end of the name of the file, before its suffix."""
         match = _SUFFIX.search(self.text)
         suffix = match[0] if match else ""
         stem = self.text[: len(self.text) - len(suffix)]
-        return "-".join([stem, *(f"{{{field}}}" for field in fields)]) + suffix
+        present = {field.name for field in self.fields}
+        return "-".join([stem, *(f"{{{field}}}" for field in fields if field not in present)]) + suffix
 
     def replaced(self, *fields: str) -> str:
         """Return a layout of these fields alone, with the same suffix."""
