@@ -161,14 +161,20 @@ MACHINES: dict[int, Check] = {
     103: lambda r, n: r == [[]],
     104: lambda r, n: n["orthanc"].refresh().select(PatientID="P9").instance_count == 2,
     105: lambda r, n: n["orthanc"].refresh().select(PatientID="P9").instance_count == 2,
-    106: lambda r, n: n["other"].refresh().select(Modality="CT", PatientID="P1").instance_count == 3,
+    106: lambda r, n: (
+        statuses("sent")(r[:1], n) and n["other"].refresh().select(Modality="CT", PatientID="P1").instance_count == 3
+    ),
     107: lambda r, n: r[1].wait(timeout=20).status == "Success",
     108: lambda r, n: r[0]["PatientID"].tolist() == ["P7"],
     109: lambda r, n: len(r[1]) == 1 and r[2] == "P7" and len(n["orthanc"].worklists) == 0,
     110: lambda r, n: r[1].startswith("1.1") and "research" not in n["orthanc"].rest.get("/peers"),
-    111: lambda r, n: n["other"].refresh().select(PatientID="P1").instance_count == 3,
+    111: lambda r, n: (
+        r[0]["status"].tolist() == ["sent"]
+        and r[2]["status"].tolist() == ["already there"]
+        and n["other"].refresh().select(PatientID="P1").instance_count == 3
+    ),
     112: lambda r, n: r[0] == {"far": "installed"} and [job.state for job in r[1:]] == ["Success"] * 2,
-    113: lambda r, n: n["other"].refresh().select(PatientID="P1").instance_count == 3,
+    113: lambda r, n: statuses("sent")(r[:1], n) and n["other"].refresh().select(PatientID="P1").instance_count == 3,
     114: lambda r, n: n["orthanc"].refresh().select(PatientID="P9").instance_count == 2,
     115: lambda r, n: r[0]["PatientID"].tolist() == ["P1"] and len(list(r[1])) == 2,
     116: lambda r, n: (
