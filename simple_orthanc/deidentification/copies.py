@@ -19,6 +19,7 @@ from simple_orthanc.deidentification.report import Counts, count
 from simple_orthanc.deidentification.risks import RiskKind, risks_of
 from simple_orthanc.dicom.header import read_value, texts
 from simple_orthanc.dicom.levels import IDENTIFIERS
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import OrthancError, SelectionError
@@ -115,15 +116,17 @@ class Deidentifier:
         SelectionError
             Its copy cannot be written, or another patient has the same pseudonym.
         """
-        with typed_errors(content):
+        # What pydicom warns about are values.
+        with quiet(), typed_errors(content):
             dataset = parse_file(content)
             identity = self._identity(dataset)
             made, changes = deidentify_dataset(dataset, self._profile, identity)
             self._name(made, identity)
             risks = risks_of(dataset, self._profile)
             others = self._compare(dataset, made) if self._compare is not None else ()
+            written = _written(made)
         return Copy(
-            _written(made),
+            written,
             tuple(_text(made, keyword) for keyword in IDENTIFIERS.values()),
             count(changes),
             (*(risk.message for risk in risks), *others),

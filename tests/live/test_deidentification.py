@@ -68,6 +68,11 @@ def test_each_source_makes_the_same_copies(orthanc: Orthanc, server: LocalOrthan
         made = session.deidentify(target, key=KEY, options=OPTIONS, everything=True)
         assert set(made.table.status) == {"deidentified"}
         trees.append({path.relative_to(target): path.read_bytes() for path in target.rglob("*.dcm")})
+    # By STOW-RS too, and what is there is seen.
+    for status in ("deidentified", "already there"):
+        uploaded = sessions[2].deidentify(web, key=KEY, options=OPTIONS, everything=True)
+        assert set(uploaded.table.status) == {status}
+    assert web.instance_count == 6
     web.close()
     assert trees[0] == trees[1] == trees[2]
     assert len(trees[0]) == 3

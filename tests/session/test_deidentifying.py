@@ -18,6 +18,7 @@ import pydicom
 import pytest
 
 from simple_orthanc import AsyncSession, Folder
+from simple_orthanc.dicom.header import texts
 from simple_orthanc.errors import EmptySelectionError, SelectionError, TransportError, UnknownTagError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, ct_phantom, make_segmentation, make_series, make_structure_set
 from simple_orthanc.session import Session
@@ -218,6 +219,57 @@ def test_intervals_between_dates_stay(planted: tuple[Planted, Path], tmp_path: P
             compared += 1
         assert not pydicom.dcmread(row.path).PatientBirthDate
     assert compared == 3 * len(made.table)
+
+
+_IDENTIFYING = [
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "AccessionNumber",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "FrameOfReferenceUID",
+    "StudyDate",
+    "ContentDate",
+    "InstitutionName",
+    "StationName",
+    "DeviceSerialNumber",
+    "ReferringPhysicianName",
+    "OperatorsName",
+]
+
+
+def _identifiers(header: pydicom.Dataset) -> set[str]:
+    values = {value for keyword in _IDENTIFYING for value in texts(header, keyword)}
+    parts = {part.strip() for value in values for group in value.split("=") for part in group.split("^")}
+    # Shorter ones are in other words and numbers by chance.
+    return {part for part in parts if len(part) >= 5}
+
+
+# Some of the files are damaged on purpose, and pydicom warns when the test reads them.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_real_files_keep_no_identifier(tmp_path: Path) -> None:
+    folder = opened(Path(pydicom.__file__).parent / "data")
+    options = ["retain_safe_private", "retain_modified_dates", "clean_descriptors", "clean_structured_content"]
+    with warnings.catch_warnings(record=True) as caught:
+        made = folder.deidentify(tmp_path, key=KEY, options=options, suspicious="keep", everything=True)
+    assert not caught, "a warning of pydicom holds a value"
+    assert set(made.table.status) == {"deidentified"}
+    assert len(made.table) > 100
+    source, found = folder._source, 0
+    keys = dict(zip(folder.get_dicom_tag("SOPInstanceUID", unique=False), folder._instances(), strict=True))
+    for row in made.table.itertuples():
+        identifiers = _identifiers(source.header(keys[row.SOPInstanceUID]))
+        found += len(identifiers)
+        copy = Path(row.path)
+        (tmp_path / "one").mkdir(exist_ok=True)
+        copy.rename(tmp_path / "one" / copy.name)
+        assert traces(tmp_path / "one", identifiers) == []
+        (tmp_path / "one" / copy.name).unlink()
+    assert found > 500
 
 
 def test_hand_given_pseudonyms_and_tables(tmp_path: Path) -> None:
