@@ -172,15 +172,17 @@ class ActingSession(UploadsMasks, Session):
             Nothing was deleted.
         EmptySelectionError
             Nothing is left in the selection.
+        UnsupportedError
+            The server deletes none of it, as most DICOMweb servers do not.
         TransportError
             The server went away; ``.table`` is the table, in which what was not begun is "not tried". Deleting again
             deletes the rest.
 
         Notes
         -----
-        What was deleted is looked for afterwards: "deleted" means that it is not there any more. An object that arrived
-        after the selection was made is not selected, so that it is not deleted with its study unless ``whole`` allows
-        that.
+        What was deleted is looked for afterwards: "deleted" means that it is not there any more. An object that has
+        arrived since the session looked is not selected, so that it is not deleted with its study unless ``whole``
+        allows that.
 
         Examples
         --------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import ServerError
+from simple_orthanc.errors import ServerError, UnsupportedError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 
@@ -30,6 +30,8 @@ def delete_all(
 
     Raises
     ------
+    UnsupportedError
+        The server deletes none of them.
     TransportError
         The server is gone; ``.table`` reports on each object.
     """
@@ -39,8 +41,13 @@ def delete_all(
             return Outcome(DELETED)
         return Outcome("gone", "not there any more when it was to be deleted")
 
+    tried = report.pending
     report.walk(act, is_alive=is_alive, label="deleting")
     with report.attached():
+        errors = [report.outcome(target).error for target in tried]
+        if errors and all(isinstance(error, UnsupportedError) for error in errors):
+            # Nothing was deleted.
+            raise errors[0] or AssertionError
         _check(report, source)
 
 

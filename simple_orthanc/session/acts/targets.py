@@ -87,10 +87,16 @@ class Present:
             held = self.index.held(self._made.level, self._made.keys)
             self._selection = replace(self._made, keys=tuple(held))
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether the whole archive is selected, so that no level of it need be listed to know what is."""
+        return self._made.level is None
+
     def keys(self, level: Level) -> list[str]:
         """Return the keys of the selected objects of a level that are there, in the order of tables."""
-        selected = self.selected(level)
-        return [key for key in tables.row_keys(self.index, self._selection, level) if key in selected]
+        keys, known = tables.row_keys(self.index, self._selection, level), self._known_keys(level)
+        selected = None if known is None else set(known)
+        return [key for key in keys if selected is None or key in selected]
 
     def selected(self, level: Level) -> set[str]:
         """Return the keys of the selected objects of a level that are there."""
@@ -100,11 +106,11 @@ class Present:
 
     def gone(self, level: Level) -> list[Target]:
         """List what was selected and is not there any more: at a level, or where the session has not looked so deep."""
-        if self._made.level is None:
+        if self.is_everything:
             return []
         known = self._known_keys(level)
         gone = self._lost(level, known or ())
-        if known is None or not all(target.identifiers[-1] for target in gone):
+        if self._made.level is not None and (known is None or not all(target.identifiers[-1] for target in gone)):
             # The session knew at most that they were there.
             gone = self._lost(self._made.level, self._made.keys)
         return gone
@@ -162,6 +168,8 @@ class Present:
 
         Only the highest level at which something is left out is mentioned.
         """
+        if self.is_everything:
+            return ""
         for deeper in LEVELS[depth(level) + 1 :]:
             selected = self.selected(deeper)
             more = [key for held in holdings.values() for key in held.get(deeper, ()) if key not in selected]
@@ -266,8 +274,10 @@ def exact_targets(session: Session, done: str, *, everything: bool) -> list[Targ
     check_narrowed(session, done, everything)
     present = Present(session)
     holdings = present.holdings("series", present.keys("series"))
-    selected = present.selected("instance")
-    is_part = {key: not selected.issuperset(held["instance"]) for key, held in holdings.items()}
+    is_part: dict[str, bool] = {}
+    if not present.is_everything:
+        selected = present.selected("instance")
+        is_part = {key: not selected.issuperset(held["instance"]) for key, held in holdings.items()}
     if not any(is_part.values()):
         return present.targets("series", holdings) + present.gone("series")
     members: dict[str, list[str]] = {key: [] for key in holdings}
