@@ -14,6 +14,9 @@ from simple_orthanc.volume.writing.decimals import decimal_string, decimal_strin
 if TYPE_CHECKING:
     from simple_orthanc.volume.geometry import Geometry
 
+# Of the extent of a stack: slices closer than this are at one place.
+_SAME_PLACE = 1e-6
+
 
 def check_grid(grid: Geometry) -> None:
     """Refuse a geometry that no series of parallel slices can have.
@@ -88,7 +91,7 @@ def crossed_slices(grid: Geometry, index: int, positions: Sequence[Sequence[floa
     index : int
         Of the slice.
     positions : sequence of (x, y, z)
-        ImagePositionPatient of the slices of the source, at least two, parallel and in order, mm.
+        ImagePositionPatient of the slices of the source, parallel ones, at two places or more, mm.
 
     Returns
     -------
@@ -105,13 +108,14 @@ def crossed_slices(grid: Geometry, index: int, positions: Sequence[Sequence[floa
     ([0, 1], [1])
     """
     points = np.asarray(positions, np.float64)
-    step = (points[-1] - points[0]) / (len(points) - 1)
-    spacing = float(np.linalg.norm(step))
-    along = step / spacing
+    far = points[np.argmax(np.linalg.norm(points - points[0], axis=1))] - points[0]
+    along = far / np.linalg.norm(far)
+    heights = points @ along
+    gaps = np.diff(np.sort(heights))
+    spacing = float(np.median(gaps[gaps > _SAME_PLACE * np.linalg.norm(far)]))
     columns, rows, _ = grid.size
     corners = [(column, row, index) for column in (0, columns - 1) for row in (0, rows - 1)]
     depths = grid.to_patient(corners, order="xyz") @ along
-    heights = points @ along
     near = numbers.DEVIATION_TOLERANCE * spacing
     thickness = abs(float(grid.affine[:3, 2] @ along))
     same = np.flatnonzero(np.abs(heights - depths[0]) <= near)

@@ -94,12 +94,23 @@ def find_source(volume: Volume, like: Any) -> Source:
     Raises
     ------
     VolumeError
-        `like` is something else.
+        `like` is something else, or lies in another frame of reference.
     AmbiguousSelectionError
         The session has images of several series selected.
     """
     if like is None:
         return _of_volume(volume, grid_is_same=True)
+    source = _named(volume, like)
+    mine, theirs = (elements.text(header, "FrameOfReferenceUID") for header in (volume.header, source.header))
+    if volume.geometry is not None and mine and theirs and mine != theirs:
+        raise VolumeError(
+            f"The volume lies in the frame of reference {mine}, and what like= names in {theirs}, so its place there "
+            "is not known. If it was registered to that, say so with dataclasses.replace(volume, header=like.header)."
+        )
+    return source
+
+
+def _named(volume: Volume, like: Any) -> Source:
     if isinstance(like, Dataset):
         return Source(like, _of_header(like), grid_is_same=False)
     if isinstance(getattr(like, "header", None), Dataset):

@@ -58,6 +58,8 @@ def check_tags(tags: Mapping[str, Any], source: Dataset) -> Dataset:
             raise SelectionError(f"{keyword!r} was given as a tag, where keywords such as SeriesDescription are known.")
         _check_is_free(keyword)
         element = _element(keyword, value)
+        if keyword == "ImageType" and elements.text(_with(element), "ImageType") != "DERIVED":
+            raise SelectionError(f"ImageType={value!r} was given, but what was computed is DERIVED: begin with that.")
         if is_of_study(keyword) or keyword == "FrameOfReferenceUID":
             _check_agrees(element, source)
         result.add(element)
@@ -101,9 +103,7 @@ def _decimal(value: Any) -> Any:
 def _check_agrees(element: DataElement, source: Dataset) -> None:
     """Refuse a value that the source contradicts; a source without a study contradicts only what it has."""
     keyword = element.keyword
-    given = Dataset()
-    given.add(element)
-    mine, theirs = (elements.read_value(dataset, parse_tag(keyword)) for dataset in (given, source))
+    mine, theirs = (elements.read_value(dataset, parse_tag(keyword)) for dataset in (_with(element), source))
     if mine == theirs or (theirs is None and not elements.texts(source, "StudyInstanceUID")):
         return
     held = "another value" if theirs else "no value"
@@ -111,3 +111,9 @@ def _check_agrees(element: DataElement, source: Dataset) -> None:
         f"{keyword} was given, but the source of the volume has {held} of it, and a "
         f"derived series belongs to the patient and the study of its source. Leave {keyword} out, or change the study."
     )
+
+
+def _with(element: DataElement) -> Dataset:
+    dataset = Dataset()
+    dataset.add(element)
+    return dataset

@@ -45,8 +45,8 @@ class WritesDicom:
         Raises
         ------
         VolumeError
-            The volume is 4D or sheared, in colour other than uint8 or uint16, or has infinite values; or it came
-            without a study, and no PatientID and Modality are given.
+            The volume is 4D or sheared, in colour other than uint8 or uint16, or has infinite values; it came without a
+            study, and no PatientID and Modality are given; or it lies in another frame of reference than `like`.
         UnknownTagError, SelectionError
             A tag is unknown, has a value that it cannot have, or contradicts the source.
         AmbiguousSelectionError

@@ -43,5 +43,10 @@ class TestCrossedSlices:
         coronal = Geometry((5, 9, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 0, -1, 0, 1, 0))
         assert crossed_slices(coronal, 1, STACK) == [0, 1, 2, 3, 4]
 
+    def test_slices_at_one_place_and_in_any_order(self) -> None:
+        twice = [*STACK[::-1], *STACK]
+        assert crossed_slices(grid(), 1, twice) == [3, 6]
+        assert crossed_slices(grid(origin=(0, 0, 1)), 0, twice) == [3, 4, 5, 6]
+
     def test_a_slice_outside_has_no_source(self) -> None:
         assert crossed_slices(grid(origin=(0, 0, 100)), 0, STACK) == []

@@ -26,7 +26,7 @@ from pydicom.tag import Tag
 
 from simple_orthanc import Geometry, Volume, VolumeError
 from simple_orthanc.files.detection import dataset_bytes
-from simple_orthanc.phantom import as_bytes
+from simple_orthanc.phantom import as_bytes, make_enhanced
 from simple_orthanc.testing import make_series
 from tests.examples import examples
 from tests.volume.helpers import read
@@ -192,6 +192,19 @@ class TestWhatIsWritten:
         back = read(datasets)
         assert back.units == "g/ml"
         assert np.allclose(back.array, read(datasets, units="SUVbw").array)
+
+    def test_the_activity_of_a_pet_still_makes_an_suv(self) -> None:
+        datasets = source_datasets("PT")
+        volume, expected = read(datasets), read(datasets, units="SUVbw")
+        back = read(volume.with_array(volume.array * 0.7).to_dicom(), units="SUVbw")
+        assert np.allclose(back.array, expected.array * 0.7, rtol=1e-4)
+
+    def test_an_enhanced_image_needs_what_an_mr_image_demands(self) -> None:
+        volume = read([make_enhanced((3, 4, 5), seed=1)])
+        assert volume.to_dicom()[0].SOPClassUID.name == "Secondary Capture Image Storage"
+        first, *_ = volume.to_dicom(ScanningSequence="SE", SequenceVariant="NONE")
+        assert first.SOPClassUID.name == "MR Image Storage"
+        assert_valid(first)
 
     def test_slice_thickness_is_kept_where_the_slices_are(self) -> None:
         volume = source("CT", SliceThickness=5)

@@ -71,16 +71,17 @@ class TestFindSource:
         assert uids(find_source(back, None), back, 1) == [volume.slices["SOPInstanceUID"][1]]
 
     def test_the_same_grid_refers_slice_by_slice(self) -> None:
-        volume, other = source("CT"), source("MR")
+        volume, other = source("CT"), source("MR", like=make_series(seed=1)[0])
         assert other.slices is not None
         assert uids(find_source(volume, other), volume, 1) == [other.slices["SOPInstanceUID"][1]]
 
     def test_a_header(self) -> None:
-        volume, header = source("CT"), make_series()[0]
+        volume, header = source("CT"), make_series(like=make_series(seed=1)[0])[0]
         assert uids(find_source(volume, header), volume, 2) == [header.SOPInstanceUID]
 
     def test_a_session_on_one_series(self) -> None:
-        volume, headers = source("CT"), make_series((3, 4, 5), spacing=(2, 1, 1))
+        volume = source("CT")
+        headers = make_series((3, 4, 5), spacing=(2, 1, 1), like=volume.header)
         assert uids(find_source(volume, Session(headers)), volume, 1) == [headers[1].SOPInstanceUID]
 
     def test_a_session_on_several_series(self) -> None:
@@ -100,6 +101,14 @@ class TestFindSource:
         like = replace(source("US"), slices=table, geometry=None)
         other = replace(source("CT"), geometry=grid(origin=(0, 0, 7)))
         assert uids(find_source(other, like), other) == ["1.2", "1.3"]
+
+    def test_another_frame_of_reference_is_refused(self) -> None:
+        volume, other = source("CT"), source("MR", seed=2)
+        for like in (other, other.header, Session([other.header])):
+            with pytest.raises(VolumeError, match="its place there is not known"):
+                find_source(volume, like)
+        find_source(replace(volume, header=other.header), other)
+        find_source(replace(volume, geometry=None), other)
 
     def test_anything_else_is_refused(self) -> None:
         with pytest.raises(VolumeError, match="like=str"):

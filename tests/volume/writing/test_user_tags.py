@@ -46,6 +46,7 @@ def test_values_of_every_kind() -> None:
         ({"RequestAttributesSequence": ["x"]}, "VR SQ cannot hold"),
         ({"Rows": 4}, "Rows was given, but it follows from"),
         ({"SOPInstanceUID": "1.2"}, "SOPInstanceUID was given"),
+        ({"ImageType": ("ORIGINAL", "PRIMARY")}, "begin with that"),
         ({"Units": "GML"}, r"volume.with_array\(volume.array, units="),
         ({"PatientID": "P2"}, "PatientID was given, but the source of the volume has another value"),
         ({"StudyDescription": "neck"}, "StudyDescription was given"),
