@@ -106,7 +106,8 @@ class Deidentifying(SessionState):
         Examples
         --------
         >>> import tempfile
-        >>>         >>> from simple_orthanc import Folder
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
         >>> from simple_orthanc.phantom import as_bytes, ct_phantom
         >>> folder = Path(tempfile.mkdtemp())
         >>> for number, image in enumerate(ct_phantom((3, 16, 16))):
