@@ -197,8 +197,9 @@ class Exporting(Reading):
         Notes
         -----
         A volume counts as there if its sidecar names the same images on the same grid, saved with the same arguments,
-        and its files have the checksums that the sidecar lists. Without a sidecar the volume is read again and compared
-        byte by byte. Anything else under its name is not touched.
+        and its files have the checksums that the sidecar lists, as have the images where an Orthanc keeps checksums.
+        Without a sidecar the volume is read again and compared byte by byte. Anything else under its name is not
+        touched.
 
         With ``layout="BIDS"`` volumes are named by the rules of BIDS 1.10, as far as their headers tell what they are:
         ``sub-01/ses-20200131/anat/sub-01_ses-20200131_acq-t1sag_T1w.nii.gz``. The subject is the PatientID, the session

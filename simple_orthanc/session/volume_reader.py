@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -310,6 +311,12 @@ class VolumeReader:
             return self._planned_volume(label, group, stack, needed)
 
         return self._without_unreadable([group.instances[index] for index in needed], read)
+
+    def checksum(self, group: Group) -> str | None:
+        """Return a checksum of the files of some instances, or None if the source does not know that of each."""
+        files = run_all(lambda instance: self._source.stored_file(instance.key), group, label="comparing")
+        known = [file.md5 for file in files if file.md5 is not None]
+        return hashlib.sha256("".join(known).encode()).hexdigest() if len(known) == len(group) else None
 
     def stacked(self, label: str, axis: str) -> Volume:
         """Read the series that a label belongs to as one volume along an axis."""

@@ -105,12 +105,18 @@ def test_a_file_that_was_replaced_on_the_server_is_told_from_the_one_on_disk(
     series = one_series(1)
     session.upload_dataset(series)
     (path, *_) = session.refresh().download(tmp_path)
+    session.save_volumes(tmp_path, "volume")
+    assert list(session.save_volumes(tmp_path, "volume").status) == ["already there"]
     before = path.read_bytes()
     series[0].PixelData = bytes(len(series[0].PixelData) - 2) + b"\1\1"
     session.rest.post("/instances", as_bytes(series[0]))
     with pytest.raises(SelectionError, match="under 1 of 3 names there is something else"):
         session.refresh().download(tmp_path)
     assert path.read_bytes() == before
+    table = session.save_volumes(tmp_path, "volume")
+    assert list(table.status) == ["refused"]
+    assert "its images have been replaced in the archive since it was saved" in table.message[0]
+    assert list(session.save_volumes(tmp_path, "volume", resume=False).status) == ["saved"]
     session.download(tmp_path, resume=False)
     assert path.read_bytes() == as_bytes(series[0])
 

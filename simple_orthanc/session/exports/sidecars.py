@@ -21,6 +21,7 @@ from simple_orthanc.volume.volume import Volume
 
 SOFTWARE = "simple_orthanc"
 SOURCE_DIGEST = "SourceDigest"
+SOURCE_FILES_DIGEST = "SourceFilesDigest"
 FILE_DIGESTS = "FileDigests"
 
 # BIDS key to DICOM keyword, of strings.
@@ -181,8 +182,9 @@ def _of_volume(volume: Volume) -> dict[str, Any]:
         entries["DimensionCoordinates"] = coordinates
         if (step := volume.time_step) is not None and elements.text(volume.header, "Modality") == "MR":
             # The time from one volume to the next (BIDS, "func"); that of DICOM is from one excitation to the next.
+            excitation = _scaled(read_number(volume.header, "RepetitionTime"), 1e-3)
             entries["RepetitionTime"] = _scaled(step, 1.0)
-            entries["RepetitionTimeExcitation"] = _scaled(read_number(volume.header, "RepetitionTime"), 1e-3)
+            entries["RepetitionTimeExcitation"] = None if excitation == entries["RepetitionTime"] else excitation
         if axis == "echo" and entries["DimensionUnits"] == "ms":
             entries["EchoTime"] = [_scaled(value, 1e-3) for value in coordinates]
     return entries

@@ -53,6 +53,8 @@ class VolumeItem:
         What it is made of and how: the images in their order, the grid, and what was asked for.
     read : callable
         Reads it.
+    checksum : callable
+        Returns a checksum of the files of its images, None where the source keeps none of each.
     problem : OrthancError or None
         Why it cannot be read.
     facts : mapping
@@ -65,6 +67,7 @@ class VolumeItem:
     bytes: int
     digest: str
     read: Callable[[], Volume]
+    checksum: Callable[[], str | None]
     problem: OrthancError | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -236,6 +239,7 @@ class VolumeItems:
             size,
             self._digest(stacks, axis),
             lambda: self._reader.labelled(label) if axis is None else self._reader.stacked(label, axis),
+            lambda: self._reader.checksum([group.instances[index] for index in sorted(objects)]),
             problem,
             facts,
         )

@@ -1,7 +1,8 @@
 """Volumes on disk: each whole or not at all, with its sidecar, and a row that states what became of it.
 
-An image is there if its sidecar names the same images, grid and request (``SourceDigest``), and the contents of the
-files are still those that were written (``FileDigests``). The files get their names in an order that ends with the
+An image is there if its sidecar names the same images, grid and request (``SourceDigest``), the contents of the files
+are still those that were written (``FileDigests``), and the images have not been replaced in the archive
+(``SourceFilesDigest``, where it keeps checksums). The files get their names in an order that ends with the
 image, so that whatever a killed process leaves is seen to be unfinished.
 """
 
@@ -23,6 +24,7 @@ from simple_orthanc.session.exports.downloading import existing_folder, writing
 from simple_orthanc.session.exports.sidecars import (
     FILE_DIGESTS,
     SOURCE_DIGEST,
+    SOURCE_FILES_DIGEST,
     describe_volume,
     read_json,
     unequal_digests,
@@ -206,6 +208,9 @@ class VolumeSaving:
             found = {ending: _digest_of(files.path(ending)) for ending in there if ending != ".json"}
         if unequal := unequal_digests(entries, found):
             return self._in_the_way(files, f"{', '.join(unequal)} has been changed since it was saved")
+        before = entries.get(SOURCE_FILES_DIGEST)
+        if before is not None and item.checksum() not in (None, before):
+            return self._in_the_way(files, "its images have been replaced in the archive since it was saved")
         array = entries.get("Array")
         values = _row_values(array) if isinstance(array, dict) else {}
         return Outcome("already there", files.named.message, {"path": str(files.image), **values})
@@ -260,6 +265,8 @@ class VolumeSaving:
             digests = {ending: _digest_of(made.path(ending)) for ending in made.existing()}
             entries = describe_volume(volume, identifiers=self._options.identifiers)
             entries |= {**files.named.entries, "Array": array, SOURCE_DIGEST: self._digest(item), FILE_DIGESTS: digests}
+            if (checksum := item.checksum()) is not None:
+                entries[SOURCE_FILES_DIGEST] = checksum
             made.path(".json").write_text(write_json(entries), encoding="utf-8")
         elif self._options.resume:
             there = [ending for ending in files.existing() if ending != ".json"]
