@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 import warnings
 from dataclasses import replace
 from functools import lru_cache
@@ -17,7 +18,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -30,7 +31,7 @@ from simple_orthanc.phantom import as_bytes, make_enhanced
 from simple_orthanc.testing import make_series
 from tests.examples import examples
 from tests.volume.helpers import read
-from tests.volume.writing.volumes import assert_same, grid, random_volume, slope_of, source, volume_of
+from tests.volume.writing.volumes import assert_same, grid, padding_of, random_volume, slope_of, source, volume_of
 
 
 def written(volume: Volume, **tags: Any) -> list[Dataset]:
@@ -117,6 +118,32 @@ def test_other_programs_read_the_same(modality: str, kind: str, tmp_path: Path) 
     assert np.abs(indices - nearest).max() < 1e-4
     theirs = converted.get_fdata()[tuple(nearest.T)]
     assert np.abs(theirs - values[tuple(corners.T[::-1])].astype(float)).max() <= half * 1.1
+
+
+@settings(max_examples=examples(15, thorough=300))
+@given(st.integers(0, 2**32 - 1))
+def test_simpleitk_reads_the_same_of_any_volume(seed: int) -> None:
+    volume = random_volume(np.random.default_rng(seed))
+    # Of images of one row or column SimpleITK makes a slice of another direction.
+    assume(min(volume.array.shape[1:3]) > 1)
+    datasets = volume.to_dicom()
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/{number}.dcm" for number in range(len(datasets))]
+        for dataset, file in zip(datasets, files, strict=True):
+            dataset.save_as(file, enforce_file_format=True)
+        image = SimpleITK.ReadImage(files)
+    place = volume.geometry
+    assert place is not None
+    if len(files) > 1:
+        seen = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+        assert seen.isclose(place, 1e-5)
+    array = SimpleITK.GetArrayFromImage(image)
+    nothing = padding_of(volume)
+    values = volume.array[~nothing].astype(np.float64)
+    slope, is_rescaled = slope_of(datasets[0])
+    rounding = np.abs(values) * (2.0**-22 if array.dtype == np.float32 else 2.0**-50)
+    error = np.abs(array[~nothing].astype(np.float64) - values)
+    assert (error <= rounding + (slope / 2 if is_rescaled else 0)).all()
 
 
 def by_dcm2niix(folder: Path) -> Any:

@@ -96,6 +96,15 @@ def expected_units(volume: Volume, is_rescaled: bool) -> str:
     return volume.units
 
 
+def padding_of(volume: Volume) -> np.ndarray:
+    """Return where a written volume holds no image: NaN, and its padding unless it is a mask."""
+    shape = volume.array.shape[:3]
+    nothing = np.isnan(volume.array) if volume.array.dtype.kind == "f" else np.zeros(shape, bool)
+    if volume.padding_mask is None or volume.array.dtype == bool or volume.units in ("label", "mask"):
+        return nothing
+    return np.asarray(nothing | volume.padding_mask)
+
+
 def assert_same(written: Volume, back: Volume, slope: float, is_rescaled: bool) -> None:
     """Compare a volume with what was read again: values to half a step, geometry, padding and units."""
     grid_back, padded = back.geometry, back.padding_mask
@@ -111,13 +120,8 @@ def assert_same(written: Volume, back: Volume, slope: float, is_rescaled: bool) 
     assert grid_back.isclose(written.geometry, 1e-9)
     assert np.allclose(grid_back.affine, written.geometry.affine, rtol=0, atol=1e-9)
     assert back.units == expected_units(written, is_rescaled)
-    is_mask = written.array.dtype == bool or written.units in ("label", "mask")
-    nothing = np.isnan(written.array) if written.array.dtype.kind == "f" else np.zeros(written.array.shape, bool)
-    if written.padding_mask is not None and not is_mask:
-        nothing = nothing | written.padding_mask
-    assert np.array_equal(
-        np.zeros(array.shape[:3], bool) if padded is None else padded, nothing.any(-1) if nothing.ndim > 3 else nothing
-    )
+    nothing = padding_of(written)
+    assert np.array_equal(np.zeros(nothing.shape, bool) if padded is None else padded, nothing)
     if not is_rescaled:
         kept = ~nothing
         assert np.array_equal(array[kept].astype(object), written.array[kept].astype(object))
