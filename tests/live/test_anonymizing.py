@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pydicom
 import pytest
 import requests
@@ -83,6 +84,10 @@ def test_everything_of_a_patient_is_copied_with_its_references(filled: Orthanc) 
     present = {header.SOPInstanceUID for header in headers}
     assert {header.ReferencedImageSequence[0].ReferencedSOPInstanceUID for header in headers} <= present
     assert {header.PatientIdentityRemoved for header in headers} == {"YES"}
+    with filled.copy() as copies:
+        copies.reset().select(SeriesInstanceUID=table.new_SeriesInstanceUID[0])
+        with filled.copy() as first:
+            assert np.array_equal(copies.get_array(), first.select("1.2.1.1").get_array())
     # The originals are as they were, and still selected.
     assert all(filled.rest.get(f"/instances/{key}/attachments/dicom/md5") == md5 for key, md5 in before.items())
     assert filled.PatientIDs == ["P1"]
@@ -266,6 +271,19 @@ def test_modification_in_place(make_server: MakeServer) -> None:
         assert part.status.tolist() == ["modified"]
         headers = session.reset().select("1.2.1.1").sort_by("InstanceNumber").get_headers()
         assert [header.get("WindowWidth") == 7 for header in headers] == [True, False, False]
+
+
+def test_long_values_are_read_back_whole(make_server: MakeServer) -> None:
+    # Orthanc leaves out values of more than 256 characters unless it is asked for them. Nor is a server in the way that
+    # compares revisions and forgets each job that has ended.
+    server = make_server({"OverwriteInstances": True, "CheckRevisions": True, "JobsHistorySize": 1})
+    with server.connect() as session:
+        session.upload_dataset(study("P1", "1.2.1", {"a": 2}))
+        session.select("1.2.1.1")
+        for comment, keep in (("x" * 700, ()), ("y" * 700, KEPT)):
+            table = session.modify({"ImageComments": comment}, keep=keep)
+            assert table.status.tolist() == ["modified"], table.message.tolist()
+        assert {header.ImageComments for header in session.get_headers()} == {"y" * 700}
 
 
 def test_a_server_that_does_not_overwrite_modifies_nothing_in_place(filled: Orthanc) -> None:

@@ -12,6 +12,7 @@ from simple_orthanc.dicom.values import from_text
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.objects import Patient, Resources, Series
+from simple_orthanc.rest.objects.tags import ignore_length
 from simple_orthanc.session.acts.copy_groups import CopyGroup
 from simple_orthanc.session.acts.copy_traces import Copies
 from simple_orthanc.session.acts.tag_changes import TagChanges
@@ -19,6 +20,7 @@ from simple_orthanc.session.display import counted
 
 # What Orthanc keeps of a patient once, whatever the number of studies.
 PATIENT_TAGS = ("PatientName", "PatientBirthDate", "PatientSex", "OtherPatientIDs")
+_LONGEST_SHOWN = 80
 _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 
 
@@ -135,11 +137,25 @@ def _plain(value: str | None) -> str:
 
 def wrong_values(rest: Rest, changes: TagChanges, copies: Copies) -> str:
     """Return what is wrong with new values in copies, by one instance of each series; "" for nothing."""
-    for instance in copies.series.values():
-        header = rest.get(f"/instances/{instance}/tags", {"short": ""})
+    for instance in copies.series.values() if changes.changed else ():
+        header = rest.get(f"/instances/{instance}/tags{whole_values(changes)}")
         if problem := wrong_header(changes, header):
             return problem
     return ""
+
+
+def whole_values(changes: TagChanges) -> str:
+    """Return the query for tags by number, with replaced values whole however long they are.
+
+    Examples
+    --------
+    >>> whole_values(TagChanges.parse((), {"ImageComments": "many words"}, ()))
+    '?ignore-length=0020-4000&short'
+    """
+    if not changes.replace:
+        # Orthanc refuses an empty list.
+        return "?short"
+    return f"{ignore_length(tag.number for tag in changes.replace)}&short"
 
 
 def wrong_header(changes: TagChanges, header: Mapping[str, object]) -> str:
@@ -155,9 +171,11 @@ def wrong_header(changes: TagChanges, header: Mapping[str, object]) -> str:
     for tag, wanted in changes.replace.items():
         found = str(header.get(tag.number) or "")
         if not _same(tag, found, wanted):
-            return f"{tag} of a copy is {found!r}, and was to become {wanted!r}" + _about_characters(wanted, characters)
+            return f"{tag} of a copy is {_cut(found)}, and was to become {_cut(wanted)}" + _about_characters(
+                wanted, characters
+            )
         if not wanted.isascii() and characters.strip() in _ASCII_ONLY:
-            return f"{tag} was to become {wanted!r}" + _about_characters(wanted, characters)
+            return f"{tag} was to become {_cut(wanted)}" + _about_characters(wanted, characters)
     kept = [tag for tag in changes.remove if tag.number in header]
     return f"{kept[0]} of a copy is there, and was to be removed" if kept else ""
 
@@ -166,6 +184,10 @@ def _same(tag: Tag, found: str, wanted: str) -> bool:
     if tag.vr in ("FL", "FD") and found and wanted:
         return math.isclose(float(found), float(wanted), rel_tol=1e-6)
     return from_text(found, tag.vr) == from_text(wanted, tag.vr) or found.strip(" \0") == wanted.strip(" \0")
+
+
+def _cut(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}...")
 
 
 def _about_characters(wanted: str, characters: str) -> str:

@@ -131,7 +131,8 @@ class CopyMaker:
         mark = group.mark(self._order)
         candidates = [key for key, origin in self._copied.items() if origin in group.series]
         copies = self._tracer.read(group, [key for key in candidates if self._notes.mark_of(key) == mark])
-        return copies if copies.is_exact else None
+        # Somebody may have modified them in place since.
+        return copies if copies.is_exact and not self._check(copies) else None
 
     # Making them
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.rest.levels import ORTHANC_LEVEL
 from simple_orthanc.rest.objects import Patient
 from simple_orthanc.selection import tables
@@ -15,6 +16,7 @@ from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_runs import CopyOptions, make_copies
 from simple_orthanc.session.acts.modifying_in_place import modify_in_place
 from simple_orthanc.session.acts.tag_changes import UIDS, TagChanges
+from simple_orthanc.session.acts.targets import check_narrowed
 from simple_orthanc.session.orthanc_state import OrthancState
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ def modify(session: OrthancState, changes: TagChanges, remove_private: bool, opt
     order = CopyOrder(DONE, "/tools/bulk-modify", _fields(changes, level, remove_private), "ModifiedFrom")
     if set(UIDS) <= changes.kept and "PatientID" not in changes.replaced:
         return modify_in_place(session, order, changes, level, options)
-    if options.delete_originals:
-        _check_references(session)
 
     def refuse(group: CopyGroup) -> None:
         check_uids(session.rest, changes, group)
@@ -44,7 +44,17 @@ def modify(session: OrthancState, changes: TagChanges, remove_private: bool, opt
         if "PatientID" in changed or not changed.keys().isdisjoint(PATIENT_TAGS):
             check_patient(session.rest, group, patient_id, changed, "modify(")
 
-    return make_copies(session, order, changes, options, refuse)
+    check_narrowed(session, DONE, options.everything)
+    # With its UIDs a study goes on referring to itself.
+    referring = "" if set(UIDS) <= changes.kept else _referring(session, options)
+    table = make_copies(session, order, changes, options, refuse)
+    if referring and level in ("patient", "study") and (table.status == DONE).any():
+        warnings.warn(
+            f"The copies of {referring} refer to images of the original study by their UIDs, since Orthanc changes no "
+            "UID inside a sequence. anonymize() does.",
+            stacklevel=stacklevel(),
+        )
+    return table
 
 
 def _level(changes: TagChanges) -> Level:
@@ -83,15 +93,19 @@ def _check_changes(changes: TagChanges, remove_private: bool) -> None:
         )
 
 
-def _check_references(session: OrthancState) -> None:
-    """Refuse to delete originals to which copies refer: Orthanc leaves the UIDs inside sequences as they are."""
+def _referring(session: OrthancState, options: CopyOptions) -> str:
+    """Return the selected modalities whose objects refer to others; refuse to delete what their copies refer to.
+
+    Orthanc leaves the UIDs inside sequences as they are.
+    """
     index = session._index
     keys = tables.row_keys(index, session._selection, "series")
     modalities = [str((value or ("",))[0]) for value in index.column(parse_tag("Modality"), "series", keys)]
-    referring = sorted(_REFERRING.intersection(modalities))
-    if referring and len(keys) > 1:
+    referring = ", ".join(sorted(_REFERRING.intersection(modalities)))
+    if referring and options.delete_originals and len(keys) > 1:
         raise SelectionError(
-            f"The selection holds {', '.join(referring)}, whose copies would go on referring to the originals by their "
+            f"The selection holds {referring}, whose copies would go on referring to the originals by their "
             f"UIDs, and these were to be deleted. Leave delete_originals out, select them without what they refer to, "
             f"or modify in place with keep={list(UIDS)}. Nothing was modified."
         )
+    return referring

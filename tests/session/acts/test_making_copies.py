@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,6 +165,20 @@ def test_a_dry_run_tells_what_is_done_already_and_sends_nothing(archive: Copying
         assert table.status.tolist() == ["already there", "would be modified"]
         assert table.new_SeriesInstanceUID.notna().tolist() == [True, False]
         assert archive.changing == []
+
+
+def test_copies_that_were_changed_since_are_made_again(archive: CopyingServer) -> None:
+    with connect(archive) as session:
+        table = session.select(PatientID="P1").modify(**CHANGE)
+        for dataset in archive.datasets[5:]:
+            dataset.SeriesDescription = "changed"
+        session.reset().select(SOPInstanceUID=originals(archive)[:3])
+        archive.datasets[:] = [copy.deepcopy(dataset) for dataset in archive.datasets]
+        again = session.modify(**CHANGE)
+        assert again.status.tolist() == ["modified"]
+        assert again.new_orthanc_id[0] != table.new_orthanc_id[0]
+        del archive.datasets[8]
+        assert session.modify(**CHANGE).new_orthanc_id[0] != again.new_orthanc_id[0]
 
 
 def test_ctrl_c_cancels_the_job_and_the_table_is_true(archive: CopyingServer, monkeypatch: pytest.MonkeyPatch) -> None:
