@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
 _HUFFMAN, _QUANTISATION, _RESTART_INTERVAL = 0xC4, 0xDB, 0xDD
+_BASELINE = 0xC0
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 # Sequential with Huffman coding of 8 and of 12 bits, and lossless.
 _DECODABLE = {False: (0xC0, 0xC1), True: (0xC3,)}
@@ -37,6 +38,8 @@ class JpegHeader:
         Whether there is a JFIF marker, which implies YCbCr.
     sampling : frozenset of (int, int)
         The different sampling factors of the components, across and down.
+    is_baseline : bool
+        Whether the coding process is the baseline one (SOF0).
     """
 
     precision: int
@@ -46,6 +49,7 @@ class JpegHeader:
     adobe: int | None
     jfif: bool
     sampling: frozenset[tuple[int, int]] = frozenset({(1, 1)})
+    is_baseline: bool = True
 
     def colour(self, photometric: str) -> str:
         """Return the colour space of the samples: that of the stream's markers, or else that of the header.
@@ -85,7 +89,7 @@ def jpeg_header(stream: bytes) -> JpegHeader:
             if len(content) != 6 + 3 * count:
                 raise ValueError("the JPEG frame header is malformed")
             sampling = frozenset((factor >> 4, factor & 15) for factor in factors)
-            return JpegHeader(precision, rows, columns, tuple(identifiers), adobe, jfif, sampling)
+            return JpegHeader(precision, rows, columns, tuple(identifiers), adobe, jfif, sampling, marker == _BASELINE)
     raise ValueError("the stream has no JPEG frame header")
 
 

@@ -15,6 +15,7 @@ from simple_orthanc.session.acts.deleting import DELETED, delete_all
 from simple_orthanc.session.acts.reports import ActReport
 from simple_orthanc.session.acts.targets import whole_targets
 from simple_orthanc.session.base import Session
+from simple_orthanc.session.document_uploads import UploadsDocuments
 from simple_orthanc.session.mask_uploads import UploadsMasks
 from simple_orthanc.session.uploads import (
     Pending,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.acts.reports import Target
 
 
-class ActingSession(UploadsMasks, Session):
+class ActingSession(UploadsDocuments, UploadsMasks, Session):
     """A session on an archive that takes uploads and deletes objects."""
 
     def _uploader(self) -> Uploader:

@@ -211,6 +211,10 @@ def copied(header: Dataset, keywords: Iterable[str]) -> Dataset:
 
 
 def _decoded(element: DataElement) -> DataElement:
+    if element.VR == "PN" and element.value is not None:
+        # pydicom keeps the bytes that a name was written with once, whatever the character set is next time.
+        names = [str(name) for name in (element.value if element.VM > 1 else [element.value])]
+        return DataElement(element.tag, "PN", names if len(names) > 1 else names[0])
     if element.VR != "SQ":
         return copy.deepcopy(element)
     items = []

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 UTF_8 = "ISO_IR 192"
 # Of the modules Patient and General Study: always present, if only without a value (PS3.3 C.7.1.1, C.7.2.1).
-_TYPE_2 = (
+TYPE_2 = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -151,7 +151,7 @@ class SourceImages:
         shared.PositionReferenceIndicator = elements.text(self.header, "PositionReferenceIndicator")
         # What the header says of them may be too odd for highdicom; it is written as it is afterwards.
         shared.SpecificCharacterSet = UTF_8
-        for keyword in _TYPE_2:
+        for keyword in TYPE_2:
             setattr(shared, keyword, "")
         shared.Columns, shared.Rows = (int(size) for size in self.geometry.size[:2])
         shared.ImageOrientationPatient = decimal_strings([*directions[0], *directions[1]])
