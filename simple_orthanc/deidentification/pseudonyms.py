@@ -8,7 +8,7 @@ named in the message, so that a PatientID and an AccessionNumber with the same d
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 from uuid import UUID
@@ -112,8 +112,18 @@ class Pseudonyms:
             return uid
         known = self.uids.get(uid)
         if known is None:
-            known = self.uids[uid] = f"2.25.{_uuid(self._key.digest('UID', uid)).int}"
+            known = self.uids[uid] = self._new_uid(uid)
         return known
+
+    def copies_among(self, uids: Sequence[str]) -> set[str]:
+        """Return those of some UIDs that replace others of them: the UIDs of copies beside their originals.
+
+        They do not count as asked for.
+        """
+        return {self._new_uid(uid.strip(_PADDING)) for uid in uids}.intersection(uids)
+
+    def _new_uid(self, uid: str) -> str:
+        return f"2.25.{_uuid(self._key.digest('UID', uid)).int}"
 
     def text(self, name: str, value: str) -> str:
         """Return what replaces an identifier of another kind: 12 characters that fit into each VR of strings.

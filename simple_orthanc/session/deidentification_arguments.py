@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from simple_orthanc.deidentification.profile import Profile
 from simple_orthanc.dicom.levels import IDENTIFIERS
-from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.dicom.tags import PADDING, parse_tag
+from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.deidentified import TargetFolder, check_apart
@@ -84,6 +85,17 @@ def check_replaced_identifiers(profile: Profile, targets: Collection[Target]) ->
                 f"Replacing {keyword} by {value!r} would give one {keyword} to {counted({level: count})}, and so make "
                 "one of them. For patients, pseudonyms={...} names one for each."
             )
+
+
+def warn_of_other_patients(given: Collection[str], targets: Collection[Target]) -> None:
+    """Warn if pseudonyms are given for other patients than those that are selected, without their identifiers."""
+    patients = {(target.identifiers[0] or "").strip(PADDING) for target in targets}
+    if given and patients.isdisjoint(given):
+        warnings.warn(
+            f"None of the {len(patients)} selected patients is in pseudonyms, so all get pseudonyms made from the key. "
+            "If that is not meant: each PatientID must be written as in PatientIDs, zeros in front included.",
+            stacklevel=stacklevel(),
+        )
 
 
 def leaves_out(suspicious: object) -> bool:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.deidentification.copies import Copy, Deidentifier
+from simple_orthanc.deidentification.pseudonyms import Pseudonyms
 from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import OrthancError, TransportError
@@ -62,6 +63,14 @@ class DeidentificationRun:
         self.report = ActReport(targets, DONE, _COLUMNS)
         self._tally = Tally()
         self._lock = Lock()
+
+    def leave_out_copies(self, pseudonyms: Pseudonyms) -> None:
+        """Leave out what earlier calls with this key have made of others: copies of copies are not meant."""
+        uids = [target.identifiers[-1] or "" for target in self.report.pending]
+        copies = pseudonyms.copies_among(uids)
+        for target, uid in zip(self.report.pending, uids, strict=True):
+            if uid in copies:
+                self.report.set(target, Outcome(LEFT_OUT, "a copy of another selected object, made with this key"))
 
     def result(self) -> Deidentified:
         """Return the tables."""
@@ -141,6 +150,14 @@ class DeidentificationRun:
             raise _NoCopyError(Outcome(LEFT_OUT, message))
         return copy
 
+    def _other(self, target: Target) -> Copy:
+        """Make the copy of an instance for an archive, where it could replace an original of its identifiers."""
+        copy = self._copy(target)
+        if copy.identifiers == tuple(identifier or "" for identifier in target.identifiers):
+            message = "the copy has all identifiers of its original, and could replace it: keep fewer of them"
+            raise _NoCopyError(Outcome("failed", message))
+        return copy
+
     def _note(self, target: Target, copy: Copy, outcome: Outcome) -> None:
         values = {
             **outcome.values,
@@ -153,7 +170,7 @@ class DeidentificationRun:
         self.report.set(target, Outcome(outcome.status, outcome.message, values, outcome.error))
 
     def _upload(self, session: TakesUploads) -> None:
-        upload = _Upload(self._copy)
+        upload = _Upload(self._other)
         pending = self.report.pending
         with self.report.attached(), _reread_afterwards(session):
             try:

@@ -94,14 +94,22 @@ class Deidentifying(SessionState):
             be meant; the folder is that of the originals, or around or inside it. Nothing was written.
         EmptySelectionError
             Nothing is left in the selection.
+        UnsupportedError
+            The session hands over no files (a PACS), or the one that is written to takes none.
         TransportError
             A server went away; ``.table`` is the table, in which what was not begun is "not tried".
+
+        Warns
+        -----
+        UserWarning
+            No selected patient is in ``pseudonyms``.
 
         Notes
         -----
         Files are named ``PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm`` by their new identifiers.
         Pixels and transfer syntax stay as they are. A face can be recognized in a head, and text that is part of the
-        pixels stays; see ``docs/deidentification.md`` for what is promised.
+        pixels stays; see ``docs/deidentification.md`` for what is promised. Copies of an earlier call that are selected
+        together with their originals are left out.
 
         Examples
         --------
@@ -124,6 +132,7 @@ class Deidentifying(SessionState):
         key = Key(key)
         # What only this verb needs is imported with it.
         from simple_orthanc.deidentification.copies import Deidentifier
+        from simple_orthanc.deidentification.profile import Option
         from simple_orthanc.deidentification.pseudonyms import Pseudonyms, read_given
         from simple_orthanc.session import deidentification_arguments as arguments
         from simple_orthanc.session.acts.targets import whole_targets
@@ -131,13 +140,17 @@ class Deidentifying(SessionState):
         from simple_orthanc.session.deidentified import DONE, TargetFolder
 
         chosen = arguments.read_profile(profile, options, keep, remove, replace)
-        names = Pseudonyms(key, given=read_given(pseudonyms), prefix=prefix)
+        given = read_given(pseudonyms)
+        names = Pseudonyms(key, given=given, prefix=prefix)
         leaves_out = arguments.leaves_out(suspicious)
         target = arguments.read_target(to, self._source, layout)
         tags = target.tags if isinstance(target, TargetFolder) else ()
         deidentifier = Deidentifier(chosen, names, max_shift, lost_slices, tags)
         selected = whole_targets(cast("Session", self), "instance", DONE, everything=everything, whole=True)
         arguments.check_replaced_identifiers(chosen, selected)
+        arguments.warn_of_other_patients(given, selected)
         run = DeidentificationRun(self._source, selected, deidentifier, leaves_out=leaves_out)
+        if not chosen.has(Option.RETAIN_UIDS):
+            run.leave_out_copies(names)
         run.into(target, dry_run=dry_run)
         return run.result()

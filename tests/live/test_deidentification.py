@@ -52,6 +52,13 @@ def test_copies_on_the_server_of_the_originals(orthanc: Orthanc, tmp_path: Path)
     copy = orthanc.select(PatientID="S01").get_volume()
     assert np.array_equal(copy.array, before.array)
     assert copy.geometry == before.geometry
+    again = orthanc.reset().deidentify(orthanc, key=KEY, pseudonyms={"CT-PHANTOM": "S01"}, everything=True)
+    assert again.table.status.value_counts().to_dict() == {"already there": 4, "left out": 4}
+    # A copy that could replace its original is not sent.
+    options = {"keep": ["PatientID"], "options": ["retain_uids"]}
+    same = orthanc.reset().select(PatientID="CT-PHANTOM").deidentify(orthanc, key=KEY, **options)
+    assert set(same.table.status) == {"failed"}
+    assert same.table.message.str.contains("could replace it").all()
     original = orthanc.reset().select(PatientID="CT-PHANTOM").get_volume()
     assert np.array_equal(original.array, before.array)
 

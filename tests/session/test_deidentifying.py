@@ -293,6 +293,30 @@ def test_hand_given_pseudonyms_and_tables(tmp_path: Path) -> None:
     assert {str(image.SOPInstanceUID) for image in images} <= old
 
 
+def test_pseudonyms_of_other_patients_are_warned_about(tmp_path: Path) -> None:
+    session = session_of(instance(1, patient="0042")).select(PatientID="0042")
+    with pytest.warns(UserWarning, match="None of the 1 selected patients is in pseudonyms") as caught:
+        session.deidentify(tmp_path, key=KEY, pseudonyms={"42": "S01"})
+    assert [warning.filename for warning in caught] == [__file__]
+    assert "0042" not in str(caught[0].message)
+    session.deidentify(tmp_path / "named", key=KEY, pseudonyms={"0042": "S01", "43": "S02"})
+
+
+def test_copies_of_copies_are_not_made(tmp_path: Path) -> None:
+    images = make_series((2, 4, 4), seed=1, PatientID="P1")
+    folder = opened(files_of(tmp_path / "scans", *images))
+    made = folder.deidentify(tmp_path / "copies", key=KEY, everything=True)
+    shutil.copytree(tmp_path / "copies", tmp_path / "scans" / "among them")
+    again = folder.refresh().deidentify(tmp_path / "copies", key=KEY, everything=True)
+    rows = again.table.set_index("SOPInstanceUID").status
+    assert rows[made.table.SOPInstanceUID].tolist() == ["already there"] * 2
+    assert rows[made.table.new_SOPInstanceUID].tolist() == ["left out"] * 2
+    assert set(again.key_table.old) == set(made.key_table.old)
+    # With another key a copy is an object like any other.
+    other = folder.deidentify(tmp_path / "others", key=KEY.upper(), everything=True)
+    assert other.table.status.tolist() == ["deidentified"] * 4
+
+
 def test_keep_remove_and_replace(tmp_path: Path) -> None:
     image = make_series(
         (1, 4, 4), seed=1, PatientID="P1", StudyDescription="Trial 7", SeriesDescription="for P1", KVP="120"
