@@ -36,11 +36,16 @@ _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-./ ]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|\d{1,2}([-./])\d{1,2}\2(?:\d{4}|\d\d))(?!\d)"
 )
-_PERSON = re.compile(r"\b(?:dr|prof|mr|mrs|ms|mme|herr|frau|doctor|professor)\b\.?(?:\s+\w\.)*\s*\w+", re.IGNORECASE)
+# Case matters: MR, DR and MS are modalities and a disease.
+_PERSON = re.compile(
+    r"\b(?:(?:Dr|dr|Prof|prof|PROF|Mr|Mrs|Ms|Mme|Herr|Frau|Doctor|doctor|Professor|professor)\b\.?|(?:DR|MRS)\.)"
+    r"(?:\s+\w\.)*\s*\w+"
+)
 _AGE = re.compile(
     r"(?<![\w.])\d{1,3}\s?(?:-?\s?(?:y/?o|yrs?|years?(?:[- ]old)?|months?(?:[- ]old)?|jahre?)\b|[mfy]\b)", re.IGNORECASE
 )
-_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){5,}(?!\d)")
+# Written in groups, such as a telephone number is, it begins with a zero or a plus.
+_NUMBER = re.compile(r"(?<!\d)(?:\d{6,}|(?:\+\d|0)(?:[ /-]?\d){6,})(?!\d)")
 _MAIL = re.compile(r"\S+@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _GAPS = re.compile(r"[ \t]{2,}")
 
@@ -111,7 +116,7 @@ class Identifiers:
     words : frozenset of str
         Without case and accents.
     spellings : frozenset of str
-        Without case, with accents.
+        As they are written.
 
     Examples
     --------
@@ -133,7 +138,7 @@ class Identifiers:
                 word = folded(variant)[0].strip()
                 if _is_identifier(word):
                     words.add(word)
-                    spellings.add(variant.casefold())
+                    spellings.add(variant)
         return cls(frozenset(words), frozenset(spellings))
 
     @cached_property
@@ -157,7 +162,7 @@ class Identifiers:
         found = set()
         for word in self.words | self.spellings:
             if len(word) >= _ANYWHERE - 1:
-                for variant in (word, word.upper()):
+                for variant in (word, word.casefold(), word.upper(), word.title()):
                     for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
                         with suppress(UnicodeEncodeError):
                             found.add(variant.encode(encoding).lower())
@@ -215,13 +220,17 @@ def clean_descriptor(text: str, identifiers: Identifiers, *, keep_dates: bool, k
         cleaned = _DATE.sub("", cleaned)
     if not keep_ages:
         cleaned = _AGE.sub("", cleaned)
-    cleaned = _NUMBER.sub("", cleaned) if not keep_dates else _without_numbers(cleaned)
+    cleaned = _without_numbers(cleaned)
     return text if cleaned == text else _tidied(cleaned)
 
 
 def _without_numbers(text: str) -> str:
     """Remove long numbers that are not dates."""
-    return _NUMBER.sub(lambda match: match[0] if _DATE.fullmatch(match[0]) else "", text)
+    parts, end = [], 0
+    for match in _DATE.finditer(text):
+        parts += [_NUMBER.sub("", text[end : match.start()]), match[0]]
+        end = match.end()
+    return "".join(parts) + _NUMBER.sub("", text[end:])
 
 
 def _tidied(text: str) -> str:

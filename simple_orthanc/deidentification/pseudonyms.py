@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from simple_orthanc.deidentification.keys import Key
+from simple_orthanc.deidentification.uids import is_registered
 from simple_orthanc.dicom.tags import PADDING
 from simple_orthanc.errors import SelectionError
 
@@ -21,8 +22,6 @@ from simple_orthanc.errors import SelectionError
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARACTERS = 12
 _PADDING = PADDING
-# UIDs that the standard assigns: of SOP classes, transfer syntaxes, well-known frames of reference (PS3.6, annex A).
-_STANDARD_UIDS = "1.2.840.10008."
 _LONGEST = 64
 # Separators of values and of the components and groups of names (PS3.5, section 6.2), and wildcards of queries.
 _UNFIT = re.compile(r"[^ -~]|[\\^=*?]")
@@ -108,7 +107,7 @@ class Pseudonyms:
         The new UID is ``2.25.`` and a UUID as a number (PS3.5, section B.2), of version 8 (RFC 9562, section 5.8).
         """
         uid = uid.strip(_PADDING)
-        if not uid or uid.startswith(_STANDARD_UIDS):
+        if not uid or is_registered(uid):
             return uid
         known = self.uids.get(uid)
         if known is None:

@@ -13,14 +13,11 @@ from simple_orthanc.deidentification.dummies import TEXT, dummy_value
 from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
+from simple_orthanc.deidentification.uids import is_registered, is_uid
 from simple_orthanc.deidentification.unlisted import names_a_class
 from simple_orthanc.dicom.tags import DATE_VRS, PADDING
 from simple_orthanc.dicom.times import parse_offset
 
-# UIDs below this root are registered by DICOM itself (PS3.6, annex A).
-STANDARD_ROOT = "1.2.840.10008."
-_UID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+\Z", re.ASCII)
-_LONGEST_UID = 64
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 # Whatever a date or a time is written like, it has no words.
 _TIMES = re.compile(r"[\dTZ.:+\- ]*\Z", re.ASCII)
@@ -122,7 +119,7 @@ class Values:
     def _uids(self, element: DataElement, action: Action) -> Any:
         def new(uid: str) -> str:
             stripped = uid.strip(PADDING)
-            if not stripped or (is_uid(stripped) and (keeps or stripped.startswith(STANDARD_ROOT))):
+            if not stripped or (keeps and is_uid(stripped)) or is_registered(stripped):
                 return uid
             return self._identity.uid(stripped)
 
@@ -140,7 +137,9 @@ class Values:
         ages = [self._identity.age(str(age)) for age in _parts(value)]
         if any(age is None for age in ages):
             return None
-        return value if ages == list(_parts(value)) else ages
+        if ages == list(_parts(value)):
+            return value
+        return ages if len(ages) > 1 else ages[0]
 
     def _cleaned(self, element: DataElement, scheme: str) -> Any:
         vr, keyword = str(element.VR), element.keyword
@@ -179,17 +178,6 @@ class Values:
 
 # Of a binary value only the beginning is searched, since headers that name people are there.
 _SEARCHED = 1 << 20
-
-
-def is_uid(text: str) -> bool:
-    """Check whether a string is a valid UID (DICOM PS3.5, section 9.1).
-
-    Examples
-    --------
-    >>> is_uid("1.2.840.10008.1.2"), is_uid("1.02.3"), is_uid("Doe")
-    (True, False, False)
-    """
-    return len(text) <= _LONGEST_UID and bool(_UID.match(text))
 
 
 def _is_empty(value: Any) -> bool:
