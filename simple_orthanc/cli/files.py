@@ -82,7 +82,7 @@ def add_commands(commands: Commands) -> None:
         summary="write every volume of a cohort to a file of its own",
         details="Prints what became of each volume; the exit status is 1 if one was not saved. The same command"
         " finishes what was interrupted: volumes that are there are not read again. Beside each image is a JSON file"
-        " with what its headers tell of it.",
+        " with what its headers state of it.",
         examples=[
             "save cohort --where Modality=CT",
             "save cohort --where Modality=PT --units SUVbw --as .nrrd --layout '{PatientID}/{SeriesNumber}'",

@@ -85,7 +85,7 @@ class Exporting(Reading):
         else but ``. _ - +`` is an underscore, and long values are cut and end with part of a checksum.
 
         Files that are there are compared by their length and MD5 with what an Orthanc lists, byte by byte with those of
-        a folder, and by their identifiers where a server tells neither (DICOMweb).
+        a folder, and by their identifiers where a server reports neither (DICOMweb).
 
         Examples
         --------
@@ -162,7 +162,7 @@ class Exporting(Reading):
             Series whose volumes are steps along one of these axes become one 4D volume: "time", "echo", "b", "phase".
             Beside a 4D diffusion volume its ``.bval`` and ``.bvec`` are written.
         sidecar : bool
-            Whether a JSON file is written beside each image, with what the headers tell of it, in the names and units
+            Whether a JSON file is written beside each image, with what the headers state of it, in the names and units
             of BIDS where it has any: scanner, sequence, times in seconds, UIDs, notes on how the volume was made.
         identifiers : bool
             Whether the sidecar also has what identifies the patient, the visit or the device.
@@ -201,9 +201,9 @@ class Exporting(Reading):
         Without a sidecar the volume is read again and compared byte by byte. Anything else under its name is not
         touched.
 
-        With ``layout="BIDS"`` volumes are named by the rules of BIDS 1.10, as far as their headers tell what they are:
+        With ``layout="BIDS"`` volumes are named by the rules of BIDS 1.10, as far as their headers state what they are:
         ``sub-01/ses-20200131/anat/sub-01_ses-20200131_acq-t1sag_T1w.nii.gz``. The subject is the PatientID, the session
-        the StudyDate. What has no name in BIDS (CT, derived images), or whose kind the headers do not tell, goes to
+        the StudyDate. What has no name in BIDS (CT, derived images), or whose kind the headers do not state, goes to
         ``sourcedata``, and its message says why: nothing is guessed. ``dims`` is then "b", "time". The files
         ``dataset_description.json`` and ``participants.tsv`` are made, or completed if they are there.
 

@@ -222,7 +222,7 @@ def test_files_are_named_by_a_layout(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert [path.as_posix() for path in paths] == ["out/P_1/01.dcm", "out/P_1/02.dcm"]
     paths[0].write_bytes(b"mine")
     assert main(command) == 1
-    assert "under 1 of 2 names there is something else" in capsys.readouterr().err
+    assert "under 1 of 2 names there is something other" in capsys.readouterr().err
     assert main([*command, "--replace"]) == 0
     assert paths[0].read_bytes() != b"mine"
 

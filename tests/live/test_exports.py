@@ -110,7 +110,7 @@ def test_a_file_that_was_replaced_on_the_server_is_told_from_the_one_on_disk(
     before = path.read_bytes()
     series[0].PixelData = bytes(len(series[0].PixelData) - 2) + b"\1\1"
     session.rest.post("/instances", as_bytes(series[0]))
-    with pytest.raises(SelectionError, match="under 1 of 3 names there is something else"):
+    with pytest.raises(SelectionError, match="under 1 of 3 names there is something other"):
         session.refresh().download(tmp_path)
     assert path.read_bytes() == before
     table = session.save_volumes(tmp_path, "volume")

@@ -176,7 +176,7 @@ class _Image:
         return {name: value for name, value in found.items() if value}
 
     def made(self, datatype: str, suffix: str, entities: Mapping[str, str], entries: Mapping[str, Any]) -> Kind:
-        # The sidecar of a phase image must have its unit (BIDS, "part"), which DICOM does not tell.
+        # The sidecar of a phase image must have its unit (BIDS, "part"), which DICOM does not state.
         units = {"Units": "arbitrary"} if self.component == "phase" else {}
         return Kind(datatype, suffix, entities, {**entries, **units})
 
@@ -199,7 +199,7 @@ class _Image:
     def perfusion(self) -> str | None:
         is_named = "PERFUSION" in read_text(self.header, "AcquisitionContrast") or "ASL" in self.types
         if is_named or read_text(self.header, "ArterialSpinLabelingContrast") or self.says(_PERFUSION):
-            return "it is a perfusion image, for which BIDS needs what DICOM headers do not tell"
+            return "it is a perfusion image, for which BIDS needs what DICOM headers do not state"
         return None
 
     def field_map(self) -> Kind | str | None:
@@ -213,7 +213,7 @@ class _Image:
         # Of its two echoes the scanner stores the difference of their phases.
         if self.component == "phase" and is_siemens and not self.axis:
             return self.made("fmap", "phasediff", entities, {})
-        return "it is a field map of a kind that the headers do not tell"
+        return "it is a field map of a kind that its headers do not state"
 
     def functional(self) -> Kind | str | None:
         if not self.is_echo_planar:
@@ -241,7 +241,7 @@ class _Image:
             return "its echoes are in one file, and BIDS needs one for each"
         suffix = self.contrast()
         if suffix is None:
-            return "its headers do not tell its contrast"
+            return "its headers do not state its contrast"
         if suffix not in _ECHO_TIMES:
             return suffix
         low, high = _ECHO_TIMES[suffix]
@@ -271,5 +271,5 @@ class _Image:
         echo = elements.text(self.header, "EchoNumbers")
         suffix = "MEGRE" if "GR" in self.sequence else "MESE" if "SE" in self.sequence else ""
         if not suffix or not echo.isdecimal():
-            return "it is one of several echoes, of which the headers tell no number or no sequence"
+            return "it is one of several echoes, whose headers lack its number or its sequence"
         return self.made("anat", suffix, self.entities(echo=echo), {})

@@ -172,7 +172,7 @@ class FileDownload:
             more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
             raise SelectionError(
                 f"download({str(self._target)!r}): under {len(others)} of {len(self._paths)} names there is something "
-                f"else than the file of the selection: {listed}{more}. Nothing was written. Choose another folder or "
+                f"other than the file of the selection: {listed}{more}. Nothing was written. Choose another folder or "
                 "layout, or move these away; download(..., resume=False) replaces files."
             )
 
@@ -215,7 +215,7 @@ class FileDownload:
         try:
             return self._source.stored_file(key).size
         except OrthancError as error:
-            # It is told of, with the way round it, when the file is to be read.
+            # The error that says how to leave it out comes when the file is read.
             if is_about_one_object(error):
                 return None
             raise

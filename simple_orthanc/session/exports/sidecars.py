@@ -1,4 +1,4 @@
-"""Sidecars: what a header tells of a volume, as the JSON file beside its image.
+"""Sidecars: what a header states of a volume, as the JSON file beside its image.
 
 The keys are those of BIDS (the Brain Imaging Data Structure 1.10, "Modality specific files"), with its units: seconds,
 tesla, degrees, megabecquerel. Attributes that BIDS does not name keep their DICOM keyword and their DICOM unit.

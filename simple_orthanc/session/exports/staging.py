@@ -79,6 +79,8 @@ def _remove(folder: Path, lock: Path, descriptor: int | None) -> None:
         # There a file that is open cannot be removed.
         os.close(descriptor)
         descriptor = None
-    lock.unlink(missing_ok=True)
+    # A thread that an interrupted call left to itself may still write there: then the next call removes the rest.
+    if not folder.exists():
+        lock.unlink(missing_ok=True)
     if descriptor is not None:
         os.close(descriptor)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.errors import NoPixelDataError, OrthancError, VolumeError
+from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.exports.downloading import existing_folder, writing
 from simple_orthanc.session.exports.sidecars import (
@@ -47,6 +48,7 @@ _COLUMNS = (
     *("label", "path", "shape", "dtype", "units", "spacing", "instance_count", "status", "message"),
 )
 _BLOCK = 1 << 20
+_LONGEST_SIDECAR = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class VolumeSaving:
             return None
         with _writing(files.image):
             there = files.existing()
-            entries = read_json(files.path(".json").read_bytes()) if ".json" in there else {}
+            entries = _read_sidecar(files.path(".json")) if ".json" in there else {}
             if not there or (SOURCE_DIGEST in entries and not files.has_image()):
                 # What was left by a call that ended before it was done is written again.
                 return None
@@ -326,9 +328,16 @@ def _writing(path: Path) -> AbstractContextManager[None]:
     return writing(path, VolumeError, "save_volumes")
 
 
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    """Read a sidecar; an empty dictionary for what is none."""
+    with open_regular(path) as stream:
+        content = stream.read(_LONGEST_SIDECAR + 1)
+    return read_json(content) if len(content) <= _LONGEST_SIDECAR else {}
+
+
 def _digest_of(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return f"sha256:{digest.hexdigest()}"

@@ -118,7 +118,7 @@ def test_a_study_becomes_a_dataset(tmp_path: Path) -> None:
     )
     messages = {Path(path).name: message for path, message in zip(table.path, table.message, strict=True) if message}
     assert messages == {
-        "004_ax_brain_axial_3x4x5.nii.gz": "in sourcedata, since its headers do not tell its contrast",
+        "004_ax_brain_axial_3x4x5.nii.gz": "in sourcedata, since its headers do not state its contrast",
         "005_.._abdomen_axial_3x4x5.nii.gz": "in sourcedata, since BIDS has no name for images of modality CT",
     }
     phase = json.loads((tmp_path / start.format("fmap", "acq-grefieldmapping_phasediff.json")).read_text())

@@ -58,9 +58,9 @@ def test_anatomical_images(description: str, suffix: str, tags: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("description", "reason", "tags"),
     [
-        ("", "its headers do not tell its contrast", {}),
-        ("ax brain", "its headers do not tell its contrast", {}),
-        ("part1 mt2x", "its headers do not tell its contrast", {}),
+        ("", "its headers do not state its contrast", {}),
+        ("ax brain", "its headers do not state its contrast", {}),
+        ("part1 mt2x", "its headers do not state its contrast", {}),
         ("T1 FLAIR sag flair", "its description names FLAIR and T1w", {}),
         ("T1 and PD", "its description names T1w and PDw", {}),
         ("T1 sag", "its EchoTime of 90 ms does not", {"EchoTime": 90}),
@@ -75,7 +75,7 @@ def test_anatomical_images(description: str, suffix: str, tags: dict[str, Any]) 
         ("tgse_pcasl", "it is a perfusion image", {}),
         ("T1", "BIDS has no name for images of modality CT", {"Modality": "CT"}),
         ("T1", "BIDS has no name for images of modality (missing)", {"Modality": ""}),
-        ("field_mapping", "a field map of a kind that the headers do not tell", {}),
+        ("field_mapping", "a field map of a kind that its headers do not state", {}),
         ("dti", "one diffusion image alone", {"ImageType": ["ORIGINAL", "PRIMARY", "DIFFUSION"]}),
     ],
 )
@@ -105,7 +105,7 @@ def test_several_echoes() -> None:
     kind = kind_of("t2 tse", stacks[:1], ScanningSequence="SE", EchoNumbers=2)
     assert isinstance(kind, Kind)
     assert (kind.suffix, kind.entities["echo"]) == ("MESE", "2")
-    assert "tell no number" in str(kind_of("t2 tse", stacks[:1], ScanningSequence="SE"))
+    assert "lack its number" in str(kind_of("t2 tse", stacks[:1], ScanningSequence="SE"))
     assert "needs one for each" in str(kind_of("t2star", choose_volume(stacks, dims="echo")))
 
 
@@ -150,7 +150,7 @@ def test_field_maps() -> None:
     kind = kind_of("gre_field_mapping", ImageType=PHASE, SequenceName="*fm2d2r", EchoNumbers="2")
     assert kind == Kind("fmap", "phasediff", {"acq": "grefieldmapping"}, {"Units": "arbitrary"})
     # Of another vendor it may be the phase of one echo.
-    assert "do not tell" in str(kind_of("field map", ImageType=PHASE))
+    assert "do not state" in str(kind_of("field map", ImageType=PHASE))
 
 
 def test_pet() -> None:

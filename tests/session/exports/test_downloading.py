@@ -21,6 +21,7 @@ from simple_orthanc.session import Session
 from simple_orthanc.session.exports.downloading import file_paths
 from tests.killed import contents, run_killed, stamps
 from tests.memory_source import MemorySource, as_file, instance
+from tests.session.exports.series import fifty_series, written
 from tests.session.exports.test_names import HOSTILE, NAMES
 
 
@@ -246,7 +247,7 @@ def test_what_is_there_and_different_is_an_error_before_anything_is_written(
     else:
         mine.write_bytes(content)
     source.asked.clear()
-    with pytest.raises(SelectionError, match=r"under 1 of 4 names there is something else .*Nothing was written"):
+    with pytest.raises(SelectionError, match=r"under 1 of 4 names there is something other .*Nothing was written"):
         session.download(tmp_path / "target")
     assert "save" not in source.asked
     assert list((tmp_path / "target").rglob("*.dcm")) == [mine]
@@ -297,26 +298,14 @@ def test_free_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # Killed in the middle
 
 
-def fifty_series() -> list[Dataset]:
-    datasets: list[Dataset] = []
-    for number in range(50):
-        tags = {"PatientID": f"P{number % 5}", "SeriesNumber": number, "SeriesDescription": f"series {number}"}
-        like = datasets[0] if datasets else None
-        datasets += make_series((2, 4, 4), seed=number, like=like, SeriesInstanceUID=f"1.2.3.{number}", **tags)
-    return datasets
-
-
-@pytest.mark.parametrize("at", [1, 2, 77])
-def test_a_download_of_fifty_series_that_was_killed_is_finished_by_the_same_call(at: int, tmp_path: Path) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    for number, dataset in enumerate(fifty_series()):
-        (images / f"{number}.dcm").write_bytes(as_bytes(dataset))
+@pytest.mark.parametrize(("at", "count"), [(2, 3), (77, 50)])
+def test_a_download_of_series_that_was_killed_is_finished_by_the_same_call(at: int, count: int, tmp_path: Path) -> None:
+    images = written(tmp_path / "images", *fifty_series()[:count])
     session = Folder(images, cache=False)
     layout = "{PatientID}/{SeriesDescription}/{InstanceNumber:02d}.dcm"
     session.download(tmp_path / "whole", layout=layout)
     whole = contents(tmp_path / "whole")
-    assert len(whole) == 100
+    assert len(whole) == 2 * count
     target = tmp_path / "target"
     run_killed(f"Folder({str(images)!r}, cache=False).download({str(target)!r}, layout={layout!r})", at)
     # What has its name is whole; what was not is in a hidden folder.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from simple_orthanc.session import Session
 from simple_orthanc.session.exports.volume_saving import SavingOptions
 from tests.killed import contents
 from tests.memory_source import MemorySource
-from tests.session.exports.series import dwi, in_memory, one_series
+from tests.session.exports.series import dwi, in_memory, one_series, written
 
 SHEARED = {"ImagePositionPatient": [(0.0, 0.0, 0.0), (0.0, 0.5, 1.0), (0.0, 1.0, 2.0)]}
 
@@ -202,6 +205,35 @@ def test_one_volume_always_makes_the_same_files(tmp_path: Path, monkeypatch: pyt
     session.save_volumes(tmp_path / "other", "{SeriesNumber}", dims="b")
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
     assert json.loads((tmp_path / "one" / "7.json").read_text())["Dimension"] == "b"
+
+
+def test_pipes_and_folders_in_the_place_of_files_are_not_waited_for(tmp_path: Path) -> None:
+    session = in_memory(one_series(1), one_series(2))
+    os.mkfifo(tmp_path / "1.json")
+    (tmp_path / "2.nii.gz").mkdir()
+    table = session.save_volumes(tmp_path, "{SeriesNumber}")
+    assert list(table.status) == ["failed", "refused"]
+    assert "not a regular file" in table.message[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.json", "2.nii.gz"]
+
+
+def test_one_volume_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    count, shape = 6, (8, 512, 512)
+    images = written(tmp_path / "images", *[one_series(number, shape=shape) for number in range(1, count + 1)])
+    program = (
+        "from simple_orthanc import Folder; from tests.peak_memory import peak_memory\n"
+        f"session = Folder({str(images)!r}, cache=False)\n"
+        "session.select(SeriesNumber=1).save_volumes('one'); before = peak_memory()\n"
+        "session.reset(); print(len(session.save_volumes('all', sidecar=False)), peak_memory() - before)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    saved, grown = ended.stdout.split()
+    volume = 2 * shape[0] * shape[1] * shape[2] / 2**20
+    assert int(saved) == count
+    assert float(grown) < 2.5 * volume, ended.stderr
 
 
 def test_options() -> None:
