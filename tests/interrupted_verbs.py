@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from simple_orthanc import DicomWeb, Orthanc
+from simple_orthanc import DicomWeb, Folder, Orthanc
 from simple_orthanc.cli import main as command_line
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.phantom.images import as_bytes, make_series
@@ -88,6 +88,8 @@ def verbs(session: Any, folder: Path, connect: Callable[[], Any], arguments: lis
         "masks": session.get_masks,
         "download": lambda: session.download(folder / "downloaded"),
         "upload": lambda: session.upload_folder(upload),
+        "send": lambda: session.send(Folder(upload, cache=False)),
+        "be sent to": lambda: Folder(upload, cache=False).send(session, everything=True),
         "delete": session.copy().delete_selected_series,
         "command line": lambda: command_line([*arguments, "download", str(folder / "downloaded")]),
     }

@@ -280,7 +280,7 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
                 self._reread_after(error)
                 raise
 
-    def _receiver(self, instances: Sequence[Target]) -> Receiver:
+    def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         from simple_orthanc.session.acts.receiving import ServerReceiver
 
-        return ServerReceiver(self._uploader())
+        return ServerReceiver(self._uploader(), allow_foreign_uids)

@@ -17,7 +17,6 @@ from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session.acts.copying import check_has_files
 from simple_orthanc.session.acts.originals import OriginalError, is_source_alive
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.deidentified import DONE, LEFT_OUT, Deidentified, TargetFolder
@@ -81,12 +80,9 @@ class DeidentificationRun:
 
         Raises
         ------
-        UnsupportedError
-            The source hands over no files.
         TransportError
             A server went away; ``.table`` reports on each object. So it does for any other error, and for Ctrl-C.
         """
-        check_has_files(self._source, self.report.pending)
         if isinstance(target, TargetFolder):
             with target:
                 self._each(lambda copy: target.put(copy, dry_run=dry_run), lambda: target.is_full)

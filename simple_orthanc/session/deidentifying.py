@@ -146,6 +146,7 @@ class Deidentifying(SessionState):
         target = arguments.read_target(to, self._source, layout)
         tags = target.tags if isinstance(target, TargetFolder) else ()
         deidentifier = Deidentifier(chosen, names, max_shift, lost_slices, tags)
+        self._check_has_files()
         selected = whole_targets(cast("Session", self), "instance", DONE, everything=everything, whole=True)
         arguments.check_replaced_identifiers(chosen, selected)
         arguments.warn_of_other_patients(given, selected)

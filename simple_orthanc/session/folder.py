@@ -86,7 +86,7 @@ class Folder(Session):
         if selection:
             self.selection = selection
 
-    def _receiver(self, instances: Sequence[Target]) -> Receiver:
+    def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         from simple_orthanc.session.acts.receiving import FolderReceiver
 
         source = self._source

@@ -83,6 +83,9 @@ class Pacs(Session):
         assert isinstance(source, PacsSource)
         return source
 
+    def _check_has_files(self) -> None:
+        raise needs_retrieval("What is selected", self._pacs.description)
+
     def retrieve(
         self,
         how: str | None = None,

@@ -92,6 +92,9 @@ class SessionState:
         self._history = ()
         return self
 
+    def _check_has_files(self) -> None:
+        """Refuse to copy from an archive that hands over no files; a session on such a one overrides this."""
+
     def _reread_after(self, error: BaseException) -> None:
         """Re-read the archive after an error; if that fails too, only forget what is known of it."""
         try:

@@ -208,6 +208,10 @@ class Uploader:
         self._gone: TransportError | None = None
         self._owners: UidOwners | None = UidOwners(store)
 
+    def allow_foreign_uids(self) -> None:
+        """Send files whose study or series the server holds under another PatientID, too."""
+        self._owners = None
+
     def run(self, pending: Iterable[Pending], test_dicom: bool, *, allow_foreign_uids: bool = False) -> list[Report]:
         """Upload, four files at a time.
 
@@ -226,7 +230,7 @@ class Uploader:
         """
         jobs = list(pending)
         if allow_foreign_uids:
-            self._owners = None
+            self.allow_foreign_uids()
         sent: list[Sent] = []
         try:
             for outcome in map_ordered(

@@ -20,6 +20,7 @@ import pytest
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, Session, testing
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.local.server import free_port
+from simple_orthanc.session.acts import originals
 from tests.conftest import HOW_TO_GET_ONE, NO_SERVER, MakeServer, ask, empty, servers_of
 from tests.dcmqrscp import TITLE, Dcmqrscp
 from tests.faults.restarts import USER, in_the_middle, killed
@@ -219,6 +220,16 @@ def test_files_are_copied_between_servers_once(here: Node, there: Node) -> None:
     there.session.upload_file(changed())
     assert statuses(session.send(there.session)) == ["conflict", "already there"]
     assert there.files() == FILES - {testing.as_bytes(IMAGES[0])} | {changed()}
+
+
+@pytest.mark.one_version
+def test_long_files_are_copied_in_pieces(here: Node, there: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(originals, "IN_MEMORY", 100)
+    session = here.session.select(PatientID="P1")
+    assert statuses(session.send(there.session)) == ["sent", "sent"]
+    assert there.files() == FILES
+    there.session.upload_file(changed())
+    assert statuses(session.send(there.session)) == ["conflict", "already there"]
 
 
 def test_files_are_copied_over_dicomweb_once(here: Node, there: Node) -> None:

@@ -87,7 +87,7 @@ class Server:
         if self.refuses_searches:
             raise ServerError("no", status=403)
         found = set()
-        for content in self.held.values():
+        for content in list(self.held.values()):
             header = pydicom.dcmread(io.BytesIO(content), force=True)
             uid = header.get("StudyInstanceUID" if level == "study" else "SeriesInstanceUID")
             if uid == self.questions[-1][1]:

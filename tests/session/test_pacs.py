@@ -462,3 +462,12 @@ def test_an_interrupted_retrieval_cancels_its_job(
 
 def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_what_is_selected_on_a_pacs_is_not_sent(pacs: Pacs, behind: PacsServer) -> None:
+    for to in ("PACS", pacs._server):
+        with pytest.raises(UnsupportedError, match=r"What is selected: .*hands over no files.*retrieve\(\)"):
+            pacs.send(to)
+    with pytest.raises(UnsupportedError, match=r"What is selected: .*retrieve\(\)"):
+        pacs.deidentify("copies", key="correct horse battery staple")
+    assert behind.questions == []

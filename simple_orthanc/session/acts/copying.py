@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError
+from simple_orthanc.errors import OrthancError, SelectionError, TransportError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.originals import Original, OriginalError, is_source_alive
 from simple_orthanc.session.acts.receiving import Receiver, Unchecked
@@ -36,12 +36,13 @@ _WORKERS = 4
 _AT_ONCE = 200
 
 
-def copy_selection(session: Session, to: Session, *, level: Level, everything: bool, dry_run: bool) -> pd.DataFrame:
+def copy_selection(
+    session: Session, to: Session, *, level: Level, everything: bool, dry_run: bool, allow_foreign_uids: bool
+) -> pd.DataFrame:
     """Copy exactly what is selected to another archive; parameters and errors as for `Session.send`."""
     check_archives_differ(session, to)
     transfer = plan_transfer(session, level, everything=everything)
-    check_has_files(session._source, transfer.instances)
-    receiver = to._receiver(transfer.instances)
+    receiver = to._receiver(transfer.instances, allow_foreign_uids)
     if dry_run:
         return transfer.report.planned()
     try:
@@ -78,24 +79,6 @@ def check_archives_differ(session: Session, to: Session) -> None:
 
 def _address(source: Source) -> str:
     return source.description.rstrip("/").replace("//localhost", "//127.0.0.1")
-
-
-def check_has_files(source: Source, instances: Sequence[Target]) -> None:
-    """Refuse to copy from a source that hands over no files.
-
-    Raises
-    ------
-    UnsupportedError
-        It is a PACS.
-    """
-    if instances:
-        try:
-            source.stored_file(instances[0].key)
-        except UnsupportedError:
-            raise
-        except OrthancError:
-            # The instance may be gone, which is a row.
-            pass
 
 
 def copy(source: Source, transfer: Transfer, receiver: Receiver) -> None:

@@ -84,10 +84,14 @@ class ServerReceiver:
     ----------
     uploader : Uploader
         Sends files to it.
+    allow_foreign_uids : bool
+        Whether to send files whose study or series the server holds under another PatientID.
     """
 
-    def __init__(self, uploader: Uploader) -> None:
+    def __init__(self, uploader: Uploader, allow_foreign_uids: bool = False) -> None:
         self._store, self._uploader = uploader.store, uploader
+        if allow_foreign_uids:
+            uploader.allow_foreign_uids()
         self._is_gone = False
 
     def started(self) -> AbstractContextManager[None]:
@@ -229,7 +233,7 @@ class FolderReceiver:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._is_full = "the disk is full: free some space, and send again"
-            reason = f"{path} cannot be written: {error.strerror or error}"
+            reason = f"cannot be written to {self._source.description}: {error.strerror or error}"
             return Outcome(FAILED, reason, error=TransportError(f"{reason}."))
         if is_there:
             return Outcome(THERE)

@@ -21,7 +21,13 @@ class Sends(SessionState):
     """A session that sends what is selected, and may be sent to."""
 
     def send(
-        self, to: str | Session, *, level: Level = "series", everything: bool = False, dry_run: bool = False
+        self,
+        to: str | Session,
+        *,
+        level: Level = "series",
+        everything: bool = False,
+        dry_run: bool = False,
+        allow_foreign_uids: bool = False,
     ) -> pd.DataFrame:
         """Send exactly what is selected to another archive, which keeps whatever it holds already.
 
@@ -37,6 +43,9 @@ class Sends(SessionState):
             Whether a selection that was never narrowed is allowed.
         dry_run : bool
             Return the table of what would be sent, and send nothing.
+        allow_foreign_uids : bool
+            As for `upload_file`, where the target is a session on a server: whether to send studies and series that it
+            holds under another PatientID.
 
         Returns
         -------
@@ -61,8 +70,9 @@ class Sends(SessionState):
         Notes
         -----
         To a session, files are copied one by one, four at a time: each is checked against what this archive lists,
-        compared with what the target holds, and its bytes stay as they are. A file of more than 16 MB goes through a
-        temporary file, so that memory stays small. In a folder a file appears under its name when it is whole, at
+        compared with what the target holds, and its bytes stay as they are. A file of which the
+        archive tells that it has more than 16 MB goes through a temporary file, so that memory stays small; of a
+        DICOMweb server four files are in memory. In a folder a file appears under its name when it is whole, at
         ``PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``.
 
         To a machine by name, the server sends one series after the other, as a job that Ctrl-C cancels. A modality is
@@ -90,6 +100,7 @@ class Sends(SessionState):
         ['already there']
         >>> orthanc.select(StudyDate=(None, "20151231")).send("PACS")                    # doctest: +SKIP
         """
+        self._check_has_files()
         if isinstance(to, str):
             return self._send_to_machine(to, level, everything=everything, dry_run=dry_run)
         if not isinstance(to, SessionState):
@@ -99,7 +110,14 @@ class Sends(SessionState):
             )
         from simple_orthanc.session.acts.copying import copy_selection
 
-        return copy_selection(cast("Session", self), to, level=level, everything=everything, dry_run=dry_run)
+        return copy_selection(
+            cast("Session", self),
+            to,
+            level=level,
+            everything=everything,
+            dry_run=dry_run,
+            allow_foreign_uids=allow_foreign_uids,
+        )
 
     def _send_to_machine(self, name: str, level: Level, *, everything: bool, dry_run: bool) -> pd.DataFrame:
         """Send to a machine by its name; a session whose server knows machines overrides this."""
@@ -109,7 +127,7 @@ class Sends(SessionState):
             "send(Folder(...))."
         )
 
-    def _receiver(self, instances: Sequence[Target]) -> Receiver:
+    def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         """Return what receives copies of instances of another source; an archive that can be written overrides this."""
         raise UnsupportedError(
             f"send(...): a {type(self).__name__} is only read, so nothing was sent. Give a session on an Orthanc, a "

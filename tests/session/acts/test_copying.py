@@ -127,18 +127,15 @@ def test_servers_are_told_apart_by_their_addresses(one: str, other: str, is_same
         copying.check_archives_differ(*sessions)
 
 
-def test_a_source_without_files_and_a_target_that_is_only_read_are_refused(tmp_path: Path) -> None:
-    class NoFiles(MemorySource):
-        def stored_file(self, key: str) -> Any:
-            raise UnsupportedError("a PACS hands over no files: retrieve()")
-
+def test_a_target_that_is_only_read_is_refused(tmp_path: Path) -> None:
     with archive("folder", [OTHER], tmp_path / "there") as to:
-        with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
-            Session(NoFiles(IMAGES)).select(PatientID="P1").send(to)
         memory = session_of(OTHER)
         with pytest.raises(UnsupportedError, match="a Session is only read"):
             to.select(PatientID="OTHER").send(memory)
-        # One that is gone already is a row.
+
+
+def test_the_first_may_be_gone_already(tmp_path: Path) -> None:
+    with archive("folder", [OTHER], tmp_path / "there") as to:
         source = session_of(*IMAGES)
         key = source.select(PatientID="P1")._instances()[0]
 

@@ -132,6 +132,18 @@ def test_what_cannot_be_read_for_a_comparison_is_a_conflict(tmp_path: Path) -> N
     assert sent_to(server, Telling([ONE]), tmp_path)[0] == "conflict"
 
 
+def test_a_study_that_the_server_holds_under_another_patient_is_sent_only_if_allowed(tmp_path: Path) -> None:
+    server, foreign = Server(), instance(2, patient="P2")
+    server.held[UID] = as_file(ONE)
+    status, message = sent_to(server, MemorySource([foreign]), tmp_path, foreign)
+    assert status == "conflict"
+    assert "allow_foreign_uids=True" in message
+    receiver = ServerReceiver(Uploader(server), allow_foreign_uids=True)
+    taken = receiver.take(original_of(MemorySource([foreign]), foreign, tmp_path))
+    assert isinstance(taken, Unchecked)
+    assert receiver.check([taken])[0].status == "sent"
+
+
 def test_a_server_without_checksums_is_compared_by_identifiers(tmp_path: Path) -> None:
     server = Server()
     server.held[UID], server.keeps_checksums = as_file(CHANGED), False
@@ -212,7 +224,7 @@ def written_to(
     folder: Folder, source: MemorySource, scratch: Path, datasets: Sequence[Dataset] = (ONE,)
 ) -> list[tuple[str, str]]:
     originals = [original_of(source, dataset, scratch) for dataset in datasets]
-    receiver = folder._receiver([original.target for original in originals])
+    receiver = folder._receiver([original.target for original in originals], False)
     outcomes = []
     with receiver.started():
         for original in originals:
@@ -314,7 +326,7 @@ def test_a_full_disk_is_written_to_no_more(tmp_path: Path) -> None:
     before = contents(tmp_path / "target")
     outcomes = written_to(folder, Full(datasets), tmp_path, datasets)
     assert [status for status, _ in outcomes] == ["failed", "not tried", "already there"]
-    assert "cannot be written: No space left on device" in outcomes[0][1]
+    assert outcomes[0][1] == f"cannot be written to {tmp_path / 'target'}: No space left on device"
     assert "disk is full: free some space" in outcomes[1][1]
     assert contents(tmp_path / "target") == before
 
@@ -323,7 +335,7 @@ def test_what_cannot_be_written_is_a_row(tmp_path: Path) -> None:
     folder = target(tmp_path, {"P1": b"a file in the place of a folder"})
     ((status, message),) = written_to(folder, MemorySource([ONE]), tmp_path)
     assert status == "failed"
-    assert "cannot be written" in message
+    assert message.startswith(f"cannot be written to {tmp_path / 'target'}: ")
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +343,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(receiving, "staging_folder", refuse)
-    receiver = target(tmp_path, {})._receiver([])
+    receiver = target(tmp_path, {})._receiver([], False)
     with pytest.raises(SelectionError, match=r"cannot be written to: Read-only.*Nothing was sent"), receiver.started():
         raise AssertionError
 
@@ -341,9 +353,9 @@ def test_what_is_no_folder_takes_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.writestr("a.dcm", as_file(ONE))
     with pytest.raises(UnsupportedError, match="is no folder"):
-        Folder(tmp_path / "z.zip", cache=False)._receiver([])
+        Folder(tmp_path / "z.zip", cache=False)._receiver([], False)
     with pytest.raises(UnsupportedError, match="recursive=False"):
-        Folder(folder._source.description, recursive=False, cache=False)._receiver([])
+        Folder(folder._source.description, recursive=False, cache=False)._receiver([], False)
 
 
 def test_hostile_identifiers_stay_inside(tmp_path: Path) -> None:
@@ -365,4 +377,4 @@ def test_the_source_of_a_folder_is_looked_at_again(tmp_path: Path) -> None:
     assert folder.instance_count == 1
     (tmp_path / "target" / "later.dcm").write_bytes(as_file(ONE))
     assert written_to(folder, MemorySource([ONE]), tmp_path) == [("already there", "")]
-    assert isinstance(folder._receiver([]), FolderReceiver)
+    assert isinstance(folder._receiver([], False), FolderReceiver)
