@@ -24,16 +24,16 @@ from simple_orthanc.session.acts.verbs import ActsOnServer
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.containers import Children, LazyVolumes
-from simple_orthanc.session.mask_uploads import UploadsMasks
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.state import SessionState
-from simple_orthanc.session.volume_uploads import UploadsVolumes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Classes of verbs that upload: what an archive that takes uploads has more than one that is only read.
+_UPLOADING = tuple(kind for kind in ActingSession.__mro__ if not issubclass(Session, kind))
 # What these classes define changes the session; all other verbs only read it.
-_CHANGING = (SessionState, Narrowing, ActingSession, ActsOnServer, MakesCopies, UploadsVolumes, UploadsMasks)
+_CHANGING = (SessionState, Narrowing, ActsOnServer, MakesCopies, *_UPLOADING)
 # Objects with methods that ask the server, by the package that defines them.
 _ASKING = "simple_orthanc.rest"
 # Seconds for which a cancelled call is waited for.
@@ -246,6 +246,11 @@ def _made(result: Any) -> Any:
     return list(result) if isinstance(result, Children) else result
 
 
+def _unwrapped(argument: Any) -> Any:
+    """Return the session of an asynchronous one, where a verb takes another session."""
+    return argument.session if isinstance(argument, AsyncSession) else argument
+
+
 def _asks(value: Any) -> bool:
     """Check whether an object asks the server when it is used; plain data do not."""
     is_data = isinstance(value, tuple) or dataclasses.is_dataclass(value)
@@ -290,7 +295,8 @@ class AsyncAttribute:
             # That of a de-identification, which no traceback may show.
             options["key"] = Key(options["key"])
         read, owner = self._read, self._owner
-        arguments = tuple(owner._callback(argument) for argument in arguments)
+        arguments = tuple(owner._callback(_unwrapped(argument)) for argument in arguments)
+        options = {name: _unwrapped(option) for name, option in options.items()}
         return AsyncCall(owner, lambda session: read(session)(*arguments, **options), f"{self._path}()", self._changes)
 
     def __await__(self) -> Generator[Any, None, Any]:

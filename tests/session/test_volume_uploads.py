@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError, VolumeError
 from simple_orthanc.selection.source import StoreOutcome
 from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.asynchronous import AsyncSession
 from simple_orthanc.session.uploads import Uploader
 from simple_orthanc.testing import make_series
 from simple_orthanc.volume.volume import Volume
@@ -194,6 +196,21 @@ def test_an_interruption_tells_that_nothing_is_known() -> None:
     table = vars(caught.value)["table"]
     assert set(table.status) == {"failed"}
     assert "may or may not be stored" in table.message[0]
+
+
+def test_an_asynchronous_session_is_its_own_source() -> None:
+    session = Uploading(CT)
+
+    async def main() -> None:
+        asynchronous = AsyncSession(session)
+        volume = await asynchronous.get_volume()
+        for source in (asynchronous, volume):
+            table = await asynchronous.upload_volume(volume.array // 2, like=source)
+            assert set(table.status) <= {"stored", "already stored"}
+        series = await asynchronous.SeriesInstanceUIDs
+        assert table.SeriesInstanceUID[0] in series
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_a_volume_of_nothing_but_tags() -> None:
