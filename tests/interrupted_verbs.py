@@ -87,6 +87,7 @@ def verbs(session: Any, folder: Path, connect: Callable[[], Any], arguments: lis
         "volume_table": session.volume_table,
         "masks": session.get_masks,
         "download": lambda: session.download(folder / "downloaded"),
+        "save_volumes": lambda: session.save_volumes(folder / "saved"),
         "upload": lambda: session.upload_folder(upload),
         "send": lambda: session.send(Folder(upload, cache=False)),
         "be sent to": lambda: Folder(upload, cache=False).send(session, everything=True),
