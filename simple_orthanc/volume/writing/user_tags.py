@@ -58,8 +58,7 @@ def check_tags(tags: Mapping[str, Any], source: Dataset) -> Dataset:
             raise SelectionError(f"{keyword!r} was given as a tag, where keywords such as SeriesDescription are known.")
         _check_is_free(keyword)
         element = _element(keyword, value)
-        if keyword == "ImageType" and elements.text(_with(element), "ImageType") != "DERIVED":
-            raise SelectionError(f"ImageType={value!r} was given, but what was computed is DERIVED: begin with that.")
+        _check_is_derived(element, source)
         if is_of_study(keyword) or keyword == "FrameOfReferenceUID":
             _check_agrees(element, source)
         result.add(element)
@@ -76,6 +75,17 @@ def _check_is_free(keyword: str) -> None:
         raise SelectionError(
             f"{keyword} was given, but it follows from the voxels, the geometry or the source of the volume. Leave it "
             "out, or set it in the datasets that to_dicom() returns."
+        )
+
+
+def _check_is_derived(element: DataElement, source: Dataset) -> None:
+    given = elements.text(_with(element), element.keyword)
+    if element.keyword == "ImageType" and given != "DERIVED":
+        raise SelectionError(f"ImageType={element.value!r} was given, but what was computed begins with DERIVED.")
+    if element.keyword == "SeriesInstanceUID" and given == elements.text(source, element.keyword) != "":
+        raise SelectionError(
+            "SeriesInstanceUID was given, but it is that of the source, whose images a derived series does not join: "
+            "leave it out for a new one."
         )
 
 
