@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from threading import Lock
 from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered
 from simple_orthanc.deidentification.copies import Copy, Deidentifier
 from simple_orthanc.deidentification.pseudonyms import Pseudonyms
 from simple_orthanc.deidentification.report import Tally
@@ -27,6 +27,10 @@ _NEW = tuple(f"new_{keyword}" for keyword in IDENTIFIERS.values())
 _COLUMNS = (*_NEW, "path", "warnings")
 # What an upload calls what became of a file.
 _STATUSES = {"stored": DONE, "stored, changed": DONE, "already stored": "already there", "conflict": "conflict"}
+# A file, the dataset that is read from it, and the file of the copy.
+_TIMES_IN_MEMORY = 3
+_MOST_BYTES = 1 << 30
+_LOOKED_AT = 16
 _UNCERTAIN = f"not finished, so it may or may not be {DONE}"
 
 
@@ -109,7 +113,8 @@ class DeidentificationRun:
         pending = self.report.pending
         with self.report.attached():
             try:
-                for _ in map_ordered(one, pending, total=len(pending), label="de-identifying"):
+                workers = _workers(self._source, pending)
+                for _ in map_ordered(one, pending, workers=workers, total=len(pending), label="de-identifying"):
                     pass
             except BaseException:
                 for target in self.report.pending:
@@ -237,6 +242,16 @@ class _Upload:
             raise
         self.copies[target.key] = copy.without_content()
         return copy.content
+
+
+def _workers(source: Source, targets: Sequence[Target]) -> int:
+    """Return how many copies are made at once, so that they fit into memory; by the sizes of some of the objects."""
+    sizes = [1]
+    for target in targets[:: len(targets) // _LOOKED_AT + 1]:
+        # One that is gone is a row.
+        with suppress(OrthancError):
+            sizes.append(source.stored_file(target.key).size or 1)
+    return max(1, min(WORKERS, _MOST_BYTES // (_TIMES_IN_MEMORY * max(sizes))))
 
 
 def lost_slices(original: Dataset, copy: Dataset) -> list[str]:

@@ -12,8 +12,10 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.phantom import make_series
+from simple_orthanc.selection.source import StoredFile
 from simple_orthanc.session import Session
-from simple_orthanc.session.deidentification_run import lost_slices
+from simple_orthanc.session.acts.reports import Target
+from simple_orthanc.session.deidentification_run import _workers, lost_slices
 from simple_orthanc.session.deidentified import Deidentified
 from simple_orthanc.session.uploads import Uploader
 from tests.memory_source import instance
@@ -200,3 +202,22 @@ def test_a_mosaic_without_its_private_elements_is_warned_about() -> None:
     assert lost_slices(original, original) == []
     assert "it is no volume any more" in lost_slices(original, copy)[0]
     assert lost_slices(copy, copy) == []
+
+
+@pytest.mark.parametrize(("size", "workers"), [(None, 8), (500_000, 8), (100 << 20, 3), (2 << 30, 1)])
+def test_large_objects_are_copied_a_few_at_a_time(size: int | None, workers: int) -> None:
+    reading = session(40)
+    source = source_of(reading)
+    asked = []
+
+    def stored_file(key: str) -> StoredFile:
+        asked.append(key)
+        if len(asked) == 2:
+            raise NotFoundError("There is no such instance.", status=404)
+        return StoredFile(size if len(asked) == 3 else 1000)
+
+    source.stored_file = stored_file
+    targets = [Target("instance", key, ("P1", "1", "1", key), (key,)) for key in reading._instances()]
+    assert _workers(source, targets) == workers
+    assert 3 < len(asked) <= 16
+    assert _workers(source, []) == 8
