@@ -6,6 +6,7 @@ the bytes that they were, so that pixels, numbers and text without identifiers a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.marking import mark
 from simple_orthanc.deidentification.overlays import without_embedded_overlays
 from simple_orthanc.deidentification.profile import Action, Option, Profile
+from simple_orthanc.deidentification.replacing import replaced_value
 from simple_orthanc.deidentification.safe_private import safe_elements
 from simple_orthanc.deidentification.table import row_of
 from simple_orthanc.deidentification.unlisted import contradicts, kind_of, unlisted_action
@@ -163,7 +165,7 @@ class _Engine:
             if outcome != "removed":
                 return
         elif self._stays_unread(source, stored, tag, vr, action):
-            elements.store(new, stored)
+            elements.store(new, _apart(stored))
             outcome = "kept"
         else:
             outcome = self._copy_value(source, new, stored, tag, action)
@@ -218,7 +220,7 @@ class _Engine:
         if isinstance(element.value, Sequence):
             return "removed"
         if tag in self._profile.replace:
-            value: Any = self._profile.replace[tag]
+            value: Any = replaced_value(tag, str(element.VR), self._profile.replace[tag])
         elif tag in self._profile.keep:
             value = element.value
         else:
@@ -226,7 +228,7 @@ class _Engine:
         if value is None and element.value is not None:
             return "removed"
         if value is element.value or _shown(value) == _shown(element.value):
-            elements.store(new, stored if _can_be_copied(stored, source) else element)
+            elements.store(new, _apart(stored) if _can_be_copied(stored, source) else element)
             return "kept"
         new.add(DataElement(tag, str(element.VR), value))
         return "changed"
@@ -271,6 +273,11 @@ def _can_be_copied(stored: DataElement | RawDataElement, source: Dataset) -> boo
         return True
     is_deferred = stored.value is None and stored.length != 0
     return not is_deferred and (stored.VR is not None or source.original_encoding[0] is True)
+
+
+def _apart(stored: DataElement | RawDataElement) -> DataElement | RawDataElement:
+    """Return an element for another dataset, that may be changed there; bytes are not copied."""
+    return stored if isinstance(stored, RawDataElement) or stored.is_buffered else copy.deepcopy(stored)
 
 
 def _vr_of(stored: DataElement | RawDataElement, private_vr: str) -> str:

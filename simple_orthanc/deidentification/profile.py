@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
 from simple_orthanc.deidentification.iod_types import type_of
+from simple_orthanc.deidentification.replacing import replaced_value
 from simple_orthanc.deidentification.table import Row, row_of
 from simple_orthanc.errors import SelectionError
 
@@ -95,7 +98,7 @@ class Profile:
     replace: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that nothing contradicts."""
+        """Check that nothing contradicts, and that values can be what they replace."""
         if self.options >= DATE_OPTIONS:
             raise SelectionError(
                 "retain_full_dates keeps all dates as they are, retain_modified_dates moves them: pass one of the two"
@@ -110,6 +113,9 @@ class Profile:
                 raise SelectionError(
                     f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is in both {names}: leave it in one of them"
                 )
+        for tag, value in self.replace.items():
+            if dictionary_has_tag(tag):
+                replaced_value(tag, dictionary_VR(tag), value)
 
     @classmethod
     def of(
@@ -125,7 +131,8 @@ class Profile:
         Raises
         ------
         SelectionError
-            An option is unknown, two of them contradict each other, or a tag is in two of the lists.
+            An option is unknown, two of them contradict each other, a tag is in two of the lists, or a value is not
+            valid for its tag.
         """
         if isinstance(options, (str, Option)):
             options = (options,)

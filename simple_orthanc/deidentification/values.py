@@ -21,6 +21,8 @@ from simple_orthanc.dicom.times import parse_offset
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 # Whatever a date or a time is written like, it has no words.
 _TIMES = re.compile(r"[\dTZ.:+\- ]*\Z", re.ASCII)
+# A description or a name of something is emptied; an identifier may get a pseudonym.
+_IDENTIFIERS = re.compile("(ID|Number)(ImagingServiceRequest)?$")
 # What codes of these schemes mean is public, so their values are no identifiers (PS3.15, section E.1.1, note 10).
 _PUBLIC_SCHEMES = frozenset(
     {"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "UMLS", "FMA", "NCIT", "MDC", "ICD10", "I10", "BARI", "NCDR"}
@@ -100,7 +102,7 @@ class Values:
             return self._identity.patient_name
         if element.keyword == "PatientID":
             return self._dummy(element)
-        if element.VR in ("SH", "LO") and isinstance(element.value, str):
+        if element.VR in ("SH", "LO") and isinstance(element.value, str) and _IDENTIFIERS.search(element.keyword):
             return self._identity.identifier(element.keyword, element.value.strip(PADDING))
         return b"" if isinstance(element.value, bytes) else ""
 

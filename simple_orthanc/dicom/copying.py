@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 
@@ -41,4 +42,8 @@ def shallow_copy(dataset: Dataset) -> Dataset:
     """
     copy = without_elements(dataset)
     copy._dict.update(dataset._dict)
+    for tag, element in dataset._dict.items():
+        # Where its value is in the file still, only the dataset itself can read it.
+        if isinstance(element, RawDataElement) and element.value is None and element.length:
+            copy._dict[tag] = dataset[tag]
     return copy

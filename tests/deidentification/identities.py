@@ -33,4 +33,4 @@ class PlainIdentity:
         return "090Y" if value > "089Y" and value.endswith("Y") else value
 
     def identifier(self, keyword: str, value: str) -> str:
-        return ""
+        return f"new {keyword}"[:16]
