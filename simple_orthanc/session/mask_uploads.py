@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.session.volume_uploads import UploadsVolumes
+from simple_orthanc.session.volume_uploads import UploadsVolumes, as_volume
 from simple_orthanc.volume.volume import Volume
 from simple_orthanc.volume.writing.segmentations import segmentation_of
 
@@ -23,7 +25,7 @@ class UploadsMasks(UploadsVolumes):
 
     def upload_masks(
         self,
-        masks: Mapping[str, Any] | Volume,
+        masks: Mapping[str, Any] | Any,
         like: Volume | Session | None = None,
         *,
         names: Mapping[int, str] | None = None,
@@ -38,9 +40,9 @@ class UploadsMasks(UploadsVolumes):
 
         Parameters
         ----------
-        masks : mapping, or Volume
-            Masks by name, as volumes or as arrays of the shape of the images; they may overlap. Or one volume: a mask,
-            or a label map, whose values are the numbers of the segments.
+        masks : mapping, or Volume, numpy array, SimpleITK image, or path of a .nii.gz, .nii, .nrrd or .mha file
+            Masks by name, as volumes or as arrays of the shape of the images; they may overlap. Anything else is one
+            mask, or a label map, whose values are the numbers of the segments.
         like : Volume or session, optional
             The images, or a session on them, such as ``orthanc.select(SeriesDescription="ct_scan")``. Default: what
             the masks were computed from, which they know if they came from ``images.with_array(mask)``.
@@ -68,8 +70,11 @@ class UploadsMasks(UploadsVolumes):
         >>> ct = orthanc.select(SeriesDescription="ct_scan").get_volume()                   # doctest: +SKIP
         >>> table = orthanc.upload_masks({"bone": ct.array > 300, "air": ct.array < -900}, like=ct)  # doctest: +SKIP
         """
-        options = {"names": names, "kind": kind, "codes": codes, "algorithm": algorithm}
-        return self._upload_made([segmentation_of(masks, _images(like), tags=tags, **options)])  # type: ignore[arg-type]
+        images = _images(like)
+        if not isinstance(masks, Mapping | Volume):
+            masks = _label_map(masks, images)
+        dataset = segmentation_of(masks, images, names=names, kind=kind, codes=codes, algorithm=algorithm, tags=tags)
+        return self._upload_made([dataset])
 
     def upload_parametric_map(self, volume: Volume, like: Volume | Session | None = None, **tags: Any) -> pd.DataFrame:
         """Store a volume of floats as one parametric map, every value as it is, NaN too, in the study of its source.
@@ -111,3 +116,12 @@ def _images(like: Any) -> Volume | None:
     if found is None or isinstance(found, Volume):
         return found
     raise VolumeError(f"like={type(like).__name__} was given: it can be a Volume, or a session on one series.")
+
+
+def _label_map(given: Any, images: Volume | None) -> Volume:
+    """Return an array, an image or a file as a label map; files often hold labels as floats."""
+    volume, _ = as_volume(given, images, "upload_masks")
+    array = volume.array
+    if array.dtype.kind == "f" and np.array_equal(array, np.rint(array)):
+        array = array.astype(np.int64)
+    return volume.with_array(array, units="mask" if array.dtype == bool else "label")

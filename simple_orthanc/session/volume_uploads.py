@@ -67,7 +67,7 @@ class UploadsVolumes:
         >>> smooth = volume.with_array(gaussian_filter(volume.array.astype("float32"), 1))  # doctest: +SKIP
         >>> table = orthanc.upload_volume(smooth, SeriesDescription="smooth")               # doctest: +SKIP
         """
-        written, source = _as_volume(volume, like)
+        written, source = as_volume(volume, like, "upload_volume")
         return self._upload_made(written.to_dicom(source, **tags))
 
     def _upload_made(self, datasets: Sequence[Dataset]) -> pd.DataFrame:
@@ -83,12 +83,21 @@ class UploadsVolumes:
         return report.table()
 
 
-def _as_volume(given: Any, like: Any) -> tuple[Volume, Any]:
-    """Return the volume that is written, and its source."""
+def as_volume(given: Any, like: Any, verb: str) -> tuple[Volume, Any]:
+    """Return the volume that is written, and its source.
+
+    Parameters
+    ----------
+    given : Volume, numpy array, SimpleITK image, or path of one
+    like : Volume, session or anything else
+        The source.
+    verb : str
+        That was called, for messages.
+    """
     if isinstance(given, Volume):
         return given, like
     if isinstance(given, (str, os.PathLike)):
-        given = _read_image(path_text(given, 'upload_volume("result.nii.gz", like=volume)'))
+        given = _read_image(path_text(given, f'{verb}("result.nii.gz", like=volume)'))
     # What it was computed from gives an array its place, and both their unit.
     source = like.get_volume() if callable(getattr(like, "get_volume", None)) else like
     known = source if isinstance(source, Volume) else None
@@ -98,11 +107,11 @@ def _as_volume(given: Any, like: Any) -> tuple[Volume, Any]:
         if known is None:
             raise VolumeError(
                 "An array was given, which has no place in the patient: name what it was computed from, with "
-                "upload_volume(array, like=volume), where volume is one that get_volume() has read."
+                f"{verb}(array, like=volume), where volume is one that get_volume() has read."
             )
         return known.with_array(given), source
     raise VolumeError(
-        f"A {type(given).__name__} was given: upload_volume takes a Volume, a numpy array with like=, a SimpleITK "
+        f"A {type(given).__name__} was given: {verb} takes a Volume, a numpy array with like=, a SimpleITK "
         "image, or the path of one."
     )
 

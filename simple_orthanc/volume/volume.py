@@ -20,6 +20,7 @@ from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.operations import ArrayOperations
 from simple_orthanc.volume.windows import windowed
+from simple_orthanc.volume.writing.segments import segment_names
 from simple_orthanc.volume.writing.verbs import WritesDicom
 
 if TYPE_CHECKING:
@@ -127,6 +128,20 @@ class Volume(ArrayOperations, WritesDicom):
     def is_colour(self) -> bool:
         """Whether the last axis holds red, green and blue."""
         return self.array.ndim > len(self.dims)
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """The names of the segments of a label map by their numbers; empty for what is no label map.
+
+        Examples
+        --------
+        >>> item, header = Dataset(), Dataset()
+        >>> item.SegmentNumber, item.SegmentLabel = 3, "liver"
+        >>> header.SegmentSequence = [item]
+        >>> Volume(np.zeros((1, 2, 2), np.uint8), None, header, units="label").labels
+        {3: 'liver'}
+        """
+        return segment_names(self.header) if self.units == "label" else {}
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import simple_orthanc
@@ -11,6 +12,7 @@ from simple_orthanc import TransportError
 from simple_orthanc.cli import main
 from simple_orthanc.phantom import as_bytes
 from tests.session.test_volume_uploads import CT, MR, Uploading
+from tests.volume.writing.files import file_of, smooth
 
 SERVER = ["--dicomweb", "http://127.0.0.1:1/dicom-web", "upload-volume"]
 
@@ -81,3 +83,33 @@ def test_a_server_that_goes_away(
     monkeypatch.setattr(Uploading, "upload_volume", fails)
     assert main([*SERVER, "result.nrrd", "--where", "Modality=CT"]) == 1
     assert capsys.readouterr().err.count("failed: instance") == 3
+
+
+def test_a_label_map_in_a_file_becomes_a_segmentation(archive: Uploading, capsys: pytest.CaptureFixture[str]) -> None:
+    ct = archive.copy().select(Modality="CT").get_volume()
+    # As floats, which is how many programs save labels.
+    ct.with_array((np.arange(ct.array.size).reshape(ct.shape) % 3).astype(np.float64)).save("labels.nii.gz")
+    command = [SERVER[0], SERVER[1], "upload-masks", "labels.nii.gz", "--where", "Modality=CT", "--name", "2=liver"]
+    assert main([*command, "--algorithm", "net 1.0", "--tag", "SeriesDescription=organs"]) == 0
+    uid = capsys.readouterr().out.strip()
+    made = archive.copy().refresh().select(SeriesInstanceUID=uid)
+    assert (made.StudyInstanceUIDs, made.SeriesDescriptions) == ([CT[0].StudyInstanceUID], ["organs"])
+    found = made.get_masks()
+    assert list(found) == ["segment 1", "liver"]
+    assert int(found["liver"].array.sum()) == ct.array.size // 3
+    assert main([*command, "--name", "liver"]) == 1
+    assert "LABEL=NAME" in capsys.readouterr().err
+
+
+def test_documents_become_one_series(archive: Uploading, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "b.png"):
+        Path(name).write_bytes(file_of(smooth((8, 8))))
+    command = [SERVER[0], SERVER[1], "upload-document", "a.png", "b.png"]
+    assert main([*command, "--tag", "PatientID=P9"]) == 0
+    uid = capsys.readouterr().out.strip()
+    made = archive.copy().refresh().select(SeriesInstanceUID=uid)
+    assert (made.PatientIDs, made.instance_count) == (["P9"], 2)
+    assert main(command) == 1
+    assert "whose it is" in capsys.readouterr().err
+    assert main(["--folder", ".", *command[2:]]) == 1
+    assert "name a server" in capsys.readouterr().err

@@ -50,6 +50,8 @@ def test_a_label_map_comes_back_by_number(orthanc: Orthanc) -> None:
     found = orthanc.select(SeriesInstanceUID=table["SeriesInstanceUID"][0]).get_volume()
     assert np.array_equal(found.array, labels.array)
     assert (found.units, found.geometry) == ("label", ct.geometry)
+    assert found.labels == {1: "one", 2: "two", 3: "three"}
+    assert ct.labels == {}
     assert list(orthanc.get_masks()) == ["one", "two", "three"]
 
 

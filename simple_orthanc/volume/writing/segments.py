@@ -181,7 +181,7 @@ def _of_label_map(volume: Volume, names: Mapping[int, str] | None, kind: Kind) -
         raise VolumeError(
             f"The label map holds values from {low} to {high}, but labels go from 0 to {_LARGEST_NUMBER}."
         )
-    known = _names_in(volume.header) if names is None else dict(names)
+    known = segment_names(volume.header) if names is None else dict(names)
     known = {number: name for number, name in known.items() if number != background}
     used = {int(number) for number in np.flatnonzero(np.bincount(array.ravel()))} - {0} | set(known)
     if not used:
@@ -199,12 +199,18 @@ def _of_label_map(volume: Volume, names: Mapping[int, str] | None, kind: Kind) -
     return Pixels(named, array.astype(dtype), volume.geometry, frozenset(set(numbers) - used))
 
 
-def _names_in(header: Dataset) -> dict[int, str]:
-    """Return the names of the segments of the object that a label map was read from."""
+def segment_names(header: Dataset) -> dict[int, str]:
+    """Return the names of the segments of a segmentation by number, without its background.
+
+    Examples
+    --------
+    >>> segment_names(Dataset())
+    {}
+    """
     numbered = {}
     for item in elements.items(header, "SegmentSequence"):
         number, name = elements.number(item, "SegmentNumber"), elements.text(item, "SegmentLabel")
-        if number is not None and name:
+        if number is not None and name and number != background_value(header):
             numbered[int(number)] = "".join(filter(str.isprintable, name))[:_LONGEST_NAME]
     return numbered
 
