@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from datetime import date, timedelta
 
 import pydicom
 import pytest
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 
 from simple_orthanc.deidentification import copies
@@ -16,6 +18,7 @@ from simple_orthanc.deidentification.pseudonyms import Pseudonyms
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.phantom import as_bytes, make_series
 
+_DATES = ("DA", "DT")
 KEY = "correct horse battery staple"
 
 
@@ -100,3 +103,31 @@ def test_values_that_pydicom_cannot_write_are_an_error_without_them(monkeypatch:
     monkeypatch.setattr(copies, "dataset_bytes", failing)
     with pytest.raises(SelectionError, match=r"cannot be written: ValueError of pydicom\Z"):
         deidentifier().copy(as_bytes(image()))
+
+
+def test_all_dates_of_a_patient_are_moved_alike() -> None:
+    """Each attribute of VR DA or DT in the dictionary, also in items, is moved by one number of days, or gone."""
+    keywords = [(entry[4], entry[0]) for entry in DicomDictionary.values() if entry[4] and entry[0] in _DATES]
+    original = image(PatientID="P1")
+    item = Dataset()
+    for number, (keyword, vr) in enumerate(keywords):
+        day = date(2019, 12, 1) + timedelta(days=number)
+        value = f"{day:%Y%m%d}" + ("235959.5+0100" if vr == "DT" else "")
+        setattr(original, keyword, value)
+        setattr(item, keyword, value)
+    original.ProcedureStepProgressParametersSequence = [item]
+    maker = deidentifier(Profile.of(["retain_modified_dates"]), 300)
+    copy = read(maker.copy(as_bytes(original)).content)
+    days = int(maker.key_table().shift_days[0])
+    moved = 0
+    for before, after in ((original, copy), (item, copy.ProcedureStepProgressParametersSequence[0])):
+        for keyword, _ in keywords:
+            if not after.get(keyword):
+                continue
+            old, new = str(before[keyword].value), str(after[keyword].value)
+            assert new[8:] == old[8:]
+            expected = date(int(old[:4]), int(old[4:6]), int(old[6:8])) + timedelta(days=days)
+            assert new[:8] == f"{expected:%Y%m%d}", keyword
+            moved += 1
+    assert moved > 1.5 * len(keywords)
+    assert not copy.PatientBirthDate
