@@ -17,7 +17,8 @@ from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session.exports.layouts import Layout, plan_names
+from simple_orthanc.session.exports.layout_names import plan_names
+from simple_orthanc.session.exports.layouts import Layout
 from simple_orthanc.session.exports.names import safe_name
 from simple_orthanc.session.exports.staging import remove_leftovers, staging_folder
 from simple_orthanc.session.unreadable import is_about_one_object
@@ -122,7 +123,7 @@ def planned_paths(
         The target.
     layout : Layout
     column : callable
-        As for :func:`~simple_orthanc.session.exports.layouts.plan_names`.
+        As for :func:`~simple_orthanc.session.exports.layout_names.plan_names`.
     uids : sequence of str or None
         SOPInstanceUID of each instance.
 
