@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from simple_orthanc.concurrency.progress import progress_bar
@@ -28,7 +29,7 @@ from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_notes import Note, Notes
 from simple_orthanc.session.acts.copy_traces import Copies, Tracer
-from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
+from simple_orthanc.session.acts.reports import ActReport, Outcome, Target, is_unanswered
 from simple_orthanc.session.display import counted
 
 ALREADY_THERE = "already there"
@@ -150,27 +151,13 @@ class CopyMaker:
         total = None if self._shows_jobs else sum(len(group.instances) for group in groups)
         with self._report.attached(), progress_bar(total, self._order.done) as advance:
             for group in groups:
-                self._tried(group)
+                self._report.attempt(
+                    group.targets,
+                    partial(self._copy, group),
+                    is_alive=self._is_alive,
+                    unknown="so its copies may be there in part; the same call removes or finishes them",
+                )
                 advance(len(group.instances))
-
-    def _tried(self, group: CopyGroup) -> None:
-        unknown = "so its copies may be there in part; the same call removes or finishes them"
-        try:
-            self._copy(group)
-        except TransportError as error:
-            if not error.is_about_object and not self._is_alive():
-                self._fail(group, Outcome("failed", f"the server went away meanwhile, {unknown}", error=error))
-                raise
-            self._fail(group, Outcome.failure(error))
-        except OrthancError as error:
-            self._fail(group, Outcome.failure(error))
-        except BaseException:
-            self._fail(group, Outcome("failed", f"interrupted, {unknown}"))
-            raise
-
-    def _fail(self, group: CopyGroup, outcome: Outcome) -> None:
-        for target in group.targets:
-            self._report.set(target, outcome)
 
     def _copy(self, group: CopyGroup, lost: str = "") -> None:
         try:
@@ -279,7 +266,9 @@ class CopyMaker:
         patient_id = Patient(self._rest, group.patient).dicom_id if self._order.keeps_patient else ""
         try:
             job = self._rest.start_job(self._order.route, self._order.body(group, patient_id))
-        except TransportError:
+        except (TransportError, ServerError) as error:
+            if not is_unanswered(error):
+                raise
             # Once it answers again, its job may be there all the same.
             self._rest.get("/system")
             for begun in self._active_jobs(note):

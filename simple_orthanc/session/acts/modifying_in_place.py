@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.errors import JobError, OrthancError, SelectionError, TransportError, UnsupportedError
+from simple_orthanc.errors import JobError, SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.objects import Patient
 from simple_orthanc.session.acts.copy_checks import whole_values, wrong_header
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder, group_by_patient
 from simple_orthanc.session.acts.copy_runs import CopyOptions
-from simple_orthanc.session.acts.reports import ActReport, Outcome
+from simple_orthanc.session.acts.reports import ActReport, Outcome, is_unanswered
 from simple_orthanc.session.acts.tag_changes import TagChanges
 from simple_orthanc.session.acts.targets import selected_targets, whole_targets
 from simple_orthanc.session.orthanc_state import OrthancState
@@ -71,7 +71,7 @@ def modify_in_place(
     groups = group_by_patient(session._index.updated(), report.pending)
     with session._acting(report), progress_bar(sum(len(group.instances) for group in groups), order.done) as advance:
         for group in groups:
-            worker.tried(group)
+            worker.modify(group)
             advance(len(group.instances))
     return report.table()
 
@@ -84,25 +84,14 @@ class _InPlace:
         self._is_alive = session._is_alive
         self._order, self._changes, self._report = order, changes, report
 
-    def tried(self, group: CopyGroup) -> None:
-        unknown = "so that it may be modified in part; the same call modifies the rest"
-        try:
-            failure = self._run(group)
-            self._read_back(group, failure)
-        except TransportError as error:
-            if not error.is_about_object and not self._is_alive():
-                self._set(group, Outcome("failed", f"the server went away meanwhile, {unknown}", error=error))
-                raise
-            self._set(group, Outcome.failure(error))
-        except OrthancError as error:
-            self._set(group, Outcome.failure(error))
-        except BaseException:
-            self._set(group, Outcome("failed", f"interrupted, {unknown}"))
-            raise
-
-    def _set(self, group: CopyGroup, outcome: Outcome) -> None:
-        for target in group.targets:
-            self._report.set(target, outcome)
+    def modify(self, group: CopyGroup) -> None:
+        """Modify a group, and write down what became of its objects."""
+        self._report.attempt(
+            group.targets,
+            lambda: self._read_back(group, self._run(group)),
+            is_alive=self._is_alive,
+            unknown="so that it may be modified in part; the same call modifies the rest",
+        )
 
     def _run(self, group: CopyGroup) -> str:
         """Modify a group, twice if need be, since doing it again does no harm; return why it failed, "" if not."""
@@ -114,7 +103,9 @@ class _InPlace:
                 wait_or_cancel(self._rest.start_job(self._order.route, body), progress=False)
             except JobError as error:
                 failure = error.message
-            except TransportError:
+            except (TransportError, ServerError) as error:
+                if not is_unanswered(error):
+                    raise
                 # Raises in its turn if the server is gone for good.
                 self._rest.get("/system")
                 failure = "The server restarted meanwhile."

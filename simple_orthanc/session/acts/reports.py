@@ -23,17 +23,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
-from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.errors import OrthancError, ServerError, TransportError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 KEY_COLUMN = "orthanc_id"
+
+# What proxies answer for a server that is away.
+_FROM_PROXIES = (502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -168,26 +172,55 @@ class ActReport:
         KeyboardInterrupt
             With the same ``.table``.
         """
-        pending = self.pending
+        pending, unknown = self.pending, f"so it may or may not be {self.done}"
         with self.attached(), progress_bar(len(pending), label) as advance:
             for target in pending:
-                self.set(target, self._tried(target, act, is_alive))
+                self.attempt([target], partial(self._act, target, act), is_alive=is_alive, unknown=unknown)
                 advance(1)
 
-    def _tried(self, target: Target, act: Callable[[Target], Outcome], is_alive: Callable[[], bool]) -> Outcome:
-        unknown = f"so it may or may not be {self.done}"
+    def _act(self, target: Target, act: Callable[[Target], Outcome]) -> None:
+        self.set(target, act(target))
+
+    def attempt(
+        self, targets: Sequence[Target], act: Callable[[], None], *, is_alive: Callable[[], bool], unknown: str
+    ) -> None:
+        """Act once on some objects; an error of the library is the outcome of all of them.
+
+        Parameters
+        ----------
+        targets : sequence of Target
+            The objects.
+        act : callable
+            Acts on them, and writes down what became of each.
+        is_alive : callable
+            Returns whether the server answers; called after an answer was lost.
+        unknown : str
+            What may have become of them if it is not known, as in "so it may or may not be deleted".
+
+        Raises
+        ------
+        TransportError
+            The server is gone.
+        KeyboardInterrupt
+            Ctrl-C was pressed.
+        """
         try:
-            return act(target)
-        except TransportError as error:
-            if not error.is_about_object and not is_alive():
-                self.set(target, Outcome("failed", f"the server went away meanwhile, {unknown}", error=error))
-                raise
-            return Outcome.failure(error)
+            act()
         except OrthancError as error:
-            return Outcome.failure(error)
+            gone = _gone(error, is_alive)
+            outcome = Outcome.failure(error)
+            if gone is not None:
+                outcome = Outcome("failed", f"the server went away meanwhile, {unknown}", error=gone)
+            self._set_all(targets, outcome)
+            if gone is not None:
+                raise gone from None
         except BaseException:
-            self.set(target, Outcome("failed", f"interrupted, {unknown}"))
+            self._set_all(targets, Outcome("failed", f"interrupted, {unknown}"))
             raise
+
+    def _set_all(self, targets: Sequence[Target], outcome: Outcome) -> None:
+        for target in targets:
+            self.set(target, outcome)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -239,6 +272,26 @@ class ActReport:
                 for name, values in content.items()
             }
         )
+
+
+def is_unanswered(error: OrthancError) -> bool:
+    """Check whether an error leaves open if the server has done what it was asked.
+
+    Examples
+    --------
+    >>> is_unanswered(ServerError("Bad Gateway", status=502)), is_unanswered(ServerError("Forbidden", status=403))
+    (True, False)
+    """
+    if isinstance(error, TransportError):
+        return not error.is_about_object
+    return isinstance(error, ServerError) and error.status in _FROM_PROXIES
+
+
+def _gone(error: OrthancError, is_alive: Callable[[], bool]) -> TransportError | None:
+    """Return the error of a server that does not answer any more, None if it does."""
+    if not is_unanswered(error) or is_alive():
+        return None
+    return error if isinstance(error, TransportError) else TransportError(error.message)
 
 
 def _name(target: Target) -> tuple[Level, str]:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from simple_orthanc.errors import OrthancError, ServerError, TransportError
 from simple_orthanc.phantom import make_series
+from simple_orthanc.rest import Rest
 from simple_orthanc.session import Orthanc
 from simple_orthanc.sources.identity import orthanc_id
 from simple_orthanc.testing.dataset_answers import chain
+from simple_orthanc.testing.stand_in import Reply
 from tests.session.acts.copying_server import CopyingServer
 
 CHANGE: dict[str, Any] = {"replace": {"SeriesDescription": "new"}}
@@ -200,3 +203,59 @@ def test_ctrl_c_cancels_the_job_and_the_table_is_true(archive: CopyingServer, mo
         again = session.modify(**CHANGE)
         assert sorted(again.status[again.status != "skipped"]) == ["modified", "modified"]
         assert len(archive.datasets) == 10
+
+
+@pytest.mark.parametrize("error", [TransportError("It was cut off."), ServerError("Bad Gateway", status=502)])
+def test_a_job_whose_answer_was_lost_is_found(
+    archive: CopyingServer, monkeypatch: pytest.MonkeyPatch, error: OrthancError
+) -> None:
+    start = Rest.start_job
+
+    def answer_lost(self: Rest, *request: Any, **options: Any) -> Any:
+        start(self, *request, **options)
+        raise error
+
+    monkeypatch.setattr(Rest, "start_job", answer_lost)
+    with connect(archive) as session:
+        assert session.modify(**CHANGE).status.tolist() == ["modified"] * 2
+    assert len(archive.asked) == 2
+    assert len(archive.datasets) == 10
+
+
+def test_a_server_that_is_gone_leaves_a_true_table(archive: CopyingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        # As a proxy answers for a server that is away.
+        monkeypatch.setattr(archive, "respond", lambda *_: Reply(b"", "text/html", 502))
+        raise TransportError("Connection refused.")
+
+    with connect(archive) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Rest, "start_job", gone)
+            with pytest.raises(TransportError, match=r"0 of 2 objects are known to be modified") as caught:
+                session.modify(**CHANGE)
+        assert caught.value.table.status.tolist() == ["failed", "not tried"]
+        assert "the server went away meanwhile" in caught.value.table.message[0]
+    monkeypatch.undo()
+    with connect(archive) as later:
+        assert later.modify(**CHANGE).status.tolist() == ["modified"] * 2
+    assert notes(archive) == []
+
+
+def test_copies_that_cannot_be_removed_are_named(archive: CopyingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.script = ["part"]
+    monkeypatch.setattr(archive, "_bulk_delete", lambda keys: Reply(b"", "text/plain"))
+    with connect(archive) as session:
+        table = session.modify(**CHANGE)
+        assert table.status.tolist() == ["failed", "modified"]
+        assert table.message[0].startswith("1 instance of incomplete copies could not be removed: ")
+        # The next call tries again.
+        assert len(notes(archive)) == 1
+        monkeypatch.undo()
+        assert "modified" in session.modify(**CHANGE).status.tolist()
+    assert len(archive.datasets) == 10
+
+
+def test_a_copy_whose_original_is_gone_may_be_copied(archive: CopyingServer) -> None:
+    with connect(archive) as session:
+        archive.metadata[session.get_orthanc_ids()[0]] = {"ModifiedFrom": "gone"}
+        assert session.modify(**CHANGE).status.tolist() == ["modified"] * 2

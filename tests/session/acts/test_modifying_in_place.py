@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.errors import SelectionError, TransportError, UnsupportedError
 from simple_orthanc.phantom import make_series
+from simple_orthanc.rest import Rest
 from simple_orthanc.session import Orthanc
+from simple_orthanc.testing.stand_in import Reply
 from tests.session.acts.copying_server import CopyingServer
 
 KEPT = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
@@ -82,3 +85,40 @@ def test_a_server_that_does_not_overwrite_is_not_asked(archive: CopyingServer, s
         session.modify({"SeriesDescription": "new"}, keep=KEPT, delete_originals=True)
     assert session.modify({"SeriesDescription": "x"}, keep=KEPT, dry_run=True).status.tolist() == ["would be modified"]
     assert archive.changing == []
+
+
+@pytest.mark.parametrize("error", [TransportError("Connection refused."), KeyboardInterrupt()])
+def test_what_ends_the_call_leaves_a_true_table(
+    archive: CopyingServer, session: Orthanc, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def ended(*_: Any, **__: Any) -> Any:
+        # As a proxy answers for a server that is away.
+        monkeypatch.setattr(archive, "respond", lambda *_: Reply(b"", "text/html", 502))
+        raise error
+
+    monkeypatch.setattr(Rest, "start_job", ended)
+    with pytest.raises(type(error)) as caught:
+        session.modify({"SeriesDescription": "new"}, keep=KEPT)
+    table = vars(caught.value)["table"]
+    assert table.status.tolist() == ["failed"]
+    assert "the same call modifies the rest" in table.message[0]
+
+
+def test_an_answer_that_was_lost_is_no_failure(
+    archive: CopyingServer, session: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Rest.start_job
+
+    def answer_lost(self: Rest, *request: Any, **options: Any) -> Any:
+        start(self, *request, **options)
+        raise TransportError("The answer was cut off.")
+
+    monkeypatch.setattr(Rest, "start_job", answer_lost)
+    assert session.modify({"SeriesDescription": "new"}, keep=KEPT).status.tolist() == ["modified"]
+
+
+def test_a_refusal_is_a_row(archive: CopyingServer, session: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_start", lambda *_: Reply(b"{}", status=403))
+    table = session.modify({"SeriesDescription": "new"}, keep=KEPT)
+    assert table.status.tolist() == ["failed"]
+    assert "403" in table.message[0]

@@ -104,3 +104,16 @@ def test_other_errors_carry_the_table_and_their_own_words() -> None:
         with pytest.raises(type(error), match="^" + str(error) + "$") as caught, report.attached():
             raise error
         assert statuses(vars(caught.value)["table"]) == ["not tried"]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_whose_server_is_away_is_no_refusal(status: int) -> None:
+    def refuse(target: Target) -> Outcome:
+        raise ServerError("Bad Gateway", status=status)
+
+    report = ActReport([FIRST, SECOND], "deleted")
+    with pytest.raises(TransportError, match="The server went away") as caught:
+        report.walk(refuse, is_alive=lambda: False, label="deleting")
+    assert caught.value.table.status.tolist() == ["failed", "not tried"]
+    report.walk(refuse, is_alive=lambda: True, label="deleting")
+    assert report.table().status.tolist() == ["failed", "failed"]
