@@ -206,6 +206,31 @@ def test_dcmqrscp_is_sent_to_once(here: Node, tmp_path: Path) -> None:
 # To sessions
 
 
+@pytest.mark.parametrize("how", ["session", "modality"])
+def test_exactly_what_is_selected_is_sent(how: str, here: Node, nodes: dict[str, Node]) -> None:
+    """Selections of each level, the last two of parts of series."""
+    names = list(nodes)
+    there = nodes[names[(list(nodes.values()).index(here) + 1) % len(names)]]
+    uid = str(IMAGES[0].SOPInstanceUID)
+    selections: list[tuple[dict[str, Any], list[int]]] = [
+        ({"PatientID": "P1"}, [3, 2]),
+        ({"StudyInstanceUID": "1.9.1"}, [3, 2]),
+        ({"SeriesInstanceUID": "1.9.1.2"}, [2]),
+        ({"SOPInstanceUID": uid}, [1]),
+        ({"InstanceNumber": [1, 2]}, [2, 2]),
+        ({"InstanceNumber": [3]}, [1]),
+    ]
+    for selection, counts in selections:
+        emptied(nodes, names[list(nodes.values()).index(there)])
+        session = here.session.reset().select(**selection)
+        table = session.send(there.session if how == "session" else f"modality:{there.title}")
+        assert set(statuses(table)) == {"sent"}
+        assert table.instance_count.tolist() == table.sent_count.tolist() == counts
+        wanted = set(session.get_dicom_tag("SOPInstanceUID", unique=False, level="instance"))
+        assert {name for name, _ in there.objects()} == wanted
+        assert len(wanted) == sum(counts)
+
+
 def test_files_are_copied_between_servers_once(here: Node, there: Node) -> None:
     session = here.session.select(PatientID="P1")
     table = session.send(there.session)
