@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from argparse import Namespace
 from collections import Counter
 from pathlib import Path
@@ -15,12 +16,27 @@ from simple_orthanc.cli.copies import replacement
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command
 from simple_orthanc.cli.source import opened, read_secret
 from simple_orthanc.deidentification.keys import Key
+from simple_orthanc.deidentification.profile import Option
 from simple_orthanc.errors import SelectionError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _KEY = "SIMPLE_ORTHANC_KEY"
+_OPTIONS = textwrap.fill(", ".join(option.value for option in Option), 110)
+_DETAILS = f"""\
+By DICOM PS3.15, annex E, on any source, and without a server's help. The same key gives the same copies, so that a
+command that was interrupted is finished by running it again.
+
+The key is a secret of at least 16 bytes: the first line of --key-file, or else the value of {_KEY}, or
+else asked for. This makes one:
+python -c "import secrets; print(secrets.token_hex(16))"
+
+The options of the profile:
+{_OPTIONS}.
+
+What may show a patient whatever its header says is left out: burned-in text, reports, documents. The exit status is
+1 if a copy could not be made."""
 _GOOD = ("deidentified", "already there", "would be deidentified")
 _TABLES = {"objects": "table", "attributes": "report", "keys": "key_table"}
 
@@ -32,12 +48,7 @@ def add_commands(commands: Commands) -> None:
         "deidentify",
         _deidentify,
         summary="write de-identified copies of what is selected into a folder",
-        details="By DICOM PS3.15, annex E, on any source, and without a server's help. The same key gives the same "
-        "copies, so that a command that was\ninterrupted is finished by running it again.\n\nThe key is a secret of at "
-        f"least 16 bytes. It is the first line of --key-file, or else the value of {_KEY}, or else asked\nfor. This "
-        'makes one: python -c "import secrets; print(secrets.token_hex(16))"\n\nWhat may show a patient whatever its '
-        "header says is left out: burned-in text, reports, documents. The exit status is 1\nif a copy could not be "
-        "made.",
+        details=_DETAILS,
         examples=[
             "--folder scans deidentify shared --key-file key.txt --where Modality=CT",
             "deidentify shared --key-file key.txt --option retain_modified_dates --keep SeriesDescription 1.2.840.1",
