@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 # All other characters are unsafe in some file system; a name of dots alone would be a folder above.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -39,6 +40,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
+@lru_cache(maxsize=4096)
 def readable_name(value: str) -> str:
     r"""Turn a value into a part of a name that people read: its letters and digits, of any script.
 
@@ -60,6 +62,7 @@ def _is_kept(character: str) -> bool:
     return character in "._-+" or unicodedata.category(character)[0] in "LMN"
 
 
+@lru_cache(maxsize=4096)
 def file_name(name: str) -> str:
     """Turn what was put together as a name into one that every file system takes: one plain part of a path.
 
@@ -85,6 +88,7 @@ def _shortened(name: str) -> str:
     return name.encode()[: _MOST_BYTES - len(ending.encode())].decode("utf-8", "ignore") + ending
 
 
+@lru_cache(maxsize=4096)
 def folded(name: str) -> str:
     """Return what two names have in common that are one on some file system: those that fold case or compose marks.
 
