@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 
 KEY_COLUMN = "orthanc_id"
-
+# After so many lost answers in a row a server that still answers other requests is given up: each takes as long as the
+# patience of the connection.
+_MOST_LOST = 3
 # What proxies answer for a server that is away.
 _FROM_PROXIES = (502, 503, 504)
 
@@ -120,6 +122,7 @@ class ActReport:
         self.targets = list(targets)
         self.done = done
         self._columns = tuple(columns)
+        self._what_happened = "The server went away"
         self._outcomes: dict[tuple[Level, str], Outcome] = {
             _name(target): Outcome("gone", "not in the archive any more") for target in self.targets if target.is_gone
         }
@@ -168,15 +171,20 @@ class ActReport:
         Raises
         ------
         TransportError
-            The server is gone; ``.table`` reports on each object.
+            The server is gone, or three answers in a row were lost; ``.table`` reports on each object.
         KeyboardInterrupt
             With the same ``.table``.
         """
-        pending, unknown = self.pending, f"so it may or may not be {self.done}"
+        pending, unknown, lost = self.pending, f"so it may or may not be {self.done}", 0
         with self.attached(), progress_bar(len(pending), label) as advance:
             for target in pending:
                 self.attempt([target], partial(self._act, target, act), is_alive=is_alive, unknown=unknown)
                 advance(1)
+                error = self.outcome(target).error
+                lost = lost + 1 if error is not None and is_unanswered(error) else 0
+                if error is not None and lost == _MOST_LOST:
+                    self._what_happened = f"{_MOST_LOST} answers in a row were lost"
+                    raise _as_transport_error(error)
 
     def _act(self, target: Target, act: Callable[[Target], Outcome]) -> None:
         self.set(target, act(target))
@@ -235,7 +243,7 @@ class ActReport:
 
     def _explained(self, error: TransportError) -> str:
         return (
-            f"The server went away: {len(self.having(self.done))} of {len(self.targets)} objects are known to be "
+            f"{self._what_happened}: {len(self.having(self.done))} of {len(self.targets)} objects are known to be "
             f"{self.done}; .table lists which. Calling it again does the rest. {error.message}"
         )
 
@@ -291,6 +299,10 @@ def _gone(error: OrthancError, is_alive: Callable[[], bool]) -> TransportError |
     """Return the error of a server that does not answer any more, None if it does."""
     if not is_unanswered(error) or is_alive():
         return None
+    return _as_transport_error(error)
+
+
+def _as_transport_error(error: OrthancError) -> TransportError:
     return error if isinstance(error, TransportError) else TransportError(error.message)
 
 

@@ -117,3 +117,20 @@ def test_a_proxy_whose_server_is_away_is_no_refusal(status: int) -> None:
     assert caught.value.table.status.tolist() == ["failed", "not tried"]
     report.walk(refuse, is_alive=lambda: True, label="deleting")
     assert report.table().status.tolist() == ["failed", "failed"]
+
+
+def test_a_server_that_loses_every_answer_is_given_up() -> None:
+    targets = [Target("series", str(number), ("P1", "1.2", f"1.2.{number}")) for number in range(8)]
+    report = ActReport(targets, "sent")
+    lost = {1, 2, 4, 5, 6}
+
+    def act(target: Target) -> Outcome:
+        if int(target.key) in lost:
+            raise TransportError("no answer")
+        return Outcome("sent")
+
+    with pytest.raises(TransportError, match=r"^3 answers in a row were lost: 2 of 8 objects are known to be") as caught:
+        report.walk(act, is_alive=lambda: True, label="sending")
+    assert statuses(caught.value.table) == [
+        *("sent", "failed", "failed", "sent", "failed", "failed", "failed", "not tried")
+    ]
