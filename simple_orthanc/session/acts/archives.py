@@ -5,18 +5,20 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from simple_orthanc.errors import JobError, OrthancError, SelectionError
+from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, ServerError, TransportError
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.verbs import checked_target
+from simple_orthanc.rest.zips import zip_check
 from simple_orthanc.session.acts.targets import exact_targets
 from simple_orthanc.session.display import counted
 from simple_orthanc.session.orthanc_state import OrthancState
 
-# A server keeps one archive by default: that of another client may take its place before it is read.
-_ATTEMPTS = 3
+# Statuses of a failed job, and of a server, or a proxy before it, that may be gone a moment later.
+_MOMENTARY = (0, 429, 502, 503, 504)
 
 
 def write_archive(session: OrthancState, path: object, *, media: bool, overwrite: bool, everything: bool) -> Path:
@@ -31,23 +33,45 @@ def write_archive(session: OrthancState, path: object, *, media: bool, overwrite
             f"{gone} of {len(targets)} selected objects are not in the archive any more, so nothing was archived: "
             "refresh() brings the selection up to date."
         )
-    resources = [target.key for target in targets]
-    count = sum(len(target.instances) for target in targets)
-    route = "/tools/create-media" if media else "/tools/create-archive"
-    for attempt in range(1, _ATTEMPTS + 1):
-        job = session.rest.start_job(route, {"Resources": resources})
-        wait_or_cancel(job, label="archiving")
-        _check_count(job, count)
-        _check_space(job, target)
-        try:
-            written = job.output(target)
-        except JobError:
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            _forget(session, job)
-            return written
-    raise AssertionError("unreachable")
+    request = _Request(
+        "/tools/create-media" if media else "/tools/create-archive",
+        {"Resources": [target.key for target in targets]},
+        sum(len(target.instances) for target in targets),
+    )
+    try:
+        return _write_by_job(session, request, target)
+    except ServerError as error:
+        if error.status not in _MOMENTARY:
+            raise
+    except TransportError as error:
+        if isinstance(error, RequestTimeout) or error.is_about_object:
+            raise
+    # The answer was lost; or the server keeps one archive by default, and another client's has taken its place, or
+    # none since it was started again.
+    check = zip_check(f"archive({str(target)!r})", request.instance_count, lambda: request.instance_count)
+    return session.rest.stream(request.route, body=request.body, to=target, idempotent=True, check=check)
+
+
+class _Request(NamedTuple):
+    route: str
+    body: dict[str, Any]
+    instance_count: int
+
+
+def _write_by_job(session: OrthancState, request: _Request, target: Path) -> Path:
+    """Let the server make the archive first, so that its size is known, and progress seen."""
+    job = session.rest.start_job(request.route, request.body)
+    if job.id is None:
+        raise TransportError(
+            f"{session.rest.url} was asked to start a job by POST {request.route}, and its answer is something else. "
+            "Nothing was written. Check what is between the server and here."
+        )
+    wait_or_cancel(job, label="archiving")
+    _check_count(job, request.instance_count)
+    _check_space(job, target)
+    written = job.output(target)
+    _forget(session, job)
+    return written
 
 
 def _check_is_new(target: Path) -> None:
@@ -60,7 +84,7 @@ def _check_is_new(target: Path) -> None:
 
 def _check_count(job: Job, count: int) -> None:
     """Compare what the server has put into an archive with what was selected."""
-    archived = integer(job.content.get("InstancesCount"))
+    archived = integer(_content(job).get("InstancesCount"))
     if archived != count:
         raise SelectionError(
             f"{counted({'instance': count})} were to be archived, and the server archived {archived:,}: its archive "
@@ -68,8 +92,13 @@ def _check_count(job: Job, count: int) -> None:
         )
 
 
+def _content(job: Job) -> dict[str, Any]:
+    content = job.content
+    return content if isinstance(content, dict) else {}
+
+
 def _check_space(job: Job, target: Path) -> None:
-    size, free = integer(job.content.get("ArchiveSize")), shutil.disk_usage(target.parent).free
+    size, free = integer(_content(job).get("ArchiveSize")), shutil.disk_usage(target.parent).free
     if size > free:
         raise SelectionError(
             f"archive({str(target)!r}): {size / 1e6:,.1f} MB are to be written, and {free / 1e6:,.1f} MB are free. "

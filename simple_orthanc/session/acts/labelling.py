@@ -14,6 +14,7 @@ from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.acts.targets import identifiers_of, whole_targets
 from simple_orthanc.session.orthanc_state import OrthancState
+from simple_orthanc.sources.orthanc.answers import ask, is_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def list_labels(session: OrthancState) -> pd.DataFrame:
     check_labels_are_kept(session.rest)
     index, selection = session._index, session._selection
     rows: list[tuple[Level, tuple[str | None, ...], str]] = []
-    names = sorted(map(str, session.rest.get("/tools/labels")))
+    names = sorted(ask(session._orthanc.transport, "GET", "/tools/labels", is_ids))
     bearers = {name: _bearers(session, name) for name in names}
     for level in LEVELS:
         by_key: dict[str, list[str]] = {}
@@ -198,7 +199,8 @@ def _read(metadata: Metadata, name: str | int) -> bytes | None:
 def _check_name(session: OrthancState, name: str) -> None:
     """Refuse a name that the server does not know, if it lists those that it knows (Orthanc 1.12.0)."""
     capabilities = session.rest.capabilities
-    if not name.isdecimal() and capabilities.version >= (1, 12, 0) and name not in capabilities.user_metadata:
+    is_number = name.isascii() and name.isdecimal()
+    if not is_number and capabilities.version >= (1, 12, 0) and name not in capabilities.user_metadata:
         raise SelectionError(_unknown_name(session, name))
 
 

@@ -213,8 +213,8 @@ class ActsOnServer(MakesCopies):
             the whole archive would be meant; or a part of what is selected is not there any more. Nothing was written.
         EmptySelectionError
             Nothing is left in the selection.
-        JobError
-            The server failed, or was started again meanwhile.
+        ServerError
+            The server failed.
         TransportError
             The server left out instances that it cannot read, or the zip is cut off or damaged. Nothing was written.
 

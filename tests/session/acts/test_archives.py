@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from simple_orthanc import Orthanc, SelectionError
-from simple_orthanc.errors import JobError
+from simple_orthanc import Orthanc, SelectionError, TransportError
+from simple_orthanc.errors import JobError, OrthancError, RequestTimeout, ServerError
 from simple_orthanc.rest import Rest
 from tests.orthanc_stand_in import OrthancServer
 from tests.session.sessions import source_of, three_series
@@ -66,15 +68,59 @@ def test_exactly_what_is_selected_is_asked_for(
     assert started == [("/tools/create-archive", ids), ("/tools/create-media", ids)]
 
 
-def test_an_archive_that_another_one_pushed_out_is_made_again(
+def test_an_archive_that_another_one_pushed_out_is_made_without_a_job(
     session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    started = start(monkeypatch, 3, False, False, True, False, False, False)
-    session.archive(tmp_path / "a.zip")
-    assert len(started) == 3
-    with pytest.raises(JobError, match="no such output"):
+    start(monkeypatch, 3, False, False)
+    zips = [["a", "b", "c"], ["a", "b"]]
+
+    def stream(rest: Rest, path: str, *, body: Any, to: Path, idempotent: bool, check: Callable[[Path], None]) -> Path:
+        assert (path, idempotent) == ("/tools/create-archive", True)
+        assert body == {"Resources": session.get_orthanc_ids()}
+        part = to.with_suffix(".part")
+        with zipfile.ZipFile(part, "w") as archive:
+            for name in zips.pop(0):
+                archive.writestr(name, b"")
+        check(part)
+        return part.rename(to)
+
+    monkeypatch.setattr(Rest, "stream", stream)
+    assert session.archive(tmp_path / "a.zip").is_file()
+    with pytest.raises(TransportError, match="which has 3 instances, and the zip holds 2"):
         session.archive(tmp_path / "b.zip")
-    assert len(started) == 6
+    assert not (tmp_path / "b.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "again"),
+    [
+        (TransportError("lost"), True),
+        (TransportError("damaged", is_about_object=True), False),
+        (RequestTimeout("slow"), False),
+        (JobError("failed"), True),
+        (ServerError("busy", status=503), True),
+        (ServerError("forbidden", status=403), False),
+    ],
+)
+def test_an_answer_that_is_lost_or_no_job(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: OrthancError, again: bool
+) -> None:
+    answers: list[Any] = [failure, SimpleNamespace(id=None, content="<html>")]
+
+    def start_job(*_: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, OrthancError):
+            raise answer
+        return answer
+
+    streamed = []
+    monkeypatch.setattr(Rest, "start_job", start_job)
+    monkeypatch.setattr(Rest, "stream", lambda rest, path, **options: streamed.append(path) or options["to"])
+    with contextlib.nullcontext() if again else pytest.raises(type(failure)):
+        assert session.archive(tmp_path / "a.zip") == tmp_path / "a.zip"
+    assert len(streamed) == int(again)
+    session.archive(tmp_path / "a.zip")
+    assert len(streamed) == int(again) + 1
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -116,7 +116,9 @@ def test_metadata_of_what_goes_in_the_meantime(
     assert session.set_metadata("1024", "x").status.tolist() == ["gone"]
 
 
-@pytest.mark.parametrize(("name", "value"), [(1023, "x"), ("Reader", "x"), ("", "x"), (True, "x"), ("1024", 7)])
+@pytest.mark.parametrize(
+    ("name", "value"), [(1023, "x"), ("Reader", "x"), ("١٠٢٤", "x"), ("", "x"), (True, "x"), ("1024", 7)]
+)
 def test_what_cannot_be_written_is_refused_before_anything_is_sent(
     session: Orthanc, stand_in: OrthancServer, name: Any, value: Any
 ) -> None:
