@@ -417,3 +417,28 @@ orthanc.send(Folder({str(tmp_path / "target")!r}, cache=False))
         assert {name: after[name] for name in before if name in after and "part" not in name} == {
             name: stamp for name, stamp in before.items() if name.endswith(".dcm") and not name.startswith(".")
         }
+
+
+def test_an_instance_that_the_server_cannot_read_is_a_row_and_the_rest_is_sent(
+    make_server: MakeServer, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    there = nodes[list(nodes)[-1]]
+    # Without a cache the file is read again.
+    server = make_server({"MaximumStorageCacheSize": 0, "DicomAet": "BROKEN"}, folder=tmp_path / "server")
+    with server.connect(patience=1) as session:
+        session.upload_file(list(FILES))
+        lost = str(IMAGES[1].SOPInstanceUID)
+        uuid = session.rest.instances[testing.orthanc_id_of(IMAGES[1])].description["FileUuid"]
+        (stored,) = (tmp_path / "server").rglob(uuid)
+        stored.unlink()
+        session.modalities.configure("C", aet=there.title, host="127.0.0.1", port=there.port)
+        session.peers.configure("P", url=f"{there.server.url}/")
+        session.dicomweb_servers.configure("W", url=f"{there.server.url}/dicom-web/")
+        session.refresh().select(PatientID="P1")
+        for to in ("C", "P", "W", there.session):
+            emptied(nodes, list(nodes)[-1])
+            table = session.send(to)
+            assert statuses(table) == ["failed", "sent"], (to, table.message.tolist())
+            assert table.sent_count.tolist() == [2, 2], (to, table.message.tolist())
+            assert lost in table.message[0]
+            assert there.objects() == {(uid, pixels) for uid, pixels in OBJECTS if uid != lost}

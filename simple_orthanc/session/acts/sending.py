@@ -38,6 +38,7 @@ _KINDS = {"modality": "modality", "peer": "peer", "dicomweb": "DICOMweb server"}
 # A machine may list what it has taken a moment later.
 _SECONDS_TO_LIST = 3.0
 _PAUSE = 0.2
+_MOST_FAILURES = 3
 
 
 def find_machine(session: Orthanc, target: str) -> AnyMachine:
@@ -156,9 +157,24 @@ class _Sender:
             if left and len(left) < len(instances):
                 self._send(row, left)
         except ServerError as error:
-            self._set_failed(row, self._without_gone(instances, error), error)
+            left = self._without_gone(instances, error)
+            self._set_failed(row, left, error)
+            if len(instances) > 1 and not self._is_down:
+                self._send_singly(row, left)
         else:
             self._set_sent(row, instances, integer(job.content.get("InstancesCount")))
+
+    def _send_singly(self, row: Target, instances: Sequence[Target]) -> None:
+        """Send the rest of a job that failed: it ends at the first instance that cannot be read, or is refused."""
+        failures = 0
+        for each in instances:
+            if self._transfer.outcome(each).status != FAILED:
+                continue
+            self._send(row, [each])
+            failures = failures + 1 if self._transfer.outcome(each).status == FAILED else 0
+            # What refuses one after the other refuses them all.
+            if failures == _MOST_FAILURES or self._is_down:
+                return
 
     def _run(self, keys: list[str]) -> Job:
         # The bar of the job is shown where it is the only one.

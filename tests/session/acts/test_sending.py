@@ -290,16 +290,49 @@ def failing_at(number: int, error: BaseException, taken: int = 0) -> Any:
 
 
 def test_a_series_that_is_refused_does_not_keep_the_rest() -> None:
+    def refuse(uids: list[str]) -> Any:
+        is_refused = uids[0].startswith("1.2.1.1.")
+        return [], JobError("Sending failed: no presentation context.", status=500) if is_refused else None
+
     session: Any = SessionWithMachines()
-    session._remote.take = failing_at(0, JobError("Sending failed: no presentation context.", status=500), taken=1)
+    remote = session._remote
+    remote.take = lambda uids: refuse(uids) if refuse(uids)[1] else (uids, None)
     table = sent(session, everything=True)
     assert table.status.tolist() == ["failed", "sent", "sent"]
-    assert table.sent_count.tolist() == [1, 2, 1]
-    assert "2 of 3 failed (1.2.1.1.2, 1.2.1.1.3): Sending failed: no presentation context" in table.message[0]
+    assert table.message[0] == "Sending failed: no presentation context."
+    # All of it at once, and then three in a row by themselves.
+    assert [len(uids) for uids in remote.sent] == [3, 1, 1, 1, 2, 1]
     # Calling it again sends what is left.
-    session._remote.sent.clear()
+    remote.sent.clear()
+    remote.take = lambda uids: (uids, None)
     assert sent(session, everything=True).status.tolist() == ["sent", "already there", "already there"]
-    assert session._remote.sent == [["1.2.1.1.2", "1.2.1.1.3"]]
+    assert remote.sent == [["1.2.1.1.1", "1.2.1.1.2", "1.2.1.1.3"]]
+
+
+def test_what_refuses_one_after_the_other_is_not_asked_for_each() -> None:
+    session: Any = SessionWithMachines()
+    source_of(session).datasets = [instance(number) for number in range(1, 9)]
+    session._remote.take = lambda uids: ([], JobError("Sending failed: refused.", status=500))
+    (row,) = sent(session, everything=True).to_dict("records")
+    assert (row["status"], row["failed_count"], row["message"]) == ("failed", 8, "Sending failed: refused.")
+    assert len(session._remote.sent) == 1 + 3
+
+
+@pytest.mark.parametrize("target", ["PACS", "peer:research"])
+def test_an_instance_that_cannot_be_sent_does_not_keep_the_others(target: str) -> None:
+    def stop_at_the_second(uids: list[str]) -> Any:
+        if "1.2.1.1.2" not in uids:
+            return uids, None
+        taken = uids[: uids.index("1.2.1.1.2")]
+        return taken, JobError("Sending failed: inexistent file.", status=500)
+
+    session: Any = SessionWithMachines()
+    session._remote.take = stop_at_the_second
+    table = sent(session, target, everything=True)
+    assert table.status.tolist() == ["failed", "sent", "sent"]
+    assert table.sent_count.tolist() == [2, 2, 1]
+    assert "1 of 3 failed (1.2.1.1.2): Sending failed: inexistent file." in table.message[0]
+    assert len(session._remote.held) == 5
 
 
 @pytest.mark.parametrize("target", ["PACS", "peer:research", "archive"])
