@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
+import highdicom
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Orthanc, VolumeError
 from simple_orthanc.phantom import make_enhanced, make_series
+from tests.examples import examples
+from tests.volume.writing.helpers import as_read_here
 
 SHAPE = (5, 12, 10)
 
@@ -69,6 +73,48 @@ def test_a_parametric_map_comes_back_to_the_bit(orthanc: Orthanc) -> None:
     assert found.geometry is not None
     assert ct.geometry is not None
     assert found.geometry.isclose(ct.geometry, tolerance=1e-9)
+
+
+def test_random_masks_and_maps(orthanc: Orthanc, tmp_path: Path) -> None:
+    for seed in range(examples(1, thorough=40)):
+        random = np.random.default_rng(seed)
+        shape = tuple(int(size) for size in random.integers(1, 9, 3))
+        rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]
+        slices = make_series(
+            shape,  # type: ignore[arg-type]
+            spacing=tuple(random.uniform(0.3, 5, 3)),
+            origin=random.uniform(-300, 300, 3).tolist(),
+            orientation=[*rotation[0], *rotation[1]],
+            modality=("CT", "MR", "PT")[seed % 3],
+            seed=seed,
+            PatientID=f"P{seed}",
+        )
+        orthanc.reset().upload_dataset(slices)
+        images = orthanc.select(PatientID=f"P{seed}").get_volume()
+        share = random.choice((0, 0.01, 0.5, 0.9, 1), size=3)
+        masks = {f"mask {number}": random.random(images.shape) < share[number] for number in range(3)}
+        table = orthanc.upload_masks(masks, like=images)
+        assert list(table["status"]) == ["stored"], table["message"][0]
+        orthanc.reset().select(SOPInstanceUID=table["SOPInstanceUID"][0])
+        found = orthanc.get_masks()
+        assert list(found) == list(masks)
+        assert all(np.array_equal(found[name].array, mask) for name, mask in masks.items())
+        assert {mask.geometry for mask in found.values()} == {images.geometry}
+        path = orthanc.download(tmp_path / str(seed))[0]
+        theirs = as_read_here(highdicom.seg.segread(path).get_volume(), images)
+        assert np.array_equal(theirs, np.stack(list(masks.values()), axis=-1))
+
+        values = random.normal(0, 10.0 ** random.integers(-6, 6), images.shape)
+        values[random.random(images.shape) < 0.1] = np.nan
+        dtype = (np.float32, np.float64)[seed % 2]
+        volume = images.with_array(values.astype(dtype), units="mm2/s")
+        table = orthanc.upload_parametric_map(volume)
+        back = orthanc.reset().select(SOPInstanceUID=table["SOPInstanceUID"][0]).get_volume()
+        assert np.array_equal(back.array, volume.array, equal_nan=True)
+        assert (back.dtype, back.units) == (dtype, "mm2/s")
+        assert images.geometry is not None
+        assert back.geometry is not None
+        assert back.geometry.isclose(images.geometry)
 
 
 @pytest.mark.one_version

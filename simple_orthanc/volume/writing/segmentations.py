@@ -81,6 +81,8 @@ def segmentation_of(
     (['lesion', 'rest'], 3)
     """
     highdicom = import_highdicom(WHAT)
+    # A mapping may read a mask each time it is looked up.
+    masks = masks if is_volume(masks) else dict(masks.items())
     source = SourceImages(_images(masks, like), WHAT)
     _check_frame_of_reference(masks, source)
     pixels, anchors = anchors_of(pixels_of(masks, like, names, kind), kind)

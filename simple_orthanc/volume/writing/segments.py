@@ -215,15 +215,16 @@ def segment_names(header: Dataset) -> dict[int, str]:
     return numbered
 
 
-def _checked_name(name: str) -> str:
-    if not name.strip() or len(name) > _LONGEST_NAME or "\\" in name:
+def _checked_name(name: Any) -> str:
+    is_label = isinstance(name, str) and name == name.strip() and 0 < len(name) <= _LONGEST_NAME and "\\" not in name
+    if not is_label:
         raise VolumeError(
             f"{name!r} was given as the name of a segment: a SegmentLabel has 1 to {_LONGEST_NAME} characters, without "
-            "a backslash (PS3.5 6.2, LO)."
+            "a backslash and without spaces around it (PS3.5 6.2, LO)."
         )
     if not name.isprintable():
         raise VolumeError(f"{name!r} was given as the name of a segment, but it holds control characters.")
-    return name
+    return str(name)
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,9 @@ def written(
     # Along the normal, as SpacingBetweenSlices is defined (PS3.3 C.7.6.16.2.1).
     step = abs(float(geometry.spacing[2] * columns[2] @ np.cross(columns[0], columns[1])))
     series_number = elements.number_or_none(source.header, "SeriesNumber")
+    measures = highdicom.PixelMeasuresSequence(
+        pixel_spacing=geometry.spacing[1::-1], slice_thickness=step, spacing_between_slices=step
+    )
     try:
         made = make(
             source_images=source.described,
@@ -278,9 +281,7 @@ def written(
             manufacturer_model_name="simple_orthanc",
             software_versions=__version__,
             device_serial_number="1",
-            pixel_measures=highdicom.PixelMeasuresSequence(
-                pixel_spacing=geometry.spacing[1::-1], slice_thickness=step, spacing_between_slices=step
-            ),
+            pixel_measures=measures,
             plane_orientation=highdicom.PlaneOrientationSequence("PATIENT", [*columns[0], *columns[1]]),
             plane_positions=[
                 highdicom.PlanePositionSequence("PATIENT", position) for position in source.positions(geometry)
@@ -289,6 +290,8 @@ def written(
         )
     except (ValueError, TypeError) as error:
         raise VolumeError(f"{what} was asked for, and highdicom cannot write it: {error}") from error
+    # highdicom takes those of the images where pixels are equally large, and 1 mm between slices where there is one.
+    made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = measures
     source.write_references(made)
     # A plain dataset can be pickled.
     dataset = Dataset(made)

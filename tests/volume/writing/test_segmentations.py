@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Geometry, Volume, VolumeError
-from simple_orthanc.phantom import as_bytes
+from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.volume.writing.segmentations import segmentation_of
 from tests.examples import examples
 from tests.volume.writing.helpers import PLANES, SHAPE, archive, as_read_here, boxes, ct_in, images
@@ -108,11 +109,80 @@ class TestMasks:
         assert session.get_masks()["fine"].geometry == ct.geometry
         assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == ct.header.SeriesInstanceUID
 
+    @pytest.mark.parametrize("slices", [1, 3, 12])
+    def test_slices_of_another_thickness(self, tmp_path: Path, slices: int) -> None:
+        ct = ct_in(tmp_path, images())
+        assert ct.geometry is not None
+        columns, rows, _ = ct.geometry.size
+        grid = Geometry((columns, rows, slices), (0.9, 1.1, 1.5), ct.geometry.origin, ct.geometry.direction)
+        mask = Volume(np.ones((slices, rows, columns), bool), grid, Dataset())
+        session = archive(tmp_path, segmentation_of({"all": mask}, ct)).select(Modality="SEG")
+        assert session.get_volume().geometry == grid
+        path = next(path for path in tmp_path.glob("*.dcm") if b"SEGMENTATION" in path.read_bytes())
+        assert highdicom.seg.segread(path).get_volume().spacing == (1.5, 1.1, 0.9)
+
     def test_a_turned_mask_keeps_its_grid(self, tmp_path: Path) -> None:
         ct = ct_in(tmp_path, images())
         mask = ct.with_array(boxes()["left"], units="mask")[::-1, ::-1]
         found = archive(tmp_path, segmentation_of(mask)).select(Modality="SEG").get_masks()["segment 1"]
         assert np.array_equal(found.array, boxes()["left"])
+
+    def test_tilted_images(self, tmp_path: Path) -> None:
+        slices = images()
+        for index, image in enumerate(slices):
+            image.ImagePositionPatient = [-20.0, -18.0 + 0.8 * index, 5.0 + 3.0 * index]
+        ct = ct_in(tmp_path, slices)
+        assert ct.is_sheared
+        found = archive(tmp_path, segmentation_of(boxes(), ct)).select(Modality="SEG").get_masks()
+        for name, mask in boxes().items():
+            assert np.array_equal(found[name].array, mask)
+            assert found[name].geometry == ct.geometry
+        frames = segmentation_of(boxes(), ct).PerFrameFunctionalGroupsSequence
+        assert all(len(frame.DerivationImageSequence[0].SourceImageSequence) == 1 for frame in frames)
+
+    def test_images_of_several_times(self, tmp_path: Path) -> None:
+        slices = [
+            image
+            for time in (1, 2)
+            for image in make_series(
+                SHAPE, seed=time, modality="MR", like=images()[0], TemporalPositionIdentifier=time, EchoTime="3"
+            )
+        ]
+        for number, image in enumerate(slices):
+            image.SeriesInstanceUID, image.SOPInstanceUID, image.InstanceNumber = "1.2.3", f"1.2.3.{number}", number
+        images_4d = archive(tmp_path, *slices).get_volume(dims="time")
+        assert images_4d.ndim == 4
+        found = archive(tmp_path, segmentation_of(boxes(), images_4d)).select(Modality="SEG").get_masks(like=images_4d)
+        for name, mask in boxes().items():
+            assert np.array_equal(found[name].array, mask)
+
+    def test_images_without_a_frame_of_reference(self, tmp_path: Path) -> None:
+        slices = images(FrameOfReferenceUID=None)
+        ct = ct_in(tmp_path, slices)
+        dataset = segmentation_of(boxes(), ct)
+        assert dataset.FrameOfReferenceUID
+        found = archive(tmp_path, dataset).select(Modality="SEG").get_masks()
+        assert np.array_equal(found["left"].array, boxes()["left"])
+
+    def test_each_mask_of_a_mapping_is_looked_up_once(self, tmp_path: Path) -> None:
+        ct = ct_in(tmp_path, images())
+        first = archive(tmp_path, segmentation_of(boxes(), ct)).select(Modality="SEG").get_masks()
+        looked_up = []
+
+        class Counting(Mapping[str, Volume]):
+            def __getitem__(self, name: str) -> Volume:
+                looked_up.append(name)
+                return first[name]
+
+            def __iter__(self) -> Iterator[str]:
+                return iter(first)
+
+            def __len__(self) -> int:
+                return len(first)
+
+        again = archive(tmp_path / "again", *images(), segmentation_of(Counting(), ct))
+        assert looked_up == list(boxes())
+        assert np.array_equal(again.select(Modality="SEG").get_masks()["left"].array, boxes()["left"])
 
     def test_codes_and_algorithm(self, tmp_path: Path) -> None:
         ct = ct_in(tmp_path, images())

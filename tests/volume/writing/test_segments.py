@@ -29,6 +29,8 @@ def test_masks_that_are_none(tmp_path: Path) -> None:
         ({"a": mask}, {"names": {1: "b"}}, "names="),
         ({"x" * 65: mask}, {}, "1 to 64 characters"),
         ({"a\\b": mask}, {}, "backslash"),
+        ({" a": mask}, {}, "spaces around"),
+        ({7: mask}, {}, "7 was given as the name"),
         ({"a\x1b[31m": mask}, {}, "control characters"),
         ({"a": mask}, {"codes": {"b": (("1", "SCT", "x"),) * 2}}, "the segment 'b'"),
         ({"a": mask}, {"codes": {"a": ("Tissue", "Liver")}}, "a value, a scheme and a meaning"),
