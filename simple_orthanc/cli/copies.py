@@ -97,7 +97,11 @@ def _run(args: Namespace, done: str, verb: Any, private: str) -> int:
     with opened(args) as session, options_named():
         orthanc: Orthanc = server(session, done)
         table: pd.DataFrame = verb(orthanc, **changes, **options)
-    tabular.write(tabular.from_frame(table), args.format, exact=args.exact, quiet=args.quiet)
+    # The server's own ids are for programs.
+    shown = table.filter(regex="^(?!.*orthanc_id)") if args.format == "table" else table
+    rows = tabular.from_frame(shown)
+    rows.ends.update(name for name in rows.columns if name.endswith("UID"))
+    tabular.write(rows, args.format, exact=args.exact, quiet=args.quiet)
     return int((table["status"] == "failed").any())
 
 

@@ -69,3 +69,15 @@ def test_options_are_those_of_the_verb_and_a_failure_is_the_exit_status(
 def test_bad_values_are_refused_before_a_server_is_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--folder", str(tmp_path / "none"), "modify", "P1", "--replace", "StudyDate=2020-01-31"]) == 1
     assert "StudyDate was to become '2020-01-31'" in capsys.readouterr().err
+
+
+def test_ids_of_the_server_are_for_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.DataFrame({"new_StudyInstanceUID": ["1.2"], "orthanc_id": ["a"], "new_orthanc_id": ["b"], "status": "x"})
+    monkeypatch.setattr(Orthanc, "anonymize", lambda self, **options: table)
+    with OrthancStandIn(make_series((2, 4, 4), PatientID="P1")) as server:
+        for form, shown in (("table", False), ("csv", True), ("json", True)):
+            assert main(["--url", server.url, "anonymize", "P1", "--format", form]) == 0
+            out = capsys.readouterr().out
+            assert ("orthanc_id" in out, "new_StudyInstanceUID" in out) == (shown, True)

@@ -9,7 +9,7 @@ from typing import Any
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import from_text
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.objects import Patient, Resources, Series
 from simple_orthanc.rest.objects.tags import ignore_length
@@ -138,24 +138,35 @@ def _plain(value: str | None) -> str:
 def wrong_values(rest: Rest, changes: TagChanges, copies: Copies) -> str:
     """Return what is wrong with new values in copies, by one instance of each series; "" for nothing."""
     for instance in copies.series.values() if changes.changed else ():
-        header = rest.get(f"/instances/{instance}/tags{whole_values(changes)}")
+        header = read_tags(rest, f"/instances/{instance}/tags", changes)
         if problem := wrong_header(changes, header):
             return problem
     return ""
 
 
-def whole_values(changes: TagChanges) -> str:
-    """Return the query for tags by number, with replaced values whole however long they are.
+def read_tags(rest: Rest, path: str, changes: TagChanges) -> dict[str, Any]:
+    """Read tags by number, with replaced values whole however long they are.
 
-    Examples
-    --------
-    >>> whole_values(TagChanges.parse((), {"ImageComments": "many words"}, ()))
-    '?ignore-length=0020-4000&short'
+    Parameters
+    ----------
+    rest : Rest
+        The server.
+    path : str
+        A route that returns tags, or the tags of several instances by their Orthanc ids.
+    changes : TagChanges
+        What is replaced.
+
+    Raises
+    ------
+    TransportError
+        The answer is something else.
     """
-    if not changes.replace:
-        # Orthanc refuses an empty list.
-        return "?short"
-    return f"{ignore_length(tag.number for tag in changes.replace)}&short"
+    # Orthanc refuses an empty list.
+    query = f"{ignore_length(tag.number for tag in changes.replace)}&short" if changes.replace else "?short"
+    answer = rest.get(path + query)
+    if not isinstance(answer, dict):
+        raise TransportError(f"{rest.url} answered something else than tags to GET {path}.", is_about_object=True)
+    return answer
 
 
 def wrong_header(changes: TagChanges, header: Mapping[str, object]) -> str:

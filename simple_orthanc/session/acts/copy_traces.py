@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
+from simple_orthanc.dicom.levels import IDENTIFIERS, Level
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
+from simple_orthanc.rest.objects import Instance, Series, Study
 from simple_orthanc.session.acts.copy_groups import CopyGroup
 
 
@@ -107,30 +107,28 @@ class Tracer:
         """
         copies = Copies(group)
         for key in series:
+            holder = Series(self._rest, key)
             try:
-                description = self._rest.get(f"/series/{key}")
-                study = self._rest.get(f"/studies/{description['ParentStudy']}")
-                instances = self._rest.get(f"/series/{key}/instances")
+                study, instances = holder.study, holder.instances
+                copies.made += [
+                    _copy(instance, holder, study, str(instance.description[self._trace]))
+                    for instance in instances
+                    if instance.description.get(self._trace) and instance.id not in but
+                ]
             except NotFoundError:
                 continue
-            copies.made += [
-                _copy(instance, description, study, str(instance[self._trace]))
-                for instance in instances
-                if instance.get(self._trace) and instance["ID"] not in but
-            ]
         return copies
 
 
-def _copy(instance: Mapping[str, Any], series: Mapping[str, Any], study: Mapping[str, Any], origin: str) -> MadeCopy:
-    keys: dict[Level, str] = {
-        "patient": study["ParentPatient"],
-        "study": study["ID"],
-        "series": series["ID"],
-        "instance": instance["ID"],
-    }
-    tags = (study.get("PatientMainDicomTags", {}), study, series, instance)
-    identifiers: dict[Level, str] = {
-        level: str((tags[0] if level == "patient" else described["MainDicomTags"]).get(IDENTIFIERS[level], ""))
-        for level, described in zip(LEVELS, tags, strict=True)
-    }
-    return MadeCopy(origin, keys, identifiers)
+def _copy(instance: Instance, series: Series, study: Study, origin: str) -> MadeCopy:
+    patient_id = study.patient_main_dicom_tags.get(IDENTIFIERS["patient"], "")
+    return MadeCopy(
+        origin,
+        {"patient": study.patient.id, "study": study.id, "series": series.id, "instance": instance.id},
+        {
+            "patient": patient_id,
+            "study": study.dicom_id,
+            "series": series.dicom_id,
+            "instance": instance.dicom_id,
+        },
+    )

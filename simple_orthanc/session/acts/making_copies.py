@@ -21,10 +21,9 @@ from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, depth
 from simple_orthanc.errors import JobError, NotFoundError, OrthancError, SelectionError, ServerError, TransportError
 from simple_orthanc.rest import Rest
-from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.jobs.job import Job
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
-from simple_orthanc.rest.objects import Patient
+from simple_orthanc.rest.objects import Patient, Series
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_notes import Note, Notes
@@ -259,7 +258,7 @@ class CopyMaker:
         return reported
 
     def _count(self) -> int:
-        return integer(self._rest.get("/statistics").get("CountInstances"))
+        return len(self._rest.instances)
 
     def _run_job(self, group: CopyGroup, note: Note) -> list[str]:
         """Run the job, and return the ids of the series that it reports."""
@@ -277,7 +276,8 @@ class CopyMaker:
         self._notes.write(group.patient, note, job.id)
         content = self._wait(job)
         created = content.get("Resources") if isinstance(content, dict) else None
-        return [str(resource["ID"]) for resource in created or () if resource.get("Type") == "Series"]
+        listed = created if isinstance(created, list) else []
+        return [str(item["ID"]) for item in listed if isinstance(item, dict) and item.get("Type") == "Series"]
 
     def _wait(self, job: Job) -> Any:
         try:
@@ -328,7 +328,7 @@ class CopyMaker:
         gone: list[str] = []
         for series, members in group.series.items():
             try:
-                held = set(self._rest.get(f"/series/{series}")["Instances"])
+                held = {instance.id for instance in Series(self._rest, series).instances}
             except NotFoundError:
                 held = set()
             gone += [key for key in members if key not in held]
@@ -378,7 +378,7 @@ def delete_instances(rest: Rest, keys: Sequence[str]) -> list[str]:
         # It answers 200 whatever it did.
         rest.post("/tools/bulk-delete", {"Resources": batch}, idempotent=True)
         answer = rest.post("/tools/bulk-content", {"Resources": batch, "Short": True}, idempotent=True)
-        left += [str(described["ID"]) for described in answer]
+        left += [str(item["ID"]) for item in answer or () if isinstance(item, dict) and "ID" in item]
     return left
 
 

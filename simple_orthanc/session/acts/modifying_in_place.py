@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
@@ -12,7 +12,7 @@ from simple_orthanc.errors import JobError, SelectionError, ServerError, Transpo
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.objects import Patient
-from simple_orthanc.session.acts.copy_checks import whole_values, wrong_header
+from simple_orthanc.session.acts.copy_checks import read_tags, wrong_header
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder, group_by_patient
 from simple_orthanc.session.acts.copy_runs import CopyOptions
 from simple_orthanc.session.acts.reports import ActReport, Outcome, is_unanswered
@@ -116,9 +116,9 @@ class _InPlace:
     def _read_back(self, group: CopyGroup, failure: str) -> None:
         if self._rest.capabilities.version < _UPDATES_DATABASE:
             self._rest.post(f"/patients/{group.patient}/reconstruct", "", idempotent=True)
-        wrong, whole = dict[str, str](), whole_values(self._changes)
+        wrong: dict[str, str] = {}
         for series, members in group.series.items():
-            headers: Mapping[str, Any] = self._rest.get(f"/series/{series}/instances-tags{whole}")
+            headers = read_tags(self._rest, f"/series/{series}/instances-tags", self._changes)
             for instance in members:
                 problem = wrong_header(self._changes, headers[instance]) if instance in headers else "it is gone"
                 if problem:

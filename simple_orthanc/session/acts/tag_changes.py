@@ -15,6 +15,13 @@ from simple_orthanc.dicom.tags import BINARY_VRS, Tag, parse_tag
 from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.errors import SelectionError, UnsupportedError
 
+# How the values look that are most often written otherwise.
+_FORMS = {
+    "AS": "write an age as 045Y, 018M or 003D",
+    "CS": "write capital letters, digits, spaces and underscores, at most 16",
+    "DA": "write a day that there is, as in 20200131",
+    "TM": "write a time as 143000 or 143000.5",
+}
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _IDENTIFIERS = frozenset(IDENTIFIERS.values())
 _INTEGER_VRS = ("SS", "US", "SL", "UL", "SV", "UV")
@@ -192,7 +199,7 @@ def _one_string(tag: Tag, value: Any) -> str:
         raise SelectionError(
             f"{tag} was to become {value!r}, which is of type {type(value).__name__}: give a string"
             + {"DA": " such as '20200131'", "TM": " such as '143000'"}.get(tag.vr, " or a number")
-            + ", and nothing was sent."
+            + ". Nothing was sent."
         )
     _check_characters(tag, string)
     try:
@@ -200,8 +207,8 @@ def _one_string(tag: Tag, value: Any) -> str:
     except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split()).partition(" Please see")[0].rstrip(".")
         raise SelectionError(
-            f"{tag} was to become {value!r}, which is no value of it (VR {tag.vr}, PS3.5, section 6.2): {reason}. "
-            "Nothing was sent."
+            f"{tag} was to become {value!r}, which is no value of it (VR {tag.vr}, PS3.5, section 6.2): "
+            f"{_FORMS.get(tag.vr, reason)}. Nothing was sent."
         ) from None
     return string
 
