@@ -39,7 +39,15 @@ from simple_orthanc.session.unreadable import (
     with_way_out,
 )
 from simple_orthanc.volume.assembly import array_bytes
-from simple_orthanc.volume.choosing import Stack, apply_gaps, check_options, choose_volume, plan_stacks, summarize
+from simple_orthanc.volume.choosing import (
+    Stack,
+    apply_gaps,
+    check_gaps,
+    check_options,
+    choose_volume,
+    plan_stacks,
+    summarize,
+)
 from simple_orthanc.volume.planes import read_planes
 from simple_orthanc.volume.stacking import check_spacing
 from simple_orthanc.volume.volume import Volume
@@ -105,6 +113,7 @@ class VolumeRequest:
         check_errors(self.errors, VolumeError)
         check_units(self.units, SUV_KINDS)
         check_spacing(self.spacing)
+        check_gaps(self.gaps)
 
     def plan(self, headers: Sequence[Dataset]) -> list[Stack]:
         """Plan the volumes of some objects."""

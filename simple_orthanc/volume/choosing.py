@@ -23,6 +23,7 @@ __all__ = [
     "AXES",
     "Stack",
     "apply_gaps",
+    "check_gaps",
     "check_options",
     "choose_volume",
     "plan_stacks",
@@ -56,7 +57,7 @@ def apply_gaps(stacks: Sequence[Stack], gaps: str = "raise") -> list[Stack]:
     >>> [(stack.label, stack.slices) for stack in apply_gaps(holey, gaps="split")]
     [('axial 5x4x4 run 1', 2), ('axial 5x4x4 run 2', 3)]
     """
-    _check_gaps(gaps)
+    check_gaps(gaps)
     if gaps == "nan":
         return [_filled(stack) for stack in stacks]
     if gaps == "split":
@@ -72,7 +73,7 @@ def check_options(gaps: str, dims: str | None, spacing: float | None = None) -> 
     VolumeError
         With all that can be asked for.
     """
-    _check_gaps(gaps)
+    check_gaps(gaps)
     check_spacing(spacing)
     if gaps == "split":
         raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
@@ -80,7 +81,8 @@ def check_options(gaps: str, dims: str | None, spacing: float | None = None) -> 
         raise VolumeError(f"dims={dims!r} was asked; it can be {', '.join(map(repr, AXES))}.")
 
 
-def _check_gaps(gaps: str) -> None:
+def check_gaps(gaps: str) -> None:
+    """Refuse what :func:`apply_gaps` would refuse, before anything is read."""
     if gaps not in ("raise", "nan", "split"):
         raise VolumeError(f'gaps={gaps!r} was asked; it can be "raise", "nan" or "split".')
 

@@ -11,6 +11,7 @@ import SimpleITK
 
 from simple_orthanc import Folder
 from simple_orthanc.errors import EmptySelectionError, SelectionError, UnknownTagError, VolumeError
+from tests.examples import THOROUGH
 from tests.killed import contents, run_killed, stamps
 from tests.memory_source import instance
 from tests.session.exports.series import dwi, fifty_series, in_memory, one_series, written
@@ -84,6 +85,7 @@ def test_arguments_without_meaning_are_refused_before_anything_is_read(tmp_path:
         (VolumeError, r"format='.img' was asked; it can be '.nii.gz'", {"format": ".img"}),
         (VolumeError, r"dims='phases' was asked", {"dims": "phases"}),
         (VolumeError, r"units='HU' was asked", {"units": "HU"}),
+        (VolumeError, r"gaps='fill' was asked", {"gaps": "fill"}),
         (SelectionError, r"errors='ignore' was asked", {"errors": "ignore"}),
         (SelectionError, r"ends with .nrrd, and format='.nii.gz'", {"layout": "{PatientID}.nrrd"}),
         (SelectionError, r"format='.mha': BIDS has NIfTI", {"layout": "BIDS", "format": ".mha"}),
@@ -103,7 +105,10 @@ def test_arguments_without_meaning_are_refused_before_anything_is_read(tmp_path:
 
 
 # Each volume is renamed three times: when its image is whole, and then its sidecar and its image get their names.
-@pytest.mark.parametrize(("at", "count"), [(3, 2), (80, 50)])
+KILLS = [(3, 2), (80, 50), *((at, 8) for at in range(1, 24) if THOROUGH)]
+
+
+@pytest.mark.parametrize(("at", "count"), KILLS)
 def test_series_that_were_killed_are_finished_by_the_same_call(at: int, count: int, tmp_path: Path) -> None:
     images = written(tmp_path / "images", *fifty_series()[:count])
     session = Folder(images, cache=False)

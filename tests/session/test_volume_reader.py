@@ -18,6 +18,7 @@ from tests.memory_source import MemorySource
     [
         ({"units": "SUV"}, "Did you mean 'SUVbw'"),
         ({"errors": "skip"}, 'it can be "raise" or "report"'),
+        ({"gaps": "fill"}, 'it can be "raise", "nan" or "split"'),
         ({"spacing": 0.0}, "spacing"),
         ({"spacing": float("inf")}, "spacing"),
     ],
