@@ -182,17 +182,15 @@ def test_objects_without_a_copy_are_rows() -> None:
     assert sorted(made.table.status) == ["deidentified", "failed", "gone", "left out"]
 
 
-def test_a_source_without_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading = session(2)
+def test_a_source_without_files_is_refused() -> None:
+    class Pacs(Session):
+        def _check_has_files(self) -> None:
+            raise UnsupportedError("A PACS hands over no files.")
 
-    def refusing(key: str) -> Any:
-        raise UnsupportedError("A PACS hands over no files.")
-
-    source_of(reading).stored_file = refusing
     archive = Archive()
     with pytest.raises(UnsupportedError, match="no files"):
-        deidentified(reading, archive)
-    assert archive.server.received == []
+        deidentified(Pacs(source_of(session(2))), archive, everything=True)
+    assert (archive.server.received, archive.told) == ([], [])
 
 
 def test_a_mosaic_without_its_private_elements_is_warned_about() -> None:
