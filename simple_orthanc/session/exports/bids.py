@@ -20,6 +20,7 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.times import parse_age, parse_date
 from simple_orthanc.dicom.values import parse_number
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.files.opening import open_regular
 from simple_orthanc.session.exports.bids_rules import Kind, classify, label_of
 from simple_orthanc.session.exports.names import digest, file_name, folded, readable_name
 from simple_orthanc.session.exports.sidecars import SOFTWARE, read_number, write_json
@@ -72,7 +73,7 @@ class BidsNamer:
         return {
             **{keyword: elements.text(header, keyword) for keyword in _KEPT},
             "kind": classify(header, stacks),
-            "day": "" if day is None else f"{day:%Y%m%d}",
+            "day": "" if day is None else f"{day.year:04d}{day.month:02d}{day.day:02d}",
             "age": parse_age(elements.text(header, "PatientAge")),
             "EchoTime": read_number(header, "EchoTime"),
         }
@@ -104,15 +105,15 @@ class BidsNamer:
         SelectionError
             There is a participants.tsv that is none.
         """
+        table = target / "participants.tsv"
+        before = _read(table) if os.path.lexists(table) else ""
+        after = add_participants(before, self._participants(items))
         description = target / "dataset_description.json"
         if not description.exists():
             software = {"Name": SOFTWARE, "Version": __version__}
             name = target.resolve().name or "dataset"
             entries = {"Name": name, "BIDSVersion": VERSION, "DatasetType": "raw", "GeneratedBy": [software]}
             _write(description, write_json(entries), staged)
-        table = target / "participants.tsv"
-        before = table.read_text(encoding="utf-8") if table.exists() else ""
-        after = add_participants(before, self._participants(items))
         if after != before:
             _write(table, after, staged)
 
@@ -266,6 +267,11 @@ def add_participants(table: str, participants: Mapping[str, Mapping[str, str]]) 
         if name not in known:
             lines.append("\t".join([name, *(values.get(column) or _UNKNOWN for column in columns[1:])]))
     return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> str:
+    with open_regular(path) as stream:
+        return stream.read().decode("utf-8")
 
 
 def _write(path: Path, text: str, staged: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,20 @@ def test_what_is_in_the_dataset_stays(tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match="begins with a column 'name'"):
         in_memory(one_series(2)).save_volumes(tmp_path, "BIDS")
     assert add_participants("participant_id\n", {}) == "participant_id\n"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "Latin-1"])
+def test_a_table_of_participants_that_cannot_be_read(kind: str, tmp_path: Path) -> None:
+    table = tmp_path / "participants.tsv"
+    if kind == "folder":
+        table.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(table)
+    else:
+        table.write_bytes(b"participant_id\tcity\nsub-01\tK\xf6ln\n")
+    with pytest.raises(SelectionError, match=r"^save_volumes\(\): "):
+        in_memory(one_series(1)).save_volumes(tmp_path, "BIDS")
+    assert [path.name for path in tmp_path.iterdir()] == ["participants.tsv"]
 
 
 def test_two_patients_are_never_one_subject(tmp_path: Path) -> None:
