@@ -11,11 +11,12 @@ import threading
 from collections.abc import Sequence
 from typing import Literal
 
-from simple_orthanc.errors import ServerError
+from simple_orthanc.errors import ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.selection.source import Store
 from simple_orthanc.sources.identity import Identity, identity_in, is_another_patient
 
+_MOST_QUESTIONS = 3
 _KEYWORDS: dict[Literal["study", "series"], str] = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
 
 
@@ -57,7 +58,7 @@ class UidOwners:
                 return (
                     f"not sent: the archive holds its {keyword} {uid} under {_named(sorted(owners))}, and the file has "
                     f"{_named([identity.patient])}. Correct the PatientID if both are one patient, else give the file "
-                    "UIDs of its own; allow_foreign_uids=True uploads it as it is"
+                    "UIDs of its own; upload_file(..., allow_foreign_uids=True) sends it as it is"
                 )
         return None
 
@@ -66,12 +67,21 @@ class UidOwners:
             owners = self._owners.setdefault((level, uid), _Owners())
         with owners.lock:
             if owners.patients is None:
-                try:
-                    owners.patients = set(self._store.patients(level, identity))
-                except ServerError:
-                    # Those who may store may not be allowed to search.
-                    owners.patients = set()
+                owners.patients = self._held_by(level, identity)
             return owners.patients or owners.claimed_by(identity.patient)
+
+    def _held_by(self, level: Literal["study", "series"], identity: Identity) -> set[str]:
+        """Ask the server; an answer that is lost or not understood is no reason to end an upload while it is alive."""
+        for attempt in range(1, _MOST_QUESTIONS + 1):
+            try:
+                return set(self._store.patients(level, identity))
+            except TransportError:
+                if attempt == _MOST_QUESTIONS or not self._store.is_alive():
+                    raise
+            except (ServerError, UnsupportedError):
+                # Those who may store may not be allowed to search.
+                break
+        return set()
 
 
 class _Owners:

@@ -230,7 +230,7 @@ def _third(names: Names, stack: contextlib.ExitStack, certificate: tuple[Path, P
 
 SETUPS: dict[int, Setup] = {
     **{4: _token, 5: _https, 6: _unchecked, 7: _proxy, 13: _hook, 67: _pdf},
-    **dict.fromkeys((79, 80, 81, 82, 84, 85, 86, 126), _files),
+    **dict.fromkeys((79, 80, 81, 82, 84, 85, 86, 95, 126), _files),
     **dict.fromkeys((97, 98, 99), _job),
     **dict.fromkeys((*range(115, 124), 125), _web),
     **{

@@ -158,7 +158,8 @@ def write_files(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(zipped, "w") as archive:
         for name in names:
             archive.write(name, name.name)
-    return {"folder": folder, "file": names[0], "zip_file": zipped}
+    (path / "report.pdf").write_bytes(PDF)
+    return {"folder": folder, "file": names[0], "zip_file": zipped, "pdf_file": path / "report.pdf"}
 
 
 async def count_series(address: str) -> int:

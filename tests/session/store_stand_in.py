@@ -36,6 +36,7 @@ class Server:
         self.most_pauses = 10
         self.questions: list[tuple[str, str]] = []
         self.refuses_searches = False
+        self.lost_questions = 0
 
     def pauses(self) -> Iterator[float]:
         return iter([0.0] * self.most_pauses)
@@ -84,6 +85,9 @@ class Server:
         self.questions.append((level, identifiers[1] if level == "study" else identifiers[2]))
         if not self.does_answer:
             raise TransportError("connection refused")
+        if self.lost_questions:
+            self.lost_questions -= 1
+            raise TransportError("an answer that was not understood")
         if self.refuses_searches:
             raise ServerError("no", status=403)
         found = set()

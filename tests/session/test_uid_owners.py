@@ -95,6 +95,14 @@ class TestQuestions:
         server.refuses_searches = True
         assert outcomes(server, image(2, "P2")) == [("stored", "")]
 
+    def test_an_answer_that_is_lost_is_asked_for_again(self) -> None:
+        server = held(image(1))
+        server.lost_questions = 2
+        assert outcomes(server, image(2, "P2"))[0][0] == "conflict"
+        server.lost_questions = 3
+        with pytest.raises(TransportError, match="not understood"):
+            outcomes(server, image(3))
+
     def test_a_server_that_is_gone(self) -> None:
         server = Server()
         server.does_answer = False
