@@ -136,6 +136,18 @@ def test_what_is_kept_replaced_and_removed(filled: Orthanc) -> None:
     assert copied_headers(filled, with_private)[0][0x00991001].value == "Doe in private"
 
 
+def test_a_patient_may_stay_who_it_is(filled: Orthanc) -> None:
+    names = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex"]
+    with pytest.raises(SelectionError, match="another PatientName"):
+        filled.select("1.2.3").anonymize(keep=names[:1])
+    table = filled.anonymize(keep=names)
+    assert table.new_PatientID.tolist() == ["P2"], table.message.tolist()
+    header = copied_headers(filled, table)[0]
+    assert (header.PatientID, header.PatientName) == ("P2", "Doe^P2")
+    assert "StudyDescription" not in header
+    assert header.StudyInstanceUID != "1.2.3"
+
+
 def test_the_same_call_makes_nothing_twice(filled: Orthanc) -> None:
     first = filled.anonymize(everything=True)
     assert first.status.tolist() == ["anonymized"] * 4

@@ -51,7 +51,8 @@ class CopyOrder:
         """Return the body of the request for a group, whose PatientID this is."""
         body = {"Resources": group.resources, "KeepSource": True, **self.fields}
         if self.keeps_patient:
-            body |= {"Replace": {**self.fields["Replace"], PATIENT_ID: patient_id}, "Force": True}
+            kept = [number for number in self.fields["Keep"] if number != PATIENT_ID]
+            body |= {"Keep": kept, "Replace": {**self.fields["Replace"], PATIENT_ID: patient_id}, "Force": True}
         return body
 
 

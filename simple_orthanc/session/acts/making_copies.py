@@ -382,5 +382,5 @@ def delete_instances(rest: Rest, keys: Sequence[str]) -> list[str]:
     return left
 
 
-def _joined(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(values))
+def _joined(values: Iterable[str]) -> str | None:
+    return ", ".join(dict.fromkeys(values)) or None

@@ -8,7 +8,8 @@ from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder, group_
 from simple_orthanc.session.acts.targets import selected_targets
 from tests.session.sessions import three_series
 
-ORDER = CopyOrder("modified", "/tools/bulk-modify", {"Replace": {"0008,1030": "x"}, "Level": "Study"}, "ModifiedFrom")
+FIELDS = {"Keep": ["0010,0020", "0010,0010"], "Replace": {"0008,1030": "x"}, "Level": "Study"}
+ORDER = CopyOrder("modified", "/tools/bulk-modify", FIELDS, "ModifiedFrom")
 
 
 def groups_of(level: str, **selected: object) -> list[CopyGroup]:
@@ -55,5 +56,6 @@ def test_a_patient_is_kept_by_its_own_identifier() -> None:
     assert ORDER.body(group, "P1")["Replace"] == {"0008,1030": "x"}
     kept = replace(ORDER, keeps_patient=True).body(group, "P1")
     assert kept["Replace"] == {"0008,1030": "x", "0010,0020": "P1"}
+    assert kept["Keep"] == ["0010,0010"]
     assert (kept["Force"], kept["KeepSource"], kept["Resources"]) == (True, True, group.resources)
     assert ORDER.fields["Replace"] == {"0008,1030": "x"}
