@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from simple_orthanc import LocalOrthanc, Orthanc
 from simple_orthanc.errors import SelectionError, UnsupportedError
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import make_segmentation, make_series, make_structure_set
 from tests.conftest import MakeServer
 
 READING_POSTS = ("/tools/find", "/tools/lookup", "/tools/bulk-content")
@@ -92,6 +92,25 @@ def test_everything_of_a_patient_is_copied_with_its_references(filled: Orthanc) 
     assert all(filled.rest.get(f"/instances/{key}/attachments/dicom/md5") == md5 for key, md5 in before.items())
     assert filled.PatientIDs == ["P1"]
     assert filled.instance_count == 7
+
+
+def test_masks_belong_to_the_copies_of_their_images(orthanc: Orthanc) -> None:
+    images = make_series((3, 8, 8), seed=1, PatientID="P1")
+    mask = np.zeros((3, 8, 8), bool)
+    mask[1:, 2:5, 3] = True
+    contours = {"lesion of Jane": [[[1, 1, 0], [5, 1, 0], [5, 5, 0]]]}
+    orthanc.upload_dataset([*images, make_segmentation(images, {"Jane": mask}), make_structure_set(images, contours)])
+    table = orthanc.select(PatientID="P1").anonymize()
+    assert table.status.tolist() == ["anonymized"] * 3, table.message.tolist()
+    orthanc.select(PatientID="P1").exclude(Modality="CT")
+    before = {name: volume.array for name, volume in orthanc.get_masks().items()}
+    orthanc.reset().select(PatientID=table.new_PatientID[0])
+    # The originals are not there any more, so that nothing but the copies can be found.
+    with orthanc.copy() as originals:
+        originals.reset().select(PatientID="P1").delete()
+    after = [volume.array for volume in orthanc.refresh().exclude(Modality="CT").get_masks().values()]
+    assert len(after) == len(before) == 2
+    assert all(any(np.array_equal(one, other) for one in after) for other in before.values())
 
 
 @pytest.mark.parametrize("level", ["patient", "study", "series", "instance"])
