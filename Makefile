@@ -26,7 +26,7 @@ INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata fuzz \
-	format clean orthanc openssl plugin
+	format clean orthanc openssl plugin dcmtk
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -44,6 +44,10 @@ orthanc:
 # For one test, where the system has it: Debian 12 does. No other server loads it.
 plugin: orthanc
 	@if apt-cache show orthanc-python >/dev/null 2>&1; then tools/install-packages --optional orthanc-python; fi
+
+# Has the PACS of the tests.
+dcmtk:
+	@command -v dcmqrscp >/dev/null || tools/install-packages --optional dcmtk
 
 # Makes the certificates of the tests.
 openssl:
@@ -69,11 +73,11 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(PYTEST) --cov --cov-report=term
 
-prepared: $(INSTALLED) orthanc plugin openssl $(if $(CI),servers)
+prepared: $(INSTALLED) orthanc plugin dcmtk openssl $(if $(CI),servers)
 
 thorough: random oldest newest debian
 
-random: $(INSTALLED) orthanc openssl servers
+random: $(INSTALLED) orthanc dcmtk openssl servers
 	SIMPLE_ORTHANC_TESTS=thorough $(PYTEST)
 
 oldest newest: openssl

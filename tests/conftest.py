@@ -52,6 +52,7 @@ LONGEST = (
 HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb orthanc-gdcm), or run: sudo make servers"
 INDEX_PLUGIN = "libOrthancPostgreSQLIndex.so"
 ON_POSTGRESQL = "-postgresql"
+TWIN = "-twin"
 
 hypothesis.settings.register_profile(
     "house",
@@ -115,6 +116,16 @@ class Servers:
         if index is not None and self._postgresql is not None:
             self.on_postgresql[name + ON_POSTGRESQL] = {"program": command, "config": {"Plugins": [*plugins, index]}}
 
+    @property
+    def for_pairs(self) -> list[str]:
+        """The names of servers for tests of two: one of each version, or a twin beside the only one."""
+        names = list(self.recipes)
+        return [*names, names[0] + TWIN] if len(names) == 1 else names
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """Return the options of a server by its name."""
+        return {**self.recipes, **self.on_postgresql}[name.removesuffix(TWIN)]
+
     def started(self, name: str) -> LocalOrthanc:
         """Return the running server that tests of one version share."""
         if name not in self._started:
@@ -127,7 +138,7 @@ class Servers:
         It asks for no password, except with RegisteredUsers, or with AuthenticationEnabled as True, which is the
         default outside of tests.
         """
-        recipe = {**self.recipes, **self.on_postgresql}[name]
+        recipe = self.recipe(name)
         database = {"PostgreSQL": self._made_database()} if name in self.on_postgresql else {}
         return LocalOrthanc(
             **{**recipe, **options, "config": {**recipe["config"], **database, **_without_password(config)}}
@@ -206,6 +217,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    is_grouped = all("@" in item.nodeid.rpartition("]")[2] for item in session.items)
+    if getattr(session.config.option, "loadgroup", False) and not is_grouped:
+        raise pytest.UsageError("This pytest-xdist does not keep together the tests that share fixtures.")
     if not os.environ.get("CI") or session.config.option.collectonly:
         return
     servers = servers_of(session.config)

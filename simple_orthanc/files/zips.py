@@ -68,15 +68,15 @@ def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> io.Buffere
         A member can fail in as many ways as there are kinds of zip, now and while it is read. Read from its beginning
         to its end, it is compared with its checksum.
     """
-    return io.BufferedReader(_Member(archive, member), _BUFFER)
+    return io.BufferedReader(_Member(cast("zipfile.ZipExtFile", archive.open(member)), member.compress_type), _BUFFER)
 
 
 class _Member(io.RawIOBase):
     """A member whose reads are small enough for its compression."""
 
-    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-        self._stream = cast("zipfile.ZipExtFile", archive.open(member))
-        self._is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    def __init__(self, stream: zipfile.ZipExtFile, compression: int) -> None:
+        self._stream = stream
+        self._is_bounded = compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not self._is_bounded:
             self._stream.MIN_READ_SIZE = _PACKED_PIECE
 

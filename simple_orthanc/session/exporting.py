@@ -114,7 +114,9 @@ class Exporting(Reading):
         else:
             paths = planned_paths(target, parsed, partial(self._layout_column, keys), self._instance_uids(keys))
         download = FileDownload(self._source, target, dict(zip(keys, paths, strict=True)))
-        if resume:
+        if resume and download.existing():
+            # A file may be the copy of one that was replaced since it was listed.
+            self._index.updated()
             download.keep_copies(errors)
         download.check_space()
         with download.started():

@@ -48,6 +48,8 @@ def plain(value: Any) -> Any:
         return {name: plain(item) for name, item in value.items()} or None
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return [plain(item) for item in value]
+    if isinstance(value, Session):
+        return value.SeriesInstanceUIDs
     return str(value) if isinstance(value, Path) else value
 
 
@@ -82,6 +84,7 @@ def test_both_are_one_call(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans").mkdir()
+    (tmp_path / "smooth.nii.gz").touch()
     (tmp_path / "key.txt").write_text(KEY)
     (tmp_path / "key.txt").chmod(0o600)
     with Orthanc(stand_in.url) as orthanc:

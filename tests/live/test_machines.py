@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from simple_orthanc import LocalOrthanc, Orthanc, UnsupportedError
 from simple_orthanc.errors import AuthenticationError, EmptySelectionError, JobError, ServerError
 from simple_orthanc.local.server import free_port
-from tests.conftest import HOW_TO_GET_ONE, NO_SERVER, servers_of
+from tests.conftest import HOW_TO_GET_ONE, NO_SERVER, TWIN, servers_of
 from tests.live.archives import file_bytes
 
 pytestmark = pytest.mark.live
@@ -28,9 +28,9 @@ WORKLISTS = "libModalityWorklists.so"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    names = list(servers_of(metafunc.config).recipes)
+    names = servers_of(metafunc.config).for_pairs
     if "here" in metafunc.fixturenames:
-        pairs = list(permutations(names, 2)) or [(name, name) for name in names] or [(NO_SERVER, NO_SERVER)]
+        pairs = list(permutations(names, 2)) or [(NO_SERVER, NO_SERVER)]
         metafunc.parametrize(("here", "there"), pairs, indirect=True, ids=["-to-".join(pair) for pair in pairs])
 
 
@@ -89,7 +89,7 @@ def files_of(name: str) -> list[bytes]:
 
 
 def number_of(name: str) -> str:
-    return name.removeprefix("orthanc-").replace(".", "")
+    return name.removeprefix("orthanc-").replace(".", "").replace(TWIN, "2")
 
 
 def worklist_file() -> Dataset:
@@ -117,11 +117,11 @@ def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("worklists")
     worklist_file().save_as(folder / "one.wl", enforce_file_format=True)
     (folder / "lockfile").touch()
-    ports = {name: free_port() for name in servers.recipes}
+    ports = {name: free_port() for name in servers.for_pairs}
     found: dict[str, Node] = {}
     with contextlib.ExitStack() as stack:
-        for name, recipe in servers.recipes.items():
-            plugins = recipe["config"]["Plugins"]
+        for name in servers.for_pairs:
+            plugins = servers.recipe(name)["config"]["Plugins"]
             beside = Path(plugins[0]).with_name(WORKLISTS)
             config = {
                 "RegisteredUsers": {USER: PASSWORD},
@@ -216,7 +216,7 @@ def test_the_worklist_of_another_version(here: Node, there: Node) -> None:
 
 def test_a_peer_of_another_version(here: Node, there: Node) -> None:
     peer = here.session.peers[there.title]
-    assert peer.version == there.name.removeprefix("orthanc-")
+    assert peer.version == there.name.removeprefix("orthanc-").removesuffix(TWIN)
     assert peer.store(here.session.copy().select(PatientID=here.patient), compress=True).state == "Success"
     assert there.count(here.patient) == INSTANCES
     there.forget(here.patient)

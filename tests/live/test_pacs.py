@@ -28,7 +28,7 @@ UNKNOWN = ["SeriesDescription", "OperatorsName", "BodyPartExamined"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
+    names = servers_of(metafunc.config).for_pairs or [NO_SERVER]
     if metafunc.definition.get_closest_marker("one_version"):
         names = names[:1]
     if "there" in metafunc.fixturenames:
@@ -42,6 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class Node:
     """A server that takes DICOM, and knows the others and dcmqrscp."""
 
+    name: str
     server: LocalOrthanc
     session: Orthanc
     title: str
@@ -83,11 +84,11 @@ def nodes(request: pytest.FixtureRequest) -> Iterator[dict[str, Node]]:
     options |= {f"DicomAlwaysAllow{what}": True for what in ("Echo", "Find", "Get", "Move", "Store")}
     with contextlib.ExitStack() as stack:
         made: dict[str, Node] = {}
-        for name in servers.recipes:
-            title, port = name.removeprefix("orthanc-").replace(".", "_"), free_port()
+        for name in servers.for_pairs:
+            title, port = name.removeprefix("orthanc-").replace(".", "_").upper(), free_port()
             config = {**options, "DicomAet": title, "DicomPort": port}
             server = stack.enter_context(servers.make(name, config))
-            made[name] = Node(server, stack.enter_context(server.connect()), title, port)
+            made[name] = Node(name, server, stack.enter_context(server.connect()), title, port)
         for node in made.values():
             for name, other in made.items():
                 if other is not node:
@@ -223,7 +224,7 @@ def test_success_for_what_the_pacs_does_not_hold_any_more_is_an_error(pacs: Pacs
 
 def test_an_orthanc_behind_another_is_a_pacs_from_select_to_volume(here: Node, there: Node) -> None:
     there.session.upload_dataset(studies())
-    name = f"orthanc-{there.server.version}".replace(".", "_")
+    name = there.name.replace(".", "_")
     pacs = here.session.modality(name)
     assert pacs.select(PatientName="doe^jane", SeriesDescription="ct OF*").SeriesDescriptions == ["CT of qr1"]
     session = pacs.retrieve()

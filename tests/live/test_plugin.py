@@ -79,6 +79,13 @@ def with_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOrtha
         yield server
 
 
+def _part(found: dict[str, Any] | None, declared: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out the members of a class that the stubs do not declare."""
+    if found is None or declared is None:
+        return found
+    return {name: value for name, value in found.items() if name in declared}
+
+
 @pytest.mark.live
 def test_the_stubs_are_those_of_the_module(with_plugin: LocalOrthanc) -> None:
     with with_plugin.connect() as session:
@@ -96,7 +103,7 @@ def test_the_stubs_are_those_of_the_module(with_plugin: LocalOrthanc) -> None:
     }
     if version != "4.0":
         # The stubs are of that version; others may have more.
-        found = {name: content for name, content in found.items() if name in declared}
+        found = {name: _part(content, declared[name]) for name, content in found.items() if name in declared}
     assert declared == found
 
 

@@ -66,7 +66,7 @@ class Node:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    names = list(servers_of(metafunc.config).recipes) or [NO_SERVER]
+    names = servers_of(metafunc.config).for_pairs or [NO_SERVER]
     pairs = list(permutations(names, 2)) or [(names[0], names[0])]
     if "there" in metafunc.fixturenames:
         if metafunc.definition.get_closest_marker("one_version"):
@@ -86,8 +86,8 @@ def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     options |= {f"DicomAlwaysAllow{what}": True for what in ("Echo", "Find", "Get", "Move", "Store")}
     with contextlib.ExitStack() as stack:
         made: dict[str, Node] = {}
-        for name in servers.recipes:
-            title, port = name.removeprefix("orthanc-").replace(".", "_"), free_port()
+        for name in servers.for_pairs:
+            title, port = name.removeprefix("orthanc-").replace(".", "_").upper(), free_port()
             server = stack.enter_context(servers.make(name, {**options, "DicomAet": title, "DicomPort": port}))
             made[name] = Node(server, stack.enter_context(server.connect(patience=5)), title, port)
         for node, other in permutations(made.values(), 2):

@@ -155,6 +155,11 @@ class FileDownload:
         self._staged: Path | None = None
         self._numbers = itertools.count()
 
+    def existing(self) -> list[str]:
+        """List the keys under whose names there is something already."""
+        with writing(self._target):
+            return [key for key, path in self._paths.items() if os.path.lexists(path)]
+
     def keep_copies(self, errors: str) -> None:
         """Find the files that are there and whole, which are not fetched.
 
@@ -163,8 +168,7 @@ class FileDownload:
         SelectionError
             What is there under a name of the download is something else.
         """
-        with writing(self._target):
-            existing = [key for key, path in self._paths.items() if os.path.lexists(path)]
+        existing = self.existing()
         found = run_all(lambda key: self._is_copy(key, errors), existing, label="comparing")
         self._kept = {key for key, is_copy in zip(existing, found, strict=True) if is_copy}
         others = [self._paths[key] for key, is_copy in zip(existing, found, strict=True) if is_copy is False]

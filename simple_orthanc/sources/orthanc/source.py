@@ -113,6 +113,9 @@ class OrthancSource:
         """Find out what has changed in the archive since a revision."""
         self._values_of_files.clear()
         changes = read_changes(self.transport, since)
+        # What the server listed of a file is not true of the one that replaced it.
+        for key in list(self._listed_files) if changes.added is None else changes.added:
+            self._listed_files.pop(key, None)
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import NotFoundError, TransportError
+from simple_orthanc.errors import NotFoundError, SelectionError, TransportError
 from simple_orthanc.session.orthanc import Orthanc
 from simple_orthanc.sources.orthanc.files import ListedFile
 from tests.memory_source import as_file, instance
@@ -154,10 +154,22 @@ def test_checksums_cost_a_request_per_file_only_where_they_are_not_listed(
 def test_a_file_that_was_replaced_since_it_was_listed_is_the_right_one(archive: OrthancServer, tmp_path: Path) -> None:
     session = connect(archive)
     assert len(keys(session)) == 2
-    for pixels in (PIXELS[:-2], PIXELS[::-1]):
+    for number, pixels in enumerate((PIXELS[:-2], PIXELS[::-1])):
         archive.datasets = [image(1, pixels), image(2)]
-        assert session.download(tmp_path)[0].read_bytes() == as_file(image(1, pixels))
+        assert session.download(tmp_path / str(number))[0].read_bytes() == as_file(image(1, pixels))
         assert session.get_headers()[0].SOPInstanceUID == "1.2.1.1.1"
+
+
+def test_a_copy_of_a_file_that_was_replaced_since_it_was_listed_is_no_copy(
+    archive: OrthancServer, tmp_path: Path
+) -> None:
+    session = connect(archive)
+    session.download(tmp_path)
+    archive.send_file = lambda key, content, count: content[:-1]
+    assert len(session.download(tmp_path)) == 2
+    archive.datasets = [image(1, PIXELS[::-1]), image(2)]
+    with pytest.raises(SelectionError, match="under 1 of 2 names there is something other"):
+        session.download(tmp_path)
 
 
 def test_a_server_without_checksums_is_told_of_once(archive: OrthancServer, tmp_path: Path) -> None:
@@ -171,7 +183,7 @@ def test_a_server_without_checksums_is_told_of_once(archive: OrthancServer, tmp_
         assert download(session, tmp_path) == 2
     archive.send_file = lambda key, content, count: content[:-1]
     with pytest.raises(TransportError, match="bytes instead of"):
-        download(session, tmp_path)
+        download(session, tmp_path / "again")
 
 
 def test_what_is_gone_is_not_taken_for_a_server_without_checksums(archive: OrthancServer, tmp_path: Path) -> None:
