@@ -26,7 +26,8 @@ from tests.dcmqrscp import TITLE, Dcmqrscp
 from tests.faults.restarts import USER, in_the_middle, killed
 from tests.killed import contents, run_killed, stamps
 
-pytestmark = pytest.mark.live
+# The same code is measured with archives in memory.
+pytestmark = [pytest.mark.live, pytest.mark.unmeasured]
 
 # A server with this script says that it stored what it then does not hold: always, or by C-STORE alone.
 NEVER, UNWANTED = "never", "not by C-STORE"

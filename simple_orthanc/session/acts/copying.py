@@ -45,12 +45,13 @@ def copy_selection(
     receiver = to._receiver(transfer.instances, allow_foreign_uids)
     if dry_run:
         return transfer.report.planned()
-    try:
-        copy(session._source, transfer, receiver)
-        to._reread()
-    except BaseException as error:
-        to._reread_after(error)
-        raise
+    with transfer.report.attached():
+        try:
+            copy(session._source, transfer, receiver)
+            to._reread()
+        except BaseException as error:
+            to._reread_after(error)
+            raise
     return transfer.report.table()
 
 
@@ -64,8 +65,7 @@ def check_archives_differ(session: Session, to: Session) -> None:
     """
     here, there = session._source, to._source
     if isinstance(here, FolderSource) and isinstance(there, FolderSource):
-        outer, inner = (os.path.realpath(source.description) for source in (here, there))
-        is_same = os.path.commonpath([outer, inner]) == outer
+        is_same = Path(os.path.realpath(there.description)).is_relative_to(os.path.realpath(here.description))
     else:
         is_same = not {_address(here), f"{_address(here)}/dicom-web"}.isdisjoint(
             {_address(there), f"{_address(there)}/dicom-web"}

@@ -216,26 +216,27 @@ class FolderReceiver:
     def take(self, original: Original) -> Outcome:
         """Write the file of an instance, unless the folder holds it, under whatever name."""
         item = self._index.instances.get(identifier(original.identifiers))
-        if item is not None:
-            return self._compared(original, item)
-        if self._is_full:
+        if item is None and self._is_full:
             return Outcome(NOT_TRIED, self._is_full)
-        path = self._paths[original.target.key]
         try:
-            if not os.path.lexists(path):
-                assert self._staged is not None
-                part = self._staged / f"{next(self._numbers)}.dcm"
-                original.save(part)
-                make_folders(path.parent)
-                if _put(part, path):
-                    return Outcome(SENT)
-            is_there = original.stored.size is not None and path.is_file() and original.is_copy(path)
+            return self._written(original) if item is None else self._compared(original, item)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._is_full = "the disk is full: free some space, and send again"
-            reason = f"cannot be written to {self._source.description}: {error.strerror or error}"
+            act = "written to" if item is None else "compared with what is in"
+            reason = f"cannot be {act} {self._source.description}: {error.strerror or error}"
             return Outcome(FAILED, reason, error=TransportError(f"{reason}."))
-        if is_there:
+
+    def _written(self, original: Original) -> Outcome:
+        path = self._paths[original.target.key]
+        if not os.path.lexists(path):
+            assert self._staged is not None
+            part = self._staged / f"{next(self._numbers)}.dcm"
+            original.save(part)
+            make_folders(path.parent)
+            if _put(part, path):
+                return Outcome(SENT)
+        if original.stored.size is not None and path.is_file() and original.is_copy(path):
             return Outcome(THERE)
         return Outcome(CONFLICT, f"{path} is there, and is not this instance: move it away, and send again")
 

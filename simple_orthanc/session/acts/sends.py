@@ -70,12 +70,13 @@ class Sends(SessionState):
         Notes
         -----
         To a session, files are copied one by one, four at a time: each is checked against what this archive lists,
-        compared with what the target holds, and its bytes stay as they are. A file of which the
-        archive tells that it has more than 16 MB goes through a temporary file, so that memory stays small; of a
-        DICOMweb server four files are in memory. In a folder a file appears under its name when it is whole, at
+        compared with what the target holds, and its bytes stay as they are. A file of which the archive tells that it
+        has more than 16 MB goes through a temporary file, so that memory stays small; of a DICOMweb server four files
+        are in memory. In a folder a file appears under its name when it is whole, at
         ``PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm``.
 
-        To a machine by name, the server sends one series after the other, as a job that Ctrl-C cancels. A modality is
+        To a machine by name, the server sends one series after the other, as a job that Ctrl-C cancels; what is left of
+        a job that failed is sent one by one, until three in a row fail. A modality is
         asked by C-FIND, and a DICOMweb server by QIDO-RS, which instances it lists: before, so that none is sent twice,
         and afterwards. They are compared by their UIDs alone. A peer cannot be asked, which the message says.
         `Modality.store` sends without asking first.

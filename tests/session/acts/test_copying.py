@@ -340,3 +340,16 @@ def test_the_other_session_stays_usable_after_an_error(
         assert vars(caught.value)["table"].status.tolist() == ["failed", "not tried"]
         assert to.instance_count == 2
         assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == {"0.dcm", "1.2.1.1.1.dcm"}
+
+
+def test_a_target_that_goes_away_at_the_end_leaves_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: Any) -> None:
+        raise TransportError("refused")
+
+    with archive("folder", [OTHER], tmp_path / "there") as to:
+        monkeypatch.setattr(Folder, "_reread", gone)
+        with pytest.raises(TransportError, match="2 of 2 objects are known to be sent") as caught:
+            session_of(*IMAGES).select(PatientID="P1").send(to)
+        assert caught.value.table.status.tolist() == ["sent", "sent"]
+        monkeypatch.undo()
+        assert to.reset().refresh().instance_count == 6

@@ -331,6 +331,18 @@ def test_a_full_disk_is_written_to_no_more(tmp_path: Path) -> None:
     assert contents(tmp_path / "target") == before
 
 
+def test_what_cannot_be_compared_is_a_row(tmp_path: Path) -> None:
+    class Gone(Telling):
+        def is_copy(self, key: str, path: Path) -> bool:
+            path.unlink()
+            return path.stat().st_size == 0
+
+    folder = target(tmp_path, {"mine.dcm": as_file(ONE)})
+    ((status, message),) = written_to(folder, Gone([ONE]), tmp_path)
+    assert status == "failed"
+    assert message == f"cannot be compared with what is in {tmp_path / 'target'}: No such file or directory"
+
+
 def test_what_cannot_be_written_is_a_row(tmp_path: Path) -> None:
     folder = target(tmp_path, {"P1": b"a file in the place of a folder"})
     ((status, message),) = written_to(folder, MemorySource([ONE]), tmp_path)
