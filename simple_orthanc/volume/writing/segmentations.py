@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -12,7 +12,15 @@ from pydicom.sr.coding import Code
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
-from simple_orthanc.volume.writing.segments import Anchor, Kind, Pixels, anchors_of, is_volume, pixels_of
+from simple_orthanc.volume.writing.segments import (
+    Anchor,
+    Kind,
+    Pixels,
+    anchors_of,
+    checked_string,
+    is_volume,
+    pixels_of,
+)
 from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ def segmentation_of(
         "segment 1".
     kind : {"BINARY", "FRACTIONAL", "LABELMAP"}
         SegmentationType. FRACTIONAL holds probabilities from 0 to 1 in steps of 1/255. LABELMAP holds labels of any
-        numbers, and many programs do not read it yet (PS3.3 A.51, added in 2024).
+        numbers, and many programs do not read it yet (DICOM supplement 243).
     codes : mapping, optional
         For the name of a segment its category and its type, each as a code: value, scheme, meaning. Default: Tissue.
     algorithm : str, optional
@@ -80,6 +88,8 @@ def segmentation_of(
     >>> [segment.SegmentLabel for segment in segmentation.SegmentSequence], int(segmentation.NumberOfFrames)
     (['lesion', 'rest'], 3)
     """
+    if kind not in get_args(Kind):
+        raise VolumeError(f"kind={kind!r} was given; it can be {', '.join(map(repr, get_args(Kind)))}.")
     highdicom = import_highdicom(WHAT)
     # A mapping may read a mask each time it is looked up.
     masks = masks if is_volume(masks) else dict(masks.items())
@@ -148,7 +158,10 @@ def _descriptions(
             algorithm_type="MANUAL",
         )
         if algorithm is not None:
-            description.SegmentAlgorithmType, description.SegmentAlgorithmName = "AUTOMATIC", algorithm
+            description.SegmentAlgorithmType, description.SegmentAlgorithmName = (
+                "AUTOMATIC",
+                checked_string(algorithm, "the name of an algorithm"),
+            )
         descriptions.append(description)
     return descriptions
 
@@ -160,7 +173,10 @@ def _code(highdicom: Any, code: Any, name: str) -> Dataset:
             f"{code!r} was given as a code of the segment {name!r}, but a code has a value, a scheme and a meaning: "
             '("10200004", "SCT", "Liver").'
         )
-    concept: Dataset = highdicom.sr.CodedConcept(*parts)
+    try:
+        concept: Dataset = highdicom.sr.CodedConcept(*parts)
+    except ValueError as error:
+        raise VolumeError(f"{code!r} was given as a code of the segment {name!r}, and it is none: {error}") from error
     return concept
 
 

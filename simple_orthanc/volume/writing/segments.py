@@ -26,8 +26,8 @@ Kind: TypeAlias = Literal["BINARY", "FRACTIONAL", "LABELMAP"]
 _LARGEST_NUMBER = 65535
 # BINARY segmentations count their segments from 1 on, so that a label map needs one for each number up to its largest.
 _LARGEST_FILLED = 1000
-# Of a SegmentLabel (VR LO).
-_LONGEST_NAME = 64
+# Of a long string (VR LO), such as SegmentLabel.
+_LONGEST = 64
 _LARGEST_FRACTION = 255
 
 
@@ -211,20 +211,33 @@ def segment_names(header: Dataset) -> dict[int, str]:
     for item in elements.items(header, "SegmentSequence"):
         number, name = elements.number(item, "SegmentNumber"), elements.text(item, "SegmentLabel")
         if number is not None and name and number != background_value(header):
-            numbered[int(number)] = "".join(filter(str.isprintable, name))[:_LONGEST_NAME]
+            numbered[int(number)] = "".join(filter(str.isprintable, name))[:_LONGEST]
     return numbered
 
 
-def _checked_name(name: Any) -> str:
-    is_label = isinstance(name, str) and name == name.strip() and 0 < len(name) <= _LONGEST_NAME and "\\" not in name
-    if not is_label:
+def checked_string(value: Any, what: str) -> str:
+    """Return what a long string (VR LO) can hold, and will be read as it is.
+
+    Raises
+    ------
+    VolumeError
+        It cannot (PS3.5 section 6.2).
+    """
+    is_long_string = (
+        isinstance(value, str) and value == value.strip() and 0 < len(value) <= _LONGEST and "\\" not in value
+    )
+    if not is_long_string:
         raise VolumeError(
-            f"{name!r} was given as the name of a segment: a SegmentLabel has 1 to {_LONGEST_NAME} characters, without "
-            "a backslash and without spaces around it (PS3.5 6.2, LO)."
+            f"{value!r} was given as {what}, which has 1 to {_LONGEST} characters, without a backslash and without "
+            "spaces around it."
         )
-    if not name.isprintable():
-        raise VolumeError(f"{name!r} was given as the name of a segment, but it holds control characters.")
-    return str(name)
+    if not value.isprintable():
+        raise VolumeError(f"{value!r} was given as {what}, but it holds control characters.")
+    return str(value)
+
+
+def _checked_name(name: Any) -> str:
+    return checked_string(name, "the name of a segment")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from simple_orthanc import SelectionError, UnknownTagError, VolumeError
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.volume.writing.documents import Document, document_datasets
 from tests.volume.writing.files import PDF, file_of, smooth
+from tests.volume.writing.test_series import mandatory_attributes
 
 PNG = file_of(smooth())
 HEADER = make_series(
@@ -91,3 +92,13 @@ def test_names_of_a_header_that_was_written_in_another_character_set() -> None:
     assert "Müller^Jörg".encode("latin-1") in as_bytes(HEADER)
     (made,) = document_datasets([Document("a.png", PNG)], HEADER)
     assert str(pydicom.dcmread(BytesIO(as_bytes(made))).PatientName) == "Müller^Jörg"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.png", PNG), ("a.jpg", file_of(smooth((8, 8, 3)), "JPEG")), ("a.pdf", PDF)]
+)
+def test_everything_that_the_class_demands_is_there(name: str, content: bytes) -> None:
+    (made,) = document_datasets([Document(name, content)], tags={"PatientID": "P1"})
+    for keyword, kind in mandatory_attributes(made.SOPClassUID):
+        assert keyword in made, keyword
+        assert kind == "2" or not made[keyword].is_empty, keyword

@@ -17,6 +17,7 @@ from simple_orthanc import SelectionError, UnknownTagError, UnsupportedError, Vo
 from simple_orthanc.phantom import as_bytes, make_enhanced
 from simple_orthanc.volume.writing.segmentations import segmentation_of
 from tests.volume.writing.helpers import SHAPE, archive, boxes, ct_in, images
+from tests.volume.writing.test_series import mandatory_attributes
 
 
 class TestReferences:
@@ -59,6 +60,16 @@ class TestReferences:
             assert item.ReferencedFrameNumber == numbers[tuple(frame.PlanePositionSequence[0].ImagePositionPatient)]
         (series,) = dataset.ReferencedSeriesSequence
         assert len(series.ReferencedInstanceSequence) == 1
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP", "FRACTIONAL", "map"])
+def test_everything_that_the_class_demands_is_there(tmp_path: Path, kind: Any) -> None:
+    ct = ct_in(tmp_path, images())
+    mask = {"a": boxes()["left"]}
+    made = ct.to_parametric_map() if kind == "map" else ct.masks_to_dicom(mask, kind=kind)
+    for keyword, demanded in mandatory_attributes(made.SOPClassUID):
+        assert keyword in made, keyword
+        assert demanded == "2" or not made[keyword].is_empty, keyword
 
 
 class TestRefusals:
