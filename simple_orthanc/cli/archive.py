@@ -128,6 +128,7 @@ def _label_arguments(parser: CommandParser) -> None:
     parser.add_argument("name", nargs="?", metavar="LABEL", help="letters, digits, - and _; not for list")
     parser.add_argument("--level", type=level_of, help="patients, studies, series or instances")
     parser.add_argument("--whole", action="store_true", help="also where more than what is selected gets the label")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     add_everything(parser)
     tabular.add_format(parser)
 
@@ -146,7 +147,9 @@ def _label(args: Namespace) -> int:
             tabular.write(tabular.from_frame(orthanc.labels()), args.format, exact=args.exact, quiet=args.quiet)
             return 0
         change, done = (orthanc.add_label, "labelled") if args.act == "add" else (orthanc.remove_label, "unlabelled")
-        table = change(args.name, args.level, everything=args.everything, whole=args.whole)
+        options = {"everything": args.everything, "whole": args.whole, "dry_run": args.dry_run}
+        table = change(args.name, args.level, **options)
+        done = f"would be {done}" if args.dry_run else done
     counts: dict[Level, int] = {
         level: int(((table["level"] == level) & (table["status"] == done)).sum()) for level in table["level"].unique()
     }
@@ -157,6 +160,7 @@ def _label(args: Namespace) -> int:
 def _delete_arguments(parser: CommandParser) -> None:
     parser.add_argument("level", type=level_of, metavar="LEVEL", help="patients, studies, series or instances")
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be deleted, and delete nothing")
     parser.add_argument("--whole", action="store_true", help="also delete the parts of them that are not selected")
     add_everything(parser)
 
@@ -168,6 +172,9 @@ def _delete(args: Namespace) -> int:
         allowed = {"everything": args.everything, "whole": args.whole}
         what = _counted(acting.delete(level, dry_run=True, **allowed), level, "would be deleted")
         where = location(session)
+        if args.dry_run:
+            sys.stdout.write(f"would be deleted: {terminal.safe(what)} on {terminal.safe(where)}\n")
+            return 0
         if not args.yes and not _agreed(session, level, f"{what} on {where}"):
             return 1
         table = acting.delete(level, **allowed)

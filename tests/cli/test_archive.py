@@ -37,6 +37,9 @@ def test_without_a_terminal_nothing_is_deleted_unless_told_to(
     assert main([*WEB, "delete", "series", "--where", "Modality=CT"]) == 1
     assert "no terminal to ask on: use --yes. Nothing was deleted" in capsys.readouterr().err
     assert asked == []
+    assert main([*WEB, "delete", "series", "--where", "Modality=CT", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("would be deleted: 1 series, 2 instances on ")
+    assert asked == []
     assert main([*WEB, "delete", "series", "--where", "Modality=CT", "--yes"]) == 0
     assert capsys.readouterr().out.startswith("deleted: 1 series")
     ((act, level, _),) = asked

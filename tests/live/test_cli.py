@@ -307,6 +307,7 @@ def test_command_label(archive: Archive) -> None:
         assert (ended.status, "Labels need Orthanc 1.12.0" in ended.err) == (1, True)
         return
     assert (ended.status, ended.out) == (0, "labelled: 1 study\n")
+    assert archive("label", "remove", "seen", "P2", "--dry-run").out == "would be unlabelled: 1 study\n"
     assert "whole" in archive("label", "add", "seen", "--level", "series", "--where", "EchoTime=10").err
     ended = archive("label", "add", "seen", "--where", "Modality=MR", "--level", "studies")
     assert (ended.out, ended.err.split(":")[0]) == ("labelled: 0 studies\n", "already there")

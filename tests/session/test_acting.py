@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import (
     AmbiguousSelectionError,
     EmptySelectionError,
@@ -13,6 +14,7 @@ from simple_orthanc.errors import (
     ServerError,
     TransportError,
 )
+from tests.memory_source import instance
 from tests.session.deleting import Deleting, deleting_session
 from tests.session.sessions import quiet, source_of
 
@@ -82,6 +84,17 @@ def test_a_dry_run_deletes_nothing_and_then_the_same_is_deleted() -> None:
     assert table.drop(columns="status").equals(planned.drop(columns="status"))
     assert left(session) == 1
     assert session.instance_count == 0
+
+
+@pytest.mark.parametrize("level", ["patient", "study", "series"])
+def test_what_arrives_after_a_dry_run_is_not_deleted(level: Level) -> None:
+    session = deleting_session().select(PatientID="P1")
+    assert session.delete(level, dry_run=True).instance_count.sum() == 3
+    source_of(session).datasets.append(instance(9, series="2"))
+    with pytest.raises(SelectionError, match=r"1 instance that the selection left out \(1\.2\.1\.2\.9\)"):
+        session.delete(level)
+    assert left(session) == 5
+    assert session.refresh().delete(level).instance_count.sum() == 4
 
 
 def test_a_deletion_never_takes_more_than_is_selected() -> None:

@@ -81,6 +81,10 @@ class Present:
 
     def __init__(self, session: Session) -> None:
         self._known, self._made = session._index, session._selection
+        if not self.is_everything:
+            # A dry run is a look at everything that is selected, so that the act after it takes nothing else.
+            with suppress(SelectionError):
+                keys_at(self._known, self._made, "instance")
         self.index = self._known.updated()
         self._selection = self._made
         if self._made.level is not None:
