@@ -189,6 +189,7 @@ class FolderReceiver:
     def __init__(self, source: FolderSource, paths: Mapping[str, Path]) -> None:
         self._source, self._paths = source, paths
         self._index = source.look_again()
+        source.expect_changes()
         self._staged: Path | None = None
         self._numbers = itertools.count()
         self._is_full = ""

@@ -154,6 +154,11 @@ class FolderSource:
             self._warn(before)
             return self._index
 
+    def expect_changes(self) -> None:
+        """Note that files are about to be added, so that the next question looks at the folder again."""
+        with self._lock:
+            self._is_fresh = False
+
     def _look(self) -> tuple[list[Item], list[Finding]]:
         cache = self._cache()
         was_known = cache.load() if self._known is None else self._known
