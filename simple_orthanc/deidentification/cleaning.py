@@ -13,8 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from datetime import date
+from functools import cached_property, lru_cache
+from itertools import pairwise, product
 
 from simple_orthanc.deidentification.dummies import TEXT
 from simple_orthanc.dicom.tags import PADDING
@@ -24,6 +25,7 @@ from simple_orthanc.dicom.times import parse_date
 _ANYWHERE = 6
 _SHORTEST = 3
 _SHORTEST_NUMBER = 5
+_DIGITS = 4
 _SHORTEST_IN_DESCRIPTORS = 2
 _CJK = 0x2E80
 # In names, but no names.
@@ -46,7 +48,8 @@ _AGE = re.compile(
 )
 # Written in groups, such as a telephone number is, it begins with a zero or a plus.
 _NUMBER = re.compile(r"(?<!\d)(?:\d{6,}|(?:\+\d|0)(?:[ /-]?\d){6,})(?!\d)")
-_MAIL = re.compile(r"\S+@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
+# The part before the @ has at most 64 characters (RFC 5321), and a long word must not take forever.
+_MAIL = re.compile(r"[^\s@]{1,64}@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _GAPS = re.compile(r"[ \t]{2,}")
 
 
@@ -69,34 +72,60 @@ def folded(text: str) -> tuple[str, list[int]]:
 
 
 def name_parts(name: str) -> Iterator[str]:
-    """Return the parts of a person's name in all its groups, and what they look like written together.
+    """Return the parts of a person's name in all its groups.
 
     Examples
     --------
-    >>> sorted(set(name_parts("Doe^Jane")))
-    ['Doe', 'DoeJane', 'Jane', 'JaneDoe']
+    >>> sorted(set(name_parts("Doe-Smith^Jane")))
+    ['Doe', 'Doe-Smith', 'Jane', 'Smith']
     """
-    for group in name.split("="):
-        components = [part.strip() for part in group.split("^") if part.strip()]
+    for components in _groups(name):
         yield from components
         for component in components:
             yield from (part for part in _SEPARATORS.split(component) if part)
+
+
+def joined_names(name: str) -> Iterator[str]:
+    """Return what neighbouring components of a person's name, or parts of them, look like written together.
+
+    Examples
+    --------
+    >>> list(joined_names("Doe^Jane M."))
+    ['DoeJane M.', 'Jane M.Doe', 'DoeJane', 'JaneDoe']
+    """
+    for components in _groups(name):
         for one, other in pairwise(components):
-            yield one + other
-            yield other + one
+            for first, second in product(_with_parts(one), _with_parts(other)):
+                yield first + second
+                yield second + first
 
 
-def date_forms(value: str) -> Iterator[str]:
+def _with_parts(component: str) -> list[str]:
+    """Return a component of a name, and its parts if it has several; initials are left out."""
+    parts = [part for part in _SEPARATORS.split(component) if len(part) > 1 and part.casefold() not in _WORDS]
+    return [component, *(part for part in parts if part != component)]
+
+
+def _groups(name: str) -> Iterator[list[str]]:
+    """Return the components of each group of a name (PS3.5, section 6.2.1)."""
+    for group in name.split("="):
+        yield [part.strip() for part in group.split("^") if part.strip()]
+
+
+@lru_cache(maxsize=1024)
+def date_forms(value: str) -> tuple[str, ...]:
     """Return the forms in which people write a date (VR DA, or the beginning of a DT).
 
     Examples
     --------
-    >>> list(date_forms("19630517"))[:4]
-    ['19630517', '1963-05-17', '17-05-1963', '05-17-1963']
+    >>> date_forms("19630517")[:4]
+    ('19630517', '1963-05-17', '17-05-1963', '05-17-1963')
     """
     day = parse_date(value[:8]) or parse_date(value[:10])
-    if day is None:
-        return
+    return () if day is None else tuple(_written(day))
+
+
+def _written(day: date) -> Iterator[str]:
     year, month, number = f"{day.year:04}", f"{day.month:02}", f"{day.day:02}"
     yield year + month + number
     for separator in "-/.":
@@ -114,38 +143,58 @@ class Identifiers:
     Attributes
     ----------
     words : frozenset of str
-        Without case and accents.
+        All, without case and accents; what descriptors are cleaned of.
+    personal : frozenset of str
+        Those of people and orders, and not of devices and institutions; what other text is cleaned of.
+    joined : frozenset of str
+        Family and given names written together, without separators.
     spellings : frozenset of str
-        As they are written.
+        Those of people as they are written.
 
     Examples
     --------
-    >>> identifiers = Identifiers.of(["Doe", "Jane", "4711-0815"])
+    >>> identifiers = Identifiers.of(["4711-0815"], names=["Doe^Jane"])
     >>> identifiers.removed_from("CT chest of JANE DOE, id 4711-0815")
     'CT chest of , id'
     """
 
-    words: frozenset[str]
+    words: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
+    joined: frozenset[str] = frozenset()
     spellings: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Identifiers:
-        """Collect the identifiers in strings; too short ones and particles of names are left out."""
-        words, spellings = set(), set()
-        for text in texts:
-            stripped = text.strip(PADDING)
-            for variant in {stripped, stripped.casefold().translate(_TRANSLITERATED)}:
-                word = folded(variant)[0].strip()
-                if _is_identifier(word):
-                    words.add(word)
-                    spellings.add(variant)
-        return cls(frozenset(words), frozenset(spellings))
+    def of(cls, texts: Iterable[str] = (), *, names: Iterable[str] = (), places: Iterable[str] = ()) -> Identifiers:
+        """Collect identifiers; too short ones and particles of names are left out.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Identifiers and dates of people and orders.
+        names : iterable of str
+            Names of people (VR PN).
+        places : iterable of str
+            Identifiers of devices and institutions.
+        """
+        names = set(names)
+        joined = {
+            _SEPARATORS.sub("", word) for name in names for pair in joined_names(name) for word in _variants(pair)
+        }
+        spellings = {*texts, *(part for name in names for part in (*name_parts(name), *joined_names(name)))}
+        personal = {word for text in spellings for word in _variants(text) if _is_identifier(word)}
+        elsewhere = {word for text in set(places) for word in _variants(text) if _is_identifier(word)}
+        return cls(
+            frozenset(personal | elsewhere),
+            frozenset(personal),
+            frozenset(pair for pair in joined if len(pair) >= _ANYWHERE or (_is_ideographic(pair) and len(pair) > 2)),
+            frozenset(spellings),
+        )
 
     @cached_property
-    def _everywhere(self) -> re.Pattern[str] | None:
+    def _in_text(self) -> re.Pattern[str] | None:
         return _pattern(
             word
-            for word in self.words
+            for word in self.personal
             if len(word) >= (_SHORTEST_NUMBER if word.isdigit() else _SHORTEST) or _is_ideographic(word)
         )
 
@@ -154,14 +203,18 @@ class Identifiers:
         return _pattern(self.words)
 
     @cached_property
-    def _in_codes(self) -> re.Pattern[str] | None:
-        return _pattern(word for word in self.words if len(word) >= _ANYWHERE - 1)
+    def _strong(self) -> re.Pattern[str] | None:
+        return _pattern(word for word in self.personal if sum(map(str.isdigit, word)) >= _DIGITS)
+
+    @cached_property
+    def _full_names(self) -> re.Pattern[str] | None:
+        return re.compile("|".join(map(re.escape, sorted(self.joined)))) if self.joined else None
 
     @cached_property
     def _encoded(self) -> tuple[bytes, ...]:
         found = set()
-        for word in self.words | self.spellings:
-            if len(word) >= _ANYWHERE - 1:
+        for word in self.personal | self.spellings:
+            if len(word) >= _ANYWHERE - 1 and _is_identifier(folded(word)[0].strip()):
                 for variant in (word, word.casefold(), word.upper(), word.title()):
                     for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
                         with suppress(UnicodeEncodeError):
@@ -170,27 +223,32 @@ class Identifiers:
 
     def removed_from(self, text: str, *, descriptor: bool = False) -> str:
         """Return a text without the identifiers; the text itself if there is none in it."""
-        pattern = self._in_descriptors if descriptor else self._everywhere
+        pattern = self._in_descriptors if descriptor else self._in_text
         if pattern is None or not text:
             return text
         plain, positions = folded(text)
         gone = {positions[index] for match in pattern.finditer(plain) for index in range(*match.span())}
         return _tidied("".join(c for index, c in enumerate(text) if index not in gone)) if gone else text
 
-    def are_in_code(self, code: str) -> bool:
-        """Check whether a code string holds an identifier of five or more characters; shorter ones are code words too.
+    def are_surely_in(self, text: str) -> bool:
+        """Check whether a text holds a full name, or an identifier or a date with four digits or more.
+
+        A family name alone may be the name of a maker, a method or a part of the body.
 
         Examples
         --------
-        >>> identifiers = Identifiers.of(["Head", "Quidditch"])
-        >>> identifiers.are_in_code("HEAD"), identifiers.are_in_code("QUIDDITCH_L")
-        (False, True)
+        >>> identifiers = Identifiers.of(["HX-4711"], names=["Philips^Ann"])
+        >>> [identifiers.are_surely_in(text) for text in ("Philips", "ANN_PHILIPS", "hx-4711")]
+        [False, True, True]
         """
-        return self._in_codes is not None and bool(self._in_codes.search(folded(code)[0]))
+        plain = folded(text)[0]
+        if self._strong is not None and self._strong.search(plain):
+            return True
+        return self._full_names is not None and bool(self._full_names.search(_SEPARATORS.sub("", plain)))
 
     def are_number(self, text: str) -> bool:
         """Check whether a number is an identifier of six or more digits, or a date."""
-        return len(text) >= _ANYWHERE and text in self.words
+        return len(text) >= _ANYWHERE and text in self.personal
 
     def are_in(self, content: bytes) -> bool:
         """Check whether bytes hold one of the longer identifiers, in UTF-8, Latin-1 or UTF-16, in either case."""
@@ -235,6 +293,13 @@ def _without_numbers(text: str) -> str:
 
 def _tidied(text: str) -> str:
     return _GAPS.sub(" ", text).strip()
+
+
+def _variants(text: str) -> Iterator[str]:
+    """Return the forms of a text without case and accents: with umlauts left out, and written with two letters."""
+    stripped = text.strip(PADDING)
+    for variant in {stripped, stripped.casefold().translate(_TRANSLITERATED)}:
+        yield folded(variant)[0].strip()
 
 
 def _is_identifier(word: str) -> bool:

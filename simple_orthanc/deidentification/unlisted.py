@@ -9,7 +9,9 @@ DA, TM, DT                a dummy value; kept or moved with the options for date
 UI                        replaced, unless it names a class, a transfer syntax or a coding scheme, or DICOM defined it
 AE                        removed; cleaned with ``retain_device_identity``
 UR                        removed, except for codes
-SH, LO, UC, ST, LT, UT    cleaned of the identifiers found in the object; comments and free text become a dummy value
+SH, LO, UC, ST, LT, UT    cleaned of the identifiers found in the object, if people type them; comments become dummies
+CS, and what machines     a dummy value if it holds a full name, or an identifier or date with digits
+write, as Manufacturer
 OB                        removed, except for pixels, waveforms, colour profiles and calibrations
 retired                   text and binary values are removed
 unknown to pydicom        removed
@@ -50,6 +52,9 @@ _SAFE_OB = frozenset(
         "WaveformData",
         "WaveformPaddingValue",
     }
+)
+_TYPED = re.compile(
+    "Description|Label|Comment|Explanation|Meaning|Text|Note|Title|Reason|Purpose|Location|Identifi|Alias"
 )
 _KINDS = {
     **dict.fromkeys([*NUMBER_VRS, "AT"], "number"),
@@ -93,6 +98,19 @@ def names_a_class(keyword: str) -> bool:
     (True, False)
     """
     return bool(_CLASSES.search(keyword))
+
+
+def is_typed_by_people(keyword: str, vr: str) -> bool:
+    """Check whether text of an attribute without a row in Table E.1-1 is typed by people, rather than by machines.
+
+    A name alone is believed to be that of a person only there: patients are called Philips and Head, too.
+
+    Examples
+    --------
+    >>> is_typed_by_people("SegmentLabel", "LO"), is_typed_by_people("ManufacturerModelName", "LO")
+    (True, False)
+    """
+    return vr in ("LT", "ST", "UT") or (vr != "CS" and bool(_TYPED.search(keyword)))
 
 
 def unlisted_action(tag: int, vr: str, profile: Profile) -> Action:

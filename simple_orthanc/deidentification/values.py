@@ -14,7 +14,7 @@ from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
 from simple_orthanc.deidentification.uids import is_registered, is_uid
-from simple_orthanc.deidentification.unlisted import names_a_class
+from simple_orthanc.deidentification.unlisted import is_typed_by_people, names_a_class
 from simple_orthanc.dicom.tags import DATE_VRS, PADDING
 from simple_orthanc.dicom.times import parse_offset
 
@@ -27,20 +27,7 @@ _IDENTIFIERS = re.compile("(ID|Number)(ImagingServiceRequest)?$")
 _PUBLIC_SCHEMES = frozenset(
     {"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "UMLS", "FMA", "NCIT", "MDC", "ICD10", "I10", "BARI", "NCDR"}
 )
-_CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue"})
-_SCHEMES = frozenset({"CodingSchemeDesignator", "CodingSchemeVersion"})
-# Code strings that readers depend on, and that are the names of people too.
-_STRUCTURAL = frozenset(
-    {
-        "BodyPartExamined",
-        "ConversionType",
-        "ImageType",
-        "Modality",
-        "RelationshipType",
-        "SpecificCharacterSet",
-        "ValueType",
-    }
-)
+_CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator"})
 
 
 class Values:
@@ -149,18 +136,19 @@ class Values:
             return self._moved(element.value, vr)
         if vr == "AS":
             return self._ages(element.value)
-        if keyword in _STRUCTURAL:
+        if keyword == "SpecificCharacterSet":
             return element.value
-        if scheme in _PUBLIC_SCHEMES and (keyword in _CODES or keyword in _SCHEMES):
+        if scheme in _PUBLIC_SCHEMES and keyword in _CODES:
             return element.value
-        if vr == "CS":
-            return _each(element.value, lambda code: TEXT if self._identifiers.are_in_code(code) else code)
+        is_listed = row_of(int(element.tag)) is not None
+        if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed_by_people(keyword, vr)):
+            return _each(element.value, lambda text: dummy_value(vr) if self._identifiers.are_surely_in(text) else text)
         return _each(element.value, self._text_cleaner(int(element.tag), vr))
 
     def _text_cleaner(self, tag: int, vr: str) -> Callable[[str], str]:
         keeps_dates = self._profile.has(Option.RETAIN_FULL_DATES)
         keeps_ages = self._profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS)
-        is_descriptor = row_of(tag) is not None or vr in ("LT", "ST", "UT")
+        is_descriptor = not tag >> 16 & 1 and (row_of(tag) is not None or vr in ("LT", "ST", "UT"))
 
         def clean(text: str) -> str:
             if is_descriptor:

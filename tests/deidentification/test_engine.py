@@ -130,7 +130,9 @@ def test_empty_values_stay_empty() -> None:
 
 
 def test_each_of_many_values_is_changed() -> None:
-    before = scan(OperatorsName=["A^B", "C^D"], ScanOptions=["FAT", "QUIDDITCH"], ImageType=["ORIGINAL", "PRIMARY"])
+    before = scan(
+        OperatorsName=["A^B", "C^D"], ScanOptions=["FAT", "HARRY_QUIDDITCH"], ImageType=["ORIGINAL", "PRIMARY"]
+    )
     before.SOPClassUID = "1.2.3"
     after = become(before)
     assert list(after.OperatorsName) == ["REMOVED", "REMOVED"]

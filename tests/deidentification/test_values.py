@@ -19,7 +19,7 @@ KEEP, CLEAN, DUMMY, EMPTY, UID = Action.KEEP, Action.CLEAN, Action.DUMMY, Action
 
 
 def values(*options: str) -> Values:
-    identifiers = Identifiers.of(["Quidditch", "HX-4711", "471108"])
+    identifiers = Identifiers.of(["HX-4711", "471108"], names=["Quidditch^Harry"])
     return Values(Profile.of(options), IDENTITY, identifiers, "HX-4711")
 
 
@@ -61,9 +61,12 @@ def element(keyword: str, value: Any, vr: str = "") -> DataElement:
         ("SOPClassUID", "1.3.12.2.99", KEEP, "1.3.12.2.99"),
         ("StudyDescription", "Knee of Quidditch", CLEAN, "Knee of"),
         ("StudyDescription", "Quidditch", CLEAN, "REMOVED"),
-        ("Manufacturer", "Siemens", CLEAN, "Siemens"),
+        ("Manufacturer", "Quidditch Medical", CLEAN, "Quidditch Medical"),
+        ("Manufacturer", "for Harry Quidditch", CLEAN, "REMOVED"),
+        ("RescaleType", "SUV HX-4711", CLEAN, "REMOVED"),
+        ("SegmentLabel", "Liver of Quidditch", CLEAN, "Liver of"),
         ("BodyPartExamined", "KNEE", CLEAN, "KNEE"),
-        ("ScanOptions", ["FAST", "QUIDDITCH"], CLEAN, ["FAST", "REMOVED"]),
+        ("ScanOptions", ["FAST", "QUIDDITCH", "QUIDDITCH HARRY"], CLEAN, ["FAST", "QUIDDITCH", "REMOVED"]),
         ("SoftwareVersions", ["a", "b"], DUMMY, ["REMOVED", "REMOVED"]),
         ("TimezoneOffsetFromUTC", "+0100", CLEAN, "+0100"),
         ("TimezoneOffsetFromUTC", "Quidditch", KEEP, None),
@@ -94,7 +97,9 @@ def test_what_does_not_change_is_the_same_object(keyword: str, value: str) -> No
 
 def test_a_local_code_may_be_an_identifier() -> None:
     assert values().new_value(element("CodeValue", "471108"), CLEAN, "99LOCAL") == "REMOVED"
-    assert values().new_value(element("CodeMeaning", "Quidditch"), CLEAN, "DCM") == "REMOVED"
+    assert values().new_value(element("CodeMeaning", "Quidditch"), CLEAN, "99LOCAL") == "REMOVED"
+    assert values().new_value(element("CodeMeaning", "Quidditch"), CLEAN, "DCM") == "Quidditch"
+    assert values().new_value(element("CodeMeaning", "HX-4711"), CLEAN, "DCM") == "REMOVED"
 
 
 def test_decimal_strings_without_a_number_are_emptied() -> None:

@@ -241,11 +241,16 @@ _IDENTIFYING = [
 ]
 
 
+_MACHINE = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+
+
 def _identifiers(header: pydicom.Dataset) -> set[str]:
     values = {value for keyword in _IDENTIFYING for value in texts(header, keyword)}
     parts = {part.strip() for value in values for group in value.split("=") for part in group.split("^")}
+    # What machines write of themselves stays, though a hospital or a station may be called like its maker.
+    machine = " ".join(value for keyword in _MACHINE for value in texts(header, keyword)).casefold()
     # Shorter ones are in other words and numbers by chance.
-    return {part for part in parts if len(part) >= 5}
+    return {part for part in parts if len(part) >= 5 and part.casefold() not in machine}
 
 
 # Some of the files are damaged on purpose, and pydicom warns when the test reads them.
