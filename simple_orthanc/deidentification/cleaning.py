@@ -43,8 +43,10 @@ _PERSON = re.compile(
     r"\b(?:(?:Dr|dr|Prof|prof|PROF|Mr|Mrs|Ms|Mme|Herr|Frau|Doctor|doctor|Professor|professor)\b\.?|(?:DR|MRS)\.)"
     r"(?:\s+\w\.)*\s*\w+"
 )
+# One letter alone is an age or a sex in capitals, after two digits: 5 m, 3M and 1.5f are something else.
 _AGE = re.compile(
-    r"(?<![\w.])\d{1,3}\s?(?:-?\s?(?:y/?o|yrs?|years?(?:[- ]old)?|months?(?:[- ]old)?|jahre?)\b|[mfy]\b)", re.IGNORECASE
+    r"(?<![\w.])\d{1,3}"
+    r"(?:\s?(?i:-?\s?(?:y/?o|yrs?|years?(?:[- ]old)?|months?(?:[- ]old)?|jahre?)\b)|(?<=\d\d)\s?[MFY]\b)"
 )
 # Written in groups, such as a telephone number is, it begins with a zero or a plus.
 _NUMBER = re.compile(r"(?<!\d)(?:\d{6,}|(?:\+\d|0)(?:[ /-]?\d){6,})(?!\d)")

@@ -148,7 +148,8 @@ class Values:
     def _text_cleaner(self, tag: int, vr: str) -> Callable[[str], str]:
         keeps_dates = self._profile.has(Option.RETAIN_FULL_DATES)
         keeps_ages = self._profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS)
-        is_descriptor = not tag >> 16 & 1 and (row_of(tag) is not None or vr in ("LT", "ST", "UT"))
+        is_public = not tag >> 16 & 1
+        is_descriptor = is_public and vr != "AE" and (row_of(tag) is not None or vr in ("LT", "ST", "UT"))
 
         def clean(text: str) -> str:
             if is_descriptor:

@@ -88,6 +88,8 @@ def test_what_identifies_nobody_is_not_searched_for(text: str) -> None:
         ("id 123456", "id"),
         ("F 45 y/o pain", "F pain"),
         ("55M pain", "pain"),
+        ("037Y", ""),
+        ("delay 5 m, 3M coil, 1.5f, 20 f/s, 4 mm", "delay 5 m, 3M coil, 1.5f, 20 f/s, 4 mm"),
         ("12 years old", ""),
         ("call 0170 123 45 67", "call"),
         ("mail ann@example.org", "mail"),
