@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
 from simple_orthanc.errors import NotFoundError, UnknownNameError
 from simple_orthanc.rest import Rest
@@ -29,18 +30,21 @@ class Note:
         The digest of the call and of the instances that it copies.
     trace : str
         The metadata by which its copies are traced.
-    series : list of str
-        Orthanc's ids of the series that it copies.
+    series : dict
+        Orthanc's id of each series that it copies to the number of instances.
     before : list of str
         Those of the copies of these series that were there before.
+    begun : str
+        When it began, by the clock of the server.
     job : str or None
         The id of its job, None before that is known.
     """
 
     mark: str
     trace: str
-    series: list[str]
+    series: dict[str, int]
     before: list[str]
+    begun: str
     job: str | None = None
 
 
@@ -53,12 +57,14 @@ class Notes:
     def read(self, patient: str) -> Note | None:
         """Return the note that an earlier call has left, None if there is none, or none that can be read."""
         try:
-            return Note(**json.loads(Patient(self._rest, patient).metadata[NOTE]))
+            note = Note(**json.loads(Patient(self._rest, patient).metadata[NOTE]))
+            datetime.strptime(note.begun, "%Y%m%dT%H%M%S")
         except (UnknownNameError, NotFoundError):
             return None
         except (ValueError, TypeError):
             # Written by something else under this number.
             return None
+        return note
 
     def write(self, patient: str, note: Note, job: str | None = None) -> None:
         """Write a note, in place of an older one."""

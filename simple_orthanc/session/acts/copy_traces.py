@@ -14,6 +14,8 @@ from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.objects import Instance, Series, Study
 from simple_orthanc.session.acts.copy_groups import CopyGroup
+from simple_orthanc.session.acts.copy_leftovers import CopiedSeries
+from simple_orthanc.session.acts.copy_notes import Note
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,19 @@ class Tracer:
             for series in self._rest.series
             if series.description.get(self._trace)
         }
+
+    def since(self, note: Note) -> list[CopiedSeries]:
+        """Return the series of copies that were not there when a call began."""
+        return [
+            CopiedSeries(
+                series.id,
+                str(series.description[self._trace]),
+                len(series.description.get("Instances") or ()),
+                str(series.description.get("LastUpdate") or ""),
+            )
+            for series in self._rest.series
+            if series.description.get(self._trace) in note.series and series.id not in {*note.before, *note.series}
+        ]
 
     def read(self, group: CopyGroup, series: Sequence[str], *, but: Collection[str] = ()) -> Copies:
         """Read the copies of a group in some series.

@@ -26,6 +26,7 @@ from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.objects import Patient, Series
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
+from simple_orthanc.session.acts.copy_leftovers import CopiedSeries, incomplete, is_recent, left_behind
 from simple_orthanc.session.acts.copy_notes import Note, Notes
 from simple_orthanc.session.acts.copy_traces import Copies, Tracer
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target, is_unanswered
@@ -79,6 +80,8 @@ class CopyMaker:
         self._refuse, self._check = refuse, check
         self._is_alive, self._delete_originals = is_alive, delete_originals
         self._tracer, self._notes = Tracer(rest, order.trace), Notes(rest)
+        # How many instances there are if nobody else stores or deletes any.
+        self._expected = self._count()
         self._copied = self._tracer.copied_series()
         self._shows_jobs = False
 
@@ -193,21 +196,36 @@ class CopyMaker:
             with suppress(JobError):
                 self._wait(job)
         tracer = Tracer(self._rest, note.trace)
-        left = tracer.read(group, self._new_series(tracer, note), but=group.instances)
-        if note.mark == mark and left.is_exact and not self._check(left):
-            self._finish(group, left)
-            return left
-        self._remove(left)
+        candidates = self._unmarked(tracer, note)
+        if note.mark == mark:
+            made = tracer.read(group, [series.key for series in candidates], but=group.instances)
+            if made.is_exact and not self._check(made):
+                self._finish(group, made)
+                return made
+        ended, succeeded = self._end_of(note)
+        if note.mark != mark and succeeded and is_recent(ended, self._now()):
+            raise ServerError(
+                "Another call has just made copies of the same patient, and may be checking them: call again in a "
+                "minute."
+            )
+        left = left_behind(note, candidates, ended=ended)
+        self._remove(tracer.read(group, [series.key for series in left], but=group.instances))
         self._notes.remove(group.patient)
         return None
 
-    def _new_series(self, tracer: Tracer, note: Note) -> list[str]:
-        """Return the series of copies that were made since a note was written."""
-        return [
-            key
-            for key, origin in tracer.copied_series().items()
-            if origin in note.series and key not in {*note.before, *note.series} and not self._notes.mark_of(key)
-        ]
+    def _now(self) -> str:
+        return str(self._rest.get("/tools/now")).strip()
+
+    def _unmarked(self, tracer: Tracer, note: Note) -> list[CopiedSeries]:
+        """Return the series of copies that were made since a note was written, and are not known to be complete."""
+        return [series for series in tracer.since(note) if not self._notes.mark_of(series.key)]
+
+    def _end_of(self, note: Note) -> tuple[str, bool]:
+        """Return when the job of a note ended, "" if the server does not know, and whether it succeeded."""
+        for job in self._rest.jobs:
+            if job.id == note.job:
+                return str(job.description.get("CompletionTime") or ""), job.state == "Success"
+        return "", False
 
     def _active_jobs(self, note: Note) -> list[Job]:
         jobs = [job for job in self._rest.jobs if job.type == _JOB_TYPE and not job.has_ended]
@@ -215,8 +233,12 @@ class CopyMaker:
 
     def _make(self, group: CopyGroup) -> Copies:
         self._refuse(group)
+        if self._count() != self._expected:
+            # Others may have made copies since this call began.
+            self._copied = self._tracer.copied_series()
         before = [key for key, origin in self._copied.items() if origin in group.series]
-        note = Note(group.mark(self._order), self._order.trace, list(group.series), before)
+        members = {key: len(instances) for key, instances in group.series.items()}
+        note = Note(group.mark(self._order), self._order.trace, members, before, self._now())
         try:
             return self._attempt(group, note)
         except JobLostError:
@@ -248,13 +270,13 @@ class CopyMaker:
         raise failure or kind(f"{problem}. The copies were removed.")
 
     def _all_new(self, group: CopyGroup, note: Note, reported: Copies) -> Copies:
-        """Return what was made since a note was written; if what a job reports is exact, remove the rest of it."""
-        series = self._new_series(self._tracer, note)
+        """Return what was made since a note was written; beside a right report, only remove what is incomplete."""
+        candidates = self._unmarked(self._tracer, note)
         if not reported.is_exact:
-            return self._tracer.read(group, series, but=group.instances)
-        self._remove(
-            self._tracer.read(group, [key for key in series if key not in reported.series], but=group.instances)
-        )
+            return self._tracer.read(group, [series.key for series in candidates], but=group.instances)
+        others = [series for series in candidates if series.key not in reported.series]
+        left = left_behind(note, others) if incomplete(note, others) else []
+        self._remove(self._tracer.read(group, [series.key for series in left], but=group.instances))
         return reported
 
     def _count(self) -> int:
@@ -312,6 +334,7 @@ class CopyMaker:
         for series in copies.series:
             self._notes.mark(series, group.mark(self._order))
         self._notes.remove(group.patient)
+        self._expected += len(copies.made)
 
     def _remove(self, copies: Copies) -> None:
         left = delete_instances(self._rest, copies.keys)
@@ -342,11 +365,17 @@ class CopyMaker:
     # Originals
 
     def _delete(self, group: CopyGroup) -> None:
-        left = delete_instances(self._rest, group.instances)
+        left: list[str] = []
+        failure = ""
+        try:
+            left = delete_instances(self._rest, group.instances)
+        except OrthancError as error:
+            failure = f"the original may not be deleted: {error.message}"
+        self._expected -= len(group.instances) - len(left)
         for target in group.targets:
             outcome = self._report.outcome(target)
             kept = len(set(target.instances).intersection(left))
-            message = (
+            message = failure or (
                 f"{counted({'instance': kept})} of the original could not be deleted" if kept else "original deleted"
             )
             self._report.set(

@@ -46,6 +46,9 @@ class CopyingServer(OrthancStandIn):
         self.changing: list[str] = []
         self.jobs: dict[str, dict[str, Any]] = {}
         self.overwrites = False
+        # That of what it stores, until it is set to another.
+        self.now = "20200101T120000"
+        self.stored_at: dict[str, str] = {}
 
     def _respond(
         self, method: str, path: str, arguments: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -57,6 +60,8 @@ class CopyingServer(OrthancStandIn):
         parts = path.strip("/").split("/")
         if parts[0] == "jobs":
             return self._job(parts[1:])
+        if path == "/tools/now":
+            return Reply(self.now.encode(), "text/plain")
         if path == "/tools/bulk-delete":
             return self._bulk_delete(json.loads(body)["Resources"])
         if path == "/tools/bulk-content" and "Level" not in json.loads(body):
@@ -72,6 +77,8 @@ class CopyingServer(OrthancStandIn):
             if isinstance(item, dict) and "ID" in item:
                 own = self.metadata.get(item["ID"], {})
                 item |= {name: own[name] for name in TRACES.values() if name in own}
+                if "LastUpdate" in item:
+                    item["LastUpdate"] = self.stored_at.get(item["ID"], self.now)
         if path == "/system":
             answer["OverwriteInstances"] = self.overwrites
         return answer
@@ -153,6 +160,7 @@ class CopyingServer(OrthancStandIn):
             self.datasets[self.datasets.index(original)] = made
         else:
             self.datasets.append(made)
+        self.stored_at[orthanc_id(chain(made, "Series"))] = self.now
         for level in LEVELS:
             before, after = (orthanc_id(chain(dataset, level)) for dataset in (original, made))
             if before != after:

@@ -10,6 +10,8 @@ from simple_orthanc.phantom import make_series
 from simple_orthanc.session.acts.copy_notes import MARK, NOTE, Note, Notes
 from simple_orthanc.testing import OrthancStandIn
 
+ONE_OF_NO_TIME = '{"mark": "a", "trace": "b", "series": {}, "before": [], "begun": "noon"}'
+
 
 @pytest.fixture
 def archive() -> Iterator[OrthancStandIn]:
@@ -20,18 +22,20 @@ def archive() -> Iterator[OrthancStandIn]:
 def test_a_note_is_written_read_and_removed(archive: OrthancStandIn) -> None:
     with archive.connect() as session:
         (patient,) = session.get_orthanc_ids("patient")
-        notes, note = Notes(session.rest), Note("a:b", "ModifiedFrom", ["series"], ["older copy"])
+        notes, note = Notes(session.rest), Note("a:b", "ModifiedFrom", {"series": 2}, ["older copy"], "20200101T120000")
         assert notes.read(patient) is None
         notes.write(patient, note)
         assert notes.read(patient) == note
         notes.write(patient, note, "job")
-        assert notes.read(patient) == Note("a:b", "ModifiedFrom", ["series"], ["older copy"], "job")
+        assert notes.read(patient) == Note(
+            "a:b", "ModifiedFrom", {"series": 2}, ["older copy"], "20200101T120000", "job"
+        )
         notes.remove(patient)
         notes.remove(patient)
         assert notes.read(patient) is None
 
 
-@pytest.mark.parametrize("written", ["", "of somebody", "[]", "3", '{"mark": "a"}'])
+@pytest.mark.parametrize("written", ["", "of somebody", "[]", "3", '{"mark": "a"}', ONE_OF_NO_TIME])
 def test_what_is_no_note_is_none(archive: OrthancStandIn, written: str) -> None:
     with archive.connect() as session:
         (patient,) = session.get_orthanc_ids("patient")

@@ -119,13 +119,46 @@ def test_what_a_killed_client_leaves_is_finished_or_removed(archive: CopyingServ
     assert notes(archive) == []
 
 
+def test_copies_that_others_made_later_stay(archive: CopyingServer) -> None:
+    with connect(archive) as session:
+        left_by_a_killed_client(archive, session, "part")
+        archive.now = "20200301T120000"
+        # As another program does, which marks nothing.
+        series = orthanc_id(chain(archive.datasets[0], "Series"))
+        body = {"Resources": [series], "Keep": [], "Replace": {}, "Remove": [], "Level": "Series"}
+        others = archive._copy(archive.datasets[:3], "/tools/bulk-modify", body, "")
+        kept = {str(dataset.SOPInstanceUID) for dataset in others}
+        session.refresh().select(SOPInstanceUID=originals(archive))
+        assert session.modify(**CHANGE).status.tolist() == ["modified"] * 2
+        assert kept <= {str(dataset.SOPInstanceUID) for dataset in archive.datasets}
+        assert len(archive.datasets) == 10 + 3
+
+
+def test_copies_that_others_make_meanwhile_stay(archive: CopyingServer) -> None:
+    start = archive._start
+
+    def start_with_others(route: str, body: dict[str, Any]) -> Any:
+        if not archive.asked:
+            archive._copy(archive.datasets[:3], route, body, "")
+        return start(route, body)
+
+    archive._start = start_with_others  # type: ignore[method-assign]
+    with connect(archive) as session:
+        assert session.modify(**CHANGE).status.tolist() == ["modified"] * 2
+    assert len(archive.datasets) == 10 + 3
+
+
 def test_another_call_does_not_disturb_a_job_that_runs(archive: CopyingServer) -> None:
     with connect(archive) as session:
         left_by_a_killed_client(archive, session, "running")
         table = session.refresh().select(PatientID="P1", SOPInstanceUID=originals(archive)).anonymize()
         assert table.status.tolist() == ["failed"]
         assert "orthanc.jobs['job-0'].wait()" in table.message[0]
-        archive.jobs["job-0"]["State"] = "Success"
+        archive.jobs["job-0"] |= {"State": "Success", "CompletionTime": "20200101T120003.123456"}
+        archive.now = "20200101T120030"
+        assert "in a minute" in session.anonymize().message[0]
+        assert len(archive.datasets) == 5 + 1
+        archive.now = "20200101T120130"
         # What it left is removed by any call.
         assert session.anonymize().status.tolist() == ["anonymized"]
         assert len(archive.datasets) == 5 + 3
