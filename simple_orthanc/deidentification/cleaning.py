@@ -63,6 +63,8 @@ def folded(text: str) -> tuple[str, list[int]]:
     >>> folded("Müß")
     ('muss', [0, 1, 2, 2])
     """
+    if text.isascii():
+        return text.lower(), list(range(len(text)))
     characters, positions = [], []
     for position, character in enumerate(text):
         for part in unicodedata.normalize("NFKD", character):
@@ -254,6 +256,8 @@ class Identifiers:
 
     def are_in(self, content: bytes) -> bool:
         """Check whether bytes hold one of the longer identifiers, in UTF-8, Latin-1 or UTF-16, in either case."""
+        if len(content) < _ANYWHERE - 1:
+            return False
         lowered = content.lower()
         return any(word in lowered for word in self._encoded)
 

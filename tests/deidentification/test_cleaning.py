@@ -114,8 +114,9 @@ def test_no_forms_of_what_is_no_date() -> None:
     assert date_forms("unknown") == ()
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "1" * 100_000, "0 " * 50_000, "Dr A. " * 20_000, "@" * 100_000])
-def test_long_words_take_no_longer_than_others(text: str) -> None:
+@pytest.mark.parametrize("word", ["a", "1", "0 ", "Dr A. ", "@"])
+def test_long_words_take_no_longer_than_others(word: str) -> None:
+    text = word * 50_000
     start = time.process_time()
     clean_descriptor(text, Identifiers.of(["Quidditch"]), keep_dates=False, keep_ages=False)
     assert time.process_time() - start < 5

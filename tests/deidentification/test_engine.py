@@ -11,6 +11,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -168,6 +169,26 @@ def test_what_cannot_be_read_is_removed() -> None:
     assert [found[name].outcome for name in ("Rows", "ReferencedSeriesSequence")] == ["removed"] * 2
     # A string that is no number becomes an empty one.
     assert found["SliceThickness"].outcome == "changed"
+
+
+def test_elements_of_unknown_vr_are_read_by_the_dictionary_or_removed() -> None:
+    before = scan(Manufacturer="x", StudyDescription="x", SliceThickness="1", ReferencedSeriesSequence=[Dataset()])
+    for keyword, content in {
+        "Manufacturer": b"Harry Quidditch ",
+        "StudyDescription": b"Knee of Harry ",
+        "SliceThickness": b"1.5 ",
+        "Rows": b"\0\2",
+        "PatientComments": b"Quidditch ",
+    }.items():
+        tag = elements.tag_of(keyword)
+        elements.store(before, RawDataElement(tag, "UN", len(content), content, 0, False, True))
+    unknown = BaseTag(0x00180FFE)
+    elements.store(before, RawDataElement(unknown, "UN", 10, b"Quidditch ", 0, False, True))
+    after = become(before, Profile.of(["clean_descriptors"]))
+    assert (after.Manufacturer, after.StudyDescription, after.Rows) == ("REMOVED", "Knee of", 512)
+    assert after.SliceThickness == 1.5
+    assert unknown not in after
+    assert b"quidditch" not in written(after).lower()
 
 
 def test_group_lengths_are_left_out() -> None:
