@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.selection import tables
-from simple_orthanc.session.acts.copy_runs import CopyOptions
-from simple_orthanc.session.acts.tag_changes import TagChanges
 from simple_orthanc.session.orthanc_state import OrthancState
 
 if TYPE_CHECKING:
@@ -100,7 +98,10 @@ class MakesCopies(OrthancState):
         >>> table = patient.anonymize(keep=["StudyDate"], replace={"PatientID": "S042"})    # doctest: +SKIP
         >>> table[["SeriesInstanceUID", "new_SeriesInstanceUID", "status"]]               # doctest: +SKIP
         """
+        # Only these verbs need them.
         from simple_orthanc.session.acts.anonymizing import anonymize
+        from simple_orthanc.session.acts.copy_runs import CopyOptions
+        from simple_orthanc.session.acts.tag_changes import TagChanges
 
         options = CopyOptions(tables.check_level(level), everything, whole, delete_originals, dry_run)
         return anonymize(self, TagChanges.parse(keep, replace, remove), keep_private, options)
@@ -162,7 +163,10 @@ class MakesCopies(OrthancState):
         >>> orthanc.select(StudyDate="20200131").modify({"InstitutionName": "Ward 7"})    # doctest: +SKIP
         >>> orthanc.select(PatientID="P1").modify({"PatientID": "P2"}, delete_originals=True)  # doctest: +SKIP
         """
+        # Only these verbs need them.
+        from simple_orthanc.session.acts.copy_runs import CopyOptions
         from simple_orthanc.session.acts.modifying import modify
+        from simple_orthanc.session.acts.tag_changes import TagChanges
 
         options = CopyOptions(tables.check_level(level), everything, whole, delete_originals, dry_run)
         return modify(self, TagChanges.parse(keep, replace, remove), remove_private, options)
