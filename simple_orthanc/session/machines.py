@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.rest.remote.resources import orthanc_ids
-from simple_orthanc.session.acts.targets import check_narrowed, exact_resources
+from simple_orthanc.session.acts.targets import held_targets
 from simple_orthanc.session.base import Session
 
 if TYPE_CHECKING:
@@ -98,5 +98,4 @@ class KnowsMachines:
                 f"{what!r} is not a session on {self.rest.url}, which can send only what it holds. Upload the images "
                 "to it first, or ask the other server."
             )
-        check_narrowed(what, "sent", everything)
-        return exact_resources(what)
+        return [target.key for target in held_targets(what, "sent", everything=everything)]

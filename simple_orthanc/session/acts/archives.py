@@ -13,7 +13,7 @@ from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.verbs import checked_target
 from simple_orthanc.rest.zips import zip_check
-from simple_orthanc.session.acts.targets import exact_targets
+from simple_orthanc.session.acts.targets import held_targets
 from simple_orthanc.session.display import counted
 from simple_orthanc.session.orthanc_state import OrthancState
 
@@ -26,13 +26,7 @@ def write_archive(session: OrthancState, path: object, *, media: bool, overwrite
     target = checked_target(path, 'archive("study.zip")')
     if not overwrite:
         _check_is_new(target)
-    targets = exact_targets(session, "archived", everything=everything)
-    gone = sum(target.is_gone for target in targets)
-    if gone:
-        raise SelectionError(
-            f"{gone} of {len(targets)} selected objects are not in the archive any more, so nothing was archived: "
-            "refresh() brings the selection up to date."
-        )
+    targets = held_targets(session, "archived", everything=everything)
     request = _Request(
         "/tools/create-media" if media else "/tools/create-archive",
         {"Resources": [target.key for target in targets]},

@@ -297,20 +297,22 @@ def exact_targets(session: Session, done: str, *, everything: bool) -> list[Targ
     return found + present.gone("instance")
 
 
-def exact_resources(session: Session) -> list[str]:
-    """Return the keys of exactly what is selected: whole series, and single instances of the others."""
-    if session._selection.level != "instance":
-        return selected_keys(session, "series")
-    index = session._index
-    by_series: dict[str, list[str]] = {key: [] for key in selected_keys(session, "series")}
-    instances = selected_keys(session, "instance")
-    for key, owner in zip(instances, index.up("instance", instances, "series"), strict=True):
-        by_series[owner].append(key)
-    resources = []
-    for series, members in by_series.items():
-        is_whole = len(index.down("series", [series], "instance")) == len(members)
-        resources += [series] if is_whole else members
-    return resources
+def held_targets(session: Session, done: str, *, everything: bool) -> list[Target]:
+    """List exactly what is selected, as `exact_targets` does, for an act that is done with all of it at once.
+
+    Raises
+    ------
+    SelectionError
+        A part of it is not in the archive any more; or as for `check_narrowed`.
+    """
+    targets = exact_targets(session, done, everything=everything)
+    gone = sum(target.is_gone for target in targets)
+    if gone:
+        raise SelectionError(
+            f"{gone} of {len(targets)} selected objects are not in the archive any more, so nothing was {done}: "
+            "refresh() brings the selection up to date."
+        )
+    return targets
 
 
 def selected_targets(session: Session, level: Level, done: str, *, everything: bool, whole: bool) -> list[Target]:

@@ -8,25 +8,34 @@ from simple_orthanc.dicom.levels import Level, depth
 from simple_orthanc.errors import EmptySelectionError, SelectionError
 from simple_orthanc.session.acts.targets import (
     check_narrowed,
-    exact_resources,
     exact_targets,
+    held_targets,
     selected_keys,
     whole_targets,
 )
+from simple_orthanc.session.base import Session
 from tests.memory_source import instance
 from tests.session.sessions import quiet, source_of, three_series
+
+
+def resources(session: Session) -> list[str]:
+    return [target.key for target in held_targets(session, "sent", everything=True)]
 
 
 def test_resources_are_whole_series_and_single_instances_of_the_others() -> None:
     session = three_series()
     series = selected_keys(session, "series")
-    assert exact_resources(session) == series
-    assert exact_resources(session.copy().select(Modality="CT")) == series[:2]
+    assert resources(session) == series
+    assert resources(session.copy().select(Modality="CT")) == series[:2]
     partly = session.copy().select("1.2.1.2.1")
-    assert exact_resources(partly) == selected_keys(partly, "instance") == ["P1|1.2.1|1.2.1.2|1.2.1.2.1"]
+    assert resources(partly) == selected_keys(partly, "instance") == ["P1|1.2.1|1.2.1.2|1.2.1.2.1"]
     # The whole of one series and a part of another.
     mixed = session.copy().select(InstanceNumber=1, Modality="CT")
-    assert exact_resources(mixed) == [series[0], "P1|1.2.1|1.2.1.2|1.2.1.2.1"]
+    assert resources(mixed) == [series[0], "P1|1.2.1|1.2.1.2|1.2.1.2.1"]
+    session.select(Modality=["CT", "PT"])
+    source_of(session).datasets.pop()
+    with pytest.raises(SelectionError, match="1 of 3 selected objects are not in the archive any more, so nothing was"):
+        resources(session)
 
 
 def test_targets_are_whole_series_and_single_instances_of_the_others() -> None:
