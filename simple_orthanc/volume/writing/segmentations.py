@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
@@ -24,13 +23,16 @@ from simple_orthanc.volume.writing.segments import (
 from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
 
 if TYPE_CHECKING:
+    # Not at run time: it loads 15 MB of codes.
+    from pydicom.sr.coding import Code
+
     from simple_orthanc.volume.volume import Volume
 
-CodeLike: TypeAlias = Code | tuple[str, str, str]
+    CodeLike: TypeAlias = Code | tuple[str, str, str]
 
 WHAT = "A segmentation"
 # The default category and type of a segment (PS3.16 CID 7150 and 7166).
-TISSUE = Code("85756007", "SCT", "Tissue")
+TISSUE = ("85756007", "SCT", "Tissue")
 
 
 def segmentation_of(
