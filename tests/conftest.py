@@ -9,6 +9,7 @@ A live test takes the fixture `orthanc`, and thereby runs once per version, each
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -165,6 +166,12 @@ def _beside(plugins: list[str], name: str) -> list[str]:
 SERVERS = pytest.StashKey[Servers]()
 
 
+def share_of_version(server: LocalOrthanc, config: pytest.Config) -> slice:
+    """Return which of many things are tried on one version: together the versions try all, in a thorough run each."""
+    versions = list(servers_of(config).recipes)
+    return slice(None) if THOROUGH else slice(versions.index(f"orthanc-{server.version}"), None, len(versions))
+
+
 def servers_of(config: pytest.Config) -> Servers:
     if SERVERS not in config.stash:
         config.stash[SERVERS] = Servers()
@@ -218,6 +225,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    # The garbage collector need not look through thousands of collected tests again and again.
+    gc.freeze()
     is_grouped = all("@" in item.nodeid.rpartition("]")[2] for item in session.items)
     if getattr(session.config.option, "loadgroup", False) and not is_grouped:
         raise pytest.UsageError("This pytest-xdist does not keep together the tests that share fixtures.")

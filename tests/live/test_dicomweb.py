@@ -21,8 +21,8 @@ from simple_orthanc import (
     UnsupportedError,
 )
 from simple_orthanc.dicom.tags import parse_tag
-from tests.conftest import MakeServer, empty, servers_of
-from tests.examples import THOROUGH, examples
+from tests.conftest import MakeServer, empty, share_of_version
+from tests.examples import examples
 from tests.live import archives as archive_tags
 from tests.live.archives import LEVELS, archives, header_of, simple_file, store
 from tests.live.test_pydicom_files import FILES, shipped
@@ -84,12 +84,6 @@ def test_tables_are_those_of_the_rest_api(server: LocalOrthanc, data: st.DataObj
         assert session.get_dicom_tag("SOPInstanceUID") == other.get_dicom_tag("SOPInstanceUID")
 
 
-def share_of_version(server: LocalOrthanc, request: pytest.FixtureRequest) -> slice:
-    """Return which of many things are tried on one version: together the versions try all, in a thorough run each."""
-    versions = list(servers_of(request.config).recipes)
-    return slice(None) if THOROUGH else slice(versions.index(f"orthanc-{server.version}"), None, len(versions))
-
-
 def test_every_element_of_every_file_of_pydicom(
     empty_server: LocalOrthanc, orthanc: Orthanc, request: pytest.FixtureRequest
 ) -> None:
@@ -106,7 +100,7 @@ def test_every_element_of_every_file_of_pydicom(
     assert len(names) > 500
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        same(orthanc, other, *names[share_of_version(empty_server, request)])
+        same(orthanc, other, *names[share_of_version(empty_server, request.config)])
         assert other.get_headers() == headers
     contents = [[session._source.content(key) for key in session._instances()] for session in (orthanc, other)]
     assert contents[0] == contents[1]

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc import DicomWeb, Session, exact
-from tests.conftest import MakeServer
+from tests.conftest import MakeServer, share_of_version
 from tests.memory_source import MemorySource, instance
 
 # The same code is measured with archives in memory.
@@ -72,10 +72,13 @@ def expected_studies() -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("is_cased", [True, False])
-def test_filters_select_what_a_listing_selects(make_server: MakeServer, is_cased: bool) -> None:
+def test_filters_select_what_a_listing_selects(
+    make_server: MakeServer, is_cased: bool, request: pytest.FixtureRequest
+) -> None:
     server = make_server({"DicomWeb": {"Enable": True, "QidoCaseSensitive": is_cased}})
     with server.connect() as orthanc:
         assert set(orthanc.upload_dataset(datasets()).status) == {"stored"}
-    for question, expected in zip(QUESTIONS, expected_studies(), strict=True):
+    asked = list(zip(QUESTIONS, expected_studies(), strict=True))
+    for question, expected in asked[share_of_version(server, request.config)]:
         with DicomWeb(f"{server.url}/dicom-web") as session:
             assert studies(session, *question) == expected, (question, server.version)
