@@ -110,7 +110,7 @@ def test_what_is_selected_is_sent_to_a_folder_once(
     (path, _) = sorted(new.rglob("*.dcm"))
     assert main(send) == 0
     assert capsys.readouterr().out == f"sent: 0 instances to {new}, and 2 already there\n"
-    path.write_bytes(path.read_bytes() + b"\0\0")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     assert main(send) == 1
     printed = capsys.readouterr()
     assert printed.out == f"sent: 0 instances to {new}, and 1 already there\n"

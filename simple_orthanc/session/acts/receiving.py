@@ -159,7 +159,7 @@ def _judged(content: bytes | LongFile, held: bytes, conflict: str) -> Outcome:
     if whole == held:
         return Outcome(THERE)
     if same_object(whole, held, transcoded=False):
-        return Outcome(THERE, "with other file meta information, and equal in all elements")
+        return Outcome(THERE, "in a file with other bytes, and equal in all elements")
     return Outcome(CONFLICT, conflict)
 
 

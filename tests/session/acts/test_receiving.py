@@ -107,7 +107,7 @@ def with_other_meta(dataset: Dataset) -> bytes:
 
 
 def test_the_same_object_in_another_file_is_no_conflict(tmp_path: Path) -> None:
-    server, equal = Server(), "with other file meta information, and equal in all elements"
+    server, equal = Server(), "in a file with other bytes, and equal in all elements"
     server.held[UID] = with_other_meta(ONE)
     assert sent_to(server, Telling([ONE]), tmp_path) == ("already there", equal)
     assert server.received == []
