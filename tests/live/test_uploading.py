@@ -207,7 +207,9 @@ def test_an_archive_that_changes_inside_selecting_is_seen_after_it(orthanc: Orth
 
 def test_a_child_stays_the_same_object_when_it_is_refreshed(orthanc: Orthanc) -> None:
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
-    orthanc.upload_dataset(make_series(seed=1, PatientID="D", **uids) + make_series(seed=2, PatientID="E", **uids))
+    datasets = make_series(seed=1, PatientID="D", **uids) + make_series(seed=2, PatientID="E", **uids)
+    orthanc.upload_dataset(datasets, allow_foreign_uids=True)
+    assert orthanc.PatientIDs == ["D", "E"]
     child = orthanc.series[0]
     assert child.refresh().series_count == 1
     assert child.PatientID == ["D"]
