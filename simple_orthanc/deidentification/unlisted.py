@@ -89,6 +89,22 @@ def contradicts(tag: int, vr: str) -> bool:
     return dictionary_has_tag(tag) and kind_of(vr).isdisjoint(kind_of(dictionary_VR(tag)))
 
 
+def intended_vr(tag: int, vr: str) -> str:
+    """Return the VR by which an element is treated: that of the dictionary, if the one in the file is text as well.
+
+    A name stays a name, whatever the attribute should be.
+
+    Examples
+    --------
+    >>> intended_vr(0x00104000, "CS"), intended_vr(0x00080070, "PN"), intended_vr(0x00091001, "LO")
+    ('LT', 'PN', 'LO')
+    """
+    if tag >> 16 & 1 or vr == "PN" or not dictionary_has_tag(tag):
+        return vr
+    expected = dictionary_VR(tag)
+    return expected if kind_of(vr) == kind_of(expected) == {"text"} else vr
+
+
 def names_a_class(keyword: str) -> bool:
     """Check whether an attribute of VR UI holds what is not the identifier of an instance (PS3.15, section E.3.9).
 
@@ -130,7 +146,7 @@ def unlisted_action(tag: int, vr: str, profile: Profile) -> Action:
         return Action.REMOVE
     if dictionary_is_retired(tag) and not kind_of(vr) <= {"number", "sequence"} and vr != "CS":
         return Action.REMOVE
-    return _by_vr(keyword_for_tag(tag), vr, profile)
+    return _by_vr(keyword_for_tag(tag), intended_vr(tag, vr), profile)
 
 
 def _by_vr(keyword: str, vr: str, profile: Profile) -> Action:

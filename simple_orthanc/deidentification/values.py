@@ -14,7 +14,7 @@ from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
 from simple_orthanc.deidentification.uids import is_registered, is_uid
-from simple_orthanc.deidentification.unlisted import is_typed_by_people, names_a_class
+from simple_orthanc.deidentification.unlisted import intended_vr, is_typed_by_people, names_a_class
 from simple_orthanc.dicom.tags import DATE_VRS, PADDING
 from simple_orthanc.dicom.times import parse_offset
 
@@ -141,7 +141,8 @@ class Values:
         if scheme in _PUBLIC_SCHEMES and keyword in _CODES:
             return element.value
         is_listed = row_of(int(element.tag)) is not None
-        if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed_by_people(keyword, vr)):
+        is_typed = is_typed_by_people(keyword, intended_vr(int(element.tag), vr))
+        if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed):
             return _each(element.value, lambda text: dummy_value(vr) if self._identifiers.are_surely_in(text) else text)
         return _each(element.value, self._text_cleaner(int(element.tag), vr))
 
@@ -149,7 +150,8 @@ class Values:
         keeps_dates = self._profile.has(Option.RETAIN_FULL_DATES)
         keeps_ages = self._profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS)
         is_public = not tag >> 16 & 1
-        is_descriptor = is_public and vr != "AE" and (row_of(tag) is not None or vr in ("LT", "ST", "UT"))
+        is_narrative = intended_vr(tag, vr) in ("LT", "ST", "UT")
+        is_descriptor = is_public and vr != "AE" and (row_of(tag) is not None or is_narrative)
 
         def clean(text: str) -> str:
             if is_descriptor:

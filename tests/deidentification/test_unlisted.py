@@ -95,6 +95,15 @@ def test_a_vr_of_another_kind_contradicts(tag: int, vr: str, expected: bool) -> 
     assert contradicts(tag, vr) is expected
 
 
+def test_text_of_another_vr_is_treated_as_the_dictionary_has_it() -> None:
+    notes = tag_for_keyword("ReceiverNotes")
+    assert notes is not None
+    assert unlisted_action(notes, "CS", BASIC) is Action.DUMMY
+    assert unlisted_action(notes, "PN", BASIC) is Action.DUMMY
+    assert unlisted_action(0x00080070, "PN", BASIC) is Action.DUMMY
+    assert unlisted_action(0x00080070, "CS", BASIC) is Action.CLEAN
+
+
 def test_classes_are_told_from_instances() -> None:
     assert names_a_class("OriginalSpecializedSOPClassUID")
     assert names_a_class("EncryptedContentTransferSyntaxUID")
