@@ -225,7 +225,9 @@ class VolumeSaving:
         return Outcome("refused", error.message, error=error)
 
     def _digest(self, item: VolumeItem) -> str:
-        parts = [item.digest, str(self._options.resample), self._options.suffix]
+        options = self._options
+        # With and without what identifies the patient are not the same files.
+        parts = [item.digest, str(options.resample), options.suffix, *(["identifiers"] if options.identifiers else [])]
         return "sha256:" + hashlib.sha256("|".join(parts).encode()).hexdigest()
 
     def _saved(self, item: VolumeItem, files: _Files, staged: Path) -> Outcome:

@@ -63,6 +63,16 @@ def test_another_volume_or_request_is_not_taken_for_this_one(tmp_path: Path) -> 
     assert statuses(session, tmp_path, "x") == ["already there"]
 
 
+@pytest.mark.parametrize("identifiers", [True, False])
+def test_what_identifies_the_patient_is_part_of_what_was_asked(identifiers: bool, tmp_path: Path) -> None:
+    session = in_memory(one_series(1))
+    session.save_volumes(tmp_path, "x", identifiers=identifiers)
+    assert statuses(session, tmp_path, "x", identifiers=not identifiers) == ["refused"]
+    assert statuses(session, tmp_path, "x", identifiers=identifiers) == ["already there"]
+    session.save_volumes(tmp_path, "x", identifiers=not identifiers, resume=False)
+    assert ("PatientID" in json.loads((tmp_path / "x.json").read_text())) is not identifiers
+
+
 @pytest.mark.parametrize("left", [[".json"], [".json", ".bval"], [".json", ".bval", ".bvec"]])
 def test_what_a_killed_call_left_is_completed(left: list[str], tmp_path: Path) -> None:
     session = in_memory(dwi())
