@@ -278,6 +278,8 @@ class VolumeSaving:
                 return self._in_the_way(files, f"{there[-1]} is there, and differs from this volume")
             if there == made.existing():
                 return Outcome("already there", files.named.message, values)
+            if os.path.lexists(files.path(".json")) and SOURCE_DIGEST not in _read_sidecar(files.path(".json")):
+                return self._in_the_way(files, ".json is there, and is no sidecar of a volume")
         make_folders(files.image.parent)
         for ending in set(files.existing()) - set(made.existing()):
             # It belongs to the volume that is replaced.

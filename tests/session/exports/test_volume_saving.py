@@ -63,6 +63,22 @@ def test_another_volume_or_request_is_not_taken_for_this_one(tmp_path: Path) -> 
     assert statuses(session, tmp_path, "x") == ["already there"]
 
 
+def test_without_a_sidecar_the_json_of_others_stays(tmp_path: Path) -> None:
+    session = in_memory(one_series(1))
+    (tmp_path / "x.json").write_bytes(b"mine")
+    assert statuses(session, tmp_path, "x", sidecar=False) == ["refused"]
+    assert contents(tmp_path) == {"x.json": b"mine"}
+    assert statuses(session, tmp_path, "x", sidecar=False, resume=False) == ["saved"]
+
+
+def test_without_a_sidecar_what_a_killed_call_left_goes(tmp_path: Path) -> None:
+    session = in_memory(one_series(1))
+    session.save_volumes(tmp_path, "x")
+    (tmp_path / "x.nii.gz").unlink()
+    assert statuses(session, tmp_path, "x", sidecar=False) == ["saved"]
+    assert sorted(contents(tmp_path)) == ["x.nii.gz"]
+
+
 @pytest.mark.parametrize("identifiers", [True, False])
 def test_what_identifies_the_patient_is_part_of_what_was_asked(identifiers: bool, tmp_path: Path) -> None:
     session = in_memory(one_series(1))
