@@ -161,7 +161,8 @@ def _as_they_are(values: NDArray[Any], padded: NDArray[np.bool_] | None, dtype: 
         return StoredPixels(values.astype(dtype), used=(low, high))
     limits = np.iinfo(dtype)
     outside = values[padded]
-    if not np.isnan(outside).any():
+    # Those of padding alone may have a fraction, which would become the value of a voxel.
+    if np.equal(outside, np.rint(outside)).all():
         first, last = outside.min().item(), outside.max().item()
         between = (values >= first) & (values <= last) & ~padded
         if limits.min <= first and last <= limits.max and not between.any():

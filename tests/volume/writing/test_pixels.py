@@ -46,6 +46,11 @@ class TestWholeNumbers:
         pixels = check(array)
         assert (pixels.array.dtype.name, pixels.is_rescaled) == (stored, False)
 
+    @pytest.mark.parametrize("padded", [80.5, -0.5, 79.9])
+    def test_padding_with_a_fraction_does_not_become_the_value_of_a_voxel(self, padded: float) -> None:
+        array, mask = np.array([[[0.0, 79, 80, padded]]]), np.array([[[False, False, False, True]]])
+        check(array, mask=mask)
+
     def test_8_bits_become_16_where_the_class_has_no_others(self) -> None:
         assert stored_pixels(np.array([[[0, 255]]], np.uint8), narrow=False).array.dtype == np.int16
 
