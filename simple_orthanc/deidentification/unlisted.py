@@ -9,6 +9,8 @@ DA, TM, DT                a dummy value; kept or moved with the options for date
 UI                        replaced, unless it names a class, a transfer syntax or a coding scheme, or DICOM defined it
 AE                        removed; cleaned with ``retain_device_identity``
 UR                        removed, except for codes
+names, numbers and birth  a dummy value, or removed; so are the issuers of identifiers, without
+dates in other VRs        ``retain_institution_identity``
 SH, LO, UC, ST, LT, UT    cleaned of the identifiers found in the object, if people type them; comments become dummies
 CS, and what machines     a dummy value if it holds a full name, or an identifier or date with digits
 write, as Manufacturer
@@ -35,6 +37,20 @@ _REMOVED = frozenset({0x04000500, 0x04000510, 0x04000520, 0x04000120, 0x4FFE0001
 _PRIVATE_CHARACTERISTICS = 0x00080300
 # Of a whole group: commands, file meta information, directory records.
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
+# These identify people although neither Table E.1-1 nor their VR shows it.
+_OTHER_CALENDARS = frozenset({"PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"})
+_PEOPLE = frozenset(
+    {
+        "BoardingPassID",
+        "BreedRegistrationNumber",
+        "CarrierID",
+        "ComponentWelderIDs",
+        "ContactDisplayName",
+        "ItineraryID",
+        "OwnerID",
+    }
+)
+_ISSUERS = frozenset({"ItineraryIDAssigningAuthority", "LocalNamespaceEntityID", "UniversalEntityID"})
 _NARRATIVE = re.compile("Comment|Notes$|Narrative|TextValue$|HPGL|HL7InstanceIdentifier|OverrideReason|Reason(For|$)")
 _CODES = frozenset({"URNCodeValue", "CodingSchemeURL"})
 _CLASSES = re.compile("SOPClass|TransferSyntax|CodingSchemeUID$|ContextUID$|ContextGroupExtension|MappingResource")
@@ -55,6 +71,7 @@ _SAFE_OB = frozenset(
 )
 _TYPED = re.compile(
     "Description|Label|Comment|Explanation|Meaning|Text|Note|Title|Reason|Purpose|Location|Identifi|Alias"
+    "|^(Beam|RTImage|AcquisitionProtocol|Template|ApplicationSetup)Name$"
 )
 _KINDS = {
     **dict.fromkeys([*NUMBER_VRS, "AT"], "number"),
@@ -146,7 +163,25 @@ def unlisted_action(tag: int, vr: str, profile: Profile) -> Action:
         return Action.REMOVE
     if dictionary_is_retired(tag) and not kind_of(vr) <= {"number", "sequence"} and vr != "CS":
         return Action.REMOVE
-    return _by_vr(keyword_for_tag(tag), intended_vr(tag, vr), profile)
+    keyword = keyword_for_tag(tag)
+    # A file may have another binary VR for it.
+    intended = "OB" if dictionary_VR(tag) == "OB" else intended_vr(tag, vr)
+    return _by_keyword(keyword, profile) or _by_vr(keyword, intended, profile)
+
+
+def _by_keyword(keyword: str, profile: Profile) -> Action | None:
+    """Return what becomes of an attribute that says more than its VR; None for others."""
+    if keyword in _OTHER_CALENDARS:
+        return Action.REMOVE
+    if keyword in _PEOPLE:
+        return Action.DUMMY
+    if keyword in _ISSUERS and not profile.has(Option.RETAIN_INSTITUTION_IDENTITY):
+        return Action.DUMMY
+    if keyword == "NTPSourceAddress" and not profile.has(Option.RETAIN_DEVICE_IDENTITY):
+        return Action.REMOVE
+    if keyword == "PatientBodyMassIndex" and not profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS):
+        return Action.REMOVE
+    return None
 
 
 def _by_vr(keyword: str, vr: str, profile: Profile) -> Action:

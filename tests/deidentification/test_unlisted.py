@@ -7,7 +7,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from simple_orthanc.deidentification.profile import Action, Profile
 from simple_orthanc.deidentification.table import row_of
-from simple_orthanc.deidentification.unlisted import contradicts, names_a_class, unlisted_action
+from simple_orthanc.deidentification.unlisted import contradicts, is_typed_by_people, names_a_class, unlisted_action
 
 BASIC = Profile.of()
 
@@ -51,6 +51,14 @@ def action(keyword: str, profile: Profile = BASIC) -> Action:
         ("PrivateDataElementCharacteristicsSequence", Action.REMOVE),
         ("DocumentAuthorTrial", Action.REMOVE),
         ("BibliographicCitationTrial", Action.REMOVE),
+        ("PatientBirthDateInAlternativeCalendar", Action.REMOVE),
+        ("PatientDeathDateInAlternativeCalendar", Action.REMOVE),
+        ("PatientBodyMassIndex", Action.REMOVE),
+        ("NTPSourceAddress", Action.REMOVE),
+        ("ContactDisplayName", Action.DUMMY),
+        ("BreedRegistrationNumber", Action.DUMMY),
+        ("LocalNamespaceEntityID", Action.DUMMY),
+        ("UniversalEntityID", Action.DUMMY),
     ],
 )
 def test_what_becomes_of_it(keyword: str, expected: Action) -> None:
@@ -66,10 +74,29 @@ def test_what_becomes_of_it(keyword: str, expected: Action) -> None:
         ("TextValue", "clean_descriptors", Action.CLEAN),
         ("SendingApplicationEntityTitle", "retain_device_identity", Action.REMOVE),
         ("PrivateDataElementCharacteristicsSequence", "retain_safe_private", Action.KEEP),
+        ("PatientBodyMassIndex", "retain_patient_characteristics", Action.KEEP),
+        ("PatientBirthDateInAlternativeCalendar", "retain_full_dates", Action.REMOVE),
+        ("NTPSourceAddress", "retain_device_identity", Action.CLEAN),
+        ("UniversalEntityID", "retain_institution_identity", Action.CLEAN),
     ],
 )
 def test_options_change_it(keyword: str, option: str, expected: Action) -> None:
     assert action(keyword, Profile.of([option])) is expected
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "expected"),
+    [("EvaluatorName", "LO", Action.DUMMY), ("RetrieveURL", "UT", Action.REMOVE), ("RecordKey", "OW", Action.REMOVE)],
+)
+def test_another_vr_of_the_same_kind_changes_nothing(keyword: str, vr: str, expected: Action) -> None:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    assert unlisted_action(tag, vr, BASIC) is expected
+
+
+@pytest.mark.parametrize("keyword", ["BeamName", "RTImageName", "AcquisitionProtocolName"])
+def test_names_that_planners_and_operators_type_may_hold_a_patients(keyword: str) -> None:
+    assert is_typed_by_people(keyword, "LO")
 
 
 def test_what_pydicom_does_not_know_is_removed() -> None:
