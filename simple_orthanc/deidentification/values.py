@@ -27,6 +27,8 @@ _IDENTIFIERS = re.compile("(ID|Number)(ImagingServiceRequest)?$")
 _PUBLIC_SCHEMES = frozenset(
     {"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "UMLS", "FMA", "NCIT", "MDC", "ICD10", "I10", "BARI", "NCDR"}
 )
+# Names of character sets, also those that DICOM does not define: a file must be read as it was.
+_CHARACTER_SETS = re.compile(r"(?:ISO|IR|UTF|GBK?|US|ASCII|LATIN|CP|WINDOWS|BIG|[\d _\-])*\Z", re.ASCII | re.IGNORECASE)
 _CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator"})
 
 
@@ -137,7 +139,7 @@ class Values:
         if vr == "AS":
             return self._ages(element.value)
         if keyword == "SpecificCharacterSet":
-            return element.value
+            return element.value if all(self._is_character_set(str(part)) for part in _parts(element.value)) else None
         if scheme in _PUBLIC_SCHEMES and keyword in _CODES:
             return element.value
         is_listed = row_of(int(element.tag)) is not None
@@ -145,6 +147,9 @@ class Values:
         if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed):
             return _each(element.value, lambda text: dummy_value(vr) if self._identifiers.are_surely_in(text) else text)
         return _each(element.value, self._text_cleaner(int(element.tag), vr))
+
+    def _is_character_set(self, text: str) -> bool:
+        return bool(_CHARACTER_SETS.match(text)) and not self._identifiers.are_surely_in(text)
 
     def _text_cleaner(self, tag: int, vr: str) -> Callable[[str], str]:
         keeps_dates = self._profile.has(Option.RETAIN_FULL_DATES)
