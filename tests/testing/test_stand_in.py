@@ -150,7 +150,7 @@ def test_an_older_version_has_no_labels(tmp_path: Path) -> None:
 def test_objects_without_pixels_or_numbers() -> None:
     (structures,) = make_series(modality="RTSTRUCT", like=JANE[0])
     with OrthancStandIn([*JANE, structures]) as server, server.connect() as session:
-        assert session.table("Modality").Modality.tolist() == ["CT", "RTSTRUCT"]
+        assert sorted(session.table("Modality").Modality) == ["CT", "RTSTRUCT"]
         assert np.array_equal(session.select(Modality="CT").get_array()[:, 0, 0], [-1024, -1023, -1022])
 
 
