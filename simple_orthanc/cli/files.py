@@ -16,6 +16,7 @@ from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
+from simple_orthanc.files.opening import not_regular
 from simple_orthanc.session import Session
 from simple_orthanc.session.exporting import VOLUME_LAYOUT
 from simple_orthanc.session.exports.names import safe_name
@@ -365,6 +366,8 @@ def write_whole(target: Path, write: Callable[[BinaryIO], Any]) -> None:
     # Named before it is created: otherwise an interrupt between the two would leave it behind.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
+        if target.exists() and not target.is_file():
+            raise not_regular(target)
         with part.open("xb") as stream:
             write(stream)
         os.replace(part, target)

@@ -415,11 +415,12 @@ def checked_target(to: object, example: str) -> Path:
     Raises
     ------
     SelectionError
-        There can be no such file: its folder is missing, or it is a folder.
+        There can be no such file: its folder is missing, or it is a folder, a device or a pipe.
     """
     target = Path(path_text(to, example)).expanduser()
     try:
         is_folder, has_folder = target.is_dir(), target.parent.is_dir()
+        is_special = target.exists() and not (target.is_file() or is_folder)
         reason = "its name holds a NUL character" if "\0" in str(target) else ""
     except OSError as error:
         reason = error.strerror or str(error)
@@ -427,6 +428,9 @@ def checked_target(to: object, example: str) -> Path:
         raise SelectionError(f"{str(target)!r} cannot be a file: {reason}. Choose another name.")
     if is_folder:
         raise SelectionError(f"{target} was to be written, but it is a folder. Name a file in it.")
+    if is_special:
+        # A file that is renamed to it would take its place.
+        raise SelectionError(f"{target} was to be written, but it is a device or a pipe. Name a file.")
     if not has_folder:
         raise SelectionError(
             f"{target} was to be written, but there is no folder {target.parent}. Create it, or choose another."

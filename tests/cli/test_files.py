@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import resource
 import sys
 from pathlib import Path
@@ -187,6 +188,14 @@ def test_a_file_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
     files.write_whole(target, lambda stream: stream.write(b"whole"))
     assert target.read_bytes() == b"whole"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "empty"]
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OrthancError, match="pipe cannot be written: not a regular file"):
+        files.write_whole(tmp_path / "pipe", lambda stream: stream.write(b"whole"))
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "pipe"]
 
 
 def test_paths_of_downloads_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

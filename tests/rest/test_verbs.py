@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -323,10 +324,13 @@ def test_a_refused_stream_leaves_no_file(tmp_path: Path) -> None:
         ("folder", "folder was to be written, but it is a folder. Name a file in it"),
         ("missing/a.zip", "there is no folder .*missing. Create it"),
         ("a\0b", "cannot be a file: its name holds a NUL character"),
+        ("pipe", "pipe was to be written, but it is a device or a pipe. Name a file"),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_before_anything_is_asked(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "folder").mkdir()
+    # A device, such as /dev/null, would be replaced by a file in the same way.
+    os.mkfifo(tmp_path / "pipe")
     with one_answer(reply(b"a")) as server:
         with pytest.raises(OrthancError, match=says):
             rest_of(server).stream("/x", to=tmp_path / name)
