@@ -295,6 +295,9 @@ def _private_action(tag: BaseTag, vr: str, safe: Mapping[int, str]) -> Action:
         return Action.REMOVE
     if tag.element < 0x100:
         return Action.KEEP
+    # What the list has as a number may be a letter if the file says so.
+    if safe[tag] and kind_of(vr).isdisjoint(kind_of(safe[tag])):
+        return Action.REMOVE
     if vr == "UI":
         return Action.REPLACE_UID
     return Action.CLEAN if kind_of(vr) <= {"text", "date"} else Action.KEEP

@@ -59,6 +59,15 @@ def test_a_name_in_a_safe_element_is_removed() -> None:
     assert after[0x0019100D].value == "REMOVED"
 
 
+@pytest.mark.parametrize(("vr", "value"), [("OB", b"a letter about another"), ("UT", "a letter"), ("DA", "20200102")])
+def test_an_element_of_another_kind_than_the_list_has_is_removed(vr: str, value: object) -> None:
+    dataset = scan()
+    dataset.add_new(0x0019100C, vr, value)
+    after, _ = deidentify_dataset(dataset, SAFE, PlainIdentity())
+    assert 0x0019100C not in after
+    assert 0x0019100E in after
+
+
 def test_a_uid_in_a_safe_element_is_replaced() -> None:
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3"
