@@ -22,7 +22,10 @@ _CODES = {
     Option.RETAIN_INSTITUTION_IDENTITY: ("113112", "Retain Institution Identity Option"),
 }
 # What an earlier program did to the pixels is still done.
-_PIXEL_OPTIONS = frozenset({"113101", "113102"})
+_PIXEL_OPTIONS = {
+    "113101": "Clean Pixel Data Option",
+    "113102": "Clean Recognizable Visual Features Option",
+}
 
 
 def mark(dataset: Dataset, profile: Profile) -> None:
@@ -37,11 +40,9 @@ def mark(dataset: Dataset, profile: Profile) -> None:
     >>> [item.CodeValue for item in dataset.DeidentificationMethodCodeSequence]
     ['113100', '113110']
     """
-    earlier = [
-        (str(item.get("CodeValue", "")), str(item.get("CodeMeaning", "")))
-        for item in dataset.get("DeidentificationMethodCodeSequence") or ()
-        if str(item.get("CodeValue", "")) in _PIXEL_OPTIONS
-    ]
+    stated = {str(item.get("CodeValue", "")) for item in dataset.get("DeidentificationMethodCodeSequence") or ()}
+    # Not with the meaning in the file, which may be any text.
+    earlier = [(value, meaning) for value, meaning in _PIXEL_OPTIONS.items() if value in stated]
     codes = [_BASIC, *(code for option, code in _CODES.items() if option in profile.options), *earlier]
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = f"simple_orthanc, DICOM PS3.15 {EDITION} Table E.1-1"

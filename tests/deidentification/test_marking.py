@@ -49,10 +49,12 @@ def test_earlier_statements_are_replaced_except_those_about_pixels() -> None:
     mark(dataset, Profile.of(["retain_uids"]))
     earlier = Dataset()
     earlier.CodeValue, earlier.CodingSchemeDesignator = "113101", "DCM"
-    earlier.CodeMeaning = "Clean Pixel Data Option"
+    earlier.CodeMeaning = "Quidditch cleaned the pixels"
     dataset.DeidentificationMethodCodeSequence.append(earlier)
     dataset.DeidentificationMethod = "by hand"
     mark(dataset, Profile.of())
     assert codes(dataset) == [("113100", "DCM"), ("113101", "DCM")]
+    meanings = [item.CodeMeaning for item in dataset.DeidentificationMethodCodeSequence]
+    assert meanings == ["Basic Application Confidentiality Profile", "Clean Pixel Data Option"]
     assert "by hand" not in dataset.DeidentificationMethod
     assert len(dataset.DeidentificationMethod) <= 64
