@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 # Whatever a date or a time is written like, it has no words.
 _TIMES = re.compile(r"[\dTZ.:+\- ]*\Z", re.ASCII)
 # A description or a name of something is emptied; an identifier may get a pseudonym.
+_DIGITS = re.compile(r"[\d.\-]*\Z", re.ASCII)
 _IDENTIFIERS = re.compile("(ID|Number)(ImagingServiceRequest)?$")
 # What codes of these schemes mean is public, so their values are no identifiers (PS3.15, section E.1.1, note 10).
 _PUBLIC_SCHEMES = frozenset(
@@ -140,7 +141,8 @@ class Values:
             return self._ages(element.value)
         if keyword == "SpecificCharacterSet":
             return element.value if all(self._is_character_set(str(part)) for part in _parts(element.value)) else None
-        if scheme in _PUBLIC_SCHEMES and keyword in _CODES:
+        # Digits alone are the code, even if they are those of an identifier too.
+        if scheme in _PUBLIC_SCHEMES and keyword in _CODES and _DIGITS.match(str(element.value)):
             return element.value
         is_listed = row_of(int(element.tag)) is not None
         is_typed = is_typed_by_people(keyword, intended_vr(int(element.tag), vr))

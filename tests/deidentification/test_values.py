@@ -95,7 +95,14 @@ def test_the_new_value(keyword: str, value: Any, action: Action, expected: Any) 
 
 @pytest.mark.parametrize(
     ("keyword", "value"),
-    [("CodeValue", "471108"), ("CodingSchemeDesignator", "DCM"), ("CodeMeaning", "Knee"), ("SliceThickness", "1.50")],
+    [
+        ("CodeValue", "471108"),
+        ("CodeValue", "T-A0100"),
+        ("CodeValue", "mm"),
+        ("CodingSchemeDesignator", "DCM"),
+        ("CodeMeaning", "Knee"),
+        ("SliceThickness", "1.50"),
+    ],
 )
 def test_what_does_not_change_is_the_same_object(keyword: str, value: str) -> None:
     before = element(keyword, value)
@@ -106,6 +113,8 @@ def test_a_local_code_may_be_an_identifier() -> None:
     assert values().new_value(element("CodeValue", "471108"), CLEAN, "99LOCAL") == "REMOVED"
     assert values().new_value(element("CodeMeaning", "Quidditch"), CLEAN, "99LOCAL") == "REMOVED"
     assert values().new_value(element("CodeMeaning", "Quidditch"), CLEAN, "DCM") == "Quidditch"
+    assert values().new_value(element("CodeValue", "HX-4711"), CLEAN, "DCM") == "REMOVED"
+    assert values().new_value(element("CodeValue", "Quidditch^Harry"), CLEAN, "DCM") == "REMOVED"
     assert values().new_value(element("CodeMeaning", "HX-4711"), CLEAN, "DCM") == "REMOVED"
 
 
