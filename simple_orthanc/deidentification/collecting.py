@@ -14,6 +14,7 @@ from pydicom.tag import BaseTag
 from simple_orthanc.deidentification.cleaning import Identifiers, date_forms
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
+from simple_orthanc.deidentification.unlisted import intended_vr
 from simple_orthanc.dicom import header as elements
 
 # Attributes of these VRs hold identifiers whole.
@@ -53,7 +54,8 @@ def _texts(dataset: Dataset, profile: Profile) -> Iterator[tuple[_Kind, str]]:
     for tag in list(dataset.keys()):
         if tag.is_private:
             continue
-        vr = elements.raw(dataset, tag)[1]
+        # A file may have a name as plain text.
+        vr = intended_vr(int(tag), elements.raw(dataset, tag)[1])
         if vr == "SQ":
             for item in _items(dataset, tag):
                 yield from _texts(item, profile)

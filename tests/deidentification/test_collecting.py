@@ -44,6 +44,12 @@ def test_items_of_sequences_are_searched_too() -> None:
     assert {"rp-815", "meier", "ada"} <= identifiers_of(dataset, Profile.of()).words
 
 
+def test_names_are_names_whatever_the_file_says() -> None:
+    dataset = Dataset()
+    dataset.add_new(0x00100010, "LO", "Doe^Jane")
+    assert {"doe", "jane"} <= identifiers_of(dataset, Profile.of()).words
+
+
 def test_nothing_is_converted_for_it() -> None:
     buffer = io.BytesIO()
     dataset = patient()
