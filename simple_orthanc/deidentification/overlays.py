@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from simple_orthanc.dicom import header as elements
 
-_ALLOCATED, _DATA = 0x0100, 0x3000
+_DATA = 0x3000
 
 
 def has_embedded_overlays(dataset: Dataset) -> bool:
@@ -27,11 +27,13 @@ def has_embedded_overlays(dataset: Dataset) -> bool:
     >>> has_embedded_overlays(dataset)
     True
     """
-    groups = {tag.group for tag in elements.stored_elements(dataset) if tag.group >> 8 == 0x60}
-    return any(
-        (elements.number_or_none(dataset, group << 16 | _ALLOCATED) or 1) > 1 and (group << 16 | _DATA) not in dataset
-        for group in groups
-    )
+    tags = elements.stored_elements(dataset)
+    # An overlay without data of its own can be nowhere else, whatever its other attributes say or leave out.
+    return any((group << 16 | _DATA) not in dataset for group in {tag.group for tag in tags if _is_overlay(tag.group)})
+
+
+def _is_overlay(group: int) -> bool:
+    return group >> 8 == 0x60 and not group & 1
 
 
 def clear_unused_bits(pixels: bytes, allocated: int, stored: int, high_bit: int, *, little_endian: bool) -> bytes:
@@ -42,9 +44,9 @@ def clear_unused_bits(pixels: bytes, allocated: int, stored: int, high_bit: int,
     pixels : bytes
         Not compressed.
     allocated, stored, high_bit : int
-        BitsAllocated, 8 or 16, BitsStored and HighBit.
+        BitsAllocated, 8, 16 or 32, BitsStored and HighBit.
     little_endian : bool
-        The order of the bytes of 16 bits.
+        The order of the bytes of a pixel.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def clear_unused_bits(pixels: bytes, allocated: int, stored: int, high_bit: int,
     """
     lowest = high_bit - stored + 1
     mask = ((1 << stored) - 1) << max(lowest, 0)
-    dtype = np.dtype("u1" if allocated == 8 else "<u2" if little_endian else ">u2")
+    dtype = np.dtype(f"{'<' if little_endian else '>'}u{allocated // 8}")
     whole = len(pixels) - len(pixels) % dtype.itemsize
     values = np.frombuffer(pixels[:whole], dtype) & dtype.type(mask)
     return bytes(values.astype(dtype).tobytes()) + pixels[whole:]
@@ -77,7 +79,7 @@ def without_embedded_overlays(source: Dataset, new: Dataset, transfer_syntax: st
         int(elements.number_or_none(source, keyword) or 0) for keyword in ("BitsAllocated", "BitsStored", "HighBit")
     )
     pixels = new["PixelData"].value
-    if allocated not in (8, 16) or not 0 < stored < allocated or not isinstance(pixels, bytes):
+    if allocated not in (8, 16, 32) or not 0 < stored < allocated or not isinstance(pixels, bytes):
         return False
     cleared = clear_unused_bits(pixels, allocated, stored, high, little_endian=transfer_syntax != ExplicitVRBigEndian)
     if cleared == pixels:

@@ -44,6 +44,22 @@ def test_pixels_without_hidden_bits_stay_the_same_object() -> None:
     assert [change.outcome for change in changes if change.path == "PixelData"] == ["kept"]
 
 
+@pytest.mark.parametrize(("tag", "value"), [(0x60000102, 12), (0x60000010, 1)])
+def test_an_overlay_that_does_not_say_where_it_is_is_in_the_pixels(tag: int, value: int) -> None:
+    dataset = image(HIDDEN)
+    del dataset[0x60000100], dataset[0x60000102]
+    dataset.add_new(tag, "US", value)
+    after, _ = deidentify_dataset(dataset, Profile.of(), PlainIdentity())
+    assert after.PixelData == VALUES.tobytes()
+
+
+def test_hidden_bits_of_32_are_cleared_too() -> None:
+    values = np.array([0x0123, 0xFFFF], "<u4")
+    dataset = image(values | np.uint32(0x10000), 32, 16)
+    after, _ = deidentify_dataset(dataset, Profile.of(), PlainIdentity())
+    assert after.PixelData == values.tobytes()
+
+
 def test_an_overlay_with_data_of_its_own_is_not_in_the_pixels() -> None:
     dataset = image(HIDDEN)
     dataset.add_new(0x60003000, "OW", b"\1\0")
@@ -70,7 +86,7 @@ def test_bits_below_and_above_are_cleared() -> None:
     assert clear_unused_bits(b"\xff\xff\xff", 16, 8, 7, little_endian=True) == b"\xff\x00\xff"
 
 
-@pytest.mark.parametrize(("allocated", "stored"), [(16, 16), (32, 12), (16, 0)])
+@pytest.mark.parametrize(("allocated", "stored"), [(16, 16), (64, 12), (16, 0)])
 def test_pixels_that_leave_no_bits_or_are_of_another_size_stay(allocated: int, stored: int) -> None:
     dataset = image(HIDDEN)
     dataset.BitsAllocated, dataset.BitsStored = allocated, stored
