@@ -8,6 +8,8 @@ from pydicom.uid import UID
 
 _UID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+\Z", re.ASCII)
 _LONGEST = 64
+# Of six components at least, since versions of software have up to five.
+_IN_TEXT = re.compile(r"(?<![\d.])(?:2\.25\.\d{8,39}|[0-2](?:\.\d{1,39}){5,40})(?!\d)", re.ASCII)
 
 
 def is_uid(text: str) -> bool:
@@ -32,3 +34,14 @@ def is_registered(uid: str) -> bool:
     (True, False)
     """
     return is_uid(uid) and UID(uid).name != uid
+
+
+def without_uids(text: str) -> str:
+    """Return a text without UIDs, except for those that DICOM itself has assigned; the text itself if it has none.
+
+    Examples
+    --------
+    >>> without_uids("copy of 1.2.826.0.1.3680043.9.1, by version 1.2.3.4")
+    'copy of , by version 1.2.3.4'
+    """
+    return _IN_TEXT.sub(lambda match: match[0] if is_registered(match[0]) else "", text)

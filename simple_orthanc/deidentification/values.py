@@ -13,7 +13,7 @@ from simple_orthanc.deidentification.dummies import TEXT, dummy_value
 from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.table import row_of
-from simple_orthanc.deidentification.uids import is_registered, is_uid
+from simple_orthanc.deidentification.uids import is_registered, is_uid, without_uids
 from simple_orthanc.deidentification.unlisted import intended_vr, is_typed_by_people, names_a_class
 from simple_orthanc.dicom.tags import DATE_VRS, PADDING
 from simple_orthanc.dicom.times import parse_offset
@@ -147,11 +147,17 @@ class Values:
         is_listed = row_of(int(element.tag)) is not None
         is_typed = is_typed_by_people(keyword, intended_vr(int(element.tag), vr))
         if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed):
-            return _each(element.value, lambda text: dummy_value(vr) if self._identifiers.are_surely_in(text) else text)
+            return _each(element.value, lambda text: dummy_value(vr) if self._are_surely_in(text) else text)
         return _each(element.value, self._text_cleaner(int(element.tag), vr))
 
     def _is_character_set(self, text: str) -> bool:
         return bool(_CHARACTER_SETS.match(text)) and not self._identifiers.are_surely_in(text)
+
+    def _are_surely_in(self, text: str) -> bool:
+        return self._identifiers.are_surely_in(text) or self._without_uids(text) != text
+
+    def _without_uids(self, text: str) -> str:
+        return text if self._profile.has(Option.RETAIN_UIDS) else without_uids(text)
 
     def _text_cleaner(self, tag: int, vr: str) -> Callable[[str], str]:
         keeps_dates = self._profile.has(Option.RETAIN_FULL_DATES)
@@ -161,11 +167,13 @@ class Values:
         is_descriptor = is_public and vr != "AE" and (row_of(tag) is not None or is_narrative)
 
         def clean(text: str) -> str:
+            # First, since of a UID that is cleaned of a long number a part is left.
+            rest = self._without_uids(text)
             if is_descriptor:
-                cleaned = clean_descriptor(text, self._identifiers, keep_dates=keeps_dates, keep_ages=keeps_ages)
+                cleaned = clean_descriptor(rest, self._identifiers, keep_dates=keeps_dates, keep_ages=keeps_ages)
             else:
-                cleaned = self._identifiers.removed_from(text)
-            return cleaned if cleaned == text or cleaned else dummy_value(vr)
+                cleaned = self._identifiers.removed_from(rest)
+            return text if cleaned == text else cleaned.strip() or dummy_value(vr)
 
         return clean
 

@@ -118,6 +118,22 @@ def test_a_local_code_may_be_an_identifier() -> None:
     assert values().new_value(element("CodeMeaning", "HX-4711"), CLEAN, "DCM") == "REMOVED"
 
 
+UID_IN_TEXT = "1.2.826.0.1.3680043.9999.4.5.6"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text", "expected"),
+    [
+        ("StudyDescription", f"copy of {UID_IN_TEXT}", "copy of"),
+        ("SegmentDescription", UID_IN_TEXT, "REMOVED"),
+        ("Manufacturer", UID_IN_TEXT, "REMOVED"),
+    ],
+)
+def test_uids_are_removed_from_text(keyword: str, text: str, expected: str) -> None:
+    assert values().new_value(element(keyword, text), CLEAN) == expected
+    assert values("retain_uids").new_value(element("Manufacturer", text), CLEAN) == text
+
+
 def test_decimal_strings_without_a_number_are_emptied() -> None:
     assert values().new_value(element("SliceThickness", ["1.5", "-2e3"], "LO"), KEEP) == ["1.5", "-2e3"]
     number = element("SliceThickness", "1.5")
