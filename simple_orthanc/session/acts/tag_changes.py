@@ -194,7 +194,10 @@ def dicom_string(tag: Tag, value: Any) -> str:
 def _one_string(tag: Tag, value: Any) -> str:
     if value is None or value == "":
         return ""
-    string = _written(tag, value)
+    try:
+        string = _written(tag, value)
+    except OverflowError as error:
+        raise _no_value(tag, value, error) from None
     if string is None:
         raise SelectionError(
             f"{tag} was to become {value!r}, which is of type {type(value).__name__}: give a string"
@@ -205,12 +208,16 @@ def _one_string(tag: Tag, value: Any) -> str:
     try:
         _validate(tag.vr, string)
     except (ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split()).partition(" Please see")[0].rstrip(".")
-        raise SelectionError(
-            f"{tag} was to become {value!r}, which is no value of it (VR {tag.vr}, PS3.5, section 6.2): "
-            f"{_FORMS.get(tag.vr, reason)}. Nothing was sent."
-        ) from None
+        raise _no_value(tag, value, error) from None
     return string
+
+
+def _no_value(tag: Tag, value: Any, error: Exception) -> SelectionError:
+    reason = " ".join(str(error).split()).partition(" Please see")[0].rstrip(".")
+    return SelectionError(
+        f"{tag} was to become {value!r}, which is no value of it (VR {tag.vr}, PS3.5, section 6.2): "
+        f"{_FORMS.get(tag.vr, reason)}. Nothing was sent."
+    )
 
 
 def _written(tag: Tag, value: Any) -> str | None:
@@ -218,7 +225,7 @@ def _written(tag: Tag, value: Any) -> str | None:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, datetime):
-        return value.strftime("%Y%m%d%H%M%S.%f") if tag.vr == "DT" else None
+        return value.strftime("%Y%m%d%H%M%S.%f%z") if tag.vr == "DT" else None
     if isinstance(value, date):
         return value.strftime("%Y%m%d") if tag.vr in ("DA", "DT") else None
     if isinstance(value, time):
@@ -231,7 +238,11 @@ def _written(tag: Tag, value: Any) -> str | None:
 
 
 def _check_characters(tag: Tag, string: str) -> None:
-    """Refuse control characters, which no value of one line has (PS3.5, section 6.1.3)."""
+    """Refuse control characters, which no value of one line has (PS3.5, section 6.1.3), and halves of characters."""
+    if any("\ud800" <= character <= "\udfff" for character in string):
+        raise SelectionError(
+            f"{tag} was to become {string!r}, which cannot be written: it holds half a character. Nothing was sent."
+        )
     allowed = "\t\n\f\r\x1b" if tag.vr in ("LT", "ST", "UT") else ""
     bad = next((character for character in string if ord(character) < 32 and character not in allowed), None)
     if bad is not None:

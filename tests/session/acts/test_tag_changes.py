@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import SelectionError, UnknownTagError, UnsupportedError
 from simple_orthanc.session.acts.tag_changes import TagChanges, dicom_string, plain_tag
+
+ONE_HOUR_EAST = timezone(timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ from simple_orthanc.session.acts.tag_changes import TagChanges, dicom_string, pl
         ("StudyDate", date(2020, 1, 31), "20200131"),
         ("StudyTime", time(14, 3), "140300.000000"),
         ("AcquisitionDateTime", datetime(2020, 1, 31, 14, 3), "20200131140300.000000"),
+        ("AcquisitionDateTime", datetime(2020, 1, 31, 14, 3, tzinfo=ONE_HOUR_EAST), "20200131140300.000000+0100"),
         ("AcquisitionDateTime", date(2020, 1, 31), "20200131"),
         ("ImageType", ("DERIVED", "SECONDARY"), "DERIVED\\SECONDARY"),
         ("PixelSpacing", "0.5\\0.25", "0.5\\0.25"),
@@ -46,6 +49,11 @@ def test_values_are_written_as_dicom_strings(name: str, value: Any, string: str)
         ("PatientWeight", "heavy", "no value of it"),
         ("PatientWeight", True, "of type bool"),
         ("PatientWeight", float("nan"), "no value of it"),
+        ("PatientWeight", 10**400, "no value of it"),
+        ("Rows", 10**400, "no value of it"),
+        ("SeriesDescription", "a\ud800", "cannot be written"),
+        ("ImageComments", "a\ud800", "cannot be written"),
+        ("PatientID", "a\ud800", "cannot be written"),
         ("Rows", "many", "no value of it"),
         ("Rows", 70000, "no value of it"),
         ("PatientSex", "m", "capital letters"),
