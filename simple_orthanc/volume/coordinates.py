@@ -20,10 +20,29 @@ from simple_orthanc.volume.diffusion import SMALLEST_B, UNSTATED_B
 from simple_orthanc.volume.discriminators import BY_NAME
 from simple_orthanc.volume.geometry import Vector
 from simple_orthanc.volume.stacking import Stack
+from simple_orthanc.volume.writing.decimals import decimal_string
 
 # Seconds in the units of tags that are times.
 _SECONDS = {"s": 1.0, "ms": 1e-3}
 _UNKNOWN = (float("nan"),) * 3
+# What differs from step to step along an axis, and is known of the first step alone.
+_ACQUIRED = (
+    "AcquisitionDateTime",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "AcquisitionNumber",
+    "ContentDate",
+    "ContentTime",
+)
+_OF_ONE_STEP = {
+    "time": (
+        *_ACQUIRED,
+        *("TemporalPositionIdentifier", "TriggerTime", "FrameReferenceTime", "ActualFrameDuration", "DecayFactor"),
+    ),
+    "phase": (*_ACQUIRED, "TriggerTime", "NominalPercentageOfCardiacPhase", "NominalPercentageOfRespiratoryPhase"),
+    "echo": ("EchoNumbers", "EchoTime"),
+    "b": ("DiffusionBValue", "DiffusionGradientOrientation", "SequenceName"),
+}
 # RepetitionTime differs from the steps by more than the ticks of a clock.
 _STEP_TOLERANCE = 0.02
 # Vendors whose TriggerTime counts from the first volume, while their AcquisitionTime is that of the series.
@@ -82,6 +101,45 @@ def find_coordinates(stacks: Sequence[Stack], headers: Sequence[Dataset]) -> Axi
         times = _offsets(stacks, tag.name)
         return AxisCoordinates(values, unit) if times is None else AxisCoordinates(times, "s", log=(_source(tag.name),))
     return AxisCoordinates(values, unit)
+
+
+def header_of_step(header: Dataset, found: AxisCoordinates, axis: str, step: int) -> Dataset:
+    """Return the header of the first step of a 4D volume as far as it holds for another step.
+
+    Parameters
+    ----------
+    header : pydicom.Dataset
+    found : AxisCoordinates
+        Of the volume, with its log.
+    axis : str
+    step : int
+        Index of the other step.
+
+    Returns
+    -------
+    pydicom.Dataset
+        Without what differs along the axis, but with EchoTime and FrameReferenceTime where the coordinates are theirs.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.EchoTime, header.EchoNumbers, header.RepetitionTime = 3, 1, 500
+    >>> other = header_of_step(header, AxisCoordinates((3.0, 9.0), "ms"), "echo", 1)
+    >>> [(element.keyword, float(element.value)) for element in other]
+    [('RepetitionTime', 500.0), ('EchoTime', 9.0)]
+    """
+    result = Dataset()
+    result.update(header)
+    for keyword in _OF_ONE_STEP.get(axis, ()):
+        if keyword in result:
+            del result[keyword]
+    if axis == "echo" and found.unit == "ms" and "EchoTime" in header:
+        result.EchoTime = decimal_string(found.values[step])
+    first = elements.number_or_none(header, "FrameReferenceTime")
+    if axis == "time" and first is not None and _source("frame time") in found.log:
+        later = (found.values[step] - found.values[0]) / _SECONDS["ms"]
+        result.FrameReferenceTime = decimal_string(round(first + later, 6))
+    return result
 
 
 def _with_directions(values: tuple[float, ...], stacks: Sequence[Stack]) -> AxisCoordinates:

@@ -10,10 +10,12 @@ import numpy as np
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid, statistics
+from simple_orthanc.volume.coordinates import AxisCoordinates, header_of_step
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import DTypeLike, NDArray
+    from pydicom.dataset import Dataset
 
     from simple_orthanc.volume.geometry import Geometry
     from simple_orthanc.volume.regrid import Interpolation
@@ -153,12 +155,22 @@ class ArrayOperations:
         return replace(
             me,
             array=self.array[key],
+            header=self._header_of_step(ranges[0][0]) if spatial else me.header,
             geometry=geometry,
             padding_mask=mask,
             slices=self._part_of_slices(ranges[0] if spatial else None, place[0]),
             coordinates=coordinates,
             log=(*me.log, f"a part: {kept}") if kept else me.log,
         )
+
+    def _header_of_step(self, step: int) -> Dataset:
+        """Return the header of a step of a 4D volume; that of the first is the header of the volume."""
+        me, axis = cast("Volume", self), self.dims[0]
+        if step == 0 or axis not in me.coordinates:
+            return me.header
+        values = tuple(me.coordinates[axis])
+        found = AxisCoordinates(values, me.coordinate_units.get(axis, ""), log=me.log)
+        return header_of_step(me.header, found, axis, step)
 
     def _part_of_slices(self, steps: range | None, kept: range) -> pd.DataFrame | None:
         """Return the rows of the slices that are kept, in their new order and with their new numbers."""

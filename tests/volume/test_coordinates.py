@@ -183,3 +183,34 @@ def test_files_have_the_step_and_the_unit(
     for read_back in (SimpleITK.ReadImage(str(path)), found.to_sitk()):
         assert read_back.GetSpacing()[3] == pytest.approx(step or 1)
         assert np.array_equal(SimpleITK.GetArrayFromImage(read_back), found.array)
+
+
+class TestHeadersOfSteps:
+    """A 4D volume has the header of its first step; that of another step has no value that is the first one's alone."""
+
+    def test_of_an_echo(self) -> None:
+        found = read(
+            steps(modality="MR", EchoTime=[3, 9, 15.5], EchoNumbers=[1, 2, 3], RepetitionTime=500), dims="echo"
+        )
+        assert found[0].header is found.header
+        headers = [found[1].header, found[-1].header, found[1:][1].header, found[::-1].header, found[2, 1:].header]
+        assert [header.EchoTime for header in headers] == [9, 15.5, 15.5, 15.5, 15.5]
+        assert {header.RepetitionTime for header in headers} == {500}
+        assert not any("EchoNumbers" in header for header in headers)
+        assert (found.header.EchoTime, found.header.EchoNumbers) == (3, 1)
+
+    def test_of_a_time(self) -> None:
+        series = steps(modality="PT", FrameReferenceTime=[1000, 31000, 61000], DecayFactor=[1.0, 1.1, 1.2])
+        header = read(series, dims="time")[2].header
+        assert (header.FrameReferenceTime, "DecayFactor" in header) == (61000, False)
+
+    def test_of_another_clock(self) -> None:
+        series = steps(modality="MR", AcquisitionTime=["100000", "100030", "100100"], FrameReferenceTime=7)
+        header = read(series, dims="time")[1].header
+        assert not {"AcquisitionTime", "FrameReferenceTime"} & {element.keyword for element in header}
+
+    def test_it_is_written_so(self) -> None:
+        found = read(
+            steps(modality="MR", EchoTime=[3, 9, 15], ScanningSequence="GR", SequenceVariant="SP"), dims="echo"
+        )
+        assert [found[step].to_dicom()[0].EchoTime for step in range(3)] == [3, 9, 15]
