@@ -24,6 +24,7 @@ from simple_orthanc.files.opening import open_regular
 from simple_orthanc.session.exports.bids_rules import Kind, classify, label_of
 from simple_orthanc.session.exports.names import digest, file_name, folded, readable_name
 from simple_orthanc.session.exports.sidecars import SOFTWARE, read_number, write_json
+from simple_orthanc.session.exports.staging import alone_in
 from simple_orthanc.session.exports.volume_items import Named, VolumeItem
 from simple_orthanc.version import __version__
 from simple_orthanc.volume.stacking import Stack
@@ -105,6 +106,10 @@ class BidsNamer:
         SelectionError
             There is a participants.tsv that is none.
         """
+        with alone_in(target):
+            self._prepare(target, staged, items)
+
+    def _prepare(self, target: Path, staged: Path, items: Sequence[VolumeItem]) -> None:
         table = target / "participants.tsv"
         before = _read(table) if os.path.lexists(table) else ""
         after = add_participants(before, self._participants(items))
@@ -255,7 +260,10 @@ def add_participants(table: str, participants: Mapping[str, Mapping[str, str]]) 
     >>> add_participants("", {"sub-01": {"age": "34"}}).splitlines()
     ['participant_id\tage\tsex', 'sub-01\t34\tn/a']
     """
-    lines = table.splitlines() or ["\t".join(_COLUMNS if any(participants.values()) else _COLUMNS[:1])]
+    # The lines of others stay as they are: with their ends, and with what else str.splitlines takes for the end of one.
+    before = table or "\t".join(_COLUMNS if any(participants.values()) else _COLUMNS[:1])
+    lines = [line.removesuffix("\r") for line in before.split("\n")]
+    end = "\r\n" if before.partition("\n")[0].endswith("\r") else "\n"
     columns = lines[0].removeprefix("\ufeff").split("\t")
     if columns[0] != _COLUMNS[0]:
         raise SelectionError(
@@ -263,10 +271,12 @@ def add_participants(table: str, participants: Mapping[str, Mapping[str, str]]) 
             "written. Correct it, move it away, or choose another folder."
         )
     known = {line.partition("\t")[0] for line in lines[1:]}
-    for name, values in participants.items():
-        if name not in known:
-            lines.append("\t".join([name, *(values.get(column) or _UNKNOWN for column in columns[1:])]))
-    return "\n".join(lines) + "\n"
+    added = [
+        "\t".join([name, *(values.get(column) or _UNKNOWN for column in columns[1:])])
+        for name, values in participants.items()
+        if name not in known
+    ]
+    return before + ("" if before.endswith("\n") else end) + "".join(line + end for line in added)
 
 
 def _read(path: Path) -> str:
@@ -276,5 +286,5 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, text: str, staged: Path) -> None:
     part = staged / path.name
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(text.encode("utf-8"))
     os.replace(part, path)

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from simple_orthanc.files.locking import lock_file
 
 _PREFIX = ".simple_orthanc-"
 _LOCK = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{16}\.lock")
+# Seconds between two attempts to get a lock, and of all of them.
+_PAUSE, _LONGEST_WAIT = 0.01, 30.0
 # Some network file systems.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
@@ -45,6 +48,29 @@ def staging_folder(target: Path) -> Iterator[Path]:
         yield folder
     finally:
         _remove(folder, lock, descriptor)
+
+
+@contextmanager
+def alone_in(target: Path) -> Iterator[None]:
+    """Wait for other processes that are in this block for the same target, so that none changes what another has read.
+
+    Nobody is waited for where the file system has no locks, and for a process that hangs there no longer than a while.
+    """
+    lock = target / f"{_PREFIX}{'0' * 16}.lock"
+    descriptor = None
+    deadline = time.monotonic() + _LONGEST_WAIT
+    try:
+        while (descriptor := lock_file(lock)) is None and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        lock.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            _remove(lock.with_suffix(""), lock, descriptor)
 
 
 def _locked_name(target: Path) -> tuple[Path, int | None]:

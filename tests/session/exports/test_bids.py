@@ -154,6 +154,14 @@ def test_what_is_in_the_dataset_stays(tmp_path: Path) -> None:
     assert add_participants("participant_id\n", {}) == "participant_id\n"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_others_stay_as_they_are(end: str, tmp_path: Path) -> None:
+    mine = f"participant_id\tnote{end}sub-P2\ta\u2028b\x0bc\x85d{end}sub-01\tlast".encode()
+    (tmp_path / "participants.tsv").write_bytes(mine)
+    in_memory(one_series(1), one_series(2, patient="P2")).save_volumes(tmp_path, "BIDS")
+    assert (tmp_path / "participants.tsv").read_bytes() == mine + f"{end}sub-P1\tn/a{end}".encode()
+
+
 @pytest.mark.parametrize("kind", ["folder", "pipe", "Latin-1"])
 def test_a_table_of_participants_that_cannot_be_read(kind: str, tmp_path: Path) -> None:
     table = tmp_path / "participants.tsv"

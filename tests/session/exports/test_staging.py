@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from simple_orthanc.session.exports.staging import remove_leftovers, staging_folder
+from simple_orthanc.session.exports.staging import alone_in, remove_leftovers, staging_folder
 from tests.killed import contents
 
 
@@ -75,3 +77,40 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         remove_leftovers(tmp_path)
         assert folder.is_dir()
     assert names(tmp_path) == []
+
+
+def test_one_at_a_time_is_alone_in_a_folder(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+
+    def count() -> None:
+        with alone_in(tmp_path):
+            number = int(counter.read_text())
+            time.sleep(0.002)
+            counter.write_text(str(number + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(count) for _ in range(16)]:
+            done.result()
+    assert contents(tmp_path) == {"counter": b"16"}
+
+
+def test_a_process_that_hangs_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simple_orthanc.session.exports.staging._LONGEST_WAIT", 0.05)
+    with alone_in(tmp_path), alone_in(tmp_path):
+        assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == []
+
+
+def test_nobody_is_waited_for_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lock_file(path: Path) -> None:
+        path.touch()
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("simple_orthanc.session.exports.staging.lock_file", lock_file)
+    number = errno.ENOLCK
+    with alone_in(tmp_path):
+        assert names(tmp_path) == []
+    number = errno.ENOSPC
+    with pytest.raises(OSError, match="no locks"), alone_in(tmp_path):
+        pass
