@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +53,18 @@ def read_profile(
             f'replace holds a value of type {wrong[0]}: write values as strings, as in {{"KVP": "120"}}.'
         )
     replaced = {_number(tag): value for tag, value in (replace or {}).items()}
-    return Profile.of(_names(options), keep=_numbers(keep), remove=_numbers(remove), replace=replaced)
+    lists = {"keep": keep, "remove": remove}
+    tags = {name: [_number(tag) for tag in _names(values, name)] for name, values in lists.items()}
+    return Profile.of(_names(options, "options"), **tags, replace=replaced)
 
 
-def _names(names: Any) -> Collection[str]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _numbers(tags: Any) -> list[int]:
-    return [_number(tag) for tag in _names(tags)]
+def _names(names: Any, argument: str) -> Collection[Any]:
+    if isinstance(names, (str, int)):
+        return (names,)
+    if not isinstance(names, Iterable):
+        example = '["retain_modified_dates"]' if argument == "options" else '["SeriesDescription"]'
+        raise SelectionError(f"{argument}={names!r} is no list of names, as {argument}={example} is.")
+    return tuple(names)
 
 
 def _number(name: Any) -> int:
@@ -154,10 +157,13 @@ def _read_layout(layout: object) -> Layout | None:
     if layout is None:
         return None
     parsed = parse_layout(layout, "deidentify", ())
-    if not any(isinstance(piece, Field) and piece.name == "SOPInstanceUID" for piece in parsed.parts[-1]):
+    # Its first characters are those of all UIDs.
+    if not any(
+        isinstance(piece, Field) and piece.name == "SOPInstanceUID" and not piece.spec for piece in parsed.parts[-1]
+    ):
         example = "/".join([*str(layout).split("/")[:-1], "{SOPInstanceUID}.dcm"])
         raise SelectionError(
-            f"deidentify(layout={layout!r}) could give two copies one name. With the new SOPInstanceUID in the name of "
-            f"the file it cannot: deidentify(layout={example!r})."
+            f"deidentify(layout={layout!r}) could give two copies one name. With the whole new SOPInstanceUID in "
+            f"the name of the file it cannot: deidentify(layout={example!r})."
         )
     return parsed
