@@ -3,12 +3,16 @@
 Table E.3.4-1 of PS3.15 lists the concepts by which the Clean Structured Content Option tells content items apart. Here
 they are told apart by their kind, which is stricter: codes, numbers, coordinates and references stay, all text is
 replaced, or cleaned with the Clean Descriptors Option, and names, dates and UIDs are treated as Table E.1-1 has them.
-What describes the patient is removed, unless patient characteristics are retained.
+Who the subject is, is removed, with the date of birth, which no option retains; so is what describes the patient,
+unless patient characteristics are retained.
 """
 
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+
+from simple_orthanc.deidentification.dates import OLDEST
+from simple_orthanc.dicom import header as elements
 
 CONTENT_SEQUENCE = 0x0040A730
 
@@ -28,6 +32,11 @@ _CHARACTERISTICS = frozenset(
         ("301898006", "SCT"),
     }
 )
+_AGE = ("121033", "DCM")
+# Of UCUM; of any other, and without one, an age counts as years.
+_SHORT_UNITS = frozenset({"d", "h", "min", "mo", "mo_g", "mo_j", "mo_s", "wk"})
+# Subject Name, ID and Birth Date (PS3.16, TID 1007), and Birth Date.
+_IDENTITY = frozenset({("121029", "DCM"), ("121030", "DCM"), ("121031", "DCM"), ("21112-8", "LN")})
 
 
 def is_characteristic(item: Dataset) -> bool:
@@ -42,11 +51,53 @@ def is_characteristic(item: Dataset) -> bool:
     >>> is_characteristic(item), is_characteristic(concept)
     (True, False)
     """
-    try:
-        concepts = item.get("ConceptNameCodeSequence") or ()
-        return any(
-            (str(concept.get("CodeValue", "")), str(concept.get("CodingSchemeDesignator", ""))) in _CHARACTERISTICS
-            for concept in concepts
-        )
-    except Exception:  # pydicom raises whatever the bytes lead it to; the engine removes such a sequence
+    return not _CHARACTERISTICS.isdisjoint(_concepts(item))
+
+
+def names_the_subject(item: Dataset) -> bool:
+    """Check whether an item of a sequence is a content item that says who the patient is, or was born when.
+
+    Examples
+    --------
+    >>> concept = Dataset()
+    >>> concept.CodeValue, concept.CodingSchemeDesignator = "121031", "DCM"
+    >>> item = Dataset()
+    >>> item.ConceptNameCodeSequence = [concept]
+    >>> names_the_subject(item)
+    True
+    """
+    return not _IDENTITY.isdisjoint(_concepts(item))
+
+
+def is_high_age(item: Dataset) -> bool:
+    """Check whether an item of a sequence is a content item with an age of the patient over 89 years.
+
+    Examples
+    --------
+    >>> concept, measured, item = Dataset(), Dataset(), Dataset()
+    >>> concept.CodeValue, concept.CodingSchemeDesignator = "121033", "DCM"
+    >>> measured.NumericValue = "94"
+    >>> item.ConceptNameCodeSequence, item.MeasuredValueSequence = [concept], [measured]
+    >>> is_high_age(item)
+    True
+    """
+    if _AGE not in _concepts(item):
         return False
+    return any(
+        (elements.number_or_none(measured, "NumericValue") or 0) > OLDEST
+        and not any(
+            elements.text(unit, "CodeValue") in _SHORT_UNITS
+            for unit in elements.items(measured, "MeasurementUnitsCodeSequence")
+        )
+        for measured in elements.items(item, "MeasuredValueSequence")
+    )
+
+
+def _concepts(item: Dataset) -> list[tuple[str, str]]:
+    try:
+        return [
+            (str(concept.get("CodeValue", "")), str(concept.get("CodingSchemeDesignator", "")))
+            for concept in item.get("ConceptNameCodeSequence") or ()
+        ]
+    except Exception:  # pydicom raises whatever the bytes lead it to; the engine removes such a sequence
+        return []

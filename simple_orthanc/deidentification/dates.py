@@ -19,7 +19,9 @@ from simple_orthanc.errors import SelectionError
 LONGEST_SHIFT = 36500
 """Days that dates are moved by at most; about a hundred years."""
 
-_OLDEST = 89
+OLDEST = 89
+"""Years of the highest age that is kept as it is."""
+
 # Month and day in the middle of what a DT leaves out.
 _MIDDLE = ("", "07", "16")
 _YEARS = re.compile(r"\d{3}Y\Z", re.ASCII)
@@ -138,4 +140,4 @@ def common_age(text: str) -> str | None:
         return ""
     if parse_age(text) is None:
         return None
-    return "090Y" if _YEARS.match(text) and int(text[:3]) > _OLDEST else text
+    return "090Y" if _YEARS.match(text) and int(text[:3]) > OLDEST else text

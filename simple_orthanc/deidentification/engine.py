@@ -251,12 +251,18 @@ class _Engine:
             self._record(place, tag, action, "changed" if action is Action.DUMMY and items else "kept")
             is_dummy = action is Action.DUMMY
             for number, item in enumerate(items):
-                if content.is_characteristic(item) and not self._profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS):
+                if self._leaves_out(item):
                     continue
                 inner = place.item(keyword_for_tag(tag), _name_of(tag), number, is_dummy=is_dummy)
                 copies.append(self._copied(item, inner))
         new.add(DataElement(tag, "SQ", Sequence(copies)))
         return "kept"
+
+    def _leaves_out(self, item: Dataset) -> bool:
+        retains = self._profile.has(Option.RETAIN_PATIENT_CHARACTERISTICS)
+        if content.names_the_subject(item) or content.is_high_age(item):
+            return True
+        return content.is_characteristic(item) and not retains
 
 
 def _is_out_of_place(tag: BaseTag, place: _Place) -> bool:

@@ -82,6 +82,28 @@ def test_what_describes_the_patient_is_removed_unless_it_is_retained(retained: b
     assert len(after.ContentSequence) == 7 + retained
 
 
+@pytest.mark.parametrize("dates", ["retain_full_dates", "retain_modified_dates"])
+def test_who_the_subject_is_is_removed_whatever_is_retained(dates: str) -> None:
+    dataset = report()
+    birth = item("DATE", code("121031", "DCM", "Subject Birth Date"), Date="19630517")
+    name = item("PNAME", code("121029", "DCM", "Subject Name"), PersonName="Quidditch^Harry")
+    number = item("TEXT", code("121030", "DCM", "Subject ID"), TextValue="another identifier")
+    dataset.ContentSequence = [birth, name, number, item("CONTAINER", code("1", "X", "x"), ContentSequence=[birth])]
+    options = ["clean_structured_content", "clean_descriptors", "retain_patient_characteristics", dates]
+    (container,) = deidentify_dataset(dataset, Profile.of(options), PlainIdentity())[0].ContentSequence
+    assert list(container.ContentSequence) == []
+
+
+@pytest.mark.parametrize(("age", "unit", "kept"), [("89", "a", 1), ("94", "a", 0), ("94", "", 0), ("94", "mo", 1)])
+def test_ages_over_89_are_no_content(age: str, unit: str, kept: int) -> None:
+    dataset, measured = report(), Dataset()
+    measured.NumericValue = age
+    measured.MeasurementUnitsCodeSequence = [code(unit, "UCUM", unit)]
+    dataset.ContentSequence = [item("NUM", code("121033", "DCM", "Subject Age"), MeasuredValueSequence=[measured])]
+    profile = Profile.of(["clean_structured_content", "retain_patient_characteristics"])
+    assert len(deidentify_dataset(dataset, profile, PlainIdentity())[0].ContentSequence) == kept
+
+
 def test_only_known_concepts_describe_the_patient() -> None:
     assert is_characteristic(item("CODE", code("121032", "DCM", "Subject Sex")))
     assert not is_characteristic(item("CODE", code("121032", "99LOCAL", "Something else")))
