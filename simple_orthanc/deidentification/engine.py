@@ -268,8 +268,11 @@ class _Engine:
 def _is_out_of_place(tag: BaseTag, place: _Place) -> bool:
     """Check whether an element is removed wherever it is: graphics that cannot be cleaned, and what is no attribute.
 
-    Commands and File Meta Information do not belong into a dataset; Table E.1-1 has them for items of sequences.
+    Commands and File Meta Information do not belong into a dataset; Table E.1-1 has them for items of sequences. Pixels
+    belong only there: in an item they are another image, of which no attribute of the object tells what it shows.
     """
+    if tag in _PIXELS and place.keywords and place.keywords[-1] != "IconImageSequence":
+        return True
     return tag.group >> 8 in (0x50, 0x60) or (tag.group in (0x0000, 0x0002) and not place.keywords)
 
 

@@ -191,6 +191,16 @@ def test_elements_of_unknown_vr_are_read_by_the_dictionary_or_removed() -> None:
     assert b"quidditch" not in written(after).lower()
 
 
+def test_pixels_in_items_are_removed() -> None:
+    before, inner = scan(), Dataset()
+    inner.BitsAllocated, inner.PixelData = 8, b"QUIDDITCH "
+    before.PerFrameFunctionalGroupsSequence, before.IconImageSequence = [inner], [inner]
+    after = become(before)
+    assert "PixelData" not in after.PerFrameFunctionalGroupsSequence[0]
+    kept = become(before, Profile.of(keep=[elements.tag_of("IconImageSequence")]))
+    assert kept.IconImageSequence[0].PixelData == inner.PixelData
+
+
 def test_group_lengths_are_left_out() -> None:
     before = scan()
     before.add_new(0x00080000, "UL", 100)
