@@ -102,10 +102,10 @@ def risks_of(dataset: Dataset, profile: Profile) -> list[Risk]:
 
 
 def _burned_in(dataset: Dataset, sop_class: str) -> Risk | None:
-    stated = elements.text(dataset, "BurnedInAnnotation").upper()
+    stated = "".join(elements.texts(dataset, "BurnedInAnnotation")).upper()
     if stated == "NO" or not elements.has(dataset, "Rows"):
         return None
-    if stated == "YES":
+    if "YES" in stated:
         return Risk(RiskKind.BURNED_IN, "BurnedInAnnotation is YES: the pixels show what identifies the patient", True)
     kind = _kind_with_text(dataset, sop_class)
     if not kind:

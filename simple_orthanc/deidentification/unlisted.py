@@ -51,7 +51,9 @@ _PEOPLE = frozenset(
     }
 )
 _ISSUERS = frozenset({"ItineraryIDAssigningAuthority", "LocalNamespaceEntityID", "UniversalEntityID"})
-_NARRATIVE = re.compile("Comment|Notes$|Narrative|TextValue$|HPGL|HL7InstanceIdentifier|OverrideReason|Reason(For|$)")
+_NARRATIVE = re.compile(
+    "Comment|Notes$|Narrative|TextValue$|HPGL|HL7InstanceIdentifier|DocumentTitle|OverrideReason|Reason(For|$)"
+)
 _CODES = frozenset({"URNCodeValue", "CodingSchemeURL"})
 _CLASSES = re.compile("SOPClass|TransferSyntax|CodingSchemeUID$|ContextUID$|ContextGroupExtension|MappingResource")
 _SAFE_OB = frozenset(
@@ -143,7 +145,7 @@ def is_typed_by_people(keyword: str, vr: str) -> bool:
     >>> is_typed_by_people("SegmentLabel", "LO"), is_typed_by_people("ManufacturerModelName", "LO")
     (True, False)
     """
-    return vr in ("LT", "ST", "UT") or (vr != "CS" and bool(_TYPED.search(keyword)))
+    return vr in ("LT", "ST", "UT") or keyword == "ContentLabel" or (vr != "CS" and bool(_TYPED.search(keyword)))
 
 
 def unlisted_action(tag: int, vr: str, profile: Profile) -> Action:

@@ -31,6 +31,7 @@ def found(dataset: Dataset, *options: str) -> list[tuple[RiskKind, bool]]:
     ("dataset", "kind", "is_certain"),
     [
         (image(BurnedInAnnotation="YES"), RiskKind.BURNED_IN, True),
+        (image(BurnedInAnnotation=["NO", "YES"]), RiskKind.BURNED_IN, True),
         (image("7"), RiskKind.BURNED_IN, False),
         (image("7.2"), RiskKind.BURNED_IN, False),
         (image("6.1"), RiskKind.BURNED_IN, False),

@@ -39,6 +39,7 @@ def action(keyword: str, profile: Profile = BASIC) -> Action:
         ("CodeMeaning", Action.CLEAN),
         ("SegmentDescription", Action.CLEAN),
         ("TextValue", Action.DUMMY),
+        ("DocumentTitle", Action.DUMMY),
         ("CalculationComment", Action.DUMMY),
         ("EvaluatorName", Action.DUMMY),
         ("DateOfGainCalibration", Action.DUMMY),
@@ -94,9 +95,12 @@ def test_another_vr_of_the_same_kind_changes_nothing(keyword: str, vr: str, expe
     assert unlisted_action(tag, vr, BASIC) is expected
 
 
-@pytest.mark.parametrize("keyword", ["BeamName", "RTImageName", "AcquisitionProtocolName"])
-def test_names_that_planners_and_operators_type_may_hold_a_patients(keyword: str) -> None:
-    assert is_typed_by_people(keyword, "LO")
+@pytest.mark.parametrize(
+    ("keyword", "vr"),
+    [("BeamName", "LO"), ("RTImageName", "LO"), ("AcquisitionProtocolName", "LO"), ("ContentLabel", "CS")],
+)
+def test_names_that_planners_and_operators_type_may_hold_a_patients(keyword: str, vr: str) -> None:
+    assert is_typed_by_people(keyword, vr)
 
 
 def test_what_pydicom_does_not_know_is_removed() -> None:
