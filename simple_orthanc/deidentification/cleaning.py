@@ -34,8 +34,15 @@ _TITLES = ("and", "dr", "jr", "md", "mme", "mr", "mrs", "ms", "of", "phd", "prof
 _WORDS = frozenset({*_PARTICLES, *_TITLES, TEXT.casefold()})
 _SEPARATORS = re.compile(r"[\^=\s,.;'’`\-_/]+")
 _TRANSLITERATED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss"})
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_MONTH = rf"(?i:{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in _MONTHS)})\.?"
 _DATE = re.compile(
-    r"(?<!\d)(?:(?:19|20)\d\d([-./ ]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
+    rf"(?<!\d)(?:0?[1-9]|[12]\d|3[01])(?:(?:[-. ]|\. ){_MONTH}[-. ](?:19|20)\d\d|-{_MONTH}-\d\d)(?!\d)"
+    rf"|\b{_MONTH} (?:0?[1-9]|[12]\d|3[01]),? (?:19|20)\d\d(?!\d)"
+    r"|(?<!\d)(?:(?:19|20)\d\d([-./ ]?)(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|\d{1,2}([-./])\d{1,2}\2(?:\d{4}|\d\d))(?!\d)"
 )
 # Case matters: MR, DR and MS are modalities and a disease.
@@ -138,6 +145,13 @@ def _written(day: date) -> Iterator[str]:
         yield separator.join((month, number, year))
         yield separator.join((str(day.day), str(day.month), year))
         yield separator.join((str(day.month), str(day.day), year))
+        yield separator.join((number, month, year[2:]))
+        yield separator.join((month, number, year[2:]))
+    for name in {_MONTHS[day.month - 1], _MONTHS[day.month - 1][:3]}:
+        for separator in " -.":
+            yield separator.join((str(day.day), name, year))
+        yield f"{name} {day.day} {year}"
+        yield f"{name} {day.day}, {year}"
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,9 @@ def test_what_identifies_nobody_is_not_searched_for(text: str) -> None:
         ("T2 FLAIR 5 mm", "T2 FLAIR 5 mm"),
         ("CT of 17.05.1963", "CT of"),
         ("scan 2020-01-02 left", "scan left"),
+        ("on 2 Jan 2020, 02-JAN-20, January 2, 2020", "on , ,"),
+        ("2. May 2020", ""),
+        ("2 sep 20, 12 may 3, marker 3 2020", "2 sep 20, 12 may 3, marker 3 2020"),
         ("seen by Dr. A. Smith today", "seen by today"),
         ("Prof Meier", ""),
         ("Mr Meier", ""),
@@ -108,6 +111,12 @@ def test_what_an_option_retains_stays_in_descriptors() -> None:
 @pytest.mark.parametrize("form", list(date_forms("19630507")))
 def test_a_date_is_found_in_each_form(form: str) -> None:
     assert Identifiers.of(date_forms("19630507")).removed_from(f"born {form}.") == "born ."
+
+
+@pytest.mark.parametrize("text", ["7 May 1963", "May 7, 1963", "07/05/63", "7-MAY-1963"])
+def test_a_date_with_a_month_in_letters_or_a_short_year_is_found(text: str) -> None:
+    found = Identifiers.of(date_forms("19630507"))
+    assert clean_descriptor(f"born {text}", found, keep_dates=True, keep_ages=True) == "born"
 
 
 def test_no_forms_of_what_is_no_date() -> None:
