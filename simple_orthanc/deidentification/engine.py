@@ -7,7 +7,7 @@ the bytes that they were, so that pixels, numbers and text without identifiers a
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,6 +180,8 @@ class _Engine:
             return Action.KEEP
         if tag in profile.remove:
             return Action.REMOVE
+        if _is_creator_of_any(tag, profile.keep) or _is_creator_of_any(tag, profile.replace):
+            return Action.KEEP
         if tag in profile.replace:
             return Action.DUMMY
         if tag.is_private:
@@ -297,6 +299,12 @@ def _vr_of(stored: DataElement | RawDataElement, private_vr: str) -> str:
     if dictionary_has_tag(stored.tag) and not stored.tag.is_private:
         return dictionary_VR(stored.tag)
     return "UN" if private_vr == "SQ" else private_vr or "UN"
+
+
+def _is_creator_of_any(tag: BaseTag, others: Collection[int]) -> bool:
+    """Check whether an element names the creator of the block of some private elements, which mean nothing without."""
+    is_creator = tag.is_private and 0x10 <= tag.element <= 0xFF
+    return is_creator and any(other >> 8 == int(tag.group) << 8 | tag.element and other & 0xFF00 for other in others)
 
 
 def _private_action(tag: BaseTag, vr: str, safe: Mapping[int, str]) -> Action:

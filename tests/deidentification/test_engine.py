@@ -225,6 +225,18 @@ def test_the_user_decides_about_single_attributes() -> None:
     assert changes(before, profile)["KVP"] == Change("KVP", tags["KVP"], Action.DUMMY, "changed")
 
 
+def test_a_private_element_that_is_kept_keeps_its_creator() -> None:
+    before = scan()
+    for block in (0x10, 0x11):
+        before.add_new(0x00090000 | block, "LO", f"MAKER {block}")
+        before.add_new(0x00090001 | block << 8, "LO", "a")
+        before.add_new(0x00090002 | block << 8, "LO", "b")
+    after = become(before, Profile.of(keep=[0x00091101]))
+    assert [int(element.tag) for element in after if element.tag.is_private] == [0x00090011, 0x00091101]
+    after = become(before, Profile.of(replace={0x00091002: "c"}))
+    assert after.private_block(0x0009, "MAKER 16")[0x02].value == "c"
+
+
 def test_a_value_for_a_private_element_must_fit_its_vr() -> None:
     before = scan()
     before.add_new(0x00090010, "LO", "MAKER")
