@@ -61,3 +61,30 @@ def make_folders(folder: Path) -> None:
     except FileExistsError:
         if not folder.is_dir():
             raise
+
+
+def put_new(part: Path, path: Path) -> bool:
+    """Move a file to its name in the same file system, unless something has that name.
+
+    Returns
+    -------
+    bool
+        False if something has it, which is left as it is.
+
+    Raises
+    ------
+    OSError
+        It cannot be moved.
+    """
+    try:
+        # Unlike a rename, a link never replaces anything.
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            return False
+        os.replace(part, path)
+    else:
+        part.unlink()
+    return True

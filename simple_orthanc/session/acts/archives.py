@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from simple_orthanc.errors import OrthancError, RequestTimeout, SelectionError, ServerError, TransportError
+from simple_orthanc.files.paths import put_new
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.jobs.answers import integer
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
@@ -24,16 +27,37 @@ _MOMENTARY = (0, 429, 502, 503, 504)
 def write_archive(session: OrthancState, path: object, *, media: bool, overwrite: bool, everything: bool) -> Path:
     """Write one zip of exactly what is selected; see `ActsOnServer.archive`."""
     target = checked_target(path, 'archive("study.zip")')
-    if not overwrite:
-        _check_is_new(target)
+    if not overwrite and os.path.lexists(target):
+        raise _exists(target)
     targets = held_targets(session, "archived", everything=everything)
     request = _Request(
         "/tools/create-media" if media else "/tools/create-archive",
         {"Resources": [target.key for target in targets]},
         sum(len(target.instances) for target in targets),
+        target,
     )
+    if overwrite:
+        return _write(session, request, target)
+    # Named before it is created, so that an interrupt leaves nothing behind.
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        return _write_by_job(session, request, target)
+        _write(session, request, part)
+        if not put_new(part, target):
+            raise _exists(target)
+    except OSError as error:
+        if isinstance(error, OrthancError):
+            raise
+        raise OrthancError(
+            f"{target} cannot be written: {error.strerror or error}. Nothing was left behind."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _write(session: OrthancState, request: _Request, to: Path) -> Path:
+    try:
+        return _write_by_job(session, request, to)
     except ServerError as error:
         if error.status not in _MOMENTARY:
             raise
@@ -42,17 +66,19 @@ def write_archive(session: OrthancState, path: object, *, media: bool, overwrite
             raise
     # The answer was lost; or the server keeps one archive by default, and another client's has taken its place, or
     # none since it was started again.
-    check = zip_check(f"archive({str(target)!r})", request.instance_count, lambda: request.instance_count)
-    return session.rest.stream(request.route, body=request.body, to=target, idempotent=True, check=check)
+    asked = f"archive({str(request.target)!r})"
+    check = zip_check(asked, request.instance_count, lambda: request.instance_count)
+    return session.rest.stream(request.route, body=request.body, to=to, idempotent=True, check=check)
 
 
 class _Request(NamedTuple):
     route: str
     body: dict[str, Any]
     instance_count: int
+    target: Path
 
 
-def _write_by_job(session: OrthancState, request: _Request, target: Path) -> Path:
+def _write_by_job(session: OrthancState, request: _Request, to: Path) -> Path:
     """Let the server make the archive first, so that its size is known, and progress seen."""
     job = session.rest.start_job(request.route, request.body)
     if job.id is None:
@@ -62,18 +88,17 @@ def _write_by_job(session: OrthancState, request: _Request, target: Path) -> Pat
         )
     wait_or_cancel(job, label="archiving")
     _check_count(job, request.instance_count)
-    _check_space(job, target)
-    written = job.output(target)
+    _check_space(job, request.target)
+    written = job.output(to)
     _forget(session, job)
     return written
 
 
-def _check_is_new(target: Path) -> None:
-    if target.exists() or target.is_symlink():
-        raise SelectionError(
-            f"There is a file {target} already, and nothing was archived: choose another name, or replace it with "
-            f"archive({str(target)!r}, overwrite=True)."
-        )
+def _exists(target: Path) -> SelectionError:
+    return SelectionError(
+        f"There is a file {target} already, and nothing was archived: choose another name, or replace it with "
+        f"archive({str(target)!r}, overwrite=True)."
+    )
 
 
 def _check_count(job: Job, count: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
-from simple_orthanc.files.paths import make_folders
+from simple_orthanc.files.paths import make_folders, put_new
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.session.acts.originals import Original, OriginalError, md5_of
 from simple_orthanc.session.acts.reports import Outcome
@@ -235,7 +235,7 @@ class FolderReceiver:
             part = self._staged / f"{next(self._numbers)}.dcm"
             original.save(part)
             make_folders(path.parent)
-            if _put(part, path):
+            if put_new(part, path):
                 return Outcome(SENT)
         if original.stored.size is not None and path.is_file() and original.is_copy(path):
             return Outcome(THERE)
@@ -257,19 +257,3 @@ class FolderReceiver:
     def is_alive(self) -> bool:
         """Return True: a folder is there, or each file says why not."""
         return True
-
-
-def _put(part: Path, path: Path) -> bool:
-    """Move a file to its name, unless something has that name."""
-    try:
-        # Unlike a rename, a link never replaces anything.
-        os.link(part, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        if os.path.lexists(path):
-            return False
-        os.replace(part, path)
-    else:
-        part.unlink()
-    return True

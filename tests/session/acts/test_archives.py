@@ -15,6 +15,7 @@ import pytest
 from simple_orthanc import Orthanc, SelectionError, TransportError
 from simple_orthanc.errors import JobError, OrthancError, RequestTimeout, ServerError
 from simple_orthanc.rest import Rest
+from simple_orthanc.session.acts import archives
 from tests.orthanc_stand_in import OrthancServer
 from tests.session.sessions import source_of, three_series
 
@@ -68,6 +69,26 @@ def test_exactly_what_is_selected_is_asked_for(
     assert started == [("/tools/create-archive", ids), ("/tools/create-media", ids)]
 
 
+def test_a_file_that_appeared_meanwhile_is_kept(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start(monkeypatch, 3, True, True)
+    path = tmp_path / "a.zip"
+    check_count = archives._check_count
+
+    def slowly(job: Any, count: int) -> None:
+        path.write_bytes(b"of somebody else")
+        check_count(job, count)
+
+    monkeypatch.setattr(archives, "_check_count", slowly)
+    with pytest.raises(SelectionError, match=r"There is a file .*a.zip already, and nothing was archived"):
+        session.archive(path)
+    assert path.read_bytes() == b"of somebody else"
+    assert list(tmp_path.iterdir()) == [path]
+    session.archive(path, overwrite=True)
+    assert path.read_bytes() == b"zip"
+
+
 def test_an_archive_that_another_one_pushed_out_is_made_without_a_job(
     session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -114,12 +135,18 @@ def test_an_answer_that_is_lost_or_no_job(
         return answer
 
     streamed = []
+
+    def stream(rest: Rest, path: str, *, to: Path, **_: Any) -> Path:
+        streamed.append(path)
+        to.write_bytes(b"zip")
+        return to
+
     monkeypatch.setattr(Rest, "start_job", start_job)
-    monkeypatch.setattr(Rest, "stream", lambda rest, path, **options: streamed.append(path) or options["to"])
+    monkeypatch.setattr(Rest, "stream", stream)
     with contextlib.nullcontext() if again else pytest.raises(type(failure)):
         assert session.archive(tmp_path / "a.zip") == tmp_path / "a.zip"
     assert len(streamed) == int(again)
-    session.archive(tmp_path / "a.zip")
+    session.archive(tmp_path / "b.zip")
     assert len(streamed) == int(again) + 1
 
 

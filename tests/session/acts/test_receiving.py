@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import Folder
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.files.paths import put_new
 from simple_orthanc.selection.source import StoredFile
 from simple_orthanc.session.acts import receiving
 from simple_orthanc.session.acts.originals import Original, OriginalError
@@ -311,7 +312,7 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "target" / PATH).read_bytes() == as_file(ONE)
     part = tmp_path / "part"
     part.write_bytes(b"new")
-    assert not receiving._put(part, tmp_path / "target" / PATH)
+    assert not put_new(part, tmp_path / "target" / PATH)
     assert (tmp_path / "target" / PATH).read_bytes() == as_file(ONE)
 
 
