@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
-from simple_orthanc.errors import VolumeError
+from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.volume.writing.segments import (
     Anchor,
     Kind,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     CodeLike: TypeAlias = Code | tuple[str, str, str]
 
-WHAT = "A segmentation"
+WHAT, MODALITY = "A segmentation", "SEG"
 # The default category and type of a segment (PS3.16 CID 7150 and 7166).
 TISSUE = ("85756007", "SCT", "Tissue")
 
@@ -92,6 +92,10 @@ def segmentation_of(
     """
     if kind not in get_args(Kind):
         raise VolumeError(f"kind={kind!r} was given; it can be {', '.join(map(repr, get_args(Kind)))}.")
+    if (tags or {}).get("Modality", MODALITY) != MODALITY:
+        raise SelectionError(
+            f"Modality was given, but that of a segmentation is {MODALITY} (PS3.3 C.8.20.1): leave it out."
+        )
     highdicom = import_highdicom(WHAT)
     # A mapping may read a mask each time it is looked up.
     masks = masks if is_volume(masks) else dict(masks.items())

@@ -23,8 +23,13 @@ _FROM_VOLUME = (
     "PhotometricInterpretation PlanarConfiguration BitsAllocated BitsStored HighBit PixelRepresentation PixelData "
     "FloatPixelData DoubleFloatPixelData PixelPaddingValue PixelPaddingRangeLimit ImagePositionPatient "
     "ImageOrientationPatient PixelSpacing NominalScannedPixelSpacing SpacingBetweenSlices NumberOfSlices ImageIndex "
-    "SourceImageSequence RealWorldValueMappingSequence ModalityLUTSequence RescaleSlope RescaleIntercept"
+    "SourceImageSequence RealWorldValueMappingSequence ModalityLUTSequence RescaleSlope RescaleIntercept "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SegmentSequence SegmentationType "
+    "SegmentationFractionalType MaximumFractionalValue SegmentsOverlap EncapsulatedDocument "
+    "EncapsulatedDocumentLength MIMETypeOfEncapsulatedDocument"
 )
+# Groups of messages (PS3.7) and of the file meta information (PS3.10 section 7.1).
+_NOT_OF_OBJECTS = (0x0000, 0x0002)
 _UNITS = ("RescaleType", "Units", "SUVType")
 
 
@@ -70,6 +75,10 @@ def _check_is_free(keyword: str) -> None:
         raise SelectionError(
             f"{keyword} was given, but it follows from the units of the volume: set them with "
             'volume.with_array(volume.array, units="...").'
+        )
+    if elements.tag_of(keyword) >> 16 in _NOT_OF_OBJECTS:
+        raise SelectionError(
+            f"{keyword} was given, which belongs to a message or a file and not to an object: leave it out."
         )
     if keyword in _FROM_VOLUME.split():
         raise SelectionError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simple_orthanc import Geometry, VolumeError
+from simple_orthanc import Geometry, SelectionError, VolumeError
 from simple_orthanc.volume.writing.segmentations import segmentation_of
 from tests.volume.writing.helpers import SHAPE, boxes, ct_in, images
 
@@ -45,3 +45,5 @@ def test_masks_that_are_none(tmp_path: Path) -> None:
     for masks, arguments, message in cases:
         with pytest.raises(VolumeError, match=message):
             segmentation_of(masks, ct, **arguments)
+    with pytest.raises(SelectionError, match="that of a segmentation is SEG"):
+        segmentation_of({"a": mask}, ct, tags={"Modality": "CT"})
