@@ -78,8 +78,10 @@ class UploadsDocuments(UploadsVolumes):
         >>> study = orthanc.select(PatientID="P7", StudyDate="20200131")                    # doctest: +SKIP
         >>> table = orthanc.upload_document("report.pdf", like=study)                       # doctest: +SKIP
         """
-        paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-        documents = [_read(one) for one in paths]
+        several: Any = path
+        if isinstance(path, str | bytes | os.PathLike) or not isinstance(path, Iterable):
+            several = [path]
+        documents = [_read(one) for one in several]
         return self._upload_made(document_datasets(documents, _header(like), tags))
 
 

@@ -107,6 +107,11 @@ class UploadsMasks(UploadsVolumes):
         --------
         >>> table = orthanc.upload_parametric_map(adc, like=dwi, SeriesDescription="ADC")   # doctest: +SKIP
         """
+        if not isinstance(volume, Volume):
+            raise VolumeError(
+                f"A {type(volume).__name__} was given: upload_parametric_map takes a Volume, such as "
+                'images.with_array(values, units="mm2/s").'
+            )
         return self._upload_made([volume.to_parametric_map(_images(like), **tags)])
 
 

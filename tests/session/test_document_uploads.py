@@ -61,6 +61,9 @@ def test_what_is_refused(orthanc: Orthanc, tmp_path: Path) -> None:
         orthanc.upload_document(tmp_path / "missing.png", PatientID="P1")
     with pytest.raises(SelectionError, match="not a regular file"):
         orthanc.upload_document(tmp_path, PatientID="P1")
+    for nothing in (None, 5, b"a.png", [5]):
+        with pytest.raises(SelectionError, match="Pass a string or a Path"):
+            orthanc.upload_document(nothing, PatientID="P1")  # type: ignore[arg-type]
     with pytest.raises(VolumeError, match="like=str was given"):
         orthanc.upload_document(tmp_path / "a.png", like="P1")  # type: ignore[arg-type]
     orthanc.upload_dataset([*make_series((1, 4, 4), seed=1), *make_series((1, 4, 4), seed=2)])

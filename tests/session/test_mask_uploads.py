@@ -127,4 +127,8 @@ def test_nothing_is_sent_where_nothing_can_be_written(orthanc: Orthanc) -> None:
         orthanc.upload_masks({"a": ct.array}, like=ct)
     with pytest.raises(VolumeError, match="written as a segmentation"):
         orthanc.upload_parametric_map(ct.with_array(ct.array > 1))
+    with pytest.raises(VolumeError, match="upload_parametric_map takes a Volume"):
+        orthanc.upload_parametric_map(ct.array)  # type: ignore[arg-type]
+    with pytest.raises(VolumeError, match="of a int in the place of images"):
+        ct.to_parametric_map(like=5)  # type: ignore[arg-type]
     assert orthanc.series_count == 1

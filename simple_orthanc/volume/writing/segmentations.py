@@ -97,6 +97,11 @@ def segmentation_of(
             f"Modality was given, but that of a segmentation is {MODALITY} (PS3.3 C.8.20.1): leave it out."
         )
     highdicom = import_highdicom(WHAT)
+    if not (is_volume(masks) or isinstance(masks, Mapping)):
+        raise VolumeError(
+            f"{WHAT} was asked for of a {type(masks).__name__}: masks are given by their names, as in "
+            '{"lesion": mask}, or as one Volume.'
+        )
     # A mapping may read a mask each time it is looked up.
     masks = masks if is_volume(masks) else dict(masks.items())
     source = SourceImages(_images(masks, like), WHAT)
@@ -148,6 +153,8 @@ def _check_frame_of_reference(masks: Mapping[str, Any] | Volume, source: SourceI
 def _descriptions(
     highdicom: Any, pixels: Pixels, codes: Mapping[str, tuple[CodeLike, CodeLike]], algorithm: str | None
 ) -> list[Dataset]:
+    if not isinstance(codes, Mapping):
+        raise _wrong_codes(codes)
     unknown = [name for name in codes if name not in pixels.names.values()]
     if unknown:
         raise VolumeError(
@@ -155,7 +162,10 @@ def _descriptions(
         )
     descriptions = []
     for number, name in pixels.names.items():
-        category, kind = codes.get(name, (TISSUE, TISSUE))
+        pair: Any = codes.get(name, (TISSUE, TISSUE))
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise _wrong_codes(pair)
+        category, kind = pair
         description: Dataset = highdicom.seg.SegmentDescription(
             segment_number=number,
             segment_label=name,
@@ -170,6 +180,13 @@ def _descriptions(
             )
         descriptions.append(description)
     return descriptions
+
+
+def _wrong_codes(given: object) -> VolumeError:
+    return VolumeError(
+        f"{given!r} was given as codes: codes= has the category and the type of each segment by its name, as in "
+        '{"liver": (("123037004", "SCT", "Anatomical Structure"), ("10200004", "SCT", "Liver"))}.'
+    )
 
 
 def _code(highdicom: Any, code: Any, name: str) -> Dataset:

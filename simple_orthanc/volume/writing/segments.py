@@ -79,6 +79,8 @@ def pixels_of(
     VolumeError
         There is no mask, they are on different grids, or their values are no numbers of segments.
     """
+    if names is not None:
+        _check_numbers(names)
     if not is_volume(masks):
         if names is not None:
             raise VolumeError("names= names the labels of one label map, but masks were given, which have names.")
@@ -91,6 +93,14 @@ def pixels_of(
     if kind == "FRACTIONAL" or masks.array.dtype == bool or masks.units == "mask":
         return _of_masks({_checked_name((names or {}).get(1, "segment 1")): masks}, like, kind)
     return _of_label_map(masks, names, kind)
+
+
+def _check_numbers(names: Any) -> None:
+    is_numbered = isinstance(names, Mapping) and all(
+        isinstance(number, int | np.integer) and not isinstance(number, bool) for number in names
+    )
+    if not is_numbered:
+        raise VolumeError(f'names={names!r} was given: it has the name of each label by its number: {{1: "liver"}}.')
 
 
 def _of_masks(masks: Mapping[str, Any], like: Volume | None, kind: Kind) -> Pixels:

@@ -80,7 +80,12 @@ class SourceImages:
     """
 
     def __init__(self, volume: Volume, what: str) -> None:
-        header = volume.header
+        header = getattr(volume, "header", None)
+        if not isinstance(header, Dataset):
+            raise VolumeError(
+                f"{what} was asked for of a {type(volume).__name__} in the place of images: these are a Volume, as "
+                "get_volume() reads it."
+            )
         modality = elements.text(header, "Modality")
         if modality in _DRAWN:
             raise VolumeError(

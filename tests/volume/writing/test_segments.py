@@ -40,6 +40,13 @@ def test_masks_that_are_none(tmp_path: Path) -> None:
         (ct.with_array(ct.array * 0.5, units="label"), {}, "whole numbers"),
         (ct.with_array(ct.array - 1, units="label"), {}, "labels go from 0"),
         (ct.with_array(ct.array * 0, units="label"), {}, "no label"),
+        (None, {}, r'a NoneType: masks are given by their names, as in \{"lesion": mask\}'),
+        (ct.array > 0, {}, "a ndarray: masks are given"),
+        (mask, {"names": ["a"]}, "by its number"),
+        (mask, {"names": {"1": "a"}}, "by its number"),
+        (mask, {"names": {1.0: "a"}}, "by its number"),
+        ({"a": mask}, {"codes": {"a": 5}}, "5 was given as codes"),
+        ({"a": mask}, {"codes": ["a"]}, "category and the type of each segment"),
         ({"a": mask, "b": mask}, {"kind": "LABELMAP"}, r"overlaps.*kind=\"BINARY\""),
     ]
     for masks, arguments, message in cases:
