@@ -38,6 +38,8 @@ class Note:
         When it began, by the clock of the server.
     job : str or None
         The id of its job, None before that is known.
+    call : str
+        What distinguishes it from the same call that another process makes at the same time.
     """
 
     mark: str
@@ -46,6 +48,12 @@ class Note:
     before: list[str]
     begun: str
     job: str | None = None
+    call: str = ""
+
+    @property
+    def full_mark(self) -> str:
+        """The mark of its copies, once they are known to be complete."""
+        return f"{self.mark}:{self.call}"
 
 
 class Notes:

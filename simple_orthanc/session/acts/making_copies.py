@@ -12,6 +12,7 @@ For each patient
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -130,12 +131,21 @@ class CopyMaker:
                 self._write_down(group, copies, ALREADY_THERE)
 
     def _marked(self, group: CopyGroup) -> Copies | None:
-        """Return the complete copies that the same call has made of a group, None if there are none."""
+        """Return the complete copies that the same call has made of a group, None if there are none.
+
+        It may have made several, in several processes at once.
+        """
         mark = group.mark(self._order)
-        candidates = [key for key, origin in self._copied.items() if origin in group.series]
-        copies = self._tracer.read(group, [key for key in candidates if self._notes.mark_of(key) == mark])
-        # Somebody may have modified them in place since.
-        return copies if copies.is_exact and not self._check(copies) else None
+        by_call: dict[str, list[str]] = {}
+        for key, origin in self._copied.items():
+            if origin in group.series and (full := self._notes.mark_of(key)).startswith(mark):
+                by_call.setdefault(full, []).append(key)
+        for full in sorted(by_call):
+            copies = self._tracer.read(group, by_call[full])
+            # Somebody may have modified them in place since.
+            if copies.is_exact and not self._check(copies):
+                return copies
+        return None
 
     # Making them
 
@@ -200,7 +210,7 @@ class CopyMaker:
         if note.mark == mark:
             made = tracer.read(group, [series.key for series in candidates], but=group.instances)
             if made.is_exact and not self._check(made):
-                self._finish(group, made)
+                self._finish(group, made, note)
                 return made
         ended, succeeded = self._end_of(note)
         if note.mark != mark and succeeded and is_recent(ended, self._now()):
@@ -208,8 +218,13 @@ class CopyMaker:
                 "Another call has just made copies of the same patient, and may be checking them: call again in a "
                 "minute."
             )
-        left = left_behind(note, candidates, ended=ended)
-        self._remove(tracer.read(group, [series.key for series in left], but=group.instances))
+        left = [series.key for series in left_behind(note, candidates, ended=ended)]
+        if any(self._notes.mark_of(series.key) == note.full_mark for series in tracer.since(note)):
+            # They were known to be complete, and only some of them are marked.
+            for key in left:
+                self._notes.mark(key, note.full_mark)
+        else:
+            self._remove(tracer.read(group, left, but=group.instances))
         self._notes.remove(group.patient)
         return None
 
@@ -238,7 +253,8 @@ class CopyMaker:
             self._copied = self._tracer.copied_series()
         before = [key for key, origin in self._copied.items() if origin in group.series]
         members = {key: len(instances) for key, instances in group.series.items()}
-        note = Note(group.mark(self._order), self._order.trace, members, before, self._now())
+        call = secrets.token_hex(4)
+        note = Note(group.mark(self._order), self._order.trace, members, before, self._now(), call=call)
         try:
             return self._attempt(group, note)
         except JobLostError:
@@ -262,7 +278,7 @@ class CopyMaker:
             copies = self._all_new(group, note, copies)
         problem = self._problem(copies)
         if not problem and not (problem := self._check(copies)):
-            self._finish(group, copies)
+            self._finish(group, copies, note)
             return copies
         self._remove(copies)
         self._notes.remove(group.patient)
@@ -330,9 +346,9 @@ class CopyMaker:
             "each was expected. What is selected may have changed meanwhile: refresh() shows it"
         )
 
-    def _finish(self, group: CopyGroup, copies: Copies) -> None:
+    def _finish(self, group: CopyGroup, copies: Copies, note: Note) -> None:
         for series in copies.series:
-            self._notes.mark(series, group.mark(self._order))
+            self._notes.mark(series, note.full_mark)
         self._notes.remove(group.patient)
         self._expected += len(copies.made)
 

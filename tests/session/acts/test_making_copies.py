@@ -292,3 +292,61 @@ def test_a_copy_whose_original_is_gone_may_be_copied(archive: CopyingServer) -> 
     with connect(archive) as session:
         archive.metadata[session.get_orthanc_ids()[0]] = {"ModifiedFrom": "gone"}
         assert session.modify(**CHANGE).status.tolist() == ["modified"] * 2
+
+
+def test_copies_that_two_equal_calls_made_at_once_are_there_afterwards(archive: CopyingServer) -> None:
+    from simple_orthanc.session.acts.making_copies import CopyMaker
+
+    with connect(archive) as session:
+        first = session.modify(**CHANGE)
+        with pytest.MonkeyPatch.context() as patch:
+            # The other one had looked before these copies were there.
+            patch.setattr(CopyMaker, "_marked", lambda *_: None)
+            session.select(SOPInstanceUID=originals(archive)).modify(**CHANGE)
+        assert len(archive.datasets) == 15
+        table = session.modify(**CHANGE)
+        assert table.status.tolist() == ["already there"] * 2
+        assert len(archive.datasets) == 15
+        # All from one of both.
+        assert all(", " not in key for key in table.new_orthanc_id)
+        assert len(first) == len(table)
+
+
+@pytest.mark.parametrize("marked", [0, 1, 2])
+@pytest.mark.parametrize("between", [None, {"replace": {"SeriesDescription": "newer"}}])
+def test_a_client_that_is_killed_while_it_marks_copies_leaves_them_whole(
+    marked: int, between: dict[str, Any] | None
+) -> None:
+    from simple_orthanc.session.acts.copy_notes import Notes
+
+    datasets = [
+        dataset
+        for number in (1, 2)
+        for dataset in make_series((2, 4, 4), seed=number, PatientID="P1", StudyInstanceUID="1.2.3")
+    ]
+    with CopyingServer(datasets) as archive, connect(archive) as session:
+        series = {str(dataset.SeriesInstanceUID) for dataset in datasets}
+        session.select(SeriesInstanceUID=sorted(series))
+        mark, left = Notes.mark, [None] * marked
+
+        def killed(*arguments: Any) -> None:
+            if not left:
+                raise SystemExit
+            left.pop()
+            mark(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Notes, "mark", killed)
+            if marked == 2:
+                patch.setattr(Notes, "remove", killed)
+            with pytest.raises(SystemExit):
+                session.modify(**CHANGE)
+        archive.now = "20200301T120000"
+        if between is not None:
+            assert session.modify(**between).status.tolist() == ["modified"] * 2
+        for _ in range(2):
+            table = session.modify(**CHANGE)
+            assert set(table.status) <= {"modified", "already there"}
+        assert table.status.tolist() == ["already there"] * 2
+        assert len(archive.datasets) == 4 + 4 + 4 * (between is not None)
+        assert notes(archive) == []
