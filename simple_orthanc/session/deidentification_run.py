@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import repeat
 from threading import Lock
 from typing import Any, Protocol
@@ -16,8 +17,8 @@ from simple_orthanc.deidentification.pseudonyms import Pseudonyms
 from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import OrthancError, TransportError
-from simple_orthanc.selection.source import Source
-from simple_orthanc.session.acts.originals import OriginalError, is_source_alive
+from simple_orthanc.selection.source import Source, Store
+from simple_orthanc.session.acts.originals import OriginalError, is_source_alive, md5_of
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.deidentified import DONE, LEFT_OUT, Deidentified, TargetFolder
 from simple_orthanc.session.uploads import Job, Uploader
@@ -171,11 +172,12 @@ class DeidentificationRun:
         self.report.set(target, Outcome(outcome.status, outcome.message, values, outcome.error))
 
     def _upload(self, session: TakesUploads) -> None:
-        upload = _Upload(self._other)
+        uploader = session._uploader()
+        upload = _Upload(self._other, partial(_held, uploader.store))
         pending = self.report.pending
         with self.report.attached(), _reread_afterwards(session):
             try:
-                reports = session._uploader().run([upload.job(target) for target in pending], True)
+                reports = uploader.run([upload.job(target) for target in pending], True)
             except TransportError as error:
                 if error.table is not None:
                     self._note_upload(upload, pending, error.table["status"], error.table["message"])
@@ -195,7 +197,9 @@ class DeidentificationRun:
     ) -> None:
         for target, status, message in zip(targets, statuses, messages, strict=False):
             missing, copy = upload.missing.get(target.key), upload.copies.get(target.key)
-            if missing is not None:
+            if missing is not None and copy is not None:
+                self._note(target, copy, missing)
+            elif missing is not None:
                 self.report.set(target, missing)
             elif copy is not None:
                 self._note(target, copy, Outcome(_STATUSES.get(status, "failed"), message))
@@ -208,19 +212,24 @@ class _Upload:
     ----------
     make : callable
         Makes the copy of an instance.
+    held : callable
+        Returns what becomes of a file that the archive holds something of already; None if it is to be sent. An archive
+        may be set to overwrite what it holds.
 
     Attributes
     ----------
     copies : dict
         Key of the instance, to its copy without the content.
     missing : dict
-        Key of the instance, to why there is no copy.
+        Key of the instance, to why no copy is sent.
     gone : OrthancError or None
         Why nothing can be read any more.
     """
 
-    def __init__(self, make: Callable[[Target], Copy]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[Target], Copy], held: Callable[[bytes], Outcome | None]) -> None:
+        self._make, self._held = make, held
+        self._senders: dict[tuple[str, ...], str] = {}
+        self._lock = Lock()
         self.copies: dict[str, Copy] = {}
         self.missing: dict[str, Outcome] = {}
         self.gone: OrthancError | None = None
@@ -240,8 +249,38 @@ class _Upload:
         except OrthancError as error:
             self.gone = error
             raise
+        is_first = target.key not in self.copies
         self.copies[target.key] = copy.without_content()
+        # What was sent is read once more to be compared.
+        outcome = self._not_sent(target, copy) if is_first else None
+        if outcome is not None:
+            self.missing[target.key] = outcome
+            raise _NoCopyError(outcome)
         return copy.content
+
+    def _not_sent(self, target: Target, copy: Copy) -> Outcome | None:
+        with self._lock:
+            sender = self._senders.setdefault(copy.identifiers, target.key)
+        if sender != target.key:
+            return Outcome("conflict", "another object of this selection has the same new identifiers")
+        try:
+            return self._held(copy.content)
+        except OrthancError:
+            # Sending it tells whether the archive is gone.
+            return None
+
+
+def _held(store: Store, content: bytes) -> Outcome | None:
+    """Return the outcome for a file if an archive holds something under its identifiers; None if it is to be sent."""
+    key = store.find(content)
+    if key is None:
+        return None
+    (comparison,) = store.compare([(key, md5_of(content))])
+    if comparison == "gone":
+        return None
+    if comparison == "another" and not store.transcodes:
+        return Outcome("conflict", "not sent: the archive holds another file under its identifiers, and keeps it")
+    return Outcome("already there", "" if comparison == "same" else "compared by its identifiers alone")
 
 
 def _workers(source: Source, targets: Sequence[Target]) -> int:

@@ -33,6 +33,7 @@ class Server:
         self.answers: list[BaseException | tuple[Any, ...] | None] = []
         self.keeps_checksums = True
         self.transcodes = False
+        self.overwrites = False
         self.most_pauses = 10
         self.questions: list[tuple[str, str]] = []
         self.refuses_searches = False
@@ -63,7 +64,7 @@ class Server:
             uid = str(pydicom.dcmread(io.BytesIO(content), force=True).SOPInstanceUID)
         except Exception:
             raise ServerError("no", status=400, details="Bad file format") from None
-        if uid in self.held:
+        if uid in self.held and not self.overwrites:
             return "already stored", uid
         self.held[uid] = self.changed(content)
         return "stored", uid

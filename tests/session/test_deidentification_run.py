@@ -88,6 +88,28 @@ def test_another_file_under_the_new_identifiers_is_a_conflict() -> None:
     assert sorted(again.table.status) == ["already there", "already there", "conflict"]
 
 
+def test_an_archive_that_overwrites_keeps_what_it_holds() -> None:
+    archive = Archive()
+    archive.server.overwrites = True
+    made = deidentified(session(3), archive)
+    before = dict(archive.server.held)
+    again = deidentified(session(3), archive)
+    assert set(again.table.status) == {"already there"}
+    others = deidentified(session(3), archive, options=["retain_full_dates"])
+    assert set(others.table.status) == {"conflict"}
+    assert others.table.new_SOPInstanceUID.equals(made.table.new_SOPInstanceUID)
+    assert archive.server.held == before
+
+
+def test_copies_that_would_be_one_object_do_not_replace_each_other() -> None:
+    archive = Archive()
+    archive.server.overwrites = True
+    reading = session_of(instance(1, patient="P1"), instance(1, patient="P2"))
+    made = deidentified(reading, archive, everything=True, remove=["PatientID"])
+    assert sorted(made.table.status) == ["conflict", "deidentified"]
+    assert len(archive.server.held) == 1
+
+
 def test_a_patient_under_another_pseudonym_is_not_mixed_up() -> None:
     archive = Archive()
     deidentified(session(2), archive)
