@@ -5,6 +5,7 @@ What callers use of this is gathered in ``choosing``.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -158,7 +159,8 @@ def check_spacing(spacing: float | None) -> None:
     VolumeError
         With what can be asked for.
     """
-    if spacing is not None and not (np.isfinite(spacing) and spacing > 0):
+    is_number = isinstance(spacing, numbers.Real) and not isinstance(spacing, bool)
+    if spacing is not None and not (is_number and np.isfinite(spacing) and spacing > 0):
         raise VolumeError(f"spacing={spacing!r} was asked; it is a distance between slices in mm, such as spacing=2.5.")
 
 

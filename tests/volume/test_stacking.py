@@ -20,6 +20,7 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.phantom import make_series
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks, summarize
+from simple_orthanc.volume.stacking import check_spacing
 from tests.examples import examples
 from tests.volume.helpers import (
     SAGITTAL,
@@ -250,3 +251,14 @@ class TestAgainstSimpleITK:
         column = (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x))
         series = make_series((4, 3, 5), spacing=spacing, origin=origin, orientation=(*row, *column))
         assert_same_place(series, written(series, tmp_path_factory.mktemp("series"), order))
+
+
+@pytest.mark.parametrize("spacing", ["2.5", (1, 1, 2.5), True, float("nan"), float("inf"), 0, -1.0, 2j])
+def test_a_spacing_is_a_positive_number(spacing: Any) -> None:
+    with pytest.raises(VolumeError, match=r"such as spacing=2\.5"):
+        check_spacing(spacing)
+
+
+@pytest.mark.parametrize("spacing", [None, 2, 2.5, np.float32(2.5), np.int64(3)])
+def test_numbers_of_all_kinds_are_spacings(spacing: Any) -> None:
+    check_spacing(spacing)
