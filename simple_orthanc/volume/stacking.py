@@ -8,6 +8,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -151,7 +152,7 @@ def plan_stacks(headers: Sequence[Dataset], spacing: float | None = None, across
     return unique_labels(stacks)
 
 
-def check_spacing(spacing: float | None) -> None:
+def check_spacing(spacing: Any) -> None:
     """Refuse a spacing that is not a positive number of mm.
 
     Raises

@@ -42,7 +42,8 @@ def target_folder(folder: object, verb: str = "download") -> Path:
         It is not a path, there can be no such path, it has the name of a file, or a file exists in the place of the
         folder or of one above it.
     """
-    if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
+    # pathlib would read an empty string as the current folder.
+    if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes) or folder == "":
         raise SelectionError(f'{verb}({folder!r}): the target is the path of one folder, as in {verb}("images").')
     target = Path(folder).expanduser()
     with writing(target, verb=verb):

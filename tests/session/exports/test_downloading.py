@@ -102,7 +102,7 @@ def test_an_error_is_raised(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.dcm"))) < 5
 
 
-@pytest.mark.parametrize("folder", [5, b"there", ["there"]])
+@pytest.mark.parametrize("folder", [5, b"there", ["there"], ""])
 def test_the_target_is_a_path(folder: object) -> None:
     session = Session(MemorySource([instance(1)]))
     with pytest.raises(SelectionError, match=r"the target is the path of one folder, as in download\(\"images\"\)"):
