@@ -74,8 +74,12 @@ class Server:
 
     def find(self, content: bytes | LongFile) -> str | None:
         whole = content.whole() if isinstance(content, LongFile) else content
-        uid = str(pydicom.dcmread(io.BytesIO(whole), force=True).SOPInstanceUID)
-        return uid if uid in self.held else None
+        sent = pydicom.dcmread(io.BytesIO(whole), force=True)
+        held = self.held.get(str(sent.SOPInstanceUID))
+        if held is None:
+            return None
+        is_of_patient = pydicom.dcmread(io.BytesIO(held), force=True).get("PatientID") == sent.get("PatientID")
+        return str(sent.SOPInstanceUID) if is_of_patient else None
 
     def md5_of(self, identifiers: Sequence[str]) -> str | None:
         held = self.held.get(identifiers[-1])
