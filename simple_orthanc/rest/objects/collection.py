@@ -18,6 +18,7 @@ AnyResource = TypeVar("AnyResource", bound=Resource)
 PAGE = 1000
 # How often a listing is begun again because objects came or went while it was read.
 _MOST_RESTARTS = 20
+_WILDCARDS = frozenset("*?")
 _COUNTS = {"patient": "CountPatients", "study": "CountStudies", "series": "CountSeries", "instance": "CountInstances"}
 
 
@@ -185,6 +186,9 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
             raise SelectionError(
                 f"{identifier!r} is not an identifier; give {IDENTIFIERS[self._kind.level]} as a string."
             )
+        if not _WILDCARDS.isdisjoint(wanted):
+            # Orthanc refuses to look it up, and stores it all the same.
+            return [resource for resource in self if resource.dicom_id.strip() == wanted]
         answer = self._rest.post("/tools/lookup", wanted, idempotent=True)
         if not isinstance(answer, list) or not all(isinstance(match, dict) and "ID" in match for match in answer):
             raise self._other_shape("/tools/lookup")

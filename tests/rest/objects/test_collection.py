@@ -193,6 +193,16 @@ def test_another_spelling_is_another_object(identifier: str) -> None:
             server.rest.studies.lookup(identifier)
 
 
+@pytest.mark.parametrize("identifier", ["A*", "A?", "*"])
+def test_an_identifier_with_a_wildcard_is_listed_for(identifier: str) -> None:
+    # Orthanc refuses to look it up.
+    patients = [{"ID": key, "MainDicomTags": {"PatientID": value}} for key, value in (("a", identifier), ("b", "A1"))]
+    routes = {"POST /tools/lookup": reply({"Message": "Wildcards"}, 400), "GET /patients": patients}
+    with ObjectServer(routes) as server:
+        assert server.rest.patients.lookup(identifier).id == "a"
+        assert server.rest.patients.lookup_all("?") == []
+
+
 def test_one_study_of_two_patients() -> None:
     routes = {"POST /tools/lookup": [match("a"), match("b"), match("a"), match("gone")]}
     with ObjectServer({**routes, **{f"GET /studies/{key}": {**STUDY, "ID": key} for key in "ab"}}) as server:
