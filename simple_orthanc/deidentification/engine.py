@@ -24,6 +24,7 @@ from simple_orthanc.deidentification.collecting import identifiers_of
 from simple_orthanc.deidentification.dummies import dummy_content_item
 from simple_orthanc.deidentification.file_meta import PREAMBLE, new_file_meta
 from simple_orthanc.deidentification.identity import Identity
+from simple_orthanc.deidentification.jpeg_comments import without_comments
 from simple_orthanc.deidentification.marking import mark
 from simple_orthanc.deidentification.overlays import without_embedded_overlays
 from simple_orthanc.deidentification.profile import Action, Option, Profile
@@ -96,7 +97,7 @@ def deidentify_dataset(dataset: Dataset, profile: Profile, identity: Identity) -
     -------
     Dataset
         With File Meta Information that holds nothing of the old but the transfer syntax, and an empty preamble. The
-        pixels are the same bytes, unless overlays were hidden in them.
+        pixels are the same bytes, unless overlays were hidden in them, or comments in the headers of JPEG.
     list of Change
         In the order of the elements, those of items after their sequence.
 
@@ -127,6 +128,8 @@ class _Engine:
     def run(self) -> tuple[Dataset, list[Change]]:
         new = self._copied(self._dataset, _Place())
         if without_embedded_overlays(self._dataset, new, self._transfer_syntax):
+            self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
+        if without_comments(new, self._transfer_syntax, self._identifiers):
             self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
         mark(new, self._profile)
         new.file_meta = new_file_meta(new, self._transfer_syntax)
