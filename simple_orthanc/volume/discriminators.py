@@ -6,6 +6,7 @@ tags. When images are split by it is decided in ``splitting``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -458,9 +459,11 @@ def _converted(text: str, vr: str) -> float | str:
     if vr in ("CS", "LO", "SH", "UI"):
         return text
     try:
-        return round(float(text), 6)
+        number = round(float(text), 6)
     except ValueError:
         return text
+    # NaN is not equal to itself, so that no image would be found again by it.
+    return number if math.isfinite(number) else text
 
 
 def _seconds(text: str, vr: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import (
@@ -188,3 +189,11 @@ def test_only_the_values_of_tags_that_a_header_holds_are_read(monkeypatch: pytes
     assert (values["echo time"], values["flip angle"], values["view"]) == (4.6, 90.0, "axial")
     assert {"EchoTime", "FlipAngle", "CodeMeaning"} <= set(read)
     assert all(keyword == "CodeMeaning" or keyword in header for keyword in read)
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"inf", b"1e999"])
+def test_what_is_no_finite_number_is_equal_to_itself(value: bytes) -> None:
+    series = make_series((3, 4, 4))
+    for dataset in series:
+        dataset[0x00180060] = RawDataElement(Tag(0x00180060), "DS", len(value), value, 0, False, True)
+    assert read_planes(series) == read_planes(series)
