@@ -24,6 +24,7 @@ from simple_orthanc.volume.writing.classes import (
     choose_class,
     modality_of,
 )
+from simple_orthanc.volume.writing.decimals import decimal_string
 from simple_orthanc.volume.writing.pixels import StoredPixels, stored_pixels
 from simple_orthanc.volume.writing.source import (
     Source,
@@ -215,9 +216,10 @@ def _plane(volume: Volume, kind: ImageClass, source: Source) -> dict[str, Any]:
     if volume.geometry is None:
         return {}
     plane = places.common_plane(volume.geometry)
-    thickness = elements.text(source.header, "SliceThickness")
-    if source.grid_is_same and thickness and elements.number_or_none(source.header, "SliceThickness"):
-        plane["SliceThickness"] = thickness[:16]
+    # Not as it reads: a string may be longer than a header allows, or have a comma.
+    thickness = elements.number_or_none(source.header, "SliceThickness")
+    if source.grid_is_same and thickness:
+        plane["SliceThickness"] = decimal_string(thickness)
     if kind is SECONDARY_CAPTURE:
         # Where GDCM, and so SimpleITK, looks for the spacing of a Secondary Capture.
         plane["NominalScannedPixelSpacing"] = plane["PixelSpacing"]

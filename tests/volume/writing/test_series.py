@@ -239,6 +239,12 @@ class TestWhatIsWritten:
         assert volume.resample(spacing=(1, 1, 1)).to_dicom()[0].SliceThickness == 1
         assert volume.to_dicom(SliceThickness=4.5)[0].SliceThickness == 4.5
 
+    @pytest.mark.parametrize(("written", "number"), [(b"0.123456789012345e1", 1.23456789012345), (b"1,5", 1.5)])
+    def test_a_thickness_that_no_header_can_hold(self, written: bytes, number: float) -> None:
+        volume = source("CT")
+        volume.header[0x00180050] = RawDataElement(Tag(0x00180050), "DS", len(written), written, 0, False, True)
+        assert volume.to_dicom()[0].SliceThickness == pytest.approx(number, abs=1e-14)
+
     def test_without_a_position_slices_are_in_the_order_of_instance_number(self) -> None:
         volume = replace(source("US"), geometry=None)
         datasets = written(volume)
