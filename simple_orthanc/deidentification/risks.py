@@ -24,6 +24,7 @@ _CLASS = "1.2.840.10008.5.1.4.1.1."
 _SECONDARY_CAPTURE = f"{_CLASS}7"
 _ULTRASOUND = (f"{_CLASS}3", f"{_CLASS}6")
 _VISIBLE_LIGHT = f"{_CLASS}77.1."
+_ENDOSCOPY = f"{_VISIBLE_LIGHT}1"
 _STRUCTURED_REPORTS = f"{_CLASS}88."
 _ENCAPSULATED = f"{_CLASS}104."
 _PRESENTATION_STATES = f"{_CLASS}11."
@@ -119,6 +120,8 @@ def _kind_with_text(dataset: Dataset, sop_class: str) -> str:
         return "a secondary capture"
     if any(_is_or_below(sop_class, parent) for parent in _ULTRASOUND) or elements.text(dataset, "Modality") == "US":
         return "an ultrasound image"
+    if _is_or_below(sop_class, _ENDOSCOPY) or elements.text(dataset, "Modality") == "ES":
+        return "an endoscopic image"
     if any(_SCREENS.search(value.upper()) for value in elements.texts(dataset, "ImageType")):
         return "a saved screen"
     if elements.text(dataset, "ConversionType") in ("DF", "DI", "DRW", "SD", "SI", "SYN", "WSD"):

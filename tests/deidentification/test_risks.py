@@ -37,6 +37,7 @@ def found(dataset: Dataset, *options: str) -> list[tuple[RiskKind, bool]]:
         (image("6.1"), RiskKind.BURNED_IN, False),
         (image("3.1"), RiskKind.BURNED_IN, False),
         (image(Modality="US"), RiskKind.BURNED_IN, False),
+        (image(Modality="ES"), RiskKind.BURNED_IN, False),
         (image(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), RiskKind.BURNED_IN, False),
         (image(ConversionType="SI"), RiskKind.BURNED_IN, False),
         (image(Modality="CT", SamplesPerPixel=3), RiskKind.BURNED_IN, False),
@@ -70,6 +71,11 @@ def test_each_kind_is_found(dataset: Dataset, kind: RiskKind, is_certain: bool) 
 )
 def test_nothing_is_found_in_others(dataset: Dataset) -> None:
     assert found(dataset) == []
+
+
+@pytest.mark.parametrize("sop_class", ["77.1.1", "77.1.1.1"])
+def test_endoscopes_write_names_into_their_images(sop_class: str) -> None:
+    assert (RiskKind.BURNED_IN, False) in found(image(sop_class))
 
 
 def test_a_plan_without_pixels_has_nothing_burned_in() -> None:
