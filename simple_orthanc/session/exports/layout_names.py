@@ -10,6 +10,9 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.session.exports.layouts import Layout, Name, parse_layout
 from simple_orthanc.session.exports.names import folded
 
+# The fields that are not from the headers: a proposal may have one that the layout lacks.
+_NO_TAGS = ("index", "label")
+
 
 def plan_names(
     layout: Layout,
@@ -51,11 +54,10 @@ def plan_names(
         return [name.path for name in names]
     one, other, reason = clash
     candidates = [layout.extended(*fields) for fields in proposals] + [layout.replaced(*proposals[-1])]
-    others = tuple(field.name for field in layout.fields if field.tag is None)
     separating = next(
         text
         for text in candidates
-        if text == candidates[-1] or find_clash(_names(parse_layout(text, verb, ("index", *others)), column)) is None
+        if text == candidates[-1] or find_clash(_names(parse_layout(text, verb, _NO_TAGS), column)) is None
     )
     raise SelectionError(
         f"{verb}(layout={layout.text!r}) would put {describe(one)} and {describe(other)} {reason}. This layout keeps "

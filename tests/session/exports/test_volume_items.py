@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,24 @@ def test_names_come_from_the_layout() -> None:
         LayoutNamer("{label}", ".nrrd").names(items)
     with pytest.raises(SelectionError, match=r"format='.nrrd' was asked"):
         LayoutNamer("{label}.mha", ".nrrd")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "proposed"),
+    [
+        ([dwi()], "{SeriesDescription}-{label}"),
+        ([dwi(7, SeriesDescription="d"), dwi(8, SeriesDescription="d")], "{SeriesDescription}-{SeriesNumber}-{label}"),
+        (
+            [one_series(1), one_series(2, SeriesNumber=1, SeriesDescription="series 1")],
+            "{SeriesDescription}-{SeriesInstanceUID}-{label}",
+        ),
+    ],
+)
+def test_a_layout_that_separates_the_volumes_is_proposed(sessions: list[Any], proposed: str) -> None:
+    items = items_of(in_memory(*sessions))
+    with pytest.raises(SelectionError, match=re.escape(f"save_volumes(layout='{proposed}')")):
+        LayoutNamer("{SeriesDescription}", ".nrrd").names(items)
+    assert len(set(map(str, LayoutNamer(proposed, ".nrrd").names(items)))) == len(items)
 
 
 @pytest.mark.parametrize("dims", [5, "phases", ["time", "x"], ("b", None)])
