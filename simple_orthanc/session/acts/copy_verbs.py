@@ -156,7 +156,8 @@ class MakesCopies(OrthancState):
         Notes
         -----
         Orthanc leaves UIDs inside sequences as they are, so that copies of segmentations, structure sets and reports go
-        on referring to the originals.
+        on referring to the originals. In place labels and metadata are written again, since Orthanc stores each image
+        anew without them; attachments of images are lost, and those of a series, study or patient of one image only.
 
         Examples
         --------

@@ -12,6 +12,7 @@ from simple_orthanc.errors import JobError, SelectionError, ServerError, Transpo
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs.starting import wait_or_cancel
 from simple_orthanc.rest.objects import Patient
+from simple_orthanc.session.acts.annotations import Annotations
 from simple_orthanc.session.acts.copy_checks import read_tags, wrong_header
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder, group_by_patient
 from simple_orthanc.session.acts.copy_runs import CopyOptions
@@ -88,10 +89,17 @@ class _InPlace:
         """Modify a group, and write down what became of its objects."""
         self._report.attempt(
             group.targets,
-            lambda: self._read_back(group, self._run(group)),
+            lambda: self._modify(group),
             is_alive=self._is_alive,
             unknown="so that it may be modified in part; the same call modifies the rest",
         )
+
+    def _modify(self, group: CopyGroup) -> None:
+        annotations = Annotations(self._rest, group)
+        try:
+            self._read_back(group, self._run(group))
+        finally:
+            annotations.restore()
 
     def _run(self, group: CopyGroup) -> str:
         """Modify a group, twice if need be, since doing it again does no harm; return why it failed, "" if not."""
