@@ -26,7 +26,7 @@ from simple_orthanc.deidentification.file_meta import PREAMBLE, new_file_meta
 from simple_orthanc.deidentification.identity import Identity
 from simple_orthanc.deidentification.jpeg_comments import without_comments
 from simple_orthanc.deidentification.marking import mark
-from simple_orthanc.deidentification.overlays import without_embedded_overlays
+from simple_orthanc.deidentification.overlays import without_bytes_after_pixels, without_embedded_overlays
 from simple_orthanc.deidentification.profile import Action, Option, Profile
 from simple_orthanc.deidentification.replacing import replaced_value
 from simple_orthanc.deidentification.safe_private import safe_elements
@@ -97,7 +97,8 @@ def deidentify_dataset(dataset: Dataset, profile: Profile, identity: Identity) -
     -------
     Dataset
         With File Meta Information that holds nothing of the old but the transfer syntax, and an empty preamble. The
-        pixels are the same bytes, unless overlays were hidden in them, or comments in the headers of JPEG.
+        pixels are the same bytes, unless overlays were hidden in them, bytes behind them, or comments in the headers of
+        JPEG.
     list of Change
         In the order of the elements, those of items after their sequence.
 
@@ -130,6 +131,8 @@ class _Engine:
         if without_embedded_overlays(self._dataset, new, self._transfer_syntax):
             self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
         if without_comments(new, self._transfer_syntax, self._identifiers):
+            self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
+        if without_bytes_after_pixels(new, self._transfer_syntax):
             self._record(_Place(), BaseTag(0x7FE00010), Action.CLEAN, "changed")
         mark(new, self._profile)
         new.file_meta = new_file_meta(new, self._transfer_syntax)

@@ -1,10 +1,12 @@
-"""Overlays in the unused bits of pixels (retired in DICOM since 2004; PS3.3-2004, section C.9.2).
+"""Overlays in the unused bits of pixels (retired in DICOM since 2004; PS3.3-2004, section C.9.2), and bytes after them.
 
 The overlay planes of a de-identified object are removed, and so must be the bits that hold them. Only pixels that are
 not compressed can hold such bits.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from pydicom.dataelem import DataElement
@@ -85,4 +87,28 @@ def without_embedded_overlays(source: Dataset, new: Dataset, transfer_syntax: st
     if cleared == pixels:
         return False
     new.add(DataElement(0x7FE00010, str(new["PixelData"].VR), cleared))
+    return True
+
+
+def without_bytes_after_pixels(new: Dataset, transfer_syntax: str) -> bool:
+    """Clear bytes behind the last frame in the pixels of a copy, and return whether there were any.
+
+    Nothing reads them, so that anything could be written there. As many as another frame has are left: then it is the
+    header that is wrong.
+    """
+    if "PixelData" not in new or UID(transfer_syntax).is_compressed:
+        return False
+    numbers = [
+        int(elements.number_or_none(new, keyword) or default)
+        for keyword, default in (("Rows", 0), ("Columns", 0), ("SamplesPerPixel", 1), ("BitsAllocated", 0))
+    ]
+    frame, frames = math.prod(numbers), elements.frame_count(new)
+    pixels = new["PixelData"].value
+    if not isinstance(pixels, bytes) or frame <= 0:
+        return False
+    # To an even length: the last byte of pixels in words of Big Endian is where its padding is otherwise.
+    end = -(-frame * frames // 16) * 2
+    if not 0 < 8 * (len(pixels) - end) < frame or not any(pixels[end:]):
+        return False
+    new.add(DataElement(0x7FE00010, str(new["PixelData"].VR), pixels[:end] + bytes(len(pixels) - end)))
     return True

@@ -92,3 +92,17 @@ def test_pixels_that_leave_no_bits_or_are_of_another_size_stay(allocated: int, s
     dataset.BitsAllocated, dataset.BitsStored = allocated, stored
     assert not without_embedded_overlays(dataset, dataset, ExplicitVRLittleEndian)
     assert dataset.PixelData == HIDDEN.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("frames", "after", "left"),
+    [(1, b"Harry", bytes(5)), (2, b"", b""), (None, b"\0", b"\0"), (None, b"Harry Quidditch", b"Harry Quidditch")],
+)
+def test_bytes_after_the_last_frame_are_cleared(frames: int | None, after: bytes, left: bytes) -> None:
+    pixels = np.array([1, 2, 3] * (frames or 1), "<u2").tobytes()
+    dataset = image(VALUES)
+    del dataset[0x60000100], dataset[0x60000102]
+    dataset.NumberOfFrames, dataset.SamplesPerPixel = frames, 1
+    dataset.PixelData = pixels + after
+    copy, _ = deidentify_dataset(dataset, Profile.of(), PlainIdentity())
+    assert copy.PixelData == pixels + left
