@@ -336,6 +336,19 @@ def test_command_archive(archive: Archive) -> None:
     assert "--everything" in archive("archive", "all.zip").err
 
 
+@OFF_TERMINAL
+def test_command_deidentify(archive: Archive) -> None:
+    (archive.folder / "key.txt").write_text("correct horse battery staple")
+    ended = archive("deidentify", "shared", "P1", "--key-file", "key.txt")
+    assert (ended.status, ended.out) == (0, "3 deidentified in shared\n")
+    copies = [pydicom.dcmread(path) for path in (archive.folder / "shared").rglob("*.dcm")]
+    assert {copy.PatientIdentityRemoved for copy in copies} == {"YES"}
+    assert {copy.PatientID[:2] for copy in copies} == {"S-"}
+    again = archive("deidentify", "shared", "P1", "--key-file", "key.txt")
+    assert (again.status, again.out) == (0, "3 already there in shared\n")
+    assert "--everything" in archive("deidentify", "shared", "--key-file", "key.txt").err
+
+
 @pytest.mark.one_version
 def test_command_delete_asks_on_a_terminal_only(orthanc: Orthanc) -> None:
     for series in series_of_the_archive():

@@ -25,6 +25,7 @@ from simple_orthanc import (
     VolumeError,
 )
 from simple_orthanc.phantom import as_bytes, make_series
+from tests.conftest import empty
 from tests.examples import examples
 
 pytestmark = [pytest.mark.one_version, pytest.mark.unmeasured]
@@ -99,6 +100,7 @@ def test_random_geometries_come_back(
     )
     expected = {h.SOPInstanceUID: h for h in series}
     rng.shuffle(series)  # type: ignore[arg-type]
+    empty(server)
     session = server.connect()
     try:
         session.upload_dataset(series)
