@@ -77,8 +77,10 @@ def check_patient(rest: Rest, group: CopyGroup, patient_id: str, changed: Mappin
     SelectionError
         The values differ.
     """
-    own = Patient(rest, group.patient).main_dicom_tags
-    for held in rest.patients.lookup_all(patient_id):
+    patient = Patient(rest, group.patient)
+    own = patient.main_dicom_tags
+    # Only what has no PatientID keeps none, and an empty one cannot be looked up.
+    for held in rest.patients.lookup_all(patient_id) if patient_id.strip() else [patient]:
         other = held.main_dicom_tags
         differing = [
             name

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from simple_orthanc import Orthanc
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.phantom import make_series
 from simple_orthanc.session.acts.copy_checks import check_identifiers, wrong_header
 from simple_orthanc.session.acts.copy_groups import CopyGroup
 from simple_orthanc.session.acts.tag_changes import TagChanges
@@ -55,3 +57,15 @@ def test_one_identifier_is_for_one_object() -> None:
     with pytest.raises(SelectionError, match="one SOPInstanceUID to 2 instances"):
         check_identifiers(changes, [group], {"study": 1, "series": 1, "instance": 2}, "modified")
     check_identifiers(changes, [group], {"study": 1, "series": 1, "instance": 1}, "modified")
+
+
+def test_a_patient_without_an_identifier_is_one_too(orthanc: Orthanc) -> None:
+    orthanc.upload_dataset(make_series((1, 4, 4), seed=1, PatientID=""))
+    orthanc.select(PatientID="")
+    for verb, changes in (("modify", {"replace": {"PatientName": "Roe"}}), ("anonymize", {"keep": ["PatientID"]})):
+        with pytest.raises(SelectionError, match=r"the patient with PatientID '', whom the server has with another"):
+            getattr(orthanc, verb)(**changes)
+    table = orthanc.modify({"PatientName": "Roe", "PatientID": "P1"})
+    assert table.status.tolist() == ["modified"], table.message.tolist()
+    kept = orthanc.anonymize(keep=["PatientID", "PatientName", "PatientBirthDate", "PatientSex"])
+    assert kept.status.tolist() == ["anonymized"], kept.message.tolist()
