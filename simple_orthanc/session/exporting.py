@@ -233,7 +233,7 @@ class Exporting(Reading):
         from simple_orthanc.session.volume_reader import VolumeRequest
 
         options = SavingOptions(format, sidecar, identifiers, resample, resume, errors)
-        is_bids = layout == "BIDS"
+        is_bids = str(layout).upper() == "BIDS"
         namer: Namer = BidsNamer(format, sidecar, identifiers) if is_bids else LayoutNamer(layout, format)
         request = VolumeRequest(units, gaps, spacing=spacing)
         axes = namer.axes if dims is None else check_axes(dims)

@@ -90,6 +90,7 @@ def test_arguments_without_meaning_are_refused_before_anything_is_read(tmp_path:
         (SelectionError, r"ends with .nrrd, and format='.nii.gz'", {"layout": "{PatientID}.nrrd"}),
         (SelectionError, r"format='.mha': BIDS has NIfTI", {"layout": "BIDS", "format": ".mha"}),
         (SelectionError, r"sidecar=False: BIDS has NIfTI", {"layout": "BIDS", "sidecar": False}),
+        (SelectionError, r"format='.mha': BIDS has NIfTI", {"layout": "bids", "format": ".mha"}),
         (UnknownTagError, r"Did you mean PatientName", {"layout": "{PatientNme}"}),
         (SelectionError, r"into one file, 'P1'.*layout='\{PatientID\}-\{SeriesNumber\}'", {"layout": "{PatientID}"}),
     ]:
