@@ -58,7 +58,7 @@ class UidOwners:
                 return (
                     f"not sent: the archive holds its {keyword} {uid} under {_named(sorted(owners))}, and the file has "
                     f"{_named([identity.patient])}. Correct the PatientID if both are one patient, else give the file "
-                    "UIDs of its own; upload_file(..., allow_foreign_uids=True) sends it as it is"
+                    "UIDs of its own; the same call with allow_foreign_uids=True sends it as it is"
                 )
         return None
 

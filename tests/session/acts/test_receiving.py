@@ -138,7 +138,7 @@ def test_a_study_that_the_server_holds_under_another_patient_is_sent_only_if_all
     server.held[UID] = as_file(ONE)
     status, message = sent_to(server, MemorySource([foreign]), tmp_path, foreign)
     assert status == "conflict"
-    assert "allow_foreign_uids=True" in message
+    assert "the same call with allow_foreign_uids=True" in message
     receiver = ServerReceiver(Uploader(server), allow_foreign_uids=True)
     taken = receiver.take(original_of(MemorySource([foreign]), foreign, tmp_path))
     assert isinstance(taken, Unchecked)
