@@ -113,10 +113,15 @@ class TagChanges:
         """The highest level at which a tag is replaced or removed, by DICOM's information model."""
         return LEVELS[min((depth(tag.level) for tag in self.changed), default=depth("instance"))]
 
+    def _creators(self) -> list[str]:
+        """Return the numbers of the creators of private elements to keep, which mean nothing without (PS3.5, 7.8.1)."""
+        kept = [tag.leaf for tag in self.keep if tag.is_private and tag.leaf.element >= 0x1000]
+        return [f"{leaf.group:04x},{leaf.element >> 8:04x}" for leaf in kept]
+
     def fields(self) -> dict[str, Any]:
         """Return them as Orthanc takes them."""
         fields: dict[str, Any] = {
-            "Keep": [tag.number for tag in self.keep],
+            "Keep": list(dict.fromkeys([tag.number for tag in self.keep] + self._creators())),
             "Replace": {tag.number: value for tag, value in self.replace.items()},
             "Remove": [tag.number for tag in self.remove],
         }

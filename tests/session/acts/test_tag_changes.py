@@ -128,3 +128,10 @@ def test_a_change_of_identifiers_is_forced() -> None:
     assert "Force" not in TagChanges.parse(["StudyDate"], {"PatientName": "x"}, ()).fields()
     for changes in (TagChanges.parse(["PatientID"], {}, ()), TagChanges.parse((), {"StudyInstanceUID": "9"}, ())):
         assert changes.fields()["Force"] is True
+
+
+def test_a_private_element_is_kept_with_its_creator() -> None:
+    changes = TagChanges.parse(["0009,1001", "StudyDate", "0009,1002", "0009,11ff", "0011,0010"], {}, ())
+    kept = ["0009,1001", "0008,0020", "0009,1002", "0009,11ff", "0011,0010", "0009,0010", "0009,0011"]
+    assert changes.fields()["Keep"] == kept
+    assert TagChanges.parse(["0009,1001", "0009,0010"], {}, ()).fields()["Keep"] == ["0009,1001", "0009,0010"]
