@@ -48,6 +48,8 @@ _MOMENTARY = (429, 500, 502, 503, 504)
 # After these of them the file may be stored nevertheless.
 _UNCERTAIN = (500, 502, 504)
 
+_UNKNOWN = "the upload ended early, so it may or may not be stored: the same call sends the rest"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -226,7 +228,7 @@ class Uploader:
         Raises
         ------
         TransportError
-            The server is gone; ``.table`` reports on each file so far.
+            The server is gone; ``.table`` reports on each file so far, as on the error of Ctrl-C.
         """
         jobs = list(pending)
         if allow_foreign_uids:
@@ -242,6 +244,13 @@ class Uploader:
             return self.compare(jobs, sent)
         except TransportError as error:
             raise self._interrupted(error, jobs, [each.report for each in sent]) from None
+        except BaseException as error:
+            rest = [
+                job if isinstance(job, Report) else Report(job.path, job.member, "failed", None, _UNKNOWN)
+                for job in jobs[len(sent) :]
+            ]
+            vars(error)["table"] = report_table([*(each.report for each in sent), *rest])
+            raise
 
     def _interrupted(self, error: TransportError, jobs: Sequence[Pending], reports: list[Report]) -> TransportError:
         sent = len(reports)

@@ -58,8 +58,8 @@ class UploadsVolumes:
         VolumeError, UnknownTagError, SelectionError
             Where `Volume.to_dicom` raises them, or an array has no `like`; nothing was sent.
         TransportError
-            The server went away; ``.table`` reports on each slice. The same call has the same UIDs, so that calling it
-            again sends the rest.
+            The server went away; ``.table`` reports on each slice, as on the error of Ctrl-C. The same call has the
+            same UIDs, so that calling it again sends the rest.
 
         Examples
         --------

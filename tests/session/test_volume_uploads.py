@@ -198,6 +198,25 @@ def test_an_interruption_tells_that_nothing_is_known() -> None:
     assert "may or may not be stored" in table.message[0]
 
 
+def test_an_interruption_tells_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simple_orthanc.session.uploads._WORKERS", 1)
+    session = Uploading(make_series((6, 4, 4), seed=1))
+    volume = session.get_volume()
+    session._server.answers = [None, None, KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        session.upload_volume(volume)
+    table = vars(caught.value)["table"]
+    assert list(table.status) == ["stored"] * 2 + ["failed"] * 4
+    assert set(table.message[2:]) == {
+        "the upload ended early, so it may or may not be stored: the same call sends the rest"
+    }
+    assert list(session.upload_volume(volume).status) == ["already stored"] * 2 + ["stored"] * 4
+    session._server.answers = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        session.upload_dataset(make_series((2, 4, 4), seed=2))
+    assert list(vars(caught.value)["table"].status) == ["failed"] * 2
+
+
 def test_an_asynchronous_session_is_its_own_source() -> None:
     session = Uploading(CT)
 
