@@ -29,7 +29,7 @@ def test_the_one_selected_object_goes_with_everything_below_it(level: str, count
     delete = getattr(session, f"delete_selected_{level}")
     if level != "series":
         with pytest.raises(
-            SelectionError, match=r"hold 1 series that the selection left out \(1\.2\.1\.1\).*whole=True"
+            SelectionError, match=r"holds 1 series that the selection left out \(1\.2\.1\.1\).*whole=True"
         ):
             delete()
         assert left(session) == 4

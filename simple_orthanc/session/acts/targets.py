@@ -245,8 +245,9 @@ def whole_targets(session: Session, level: Level, done: str, *, everything: bool
     holdings = present.holdings(level, present.keys(level))
     left_out = "" if whole else present.left_out(level, holdings)
     if left_out:
+        objects, hold = (level, "holds") if len(holdings) == 1 else (counted({level: len(holdings)}), "hold")
         raise SelectionError(
-            f"The {counted({level: len(holdings)})} to be {done} hold {left_out}, which "
+            f"The {objects} to be {done} {hold} {left_out}, which "
             f"would be {done} too: act at a deeper level, or allow it with whole=True. Nothing was {done}. If it "
             "arrived after the selection was made, refresh() shows it."
         )

@@ -57,9 +57,9 @@ def test_targets_are_whole_series_and_single_instances_of_the_others() -> None:
 @pytest.mark.parametrize(
     ("level", "held", "left_out"),
     [
-        ("patient", 3, r"1 patient to be deleted hold 1 series that the selection left out \(1\.2\.1\.1\)"),
-        ("study", 3, r"1 study to be deleted hold 1 series that the selection left out \(1\.2\.1\.1\)"),
-        ("series", 2, r"1 series to be deleted hold 1 instance that the selection left out \(1\.2\.1\.2\.2\)"),
+        ("patient", 3, r"The patient to be deleted holds 1 series that the selection left out \(1\.2\.1\.1\)"),
+        ("study", 3, r"The study to be deleted holds 1 series that the selection left out \(1\.2\.1\.1\)"),
+        ("series", 2, r"The series to be deleted holds 1 instance that the selection left out \(1\.2\.1\.2\.2\)"),
     ],
 )
 def test_whole_objects_that_hold_more_are_refused(level: Level, held: int, left_out: str) -> None:
