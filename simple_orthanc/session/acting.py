@@ -15,9 +15,8 @@ from simple_orthanc.session.acts.deleting import DELETED, delete_all
 from simple_orthanc.session.acts.reports import ActReport
 from simple_orthanc.session.acts.targets import whole_targets
 from simple_orthanc.session.base import Session
-from simple_orthanc.session.document_uploads import UploadsDocuments
-from simple_orthanc.session.mask_uploads import UploadsMasks
-from simple_orthanc.session.uploads import (
+from simple_orthanc.session.uploads.documents import UploadsDocuments
+from simple_orthanc.session.uploads.files import (
     Pending,
     Uploader,
     jobs_for,
@@ -25,6 +24,7 @@ from simple_orthanc.session.uploads import (
     jobs_in_folder,
     report_table,
 )
+from simple_orthanc.session.uploads.masks import UploadsMasks
 
 if TYPE_CHECKING:
     from pathlib import Path

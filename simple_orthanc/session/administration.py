@@ -10,7 +10,6 @@ from urllib.parse import quote
 from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import TagLike
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.rest import Rest
 from simple_orthanc.selection import tables
 from simple_orthanc.session.acts.targets import selected_keys
 from simple_orthanc.session.orthanc_state import OrthancState
@@ -19,6 +18,8 @@ from simple_orthanc.sources.orthanc.changes import count_all
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simple_orthanc.rest import Rest
 
 LogLevel = Literal["default", "verbose", "trace"]
 

@@ -15,7 +15,7 @@ from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import display
 from simple_orthanc.session.acts.sends import Sends
-from simple_orthanc.session.deidentifying import Deidentifying
+from simple_orthanc.session.deidentifying.verb import Deidentifying
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.narrowing import Narrowing

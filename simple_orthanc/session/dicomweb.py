@@ -12,7 +12,7 @@ from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.profiles import OpensProfiles
-from simple_orthanc.session.uploads import Uploader
+from simple_orthanc.session.uploads.files import Uploader
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport

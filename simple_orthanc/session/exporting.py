@@ -12,15 +12,13 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
-from simple_orthanc.session.exports.downloading import FileDownload, file_paths, planned_paths, target_folder
-from simple_orthanc.session.exports.layouts import parse_layout
-from simple_orthanc.session.reading import Reading
-from simple_orthanc.session.unreadable import check_errors
+from simple_orthanc.session.reading.unreadable import check_errors
+from simple_orthanc.session.reading.verbs import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simple_orthanc.session.volume_reader import Units
+    from simple_orthanc.session.reading.volume_reader import Units
 
 VOLUME_LAYOUT = "{PatientID}/{StudyDate}/{SeriesNumber:03d}_{SeriesDescription}_{label}"
 
@@ -101,6 +99,9 @@ class Exporting(Reading):
         >>> [path.relative_to(target).as_posix() for path in paths]
         ['P_1/T1_sag/001.dcm', 'P_1/T1_sag/002.dcm']
         """
+        from simple_orthanc.session.exports.downloading import FileDownload, file_paths, planned_paths, target_folder
+        from simple_orthanc.session.exports.layouts import parse_layout
+
         check_errors(errors)
         parsed = None if layout is None else parse_layout(layout, "download")
         keys = self._nonempty()
@@ -228,9 +229,10 @@ class Exporting(Reading):
         ['already there']
         """
         from simple_orthanc.session.exports.bids import BidsNamer
+        from simple_orthanc.session.exports.downloading import target_folder
         from simple_orthanc.session.exports.volume_items import LayoutNamer, Namer, VolumeItems, check_axes
         from simple_orthanc.session.exports.volume_saving import SavingOptions, save_items
-        from simple_orthanc.session.volume_reader import VolumeRequest
+        from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
         options = SavingOptions(format, sidecar, identifiers, resample, resume, errors)
         is_bids = str(layout).upper() == "BIDS"

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.rest.remote.resources import orthanc_ids
-from simple_orthanc.session.acts.targets import held_targets
 from simple_orthanc.session.base import Session
 
 if TYPE_CHECKING:
@@ -91,6 +89,9 @@ class KnowsMachines:
 
     def _resources_of(self, what: Any, everything: bool) -> list[str]:
         """Return the Orthanc ids of what is to be sent: exactly what a session selects, or what is given."""
+        from simple_orthanc.rest.remote.resources import orthanc_ids
+        from simple_orthanc.session.acts.targets import held_targets
+
         if not isinstance(what, Session):
             return orthanc_ids(what)
         if not isinstance(what, KnowsMachines) or what.rest.url != self.rest.url:

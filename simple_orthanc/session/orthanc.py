@@ -18,8 +18,8 @@ from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.in_plugin import OpensInPlugin
 from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
-from simple_orthanc.session.uploads import Uploader
-from simple_orthanc.session.watching import Watching
+from simple_orthanc.session.uploads.files import Uploader
+from simple_orthanc.session.watching.verbs import Watching
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 

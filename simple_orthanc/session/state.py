@@ -17,7 +17,7 @@ from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session.kept_plans import KeptPlans
+from simple_orthanc.session.reading.kept_plans import KeptPlans
 
 if TYPE_CHECKING:
     from typing_extensions import Self

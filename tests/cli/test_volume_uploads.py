@@ -11,7 +11,7 @@ import simple_orthanc
 from simple_orthanc import TransportError
 from simple_orthanc.cli import main
 from simple_orthanc.phantom import as_bytes
-from tests.session.test_volume_uploads import CT, MR, Uploading
+from tests.session.uploads.test_volumes import CT, MR, Uploading
 from tests.volume.writing.files import file_of, smooth
 
 SERVER = ["--dicomweb", "http://127.0.0.1:1/dicom-web", "upload-volume"]

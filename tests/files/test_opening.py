@@ -13,9 +13,9 @@ from simple_orthanc.files.opening import NotRegularError, open_regular
 from simple_orthanc.files.streaming import read_file
 from simple_orthanc.files.zips import open_zip
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.session.uploads import jobs_in_folder
+from simple_orthanc.session.uploads.files import jobs_in_folder
 from simple_orthanc.sources.folder.cache import FolderCache
-from tests.session.test_uploads import Server, zipped
+from tests.session.uploads.test_files import Server, zipped
 
 REPLACEMENTS = {
     "a pipe": lambda path: os.mkfifo(path),

@@ -30,7 +30,7 @@ from simple_orthanc.files.detection import refusal
 from simple_orthanc.files.tag_reader import read_tags
 from simple_orthanc.files.walker import DELIMITER, DamagedError
 from tests.memory_source import archives, as_file, instance
-from tests.session.test_uploads import without_preamble
+from tests.session.uploads.test_files import without_preamble
 
 MORE = """
     KVP Rows ImageType SliceThickness PatientComments PixelSpacing ImageComments SOPClassUID WindowCenter

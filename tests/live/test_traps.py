@@ -25,7 +25,7 @@ from simple_orthanc import (
 )
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.session import volume_reader
+from simple_orthanc.session.reading import volume_reader
 from tests.live import traps_in_space as space
 from tests.live import traps_in_values as values
 from tests.live.trap_checks import assert_right, calls, follow, load

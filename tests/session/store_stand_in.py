@@ -15,7 +15,7 @@ import pydicom
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.selection.source import StoreOutcome
-from simple_orthanc.session.uploads import Report, Uploader, jobs_for
+from simple_orthanc.session.uploads.files import Report, Uploader, jobs_for
 from tests.memory_source import as_file, instance
 
 FILE = as_file(instance(1))

@@ -22,7 +22,7 @@ from simple_orthanc.session.acts.originals import Original, OriginalError, md5_o
 from simple_orthanc.session.acts.reports import Outcome
 from simple_orthanc.session.acts.transfers import CONFLICT, FAILED, NOT_TRIED, SENT, THERE
 from simple_orthanc.session.exports.staging import staging_folder
-from simple_orthanc.session.uploads import Gone, Job, Report, Sent, Uploader
+from simple_orthanc.session.uploads.files import Gone, Job, Report, Sent, Uploader
 from simple_orthanc.sources.dicomweb.checked_store import same_object
 from simple_orthanc.sources.folder.folder_index import Item, identifier
 from simple_orthanc.sources.folder.source import FolderSource

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.session.acts import archives, labelling
 from simple_orthanc.session.acts.copy_verbs import MakesCopies
 from simple_orthanc.session.acts.reports import ActReport
 
@@ -76,6 +75,8 @@ class ActsOnServer(MakesCopies):
         >>> orthanc.select(StudyDescription="Follow-up").add_label("reviewed")              # doctest: +SKIP
         >>> orthanc.reset().select(label("reviewed")).study_count                          # doctest: +SKIP
         """
+        from simple_orthanc.session.acts import labelling
+
         return self._change_label(name, level, labelling.LABELLED, dry_run, everything, whole)
 
     def remove_label(
@@ -92,11 +93,15 @@ class ActsOnServer(MakesCopies):
         The status is "unlabelled", or "not there" for what does not have it. A label of a study is not one of its
         series: it is removed at the level at which it was added.
         """
+        from simple_orthanc.session.acts import labelling
+
         return self._change_label(name, level, labelling.UNLABELLED, dry_run, everything, whole)
 
     def _change_label(
         self, name: str, level: Level | None, done: str, dry_run: bool, everything: bool, whole: bool
     ) -> pd.DataFrame:
+        from simple_orthanc.session.acts import labelling
+
         report = labelling.plan_label(self, name, level, done, everything=everything, whole=whole)
         if dry_run:
             return report.planned()
@@ -122,6 +127,8 @@ class ActsOnServer(MakesCopies):
         --------
         >>> orthanc.labels().label.value_counts()                                           # doctest: +SKIP
         """
+        from simple_orthanc.session.acts import labelling
+
         return labelling.list_labels(self)
 
     def set_metadata(
@@ -173,6 +180,8 @@ class ActsOnServer(MakesCopies):
         >>> orthanc.reset().select(metadata("1024") == "reader A").PatientIDs              # doctest: +SKIP
         ['P7']
         """
+        from simple_orthanc.session.acts import labelling
+
         report: ActReport = labelling.plan_metadata(self, name, value, level, everything=everything, whole=whole)
         if dry_run:
             return report.planned()
@@ -228,4 +237,6 @@ class ActsOnServer(MakesCopies):
         >>> orthanc.select(StudyInstanceUID="1.2.840.113619.2.1").archive("study.zip")      # doctest: +SKIP
         PosixPath('study.zip')
         """
-        return archives.write_archive(self, path, media=media, overwrite=overwrite, everything=everything)
+        from simple_orthanc.session.acts.archives import write_archive
+
+        return write_archive(self, path, media=media, overwrite=overwrite, everything=everything)

@@ -21,7 +21,7 @@ from simple_orthanc.session.exports.layout_names import plan_names
 from simple_orthanc.session.exports.layouts import Layout
 from simple_orthanc.session.exports.names import safe_name
 from simple_orthanc.session.exports.staging import remove_leftovers, staging_folder
-from simple_orthanc.session.unreadable import is_about_one_object
+from simple_orthanc.session.reading.unreadable import is_about_one_object
 
 _FILE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".dcm", ".dicom", ".nii", ".csv"})
 

@@ -19,8 +19,8 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import OrthancError, SelectionError, VolumeError
 from simple_orthanc.session.exports.layout_names import plan_names
 from simple_orthanc.session.exports.layouts import parse_layout
-from simple_orthanc.session.unreadable import is_about_one_object
-from simple_orthanc.session.volume_reader import Labelled, VolumeReader, VolumeRequest
+from simple_orthanc.session.reading.unreadable import is_about_one_object
+from simple_orthanc.session.reading.volume_reader import Labelled, VolumeReader, VolumeRequest
 from simple_orthanc.volume.choosing import AXES, choose_volume
 from simple_orthanc.volume.saving import SUFFIXES
 from simple_orthanc.volume.stacking import Stack

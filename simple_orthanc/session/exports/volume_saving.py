@@ -33,7 +33,7 @@ from simple_orthanc.session.exports.sidecars import (
 )
 from simple_orthanc.session.exports.staging import staging_folder
 from simple_orthanc.session.exports.volume_items import Named, Namer, VolumeItem
-from simple_orthanc.session.unreadable import check_errors, is_about_one_object
+from simple_orthanc.session.reading.unreadable import check_errors, is_about_one_object
 from simple_orthanc.volume.saving import SUFFIXES, is_failed_write
 from simple_orthanc.volume.volume import Volume
 

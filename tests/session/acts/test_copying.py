@@ -18,7 +18,7 @@ from simple_orthanc.session import Session
 from simple_orthanc.session.acts import copying, originals
 from simple_orthanc.session.acts.receiving import ServerReceiver
 from simple_orthanc.session.acts.transfers import Transfer, plan_transfer
-from simple_orthanc.session.uploads import Uploader
+from simple_orthanc.session.uploads.files import Uploader
 from tests.dicomweb_stand_in import DicomServer
 from tests.memory_source import MemorySource, as_file, instance
 from tests.orthanc_stand_in import OrthancServer

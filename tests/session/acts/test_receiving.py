@@ -24,7 +24,7 @@ from simple_orthanc.session.acts import receiving
 from simple_orthanc.session.acts.originals import Original, OriginalError
 from simple_orthanc.session.acts.receiving import FolderReceiver, ServerReceiver, Unchecked
 from simple_orthanc.session.acts.reports import Target
-from simple_orthanc.session.uploads import Uploader
+from simple_orthanc.session.uploads.files import Uploader
 from tests.killed import contents
 from tests.memory_source import MemorySource, as_file, instance
 from tests.session.store_stand_in import Server

@@ -10,7 +10,7 @@ import pytest
 from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.session import Session
 from simple_orthanc.session.exports.volume_items import LayoutNamer, VolumeItem, VolumeItems, check_axes
-from simple_orthanc.session.volume_reader import VolumeRequest
+from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from tests.session.exports.series import dwi, in_memory, one_series
 
 

@@ -18,10 +18,10 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.selection.source import StoreOutcome
-from simple_orthanc.session.uploads import jobs_in_folder
+from simple_orthanc.session.uploads.files import jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from tests.memory_source import as_file, instance
-from tests.session.test_uploads import Server, dicomdir, without_preamble, zipped
+from tests.session.uploads.test_files import Server, dicomdir, without_preamble, zipped
 from tests.sources.folder.folders import (
     counts,
     image,

@@ -12,7 +12,7 @@ from simple_orthanc.errors import (
     SelectionError,
 )
 from tests.memory_source import as_file, instance
-from tests.session.test_uploads import zipped
+from tests.session.uploads.test_files import zipped
 from tests.sources.folder.folders import (
     DICOMDIR,
     counts,

@@ -16,7 +16,7 @@ from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.sources.folder import files as folder_files
 from simple_orthanc.sources.folder import processes as looking
 from tests.memory_source import as_file, instance
-from tests.session.test_uploads import zipped
+from tests.session.uploads.test_files import zipped
 from tests.sources.folder.folders import (
     counts,
     write,

@@ -30,7 +30,7 @@ from simple_orthanc.errors import (
 from simple_orthanc.sources.folder import processes as looking
 from tests.examples import examples
 from tests.memory_source import MemorySource, archives, as_file, instance
-from tests.session.test_uploads import dicomdir, zipped
+from tests.session.uploads.test_files import dicomdir, zipped
 from tests.sources.folder.folders import (
     ALL,
     Reads,

@@ -1,0 +1,1 @@
+"""What is selected, read as headers and volumes."""

@@ -1,0 +1,344 @@
+"""The verbs that read what is selected: headers, instances, volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
+from simple_orthanc.files.characters import warn_of_unknown_character_sets
+from simple_orthanc.files.parsing import parse_file, typed_errors
+from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.containers import LazyVolumes
+from simple_orthanc.session.reading.series_names import check_joinable, several_series, short_names
+from simple_orthanc.session.reading.unreadable import read_each
+from simple_orthanc.session.state import SessionState
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import SimpleITK
+
+    from simple_orthanc.session.base import Session
+    from simple_orthanc.session.reading.masks import Masks
+    from simple_orthanc.session.reading.volume_reader import Units, VolumeReader, VolumeRequest
+    from simple_orthanc.volume.volume import Volume
+
+Result = TypeVar("Result")
+
+_INSTANCE_UID = parse_tag("SOPInstanceUID")
+
+
+class Reading(SessionState):
+    """The verbs of a session that read what is selected."""
+
+    def get_header(self, index: int | None = None) -> Dataset:
+        """Read one instance's header from the DICOM file, without pixels.
+
+        Parameters
+        ----------
+        index : int, optional
+            Which of the selected instances; not needed where only one is selected.
+
+        Returns
+        -------
+        pydicom.Dataset
+            The header exactly as the file holds it.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several instances are selected and no index is given.
+        """
+        keys = self._nonempty()
+        if index is None and len(keys) > 1:
+            raise AmbiguousSelectionError(
+                f"{len(keys)} instances are selected, and get_header() reads one: get_header(0) reads the first, "
+                f"get_headers() all.",
+                candidates=tuple(keys),
+            )
+        return self._source.header(_item(keys, 0 if index is None else index))
+
+    def get_headers(self, index: int | None = None, silent: bool = True, *, errors: str = "raise") -> list[Dataset]:
+        """Read the headers of all selected instances, in slice order or the order of `sort_by`.
+
+        Parameters
+        ----------
+        index : int, optional
+            Read this one only; the result is still a list.
+        silent : bool
+            Has no effect: headers come from the DICOM files, so no tag is left out that could be reported.
+        errors : {"raise", "report"}
+            How to treat files that are gone, or are not the instances that were asked for: an error that names one and
+            the call that goes round it, or a warning that names them and the headers of the others.
+
+        Returns
+        -------
+        list of pydicom.Dataset
+            Without pixels.
+        """
+        keys = self._nonempty()
+        if index is not None:
+            keys = [_item(keys, index)]
+        headers = self._read_each(
+            self._source.header, keys, "get_headers", errors, partial(run_all, label="reading headers")
+        )
+        warn_of_unknown_character_sets(headers)
+        return headers
+
+    def get_instances(self, *, errors: str = "raise") -> list[Dataset]:
+        """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
+
+        Parameters
+        ----------
+        errors : {"raise", "report"}
+            As for `get_headers`.
+
+        Returns
+        -------
+        list of pydicom.Dataset
+            As pydicom reads the DICOM files.
+        """
+        keys = self._nonempty()
+        run = partial(map_ordered, total=len(keys), label="reading instances")
+        instances = self._read_each(self._instance, keys, "get_instances", errors, run)
+        warn_of_unknown_character_sets(instances)
+        return instances
+
+    def _read_each(
+        self, read: Callable[[str], Result], keys: Sequence[str], verb: str, errors: str, run: Callable[..., Any]
+    ) -> list[Result]:
+        uids = partial(self._instance_uids, keys)
+        return read_each(read, keys, uids, verb, errors, run)
+
+    def _instance_uids(self, keys: Sequence[str]) -> list[str | None]:
+        return [str(value[0]) if value else None for value in self._index.column(_INSTANCE_UID, "instance", keys)]
+
+    def _instance(self, key: str) -> Dataset:
+        content = self._source.content(key)
+        with typed_errors(content):
+            return parse_file(content)
+
+    def get_volume(
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        spacing: float | None = None,
+        across_series: bool = False,
+        errors: str = "raise",
+    ) -> Volume:
+        """Read the selected images as one regular volume, or raise an error that names the reason.
+
+        Parameters
+        ----------
+        units : str
+            "modality" (HU, BQML, ... as in the headers, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
+            "SUVbsa", "SUVibw", "real world", "philips".
+        gaps : {"raise", "nan"}
+            How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
+        dims : {"time", "echo", "b", "phase"}, optional
+            Stack equal groups along this dimension, which comes first.
+        spacing : float, optional
+            Distance between slices in mm, used where the headers do not contain it: for a single slice, and for the
+            frames of an object with one position. A spacing that the positions determine is never replaced.
+        across_series : bool
+            Whether to read several series of one study and modality as one: some scanners write each slice to a series
+            of its own.
+        errors : {"raise", "report"}
+            How to treat files that cannot be read, or are not the instances that were asked for: an error that names
+            them, or a warning that names them and a volume of the others.
+
+        Returns
+        -------
+        Volume
+            ``array`` is (slice, row, column), colour (slice, row, column, 3); geometry in LPS millimetres.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several series are selected; the message lists them, and the `select` that separates them.
+        VolumeError
+            The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
+        """
+        from simple_orthanc.session.reading.volume_reader import VolumeRequest
+
+        request = VolumeRequest(units, gaps, dims, spacing, across_series, errors)
+        return self._volume_reader(request, many=False).volume()
+
+    def get_array(
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        spacing: float | None = None,
+        across_series: bool = False,
+        errors: str = "raise",
+    ) -> np.ndarray[Any, Any]:
+        """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``.
+
+        Parameters
+        ----------
+        units, gaps, dims, spacing, across_series, errors
+            As for `get_volume`.
+        """
+        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
+        return self.get_volume(units, gaps, dims, **options).array
+
+    def get_image(
+        self,
+        units: Units = "modality",
+        gaps: str = "raise",
+        dims: str | None = None,
+        *,
+        spacing: float | None = None,
+        across_series: bool = False,
+        errors: str = "raise",
+        assume_geometry: bool = False,
+    ) -> SimpleITK.Image:
+        """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
+
+        Parameters
+        ----------
+        units, gaps, dims, spacing, across_series, errors
+            As for `get_volume`.
+        assume_geometry : bool
+            Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
+            error.
+        """
+        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
+        return self.get_volume(units, gaps, dims, **options).to_sitk(assume_geometry=assume_geometry)
+
+    def get_volumes(
+        self, units: Units = "modality", gaps: str = "raise", *, spacing: float | None = None, errors: str = "raise"
+    ) -> Mapping[str, Volume]:
+        """Read the selected images as volumes, split where they must be.
+
+        Parameters
+        ----------
+        units, gaps, spacing, errors
+            As for `get_volume`; ``gaps="split"`` splits a volume at its holes. A series with a file that cannot be
+            read is one label, "no volume", which raises the error that names the file.
+
+        Returns
+        -------
+        Mapping
+            Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
+        """
+        from simple_orthanc.session.reading.volume_reader import VolumeRequest
+
+        reader = self._volume_reader(VolumeRequest(units, gaps, spacing=spacing, errors=errors), many=True)
+        return LazyVolumes(reader.labels(), reader.labelled)
+
+    def get_masks(self, like: Volume | None = None) -> Masks:
+        """Read the selected segmentations (SEG) and structure sets (RTSTRUCT) as masks by name.
+
+        Parameters
+        ----------
+        like : Volume, optional
+            The image on whose grid the masks are wanted. Default: the images that they were drawn on, which are looked
+            for in the whole archive; a segmentation whose images are not there keeps its own grid.
+
+        Returns
+        -------
+        Mapping
+            SegmentLabel or ROIName to Volume of bool; a name that occurs again is followed by its number, as in
+            "GTV (2)". Each mask is read when it is looked up, and not kept; ``table`` lists them. Segments on another
+            grid are resampled by nearest neighbour. Contours are drawn in the planes of their slices: a voxel belongs
+            to the region if its centre is inside, by the even-odd rule, so that a contour inside another one is a
+            hole. Slices without a contour stay empty. A fractional segment holds the voxels from 0.5 on.
+
+        Raises
+        ------
+        SelectionError
+            No segmentation and no structure set is selected.
+        VolumeError
+            For one mask, when it is looked up: it is in another frame of reference than the images; the images of a
+            structure set are not in the archive; its contours lie between or across the slices of the images, or
+            enclose nothing (OPEN_PLANAR, OPEN_NONPLANAR).
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
+        >>> from simple_orthanc.phantom import as_bytes, ct_phantom, make_structure_set
+        >>> images = ct_phantom((4, 32, 32))
+        >>> z = images[1].ImagePositionPatient[2]
+        >>> square = [(-12, -12, z), (12, -12, z), (12, 12, z), (-12, 12, z)]
+        >>> structures = make_structure_set(images, {"GTV": [square]})
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for number, dataset in enumerate([*images, structures]):
+        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+        >>> masks = Folder(folder, cache=False).select(Modality="RTSTRUCT").get_masks()
+        >>> masks
+        <1 masks: GTV>
+        >>> masks["GTV"].array.sum(axis=(1, 2)).tolist()
+        [0, 256, 0, 0]
+        """
+        from simple_orthanc.session.reading.masks import Masks
+
+        return Masks(cast("Session", self), like)
+
+    def volume_table(self) -> pd.DataFrame:
+        """Report on the volumes of the selection from headers alone.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes, and
+            contradiction: where headers announce more images than there are.
+        """
+        from simple_orthanc.session.reading.volume_reader import VolumeRequest
+
+        return self._volume_reader(VolumeRequest(), many=True).report()
+
+    def _volume_reader(self, request: VolumeRequest, *, many: bool) -> VolumeReader:
+        # What only volumes need is imported with the first of them.
+        from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeReader
+
+        plans = self._kept_plans()
+        # What is left out of a report is warned about each time.
+        is_kept = many and request.errors == "raise"
+        if is_kept and request in plans.readers:
+            return plans.readers[request]
+        index, keys = self._index, self._nonempty()
+        series = index.up("instance", keys, "series")
+        owners = list(dict.fromkeys(series))
+        if request.across_series:
+            check_joinable(index, owners)
+        elif len(owners) > 1 and not many:
+            raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
+        uids = self._instance_uids(keys)
+        instances = [SelectedInstance(*fields) for fields in zip(keys, series, uids, strict=True)]
+        reader = VolumeReader(self._source, instances, short_names(index, owners), request, plans)
+        if is_kept:
+            plans.readers[request] = reader
+        return reader
+
+
+def _item(keys: Sequence[str], index: int) -> str:
+    """Return one of the selected instances by its index."""
+    position = whole_number(index)
+    if position is None:
+        raise SelectionError(
+            f"index {index!r}: the index of one of the {len(keys)} selected instances is a whole number from 0, "
+            f"as in get_header(0). get_headers() reads all of them; one by its UID is select(uid).get_header()."
+        )
+    try:
+        return keys[position]
+    except IndexError:
+        raise SelectionError(
+            f"index {index}: {len(keys)} instances are selected, so it goes from 0 to {len(keys) - 1}."
+        ) from None

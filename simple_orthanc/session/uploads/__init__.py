@@ -1,0 +1,1 @@
+"""What is stored in an archive: files, volumes, documents and masks."""

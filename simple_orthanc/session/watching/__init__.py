@@ -1,0 +1,1 @@
+"""What arrives on a server, and calls for it."""

@@ -1,0 +1,65 @@
+"""Requests for volumes, labels of several, and the memory that a volume needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simple_orthanc import Session, VolumeError
+from simple_orthanc.phantom import make_series
+from simple_orthanc.session.reading import volume_reader
+from simple_orthanc.session.reading.volume_reader import VolumeRequest
+from tests.memory_source import MemorySource
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"units": "SUV"}, "Did you mean 'SUVbw'"),
+        ({"errors": "skip"}, 'it can be "raise" or "report"'),
+        ({"gaps": "fill"}, 'it can be "raise", "nan" or "split"'),
+        ({"spacing": 0.0}, "spacing"),
+        ({"spacing": float("inf")}, "spacing"),
+    ],
+)
+def test_a_request_without_meaning_is_refused_before_anything_is_read(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(VolumeError, match=says):
+        VolumeRequest(**wrong)
+    source = MemorySource(make_series())
+    for read in (Session(source).get_volume, Session(source).get_volumes):
+        with pytest.raises(VolumeError, match=says):
+            read(**wrong)
+    assert source.requests == 0
+
+
+def test_a_volume_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(MemorySource(make_series((3, 4, 4))))
+    # Three slices of 16 values, two bytes each.
+    monkeypatch.setattr(volume_reader, "_free_memory", lambda: 96)
+    assert session.get_array().nbytes == 96
+    monkeypatch.setattr(volume_reader, "_free_memory", lambda: 95)
+    with pytest.raises(VolumeError, match=r"3 instances like the first would need .* of memory are free"):
+        session.get_volume()
+    ((label, _),) = session.volume_table()[["label", "slices"]].itertuples(index=False)
+    with pytest.raises(VolumeError, match=f"The volume '{label}' would need"):
+        session.get_volumes()[label]
+    monkeypatch.setattr(volume_reader, "_free_memory", lambda: None)
+    assert session.get_array().nbytes == 96
+
+
+def test_labels_of_series_with_one_name_stay_apart() -> None:
+    first = make_series((2, 4, 4), seed=1, SeriesDescription="head", SeriesNumber=1)
+    second = make_series((2, 4, 4), seed=2, like=first[0], SeriesDescription="head", SeriesNumber=2)
+    for dataset in second:
+        dataset.SeriesInstanceUID = "1.2.3"
+    volumes = Session(MemorySource([*first, *second])).get_volumes()
+    assert list(volumes) == ["head 1: axial 2x4x4", "head 2: axial 2x4x4"]
+    assert repr(volumes) == "<2 volumes: head 1: axial 2x4x4, head 2: axial 2x4x4>"
+    with pytest.raises(KeyError):
+        volumes["head"]
+
+
+def test_free_memory_is_known_on_this_system_or_not_at_all() -> None:
+    free = volume_reader._free_memory()
+    assert free is None or free > 1_000_000
