@@ -18,7 +18,6 @@ from simple_orthanc.errors import (
     VolumeError,
     stacklevel,
 )
-from simple_orthanc.volume.planes import has_image
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -158,6 +157,8 @@ def unreadable_objects(headers: Sequence[Dataset]) -> dict[int, str]:
     dict
         Index to reason. What has no pixels by its SOP class, such as a report, is not among them.
     """
+    from simple_orthanc.volume.planes import has_image
+
     reasons: dict[int, str] = {}
     images = {elements.text(header, "SOPClassUID") for header in headers if has_image(header)}
     for index, header in enumerate(headers):
