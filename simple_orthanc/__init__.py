@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from simple_orthanc.local.server import LocalOrthanc
     from simple_orthanc.pixels.suv import SuvRecord
     from simple_orthanc.session.asynchronous import AsyncSession
+    from simple_orthanc.session.deidentifying.results import Deidentified
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.folder import Folder
     from simple_orthanc.volume.geometry import Geometry
@@ -55,6 +56,7 @@ __all__ = [
     "AsyncSession",
     "AuthenticationError",
     "Condition",
+    "Deidentified",
     "DicomWeb",
     "DuplicateSlicesError",
     "EmptySelectionError",
@@ -95,6 +97,7 @@ __all__ = [
 # A program does not wait for imports that it does not need.
 _ON_DEMAND = {
     "AsyncSession": "simple_orthanc.session.asynchronous",
+    "Deidentified": "simple_orthanc.session.deidentifying.results",
     "DicomWeb": "simple_orthanc.session.dicomweb",
     "Folder": "simple_orthanc.session.folder",
     "Geometry": "simple_orthanc.volume.geometry",

@@ -15,11 +15,18 @@ _MIDNIGHT = datetime(1, 1, 1)
 def to_dicom_date(day: date) -> str:
     """Return a date, or the date of a datetime, as a DA (PS3.5, section 6.2).
 
+    Raises
+    ------
+    SelectionError
+        It is neither.
+
     Examples
     --------
     >>> to_dicom_date(date(2020, 1, 31))
     '20200131'
     """
+    if not hasattr(day, "year"):
+        raise SelectionError(f"{day!r} is of type {type(day).__name__}; give a date, as in date(2020, 1, 31).")
     # strftime writes the year 800 with three digits on Linux.
     return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
@@ -61,7 +68,7 @@ def to_dicom_time(moment: time | datetime | timedelta) -> str:
     Raises
     ------
     SelectionError
-        A timedelta is negative, or a day or more.
+        A timedelta is negative, or a day or more; or it is none of these.
 
     Examples
     --------
@@ -72,6 +79,8 @@ def to_dicom_time(moment: time | datetime | timedelta) -> str:
         if not timedelta() <= moment < timedelta(days=1):
             raise SelectionError(f"{moment} is not a time of day: give 0 or more seconds, and less than a day.")
         moment = (_MIDNIGHT + moment).time()
+    if not hasattr(moment, "hour"):
+        raise SelectionError(f"{moment!r} is of type {type(moment).__name__}; give a time, as in time(9, 30).")
     fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
     return f"{moment.hour:02d}{moment.minute:02d}{moment.second:02d}{fraction}"
 

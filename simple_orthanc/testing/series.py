@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,7 +132,7 @@ def make_series(
     Raises
     ------
     ValueError
-        A list has not one value per slice, the values of a dose are not integers, or a segmentation is empty.
+        The spacing is not three positive numbers, a list has not one value per slice, the values of a dose are not integers, or a segmentation is empty.
 
     Examples
     --------
@@ -142,6 +144,8 @@ def make_series(
     >>> segmentation.SegmentSequence[0].SegmentLabel, int(segmentation.NumberOfFrames)
     ('segment 1', 3)
     """
+    if np.shape(spacing) != (3,) or not all(isinstance(step, Real) and 0 < step < math.inf for step in spacing):
+        raise ValueError(f"spacing is {spacing!r}; give three positive numbers, in mm: slices, rows, columns.")
     geometry: dict[str, Any] = {"spacing": spacing, "origin": origin, "orientation": orientation}
     if array is not None:
         slices, rows, columns = np.shape(array)[:3]

@@ -208,7 +208,7 @@ class Credentials:
         auth, token, headers = hide(auth), hide(token), hide(headers)
         if auth is not None and token is not None:
             raise TransportError("Two ways to log in were given; give a user and password (or auth), or a token.")
-        fault = _auth_fault(reveal(auth)) or _headers_fault(reveal(headers))
+        fault = _auth_fault(reveal(auth)) or headers_fault(reveal(headers))
         if fault:
             raise TransportError(fault)
         self._headers = Secret(dict(reveal(headers) or {}))
@@ -296,7 +296,7 @@ def _auth_fault(auth: Any) -> str:
     return ""
 
 
-def _headers_fault(headers: Any) -> str:
+def headers_fault(headers: Any) -> str:
     """Return what is wrong with headers. It raises nothing, since its variables hold their values."""
     if headers is None:
         return ""
@@ -307,7 +307,8 @@ def _headers_fault(headers: Any) -> str:
         )
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            return f"The header {name!r} has a value of type {type(value).__name__}; give strings."
+            kinds = f"{type(name).__name__} and {type(value).__name__}"
+            return f"The header {name!r} and its value are of the types {kinds}; give strings."
         if not value.isprintable() or any(ord(character) > 255 for character in value):
             return f"The value of the header {name!r} holds characters that HTTP cannot carry."
     return ""

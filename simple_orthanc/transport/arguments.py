@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from simple_orthanc.errors import TransportError
-from simple_orthanc.transport.address import parse_origin
+from simple_orthanc.transport.address import headers_fault, parse_origin
 from simple_orthanc.transport.patience import Patience, is_number
 from simple_orthanc.transport.secret import Secret, reveal
 from simple_orthanc.transport.sending import IDEMPOTENT, Request
@@ -18,6 +18,8 @@ from simple_orthanc.transport.sending import IDEMPOTENT, Request
 Timeout = float | tuple[float | None, float | None]
 
 
+# Ten years; the clock of a socket ends somewhere above.
+_LONGEST = 10 * 365 * 24 * 3600
 # What comes before a colon in the first segment of a path.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -123,7 +125,9 @@ def new_request(
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
     path = _checked_url(path, defaults.url) if _SCHEME.match(path) else _checked_path(path)
     if deadline is not None and not _is_time(deadline):
-        raise TransportError(f"deadline is {deadline!r}; give seconds above 0, as in deadline=60, or None.")
+        raise TransportError(
+            f"deadline is {deadline!r}; give seconds above 0 and below ten years, as in deadline=60, or None."
+        )
     return Request(
         method,
         path,
@@ -140,18 +144,19 @@ def new_request(
 
 
 def check_headers(headers: object) -> None:
-    """Raise a `TransportError` if the headers of a request are no mapping; they may be inside of a `Secret`."""
-    if not isinstance(reveal(headers), Mapping | None):
-        raise TransportError(
-            f'headers is of type {type(reveal(headers)).__name__}; give a dict, as in headers={{"Accept": "*/*"}}.'
-        )
+    """Raise a `TransportError` if the headers of a request cannot be sent; they may be inside of a `Secret`."""
+    fault = headers_fault(reveal(headers))
+    if fault:
+        raise TransportError(fault)
 
 
 def checked_times(timeout: Any, connect: float | None) -> tuple[float | None, float | None]:
     """Return the seconds for connecting and for each wait; `connect` is the first where one number is given."""
     times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (connect, timeout)
     if len(times) != 2 or not all(map(_is_time, times)):
-        raise TransportError(f"timeout is {timeout!r}; give seconds above 0, as in timeout=(3, 300) or timeout=60.")
+        raise TransportError(
+            f"timeout is {timeout!r}; give seconds above 0 and below ten years, as in timeout=(3, 300) or timeout=60."
+        )
     return (times[0], times[1])
 
 
@@ -165,7 +170,7 @@ def checked_rate(minimum_rate: Any) -> float:
 
 
 def _is_time(seconds: object) -> bool:
-    return seconds is None or (is_number(seconds) and 0 < seconds < math.inf)
+    return seconds is None or (is_number(seconds) and 0 < seconds <= _LONGEST)
 
 
 def _checked_path(path: str) -> str:

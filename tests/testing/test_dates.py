@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,13 @@ def test_offsets_with_seconds_are_refused() -> None:
 def test_orthanc_writes_utc() -> None:
     read = dates.from_orthanc_datetime("20200131T093015.123456")
     assert read == datetime(2020, 1, 31, 9, 30, 15, 123456, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("write", [dates.to_dicom_date, dates.to_dicom_time])
+@pytest.mark.parametrize("value", [None, "20200131", 5])
+def test_what_has_no_date_or_time_is_not_written(write: Callable[[Any], str], value: Any) -> None:
+    with pytest.raises(SelectionError, match=f"of type {type(value).__name__}"):
+        write(value)
 
 
 def test_random_dates_are_in_the_range_and_follow_the_seed() -> None:

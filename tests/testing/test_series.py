@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -152,3 +153,9 @@ def test_what_cannot_be_made_is_refused() -> None:
         make_series(array=np.zeros((2, 4, 4), int), modality="SEG")
     with pytest.raises(ValueError, match="one value per slice"):
         make_series((3, 4, 4), modality="PT", InstanceNumber=[1, 2])
+
+
+@pytest.mark.parametrize("spacing", [(0, 1, 1), (1, -1, 1), (1, 1, float("nan")), (1, 1), "x", 2.0, (1, 1, "1")])
+def test_a_spacing_is_three_positive_numbers(spacing: Any) -> None:
+    with pytest.raises(ValueError, match="three positive numbers"):
+        make_series(spacing=spacing)

@@ -25,10 +25,16 @@ def test_a_number_sign_does_not_cut_the_path() -> None:
         assert server.asked[0].path == "/labels/a%23b?x=1"
 
 
-@pytest.mark.parametrize("timeout", [0, -1, (5,), (5, 0), (1, 2, 3)])
+@pytest.mark.parametrize("timeout", [0, -1, (5,), (5, 0), (1, 2, 3), 1e30])
 def test_impossible_timeouts_are_refused(timeout: object) -> None:
     with pytest.raises(TransportError, match="timeout="):
         Transport("http://127.0.0.1:8042", timeout=timeout)
+
+
+@pytest.mark.parametrize("headers", [{1: "x"}, {"X-Name": 1}, {"X-Name": None}, {"X-Name": "a\nb"}, "X-Name: a"])
+def test_headers_that_cannot_be_sent_are_refused(headers: Any) -> None:
+    with pytest.raises(TransportError, match=r"[Hh]eader"):
+        Transport("http://127.0.0.1:8042").content("GET", "/", headers=headers)
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", float("inf"), True])

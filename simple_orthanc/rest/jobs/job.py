@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.progress import progress_bar
-from simple_orthanc.errors import JobError, NotFoundError, RequestTimeout, ServerError
+from simple_orthanc.errors import JobError, NotFoundError, RequestTimeout, SelectionError, ServerError
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.rest.jobs.answers import failure_of, integer
 from simple_orthanc.rest.jobs.clock import Clock, checked_seconds
@@ -173,9 +173,11 @@ class Job(DescribedJob):
             If the output is cut off, or a zip without every instance: Orthanc silently leaves out what it cannot
             read.
         SelectionError
-            If there can be no such file.
+            If there can be no such file, or `name` is not a string.
         """
         path, route = path_text(path, 'job.output("archive.zip")'), self._route("write")
+        if not isinstance(name, str) or not name:
+            raise SelectionError(f'The name of an output is a string such as "archive", and {name!r} was given.')
         content = self.wait().content
         content = content if isinstance(content, dict) else {}
         count = integer(content.get("InstancesCount"))

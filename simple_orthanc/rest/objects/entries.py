@@ -38,7 +38,7 @@ class Entries:
         self._option = option
 
     def name(self, name: object) -> str:
-        """Return the name of an entry as it is in a path.
+        """Return the name of an entry as it is in a path; a number without leading zeros.
 
         Raises
         ------
@@ -52,7 +52,8 @@ class Entries:
                 f"{name!r} does not name an entry of the {self.route}: give a name or a number, as in "
                 f".{self.route}['{FIRST_NUMBER}']."
             )
-        return name
+        # Orthanc reads 01025 as 1025, and lists the entry so.
+        return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name
 
     def check_writable(self, name: str) -> None:
         """Refuse a number that Orthanc keeps for itself, before anything is sent."""

@@ -26,6 +26,21 @@ UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _IDENTIFIERS = frozenset(IDENTIFIERS.values())
 _INTEGER_VRS = ("SS", "US", "SL", "UL", "SV", "UV")
 _FLOAT_VRS = ("FL", "FD")
+# How the stored pixels are to be read (Image Pixel and Multi-frame Modules, PS3.3, C.7.6.3 and C.7.6.6).
+_PIXEL_DESCRIPTION = frozenset(
+    [
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "PlanarConfiguration",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+    ]
+)
 # In these a backslash is a character like any other.
 _ONE_STRING_VRS = ("LT", "ST", "UR", "UT")
 
@@ -85,6 +100,12 @@ class TagChanges:
                     raise SelectionError(
                         f"{tag} is both in {seen[tag]} and in {argument}: leave it out of one of them."
                     )
+        described = [tag for tag in self.changed if len(tag.steps) == 1 and tag.keyword in _PIXEL_DESCRIPTION]
+        if described:
+            raise SelectionError(
+                f"{described[0]} was to be changed, and says how the stored pixels are to be read: with another value "
+                "they would be read wrongly. To store other pixels, use upload_volume()."
+            )
         emptied = [*self.remove, *(tag for tag, value in self.replace.items() if not value.strip())]
         identifiers = [tag.keyword for tag in emptied if tag.keyword in _IDENTIFIERS]
         if identifiers:

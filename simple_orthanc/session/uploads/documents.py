@@ -32,6 +32,8 @@ class UploadsDocuments(UploadsVolumes):
         self,
         path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         like: Session | Volume | Dataset | None = None,
+        *,
+        allow_foreign_uids: bool = False,
         **tags: Any,
     ) -> pd.DataFrame:
         """Store a PNG or JPEG picture as a Secondary Capture, or a PDF file as an Encapsulated PDF.
@@ -43,6 +45,8 @@ class UploadsDocuments(UploadsVolumes):
         like : session, Volume or pydicom.Dataset, optional
             Whose it is: a session on one study, such as ``orthanc.select(StudyDate="20200131")``, or an object of that
             study. Default: a study of its own, of the patient that the tags name.
+        allow_foreign_uids : bool
+            As for `upload_file`.
         **tags
             DICOM keywords, such as ``SeriesDescription="wound"``, ``Modality="XC"``, ``DocumentTitle="Report"``, and
             without `like` ``PatientID="P7"``. Those of the patient and the study cannot differ from `like`.
@@ -84,7 +88,7 @@ class UploadsDocuments(UploadsVolumes):
         if isinstance(path, str | bytes | os.PathLike) or not isinstance(path, Iterable):
             several = [path]
         documents = [_read(one) for one in several]
-        return self._upload_made(document_datasets(documents, _header(like), tags))
+        return self._upload_made(document_datasets(documents, _header(like), tags), allow_foreign_uids)
 
 
 def _read(path: Any) -> Document:

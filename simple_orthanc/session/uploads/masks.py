@@ -31,6 +31,7 @@ class UploadsMasks(UploadsVolumes):
         kind: Kind = "BINARY",
         codes: Mapping[str, tuple[CodeLike, CodeLike]] | None = None,
         algorithm: str | None = None,
+        allow_foreign_uids: bool = False,
         **tags: Any,
     ) -> pd.DataFrame:
         """Store masks or a label map as one segmentation (SEG), in the study of the images they were drawn on.
@@ -47,6 +48,8 @@ class UploadsMasks(UploadsVolumes):
             the masks were computed from, which they know if they came from ``images.with_array(mask)``.
         names, kind, codes, algorithm
             As for `Volume.masks_to_dicom`.
+        allow_foreign_uids : bool
+            As for `upload_file`.
         **tags
             DICOM keywords of the segmentation, such as ``SeriesDescription="organs"``.
 
@@ -76,9 +79,16 @@ class UploadsMasks(UploadsVolumes):
         if not isinstance(masks, Mapping | Volume):
             masks = _label_map(masks, images)
         dataset = segmentation_of(masks, images, names=names, kind=kind, codes=codes, algorithm=algorithm, tags=tags)
-        return self._upload_made([dataset])
+        return self._upload_made([dataset], allow_foreign_uids)
 
-    def upload_parametric_map(self, volume: Volume, like: Volume | Session | None = None, **tags: Any) -> pd.DataFrame:
+    def upload_parametric_map(
+        self,
+        volume: Volume,
+        like: Volume | Session | None = None,
+        *,
+        allow_foreign_uids: bool = False,
+        **tags: Any,
+    ) -> pd.DataFrame:
         """Store a volume of floats as one parametric map, every value as it is, NaN too, in the study of its source.
 
         `upload_volume` stores a series that all programs read, in steps of 16 bits; few read parametric maps yet.
@@ -88,6 +98,8 @@ class UploadsMasks(UploadsVolumes):
         volume : Volume
         like : Volume or session, optional
             What the values were computed from. Default: what the volume was read from.
+        allow_foreign_uids : bool
+            As for `upload_file`.
         **tags
             DICOM keywords of the object, such as ``SeriesDescription="ADC"``.
 
@@ -116,7 +128,7 @@ class UploadsMasks(UploadsVolumes):
                 f"A {type(volume).__name__} was given: upload_parametric_map takes a Volume, such as "
                 'images.with_array(values, units="mm2/s").'
             )
-        return self._upload_made([volume.to_parametric_map(_images(like), **tags)])
+        return self._upload_made([volume.to_parametric_map(_images(like), **tags)], allow_foreign_uids)
 
 
 def _images(like: Any) -> Volume | None:

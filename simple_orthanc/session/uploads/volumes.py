@@ -29,11 +29,13 @@ _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 class UploadsVolumes:
     """The part of a session on an archive that stores volumes in it."""
 
-    def _upload(self, pending: Any, test_dicom: bool) -> pd.DataFrame:
+    def _upload(self, pending: Any, test_dicom: bool, allow_foreign_uids: bool = False) -> pd.DataFrame:
         """Send files, and return the table of what became of each."""
         raise NotImplementedError
 
-    def upload_volume(self, volume: Any, like: Any = None, **tags: Any) -> pd.DataFrame:
+    def upload_volume(
+        self, volume: Any, like: Any = None, *, allow_foreign_uids: bool = False, **tags: Any
+    ) -> pd.DataFrame:
         """Store a volume as a derived series, in the patient, study and frame of reference of its source.
 
         Parameters
@@ -44,6 +46,8 @@ class UploadsVolumes:
         like : Volume, pydicom.Dataset or session, optional
             What the values were derived from; for a Volume by default what it was read from. A session has one series
             selected, such as ``orthanc.select(SeriesDescription="ct_scan")``.
+        allow_foreign_uids : bool
+            As for `upload_file`.
         **tags
             DICOM keywords of the new series, as for `Volume.to_dicom`, which says what is written.
 
@@ -69,13 +73,13 @@ class UploadsVolumes:
         >>> table = orthanc.upload_volume(smooth, SeriesDescription="smooth")               # doctest: +SKIP
         """
         written, source = as_volume(volume, like, "upload_volume")
-        return self._upload_made(written.to_dicom(source, **tags))
+        return self._upload_made(written.to_dicom(source, **tags), allow_foreign_uids)
 
-    def _upload_made(self, datasets: Sequence[Dataset]) -> pd.DataFrame:
+    def _upload_made(self, datasets: Sequence[Dataset], allow_foreign_uids: bool) -> pd.DataFrame:
         """Send objects that were made here, and return one row for each."""
         report = ActReport([_target(dataset) for dataset in datasets], "stored")
         try:
-            table = self._upload(jobs_for_datasets(datasets), True)
+            table = self._upload(jobs_for_datasets(datasets), True, allow_foreign_uids)
         except BaseException as error:
             _write_down(report, getattr(error, "table", None))
             vars(error)["table"] = report.table()

@@ -197,6 +197,12 @@ def test_an_output_that_the_server_forgot(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_an_output_is_a_string(tmp_path: Path) -> None:
+    name: Any = 5
+    with archive_server(SUCCESS, reply(b"")) as server, pytest.raises(SelectionError, match="and 5 was given"):
+        job_of(server).output(tmp_path / "a.zip", name=name)
+
+
 def test_a_failed_job_has_no_output(tmp_path: Path) -> None:
     with archive_server(FAILURE, reply(b"")) as server, pytest.raises(JobError, match="ended as Failure"):
         job_of(server).output(tmp_path / "a.zip")

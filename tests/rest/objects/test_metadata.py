@@ -81,7 +81,13 @@ def test_a_value_is_written(value: Any, sent: bytes) -> None:
         assert "if-match" not in server.asked[0].headers
 
 
-@pytest.mark.parametrize("name", ["10", 1023, "65536", 10**30, "0", -1, "-1025"])
+def test_a_number_has_no_leading_zeros() -> None:
+    with ObjectServer({f"PUT {ROUTE}/1024": text("")}) as server:
+        metadata_of(server)["01024"] = "a"
+        assert [asked.body for asked in server.asked] == [b"a"]
+
+
+@pytest.mark.parametrize("name", ["10", "00", "0010", 1023, "65536", 10**30, "0", -1, "-1025"])
 def test_a_number_of_orthanc_is_refused_before_any_request(name: Any) -> None:
     with ObjectServer({}) as server:
         metadata = metadata_of(server)

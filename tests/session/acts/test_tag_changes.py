@@ -135,3 +135,9 @@ def test_a_private_element_is_kept_with_its_creator() -> None:
     kept = ["0009,1001", "0008,0020", "0009,1002", "0009,11ff", "0011,0010", "0009,0010", "0009,0011"]
     assert changes.fields()["Keep"] == kept
     assert TagChanges.parse(["0009,1001", "0009,0010"], {}, ()).fields()["Keep"] == ["0009,1001", "0009,0010"]
+
+
+@pytest.mark.parametrize("changes", [{"replace": {"Rows": 5}}, {"remove": ["0028,0103"]}])
+def test_what_describes_the_stored_pixels_is_not_changed(changes: dict[str, Any]) -> None:
+    with pytest.raises(SelectionError, match=r"how the stored pixels are to be read.*upload_volume"):
+        TagChanges.parse(**{"keep": (), "replace": {}, "remove": (), **changes})

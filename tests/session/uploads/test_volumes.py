@@ -85,6 +85,14 @@ def test_the_same_call_stores_nothing_twice() -> None:
     assert list(first.SOPInstanceUID) == list(again.SOPInstanceUID)
 
 
+def test_a_study_that_the_archive_holds_under_another_patient_is_left_to_the_user() -> None:
+    session = Uploading(CT)
+    volume = session.get_volume()
+    session.upload_dataset(make_series((1, 4, 5), like=CT[0], PatientID="other"))
+    assert set(session.upload_volume(volume).status) == {"conflict"}
+    assert set(session.upload_volume(volume, allow_foreign_uids=True).status) == {"stored"}
+
+
 @pytest.mark.parametrize("of", ["volume", "session"])
 def test_an_array_takes_the_place_of_what_it_was_computed_from(of: str) -> None:
     session = Uploading(CT)
