@@ -132,7 +132,8 @@ def make_series(
     Raises
     ------
     ValueError
-        The spacing is not three positive numbers, a list has not one value per slice, the values of a dose are not integers, or a segmentation is empty.
+        The spacing is not three positive numbers, a list has not one value per slice, the values of a dose are not
+        integers, or a segmentation is empty.
 
     Examples
     --------

@@ -20,6 +20,7 @@ Timeout = float | tuple[float | None, float | None]
 
 # Ten years; the clock of a socket ends somewhere above.
 _LONGEST = 10 * 365 * 24 * 3600
+_A_TIME = "give seconds above 0 and below ten years"
 # What comes before a colon in the first segment of a path.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -125,9 +126,7 @@ def new_request(
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
     path = _checked_url(path, defaults.url) if _SCHEME.match(path) else _checked_path(path)
     if deadline is not None and not _is_time(deadline):
-        raise TransportError(
-            f"deadline is {deadline!r}; give seconds above 0 and below ten years, as in deadline=60, or None."
-        )
+        raise TransportError(f"deadline is {deadline!r}; {_A_TIME}, as in deadline=60, or None.")
     return Request(
         method,
         path,
@@ -154,9 +153,7 @@ def checked_times(timeout: Any, connect: float | None) -> tuple[float | None, fl
     """Return the seconds for connecting and for each wait; `connect` is the first where one number is given."""
     times = tuple(timeout) if isinstance(timeout, (tuple, list)) else (connect, timeout)
     if len(times) != 2 or not all(map(_is_time, times)):
-        raise TransportError(
-            f"timeout is {timeout!r}; give seconds above 0 and below ten years, as in timeout=(3, 300) or timeout=60."
-        )
+        raise TransportError(f"timeout is {timeout!r}; {_A_TIME}, as in timeout=(3, 300) or timeout=60.")
     return (times[0], times[1])
 
 
