@@ -145,7 +145,8 @@ def make_series(
     >>> segmentation.SegmentSequence[0].SegmentLabel, int(segmentation.NumberOfFrames)
     ('segment 1', 3)
     """
-    if np.shape(spacing) != (3,) or not all(isinstance(step, Real) and 0 < step < math.inf for step in spacing):
+    steps: Any = spacing
+    if np.shape(steps) != (3,) or not all(isinstance(step, Real) and 0 < float(step) < math.inf for step in steps):
         raise ValueError(f"spacing is {spacing!r}; give three positive numbers, in mm: slices, rows, columns.")
     geometry: dict[str, Any] = {"spacing": spacing, "origin": origin, "orientation": orientation}
     if array is not None:

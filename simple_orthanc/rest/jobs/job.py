@@ -176,7 +176,8 @@ class Job(DescribedJob):
             If there can be no such file, or `name` is not a string.
         """
         path, route = path_text(path, 'job.output("archive.zip")'), self._route("write")
-        if not isinstance(name, str) or not name:
+        given: object = name
+        if not isinstance(given, str):
             raise SelectionError(f'The name of an output is a string such as "archive", and {name!r} was given.')
         content = self.wait().content
         content = content if isinstance(content, dict) else {}
