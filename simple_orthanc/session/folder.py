@@ -78,13 +78,44 @@ class Folder(Session):
         selection: Mapping[str, Any] | None = None,
         cache: str | os.PathLike[str] | Literal[False] | None = None,
     ) -> None:
-        source = FolderSource(path, recursive=recursive, cache=cache)
+        self._open(FolderSource(path, recursive=recursive, cache=cache))
+        if selection:
+            self.selection = selection
+
+    @classmethod
+    def example(cls) -> Folder:
+        """Return a session on a small synthetic archive, to try things out.
+
+        It holds six patients: MR at two time points, CT with a segmentation and a structure set, PET with CT, diffusion
+        and dynamic MR, and series that are not simple. `simple_orthanc.phantom.write_archive` lists them.
+
+        Returns
+        -------
+        Folder
+            On a temporary folder that a process writes once, and removes when it ends; other processes can read it
+            until then.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> folder = Folder.example()
+        >>> folder
+        <Folder example: 6 patients, 7 studies, 16 series, 661 instances>
+        >>> volume = folder.select(Modality="PT").get_volume(units="SUVbw")
+        >>> volume
+        <Volume 40 x 64 x 64 (slice, row, column) float32 g/ml, voxels of 5 x 4.4 x 4.4 mm>
+        """
+        from simple_orthanc.phantom.example_folder import example_folder
+
+        session = cls.__new__(cls)
+        session._open(FolderSource(example_folder(), cache=False, name="example"))
+        return session
+
+    def _open(self, source: FolderSource) -> None:
         source.look_again()
         super().__init__(source)
         # `refresh` finds what changes from now on.
         self._index.counts()
-        if selection:
-            self.selection = selection
 
     def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         from simple_orthanc.session.acts.receiving import FolderReceiver

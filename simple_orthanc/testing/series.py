@@ -13,69 +13,12 @@ from pydicom.uid import generate_uid
 
 from simple_orthanc import phantom
 from simple_orthanc.phantom.images import dataset_of, patient_and_study
+from simple_orthanc.phantom.requirements import required_tags
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-_ORIGINAL = ("ORIGINAL", "PRIMARY")
-# Both must be present for these modalities (type 2C); an empty Laterality is one that is not known.
-_PLACED = {"PatientPosition": "HFS", "Laterality": ""}
-_CT = {**_PLACED, "ImageType": (*_ORIGINAL, "AXIAL"), "AcquisitionNumber": 1, "KVP": 120, "RescaleType": "HU"}
-_MR = {
-    **_PLACED,
-    "ImageType": (*_ORIGINAL, "M"),
-    "ScanningSequence": "SE",
-    "SequenceVariant": "NONE",
-    "ScanOptions": "",
-    "MRAcquisitionType": "2D",
-    "RepetitionTime": 500,
-    "EchoTime": 10,
-    "EchoTrainLength": 1,
-}
-_PT = {
-    # PatientPosition must not be there beside PatientOrientationCodeSequence.
-    "Laterality": "",
-    "ImageType": _ORIGINAL,
-    "SeriesDate": "20200101",
-    "SeriesTime": "120000",
-    "AcquisitionDate": "20200101",
-    "AcquisitionTime": "120000",
-    "PatientWeight": 70,
-    "Units": "BQML",
-    "CountsSource": "EMISSION",
-    "SeriesType": ("STATIC", "IMAGE"),
-    "CorrectedImage": ("NORM", "DTIM", "ATTN", "SCAT", "RAN", "DECY"),
-    "DecayCorrection": "START",
-    "CollimatorType": "NONE",
-    "FrameReferenceTime": 0,
-    "ActualFrameDuration": 300000,
-    "DecayFactor": 1,
-    "PatientOrientationCodeSequence": (),
-    "PatientGantryRelationshipCodeSequence": (),
-}
-# Fluorine-18: a half-life of 6586.2 s, injected one hour before the scan.
-_FLUORINE = {
-    "RadionuclideHalfLife": 6586.2,
-    "RadionuclideTotalDose": 350e6,
-    "RadionuclidePositronFraction": 0.967,
-    "RadiopharmaceuticalStartTime": "110000",
-    "RadiopharmaceuticalStartDateTime": "20200101110000",
-    "RadionuclideCodeSequence": (),
-}
-_SC = {"ConversionType": "WSD", "PatientOrientation": "", "Laterality": ""}
-_US = {"PatientOrientation": "", "Laterality": "", "ImageType": _ORIGINAL, "LossyImageCompression": "00"}
-_CR = {"BodyPartExamined": "CHEST", "ViewPosition": "AP", "PatientOrientation": ""}
-_DOSE = {
-    "DoseUnits": "GY",
-    "DoseType": "PHYSICAL",
-    "DoseSummationType": "PLAN",
-    "FrameIncrementPointer": 0x3004000C,
-    "OperatorsName": "",
-    "PatientPosition": "HFS",
-    "Laterality": "",
-}
 _PLAN_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.481.5"
-_REQUIRED: dict[str, dict[str, Any]] = {"CT": _CT, "MR": _MR, "PT": _PT, "US": _US, "CR": _CR, "RTDOSE": _DOSE}
 # Without these, values of a CT are no Hounsfield units, and those of a PET no activity; other modalities have none.
 _RESCALED = ("CT", "PT")
 
@@ -158,7 +101,7 @@ def make_series(
     count = 1 if modality == "RTDOSE" else shape[0]
     layout = {**geometry, "seed": seed, "like": like}
     related = {} if like is None else _related(like, modality, count, seed)
-    tags = {**_required(modality, shape), **related, **keywords}
+    tags = {**required_tags(modality, shape[0]), **related, **keywords}
     if array is None:
         array = _pattern(shape, dtype or _type_of(modality))
     if modality == "RTDOSE":
@@ -192,16 +135,6 @@ def _related(like: Dataset, modality: str, count: int, seed: int | None) -> dict
         "SeriesInstanceUID": uid("series"),
         "SOPInstanceUID": [uid(f"instance {number}") for number in range(count)],
     }
-
-
-def _required(modality: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Return what the standard asks of an image of a modality, beyond what every image has."""
-    tags: dict[str, Any] = {**_REQUIRED.get(modality, _SC)}
-    if modality == "PT":
-        tags["NumberOfSlices"] = shape[0]
-        tags["ImageIndex"] = list(range(1, shape[0] + 1))
-        tags["RadiopharmaceuticalInformationSequence"] = (dataset_of(_FLUORINE),)
-    return tags
 
 
 def _dose(array: NDArray[Any], tags: dict[str, Any], layout: dict[str, Any]) -> Dataset:

@@ -73,3 +73,18 @@ def test_a_session_is_picklable(scans: Path) -> None:
     again = pickle.loads(pickle.dumps(Folder(scans).select(Modality="CT")))
     assert again.PatientIDs == ["P1"]
     assert again.get_header().Modality == "CT"
+
+
+def test_the_example_is_named_and_the_same_in_other_processes() -> None:
+    session = Folder.example()
+    assert repr(session) == "<Folder example: 6 patients, 7 studies, 16 series, 661 instances>"
+    again = pickle.loads(pickle.dumps(session.select(Modality="PT")))
+    assert repr(again).startswith("<Folder example:")
+    assert again.get_header(0).PatientID == "EX-003"
+    assert Folder.example().files["path"].equals(Folder.example().files["path"])
+
+
+def test_the_example_leaves_nothing_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SIMPLE_ORTHANC_CACHE", str(tmp_path))
+    assert Folder.example().series_count == 16
+    assert list(tmp_path.iterdir()) == []

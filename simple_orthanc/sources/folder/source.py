@@ -66,6 +66,8 @@ class FolderSource:
         Whether folders inside the folder are entered.
     cache : path, False or None
         Where what is known of the files is kept: see `simple_orthanc.sources.folder.cache.cache_folder`.
+    name : str, optional
+        What the archive is called in place of its path.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class FolderSource:
 
     # What the representation shows if the constructor fails.
     _given: str = ""
+    _name: str | None = None
 
     def __init__(
         self,
@@ -88,7 +91,9 @@ class FolderSource:
         *,
         recursive: bool = True,
         cache: str | os.PathLike[str] | Literal[False] | None = None,
+        name: str | None = None,
     ) -> None:
+        self._name = name
         self._given = os.path.abspath(os.path.expanduser(path_text(path, 'Folder("scans")')))
         self._listing = _kind(self._given) == "DICOMDIR"
         self._recursive = recursive or self._listing
@@ -104,8 +109,8 @@ class FolderSource:
 
     @property
     def description(self) -> str:
-        """The path of the folder, for messages."""
-        return self._given
+        """The name or the path of the folder, for messages."""
+        return self._name or self._given
 
     def writable_folder(self) -> Path:
         """Return the folder, if new files in it become part of the archive.
@@ -395,7 +400,7 @@ class FolderSource:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        """Return the path of the folder."""
+        """Return the name or the path of the folder."""
         return f"<folder {self.description}>"
 
 
