@@ -23,18 +23,20 @@
        ├─ PixelDecodeError              the pixels cannot be decoded
        └─ SuvError                      a standardized uptake value cannot be computed
 
-A message states what was asked, what was found, and what to do next. Every error can be pickled, because process pools
-and Dask workers hand errors over: what an error carries beside its message is set by keyword and kept in ``__dict__``,
-which pickle restores.
+A message states what was asked, what was found, and what to do next. In IPython and notebooks it comes first, with the
+line of the user's own that led to it; ``%tb Plain`` shows the whole traceback, and ``%xmode Plain`` that of each error.
+
+Every error can be pickled, because process pools and Dask workers hand errors over: what an error carries beside its
+message is set by keyword and kept in ``__dict__``, which pickle restores.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from types import FrameType
 from typing import Any
+
+from simple_orthanc.showing import tracebacks
 
 
 class OrthancError(Exception):
@@ -51,6 +53,10 @@ class OrthancError(Exception):
     def __str__(self) -> str:
         """Return the message."""
         return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        # Called by IPython and its kernel.
+        return tracebacks.rendered(self)
 
 
 class TransportError(OrthancError):
@@ -210,14 +216,10 @@ class SuvError(VolumeError):
     """A standardized uptake value cannot be computed: the message names the tag that is missing or unusable."""
 
 
-# Frames in these files are not the user's own.
-_INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
-
-
 def stacklevel() -> int:
     """Return the stack level, for ``warnings.warn``, of the caller's line outside this package."""
     level = 1
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+    while frame is not None and frame.f_code.co_filename.startswith(tracebacks.INNER):
         level, frame = level + 1, frame.f_back
     return level

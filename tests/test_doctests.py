@@ -44,7 +44,7 @@ def test_examples(
         "selection.criteria",
         "selection.parsing",
         "selection.predicates",
-        "session.display",
+        "session.display.words",
         "session.exports.names",
         "rest.capabilities",
     ],

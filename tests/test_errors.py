@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import pickle
+import sys
 import warnings
+from collections.abc import Iterator
+from types import CodeType
 from typing import Any
 
 import pytest
 
 from simple_orthanc import Session, errors
+from simple_orthanc.showing import tracebacks
 from tests.memory_source import MemorySource, instance
 
 ERRORS = {
@@ -97,3 +102,47 @@ def test_stacklevel_is_that_of_the_line_outside_of_the_package() -> None:
         warnings.simplefilter("always")
         session.select(PatientID="nobody")
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def compiled(text: str, name: str) -> CodeType:
+    return compile(text, name, "exec")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_a_warning_points_to_the_users_line_however_deep_it_rises(depth: int) -> None:
+    """Functions compiled under the name of a file of the package stand for its own."""
+    inner = "import warnings\ndef step(left, stacklevel):\n    if left: return step(left - 1, stacklevel)\n"
+    inner += "    warnings.warn('deep', stacklevel=stacklevel())\n"
+    names: dict[str, object] = {}
+    exec(compiled(inner, tracebacks.__file__), names)
+    step = names["step"]
+    assert callable(step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        step(depth, errors.stacklevel)
+        line = sys._getframe().f_lineno - 1
+    assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, line)]
+
+
+def test_a_warning_in_a_with_block_points_to_the_user_too() -> None:
+    source = "import contextlib, warnings\n@contextlib.contextmanager\ndef opened(stacklevel):\n"
+    source += "    warnings.warn('deep', stacklevel=stacklevel())\n    yield\n"
+    names: dict[str, object] = {}
+    exec(compiled(source, tracebacks.__file__), names)
+    opened = names["opened"]
+    assert callable(opened)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with opened(errors.stacklevel):
+            pass
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_the_users_own_line_is_level_one() -> None:
+    @contextlib.contextmanager
+    def mine() -> Iterator[int]:
+        yield errors.stacklevel()
+
+    assert errors.stacklevel() == 1
+    with mine() as level:
+        assert level == 1

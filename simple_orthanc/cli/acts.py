@@ -10,6 +10,7 @@ from simple_orthanc.cli import terminal
 from simple_orthanc.cli.parser import CommandParser
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session import Orthanc, Session
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,5 +58,5 @@ def report_others(table: pd.DataFrame, *done: str) -> int:
     for row in table[~table["status"].isin(done)].to_dict("records"):
         name = next((row[uid] for uid in _UIDS if isinstance(row.get(uid), str)), "")
         reason = f": {row['message']}" if row["message"] else ""
-        terminal.say(terminal.safe(f"{row['status']}: {row['level']} {name}{reason}"))
+        terminal.say(safe(f"{row['status']}: {row['level']} {name}{reason}"))
     return int(table["status"].isin(("failed", "conflict", "not tried")).any())

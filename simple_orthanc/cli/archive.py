@@ -15,6 +15,7 @@ from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session import Session
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.display import counted, location
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,11 +100,11 @@ def _send(args: Namespace) -> int:
         where = to if isinstance(to, str) else location(to)
     if args.dry_run:
         would = _counted(table, "series", "would be sent")
-        sys.stdout.write(f"would be sent: {would} to {terminal.safe(where)}\n")
+        sys.stdout.write(f"would be sent: {would} to {safe(where)}\n")
         return 0
     sent, there = (int(table[f"{name}_count"].sum()) for name in ("sent", "already_there"))
     more = f", and {there:,} already there" if there else ""
-    sys.stdout.write(f"sent: {counted({'instance': sent})} to {terminal.safe(where)}{more}\n")
+    sys.stdout.write(f"sent: {counted({'instance': sent})} to {safe(where)}{more}\n")
     return report_others(table, "sent", "already there")
 
 
@@ -119,7 +120,7 @@ def _archive(args: Namespace) -> int:
         orthanc = server(session, "archived")
         path = orthanc.archive(args.target, media=args.media, overwrite=args.overwrite, everything=args.everything)
         count = orthanc.instance_count
-    sys.stdout.write(f"{terminal.safe(str(path))}: {counted({'instance': count})}\n")
+    sys.stdout.write(f"{safe(str(path))}: {counted({'instance': count})}\n")
     return 0
 
 
@@ -173,12 +174,12 @@ def _delete(args: Namespace) -> int:
         what = _counted(acting.delete(level, dry_run=True, **allowed), level, "would be deleted")
         where = location(session)
         if args.dry_run:
-            sys.stdout.write(f"would be deleted: {terminal.safe(what)} on {terminal.safe(where)}\n")
+            sys.stdout.write(f"would be deleted: {safe(what)} on {safe(where)}\n")
             return 0
         if not args.yes and not _agreed(session, level, f"{what} on {where}"):
             return 1
         table = acting.delete(level, **allowed)
-    sys.stdout.write(f"deleted: {terminal.safe(_counted(table, level, 'deleted'))} on {terminal.safe(where)}\n")
+    sys.stdout.write(f"deleted: {safe(_counted(table, level, 'deleted'))} on {safe(where)}\n")
     return report_others(table, "deleted")
 
 
@@ -202,10 +203,10 @@ def _agreed(session: Session, level: Level, what: str) -> bool:
         )
     frame = session.table(*_DESCRIBED[level].split(), level=level)
     for row in tabular.from_frame(frame.head(_NAMED_IN_QUESTION)).rows:
-        terminal.say("  " + terminal.safe("  ".join(tabular.text_of(value) for value in row)))
+        terminal.say("  " + safe("  ".join(tabular.text_of(value) for value in row)))
     if len(frame) > _NAMED_IN_QUESTION:
         terminal.say(f"  and {len(frame) - _NAMED_IN_QUESTION:,} more")
-    if terminal.confirmed(f"Delete {terminal.safe(what)}?"):
+    if terminal.confirmed(f"Delete {safe(what)}?"):
         return True
     terminal.say("Nothing was deleted.")
     return False

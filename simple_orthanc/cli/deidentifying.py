@@ -18,6 +18,7 @@ from simple_orthanc.cli.source import opened, read_secret
 from simple_orthanc.deidentification.keys import Key
 from simple_orthanc.deidentification.profile import Option
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def _deidentify(args: Namespace) -> int:
     counted = Counter(str(each) for each in made.table["status"])
     summary = ", ".join(f"{count} {status}" for status, count in counted.most_common())
     if args.print is None:
-        sys.stdout.write(f"{summary} in {terminal.safe(args.target)}\n")
+        sys.stdout.write(f"{summary} in {safe(args.target)}\n")
         return status
     frame: pd.DataFrame = getattr(made, _TABLES[args.print])
     tabular.write(tabular.from_frame(frame), args.format, exact=args.exact, quiet=args.quiet)

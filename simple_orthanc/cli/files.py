@@ -20,6 +20,7 @@ from simple_orthanc.files.opening import not_regular
 from simple_orthanc.session import Session
 from simple_orthanc.session.exporting import VOLUME_LAYOUT
 from simple_orthanc.session.exports.names import safe_name
+from simple_orthanc.showing.text import safe
 from simple_orthanc.volume.choosing import AXES
 from simple_orthanc.volume.saving import SUFFIXES, check_target
 from simple_orthanc.volume.views import PLANES
@@ -125,7 +126,7 @@ def _download(args: Namespace) -> int:
 
 
 def _shown_path(path: str | Path) -> str:
-    return terminal.safe(str(path)) if sys.stdout.isatty() else str(path)
+    return safe(str(path)) if sys.stdout.isatty() else str(path)
 
 
 def _upload_arguments(parser: CommandParser) -> None:
@@ -253,7 +254,7 @@ def _written(volume: Volume, target: Path, resample: bool) -> None:
             "in the wrong place: --resample puts it onto right angles."
         )
     volume.save(target)
-    sys.stdout.write(f"{_shown_path(target)}: {terminal.safe(repr(volume)[len('<Volume ') : -1])}\n")
+    sys.stdout.write(f"{_shown_path(target)}: {safe(repr(volume)[len('<Volume ') : -1])}\n")
     sys.stdout.flush()
 
 

@@ -16,6 +16,7 @@ from simple_orthanc.cli.parser import CommandParser, Commands, add_command, posi
 from simple_orthanc.cli.source import given_password
 from simple_orthanc.errors import SelectionError, TransportError
 from simple_orthanc.local.server import LocalOrthanc
+from simple_orthanc.showing.text import safe
 from simple_orthanc.transport.secret import reveal
 
 _GLANCE = 0.2
@@ -73,7 +74,7 @@ def _serve(args: Namespace) -> int:
         table = session.upload_folder(folder, recursive=True)
         counts = Counter(str(status) for status in table["status"])
         found = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no files"
-        terminal.say(f"Orthanc {server.version} over {terminal.safe(str(folder))}: {found}. Ctrl-C ends it.")
+        terminal.say(f"Orthanc {server.version} over {safe(str(folder))}: {found}. Ctrl-C ends it.")
         if password is None:
             _show_login(server)
         sys.stdout.write(f"{server.url}\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli import tabular
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, level_of, positive
 from simple_orthanc.cli.source import opened
 from simple_orthanc.cli.tabular import Rows
@@ -23,6 +23,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import tables
 from simple_orthanc.session import Orthanc, Session
 from simple_orthanc.session.display import location
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def _info(args: Namespace) -> int:
         return 0
     for name, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if _counts(value) else str(value)
-        sys.stdout.write(f"{name + ':':<12} {terminal.safe(text)}\n")
+        sys.stdout.write(f"{name + ':':<12} {safe(text)}\n")
     return 0
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.cli.terminal import safe, say, shortened, terminal_width, width
+from simple_orthanc.cli.terminal import say, terminal_width
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import UnknownTagError
+from simple_orthanc.showing.text import safe, shortened, width
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,42 +1,21 @@
-"""Output for people: one line per error and warning, values that cannot control the terminal, questions, encodings."""
+"""Output for people: one line per error and warning, questions, encodings."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
 import os
-import re
 import shutil
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 from simple_orthanc.concurrency.progress import progress_is_shown, show_progress
 from simple_orthanc.errors import OrthancError
+from simple_orthanc.showing.text import safe
 
 PROGRAM = "simple-orthanc"
-
-# Control characters of both sets, marks of writing direction, line separators, and lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def safe(text: str) -> str:
-    r"""Escape characters that could move the cursor, change colours, or turn the direction of writing.
-
-    Examples
-    --------
-    >>> safe("Doe\x1b[2J^Jane\n")
-    'Doe\\x1b[2J^Jane\\n'
-    """
-    return _CONTROL.sub(lambda found: _escaped(found[0]), text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
 def one_line(text: str) -> str:
@@ -48,42 +27,6 @@ def one_line(text: str) -> str:
     'It ended. The log: E: no'
     """
     return safe(" ".join(text.split()))
-
-
-def width(text: str) -> int:
-    r"""Count the columns that a string takes in a terminal: two for a wide character, none for a combining one.
-
-    Examples
-    --------
-    >>> width("Doe"), width("山田"), width("e\u0301")
-    (3, 4, 1)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
-
-
-def shortened(text: str, room: int, *, keep_end: bool = False) -> str:
-    """Shorten a string to a number of columns, with an ellipsis where something is missing.
-
-    Examples
-    --------
-    >>> shortened("SeriesDescription", 8), shortened("1.2.840.113619", 8, keep_end=True)
-    ('SeriesD…', '….113619')
-    """
-    if width(text) <= room:
-        return text
-    taken: list[str] = []
-    used = 1
-    for character in reversed(text) if keep_end else text:
-        used += width(character)
-        if used > room:
-            break
-        taken.append(character)
-    return "…" + "".join(reversed(taken)) if keep_end else "".join(taken) + "…"
 
 
 def terminal_width() -> int | None:

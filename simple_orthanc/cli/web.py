@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
-from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli import tabular
 from simple_orthanc.cli.files import write_whole
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
@@ -21,6 +21,7 @@ from simple_orthanc.errors import AmbiguousSelectionError, NoPixelDataError, Sel
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session import Session
 from simple_orthanc.session.exports.names import safe_name
+from simple_orthanc.showing.text import safe
 
 EQUIVALENTS = """\
 The commands of other DICOMweb clients are here:
@@ -157,7 +158,7 @@ def _frames(args: Namespace) -> int:
     for uid, number, content, suffix in files:
         path = folder / f"{safe_name(uid)}-{number:04}{suffix}"
         write_whole(path, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
-        sys.stdout.write(f"{terminal.safe(str(path))}\n")
+        sys.stdout.write(f"{safe(str(path))}\n")
     return 0
 
 
@@ -243,7 +244,7 @@ def _rendered(args: Namespace) -> int:
         uids = tabular.from_frame(session.table(*_UIDS, level="instance")).rows[0]
         content = _drawn(service, uids, args, str(media_type))
     write_whole(target, lambda stream: stream.write(content))
-    sys.stdout.write(f"{terminal.safe(str(target))}\n")
+    sys.stdout.write(f"{safe(str(target))}\n")
     return 0
 
 
@@ -306,5 +307,5 @@ def _bulkdata(args: Namespace) -> int:
         return 0
     target = Path(args.target).expanduser()
     write_whole(target, lambda stream: stream.write(content))
-    sys.stdout.write(f"{terminal.safe(str(target))}\n")
+    sys.stdout.write(f"{safe(str(target))}\n")
     return 0

@@ -61,6 +61,8 @@ class Rest(Verbs):
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport)
         self._capabilities: Capabilities | None = None
+        self.listings: dict[str, list[dict[str, Any]]] = {}
+        """What a route listed when it was last asked, for representations, which ask nothing."""
 
     def __repr__(self) -> str:
         """Show the address, never a password."""

@@ -20,6 +20,10 @@ class RestApi(Protocol):
         """`Rest.capabilities`."""
 
     @property
+    def listings(self) -> dict[str, list[dict[str, Any]]]:
+        """`Rest.listings`."""
+
+    @property
     def get(self) -> Callable[..., Any]:
         """`Rest.get`."""
 

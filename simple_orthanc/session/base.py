@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import keyword_dict
 
-from simple_orthanc.dicom.levels import Level, deepest
-from simple_orthanc.dicom.tags import parse_attribute, parse_tag
-from simple_orthanc.dicom.values import shown
-from simple_orthanc.selection.index import NotKnownError
+from simple_orthanc.dicom.tags import parse_attribute
 from simple_orthanc.selection.source import Source
-from simple_orthanc.session import display
 from simple_orthanc.session.acts.sends import Sends
 from simple_orthanc.session.deidentifying.verb import Deidentifying
+from simple_orthanc.session.display.words import session_text
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.narrowing import Narrowing
+from simple_orthanc.showing.table import Shown
 
-_FIRST_ROWS = 5
-_SHOWN: dict[Level, tuple[str, ...]] = {
-    "study": ("PatientID", "PatientName", "StudyDate", "StudyDescription"),
-    "series": ("PatientID", "PatientName", "Modality", "SeriesNumber", "SeriesDescription"),
-    "instance": ("SeriesInstanceUID", "InstanceNumber", "SOPInstanceUID"),
-}
+if TYPE_CHECKING:
+    from simple_orthanc.session.display.overview import Overview
 
 
-class Session(Narrowing, Looking, Exporting, Deidentifying, Sends):
+class Session(Narrowing, Looking, Exporting, Deidentifying, Sends, Shown):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.
@@ -65,45 +59,47 @@ class Session(Narrowing, Looking, Exporting, Deidentifying, Sends):
         """Show counts and criteria on one line, without a request. It never raises, since tracebacks show it."""
         if not self._is_open:
             return f"<{type(self).__name__}: not connected>"
-        return display.session_text(
-            type(self).__name__, self._source.description, self._known_counts(), self._criteria_texts()
-        )
+        return session_text(type(self).__name__, self._source.description, self._known_counts(), self._criteria_texts())
+
+    def __str__(self) -> str:
+        """Show what is known of the selection on several lines, without a request: values, patients, studies, series.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Folder
+        >>> from simple_orthanc.phantom import as_bytes, ct_phantom
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for number, dataset in enumerate(ct_phantom((4, 32, 32))):
+        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
+        >>> print(Folder(folder).select(Modality="CT"))                            # doctest: +ELLIPSIS
+        Folder ...
+        1 patient, 1 study, 1 series, 4 instances, selected by Modality == 'CT'
+        Modality           CT (1)
+        """
+        if not self._is_open:
+            return repr(self)
+        from simple_orthanc.session.display.rendering import overview_text
+
+        return overview_text(self._overview())
 
     def _repr_html_(self) -> str:
         if not self._is_open:
             return escape(repr(self))
-        header, rows, more = self._first_rows()
-        return display.session_html(
-            type(self).__name__,
-            self._source.description,
-            self._known_counts(),
-            self._criteria_texts(),
-            header,
-            rows,
-            more,
-        )
+        from simple_orthanc.session.display.rendering import overview_html
+
+        return overview_html(self._overview())
+
+    def _as_text(self) -> str:
+        return str(self)
+
+    def _overview(self) -> Overview:
+        from simple_orthanc.session.display.overview import overview
+
+        return overview(type(self).__name__, self._source.description, self._index, self._selection)
 
     @property
     def _is_open(self) -> bool:
         """Whether the constructor has come to its end; one that failed leaves an object in the traceback."""
         return "_plans" in vars(self)
-
-    def _first_rows(self) -> tuple[list[str], list[list[str]], int]:
-        """Return the first selected rows, as far as they are known without a request, and the number of the others."""
-        level: Level = deepest(self._selection.level or "study", "study")
-        keys = list(self._selection.keys)
-        if not keys:
-            return [], [], 0
-        rows: list[list[str]] = [[] for _ in keys[:_FIRST_ROWS]]
-        known = []
-        with self._index.offline():
-            for name in _SHOWN[level]:
-                tag = parse_tag(name)
-                try:
-                    values = self._index.column(tag, level, keys[:_FIRST_ROWS])
-                except NotKnownError:
-                    continue
-                known.append(name)
-                for row, value in zip(rows, values, strict=True):
-                    row.append("" if value is None else str(shown(value, tag)))
-        return known, rows, len(keys) - len(rows)

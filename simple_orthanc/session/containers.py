@@ -11,6 +11,8 @@ from pydicom.multival import MultiValue
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.selection.source import Source
+from simple_orthanc.showing.table import ShownAsTable, Table
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
@@ -86,7 +88,7 @@ def unshared(value: Any) -> Any:
     return value.copy() if hasattr(value, "__array__") and hasattr(value, "copy") else value
 
 
-class Children(Sequence[Child], Generic[Child]):
+class Children(ShownAsTable, Sequence[Child], Generic[Child]):
     """A sequence of child sessions, each created when it is indexed.
 
     Parameters
@@ -95,10 +97,14 @@ class Children(Sequence[Child], Generic[Child]):
         Keys of the objects, one per child.
     create : callable
         Called with a key; returns the session on that object.
+    show : callable
+        Called with keys; returns the table of their objects that a notebook shows, without a request.
     """
 
-    def __init__(self, keys: Sequence[str], create: Callable[[str], Child]) -> None:
-        self._keys, self._create = tuple(keys), create
+    def __init__(
+        self, keys: Sequence[str], create: Callable[[str], Child], show: Callable[[Sequence[str]], Table]
+    ) -> None:
+        self._keys, self._create, self._show = tuple(keys), create, show
 
     @overload
     def __getitem__(self, index: int) -> Child: ...
@@ -107,7 +113,7 @@ class Children(Sequence[Child], Generic[Child]):
     def __getitem__(self, index: int | slice) -> Child | Children[Child]:
         """Create the session of an index, or return the sequence of a slice."""
         if isinstance(index, slice):
-            return Children(self._keys[index], self._create)
+            return Children(self._keys[index], self._create, self._show)
         return self._create(self._keys[index])
 
     def __len__(self) -> int:
@@ -118,8 +124,11 @@ class Children(Sequence[Child], Generic[Child]):
         """Show the number of entries."""
         return f"<{len(self)} sessions>"
 
+    def _shown(self) -> Table:
+        return self._show(self._keys)
 
-class LazyVolumes(Mapping[str, Any]):
+
+class LazyVolumes(ShownAsTable, Mapping[str, Any]):
     """Volumes by label; each is read when it is looked up, and not kept.
 
     Parameters
@@ -128,10 +137,14 @@ class LazyVolumes(Mapping[str, Any]):
         The labels, each once.
     read : callable
         Called with a label; returns the volume.
+    show : callable
+        Called with labels; returns the table of their volumes that a notebook shows, without a request.
     """
 
-    def __init__(self, labels: Sequence[str], read: Callable[[str], Volume]) -> None:
-        self._labels, self._read = tuple(labels), read
+    def __init__(
+        self, labels: Sequence[str], read: Callable[[str], Volume], show: Callable[[Sequence[str]], Table]
+    ) -> None:
+        self._labels, self._read, self._show = tuple(labels), read, show
 
     def __getitem__(self, label: str) -> Volume:
         """Read the volume of a label."""
@@ -149,4 +162,7 @@ class LazyVolumes(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         """Show the number of entries."""
-        return f"<{len(self)} volumes: {', '.join(self._labels)}>"
+        return safe(f"<{len(self)} volumes: {', '.join(self._labels)}>")
+
+    def _shown(self) -> Table:
+        return self._show(self._labels)

@@ -114,8 +114,10 @@ class Folder(Session):
     def _open(self, source: FolderSource) -> None:
         source.look_again()
         super().__init__(source)
-        # `refresh` finds what changes from now on.
+        # `refresh` finds what changes from now on. What is known already is shown without a further call.
         self._index.counts()
+        self._index.everything("study")
+        self._index.everything("series")
 
     def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         from simple_orthanc.session.acts.receiving import FolderReceiver

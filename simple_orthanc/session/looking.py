@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
+    from simple_orthanc.showing.table import Table
+
 
 class Looking(SessionState):
     """The verbs of a session that show what is selected."""
@@ -239,7 +241,13 @@ class Looking(SessionState):
             owned[owner].append(key)
         # This session may be narrowed, reset or refreshed before the children are asked for.
         parent = self.copy()
-        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]))
+
+        def show(shown: Sequence[str]) -> Table:
+            from simple_orthanc.session.display.children import children_table
+
+            return children_table(index, level, deepest_level, owned, shown)
+
+        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]), show)
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Self:
         child = self.copy()

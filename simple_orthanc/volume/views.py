@@ -114,6 +114,19 @@ def edge_letters(direction: ArrayLike) -> str:
     return "".join(_LETTERS[axis][int(vector[axis] > 0)] for axis in chosen)
 
 
+def index_letters(geometry: Geometry) -> tuple[str, str, str]:
+    """Return the sides of the patient towards which the column, row and slice index increase.
+
+    Examples
+    --------
+    >>> from simple_orthanc.volume.geometry import Geometry
+    >>> index_letters(Geometry((4, 3, 2), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    ('L', 'P', 'H')
+    """
+    column, row, slice_ = (edge_letters(vector) for vector in _directions(geometry).T)
+    return column, row, slice_
+
+
 def plane_axis(geometry: Geometry | None, plane: str) -> int:
     """Return the array axis (0 slice, 1 row, 2 column) that is perpendicular to a plane of the patient.
 

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,10 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError, stacklevel
 from simple_orthanc.pixels.padding import background_value
+from simple_orthanc.showing.table import Shown
+from simple_orthanc.showing.text import safe
 from simple_orthanc.volume import export, plotting, saving
+from simple_orthanc.volume import properties as volume_properties
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.operations import ArrayOperations
 from simple_orthanc.volume.windows import windowed
@@ -36,7 +38,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume(ArrayOperations, WritesDicom):
+class Volume(ArrayOperations, WritesDicom, Shown):
     """Voxels and what is known of them.
 
     Attributes
@@ -367,12 +369,14 @@ class Volume(ArrayOperations, WritesDicom):
 
     def __repr__(self) -> str:
         """Describe the volume in one line, without its voxels."""
-        return f"<Volume {self._describe()}>"
+        return f"<Volume {safe(self._describe())}>"
+
+    def __str__(self) -> str:
+        """Describe the volume on several lines: geometry, values, coordinates, labels and log."""
+        return volume_properties.volume_text(self)
 
     def _repr_html_(self) -> str:
-        origin = None if self.origin is None else ", ".join(f"{value:.6g}" for value in self.origin)
-        rows = [("", self._describe()), ("origin (LPS, mm)", origin or "none")]
-        rows += [(str(self.header.get("Modality", "")), str(self.header.get("SeriesDescription", "")))]
-        rows += [("log", note) for note in self.log]
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-        return f"<table><caption>Volume</caption>{cells}</table>"
+        return volume_properties.volume_html(self)
+
+    def _as_text(self) -> str:
+        return str(self)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli import tabular
 from simple_orthanc.cli.tabular import Rows
+from simple_orthanc.showing.text import safe, width
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.one_of(
@@ -43,7 +44,7 @@ def named(rows: list[list[Any]]) -> Rows:
 def test_json_round_trips_every_value(capsys: pytest.CaptureFixture[str], rows: list[list[Any]]) -> None:
     table = named(rows)
     text = printed(table, "json", capsys)
-    assert terminal.safe(text.replace("\n", "")) == text.replace("\n", "")
+    assert safe(text.replace("\n", "")) == text.replace("\n", "")
     wanted = [dict(zip(table.columns, row, strict=True)) for row in rows]
     assert json.loads(text) == json.loads(json.dumps(wanted))
 
@@ -83,7 +84,7 @@ def test_a_table_is_one_line_a_row_and_fits_a_terminal(
         patch.setattr(tabular, "terminal_width", lambda: room)
         cut = printed(table, "table", capsys, quiet=True)
     assert len(cut.splitlines()) == 1 + len(rows)
-    assert all(terminal.width(line) <= room for line in cut.splitlines())
+    assert all(width(line) <= room for line in cut.splitlines())
 
 
 def test_columns_without_room_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

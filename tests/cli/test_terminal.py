@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import unicodedata
 import warnings
 
 import pytest
@@ -14,20 +13,6 @@ from hypothesis import strategies as st
 from simple_orthanc.cli import terminal
 from simple_orthanc.concurrency.progress import progress_is_shown
 from simple_orthanc.errors import OrthancError
-
-
-@given(st.text())
-def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
-    shown = terminal.safe(text)
-    assert not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in shown)
-    turning = {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
-    assert turning.isdisjoint(map(unicodedata.bidirectional, shown))
-    assert terminal.safe(shown) == shown
-
-
-@given(st.text(), st.integers(1, 30), st.booleans())
-def test_a_shortened_string_fits(text: str, room: int, keep_end: bool) -> None:
-    assert terminal.width(terminal.shortened(text, room, keep_end=keep_end)) <= room
 
 
 @given(st.text())

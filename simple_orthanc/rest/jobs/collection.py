@@ -10,12 +10,15 @@ from simple_orthanc.rest.api import RestApi
 from simple_orthanc.rest.jobs.answers import failure_of, integer, is_description, string
 from simple_orthanc.rest.jobs.job import Job, unknown_job
 from simple_orthanc.rest.server_time import server_time
+from simple_orthanc.showing.table import ShownAsTable, Table, listing_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROUTE = "/jobs"
 
-class Jobs:
+
+class Jobs(ShownAsTable):
     """The jobs that a server knows: those that wait or run, and the last ones that ended.
 
     Examples
@@ -33,6 +36,14 @@ class Jobs:
     def __repr__(self) -> str:
         """Show the server, without a request."""
         return f"<jobs of {self._rest!r}>"
+
+    def _shown(self) -> Table:
+        return listing_table(
+            f"Jobs of {self._rest.url}",
+            self._rest.listings.get(_ROUTE),
+            ("ID", "Type", "State", "Progress", "CreationTime", "ErrorDescription"),
+            "orthanc.jobs.table()",
+        )
 
     def __len__(self) -> int:
         """Count the jobs that the server knows."""
@@ -102,14 +113,16 @@ class Jobs:
         return pd.DataFrame(rows, columns=list(types)).astype(types)
 
     def _descriptions(self) -> list[dict[str, Any]]:
-        answer = self._rest.get("/jobs", params={"expand": ""})
+        answer = self._rest.get(_ROUTE, params={"expand": ""})
         if not isinstance(answer, list) or not all(
             is_description(item) and isinstance(item.get("ID"), str) for item in answer
         ):
             raise TransportError(
                 "The server's answer to /jobs is not a list of jobs. Check what is between the server and here."
             )
-        return sorted(answer, key=lambda description: (str(description.get("CreationTime")), description["ID"]))
+        listed = sorted(answer, key=lambda description: (str(description.get("CreationTime")), description["ID"]))
+        self._rest.listings[_ROUTE] = listed
+        return listed
 
 
 def _row(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from simple_orthanc.errors import SelectionError, UnknownNameError
+from simple_orthanc.showing.table import ShownAsTable, Table, listing_table
 from simple_orthanc.transport.secret import Secret, hide, reveal
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from simple_orthanc.rest.remote.resources import ResourceFinder
 
 JSON_HEADERS = {"Content-Type": "application/json"}
+# Of the options that a list shows; a table has them all.
+_MOST_COLUMNS = 6
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 # The server itself answers null for these, and is not relied on for it.
 _SECRET_FIELDS = ("Password", "CertificateKeyPassword")
@@ -81,7 +84,7 @@ class Machine:
 AnyMachine = TypeVar("AnyMachine", bound=Machine)
 
 
-class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
+class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMachine]):
     """The machines of one kind that an Orthanc server knows, by name.
 
     Listing asks the server each time. An unknown name raises `UnknownNameError`, a KeyError whose message lists the
@@ -112,6 +115,12 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         """Show the kind and the server, without a request."""
         return f"<{type(self).__name__} of {self._rest.url}>"
 
+    def _shown(self) -> Table:
+        listed = self._rest.listings.get(self._machine.route)
+        names = list(dict.fromkeys(name for row in listed or () for name in row))
+        title = f"{type(self).__name__} of {self._rest.url}"
+        return listing_table(title, listed, names[:_MOST_COLUMNS], f"orthanc.{self._attribute}.table()")
+
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
         return iter(self._names())
@@ -126,7 +135,9 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
 
     def _names(self) -> list[str]:
         with self._needing_plugin():
-            return [str(name) for name in self._rest.get(self._machine.route)]
+            names = [str(name) for name in self._rest.get(self._machine.route)]
+        self._rest.listings[self._machine.route] = [{"name": name} for name in names]
+        return names
 
     def _needing_plugin(self) -> AbstractContextManager[None]:
         """Return what raises `UnsupportedError` inside a block if the routes need a plugin that is missing."""
@@ -254,6 +265,7 @@ class ConfiguredMachines(MutableMapping[str, Any], Generic[AnyMachine]):
         with self._needing_plugin():
             answer: dict[str, dict[str, Any]] = self._rest.get(self._machine.route, params={"expand": ""})
         rows = [{"name": name, **shown_configuration(fields)} for name, fields in answer.items()]
+        self._rest.listings[self._machine.route] = rows
         return pd.DataFrame(rows, columns=None if rows else ["name", *self._in_list]).convert_dtypes()
 
 

@@ -13,6 +13,8 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.pixels.padding import background_value
 from simple_orthanc.session.reading.volume_reader import VolumeRequest
+from simple_orthanc.showing.table import MOST_ROWS, ShownAsTable, Table
+from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.volume import masks
 from simple_orthanc.volume.masks import Region
 from simple_orthanc.volume.volume import Volume
@@ -39,7 +41,7 @@ class _Origin:
     is_label_map: bool = False
 
 
-class Masks(Mapping[str, Volume]):
+class Masks(ShownAsTable, Mapping[str, Volume]):
     """Masks by the name of their segment or region of interest; each is read when it is looked up, and not kept.
 
     Attributes
@@ -135,7 +137,13 @@ class Masks(Mapping[str, Volume]):
 
     def __repr__(self) -> str:
         """List the names."""
-        return f"<{len(self)} masks: {', '.join(self._regions)}>"
+        return safe(f"<{len(self)} masks: {', '.join(self._regions)}>")
+
+    def _shown(self) -> Table:
+        regions = list(self._regions.items())
+        rows = [(name, each.number, each.kind) for name, each in regions[:MOST_ROWS]]
+        title = f"{counted(len(regions), 'mask')} by name, each read when it is looked up"
+        return Table(title, ("name", "number", "kind"), rows, len(regions) - len(rows))
 
     def _mask(self, region: Region, reference: tuple[Geometry, Dataset] | None) -> Volume:
         origin = self._origins[region.uid, region.number]

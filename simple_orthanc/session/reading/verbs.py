@@ -239,7 +239,7 @@ class Reading(SessionState):
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
         reader = self._volume_reader(VolumeRequest(units, gaps, spacing=spacing, errors=errors), many=True)
-        return LazyVolumes(reader.labels(), reader.labelled)
+        return LazyVolumes(reader.labels(), reader.labelled, reader.shown)
 
     def get_masks(self, like: Volume | None = None) -> Masks:
         """Read the selected segmentations (SEG) and structure sets (RTSTRUCT) as masks by name.

@@ -38,6 +38,8 @@ from simple_orthanc.session.reading.unreadable import (
     warn_left_out,
     with_way_out,
 )
+from simple_orthanc.showing.table import MOST_ROWS, Table
+from simple_orthanc.showing.text import counted
 from simple_orthanc.volume.assembly import array_bytes
 from simple_orthanc.volume.choosing import (
     Stack,
@@ -347,6 +349,14 @@ class VolumeReader:
                 raise
             return builder.finish(stack, fetcher.again, self._request.gaps)
 
+    def shown(self, labels: Sequence[str]) -> Table:
+        """Return a table of the first of some volumes that are planned already, without a request."""
+        planned = self._planned or {}
+        rows = [(label, *_shown_cells(planned[label])) for label in labels[:MOST_ROWS] if label in planned]
+        title = f"{counted(len(labels), 'volume')} by label, each read when it is looked up"
+        header = ("label", "size (slice, row, column)", "spacing in mm", "problem")
+        return Table(title, header, rows, len(labels) - len(rows))
+
     def report(self) -> pd.DataFrame:
         """Describe every volume: one row each, from headers alone."""
         import pandas as pd
@@ -362,6 +372,17 @@ class VolumeReader:
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "contradiction"])
         return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
+
+
+def _shown_cells(group: Labelled) -> tuple[str, str, str]:
+    """Return size, spacing and problem of a planned volume."""
+    problem = "" if group.problem is None else str(group.problem)
+    if group.stack is None:
+        return "", "", problem
+    summary = summarize(group.stack)
+    size = " x ".join(str(summary[name]) for name in ("slices", "rows", "columns"))
+    spacing = summary["spacing"]
+    return size, "" if spacing is None else " x ".join(f"{value:.4g}" for value in spacing), problem
 
 
 def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | None) -> None:

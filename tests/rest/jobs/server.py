@@ -23,7 +23,10 @@ class JobServer:
     What is posted is answered with `answer`, or with the exception that `refusals` has for the path.
     """
 
+    url = "http://127.0.0.1:8042"
+
     def __init__(self, *states: Any, answer: Any = None) -> None:
+        self.listings: dict[str, list[dict[str, Any]]] = {}
         self.states = list(states)
         self.posted: list[tuple[str, Any]] = []
         self.got: list[str] = []

@@ -12,7 +12,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.rest.jobs import Jobs
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import StandIn, always, reply
-from tests.rest.jobs.server import JobServer
+from tests.rest.jobs.server import FAILURE, JobServer
 
 LATER = {
     "ID": "7",
@@ -114,4 +114,15 @@ def test_its_representation_asks_nothing() -> None:
     jobs = Jobs(server)
     assert repr(jobs) == "<jobs of <REST API of http://127.0.0.1:8042>>"
     assert bool(jobs)
+    assert "orthanc.jobs.table() lists them" in jobs._repr_html_()
     assert server.got == []
+
+
+def test_the_last_listing_is_shown_with_what_became_of_each_job() -> None:
+    server = JobServer([{**FAILURE, "Content": {"Password": "wonderland"}}])
+    assert len(Jobs(server)) == 1
+    # Another object on the same server shows it too.
+    shown = Jobs(server)._repr_html_()
+    assert all(text in shown for text in ("<td>7</td>", "Failure", "Network"))
+    assert "wonderland" not in shown
+    assert server.got == ["/jobs"]

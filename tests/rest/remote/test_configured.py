@@ -197,8 +197,23 @@ def test_neither_the_representation_nor_the_table_has_a_password(
     before = len(stand_in.asked)
     assert repr(machines) == f"<{kind.__name__} of {rest.url}>"
     assert repr(machines._open("one")) == f"<{machines['one'].kind} 'one' of {rest.url}>"
-    assert PASSWORD not in f"{frame}{configuration}{machines!r}"
     assert len(stand_in.asked) == before + 1
+    shown = machines._repr_html_()
+    assert "<td>one</td>" in shown
+    assert len(stand_in.asked) == before + 1
+    assert PASSWORD not in f"{frame}{configuration}{machines!r}{shown}"
+
+
+@each_kind
+def test_before_a_list_was_asked_for_its_call_is_shown(
+    kind: type[ConfiguredMachines[Any]], route: str, fields: dict[str, Any], stand_in: Server, rest: Rest
+) -> None:
+    before = len(stand_in.asked)
+    assert f"orthanc.{kind._attribute}.table() lists them" in kind(rest, ids_of)._repr_html_()
+    assert len(stand_in.asked) == before
+    machines = kind(rest, ids_of)
+    machines.table()
+    assert "none, as listed last" in machines._repr_html_()
 
 
 def test_a_password_in_a_url_of_the_servers_own_configuration_is_not_shown() -> None:

@@ -56,6 +56,8 @@ def test_labels_of_series_with_one_name_stay_apart() -> None:
     volumes = Session(MemorySource([*first, *second])).get_volumes()
     assert list(volumes) == ["head 1: axial 2x4x4", "head 2: axial 2x4x4"]
     assert repr(volumes) == "<2 volumes: head 1: axial 2x4x4, head 2: axial 2x4x4>"
+    shown = volumes._repr_html_()
+    assert all(text in shown for text in ("2 volumes by label", "head 2: axial 2x4x4", "<td>2 x 4 x 4</td>"))
     with pytest.raises(KeyError):
         volumes["head"]
 

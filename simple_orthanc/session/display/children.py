@@ -1,0 +1,50 @@
+"""A table of child sessions, from what is known without a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.selection.index import Index
+from simple_orthanc.session.display.known import known_child_count, known_values
+from simple_orthanc.session.display.words import PLURALS
+from simple_orthanc.showing.table import MOST_ROWS, Table
+from simple_orthanc.showing.text import counted
+
+_COLUMNS: dict[Level, tuple[str, ...]] = {
+    "patient": ("PatientID", "PatientName", "PatientSex", "PatientBirthDate"),
+    "study": ("PatientID", "StudyDate", "StudyDescription", "ModalitiesInStudy"),
+    "series": ("PatientID", "StudyDate", "Modality", "SeriesNumber", "SeriesDescription"),
+    "instance": ("PatientID", "Modality", "SeriesDescription", "InstanceNumber", "SOPInstanceUID"),
+}
+_BELOW: dict[Level, Level] = {"study": "series", "series": "instance"}
+
+
+def children_table(
+    index: Index, level: Level, inner_level: Level, owned: Mapping[str, Sequence[str]], keys: Sequence[str]
+) -> Table:
+    """Return a table of the first of some sessions.
+
+    Parameters
+    ----------
+    index : Index
+        What has been read.
+    level : str
+        What each session is on.
+    inner_level : str
+        The level of the keys that it selects.
+    owned : mapping
+        Key of the object to these keys.
+    keys : sequence of str
+        Keys of the objects.
+    """
+    first = keys[:MOST_ROWS]
+    inner = [owned[key][0] for key in first]
+    columns = {keyword: known_values(index, keyword, inner_level, inner) for keyword in _COLUMNS[level]}
+    known = {keyword: values for keyword, values in columns.items() if values is not None}
+    if inner_level != level:
+        known[PLURALS[inner_level]] = [len(owned[key]) for key in first]
+    elif level in _BELOW:
+        known[PLURALS[_BELOW[level]]] = [known_child_count(index, level, key) for key in first]
+    title = f"{counted(len(keys), 'session')}, each on one {level}"
+    return Table(title, list(known), list(zip(*known.values(), strict=True)), len(keys) - len(first))

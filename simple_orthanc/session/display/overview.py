@@ -1,0 +1,167 @@
+"""A session at a glance, as plain data: counts, criteria, what can be filtered next, and the first objects.
+
+Everything comes from what was read before, within a few milliseconds, however large the archive is: values are counted
+in the first series only, and the overview says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.values import comparable
+from simple_orthanc.selection import resolving
+from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.selection import Selection
+from simple_orthanc.session.display.known import known_keys, known_owners, known_values
+from simple_orthanc.session.display.tree import Branch, tree
+
+_MOST_COUNTED = 10_000
+_MOST_VALUES = 6
+_BY_SERIES = ("Modality", "BodyPartExamined", "SeriesDescription", "Manufacturer")
+_BY_STUDY = ("StudyDescription", "StudyDate")
+
+
+@dataclass(frozen=True)
+class TagValues:
+    """The values of one tag.
+
+    Attributes
+    ----------
+    tag : str
+        Its keyword.
+    values : tuple of (str, int or None)
+        The most frequent values with how often they occur; or one range, without a number.
+    others : int
+        How many other values there are.
+    missing : int
+        How many objects have none.
+    """
+
+    tag: str
+    values: tuple[tuple[str, int | None], ...]
+    others: int = 0
+    missing: int = 0
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is said after the values."""
+        others = f"{self.others:,} other value{'s' if self.others > 1 else ''}" if self.others else ""
+        return [text for text in (others, f"missing in {self.missing:,}" if self.missing else "") if text]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is shown of a session.
+
+    Attributes
+    ----------
+    kind, where : str
+        The name of its class, and where its images are.
+    counts : mapping
+        Level to number, as far as that is known.
+    criteria : sequence of str
+        What was selected by.
+    values : sequence of TagValues
+        What can be filtered next.
+    branches : sequence of Branch
+        The first patients, with their studies and series.
+    more : str
+        What is not among them.
+    notes : sequence of str
+        What is not known, and how to find it out.
+    """
+
+    kind: str
+    where: str
+    counts: Mapping[Level, int]
+    criteria: Sequence[str]
+    values: Sequence[TagValues] = ()
+    branches: Sequence[Branch] = ()
+    more: str = ""
+    notes: Sequence[str] = ()
+
+
+def overview(kind: str, where: str, index: Index, selection: Selection) -> Overview:
+    """Return what is shown of a session, without a request.
+
+    Parameters
+    ----------
+    kind, where : str
+        The name of its class, and where its images are.
+    index : Index
+        What has been read of the archive.
+    selection : Selection
+        What is selected.
+
+    Returns
+    -------
+    Overview
+    """
+    counts = resolving.known_counts(index, selection)
+    criteria = [str(criterion.condition) for criterion in selection.criteria]
+    if selection.is_empty:
+        note = "Nothing is selected. explain() shows where the selection became empty; undo() takes back the last step."
+        return Overview(kind, where, counts, criteria, notes=[note])
+    series, studies = known_keys(index, selection, "series"), known_keys(index, selection, "study")
+    # Studies may list their series before these are read.
+    if series is not None and known_owners(index, "series", series[:_MOST_COUNTED], "study") is None:
+        series = None
+    if series is None and studies is None:
+        return Overview(kind, where, counts, criteria, notes=["Nothing is listed yet: table() lists the series."])
+    values, unknown = _values(index, series, studies)
+    notes = _notes(series, unknown)
+    branches, more = tree(index, selection, series, studies, counts)
+    return Overview(kind, where, counts, criteria, values, branches, more, notes)
+
+
+def _values(
+    index: Index, series: Sequence[str] | None, studies: Sequence[str] | None
+) -> tuple[list[TagValues], list[str]]:
+    """Return the values of tags, and the tags whose values are not known."""
+    levels: list[tuple[Level, Sequence[str] | None, Sequence[str]]] = [
+        ("series", series, _BY_SERIES),
+        ("study", studies, _BY_STUDY),
+    ]
+    found, unknown = [], []
+    for level, keys, keywords in levels:
+        for keyword in keywords if keys is not None else ():
+            values = known_values(index, keyword, level, (keys or ())[:_MOST_COUNTED])
+            if values is None:
+                unknown.append(keyword)
+            elif any(value is not None for value in values):
+                found.append(_range(keyword, values) if keyword == "StudyDate" else _counted(keyword, values))
+    return found, unknown
+
+
+def _counted(keyword: str, values: Sequence[Any]) -> TagValues:
+    numbers = Counter(value for value in values if value is not None)
+    most = numbers.most_common(_MOST_VALUES)
+    return TagValues(
+        keyword, tuple((str(value), number) for value, number in most), len(numbers) - len(most), values.count(None)
+    )
+
+
+def _range(keyword: str, values: Sequence[Any]) -> TagValues:
+    days = [day for value in set(values) if value is not None and isinstance(day := comparable(value, "DA"), date)]
+    missing = values.count(None)
+    if not days:
+        return TagValues(keyword, (), missing=missing)
+    first, last = min(days), max(days)
+    return TagValues(keyword, ((str(first) if first == last else f"{first} to {last}", None),), missing=missing)
+
+
+def _notes(series: Sequence[str] | None, unknown: Sequence[str]) -> list[str]:
+    notes = []
+    if series is None:
+        notes.append("The series are not listed yet: table() lists them.")
+    elif len(series) > _MOST_COUNTED:
+        notes.append(f"Values are those of the first {_MOST_COUNTED:,} of {len(series):,} series.")
+    if unknown:
+        call = f'value_counts("{unknown[0]}")'
+        notes.append(f"Not known yet: {', '.join(unknown)}. A call such as {call} reads the values.")
+    return notes

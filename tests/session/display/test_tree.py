@@ -1,0 +1,90 @@
+"""Patients, studies and series as a tree: in order, counted, and cut without a word left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from simple_orthanc import Session
+from simple_orthanc.session.display import tree as module
+from simple_orthanc.session.display.tree import Branch, lines
+from tests.memory_source import instance
+from tests.session.sessions import session_of, source_of, three_series
+
+
+def branches(session: Session) -> tuple[list[Branch], str]:
+    before = source_of(session).requests
+    overview = session._overview()
+    assert source_of(session).requests == before
+    return list(overview.branches), overview.more
+
+
+def test_the_levels_are_nested_in_the_usual_order() -> None:
+    session = session_of(
+        instance(1, patient="B", study="2", series="9", StudyDate="20240102", Modality="MR", SeriesNumber=1),
+        instance(1, patient="A", study="1", series="2", Modality="CT", SeriesNumber=2, SeriesDescription="thin"),
+        instance(1, patient="A", study="1", series="1", Modality="CT", SeriesNumber=1, PatientName="Doe^Jane"),
+        instance(2, patient="A", study="1", series="1", Modality="CT", SeriesNumber=1, PatientName="Doe^Jane"),
+    )
+    session.table()
+    found, more = branches(session)
+    assert list(lines(found)) == [
+        "A: 1 study",
+        "└─ study: 2 series",
+        "   ├─ CT 1: 2 instances",
+        "   └─ CT 2 thin: 1 instance",
+        "B: 1 study",
+        "└─ 2024-01-02: 1 series",
+        "   └─ MR 1: 1 instance",
+    ]
+    assert more == ""
+
+
+def test_only_selected_instances_are_counted() -> None:
+    session = session_of(*(instance(number, Modality="CT") for number in range(5)))
+    session.table()
+    (patient,), _ = branches(session.select(InstanceNumber=[1, 2]))
+    assert patient.children[0].children[0].detail == "2 instances"
+
+
+def test_of_studies_whose_series_are_not_known_only_the_number_is_shown() -> None:
+    (patient,), _ = branches(three_series().select(PatientName="Doe*"))
+    assert patient.children == (Branch("study", "2 series"),)
+
+
+def test_a_child_shows_itself() -> None:
+    (patient,), more = branches(three_series().series[0])
+    assert [child.title for child in patient.children[0].children] == ["CT scout"]
+    assert more == ""
+
+
+def test_what_is_cut_is_counted_at_its_level() -> None:
+    datasets = [
+        instance(1, patient=f"P{patient:02}", study=f"{patient}{study}", series=str(series), Modality="CT")
+        for patient in range(13)
+        for study in range(8)
+        for series in range(14)
+    ]
+    session = session_of(*datasets)
+    session.table()
+    found, more = branches(session)
+    assert len(list(lines(found))) < 80
+    assert [branch.title for branch in found] == [f"P{number:02}" for number in range(len(found))]
+    assert more == f"and {13 - len(found)} more patients"
+    assert found[0].more == f"and {8 - len(found[0].children)} more studies"
+    assert found[0].children[0].more == "and 2 more series"
+
+
+def test_of_many_series_only_the_first_are_put_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_GROUPED", 4)
+    session = session_of(*(instance(1, patient=f"P{9 - number}", study=str(number)) for number in range(9)))
+    session.table()
+    found, more = branches(session)
+    assert len(found) == 4
+    assert more == "and 5 more patients"
+
+
+def test_long_titles_are_cut_and_nothing_in_them_steers_the_terminal() -> None:
+    (line,) = lines([Branch("\x1b[2J" + "x" * 1000, "3 series")])
+    assert line.startswith("\\x1b[2Jx")
+    assert line.endswith("x…: 3 series")
+    assert len(line) < 100
