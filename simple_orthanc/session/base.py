@@ -77,6 +77,14 @@ class Session(Narrowing, Looking, Exporting, Deidentifying, Sends, Shown):
         Folder ...
         1 patient, 1 study, 1 series, 4 instances, selected by Modality == 'CT'
         Modality           CT (1)
+        SeriesDescription  ct_scan (1)
+        Manufacturer       simple_orthanc (1)
+        StudyDescription   Synthetic phantom (1)
+        StudyDate          2020-01-01
+        <BLANKLINE>
+        CT-PHANTOM Phantom^Water: 1 study
+        └─ 2020-01-01 Synthetic phantom: 1 series
+           └─ CT 1 ct_scan: 4 instances
         """
         if not self._is_open:
             return repr(self)
