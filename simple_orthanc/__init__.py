@@ -36,7 +36,7 @@ from simple_orthanc.errors import (
     VolumeError,
 )
 from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import exact, label, like, metadata, tag
+from simple_orthanc.selection.criteria import age, exact, has_series, label, like, metadata, tag
 from simple_orthanc.session import Orthanc, Session
 from simple_orthanc.version import __version__
 
@@ -84,7 +84,9 @@ __all__ = [
     "Volume",
     "VolumeError",
     "__version__",
+    "age",
     "exact",
+    "has_series",
     "label",
     "like",
     "limits",

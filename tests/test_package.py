@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 SESSIONS = ["AsyncSession", "Deidentified", "DicomWeb", "Folder", "LocalOrthanc", "Orthanc", "Session"]
 VOLUMES = ["Geometry", "SuvRecord", "Volume"]
-CONDITIONS = ["Condition", "exact", "label", "like", "metadata", "tag"]
+CONDITIONS = ["Condition", "age", "exact", "has_series", "label", "like", "metadata", "tag"]
 PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "limits", "show_progress", "__version__"])
 
 

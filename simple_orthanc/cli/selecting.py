@@ -1,4 +1,4 @@
-"""The selection on the command line: ``--where``, ``--exclude`` and an identifier."""
+"""The selection on the command line: ``--where``, ``--exclude``, ``--has-series`` and an identifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, parse_tag
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import exact, label, metadata, tag
+from simple_orthanc.selection.criteria import age, exact, has_series, label, metadata, tag
 from simple_orthanc.session import Session
 
 WHERE_HELP = """\
@@ -27,6 +27,7 @@ A criterion is a tag, an operator and a value, in quotes where the shell would r
   SliceThickness<=3        also <, > and >=, for numbers, dates and times
   SeriesDescription~^ax    the value contains a match of a regular expression
   KVP=   and   KVP!=       it is missing or empty, or it is not
+  age>60   age=18..65      years at the study, by PatientAge, or else by PatientBirthDate and StudyDate
   label=reviewed   metadata:RemoteAET=SCANNER    Orthanc's own labels and metadata
 
 A tag is a keyword, a number (0018,0050), private with its creator ((0009,"GEMS_PETD_01",0D)), or a path into
@@ -56,6 +57,14 @@ def add_selection(parser: ArgumentParser) -> None:
     group.add_argument(
         "--exclude", action="append", default=[], metavar="CRITERION", help="leave out exactly what --where would keep"
     )
+    group.add_argument(
+        "--has-series",
+        action="append",
+        default=[],
+        metavar="CRITERION",
+        help="keep the studies that have a series which satisfies it, with all their series, as in Modality=SEG; "
+        "may be given several times",
+    )
     parser.add_argument(
         "identifier",
         nargs="?",
@@ -67,6 +76,7 @@ def add_selection(parser: ArgumentParser) -> None:
 def criteria(args: Namespace) -> Callable[[Session], Session]:
     """Read the criteria, before any request, and return the function that applies them."""
     wanted = [criterion(text) for text in args.where]
+    wanted += [has_series(criterion(text)) for text in args.has_series]
     unwanted = [criterion(text) for text in args.exclude]
     identifier: str | None = args.identifier
 
@@ -109,6 +119,8 @@ def criterion(text: str) -> Condition:
         raise SelectionError(f"{text!r}: an object has a label or not: label=NAME or label!=NAME.")
     if name.startswith("metadata:"):
         return _compared(metadata(name.removeprefix("metadata:")), None, operator, value)
+    if name == "age":
+        return _compared(age(), "DS", operator, value)
     parsed = parse_tag(name)
     return _compared(tag(parsed), parsed.vr, operator, value)
 

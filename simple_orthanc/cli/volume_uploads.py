@@ -101,7 +101,7 @@ def _upload_document(args: Namespace) -> int:
 
 def _upload(args: Namespace, verb: str, what: Any, **options: Any) -> int:
     tags = dict(map(_tag, args.tag))
-    is_narrowed = bool(args.where or args.exclude or args.identifier)
+    is_narrowed = bool(args.where or args.exclude or args.has_series or args.identifier)
     with opened(args) as session:
         if not hasattr(type(session), verb):
             raise UnsupportedError(

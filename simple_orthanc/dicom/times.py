@@ -28,7 +28,9 @@ _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d*))?)?)?\Z", re.AS
 _DATETIME = re.compile(r"(\d{4})(?:(-?)(\d{2})(?:\2(\d{2})(?:[T ]?(.*?))?)?)?([+-]\d{2}:?\d{2}|Z)?\Z", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})\Z", re.ASCII)
 _AGE = re.compile(r"(\d{1,3})([DWMY])\Z", re.ASCII)
-_DAYS = {"D": 1.0, "W": 7.0, "M": 365.2425 / 12, "Y": 365.2425}
+DAYS_IN_YEAR = 365.2425
+"""The mean length of a year of the Gregorian calendar, by which ages in years and in days are compared."""
+_DAYS = {"D": 1.0, "W": 7.0, "M": DAYS_IN_YEAR / 12, "Y": DAYS_IN_YEAR}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Conditions: trees of ``&``, ``|`` and ``~`` over comparisons of a field with a predicate; pure, without any I/O.
 
-A field is a tag, or a label or metadata entry of the server. A tree is evaluated by giving it the masks of its
+A field is a tag, a label or metadata entry of the server, the age of a patient, or what the series of a study hold. A
+tree is evaluated by giving it the masks of its
 comparisons, and changed by giving it other comparisons, both in the order of `Condition.comparisons`.
 """
 
@@ -13,7 +14,7 @@ from typing import ClassVar, Literal, TypeAlias, TypeVar
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.predicates import Predicate
+from simple_orthanc.selection.predicates import FunctionError, Predicate
 
 Mask: TypeAlias = "list[bool]"
 AnyBinary = TypeVar("AnyBinary", bound="_Binary")
@@ -43,7 +44,47 @@ class ServerField:
         return f"{self.kind}({self.name!r})"
 
 
-Field: TypeAlias = "Tag | ServerField"
+@dataclass(frozen=True)
+class AgeField:
+    """The age of a patient at a study, in years: see `simple_orthanc.selection.ages`."""
+
+    vr: ClassVar[str] = "DS"
+
+    def __str__(self) -> str:
+        """Return the field as users write it."""
+        return "age()"
+
+
+@dataclass(frozen=True)
+class SeriesField:
+    """What the series of a study, or of a patient, hold: set where one of them has an instance that satisfies this.
+
+    Attributes
+    ----------
+    condition : Condition
+        What is asked of the series.
+    of : {"study", "patient"}
+        Whose series they are.
+    """
+
+    condition: Condition
+    of: Literal["study", "patient"] = "study"
+
+    vr: ClassVar[str] = "UN"
+
+    def __repr__(self) -> str:
+        """Return the field as users write it."""
+        return self._call(repr(self.condition))
+
+    def __str__(self) -> str:
+        """Return the field as `explain` shows it."""
+        return self._call(str(self.condition))
+
+    def _call(self, condition: str) -> str:
+        return f"has_series({condition})" if self.of == "study" else f'has_series({condition}, of="{self.of}")'
+
+
+Field: TypeAlias = "Tag | ServerField | AgeField | SeriesField"
 
 
 class Condition:
@@ -126,17 +167,33 @@ class Comparison(Condition):
         return next(comparisons)
 
     def holds(self, value: Value) -> bool:
-        """Check whether the predicate holds for a value of the field."""
-        return self.predicate.holds(value, self.field.vr)
+        """Check whether the predicate holds for a value of the field.
+
+        Raises
+        ------
+        SelectionError
+            A function of the user's raised an error; the message names the field, the value and the error.
+        """
+        try:
+            return self.predicate.holds(value, self.field.vr)
+        except FunctionError as failure:
+            cause = failure.cause
+            years = "; for an age in years use age()" if self.field.vr == "AS" else ""
+            raise SelectionError(
+                f"{self}: the function raised {type(cause).__name__}: {cause}. It was called with {failure.value!r}, "
+                f"which is of type {type(failure.value).__name__}{years}."
+            ) from cause
 
     def __repr__(self) -> str:
         """Return the condition as users write it."""
+        if isinstance(self.field, SeriesField):
+            return repr(self.field)
         name = f'tag("{self.field}")' if isinstance(self.field, Tag) else str(self.field)
         return f"{name} {self.predicate}"
 
     def __str__(self) -> str:
         """Return the condition as `explain` shows it."""
-        return f"{self.field} {self.predicate}"
+        return str(self.field) if isinstance(self.field, SeriesField) else f"{self.field} {self.predicate}"
 
 
 @dataclass(frozen=True)
@@ -218,3 +275,11 @@ def conjuncts(condition: Condition) -> Iterator[Condition]:
         yield from conjuncts(condition.right)
     else:
         yield condition
+
+
+def all_comparisons(condition: Condition) -> Iterator[Comparison]:
+    """Yield the comparisons of a tree from left to right, and behind a question about series those inside it."""
+    for comparison in condition.comparisons():
+        yield comparison
+        if isinstance(comparison.field, SeriesField):
+            yield from all_comparisons(comparison.field.condition)

@@ -1,4 +1,7 @@
-"""The vocabulary of users: ``tag("KVP") > 100``, ``exact``, ``like``, ``label``, ``metadata`` make conditions."""
+"""The vocabulary of users, which makes conditions.
+
+``tag("KVP") > 100``, ``age() > 60``, ``has_series(Modality="SEG")``, ``exact``, ``like``, ``label``, ``metadata``.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from functools import reduce
+from operator import and_
+from typing import Any, Literal
 
 import numpy as np
 
 from simple_orthanc.dicom.tags import Tag, TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.conditions import Comparison, Condition, Field, Not, ServerField
+from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, Field, Not, SeriesField, ServerField
 from simple_orthanc.selection.parsing import (
     Exact,
     Like,
@@ -232,6 +237,81 @@ def metadata(name: str) -> TagField:
     """
     checked = _checked_string(name, "metadata")
     return TagField(ServerField("metadata", checked, _METADATA_VRS.get(checked, "UN")))
+
+
+def age() -> TagField:
+    """Return the age of the patient at the study, in years, that makes conditions by being compared as a tag is.
+
+    It is PatientAge, or where that is missing, what PatientBirthDate and StudyDate tell. From the second birthday on an
+    age is a whole number of completed years; before, a fraction: ``003M`` is 0.25. Where both are there, PatientAge is
+    used, since a birth date is often changed to hide the patient; a difference of more than one year is warned about.
+
+    Returns
+    -------
+    TagField
+        Compare it as what `tag` returns. It is missing where neither can be read.
+
+    Notes
+    -----
+    An age belongs to a study: a patient with several studies has several. PatientAge is read from one file of each
+    study: that of the first series, in the usual order, which has it.
+
+    Examples
+    --------
+    >>> (age() > 60) | age().between(0, 0.5)
+    (age() > 60) | (age() between 0 and 0.5)
+    """
+    return TagField(AgeField())
+
+
+def has_series(*conditions: Condition, of: Literal["study", "patient"] = "study", **tags: Any) -> Condition:
+    """Return the condition that the study has a series with all of this, whichever series are selected.
+
+    All series of such a study satisfy it. Two of them ask for two series, which may differ: the studies with CT and SEG
+    are ``select(has_series(Modality="CT"), has_series(Modality="SEG"))``.
+
+    Parameters
+    ----------
+    *conditions, **tags
+        What one series must satisfy, as for `Session.select`: one of its instances must satisfy all of it.
+    of : {"study", "patient"}
+        Whose series they are. "patient": any study of the patient may have the series.
+
+    Returns
+    -------
+    Condition
+        Join it with others by ``&``, ``|`` and ``~``; ``~has_series(...)`` holds where no series has it.
+
+    Raises
+    ------
+    SelectionError
+        Nothing is asked, or a question about series is inside another.
+    UnknownTagError
+        There is no such tag.
+
+    Examples
+    --------
+    >>> has_series(Modality="CT") & ~has_series(tag("SliceThickness") < 2)
+    (has_series(tag("Modality") == 'CT')) & (~(has_series(tag("SliceThickness") < 2)))
+    """
+    if of not in ("study", "patient"):
+        raise SelectionError(f'has_series(..., of={of!r}): of is "study" or "patient".')
+    asked = list(conditions)
+    for condition in asked:
+        if not isinstance(condition, Condition):
+            raise SelectionError(
+                f"has_series({condition!r}): write a condition, or a tag and its value, as in "
+                'has_series(Modality="SEG").'
+            )
+        if any(isinstance(comparison.field, SeriesField) for comparison in condition.comparisons()):
+            raise SelectionError(
+                f"has_series({condition!r}): a series has no series. Join the questions with &, as in "
+                'has_series(Modality="CT") & has_series(Modality="SEG").'
+            )
+    asked += [condition_for(parse_tag(name), value) for name, value in tags.items()]
+    if not asked:
+        raise SelectionError('has_series() asks nothing: name what the series has, as in has_series(Modality="SEG").')
+    return Comparison(SeriesField(reduce(and_, asked), of), IsSet())
 
 
 def _typed_field(field: Field, *values: Any) -> Field:

@@ -98,6 +98,11 @@ class Index:
             finally:
                 self._offline = before
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether requests are forbidden at the moment."""
+        return self._offline
+
     def _online(self) -> Source:
         if self._offline:
             raise NotKnownError
@@ -159,6 +164,12 @@ class Index:
             counted = self._revision.counts if self._revision is not None else None
             self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
+
+    @_locked
+    def known_count(self, level: Level) -> int | None:
+        """Count the rows of a whole level where that needs no request; else None."""
+        counts = self._counts or (self._revision.counts if self._revision is not None else None)
+        return len(self._rows[level]) if level in self._complete else None if counts is None else counts[level]
 
     @_locked
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:

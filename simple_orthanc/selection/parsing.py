@@ -5,6 +5,7 @@ Everything that can be wrong with a value is found here, before any request is s
 
 from __future__ import annotations
 
+import math
 import numbers
 import re
 from collections.abc import Collection, Set
@@ -19,11 +20,12 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, PADDING, Tag
-from simple_orthanc.dicom.times import utc
-from simple_orthanc.dicom.values import Comparable, comparable
+from simple_orthanc.dicom.times import DAYS_IN_YEAR, utc
+from simple_orthanc.dicom.values import Comparable, comparable, parse_number
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import Field, ServerField
 from simple_orthanc.selection.predicates import (
+    Age,
     AnyOf,
     Between,
     IsMissing,
@@ -38,12 +40,13 @@ from simple_orthanc.selection.predicates import (
     has_wildcard,
     is_identifier,
 )
+from simple_orthanc.selection.rewriting import as_date, as_list, as_range, as_relation
 
 _DATE_FORMS = {
     "DA": 'a date is written "20200131", "2020-01-31" or datetime.date(2020, 1, 31)',
     "TM": 'a time is written "103000", "10:30:00" or datetime.time(10, 30)',
     "DT": 'a date-time is written "20200131103000", "2020-01-31 10:30:00" or datetime.datetime(2020, 1, 31, 10, 30)',
-    "AS": 'an age is written "045Y", "003M", "002W" or "010D"',
+    "AS": 'an age is a number of years, or is written "045Y", "003M", "002W" or "010D"',
 }
 _RANGE = re.compile(r"([^-]*?)\s*-\s*([^-]*)\Z")
 # In these a backslash is a character like any other, and does not separate values (PS3.5, section 6.2).
@@ -338,6 +341,8 @@ def operand_for(field: Field, value: Any) -> Comparable:
 def _convert(vr: str, value: Any) -> Comparable | None:
     if isinstance(value, (np.datetime64, np.timedelta64)):
         value = value.astype("datetime64[us]" if isinstance(value, np.datetime64) else "timedelta64[us]").item()
+    if vr == "AS":
+        return _age(value)
     if isinstance(value, str):
         return comparable(value, vr)
     if vr in NUMBER_VRS or vr == "UN":
@@ -351,6 +356,15 @@ def _convert(vr: str, value: Any) -> Comparable | None:
             return utc(value)
         return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
     return None
+
+
+def _age(value: Any) -> Age | None:
+    """Read an age: a string as DICOM writes it, or a number of years."""
+    days = comparable(value, "AS") if isinstance(value, str) else None
+    if days is None:
+        years = parse_number(value, "DS") if isinstance(value, str) else _number(value)
+        days = None if years is None or not math.isfinite(years) or years < 0 else years * DAYS_IN_YEAR
+    return Age(days) if isinstance(days, (int, float)) else None
 
 
 def _is_number(value: Any) -> bool:
@@ -385,7 +399,29 @@ def _time(value: Any) -> timedelta | None:
 def _malformed(field: Field, value: Any) -> str:
     form = _DATE_FORMS.get(field.vr, 'a number is written 3, 2.5 or "2.5"')
     literal = f"; the string itself is exact({value!r})" if field.vr in DATE_VRS and isinstance(value, str) else ""
+    meant = _meant_by(field, value) if isinstance(value, str) else None
     return (
         f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list"
-        f"{literal}."
+        f"{literal}.{f' Perhaps {meant} is meant.' if meant else ''}"
     )
+
+
+def _meant_by(field: Field, string: str) -> str | None:
+    """Return what a string in the notation of other tools means for a number, a date or a time."""
+    if field.vr == "DA" and (written := as_date(string)):
+        return f"{field}={written!r}"
+    relation = as_relation(string)
+    if relation and _plain(field, relation[1]) is not None:
+        named = f'tag("{field}")' if isinstance(field, Tag) else str(field)
+        return f"{named} {relation[0]} {_plain(field, relation[1])!r}"
+    ends = [None if end is None else _plain(field, end) for end in ends_] if (ends_ := as_range(string)) else []
+    if ends and not any(end is None and given for end, given in zip(ends, ends_ or (), strict=True)):
+        return f"{field}={tuple(ends)!r}"
+    items = [_plain(field, item) for item in as_list(string) or ()]
+    return f"{field}={items!r}" if items and None not in items else None
+
+
+def _plain(field: Field, string: str) -> Any:
+    """Return a number as a number, and a date or time as it is written; None if the string is neither."""
+    operand = comparable(string, field.vr)
+    return operand if operand is None or field.vr in NUMBER_VRS else string

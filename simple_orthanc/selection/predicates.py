@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
+from simple_orthanc.dicom.times import DAYS_IN_YEAR
 from simple_orthanc.dicom.values import Comparable, Value, comparable, typed
 
 Operator: TypeAlias = Literal["==", "<", "<=", ">", ">="]
@@ -113,6 +114,22 @@ _OPERATORS: dict[Operator, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+class FunctionError(Exception):
+    """A function of the user's raised an error; never leaves the package.
+
+    Attributes
+    ----------
+    value : object
+        What it was called with.
+    cause : Exception
+        The error.
+    """
+
+    def __init__(self, value: object, cause: Exception) -> None:
+        super().__init__(value, cause)
+        self.value, self.cause = value, cause
 
 
 class Predicate(Protocol):
@@ -217,6 +234,14 @@ class Relation:
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""
         return f"{self.operator} {_operand_repr(self.operand)}"
+
+
+class Age(float):
+    """An age in days, which shows itself in years."""
+
+    def __repr__(self) -> str:
+        """Return the age in years."""
+        return f"{round(self / DAYS_IN_YEAR, 4):g} years"
 
 
 def _operand_repr(operand: Any) -> str:
@@ -331,7 +356,13 @@ class Where:
     def holds(self, value: Value, vr: str) -> bool:
         """Check whether the function is true for one of the values that can be read."""
         parts = (typed(part, vr) for part in value or ())
-        return any(bool(self.function(part)) for part in parts if part is not None)
+        return any(self._accepts(part) for part in parts if part is not None)
+
+    def _accepts(self, part: Any) -> bool:
+        try:
+            return bool(self.function(part))
+        except Exception as error:
+            raise FunctionError(part, error) from error
 
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""

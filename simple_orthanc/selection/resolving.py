@@ -29,9 +29,22 @@ from typing import Any
 from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
+from simple_orthanc.selection.ages import ages
 from simple_orthanc.selection.computed import computed_level
-from simple_orthanc.selection.conditions import Comparison, Condition, Mask, Not, ServerField, conjuncts
+from simple_orthanc.selection.conditions import (
+    AgeField,
+    Comparison,
+    Condition,
+    Mask,
+    Not,
+    SeriesField,
+    ServerField,
+    all_comparisons,
+    conjuncts,
+)
+from simple_orthanc.selection.hints import note_on_ages, what_would_match
 from simple_orthanc.selection.index import Index, NotKnownError
+from simple_orthanc.selection.meanings import Meanings
 from simple_orthanc.selection.parsing import unreadable_strings, with_exact
 from simple_orthanc.selection.predicates import (
     StringIs,
@@ -52,6 +65,9 @@ _MOST_SELECTIVE = (
     "StudyID",
     "PatientID",
 )
+
+# Of so few studies the series are listed, even where they could be searched for.
+_FEW_STUDIES = 50
 
 
 def keys_at(index: Index, selection: Selection, level: Level) -> list[str]:
@@ -101,17 +117,32 @@ def exact_where_unreadable(index: Index, tag: Tag, value: Any) -> Any:
     return with_exact(tag, value, seen) if seen else value
 
 
-def narrow(index: Index, selection: Selection, *criteria: Criterion) -> Selection:
+def narrow(index: Index, selection: Selection, *criteria: Criterion, with_hints: bool = True) -> Selection:
     """Return the selection that is left once criteria have been applied too.
 
     The parts of all criteria are applied in one order, whichever criterion they belong to, since the meaning of a
     string may depend on the rows that are left. `Session.exclude` makes one criterion of all its arguments, and thereby
     takes away exactly what `Session.select` keeps.
+
+    Parameters
+    ----------
+    index : Index
+        What is known of the archive, and how to ask for more.
+    selection : Selection
+        What was selected before.
+    *criteria : Criterion
+        What is asked.
+    with_hints : bool
+        Whether the steps tell what would have matched where nothing is left.
     """
     meanings, runs = Meanings(selection.criteria), [_CriterionRun(index, criterion) for criterion in criteria]
     parts = [(level_depth, part, run) for run in runs for level_depth, part in run.parts]
+    applied = list(selection.criteria)
     for _, part, run in sorted(parts, key=lambda part: (_selectivity(index, selection, part[1]), part[0])):
-        selection = run.apply(selection, part, meanings)
+        before, selection = selection, run.apply(selection, part, meanings)
+        if with_hints and not index.is_offline:
+            run.explain(Trial(index, before, tuple(applied)), selection, part)
+        applied.append(Criterion(part, "", part))
     # A criterion is done with its deepest part.
     for run in sorted(runs, key=lambda run: run.parts[-1][0]):
         criterion = replace(run.criterion, settled=meanings.applied_to(run.criterion.meaning))
@@ -133,37 +164,6 @@ def _selectivity(index: Index, selection: Selection, condition: Condition) -> in
     return _MOST_SELECTIVE.index(tag.name)
 
 
-def with_known_meanings(selection: Selection, criteria: Sequence[Criterion]) -> list[Criterion]:
-    """Return criteria whose strings have the meaning that they have in a selection, if they occur in it."""
-    meanings = Meanings(selection.criteria)
-    return [replace(criterion, settled=meanings.applied_to(criterion.meaning)) for criterion in criteria]
-
-
-class Meanings:
-    """What the strings of comparisons were found to mean: in one selection the same words mean the same everywhere."""
-
-    def __init__(self, criteria: Sequence[Criterion]) -> None:
-        # A list, since a comparison may hold a function of the user's that cannot be a key.
-        self._pairs: list[tuple[Comparison, Comparison]] = []
-        for criterion in criteria:
-            pairs = zip(criterion.condition.comparisons(), criterion.meaning.comparisons(), strict=True)
-            for given, settled in pairs:
-                self.add(given, settled)
-
-    def of(self, comparison: Comparison) -> Comparison:
-        """Return a comparison with the meaning that its strings have."""
-        return next((settled for given, settled in self._pairs if given == comparison), comparison)
-
-    def add(self, given: Comparison, settled: Comparison) -> None:
-        """Remember what the strings of a comparison mean."""
-        if settled != given:
-            self._pairs = [(given, settled), *(pair for pair in self._pairs if pair[0] != given)]
-
-    def applied_to(self, condition: Condition) -> Condition:
-        """Return a condition with the meanings that its strings have."""
-        return condition.with_comparisons(map(self.of, condition.comparisons()))
-
-
 class _CriterionRun:
     """One criterion while its parts are applied, each in its turn, with those of other criteria in between."""
 
@@ -175,6 +175,7 @@ class _CriterionRun:
         self._decided: list[str] = []
         self._counts: dict[Level, int] = {}
         self._emptied = False
+        self._hint = self._note = ""
 
     def apply(self, selection: Selection, part: Condition, meanings: Meanings) -> Selection:
         before = self._index.source.requests
@@ -186,15 +187,58 @@ class _CriterionRun:
             self._counts = known_counts(self._index, narrowed)
         return narrowed
 
+    def explain(self, trial: Trial, narrowed: Selection, part: Condition) -> None:
+        """Note what users should know of how a part was decided, and of what would have matched."""
+        before = self._index.source.requests
+        self._note = self._note or note_on_ages(trial, part)
+        if narrowed.is_empty and not trial.before.is_empty:
+            self._hint = what_would_match(trial, part)
+        self._requests += self._index.source.requests - before
+
     def step(self, criterion: Criterion) -> Step:
-        pairs = zip(criterion.condition.comparisons(), criterion.meaning.comparisons(), strict=True)
+        pairs = zip(all_comparisons(criterion.condition), all_comparisons(criterion.meaning), strict=True)
         literals = [
             repr(string) for given, settled in pairs for string in taken_literally(given.predicate, settled.predicate)
         ]
         decided = list(dict.fromkeys(self._decided))
         if literals:
             decided.append(f"{', '.join(dict.fromkeys(literals))} is a value in the archive, so it alone is meant")
-        return Step(str(criterion.condition), "; ".join(decided), self._requests, self._counts, self._emptied)
+        return Step(
+            *(str(criterion.condition), "; ".join(decided), self._requests, self._counts),
+            *(self._emptied, self._hint, self._note),
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A selection on which criteria are tried for hints.
+
+    Attributes
+    ----------
+    index : Index
+        What is known of the archive.
+    before : Selection
+        What was selected before a criterion was applied.
+    applied : tuple of Criterion
+        What led to it.
+    """
+
+    index: Index
+    before: Selection
+    applied: tuple[Criterion, ...]
+
+    def everywhere(self) -> Trial:
+        """Return a trial on the whole archive."""
+        return Trial(self.index, Selection(), ())
+
+    def narrow(self, *conditions: Condition, everywhere: bool = False) -> Selection:
+        """Return what conditions leave of this selection, or of the whole archive."""
+        criteria = [Criterion(condition, "", condition) for condition in conditions]
+        return narrow(self.index, Selection() if everywhere else self.before, *criteria, with_hints=False)
+
+    def keys(self, selection: Selection, level: Level) -> list[str]:
+        """Return the keys selected at a level."""
+        return keys_at(self.index, selection, level)
 
 
 @dataclass(frozen=True)
@@ -225,7 +269,7 @@ def _apply(index: Index, selection: Selection, condition: Condition, meanings: M
         return _apply_complement(index, selection, condition.inner, meanings)
     rows = _rows_for(index, selection, condition)
     settled = settle(index, condition, rows, meanings)
-    mask = settled.evaluate([_mask(index, comparison, rows) for comparison in settled.comparisons()])
+    mask = settled.evaluate([_mask(index, comparison, rows, meanings) for comparison in settled.comparisons()])
     kept = tuple(key for key, holds in zip(rows.keys, mask, strict=True) if holds)
     return replace(selection, level=rows.level, keys=kept), rows.decided
 
@@ -246,8 +290,14 @@ def _apply_complement(
 
 def _ordered_parts(index: Index, condition: Condition) -> list[tuple[int, Condition]]:
     """Return the parts of a condition with their depths, those on the study first: they leave less for the others."""
-    parts = [(depth(_level(index, part)), part) for part in conjuncts(condition)]
+    parts = [(_cost(index, part), part) for part in conjuncts(condition)]
     return sorted(parts, key=lambda part: part[0])
+
+
+def _cost(index: Index, condition: Condition) -> int:
+    """Return how late a part is applied: by its depth, and ages as what only the files hold."""
+    reads_files = any(isinstance(comparison.field, AgeField) for comparison in condition.comparisons())
+    return depth("instance" if reads_files else _level(index, condition))
 
 
 def _level(index: Index, condition: Condition) -> Level:
@@ -257,7 +307,7 @@ def _level(index: Index, condition: Condition) -> Level:
         field = comparison.field
         if isinstance(field, Tag):
             levels.append(index.home(field) or "instance")
-        else:
+        elif isinstance(field, ServerField):
             values = index.server_field(field.kind, field.name)
             levels.extend(level for level, column in values.items() if column)
     return deepest(*levels)
@@ -277,18 +327,29 @@ def _rows_for(index: Index, selection: Selection, condition: Condition) -> Rows:
     fields = [comparison.field for comparison in condition.comparisons()]
     if any(isinstance(field, Tag) and index.home(field) is None for field in fields):
         decided = f"here, in {len(keys):,} files"
+    elif any(isinstance(field, AgeField) for field in fields):
+        decided = "here, by one file of each study"
     return Rows(level, keys, selection.level is None, decided)
 
 
 def _candidates(index: Index, condition: Condition, level: Level) -> list[str] | None:
     """Ask the source for rows on which a condition may hold; None: it cannot search for them."""
+    if isinstance(condition, Comparison) and isinstance(condition.field, SeriesField):
+        studies, owners = _owners_of_series(index, condition.field, Selection(), Meanings(()))
+        return studies if condition.field.of == "study" else _studies_of_patients(index, owners)
     if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
         return None
-    if computed_level(condition.field) is not None:
-        return None
-    if not index.source.searchable(condition.field, condition.predicate):
+    if not _is_searched(index, condition):
         return None
     return index.search(level, condition.field, condition.predicate)
+
+
+def _is_searched(index: Index, condition: Condition) -> bool:
+    """Check whether the source searches for the rows on which a condition may hold."""
+    if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
+        return False
+    is_computed = computed_level(condition.field) is not None
+    return not is_computed and index.source.searchable(condition.field, condition.predicate)
 
 
 def settle(index: Index, condition: Condition, rows: Rows, meanings: Meanings) -> Condition:
@@ -337,12 +398,57 @@ def _holds(index: Index, tag: Tag, string: str) -> bool:
     return any(string in (value or ()) for value in index.column(tag, home, keys))
 
 
-def _mask(index: Index, comparison: Comparison, rows: Rows) -> Mask:
-    if isinstance(comparison.field, Tag):
-        column = index.column(comparison.field, rows.level, rows.keys)
+def _mask(index: Index, comparison: Comparison, rows: Rows, meanings: Meanings) -> Mask:
+    field = comparison.field
+    if isinstance(field, SeriesField):
+        return _series_mask(index, field, rows, meanings)
+    if isinstance(field, Tag):
+        column = index.column(field, rows.level, rows.keys)
+    elif isinstance(field, AgeField):
+        studies = index.up(rows.level, rows.keys, "study")
+        by_study = ages(index, studies)
+        column = [by_study[study].value for study in studies]
     else:
-        column = _server_column(index, comparison.field, rows)
+        column = _server_column(index, field, rows)
     return [comparison.holds(value) for value in column]
+
+
+def _series_mask(index: Index, field: SeriesField, rows: Rows, meanings: Meanings) -> Mask:
+    """Check for each row whether its study, or its patient, has a series that is asked for.
+
+    The question is about the archive, and not about what is selected. It is put to the studies of the rows, or to the
+    whole archive where that takes fewer requests; both give the same answer.
+    """
+    owners = index.up(rows.level, rows.keys, field.of)
+    base = Selection()
+    if not rows.from_whole_archive:
+        studies = owners if field.of == "study" else _studies_of_patients(index, owners)
+        distinct = tuple(dict.fromkeys(studies))
+        searched = any(_is_searched(index, part) for part in conjuncts(field.condition))
+        if not searched or len(distinct) <= _FEW_STUDIES:
+            base = Selection("study", distinct)
+    holding = set(_owners_of_series(index, field, base, meanings)[1])
+    return [owner in holding for owner in owners]
+
+
+def _owners_of_series(
+    index: Index, field: SeriesField, base: Selection, meanings: Meanings
+) -> tuple[list[str], list[str]]:
+    """Return the studies that have a series which is asked for, and whose they are: these studies or their patients."""
+    condition = field.condition
+    asked = Criterion(condition, "", condition, settled=meanings.applied_to(condition))
+    narrowed = narrow(index, base, asked, with_hints=False)
+    for given, settled in zip(condition.comparisons(), narrowed.criteria[-1].meaning.comparisons(), strict=True):
+        meanings.add(given, settled)
+    studies = keys_at(index, narrowed, "study")
+    return studies, index.up("study", studies, field.of)
+
+
+def _studies_of_patients(index: Index, patients: Sequence[str]) -> list[str]:
+    """Return all studies of patients, which are found in the list of all studies."""
+    studies, wanted = index.everything("study"), set(patients)
+    owners = index.up("study", studies, "patient")
+    return [study for study, owner in zip(studies, owners, strict=True) if owner in wanted]
 
 
 def _server_column(index: Index, field: ServerField, rows: Rows) -> list[Value]:

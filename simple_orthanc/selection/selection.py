@@ -57,6 +57,10 @@ class Step:
         How much was left at each level, where counting needs no request.
     emptied : bool
         Whether this criterion left nothing.
+    hint : str
+        What would have matched, where this criterion left nothing and that is known.
+    note : str
+        What else users should know of how it was decided.
     """
 
     criterion: str
@@ -64,6 +68,8 @@ class Step:
     requests: int
     counts: dict[Level, int]
     emptied: bool = False
+    hint: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

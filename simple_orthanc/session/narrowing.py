@@ -11,7 +11,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.conditions import And, Condition, Not
-from simple_orthanc.selection.resolving import with_known_meanings
+from simple_orthanc.selection.meanings import with_known_meanings
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.arguments import read_criteria, whole_number
 from simple_orthanc.session.containers import SelectionView, unshared
@@ -33,7 +33,7 @@ class Narrowing(SessionState):
         Parameters
         ----------
         *conditions : Condition or str
-            Conditions made with `tag`, `label` and `metadata`; or a string that is a UID, AccessionNumber, PatientID
+            Conditions made with `tag`, `age`, `has_series`, `label` and `metadata`; or a string that is a UID, AccessionNumber, PatientID
             or the source's own identifier.
         **tags
             A DICOM keyword and its value: a string with wildcards ``*`` and ``?`` (case does not matter, except in
@@ -50,14 +50,16 @@ class Narrowing(SessionState):
         Warns
         -----
         UserWarning
-            Nothing is left; the message names the criterion that left nothing.
+            Nothing is left; the message names the criterion that left nothing, and what would have matched, as far as
+            that is known. A criterion on ages left out what it could not decide, or found ages that contradict birth
+            dates.
 
         Raises
         ------
         UnknownTagError
             There is no such tag; the message lists close matches. No request was sent.
         SelectionError
-            The value is not possible for its tag. No request was sent.
+            The value is not possible for its tag, for which no request was sent; or a function raised an error.
         AmbiguousSelectionError
             A string identifies two different things.
 

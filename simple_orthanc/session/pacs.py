@@ -14,7 +14,7 @@ from simple_orthanc.dicom.tags import TEXT_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.errors import JobError, SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.modalities import check_timeout
 from simple_orthanc.selection import resolving, tables
-from simple_orthanc.selection.conditions import Comparison
+from simple_orthanc.selection.conditions import AgeField, Comparison, all_comparisons
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.base import Session
@@ -220,9 +220,10 @@ class Pacs(Session):
             )
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
-        comparisons = [comparison for criterion in criteria for comparison in criterion.condition.comparisons()]
+        comparisons = [comparison for criterion in criteria for comparison in all_comparisons(criterion.condition)]
         fields = [comparison.field for comparison in comparisons]
         in_files = [str(field) for field in fields if isinstance(field, Tag) and self._index.home(field) is None]
+        in_files += ["PatientAge (of age())" for field in fields if isinstance(field, AgeField)]
         if in_files:
             raise needs_retrieval(", ".join(dict.fromkeys(in_files)), self._pacs.description)
         if selection.level is None:

@@ -133,11 +133,11 @@ class SessionState:
         narrowed = resolving.narrow(self._index, selection, *criteria)
         for position, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
             if step.emptied:
-                warnings.warn(
-                    f"Nothing is selected any more: no object satisfies {step.criterion}"
-                    + (" among those selected before it." if position else "."),
-                    stacklevel=stacklevel(),
-                )
+                among = " among those selected before it." if position else "."
+                what = f"Nothing is selected any more: no object satisfies {step.criterion}{among} {step.hint}"
+                warnings.warn(what.rstrip(), stacklevel=stacklevel())
+            elif step.note:
+                warnings.warn(step.note, stacklevel=stacklevel())
         return narrowed
 
     def _instances(self) -> list[str]:
@@ -170,9 +170,10 @@ class SessionState:
         criteria = " & ".join(self._criteria_texts())
         if not criteria:
             return EmptySelectionError("There is nothing to read: the archive is empty.")
+        hint = "".join(f"{step.hint} " for step in self._selection.steps if step.emptied and step.hint)
         return EmptySelectionError(
-            f"Nothing is selected by {criteria}. explain() shows where the selection became empty; undo() and reset() "
-            f"remove criteria."
+            f"Nothing is selected by {criteria}. {hint}explain() shows where the selection became empty; undo() and "
+            f"reset() remove criteria."
         )
 
     def _criteria_texts(self) -> list[str]:

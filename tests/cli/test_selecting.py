@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simple_orthanc import SelectionError, UnknownTagError, exact, label, metadata, tag
+from simple_orthanc import SelectionError, UnknownTagError, age, exact, label, metadata, tag
 from simple_orthanc.cli.selecting import criterion
 
 MEANINGS = {
@@ -42,6 +42,9 @@ MEANINGS = {
     '(0009,"A=B<C",0D)=x': tag('(0009,"A=B<C",0D)') == "x",
     "RequestAttributesSequence.ScheduledProcedureStepID=7": tag("RequestAttributesSequence.ScheduledProcedureStepID")
     == "7",
+    "age>=60": age() >= 60.0,
+    "age=18..65": age().between(18.0, 65.0),
+    "age=": age().is_missing(),
     "label=reviewed": label("reviewed"),
     "label!=reviewed": ~label("reviewed"),
     "metadata:RemoteAET=SCANNER": metadata("RemoteAET") == "SCANNER",

@@ -15,8 +15,28 @@ from hypothesis import strategies as st
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.conditions import And, Comparison, Condition, Mask, Not, Or, ServerField, conjuncts
-from simple_orthanc.selection.predicates import AnyOf, Between, IsMissing, Matches, Relation, StringIs, WholeValue
+from simple_orthanc.selection.conditions import (
+    And,
+    Comparison,
+    Condition,
+    Mask,
+    Not,
+    Or,
+    ServerField,
+    all_comparisons,
+    conjuncts,
+)
+from simple_orthanc.selection.criteria import age, has_series, tag
+from simple_orthanc.selection.predicates import (
+    AnyOf,
+    Between,
+    IsMissing,
+    Matches,
+    Relation,
+    StringIs,
+    Where,
+    WholeValue,
+)
 
 ROWS: list[Value] = [None, ("1",), ("2",), ("2", "3"), ("x",)]
 COMPARISONS = st.sampled_from(
@@ -37,6 +57,29 @@ TREES: st.SearchStrategy[Condition] = st.recursive(
     lambda inner: st.one_of(st.builds(And, inner, inner), st.builds(Or, inner, inner), st.builds(Not, inner)),
     max_leaves=8,
 )
+
+
+def test_an_error_of_a_users_function_names_the_tag_the_value_and_the_error() -> None:
+    condition = Comparison(parse_tag("PatientAge"), Where(lambda years: years > 60))
+    with pytest.raises(
+        SelectionError, match=r"PatientAge where <lambda>: the function raised TypeError: .*'060Y'.*use age\(\)"
+    ):
+        condition.holds(("060Y",))
+    nested = Comparison(parse_tag("KVP"), AnyOf((StringIs("x"), Where(lambda kvp: 1 / kvp))))
+    with pytest.raises(
+        SelectionError, match=r"KVP .* raised ZeroDivisionError: .* called with 0\.0, which is of type float"
+    ):
+        nested.holds(("0",))
+    assert not nested.holds(None)
+
+
+def test_comparisons_inside_a_question_about_series_are_comparisons_too() -> None:
+    inner = tag("Modality") == "CT"
+    tree = has_series(inner) & (age() > 60)
+    assert [str(comparison) for comparison in all_comparisons(tree)] == [
+        *("has_series(Modality == 'CT')", "Modality == 'CT'", "age() > 60")
+    ]
+    assert len(list(tree.comparisons())) == 2
 
 
 def mask(condition: Condition) -> Mask:

@@ -18,7 +18,17 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import SelectionError, UnknownTagError
 from simple_orthanc.selection.conditions import Comparison, Condition, Not
-from simple_orthanc.selection.criteria import TagField, condition_for, exact, label, like, metadata, tag
+from simple_orthanc.selection.criteria import (
+    TagField,
+    age,
+    condition_for,
+    exact,
+    has_series,
+    label,
+    like,
+    metadata,
+    tag,
+)
 
 
 def holds(condition: Condition, string: str | None) -> bool:
@@ -62,7 +72,7 @@ def test_a_sequence_can_be_missing() -> None:
         (lambda: tag("SliceThickness") < None, "a number is written"),
         (lambda: tag("StudyDate") >= "20200231", "a date is written"),
         (lambda: tag("StudyDate") >= 2020, "a date is written"),
-        (lambda: tag("PatientAge") >= 18, "an age is written"),
+        (lambda: tag("PatientAge") >= -18, "an age is a number of years"),
         (lambda: tag("SliceThickness").between(3, 1), "the range is empty"),
         (lambda: tag("SliceThickness").between(None, None), "a range needs at least one end"),
         (lambda: tag("Modality").isin("CT"), "isin takes a list: tag(\"Modality\").isin(['CT'])"),
@@ -97,6 +107,41 @@ def test_a_tag_is_not_a_condition(use: Callable[[TagField], object], field: TagF
 def test_a_chained_comparison_is_refused() -> None:
     with pytest.raises(SelectionError, match=r"for a range use tag\(\"KVP\"\)\.between\(80, 120\)"):
         _ = 80 < tag("KVP") < 120
+
+
+@pytest.mark.parametrize(
+    ("make", "reads"),
+    [
+        (lambda: has_series(Modality="SEG"), """has_series(tag("Modality") == 'SEG')"""),
+        (lambda: has_series(tag("Rows") > 1, of="patient"), """has_series(tag("Rows") > 1, of="patient")"""),
+        (
+            lambda: has_series(~label("x"), Modality="CT", Rows=2),
+            """has_series(((~(label('x') is set)) & (tag("Modality") == 'CT')) & (tag("Rows") == 2))""",
+        ),
+        (lambda: ~has_series(age() > 60), "~(has_series(age() > 60))"),
+    ],
+)
+def test_how_questions_about_series_read(make: Callable[[], Condition], reads: str) -> None:
+    condition = make()
+    assert repr(condition) == reads
+    assert pickle.loads(pickle.dumps(condition)) == condition
+    assert str(condition).startswith(("has_series(", "not (has_series("))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: has_series(), "has_series() asks nothing"),
+        (lambda: has_series("CT"), "has_series('CT'): write a condition, or a tag and its value"),  # type: ignore[arg-type]
+        (lambda: has_series(~has_series(Modality="CT")), "a series has no series"),
+        (lambda: has_series(Modality="CT", of="series"), 'of is "study" or "patient"'),  # type: ignore[arg-type]
+        (lambda: has_series(StudyDate="never"), "a date is written"),
+        (lambda: has_series(Modalty="CT"), "Did you mean Modality"),
+    ],
+)
+def test_questions_about_series_that_are_not_possible_are_refused(make: Callable[[], Any], says: str) -> None:
+    with pytest.raises(SelectionError, match=re.escape(says)):
+        make()
 
 
 @pytest.mark.parametrize("string", ["T2*_GRE", "it's", "a\\b", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -122,6 +123,9 @@ MISSING = [
         ("PatientAge", "04*Y", ["045Y"], ["45Y", "004Y"]),
         ("PatientAge", ["7D", "unknown"], ["007D", "unknown"], ["07W"]),
         ("PatientAge", ("018Y", "030Y"), ["018Y", "300M"], ["017Y", "45", None]),
+        ("PatientAge", 60, ["060Y", "60Y", "720M"], ["061Y", "60", "059Y", None]),
+        ("PatientAge", (60, None), ["060Y", "061Y"], ["059Y", "719M", "x", None]),
+        ("PatientAge", [0.5, "030Y"], ["006M", "030Y"], ["005M"]),
         ("ImageType", "PRIMARY", ["ORIGINAL\\PRIMARY"], ["PRIMARY2", None]),
         ("ImageType", ("ORIGINAL", "PRIM*"), ["original\\primary"], ["PRIMARY\\ORIGINAL", "ORIGINAL\\PRIMARY\\X"]),
         ("ImageType", "ORIGINAL\\PRIMARY", ["ORIGINAL\\PRIMARY"], ["PRIMARY\\ORIGINAL"]),
@@ -194,12 +198,18 @@ def test_spaces_that_are_not_padding_are_a_value() -> None:
         ("SliceThickness", ("a", "b"), "a number is written"),
         ("SliceThickness", [1, "thin"], "a number is written"),
         ("SliceThickness", {"a": 1}, "a number is written"),
-        ("PatientAge", 45, 'an age is written "045Y", "003M", "002W" or "010D"'),
-        ("PatientAge", [45], "an age is written"),
-        ("PatientAge", 45.0, "an age is written"),
-        ("PatientAge", True, "an age is written"),
-        ("PatientAge", (18, 30), 'an age is written "045Y", "003M", "002W" or "010D"'),
-        ("PatientAge", ("18", "30"), "an age is written"),
+        ("PatientAge", -45, 'an age is a number of years, or is written "045Y", "003M", "002W" or "010D"'),
+        ("PatientAge", [math.inf], "an age is a number of years"),
+        ("PatientAge", date(2020, 1, 1), "an age is a number of years"),
+        ("PatientAge", True, "an age is a number of years"),
+        ("PatientAge", (18, "old"), "PatientAge='old': an age is a number of years"),
+        ("SliceThickness", ">2", 'Perhaps tag("SliceThickness") > 2.0 is meant.'),
+        ("SliceThickness", "1:2", "Perhaps SliceThickness=(1.0, 2.0) is meant."),
+        ("SliceThickness", "1..", "Perhaps SliceThickness=(1.0, None) is meant."),
+        ("SliceThickness", "[1, 2.5]", "Perhaps SliceThickness=[1.0, 2.5] is meant."),
+        ("StudyDate", "20200101:20201231", "Perhaps StudyDate=('20200101', '20201231') is meant."),
+        ("StudyDate", "2020/1/31", "Perhaps StudyDate='20200131' is meant."),
+        ("StudyTime", "10:00:00..11:30:00", "Perhaps StudyTime=('10:00:00', '11:30:00') is meant."),
         ("SeriesDescription", ("a", "b"), "For any of these give a list: ['a', 'b']"),
         ("PatientName", ("a", "b"), "a tuple is a range, and strings have none"),
         (

@@ -11,8 +11,9 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import condition_for, exact, label, like, tag
+from simple_orthanc.selection.criteria import condition_for, exact, has_series, label, like, tag
 from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.meanings import Meanings, with_known_meanings
 from simple_orthanc.selection.selection import Criterion, Selection
 from tests.memory_source import MemorySource, instance, put_raw
 
@@ -204,7 +205,7 @@ def settled(condition: Condition, level: Level = "series", *, from_whole_archive
     _, index = make()
     keys = index.everything(level)
     rows = resolving.Rows(level, keys if from_whole_archive else keys[:2], from_whole_archive, "here")
-    return str(resolving.settle(index, condition, rows, resolving.Meanings(())))
+    return str(resolving.settle(index, condition, rows, Meanings(())))
 
 
 @pytest.mark.parametrize("from_whole_archive", [True, False])
@@ -246,7 +247,7 @@ def test_an_earlier_decision_holds_again() -> None:
     again = resolving.narrow(fresh, Selection(), *first.criteria)
     assert again.keys == ()
     (condition,) = given_for(SeriesDescription="h*d")
-    (known,) = resolving.with_known_meanings(first, [criterion(condition)])
+    (known,) = with_known_meanings(first, [criterion(condition)])
     assert str(known.meaning) == "SeriesDescription == exact 'h*d'"
     assert endings(list(narrow(fresh, condition).keys)) == ["1.1", "1.2"]
 
@@ -263,3 +264,68 @@ def test_an_unreadable_string_is_exact_once_the_archive_is_known_to_hold_it(valu
     marked = resolving.exact_where_unreadable(index, field, value)
     assert marked == (exact("unknown") if isinstance(value, str) else ["20200131", exact("unknown")])
     assert resolving.exact_where_unreadable(index, field, "never") == "never"
+
+
+@pytest.mark.parametrize("options", [{}, {"extra": True}, {"searchable": False}])
+@pytest.mark.parametrize(
+    ("conditions", "series"),
+    [
+        ([has_series(Modality="PT")], ["2.1"]),
+        ([has_series(Modality="PT", of="patient")], ["1.1", "1.2", "2.1"]),
+        ([has_series(Modality="ct"), has_series(SeriesDescription="HEAD")], ["1.1", "1.2"]),
+        ([has_series(KVP=120)], ["1.1", "1.2"]),
+        ([has_series(KVP=120, SeriesDescription="head")], []),
+        # The question is about the archive, whatever is selected.
+        ([tag("KVP") == 100, has_series(KVP=120)], ["1.1"]),
+        ([tag("Modality") == "PT", has_series(Modality="CT", of="patient")], ["2.1"]),
+        ([tag("Modality") == "PT", has_series(Modality="CT")], []),
+        ([~has_series(Modality="CT")], ["2.1"]),
+        ([has_series(tag("Modality") != "CT")], ["2.1"]),
+        ([has_series(Modality="PT") | (tag("PatientName") == "roe*")], ["2.1", "3.1"]),
+        ([(tag("SeriesDescription") == "head") & has_series(KVP=120)], ["1.1"]),
+        # A literal inside a question is one too.
+        ([has_series(SeriesDescription="h*d")], ["2.1"]),
+        ([tag("StudyInstanceUID") == "1.2.1", has_series(SeriesDescription=like("h*d"))], ["1.1", "1.2"]),
+    ],
+)
+def test_questions_about_the_series_of_a_study(
+    conditions: list[Condition], series: list[str], options: dict[str, Any]
+) -> None:
+    _, index = make(**options)
+    assert endings(resolving.keys_at(index, narrow(index, *conditions), "series")) == series
+
+
+def test_a_question_about_series_is_searched_for() -> None:
+    source, index = make()
+    (step,) = narrow(index, has_series(Modality="PT")).steps
+    assert step.decided == "server, checked here"
+    assert not any(what.startswith("listing") for what in source.asked)
+    source, index = make()
+    narrow(index, tag("PatientID") == "P1", has_series(Modality="PT"))
+    assert not any(what.startswith("search series") for what in source.asked)
+
+
+def test_of_many_studies_the_archive_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "_FEW_STUDIES", 1)
+    source, index = make()
+    selection = narrow(index, tag("PatientID") == "P*", has_series(Modality="PT"))
+    assert endings(resolving.keys_at(index, selection, "study")) == ["2"]
+    assert any(what.startswith("search series") for what in source.asked)
+
+
+@pytest.mark.parametrize("options", [{}, {"extra": True}])
+def test_a_string_in_a_question_that_the_archive_holds_elsewhere_is_a_literal(options: dict[str, Any]) -> None:
+    _, index = make(**options)
+    assert narrow(index, tag("StudyInstanceUID") == "1.2.1", has_series(SeriesDescription="h*d")).keys == ()
+
+
+def test_what_a_string_in_a_question_means_is_kept() -> None:
+    source, index = make()
+    first = narrow(index, has_series(SeriesDescription="h*d"))
+    assert str(first.criteria[0].meaning) == "has_series(SeriesDescription == exact 'h*d')"
+    assert "'h*d' is a value in the archive, so it alone is meant" in first.steps[0].decided
+    source.datasets = [dataset for dataset in source.datasets if dataset.SeriesDescription != "h*d"]
+    fresh = Index(source)
+    assert resolving.narrow(fresh, Selection(), *first.criteria).keys == ()
+    (known,) = with_known_meanings(first, [criterion(has_series(SeriesDescription="h*d"))])
+    assert known.meaning == first.criteria[0].meaning

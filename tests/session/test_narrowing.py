@@ -19,7 +19,7 @@ from simple_orthanc.errors import (
     SelectionError,
 )
 from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import exact, label, like, metadata, tag
+from simple_orthanc.selection.criteria import exact, has_series, label, like, metadata, tag
 from simple_orthanc.session import Session
 from tests.memory_source import MemorySource, archives, instance, put_raw
 from tests.session.sessions import (
@@ -334,6 +334,43 @@ def test_what_is_applied_again_selects_the_same(
     assert uids(session.copy().refresh()) == expected
     session.selection = session.selection
     assert uids(session) == expected
+
+
+def owners(session: Session, of: str) -> list[tuple[str, ...]]:
+    """Return for each selected instance the identifiers of its study or patient."""
+    names = ["PatientID", "StudyInstanceUID"] if of == "study" else ["PatientID"]
+    columns = [session.get_dicom_tag(name, unique=False, level="instance") for name in names]
+    return list(zip(*columns, strict=True))
+
+
+@given(
+    archives(),
+    CONDITIONS,
+    CONDITIONS,
+    st.sampled_from(["study", "patient"]),
+    st.booleans(),
+    st.sampled_from(list(SOURCES)),
+)
+@pytest.mark.filterwarnings("ignore:.* lack PatientAge")
+def test_a_question_about_series_selects_what_a_loop_over_studies_selects(
+    datasets: list[Dataset], inner: Condition, outer: Condition, of: Any, is_negated: bool, kind: str
+) -> None:
+    session = session_of(*datasets, **SOURCES[kind])
+    holding = set(owners(session_of(*datasets).select(inner), of))
+    narrowed = session.copy().select(outer)
+    expected = [
+        uid for uid, owner in zip(uids(narrowed), owners(narrowed, of), strict=True) if (owner in holding) != is_negated
+    ]
+    question = ~has_series(inner, of=of) if is_negated else has_series(inner, of=of)
+    assert uids(narrowed.copy().select(question)) == expected
+    assert uids(session_of(*datasets, **SOURCES[kind]).select(question, outer)) == expected
+    kept = session_of(*datasets, **SOURCES[kind]).select(outer & question)
+    assert uids(kept) == expected
+    assert uids(kept.refresh()) == expected
+    kept.selection = kept.selection
+    assert uids(kept) == expected
+    complement = narrowed.copy().exclude(question)
+    assert sorted(uids(complement) + expected) == sorted(uids(narrowed))
 
 
 def test_explain_names_a_literal() -> None:

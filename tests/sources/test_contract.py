@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.errors import UnsupportedError
+from simple_orthanc.selection.criteria import age, has_series, tag
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import Session
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
@@ -120,3 +121,29 @@ def test_what_an_archive_computes_is_the_same_on_every_source(tests: type[Source
         assert session.copy().exclude(NumberOfPatientRelatedInstances=5).study_count == 2
         with pytest.warns(UserWarning, match="Nothing is selected"):
             assert session.copy().exclude(ModalitiesInStudy="CT").study_count == 0
+
+
+@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOrthanc, TestOldOrthanc, TestDicomWeb])
+def test_ages_and_questions_about_series_are_the_same_on_every_source(tests: type[SourceTests], tmp_path: Path) -> None:
+    datasets = make_archive()
+    for dataset in datasets:
+        dataset.StudyDate = "20200301"
+        if dataset.StudyInstanceUID == "1.2.1":
+            dataset.PatientAge = "063Y"
+        else:
+            dataset.PatientBirthDate = "19600302"
+    with tests.open_archive(datasets, tmp_path) as archive:
+        session = Session(archive.source)
+        everything = session.StudyInstanceUIDs
+        assert session.copy().select(age() > 60).StudyInstanceUIDs == ["1.2.1"]
+        assert session.copy().select(age() == 59).study_count == len(everything) - 1
+        assert (
+            session.copy().select(has_series(Modality="CT"), has_series(Modality="MR")).StudyInstanceUIDs == everything
+        )
+        of_one = has_series(tag("Modality") == "MR", tag("StudyInstanceUID") == "1.2.1")
+        assert session.copy().select(of_one).StudyInstanceUIDs == ["1.2.1"]
+        assert session.copy().select(Modality="CT").select(of_one).Modalities == ["CT"]
+        assert session.copy().select(~of_one).study_count == len(everything) - 1
+        assert len(session.table()) == 6
+        with pytest.warns(UserWarning, match=r"Modality=\['CT', 'MR'\] matches 6 series"):
+            session.copy().select(Modality="CT,MR")

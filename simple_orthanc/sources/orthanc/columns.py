@@ -42,6 +42,9 @@ _COMPUTED = frozenset(
 _VRS_FROM_HEADER = BINARY_VRS | {"SQ", "AT", "SV", "UV"}
 _GROUPS_FROM_HEADER = (2, 0x7FE0)
 
+# A header takes as long as about so many instances in an answer for a whole series.
+_FEW = 4
+
 _TOO_LONG = object()
 
 _CHARACTER_SET = parse_tag(CHARACTER_SET)
@@ -73,8 +76,10 @@ class ColumnReader:
         """Read tags; see `simple_orthanc.selection.source.Source.columns`."""
         columns: Columns = {tag.name: {} for tag in tags}
         by_way: dict[Way, list[Tag]] = {"find": [], "json": [], "header": []}
+        # Other requests answer for whole series: for a few instances, their own headers are the less work.
+        is_sample = keys is not None and _FEW * len(keys) <= sum(len(row.children) for row in series)
         for tag in tags:
-            by_way[self._way(tag)].append(tag)
+            by_way["header" if is_sample else self._way(tag)].append(tag)
         if by_way["find"]:
             self._fill_by_find(columns, by_way["find"], series)
         if by_way["json"]:

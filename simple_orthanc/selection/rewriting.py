@@ -1,0 +1,77 @@
+"""Strings in the notation of pandas, SQL and shells, rewritten in the form that `select` takes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from contextlib import suppress
+
+_SEPARATORS = re.compile(r"\s*[,|;\\]\s*")
+# In this order, since a time has colons of its own.
+_RANGES = [re.compile(rf"(.*?)\s*(?:{separator})\s*(.*)\Z", re.DOTALL) for separator in (r"\.\.+", r"\bto\b", "–", ":")]
+_RELATION = re.compile(r"(<=|>=|<|>)\s*(\S.*)\Z", re.DOTALL)
+_YEAR_FIRST = re.compile(r"(\d{4})[/ ](\d{1,2})[/ ](\d{1,2})\Z", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\Z", re.ASCII)
+_BEGINNING = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
+
+
+def as_list(string: str) -> list[str] | None:
+    """Return the strings that one string lists; None if it is not a list.
+
+    Examples
+    --------
+    >>> as_list("CT,MR"), as_list("['CT', 'MR']"), as_list("CT|MR"), as_list("CT")
+    (['CT', 'MR'], ['CT', 'MR'], ['CT', 'MR'], None)
+    """
+    inner = string.strip()
+    is_bracketed = inner[:1] + inner[-1:] in ("[]", "()", "{}")
+    if is_bracketed:
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return [str(item) for item in ast.literal_eval(inner)] or None
+        inner = inner[1:-1]
+    items = [item.strip("'\" ") for item in _SEPARATORS.split(inner)]
+    items = [item for item in items if item]
+    return items if len(items) > 1 or (is_bracketed and items) else None
+
+
+def as_range(string: str) -> tuple[str | None, str | None] | None:
+    """Return the ends of a range that a string states; None if it states none.
+
+    Examples
+    --------
+    >>> as_range("20200101:20201231"), as_range("1..3"), as_range("2 to 4"), as_range("..3")
+    (('20200101', '20201231'), ('1', '3'), ('2', '4'), (None, '3'))
+    """
+    matches = (pattern.match(string.strip(" []()")) for pattern in _RANGES)
+    match = next((match for match in matches if match), None)
+    return (match[1] or None, match[2] or None) if match and (match[1] or match[2]) else None
+
+
+def as_relation(string: str) -> tuple[str, str] | None:
+    """Return the operator and the operand of a string such as ``>60``; None if it is not of this form.
+
+    Examples
+    --------
+    >>> as_relation(">= 60"), as_relation("60")
+    (('>=', '60'), None)
+    """
+    match = _RELATION.match(string.strip())
+    return (match[1], match[2]) if match else None
+
+
+def as_date(string: str) -> str | None:
+    """Return a date that is written otherwise as DICOM writes it, or as a wildcard if it lacks the day.
+
+    Examples
+    --------
+    >>> as_date("2020/1/31"), as_date("31.1.2020"), as_date("2020-01"), as_date("01/31/2020")
+    ('20200131', '20200131', '202001*', None)
+    """
+    string = string.strip()
+    if match := _YEAR_FIRST.match(string):
+        return f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"
+    if match := _DAY_FIRST.match(string):
+        return f"{match[3]}{int(match[2]):02d}{int(match[1]):02d}"
+    if match := _BEGINNING.match(string):
+        return f"{match[1]}{match[2] or ''}*"
+    return None

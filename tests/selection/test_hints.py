@@ -1,0 +1,179 @@
+"""What would have matched: each hint is true, is found with few requests, and never gets in the way."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import EmptySelectionError, TransportError
+from simple_orthanc.selection import hints
+from simple_orthanc.selection.conditions import Comparison
+from simple_orthanc.selection.criteria import age, condition_for, exact, has_series, tag
+from simple_orthanc.selection.resolving import Trial, narrow
+from simple_orthanc.selection.selection import Criterion, Selection
+from simple_orthanc.session import Session
+from tests.memory_source import MemorySource, archives, instance
+from tests.session.sessions import SOURCES
+
+
+def series(patient: str, study: str, number: int, modality: str, description: str, **tags: Any) -> list[Dataset]:
+    tags = {"StudyDate": f"2020010{study}", "PatientName": f"Doe^Jane {patient}", "SliceThickness": "2.5"} | tags
+    made = {"Modality": modality, "SeriesDescription": description, **tags}
+    return [instance(each, series=str(number), study=study, patient=patient, **made) for each in (1, 2)]
+
+
+ARCHIVE = [
+    *series("P001", "1", 1, "CT", "T1 axial", PatientAge="060Y"),
+    *series("P001", "1", 2, "SEG", "liver", PatientAge="060Y"),
+    *series("p2", "2", 1, "MR", "T1 sagittal", SliceThickness="1"),
+    *series("p2", "2", 2, "MR", "T2 axial\x1b[31m", SliceThickness="5"),
+]
+
+
+def warned(*steps: Callable[[Session], object], **options: Any) -> str:
+    """Return the warning about the last of some selections on the archive."""
+    session = Session(MemorySource(ARCHIVE, **options))
+    for step in steps[:-1]:
+        step(session)
+    with pytest.warns(UserWarning, match="Nothing is selected") as caught:
+        steps[-1](session)
+    return str(caught[-1].message)
+
+
+@pytest.mark.parametrize(
+    ("tags", "hint"),
+    [
+        ({"SeriesDescription": "T1"}, "SeriesDescription='*T1*' matches 2 series"),
+        ({"SeriesDescription": "axial*"}, "SeriesDescription='*axial*' matches 2 series"),
+        ({"SeriesDescription": "T1 axail"}, "SeriesDescription='T1 axial' matches 1 series"),
+        ({"SeriesDescription": "t1-axial"}, "SeriesDescription='T1 axial' matches 1 series"),
+        ({"SeriesDescription": exact("t1 axial")}, "SeriesDescription='T1 axial' matches 1 series"),
+        ({"SeriesDescription": ["liver segm", "x"]}, "SeriesDescription='liver' matches 1 series"),
+        ({"Modality": "CT,MR"}, "Modality=['CT', 'MR'] matches 3 series"),
+        ({"Modality": "['CT', 'MR']"}, "Modality=['CT', 'MR'] matches 3 series"),
+        ({"Modality": "CT|MR"}, "Modality=['CT', 'MR'] matches 3 series"),
+        ({"Modality": "CT\\MR"}, "Modality=['CT', 'MR'] matches 3 series"),
+        ({"Modality": "MRI"}, "Modality='MR' matches 2 series"),
+        ({"PatientID": "P2"}, "PatientID='p2' matches 1 study"),
+        ({"PatientID": "P1"}, "PatientID='P001' matches 1 study"),
+        ({"PatientID": "1"}, "PatientID='*1*' matches 1 study"),
+        ({"PatientName": "jane p2 doe"}, "PatientName='Doe^Jane p2' matches 1 study"),
+        ({"StudyDescription": "CT"}, "Modality='CT' matches 1 study"),
+        ({"SliceThickness": 2}, "SliceThickness=1.0 matches 1 series; SliceThickness=2.5 matches 2 series"),
+        ({"SliceThickness": (7, None)}, "SliceThickness=(1.0, 5.0) matches 4 series"),
+        ({"StudyDate": "20200203"}, "StudyDate='20200102' matches 1 study"),
+        ({"PatientAge": "60"}, "PatientAge=60 matches 2 series"),
+        ({"PatientAge": ">=60"}, 'tag("PatientAge") >= 60 matches 2 series'),
+        ({"KVP": 120}, "KVP=None matches 4 series"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["as a server", "without search"])
+def test_a_wrong_guess_is_answered_by_what_would_match(tags: dict[str, Any], hint: str, kind: str) -> None:
+    assert hint in warned(lambda session: session.select(**tags), **SOURCES[kind])
+
+
+def test_ages_and_questions_about_series_have_hints_too() -> None:
+    assert "age().between(60, 60) matches 1 study" in warned(lambda session: session.select(age() > 90))
+    inner = warned(lambda session: session.select(has_series(Modality="SEGM")))
+    assert "In the whole archive, Modality='SEG' matches 1 series." in inner
+    narrowed = warned(
+        lambda session: session.select(Modality="MR"), lambda session: session.select(has_series(Modality="SEG"))
+    )
+    assert "In the whole archive, 1 study have such a series." not in narrowed
+    assert "In the whole archive, 1 study has such a series." in narrowed
+
+
+def test_what_excludes_each_other_is_named() -> None:
+    message = warned(
+        lambda session: session.select(tag("SeriesDescription") == "T*"),
+        lambda session: session.select(Modality="MR"),
+        lambda session: session.select(PatientID="P001"),
+    )
+    assert "By itself, it matches 2 series, none of them with Modality == 'MR'." in message
+
+
+def test_the_error_about_an_empty_selection_has_the_hint() -> None:
+    session = Session(MemorySource(ARCHIVE))
+    with pytest.warns(UserWarning, match="Nothing is selected any more"):
+        session.select(SeriesDescription="T1")
+    with pytest.raises(EmptySelectionError, match=re.escape("SeriesDescription='*T1*' matches 2 series. explain()")):
+        session.get_volume()
+
+
+def test_values_cannot_steer_a_terminal() -> None:
+    message = warned(lambda session: session.select(SeriesDescription="T2 axail"))
+    assert r"'T2 axial\x1b[31m' matches 1 series" in message
+    assert "\x1b" not in message
+
+
+def test_a_large_archive_is_searched_once_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "_LISTED", 1)
+    source = MemorySource(ARCHIVE)
+    session = Session(source)
+    with pytest.warns(UserWarning, match=re.escape("SeriesDescription='*1 sag*' matches 1 series")):
+        session.select(SeriesDescription="1 sag")
+    assert not any(what.startswith("listing") for what in source.asked)
+    before = source.requests
+    with pytest.warns(UserWarning, match="Nothing is selected"):
+        session.reset().select(Modality="CT,MR")
+    assert source.requests <= before + 4
+
+
+def test_no_hint_is_worth_an_error() -> None:
+    sent = []
+    for with_hints in (False, True):
+        source = MemorySource(ARCHIVE)
+        session = Session(source)
+        condition = condition_for(parse_tag("SeriesDescription"), "T1")
+        narrow(session._index, Selection(), Criterion(condition, "", condition), with_hints=with_hints)
+        sent.append(source.requests)
+    assert sent[0] < sent[1]
+    for request in range(sent[0] + 1, sent[1] + 1):
+        source = MemorySource(ARCHIVE)
+        session = Session(source)
+        source.break_at(request, TransportError("gone"))
+        with pytest.warns(UserWarning, match="no object satisfies SeriesDescription == 'T1'"):
+            session.select(SeriesDescription="T1")
+        assert session.series_count == 0
+
+
+WRONG = st.sampled_from(
+    [
+        *({"SeriesDescription": text} for text in ("t2", "T2*_GR", "GRE", "x]", "[x]z", "ä,[x]y", "CT")),
+        *({"PatientID": text} for text in ("B1", "A", "a", "b", "c", "CT")),
+        *({"PatientName": text} for text in ("Jane Doe", "doe", "Yamada", "M", "a")),
+        *({"Modality": text} for text in ("ct|pt", "['CT']", "C", "PTT")),
+        *({"ProtocolName": text} for text in ("hea", "0head", "b", "Modality")),
+        *({"SliceThickness": value} for value in (7, 1.2, (8, 9), [4, 5])),
+        *({"StudyDate": value} for value in ("20190101", ("20220101", None))),
+        *({"PatientAge": value} for value in ("1", 3, "2y", ">0", (50, None))),
+        *({"KVP": value} for value in (120,)),
+    ]
+)
+
+
+EARLIER = st.sampled_from([{}, {"Modality": "CT"}, {"PatientSex": "M"}])
+
+
+@given(archives(least=1), WRONG, EARLIER, st.sampled_from(list(SOURCES)))
+def test_every_hint_is_true(datasets: list[Dataset], wrong: dict[str, Any], earlier: dict[str, Any], kind: str) -> None:
+    session = Session(MemorySource(datasets, **SOURCES[kind]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        session.select(**earlier)
+        session.copy().select(**wrong)
+        ((name, value),) = wrong.items()
+        condition = condition_for(parse_tag(name), value)
+        assert isinstance(condition, Comparison)
+        for hint in hints.proposals(Trial(session._index, session._selection, ()), condition):
+            found = eval(f"session.copy().select({hint.call})", {"session": session, "tag": tag})
+            counts = {"study": found.study_count, "series": found.series_count}
+            assert counts[hint.level] == hint.count > 0
