@@ -33,8 +33,8 @@ class Narrowing(SessionState):
         Parameters
         ----------
         *conditions : Condition or str
-            Conditions made with `tag`, `age`, `has_series`, `label` and `metadata`; or a string that is a UID, AccessionNumber, PatientID
-            or the source's own identifier.
+            Conditions made with `tag`, `age`, `has_series`, `label` and `metadata`; or a string that is a UID,
+            AccessionNumber, PatientID or the source's own identifier.
         **tags
             A DICOM keyword and its value: a string with wildcards ``*`` and ``?`` (case does not matter, except in
             identifiers), a list for any of several values, a tuple ``(low, high)`` for a range of dates, times or
