@@ -16,7 +16,7 @@ Private blocks: PS3.5, section 7.8.1.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias, Union
@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level, level_of_keyword
+from simple_orthanc.dicom.usual import usual_in_files
 from simple_orthanc.errors import UnknownTagError
 
 TagLike: TypeAlias = Union[str, int, tuple[int, int], tuple[int, str, int], BaseTag, "Tag"]
@@ -283,15 +284,39 @@ def close_matches(text: str) -> str:
     """
     if private := _private_spelling(text):
         return f"A private tag is written with its creator in quotes: {private}."
+    near = close_keywords(text)
+    if not near:
+        return 'A tag is a keyword such as PatientName, a number such as "0018,0050", or a path into sequences.'
+    return did_you_mean(near)
+
+
+def close_keywords(text: str) -> list[str]:
+    """Return up to three DICOM keywords that are close to a wrong one, or the one that only differs in case.
+
+    Examples
+    --------
+    >>> close_keywords("SeriesUID"), close_keywords("patientname")
+    (['SeriesInstanceUID', 'SeriesTime', 'SeriesDate'], ['PatientName'])
+    """
     lowered = {keyword.lower(): keyword for keyword in dictionary.keyword_dict if keyword}
+    if text.lower() in lowered:
+        return [lowered[text.lower()]]
     # Only a mistake needs it.
     import difflib
 
     near = [lowered[match] for match in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.7)]
-    near = list(dict.fromkeys([*_lengthened(text), *near]))[:3]
-    if not near:
-        return 'A tag is a keyword such as PatientName, a number such as "0018,0050", or a path into sequences.'
-    return f"Did you mean {near[0] if len(near) == 1 else ', '.join(near[:-1]) + ', or ' + near[-1]}?"
+    return list(dict.fromkeys([*_lengthened(text), *near]))[:3]
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """Ask whether one of several names was meant.
+
+    Examples
+    --------
+    >>> did_you_mean(["a"]), did_you_mean(["a", "b", "c"])
+    ('Did you mean a?', 'Did you mean a, b, or c?')
+    """
+    return f"Did you mean {names[0] if len(names) == 1 else ', '.join(names[:-1]) + ', or ' + names[-1]}?"
 
 
 def _lengthened(text: str) -> list[str]:
@@ -304,7 +329,8 @@ def _lengthened(text: str) -> list[str]:
         return []
     indexed = [keyword for keywords in INDEXED.values() for keyword in keywords if _words_left_out(asked, keyword)]
     others = [keyword for keyword in dictionary.keyword_dict if _words_left_out(asked, keyword) == 1]
-    return [*indexed, *others]
+    usual = [keyword for keyword in usual_in_files() if keyword in others]
+    return [*indexed, *usual, *others]
 
 
 def _words_left_out(asked: str, keyword: str) -> int:

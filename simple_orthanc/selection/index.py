@@ -89,14 +89,24 @@ class Index:
         self.__dict__.update(state, _lock=RLock())
 
     @contextmanager
-    def offline(self) -> Iterator[None]:
-        """Answer from what has been read inside the block; what would need a request raises `NotKnownError`."""
-        with self._lock:
+    def offline(self, wait: bool = True) -> Iterator[None]:
+        """Answer from what has been read inside the block; what would need a request raises `NotKnownError`.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait for another thread that reads the archive; False: `NotKnownError` while there is one.
+        """
+        if not self._lock.acquire(blocking=wait):
+            raise NotKnownError
+        try:
             before, self._offline = self._offline, True
             try:
                 yield
             finally:
                 self._offline = before
+        finally:
+            self._lock.release()
 
     @property
     def is_offline(self) -> bool:
@@ -186,13 +196,21 @@ class Index:
         """Return the level whose rows answer for a tag, None if only the files hold it; sends no request."""
         return computed_level(tag) or self.source.indexed(tag)
 
-    @_locked
-    def has_seen(self, tag: Tag, string: str) -> bool:
-        """Check whether a value read so far is this string, or the several values that it joins; sends no request."""
+    def seen(self, tag: Tag) -> list[tuple[str | bytes, ...]]:
+        """Return the values of a tag read so far, of whatever is selected; sends no request."""
         home = self.source.indexed(tag)
         rows = self._rows[home].values() if home is not None else ()
         values = [*(row.values.get(tag.name) for row in rows), *self._columns.get(tag.name, {}).values()]
-        return any(string in value or from_text(string, tag.vr) == value for value in values if value is not None)
+        return [value for value in values if value is not None]
+
+    @_locked
+    def has_seen(self, tag: Tag, string: str) -> bool:
+        """Check whether a value read so far is this string, or the several values that it joins; sends no request."""
+        return any(string in value or from_text(string, tag.vr) == value for value in self.seen(tag))
+
+    def has_read(self, tag: Tag) -> bool:
+        """Check whether a tag that only the files hold has been read from any of them."""
+        return bool(self._columns.get(tag.name))
 
     @_locked
     def add(self, level: Level, rows: Iterable[Row]) -> list[str]:
@@ -379,6 +397,8 @@ class Index:
                 wanted.update(missing)
         if not unread:
             return
+        if self._offline:
+            raise NotKnownError
         if len(wanted) > FILES_BEFORE_WARNING:
             names = ", ".join(tag.name for tag in unread)
             warnings.warn(

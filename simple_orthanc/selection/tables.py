@@ -135,26 +135,45 @@ def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]
 
     The rows of the instances are not needed for that; they would cost as much again.
     """
-    series = row_keys(index, selection, "series")
-    if selection.level == "instance":
-        owners = index.up("instance", selection.keys, "series")
-        inside: dict[str, list[str]] = {key: [] for key in series}
-        for key, owner in zip(selection.keys, owners, strict=True):
-            inside[owner].append(key)
-    else:
-        inside = {key: index.down("series", [key], "instance") for key in series}
+    inside = instances_by_series(index, selection)
     index.read_files([tag], [key for keys in inside.values() for key in keys])
     distinct: dict[Any, None] = {}
     for keys in inside.values():
         values = {shown(value, tag) for value in index.column(tag, "instance", keys)} - {None}
-        distinct.update(dict.fromkeys(sorted(values, key=_by_value)))
+        distinct.update(dict.fromkeys(sorted(values, key=by_value)))
     return list(distinct)
 
 
-def _by_value(value: Any) -> tuple[int, Any]:
+def instances_by_series(index: Index, selection: Selection) -> dict[str, list[str]]:
+    """Return the selected instances of each selected series, the series in the order that holds everywhere."""
+    series = row_keys(index, selection, "series")
+    if selection.level != "instance":
+        return {key: index.down("series", [key], "instance") for key in series}
+    owners = index.up("instance", selection.keys, "series")
+    inside: dict[str, list[str]] = {key: [] for key in series}
+    for key, owner in zip(selection.keys, owners, strict=True):
+        inside[owner].append(key)
+    return inside
+
+
+def by_value(value: Any) -> tuple[int, Any]:
     """Return what to sort by: numbers by size, then strings, then what has no order of its own."""
     kind = 0 if isinstance(value, (int, float)) else 1 if isinstance(value, str) else 2
     return kind, value if kind < 2 else str(value)
+
+
+def unpacked(names: Sequence[TagLike | Sequence[TagLike]]) -> list[TagLike]:
+    """Return names, with those of a list one by one: ``table(["PatientID", "KVP"])`` is ``table("PatientID", "KVP")``.
+
+    Examples
+    --------
+    >>> unpacked([["PatientID", "KVP"], (0x0018, 0x0050)])
+    ['PatientID', 'KVP', (24, 80)]
+    """
+    result: list[Any] = []
+    for name in names:
+        result += name if isinstance(name, list) else [name]
+    return result
 
 
 def parse_column(name: TagLike) -> Tag | str:
@@ -182,6 +201,10 @@ def parse_tag_column(name: TagLike) -> Tag:
     SelectionError
         It holds pixels.
     """
+    if isinstance(name, list):
+        raise UnknownTagError(
+            f"{name!r} is a list, and one tag is asked for: table({', '.join(map(repr, name))}) shows several."
+        )
     try:
         tag = parse_tag(name)
     except TypeError:

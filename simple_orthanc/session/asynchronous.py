@@ -16,7 +16,6 @@ from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.interruption import Interruption
 from simple_orthanc.concurrency.threads import WORKERS
 from simple_orthanc.deidentification.keys import Key
-from simple_orthanc.dicom.tags import parse_attribute
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.acts.copy_verbs import MakesCopies
@@ -26,6 +25,7 @@ from simple_orthanc.session.base import Session
 from simple_orthanc.session.containers import Children, LazyVolumes
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.state import SessionState
+from simple_orthanc.session.unknown_names import parse_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -130,7 +130,7 @@ class AsyncSession:
         if name.startswith("_"):
             raise AttributeError(name)
         if not hasattr(type(self.session), name):
-            parse_attribute(name)
+            parse_name(type(self.session), name)
         changes = any(name in vars(kind) for kind in _CHANGING)
         attribute = AsyncAttribute(self, lambda session: getattr(session, name), name, changes)
         if inspect.isroutine(getattr(type(self.session), name, None)):

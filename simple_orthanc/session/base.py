@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from pydicom.datadict import keyword_dict
-
-from simple_orthanc.dicom.tags import parse_attribute
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.sends import Sends
+from simple_orthanc.session.completion.ipython import offer_completions
+from simple_orthanc.session.completion.known import usual_tags
 from simple_orthanc.session.deidentifying.verb import Deidentifying
+from simple_orthanc.session.describing import Describing
 from simple_orthanc.session.display.words import session_text
 from simple_orthanc.session.exporting import Exporting
-from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.narrowing import Narrowing
+from simple_orthanc.session.unknown_names import parse_name
 from simple_orthanc.showing.table import Shown
 
 if TYPE_CHECKING:
     from simple_orthanc.session.display.overview import Overview
 
+_PYTHON_COMPLETER = "rlcompleter"
 
-class Session(Narrowing, Looking, Exporting, Deidentifying, Sends, Shown):
+
+class Session(Narrowing, Describing, Exporting, Deidentifying, Sends, Shown):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.
@@ -40,6 +43,8 @@ class Session(Narrowing, Looking, Exporting, Deidentifying, Sends, Shown):
 
     def __init__(self, source: Source, *, selection: Mapping[str, Any] | None = None) -> None:
         super().__init__(source)
+        # IPython may have been started after this package was imported.
+        offer_completions()
         if selection:
             self.selection = selection
 
@@ -48,12 +53,16 @@ class Session(Narrowing, Looking, Exporting, Deidentifying, Sends, Shown):
         # Python asks here only for names that are not defined: a DICOM keyword, singular or plural.
         if name.startswith("_"):
             raise AttributeError(name)
-        return self.get_dicom_tag(parse_attribute(name))
+        tag = parse_name(type(self), name)
+        if sys._getframe(1).f_globals.get("__name__") == _PYTHON_COMPLETER:
+            # On Tab it looks at the value of all that it offers, which may take requests.
+            raise AttributeError(name)
+        return self.get_dicom_tag(tag)
 
     def __dir__(self) -> list[str]:
-        """List all verbs, and all DICOM keywords."""
-        keywords = {keyword for keyword in keyword_dict if keyword}
-        return sorted(set(super().__dir__()) | keywords)
+        """List the verbs, and the DICOM keywords that are present as far as that is known; any other works too."""
+        tags = usual_tags(self if self._is_open else None)
+        return sorted({*super().__dir__(), *(name for name in tags if name.isidentifier())})
 
     def __repr__(self) -> str:
         """Show counts and criteria on one line, without a request. It never raises, since tracebacks show it."""

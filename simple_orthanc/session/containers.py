@@ -166,3 +166,6 @@ class LazyVolumes(ShownAsTable, Mapping[str, Any]):
 
     def _shown(self) -> Table:
         return self._show(self._labels)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._labels)

@@ -12,13 +12,12 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
+from simple_orthanc.session.options import Dims, GapsOfMany, OnError, Units
 from simple_orthanc.session.reading.unreadable import check_errors
 from simple_orthanc.session.reading.verbs import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from simple_orthanc.session.reading.volume_reader import Units
 
 VOLUME_LAYOUT = "{PatientID}/{StudyDate}/{SeriesNumber:03d}_{SeriesDescription}_{label}"
 
@@ -32,7 +31,7 @@ class Exporting(Reading):
         *,
         layout: str | None = None,
         resume: bool = True,
-        errors: str = "raise",
+        errors: OnError = "raise",
     ) -> list[Path]:
         """Write the DICOM files of the selection, bit for bit as the archive holds them.
 
@@ -136,14 +135,14 @@ class Exporting(Reading):
         format: str = ".nii.gz",
         units: Units = "modality",
         *,
-        gaps: str = "raise",
-        dims: str | Sequence[str] | None = None,
+        gaps: GapsOfMany = "raise",
+        dims: Dims | Sequence[Dims] | None = None,
         spacing: float | None = None,
         sidecar: bool = True,
         identifiers: bool = False,
         resample: bool = False,
         resume: bool = True,
-        errors: str = "report",
+        errors: OnError = "report",
     ) -> pd.DataFrame:
         """Write every volume of the selection to a file of its own, one after the other.
 

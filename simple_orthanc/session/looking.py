@@ -108,7 +108,8 @@ class Looking(SessionState):
         """List the tags that can be asked for.
 
         Of a single series, every tag in the header of its first instance; of several, the tags that the index may hold,
-        since finding out more would mean reading every file.
+        since finding out more would mean reading every file. `describe` shows the tags with their values, and with
+        ``files=True`` those of all series.
 
         Parameters
         ----------
@@ -122,23 +123,18 @@ class Looking(SessionState):
         """
         if self.series_count != 1:
             return [name for name in tables.default_columns("instance") if name not in tables.COUNTS]
-        header = self._source.header(self._instances()[0])
-        names = []
-        for number in header.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
-            if number.is_private:
-                if include_private and not number.is_private_creator:
-                    names.append(_private_name(header, number))
-            else:
-                names.append(parse_tag(int(number)).name)
-        return names
+        return names_in(self._source.header(self._instances()[0]), include_private)
 
-    def table(self, *tags: TagLike, level: Level = "series", varying: Varying = "na") -> pd.DataFrame:
+    def table(
+        self, *tags: TagLike | Sequence[TagLike], level: Level = "series", varying: Varying = "na"
+    ) -> pd.DataFrame:
         """Return a table of tags with one row per selected object of a level.
 
         Parameters
         ----------
         *tags : str
-            Tags, and ``study_count``, ``series_count``, ``instance_count``. Default: identifiers, main tags and counts.
+            Tags, and ``study_count``, ``series_count``, ``instance_count``, one by one or as a list. Default:
+            identifiers, main tags and counts.
         level : {"patient", "study", "series", "instance"}
             What a row is.
         varying : {"na", "list"}
@@ -159,9 +155,10 @@ class Looking(SessionState):
         0     JaneDoe           ct_scan  120.0
         """
         checked = tables.check_level(level)
-        for tag in tags:
-            tables.parse_column(tag)
-        return tables.table(self._columns(checked), tags, varying)
+        names = tables.unpacked(tags)
+        for name in names:
+            tables.parse_column(name)
+        return tables.table(self._columns(checked), names, varying)
 
     def value_counts(self, tag: TagLike, level: Level | None = None) -> pd.Series[int]:
         """Count how often each value of a tag occurs, most frequent first, missing ones under NA.
@@ -262,6 +259,27 @@ class Looking(SessionState):
     def _columns(self, level: Level) -> Columns:
         keys = self._instances() if level == "instance" and self._selection.order else None
         return Columns(self._index, self._selection, level, keys)
+
+
+def names_in(header: Dataset, include_private: bool = True) -> list[str]:
+    """List the tags in a header, private ones by their creators, which are left out themselves.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.KVP = 120
+    >>> header.private_block(0x0009, "ACME", create=True).add_new(0x01, "LO", "fast")
+    >>> names_in(header)
+    ['KVP', '(0009,"ACME",01)']
+    """
+    names = []
+    for number in header.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
+        if number.is_private:
+            if include_private and not number.is_private_creator:
+                names.append(_private_name(header, number))
+        else:
+            names.append(parse_tag(int(number)).name)
+    return names
 
 
 def _private_name(header: Dataset, number: BaseTag) -> str:

@@ -15,6 +15,7 @@ from simple_orthanc.selection.meanings import with_known_meanings
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.arguments import read_criteria, whole_number
 from simple_orthanc.session.containers import SelectionView, unshared
+from simple_orthanc.session.options import SortOrder
 from simple_orthanc.session.state import SessionState
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Narrowing(SessionState):
         criteria = with_known_meanings(known or self._selection, read_criteria(self._index, conditions, tags))
         self._assign(self._resolve(Selection(order=self._selection.order), criteria))
 
-    def sort_by(self, tag: TagLike, order: str = "ascending") -> Self:
+    def sort_by(self, tag: TagLike, order: SortOrder = "ascending") -> Self:
         """Sort headers, instances and values of tags of the instance by a tag.
 
         Parameters

@@ -11,6 +11,7 @@ from pydicom.charset import python_encoding
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, TagLike, parse_tag
+from simple_orthanc.dicom.usual import in_order
 from simple_orthanc.errors import JobError, SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.rest.remote.modalities import check_timeout
 from simple_orthanc.selection import resolving, tables
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simple_orthanc.selection.tables import Varying
+    from simple_orthanc.session.describing import Summary
     from simple_orthanc.session.orthanc import Orthanc
     from simple_orthanc.volume.volume import Volume
 
@@ -262,7 +264,9 @@ class Pacs(Session):
         # All verbs that read ask for the selected instances in this way.
         raise needs_retrieval("Reading", self._pacs.description)
 
-    def table(self, *tags: TagLike, level: Level = "series", varying: Varying = "na") -> pd.DataFrame:
+    def table(
+        self, *tags: TagLike | Sequence[TagLike], level: Level = "series", varying: Varying = "na"
+    ) -> pd.DataFrame:
         """Return a table of tags with one row per selected object of a level, as `Session.table` does.
 
         Parameters
@@ -280,13 +284,50 @@ class Pacs(Session):
         UserWarning
             The PACS does not answer with some of the tags.
         """
-        names: Sequence[TagLike] = tags or [
+        names: Sequence[TagLike] = tables.unpacked(tags) or [
             name
             for name in tables.default_columns(tables.check_level(level))
             if name in tables.COUNTS or self._index.home(parse_tag(name)) is not None
         ]
         with collecting_unknown(self._pacs.description):
             return super().table(*names, level=level, varying=varying)
+
+    def describe(self, *tags: TagLike | Sequence[TagLike], files: bool = False) -> pd.DataFrame:
+        """Show what can be filtered on, as `Session.describe` does.
+
+        Parameters
+        ----------
+        *tags
+            As for `Session.describe`. Default: what a PACS answers with; where nothing is selected that of studies
+            only, since it is asked for tags of series study by study.
+        files : bool
+            Not possible here.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What the PACS does not answer with is missing.
+
+        Raises
+        ------
+        UnsupportedError
+            Only files could answer; the message names `retrieve`.
+
+        Warns
+        -----
+        UserWarning
+            The PACS does not answer with some of the tags.
+        """
+        if files:
+            self._check_has_files()
+        names: Sequence[TagLike] = tables.unpacked(tags)
+        if not names and self._selection.level is None:
+            names = in_order(ASKED["study"])
+        with collecting_unknown(self._pacs.description):
+            return super().describe(*names)
+
+    def _usual(self, known: Sequence[Summary]) -> list[Summary]:
+        return []
 
     def get_masks(self, like: Volume | None = None) -> NoReturn:
         """Refuse: masks need files.

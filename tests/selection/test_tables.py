@@ -206,7 +206,7 @@ def test_columns_are_named_as_they_were_asked() -> None:
     assert frame.iloc[0].tolist() == [1.5, 100.0, 1.5, 100.0, 1, 100.0]
 
 
-@pytest.mark.parametrize("name", ["PatientNme", "file_count", "_count", 5.0, None, ["KVP"]])
+@pytest.mark.parametrize("name", ["PatientNme", "file_count", "_count", 5.0, None, [["KVP"]], ["PatientNme"]])
 def test_what_is_not_a_column_is_refused(name: Any) -> None:
     with pytest.raises(UnknownTagError):
         Session(MemorySource([instance(1)])).table(name)

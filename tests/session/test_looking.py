@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from simple_orthanc.errors import UnknownTagError
 from tests.memory_source import instance
 from tests.session.sessions import session_of, source_of, three_series
 
@@ -26,6 +27,16 @@ def test_all_tags_of_one_series_and_of_several() -> None:
     several = three_series().get_all_dicom_tags()
     assert "PatientName" in several
     assert not any(name.endswith("_count") for name in several)
+
+
+def test_a_list_of_tags_is_those_tags() -> None:
+    session = three_series()
+    assert session.table(["PatientID", "Modality"]).equals(session.table("PatientID", "Modality"))
+    assert session.table(["PatientID"], "Modality", level="study").columns.tolist() == ["PatientID", "Modality"]
+    assert session.table([]).equals(session.table())
+    for verb in (session.value_counts, session.get_dicom_tag, session.first):
+        with pytest.raises(UnknownTagError, match=r"is a list.*: table\('PatientID', 'Modality'\) shows several"):
+            verb(["PatientID", "Modality"])  # type: ignore[arg-type]
 
 
 def test_value_counts() -> None:

@@ -206,6 +206,26 @@ def test_the_tags_that_can_be_asked_for_are_listed_without_a_question(pacs: Pacs
     assert behind.questions == []
 
 
+def test_what_can_be_filtered_on_is_asked_study_by_study_only_where_something_is_selected(
+    pacs: Pacs, behind: PacsServer
+) -> None:
+    frame = pacs.describe()
+    assert frame.tag[:2].tolist() == ["StudyDescription", "StudyDate"]
+    assert "Modality" not in frame.tag.tolist()
+    assert {level for level, _ in behind.questions} == {"Study"}
+    frame = pacs.select(PatientID="P1").describe()
+    assert frame.tag[0] == "Modality"
+    assert "SliceThickness" not in frame.tag.tolist()
+    assert pacs.describe("Modality").distinct.tolist() == [2]
+    assert pacs.first("PatientID") in ("P1", "p1")
+
+
+@pytest.mark.parametrize("describe", [lambda pacs: pacs.describe(files=True), lambda pacs: pacs.describe("KVP")])
+def test_what_only_files_hold_is_not_described(describe: Any, pacs: Pacs) -> None:
+    with pytest.raises(UnsupportedError, match=r"retrieve\(\) brings"):
+        describe(pacs.select(PatientID="P1"))
+
+
 # Retrieving
 
 

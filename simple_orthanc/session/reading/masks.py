@@ -135,6 +135,9 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         """Return the number of masks."""
         return len(self._regions)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._regions)
+
     def __repr__(self) -> str:
         """List the names."""
         return safe(f"<{len(self)} masks: {', '.join(self._regions)}>")

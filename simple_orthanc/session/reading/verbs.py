@@ -15,6 +15,7 @@ from simple_orthanc.files.characters import warn_of_unknown_character_sets
 from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.containers import LazyVolumes
+from simple_orthanc.session.options import Dims, Gaps, GapsOfMany, OnError, Units
 from simple_orthanc.session.reading.series_names import check_joinable, several_series, short_names
 from simple_orthanc.session.reading.unreadable import read_each
 from simple_orthanc.session.state import SessionState
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from simple_orthanc.session.base import Session
     from simple_orthanc.session.reading.masks import Masks
-    from simple_orthanc.session.reading.volume_reader import Units, VolumeReader, VolumeRequest
+    from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest
     from simple_orthanc.volume.volume import Volume
 
 Result = TypeVar("Result")
@@ -66,7 +67,7 @@ class Reading(SessionState):
             )
         return self._source.header(_item(keys, 0 if index is None else index))
 
-    def get_headers(self, index: int | None = None, silent: bool = True, *, errors: str = "raise") -> list[Dataset]:
+    def get_headers(self, index: int | None = None, silent: bool = True, *, errors: OnError = "raise") -> list[Dataset]:
         """Read the headers of all selected instances, in slice order or the order of `sort_by`.
 
         Parameters
@@ -93,7 +94,7 @@ class Reading(SessionState):
         warn_of_unknown_character_sets(headers)
         return headers
 
-    def get_instances(self, *, errors: str = "raise") -> list[Dataset]:
+    def get_instances(self, *, errors: OnError = "raise") -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
 
         Parameters
@@ -129,12 +130,12 @@ class Reading(SessionState):
     def get_volume(
         self,
         units: Units = "modality",
-        gaps: str = "raise",
-        dims: str | None = None,
+        gaps: Gaps = "raise",
+        dims: Dims | None = None,
         *,
         spacing: float | None = None,
         across_series: bool = False,
-        errors: str = "raise",
+        errors: OnError = "raise",
     ) -> Volume:
         """Read the selected images as one regular volume, or raise an error that names the reason.
 
@@ -179,12 +180,12 @@ class Reading(SessionState):
     def get_array(
         self,
         units: Units = "modality",
-        gaps: str = "raise",
-        dims: str | None = None,
+        gaps: Gaps = "raise",
+        dims: Dims | None = None,
         *,
         spacing: float | None = None,
         across_series: bool = False,
-        errors: str = "raise",
+        errors: OnError = "raise",
     ) -> np.ndarray[Any, Any]:
         """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``.
 
@@ -199,12 +200,12 @@ class Reading(SessionState):
     def get_image(
         self,
         units: Units = "modality",
-        gaps: str = "raise",
-        dims: str | None = None,
+        gaps: Gaps = "raise",
+        dims: Dims | None = None,
         *,
         spacing: float | None = None,
         across_series: bool = False,
-        errors: str = "raise",
+        errors: OnError = "raise",
         assume_geometry: bool = False,
     ) -> SimpleITK.Image:
         """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
@@ -221,7 +222,12 @@ class Reading(SessionState):
         return self.get_volume(units, gaps, dims, **options).to_sitk(assume_geometry=assume_geometry)
 
     def get_volumes(
-        self, units: Units = "modality", gaps: str = "raise", *, spacing: float | None = None, errors: str = "raise"
+        self,
+        units: Units = "modality",
+        gaps: GapsOfMany = "raise",
+        *,
+        spacing: float | None = None,
+        errors: OnError = "raise",
     ) -> Mapping[str, Volume]:
         """Read the selected images as volumes, split where they must be.
 

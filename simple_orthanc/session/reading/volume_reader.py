@@ -57,9 +57,6 @@ from simple_orthanc.volume.volume import Volume
 if TYPE_CHECKING:
     import pandas as pd
 
-Units: TypeAlias = str
-
-
 # What objects that can each be read have wrong between them.
 _BETWEEN_OBJECTS = (InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError, SuvError)
 
@@ -103,7 +100,7 @@ class VolumeRequest:
         An argument has no meaning; the message lists those that have.
     """
 
-    units: Units = "modality"
+    units: str = "modality"
     gaps: str = "raise"
     dims: str | None = None
     spacing: float | None = None

@@ -1,0 +1,182 @@
+"""What Tab offers at a place in code."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import simple_orthanc
+from simple_orthanc import AsyncSession, Folder, LocalOrthanc, Orthanc, tag
+from simple_orthanc.session.completion.offers import complete
+from tests.memory_source import instance
+from tests.session.sessions import session_of, source_of, three_series
+
+
+def offered(code: str, **names: Any) -> list[str]:
+    found = complete(code, names)
+    return [] if found is None else [text for text, _ in found.offers]
+
+
+@pytest.fixture(scope="module")
+def session() -> simple_orthanc.Session:
+    """Return a session that has listed its archive, which answers no request any more."""
+    session = three_series()
+    session.describe("KVP", files=True)
+    source_of(session).break_at(source_of(session).requests + 1, AssertionError("asked"))
+    return session
+
+
+def test_verbs_come_first_and_then_the_tags_that_are_there(session: simple_orthanc.Session) -> None:
+    names = offered("session.", session=session)
+    verbs = [name for name in names if name.islower()]
+    assert names[: len(verbs)] == sorted(verbs)
+    assert {"select", "table", "series_count"} < set(verbs)
+    assert names[len(verbs) :][:2] == ["Modality", "SeriesDescription"]
+    assert "StudyDate" not in names
+    assert len(names) < 200
+
+
+def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
+    assert "SliceThickness" in offered("session.Slic", session=session)
+    assert "StudyDate" in offered("session.Stu", session=session)
+    assert offered("session.slicethickn", session=session) == ["SliceThickness"]
+    assert offered("session.sel", session=session) == ["select", "selecting", "selection"]
+    assert offered("session.nonsense", session=session) == []
+    assert offered("session._", session=session) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('session.select(Modality="', ["CT", "PT"]),
+        ('session.exclude(Modality="P', ["PT"]),
+        ("with session.selecting(Modality='", ["CT", "PT"]),
+        ("session.select(Modality=", ['"CT"', '"PT"']),
+        ("session.select(KVP=", ["100.0", "120.0"]),
+        ('session.select(SeriesDescription=["head", "', ["head", "scout", "wb"]),
+        ('session.select(Modality="CT").exclude(PatientName="D', ["Doe^Jane"]),
+        ('session.copy().reset().series[0].select(Modality="', ["CT", "PT"]),
+        ('session.series[1:][0].select(Modality="', ["CT", "PT"]),
+        ('sessions[0].select(Modality="', ["CT", "PT"]),
+        ('sessions[1].select(Modality="', []),
+        ('by_name["a"].select(Modality="', ["CT", "PT"]),
+        ('holder.orthanc.select(Modality="', ["CT", "PT"]),
+        ('session.select(Nonsense="', []),
+        ('session.select("', []),
+        ('session.table(level="', ["patient", "study", "series", "instance"]),
+        ('session.table("KVP", varying="', ["na", "list"]),
+        ('session.get_volume("SUVb', ["SUVbw", "SUVbsa"]),
+        ('session.get_array(units="sto', ["stored"]),
+        ("session.get_image(gaps=", ['"raise"', '"nan"']),
+        ('session.get_volumes(gaps="', ["raise", "nan", "split"]),
+        ('session.get_volume("stored", "raise", "', ["time", "echo", "b", "phase"]),
+        ('session.save_volumes("x", dims="', ["time", "echo", "b", "phase"]),
+        ('session.sort_by("KVP", "', ["ascending", "descending"]),
+        ("session.PatientNames.so", ["sort"]),
+        ("session.get_volume().array.so", []),
+        ('print("session.', []),
+        ('other.select(Modality="', []),
+        ("len(", []),
+        ("unknown.", []),
+        ("session.nonsense.", []),
+        ("session.select(Modality='CT')[0].", []),
+    ],
+)
+def test_arguments(session: simple_orthanc.Session, code: str, expected: list[str]) -> None:
+    names: dict[str, Any] = {
+        "session": session,
+        "sessions": [session],
+        "by_name": {"a": session},
+        "holder": SimpleNamespace(orthanc=session),
+        "other": SimpleNamespace(select=lambda **tags: tags),
+        "len": len,
+    }
+    assert offered(code, **names) == expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "table(",
+        "value_counts(",
+        "describe(",
+        "get_dicom_tag(",
+        "sort_by(",
+        "reset(",
+        "first(",
+        "table([",
+        "table('KVP', ",
+    ],
+)
+def test_names_of_tags(session: simple_orthanc.Session, call: str) -> None:
+    names = offered(f'session.{call}"', session=session)
+    assert names[:2] == ["Modality", "SeriesDescription"]
+    assert "StudyDate" not in names
+    assert ("series_count" in names) == call.startswith("table")
+    assert "StudyDate" in offered(f'session.{call}"StudyD', session=session)
+
+
+def test_tags_to_select_by(session: simple_orthanc.Session) -> None:
+    assert offered("session.select(", session=session)[:2] == ["Modality=", "SeriesDescription="]
+    assert "Modality=" not in offered("session.select(Modality='CT', ", session=session)
+    assert "StudyDate=" in offered("session.select(StudyDat", session=session)
+    found = complete("session.select(tag", {"session": session})
+    assert found is None or not found.is_all
+    assert all(name.removesuffix("=").isidentifier() for name in offered("session.select(", session=session))
+
+
+def test_without_a_session_the_usual_tags_are_offered() -> None:
+    names: dict[str, Any] = {"Orthanc": Orthanc, "so": simple_orthanc, "tag": tag, "LocalOrthanc": LocalOrthanc}
+    for opened in ("Orthanc('x')", "so.Folder('x')", "LocalOrthanc().connect()", "so.Orthanc.from_profile('x')"):
+        assert offered(f"{opened}.select(", **names)[:2] == ["Modality=", "SeriesDescription="], opened
+        assert {"get_volume", "PatientName"} < set(offered(f"{opened}.", **names)), opened
+    assert "SliceThickness" in offered('tag("Sli', **names)
+    assert offered("so.Orthanc().get_volume(gaps='", **names) == ["raise", "nan"]
+    # The class itself and its constructor are left to others.
+    assert offered("Orthanc.", **names) == []
+    assert offered("Orthanc(ho", **names) == []
+    assert offered("so.Orth", **names) == []
+
+
+def test_a_session_that_could_not_be_opened() -> None:
+    half = Folder.__new__(Folder)
+    assert {"select", "Modality"} < set(offered("half.", half=half))
+    assert offered('half.select(Modality="', half=half) == []
+
+
+def test_an_asynchronous_session(session: simple_orthanc.Session) -> None:
+    names = {"session": AsyncSession(session)}
+    assert {"select", "assign", "Modality"} < set(offered("await session.", **names))
+    assert offered('await session.select(Modality="', **names) == ["CT", "PT"]
+    assert offered('(await session.select(KVP=1)).table(level="', **names) == ["patient", "study", "series", "instance"]
+
+
+@pytest.mark.parametrize("value", ['3" head', "it's", "back\\slash", "two\nlines", "\x1b[31mred", "T2*", "ü"])
+@pytest.mark.parametrize("quote", ['"', "'", '"""', ""])
+def test_what_is_offered_is_the_value_as_python_writes_it(value: str, quote: str) -> None:
+    session = session_of(instance(1, SeriesDescription=value))
+    session.describe()
+    (found,) = offered(f"session.select(SeriesDescription={quote}", session=session)
+    assert found.isprintable()
+    assert eval(f"{quote}{found}{quote}") == value
+
+
+def test_nothing_of_the_user_is_executed(session: simple_orthanc.Session) -> None:
+    class Dangerous:
+        @property
+        def session(self) -> object:
+            raise AssertionError
+
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError
+
+        def __getitem__(self, name: object) -> object:
+            raise AssertionError
+
+        def __call__(self) -> object:
+            raise AssertionError
+
+    for code in ("x.", "x.session.", "x.y.z", "x[0].", "x().", "x.select(Modality='", "x(", "[x][0]."):
+        assert offered(code, x=Dangerous()) == []
