@@ -5,6 +5,7 @@
 # make thorough  (root) what is too slow for each change: at least ten times as many random examples, the oldest and the
 #                newest allowed dependencies, and the first and the last of these lines on a fresh Debian 13
 # make fuzz      damaged files and answers, made at random, for FUZZ_SECONDS (600)
+# make pictures  volumes in JupyterLab, in a browser without a screen: what is seen is checked, and kept in build/pictures
 # make faults    every operation through a proxy that misbehaves, on each version of Orthanc: docs/reliability.md
 # make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, and PostgreSQL, for the tests
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
@@ -25,8 +26,8 @@ INSTALLED := .venv/installed
 # In the order of tests/conftest.py: the longest modules first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo check unit test prepared thorough faults random oldest newest debian servers bench bench-peers realdata fuzz \
-	format clean orthanc openssl plugin dcmtk
+.PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-peers realdata \
+	fuzz format clean orthanc openssl plugin dcmtk chromium
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -48,6 +49,10 @@ plugin: orthanc
 # Has the PACS of the tests.
 dcmtk:
 	@command -v dcmqrscp >/dev/null || tools/install-packages --optional dcmtk
+
+# Draws what a notebook shows.
+chromium:
+	@command -v chromium google-chrome >/dev/null || tools/install-packages --optional chromium
 
 # Makes the certificates of the tests.
 openssl:
@@ -75,7 +80,7 @@ test:
 
 prepared: $(INSTALLED) orthanc plugin dcmtk openssl $(if $(CI),servers)
 
-thorough: random oldest newest debian
+thorough: random oldest newest debian pictures
 
 random: $(INSTALLED) orthanc dcmtk openssl servers
 	SIMPLE_ORTHANC_TESTS=thorough $(PYTEST)
@@ -88,6 +93,10 @@ debian:
 
 faults: $(INSTALLED) orthanc servers
 	$(BIN)/python -m tests.faults --write
+
+pictures: $(INSTALLED) chromium
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --use-pep517 --editable ".[pictures]"
+	$(BIN)/python -m tests.pictures
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.fuzz

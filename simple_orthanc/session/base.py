@@ -16,6 +16,7 @@ from simple_orthanc.session.describing import Describing
 from simple_orthanc.session.display.words import session_text
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.narrowing import Narrowing
+from simple_orthanc.session.picturing import Picturing
 from simple_orthanc.session.unknown_names import parse_name
 from simple_orthanc.showing.table import Shown
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _PYTHON_COMPLETER = "rlcompleter"
 
 
-class Session(Narrowing, Describing, Exporting, Deidentifying, Sends, Shown):
+class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends, Shown):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

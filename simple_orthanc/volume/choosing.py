@@ -26,6 +26,7 @@ __all__ = [
     "check_gaps",
     "check_options",
     "choose_volume",
+    "middle_slice",
     "plan_stacks",
     "summarize",
 ]
@@ -185,6 +186,23 @@ def _label_map(stacks: Sequence[Stack]) -> Stack:
         log=(f"label map: {', '.join(stack.label for stack in stacks)}", *(stacks[0].log if len(stacks) == 1 else ())),
         is_label_map=True,
     )
+
+
+def middle_slice(stack: Stack) -> Stack:
+    """Return the middle frame of a stack as a stack of one slice, whatever is wrong between it and the others.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> middle = middle_slice(plan_stacks(make_series((5, 4, 4), spacing=(1, 1, 3)))[0])
+    >>> middle.slices, middle.geometry.origin
+    (1, (0.0, 0.0, 6.0))
+    """
+    middle = stack.planes[len(stack.planes) // 2]
+    if middle.mosaic_lacks or middle.orientation_problem:
+        return stack
+    alone = replace(stack, planes=(middle,), slice_indices=(0,), slices=1, geometry=None, problem=None, breaks=())
+    return alone if middle.position is None else on_grid(alone, arrange_planes(alone.planes))
 
 
 def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:

@@ -6,7 +6,7 @@ looking: nothing here changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _AXES = ("slice", "row", "column")
 # Text and lines over an image that may be bright or dark.
 _OUTLINE = "black"
 _LETTER_COLOUR = "#ffd75f"
-_OVERLAY_ALPHA = 0.45
+OVERLAY_ALPHA = 0.45
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,12 @@ def _stored_letters(header: Dataset) -> tuple[str, str]:
     return across, down
 
 
-def draw(image: Image, look: Look, overlays: Mapping[str, NDArray[Any]]) -> Figure:
+def draw(
+    image: Image,
+    look: Look,
+    overlays: Mapping[str, NDArray[Any]],
+    make_figure: Callable[..., Figure] | None = None,
+) -> Figure:
     """Draw an image with its overlays.
 
     Parameters
@@ -134,23 +139,25 @@ def draw(image: Image, look: Look, overlays: Mapping[str, NDArray[Any]]) -> Figu
     look : Look
     overlays : mapping
         Name to an array of the image's first three axes: a mask, a label map, or values drawn as colours.
+    make_figure : function, optional
+        Makes a figure with the size and layout that it is given. Default: one that pyplot knows.
 
     Returns
     -------
     matplotlib.figure.Figure
         Known to pyplot, so that ``plt.show()`` and the end of a notebook's cell show it.
     """
-    pyplot = _pyplot()
+    make_figure = make_figure or shown_figure
     views = planes_of(image, look.plane, look.slice)
-    window, caption = _window(image, look)
-    colours = _colour_map(image, look, window)
-    figure: Figure = pyplot.figure(**_figure_settings(views))
+    window, caption = window_of(image, look)
+    colours = colour_map(image, look, window)
+    figure = make_figure(figsize=(13, 5) if len(views) > 1 else (6.5, 6), layout="constrained")
     widths = [max(abs(each.extent[1] - each.extent[0]), 1e-3) for each in views]
     grid = figure.subplots(1, len(views), squeeze=False, width_ratios=widths)[0]
     shown = None
     for axes, each in zip(grid, views, strict=True):
         shown = _draw_plane(axes, each, colours)
-        _draw_letters(axes, each)
+        draw_letters(axes, each)
     layers = {name: _Layer(name, number, array) for number, (name, array) in enumerate(overlays.items())}
     for axes, each in zip(grid, views, strict=True):
         for layer in layers.values():
@@ -164,9 +171,16 @@ def draw(image: Image, look: Look, overlays: Mapping[str, NDArray[Any]]) -> Figu
     return figure
 
 
-def _pyplot() -> Any:
+def require_pyplot() -> Any:
+    """Return ``matplotlib.pyplot``.
+
+    Raises
+    ------
+    UnsupportedError
+        matplotlib is not installed.
+    """
     try:
-        import matplotlib.pyplot as pyplot
+        from matplotlib import pyplot
     except ImportError:
         raise UnsupportedError(
             'Pictures are drawn with matplotlib, which is not installed: pip install "simple-orthanc[plot]".'
@@ -174,14 +188,16 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def _figure_settings(views: Sequence[View]) -> dict[str, Any]:
+def shown_figure(**settings: Any) -> Figure:
+    """Make a figure that pyplot knows and a notebook shows once."""
+    pyplot = require_pyplot()
     from simple_orthanc.volume.figures import VolumeFigure
 
-    size = (13, 5) if len(views) > 1 else (6.5, 6)
-    return {"figsize": size, "layout": "constrained", "FigureClass": VolumeFigure}
+    figure: Figure = pyplot.figure(FigureClass=VolumeFigure, **settings)
+    return figure
 
 
-def _window(image: Image, look: Look) -> tuple[Window, str]:
+def window_of(image: Image, look: Look) -> tuple[Window, str]:
     """Return the window, and what the picture says about it."""
     if image.is_colour:
         return Window(0, 1, "colour"), ""
@@ -195,30 +211,44 @@ def _window(image: Image, look: Look) -> tuple[Window, str]:
     return window, "" if image.is_label else window.describe(image.array, image.units)
 
 
-def _colour_map(image: Image, look: Look, window: Window) -> dict[str, Any]:
+def colour_map(image: Image, look: Look, window: Window) -> dict[str, Any]:
     """Return what imshow needs to know about colours."""
     if image.is_colour:
         return {}
     if image.is_label:
         return {"cmap": look.cmap or "tab20", "vmin": window.low, "vmax": window.high, "interpolation_stage": "data"}
-    inverted = image.header.get("PhotometricInterpretation") == "MONOCHROME1"
-    default = "gray_r" if (image.header.get("Modality") == "PT") != inverted else "gray"
-    return {"cmap": look.cmap or default, "vmin": window.low, "vmax": window.high}
+    return {
+        "cmap": look.cmap or ("gray_r" if is_inverted(image.header) else "gray"),
+        "vmin": window.low,
+        "vmax": window.high,
+    }
+
+
+def is_inverted(header: Dataset) -> bool:
+    """Check whether high values are drawn dark: those of PET, and of MONOCHROME1 (PS3.3 C.7.6.3.1.2)."""
+    is_pet, is_monochrome1 = header.get("Modality") == "PT", header.get("PhotometricInterpretation") == "MONOCHROME1"
+    return bool(is_pet != is_monochrome1)
 
 
 def _draw_plane(axes: Axes, each: View, colours: dict[str, Any]) -> Any:
-    image = each.image
-    if not colours and image.dtype != np.uint8:
-        image = (image / np.iinfo(image.dtype).max).astype(np.float32)
-    # Bilinear interpolation would show values that are nowhere in the image.
-    shown = axes.imshow(image, extent=each.extent, aspect="equal", interpolation="nearest", **colours)
+    shown = draw_image(axes, each, colours)
     axes.set(title=each.title, xlabel=each.labels[0], ylabel=each.labels[1])
     axes.title.set_fontsize("small")
     axes.tick_params(labelsize="x-small")
     return shown
 
 
-def _draw_letters(axes: Axes, each: View) -> None:
+def draw_image(axes: Axes, each: View, colours: dict[str, Any]) -> Any:
+    """Draw the pixels of a plane in millimetres; return what a colour bar can be made of."""
+    image = each.image
+    if not colours and image.dtype != np.uint8:
+        image = (image / np.iinfo(image.dtype).max).astype(np.float32)
+    # Bilinear interpolation would show values that are nowhere in the image.
+    return axes.imshow(image, extent=each.extent, aspect="equal", interpolation="nearest", **colours)
+
+
+def draw_letters(axes: Axes, each: View, fontsize: str = "medium") -> None:
+    """Write the letters of the patient's sides at the edges of a plane."""
     from matplotlib import patheffects
 
     left, right, bottom, top = each.extent
@@ -240,6 +270,7 @@ def _draw_letters(axes: Axes, each: View) -> None:
             horizontalalignment=horizontal,
             verticalalignment=vertical,
             color=_LETTER_COLOUR,
+            fontsize=fontsize,
             fontweight="bold",
             path_effects=outline,
         )
@@ -267,7 +298,7 @@ class _Layer:
                 cmap="hot",
                 vmin=0,
                 vmax=self.high,
-                alpha=_OVERLAY_ALPHA,
+                alpha=OVERLAY_ALPHA,
                 interpolation="nearest",
             )
             return
@@ -276,14 +307,14 @@ class _Layer:
             if not inside.any():
                 continue
             filled = np.zeros((*inside.shape, 4))
-            filled[inside] = (*colour[:3], _OVERLAY_ALPHA)
+            filled[inside] = (*colour[:3], OVERLAY_ALPHA)
             axes.imshow(filled, extent=each.extent, interpolation="nearest")
 
     def handles(self) -> list[Any]:
         from matplotlib.patches import Patch
 
         if self.array.dtype.kind == "f":
-            return [Patch(color="orange", alpha=_OVERLAY_ALPHA, label=f"{self.name}, 0 to {self.high:.4g}")]
+            return [Patch(color="orange", alpha=OVERLAY_ALPHA, label=f"{self.name}, 0 to {self.high:.4g}")]
         several = len(self.labels) > 1
         names = [f"{self.name} {label}" if several else self.name for label in self.labels] or [f"{self.name} (empty)"]
         return [Patch(color=colour, label=name) for name, colour in zip(names, self.colours, strict=True)]
@@ -302,10 +333,15 @@ def overlay_arrays(image: Image, overlay: Any) -> dict[str, NDArray[Any]]:
     VolumeError
         An overlay lies on another grid.
     """
+    return {name: _on_grid(image, name, each) for name, each in named_overlays(overlay).items()}
+
+
+def named_overlays(overlay: Any) -> dict[str, Any]:
+    """Return what was given as overlay by name: nothing, one, or several."""
     if overlay is None:
         return {}
     named = overlay if isinstance(overlay, Mapping) else {_name_of(overlay): overlay}
-    return {str(name): _on_grid(image, str(name), each) for name, each in named.items()}
+    return {str(name): each for name, each in named.items()}
 
 
 def _name_of(overlay: Any) -> str:

@@ -21,6 +21,7 @@ from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume import properties as volume_properties
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.operations import ArrayOperations
+from simple_orthanc.volume.viewing import Viewing
 from simple_orthanc.volume.windows import windowed
 from simple_orthanc.volume.writing.segments import segment_names
 from simple_orthanc.volume.writing.verbs import WritesDicom
@@ -38,7 +39,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume(ArrayOperations, WritesDicom, Shown):
+class Volume(ArrayOperations, WritesDicom, Viewing, Shown):
     """Voxels and what is known of them.
 
     Attributes
@@ -349,13 +350,17 @@ class Volume(ArrayOperations, WritesDicom, Shown):
         ValueError
             There is no such plane, slice or window.
         """
-        array = self.array[0] if len(self.dims) == 4 else self.array
-        image = plotting.Image(array, self.geometry, self.header, self.units, self._title())
-        look = plotting.Look(window, slice, plane, cmap, colorbar)
+        image, look = self._drawn, plotting.Look(window, slice, plane, cmap, colorbar)
         return plotting.draw(image, look, plotting.overlay_arrays(image, overlay))
 
+    @property
+    def _drawn(self) -> plotting.Image:
+        """What pictures show: of a 4D volume the first step."""
+        array = self.array[0] if len(self.dims) == 4 else self.array
+        return plotting.Image(array, self.geometry, self.header, self.units, self._title())
+
     def _title(self) -> str:
-        description = str(self.header.get("SeriesDescription") or "")
+        description = elements.text(self.header, "SeriesDescription")
         return ", ".join(part for part in (description, self._describe()) if part)
 
     def _describe(self) -> str:

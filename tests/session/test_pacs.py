@@ -190,6 +190,7 @@ def test_labels_are_refused(pacs: Pacs) -> None:
         Pacs.get_image,
         Pacs.get_volumes,
         Pacs.get_masks,
+        Pacs.view,
         Pacs.volume_table,
         Pacs.download,
         Pacs.verify_index,
@@ -198,6 +199,12 @@ def test_labels_are_refused(pacs: Pacs) -> None:
 def test_reading_raises_before_any_question(read: Any, pacs: Pacs, behind: PacsServer) -> None:
     with pytest.raises(UnsupportedError, match=r"Reading: .*retrieve\(\) brings what is selected"):
         read(pacs)
+    assert behind.questions == []
+
+
+def test_a_gallery_raises_before_any_question(pacs: Pacs, behind: PacsServer) -> None:
+    with pytest.raises(UnsupportedError, match=r"retrieve\(\) brings what is selected"):
+        pacs.gallery()
     assert behind.questions == []
 
 

@@ -47,6 +47,7 @@ from simple_orthanc.volume.choosing import (
     check_gaps,
     check_options,
     choose_volume,
+    middle_slice,
     plan_stacks,
     summarize,
 )
@@ -380,6 +381,28 @@ def _shown_cells(group: Labelled) -> tuple[str, str, str]:
     size = " x ".join(str(summary[name]) for name in ("slices", "rows", "columns"))
     spacing = summary["spacing"]
     return size, "" if spacing is None else " x ".join(f"{value:.4g}" for value in spacing), problem
+
+
+def read_middle_slice(source: Source, key: str, processes: DecodingProcesses) -> tuple[Volume, str]:
+    """Read one object, and return its middle slice, and which one that is of how many.
+
+    Where an object holds several volumes, it is that of the first.
+
+    Parameters
+    ----------
+    source : Source
+    key : str
+        Of the object.
+    processes : DecodingProcesses
+        Decode compressed pixels.
+    """
+    fetcher = ObjectFetcher(source, [key], [None], "modality", processes)
+    builder = fetcher.read([0])
+    stacks = plan_stacks(fetcher.headers)
+    frames = len(stacks[0].planes)
+    place = f"frame {frames // 2 + 1} of {frames}" if frames > 1 else ""
+    place += f" of the first of {len(stacks)} volumes" if len(stacks) > 1 else ""
+    return builder.finish(middle_slice(stacks[0]), fetcher.again), place.strip()
 
 
 def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | None) -> None:

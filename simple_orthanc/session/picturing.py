@@ -1,0 +1,172 @@
+"""The verbs that show images: a gallery of series, a widget of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.concurrency.threads import run_all
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import shown
+from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
+from simple_orthanc.selection import resolving, tables
+from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.reading import Reading
+from simple_orthanc.session.unreadable import is_about_one_object, reason_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simple_orthanc.pixels.processes import DecodingProcesses
+    from simple_orthanc.volume.contact_sheet import Picture
+    from simple_orthanc.volume.niivue import VolumeViewer
+
+# Each holds one whole object.
+_WORKERS = 4
+# Whole-slide images, of many gigabytes, are not read as a whole.
+_NOT_READ = {"SM": "a whole-slide image, which is not read as a whole"}
+_NAMING = ("Modality", "SeriesNumber", "SeriesDescription")
+# What tells series apart that are named alike, in this order.
+_SEPARATING = ("StudyDate", "PatientID", "SeriesTime")
+
+
+class Picturing(Reading):
+    """The verbs of a session that show images."""
+
+    def gallery(self, columns: int = 6, limit: int = 60) -> Figure:
+        """Draw the middle slice of each selected series on one sheet, with its label.
+
+        Of each series one object is read: that in the middle of the usual order, and of an object with several frames
+        the middle one of its first volume. Slices are turned and windowed as by `Volume.plot`; the window, of that
+        slice alone, stands below each. A series without images, or one that cannot be read, has a place that says why.
+
+        Parameters
+        ----------
+        columns : int
+            Pictures beside each other.
+        limit : int
+            The most series that are drawn, the first ones in the usual order. The title says how many there are.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Known to pyplot, as that of `Volume.plot`.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        SelectionError
+            `columns` or `limit` is no positive whole number.
+        UnsupportedError
+            matplotlib is not installed, or the session is on a PACS, which hands over no images.
+        """
+        for name, value in (("columns", columns), ("limit", limit)):
+            if (whole_number(value) or 0) < 1:
+                raise SelectionError(f"{name}={value!r}: gallery() needs a whole number from 1, as in {name}=6.")
+        from simple_orthanc.pixels.processes import DecodingProcesses
+        from simple_orthanc.volume.contact_sheet import Tile, draw_tiles
+        from simple_orthanc.volume.plotting import require_pyplot
+
+        require_pyplot()
+        self._check_has_files()
+        every = tables.row_keys(self._index, self._selection, "series")
+        if not every:
+            raise self._empty()
+        series = every[:limit]
+        instances = self._instances_of(series)
+        modalities = self._texts("Modality", series)
+
+        with DecodingProcesses(len(series)) as processes:
+
+            def content_of(number: int) -> Picture | str:
+                own = instances[series[number]]
+                return _NOT_READ.get(modalities[number]) or self._picture(own[len(own) // 2], processes)
+
+            contents = run_all(content_of, range(len(series)), workers=_WORKERS, label="reading images")
+        labels = self._labels(series, [len(instances[key]) for key in series])
+        title = f"{len(every)} series" if len(every) > 1 else "1 series"
+        if len(every) > len(series):
+            title = f"The first {len(series)} of {len(every)} series: gallery(limit={len(every)}) shows all"
+        return draw_tiles(
+            [Tile(label, content) for label, content in zip(labels, contents, strict=True)], title, columns
+        )
+
+    def view(self, overlay: Any = None) -> VolumeViewer:
+        """Read the selected series as one volume, and return a widget in which it is scrolled through.
+
+        The same as ``get_volume().view(overlay)``: see `get_volume` for what can be read, and `Volume.view` for what
+        the widget shows.
+
+        Parameters
+        ----------
+        overlay : Volume, ndarray or mapping, optional
+            A mask, a label map or values on the grid of the volume; several by name, such as ``get_masks()`` returns.
+
+        Returns
+        -------
+        ipyniivue.NiiVue
+
+        Raises
+        ------
+        UnsupportedError
+            ipyniivue is not installed: the extra ``view``.
+        VolumeError, AmbiguousSelectionError, EmptySelectionError
+            As for `get_volume`.
+        """
+        from simple_orthanc.volume.showing import require_viewer
+
+        require_viewer()
+        return self.get_volume().view(overlay)
+
+    def _instances_of(self, series: Sequence[str]) -> dict[str, list[str]]:
+        """Return the keys of the selected instances of some series, in the usual order."""
+        selection, index = self._selection, self._index
+        if selection.level != "instance":
+            # Only the instances of these series need to be listed.
+            selection = replace(selection, level="series", keys=tuple(series))
+        keys = resolving.keys_at(index, selection, "instance")
+        owned: dict[str, list[str]] = {key: [] for key in series}
+        kept = [key for key, owner in zip(keys, index.up("instance", keys, "series"), strict=True) if owner in owned]
+        ordered = index.ordered("instance", kept)
+        for key, owner in zip(ordered, index.up("instance", ordered, "series"), strict=True):
+            owned[owner].append(key)
+        return owned
+
+    def _picture(self, key: str, processes: DecodingProcesses) -> Picture | str:
+        """Read one object; return its middle slice, or why there is none."""
+        from simple_orthanc.session.volume_reader import read_middle_slice
+        from simple_orthanc.volume.contact_sheet import picture_of
+
+        try:
+            return picture_of(*read_middle_slice(self._source, key, processes))
+        except NoPixelDataError:
+            return "no images"
+        except OrthancError as error:
+            if not is_about_one_object(error):
+                raise
+            return reason_of(error)
+
+    def _labels(self, series: Sequence[str], counts: Sequence[int]) -> list[str]:
+        named = zip(
+            *(self._texts(name, series) for name in ("Modality", "SeriesNumber", "SeriesDescription")), strict=True
+        )
+        labels = [" ".join(part for part in parts if part) or "series" for parts in named]
+        for name in _SEPARATING:
+            values = self._texts(name, series)
+            distinct: dict[str, set[str]] = {}
+            for label, value in zip(labels, values, strict=True):
+                distinct.setdefault(label, set()).add(value)
+            labels = [
+                f"{label}, {value}" if len(distinct[label]) > 1 else label
+                for label, value in zip(labels, values, strict=True)
+            ]
+        return [
+            f"{label} ({count} images)" if count > 1 else label for label, count in zip(labels, counts, strict=True)
+        ]
+
+    def _texts(self, keyword: str, series: Sequence[str]) -> list[str]:
+        tag = parse_tag(keyword)
+        values = (shown(value, tag) for value in self._index.column(tag, "series", series))
+        return ["" if value is None else str(value) for value in values]
