@@ -12,8 +12,8 @@ from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
 from simple_orthanc.selection import resolving, tables
 from simple_orthanc.session.arguments import whole_number
-from simple_orthanc.session.reading import Reading
-from simple_orthanc.session.unreadable import is_about_one_object, reason_of
+from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of
+from simple_orthanc.session.reading.verbs import Reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +136,7 @@ class Picturing(Reading):
 
     def _picture(self, key: str, processes: DecodingProcesses) -> Picture | str:
         """Read one object; return its middle slice, or why there is none."""
-        from simple_orthanc.session.volume_reader import read_middle_slice
+        from simple_orthanc.session.reading.volume_reader import read_middle_slice
         from simple_orthanc.volume.contact_sheet import picture_of
 
         try:
