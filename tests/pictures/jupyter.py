@@ -77,7 +77,12 @@ def jupyter_lab(folder: Path) -> Iterator[tuple[str, str]]:
         port = free.getsockname()[1]
     token, url = secrets.token_hex(16), f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
-    command += [f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="]
+    command += [
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     homes = {name: str(folder / ".jupyter") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **homes, "JUPYTER_TOKEN": token, "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings")}
     with (folder / "jupyter.log").open("wb") as log:
@@ -114,8 +119,9 @@ def run_in_lab(page: Any, url: str, token: str, name: str) -> None:
     page.goto(f"{url}/doc/tree/{name}?token={token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=SECONDS * 1000)
     page.wait_for_function("() => window.jupyterapp !== undefined", timeout=SECONDS * 1000)
-    page.wait_for_selector(".jp-NotebookPanel-toolbar [data-status=idle]", timeout=SECONDS * 1000)
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    # Without a kernel JupyterLab would ask for one.
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.ready")
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
 
 def screenshot(target: Any, path: Path | None = None) -> NDArray[np.int16]:
