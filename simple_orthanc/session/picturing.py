@@ -115,7 +115,7 @@ class Picturing(Reading):
         VolumeError, AmbiguousSelectionError, EmptySelectionError
             As for `get_volume`.
         """
-        from simple_orthanc.volume.showing import require_viewer
+        from simple_orthanc.volume.viewing import require_viewer
 
         require_viewer()
         return self.get_volume().view(overlay)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
 
 _HEIGHT = 420
+_CROSSHAIR_GAP = 10.0
 _PICTURE_DPI = 72
 # More than browsers hold as one piece of memory, and as one texture.
 _MOST_BYTES = 2_000_000_000
@@ -93,6 +94,10 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         # Interpolation would show values that are nowhere in the image.
         is_nearest_interpolation=True,
         is_colorbar=not (image.is_colour or image.is_label),
+        # Thin lines in a volume of any size, beside which the voxel at the crosshair is seen.
+        crosshair_width_unit="percent",
+        crosshair_width=0.3,
+        crosshair_gap=_CROSSHAIR_GAP,
         drag_and_drop_enabled=False,
     )
     if len(volume.dims) == 4:

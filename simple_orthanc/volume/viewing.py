@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
 
 
-class ShowsItself:
+class Viewing:
     """The part of `Volume` that shows it as a widget."""
 
     def view(self, overlay: Any = None) -> VolumeViewer:
