@@ -39,6 +39,12 @@ _IN_FILES_OF: dict[str, str] = {
     "RTDOSE": "DoseSummationType DoseUnits",
     "SR": "CompletionFlag VerificationFlag",
 }
+USUAL_VALUES: dict[str, tuple[str, ...]] = {
+    "Modality": ("CT", "MR", "PT", "CR", "DX", "MG", "NM", "US", "XA", "SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR"),
+    "PatientSex": ("F", "M", "O"),
+}
+"""Values of tags that every archive has some of (PS3.3, sections C.7.3.1.1.1 and C.7.1.1)."""
+
 # Of an archive whose modalities are not known yet.
 _MOST_COMMON = ("CT", "MR", "PT")
 

@@ -139,6 +139,10 @@ class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMach
         self._rest.listings[self._machine.route] = [{"name": name} for name in names]
         return names
 
+    def _ipython_key_completions_(self) -> list[str]:
+        """Return the names that the server has listed last: Tab sends no request."""
+        return [str(row["name"]) for row in self._rest.listings.get(self._machine.route, ())]
+
     def _needing_plugin(self) -> AbstractContextManager[None]:
         """Return what raises `UnsupportedError` inside a block if the routes need a plugin that is missing."""
         return nullcontext()

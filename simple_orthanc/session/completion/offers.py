@@ -1,15 +1,12 @@
 """What Tab offers in code that uses a session: its verbs, DICOM keywords, values of tags, and choices of arguments.
 
-Nothing that the user wrote is executed: names are looked up, attributes are looked up in classes, and what a call
-returns is known from its annotation. ``orthanc.select(Modality="MR").table("`` is completed from what `orthanc` knows,
-without the narrowing. No request is sent.
+``orthanc.select(Modality="MR").table("`` is completed from what `orthanc` knows, without the narrowing. No request is
+sent.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,15 +15,15 @@ from typing import Any, Literal
 
 from pydicom.datadict import keyword_dict
 
-from simple_orthanc.dicom.tags import parse_attribute, parse_tag
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.usual import USUAL_VALUES
 from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.selection.tables import COUNTS
+from simple_orthanc.session.completion.expressions import Expressions, Known, evaluated, is_own
 from simple_orthanc.session.completion.known import known_values, usual_tags
-from simple_orthanc.session.completion.place import Argument, Attribute, place_at_end
-from simple_orthanc.session.containers import Children
+from simple_orthanc.session.completion.place import Argument, Attribute, Key, place_at_end
 from simple_orthanc.session.state import SessionState
 
-_PACKAGE = __name__.partition(".")[0]
 _MOST_OFFERS = 500
 
 Kind = Literal["function", "property", "param", "value"]
@@ -70,135 +67,16 @@ def complete(code: str, namespace: Mapping[str, Any]) -> Offers | None:
     place = place_at_end(code)
     if place is None:
         return None
+    expressions = Expressions(code, namespace)
+    known = expressions.resolve(place.function if isinstance(place, Argument) else place.owner)
+    if known is None:
+        return None
     if isinstance(place, Attribute):
-        owner = _resolve(_parsed(place.owner), namespace)
-        return None if owner is None else _attributes(owner, place.typed)
-    function = _resolve(_parsed(place.function), namespace)
-    return None if function is None else _arguments(function, place)
+        return _attributes(known, place.typed)
+    return _arguments(known, place) if isinstance(place, Argument) else _keys(known, place)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What is known of an expression: its class, perhaps the object, perhaps the session that a method belongs to."""
-
-    kind: type
-    value: Any = None
-    owner: _Known | None = None
-
-    @property
-    def session(self) -> SessionState | None:
-        """The session, also that of an asynchronous one, if its constructor has come to its end."""
-        value = getattr(self.value, "__dict__", {}).get("_session", self.value)
-        return value if isinstance(value, SessionState) and "_plans" in vars(value) else None
-
-    @property
-    def holder(self) -> type:
-        """The class that has the attributes."""
-        return type(self.session) if self.session is not None else self.kind
-
-
-def _parsed(expression: str) -> ast.expr | None:
-    try:
-        # In brackets, since it may go over several lines.
-        return ast.parse(f"({expression}\n)", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _resolve(node: ast.expr | None, namespace: Mapping[str, Any]) -> _Known | None:
-    """Find out what an expression is, without evaluating it."""
-    if isinstance(node, ast.Name):
-        return _known(namespace[node.id]) if node.id in namespace else None
-    if isinstance(node, ast.Await):
-        return _resolve(node.value, namespace)
-    if isinstance(node, ast.Attribute):
-        owner = _resolve(node.value, namespace)
-        return None if owner is None else _attribute(owner, node.attr)
-    if isinstance(node, ast.Call):
-        function = _resolve(node.func, namespace)
-        return None if function is None else _returned(function)
-    if isinstance(node, ast.Subscript):
-        owner = _resolve(node.value, namespace)
-        return None if owner is None else _item(owner, node.slice)
-    return None
-
-
-def _known(value: Any) -> _Known:
-    return _Known(type(value), value)
-
-
-def _attribute(owner: _Known, name: str) -> _Known | None:
-    if isinstance(owner.value, types.ModuleType):
-        # The names of this package are imported when they are asked for.
-        own = owner.value.__name__.partition(".")[0] == _PACKAGE
-        value = getattr(owner.value, name, None) if own else vars(owner.value).get(name)
-        return None if value is None else _known(value)
-    kind = owner.value if isinstance(owner.value, type) else owner.holder
-    found = inspect.getattr_static(kind, name, None)
-    if isinstance(found, (classmethod, staticmethod)):
-        found = found.__func__
-    if isinstance(found, property):
-        return _returned(_Known(type(found.fget), found.fget, owner))
-    if isinstance(found, types.FunctionType):
-        return _Known(type(found), found, owner)
-    if issubclass(kind, SessionState):
-        return _Known(list) if _is_keyword(name) else None
-    value = getattr(owner.value, "__dict__", {}).get(name)
-    return None if value is None else _known(value)
-
-
-def _is_keyword(name: str) -> bool:
-    try:
-        return bool(parse_attribute(name))
-    except UnknownTagError:
-        return False
-
-
-def _returned(function: _Known) -> _Known | None:
-    """Return what is known of the result of a call, from its annotation."""
-    if isinstance(function.value, type):
-        return _Known(function.value) if _is_own(function.value) else None
-    if not isinstance(function.value, types.FunctionType) or not _is_own(function.value):
-        return None
-    annotation = function.value.__annotations__.get("return", "")
-    if annotation == "Self":
-        owner = function.owner
-        return _Known(owner.value) if owner is not None and isinstance(owner.value, type) else owner
-    if str(annotation).startswith(Children.__name__):
-        return _Known(Children, owner=function.owner)
-    kind = _evaluated(annotation, function.value)
-    return _Known(kind) if isinstance(kind, type) else None
-
-
-def _item(owner: _Known, index: ast.expr) -> _Known | None:
-    if owner.kind is Children:
-        return owner if isinstance(index, ast.Slice) else owner.owner
-    if owner.kind in (list, tuple, dict) and isinstance(index, ast.Constant) and owner.value is not None:
-        try:
-            return _known(owner.value[index.value])
-        except (LookupError, TypeError):
-            return None
-    return None
-
-
-def _is_own(value: Any) -> bool:
-    return str(getattr(value, "__module__", "")).partition(".")[0] == _PACKAGE
-
-
-def _evaluated(annotation: Any, function: types.FunctionType) -> Any:
-    """Evaluate an annotation; what is imported for type checkers only may be a public name."""
-    if not isinstance(annotation, str):
-        return annotation
-    package = sys.modules[_PACKAGE]
-    if annotation in getattr(package, "__all__", ()):
-        return getattr(package, annotation)
-    try:
-        return eval(annotation, dict(function.__globals__))
-    except Exception:
-        return None
-
-
-def _attributes(owner: _Known, typed: str) -> Offers | None:
+def _attributes(owner: Known, typed: str) -> Offers | None:
     if owner.kind is list and owner.value is None:
         return _offers(typed, ((name, "function") for name in dir(list) if not name.startswith("_")))
     kind = owner.value if isinstance(owner.value, type) else owner.kind
@@ -226,10 +104,10 @@ def _tag_names(session: SessionState | None, typed: str) -> list[str]:
     return list(names)
 
 
-def _arguments(function: _Known, place: Argument) -> Offers | None:
+def _arguments(function: Known, place: Argument) -> Offers | None:
     """Return what may stand in an argument of a function of this library."""
     called: Any = function.value
-    if not isinstance(called, (types.FunctionType, types.MethodType, type)) or not _is_own(called):
+    if not isinstance(called, (types.FunctionType, types.MethodType, type)) or not is_own(called):
         return None
     parameters = dict(inspect.signature(called).parameters)
     if function.owner is not None:
@@ -268,7 +146,7 @@ def _choices(
     if "TagLike" in str(parameter.annotation):
         counts = list(COUNTS) if function.__name__ == "table" else []
         return _tag_names(session, place.typed) + counts
-    return list(_literals(_evaluated(parameter.annotation, function)))
+    return list(_literals(evaluated(parameter.annotation, function)))
 
 
 def _literals(annotation: Any) -> Iterator[str]:
@@ -280,11 +158,21 @@ def _literals(annotation: Any) -> Iterator[str]:
         yield from _literals(inner)
 
 
+def _keys(owner: Known, place: Key) -> Offers | None:
+    # Of other objects IPython asks itself.
+    if not is_own(owner.kind):
+        return None
+    keys: list[str] = getattr(owner.value, "_ipython_key_completions_", list)()
+    return _offers(place.typed, [(_escaped(key, place.quote), "value") for key in keys])
+
+
 def _values_of_tag(session: SessionState | None, place: Argument) -> list[Any]:
     try:
-        return known_values(session, parse_tag(place.keyword)) if session is not None else []
+        tag = parse_tag(place.keyword)
     except UnknownTagError:
         return []
+    known = known_values(session, tag) if session is not None else []
+    return known or list(USUAL_VALUES.get(tag.name, ()))
 
 
 def _values(values: Iterable[Any], place: Argument) -> Offers | None:

@@ -72,6 +72,25 @@ class Argument:
     in_list: bool
 
 
+@dataclass(frozen=True)
+class Key:
+    """In a string that is a subscript.
+
+    Attributes
+    ----------
+    owner : str
+        The expression before the bracket.
+    quote : str
+        The quotes of the string.
+    typed : str
+        What is written of the string.
+    """
+
+    owner: str
+    quote: str
+    typed: str
+
+
 @dataclass
 class _Bracket:
     opening: int
@@ -89,8 +108,8 @@ class _Scan:
     string: tuple[int, str, str] | None = None
 
 
-def place_at_end(code: str) -> Attribute | Argument | None:
-    """Find out where the end of some code is, None where it is neither behind a dot nor in an argument.
+def place_at_end(code: str) -> Attribute | Argument | Key | None:
+    """Find out where the end of some code is, None where it is in none of these places.
 
     Examples
     --------
@@ -111,6 +130,8 @@ def place_at_end(code: str) -> Attribute | Argument | None:
         end, prefix, quote = scan.string
         if prefix.lower() not in ("", "u"):
             return None
+        if scan.open_brackets and (owner := _subscripted(code[:end], scan)):
+            return Key(owner, quote, code[end + len(prefix) + len(quote) :])
     return _argument(code, end, quote, scan)
 
 
@@ -186,6 +207,14 @@ def _items(code: str, bracket: _Bracket) -> list[str]:
 def _function(code: str, bracket: _Bracket, opened_at: Mapping[int, int]) -> str:
     """Return the expression that a bracket calls, "" if it calls nothing."""
     return _expression_before(code, bracket.opening, opened_at) if code[bracket.opening] == "(" else ""
+
+
+def _subscripted(code: str, scan: _Scan) -> str:
+    """Return the expression whose subscript begins at the end of some code, "" if there is none."""
+    opening = scan.open_brackets[-1].opening
+    if code[opening] != "[" or code[opening + 1 :].strip():
+        return ""
+    return _expression_before(code, opening, scan.opened_at)
 
 
 def _expression_before(code: str, end: int, opened_at: Mapping[int, int]) -> str:

@@ -12,6 +12,7 @@ from simple_orthanc import AsyncSession, Folder, LocalOrthanc, Orthanc, tag
 from simple_orthanc.session.completion.offers import complete
 from tests.memory_source import instance
 from tests.session.sessions import session_of, source_of, three_series
+from tests.sources.pacs.stand_in import PacsServer
 
 
 def offered(code: str, **names: Any) -> list[str]:
@@ -140,10 +141,26 @@ def test_without_a_session_the_usual_tags_are_offered() -> None:
     assert offered("so.Orth", **names) == []
 
 
+def test_modalities_by_the_names_that_the_server_has_listed() -> None:
+    with PacsServer([]) as server, Orthanc(server.url) as orthanc:
+        assert offered('orthanc.modalities["', orthanc=orthanc) == []
+        names = list(orthanc.modalities)
+        requests = orthanc._source.requests
+        assert offered('orthanc.modalities["', orthanc=orthanc) == names
+        assert offered("orthanc.modalities['P", orthanc=orthanc) == ["PACS"]
+        assert offered('other.modalities["', other=SimpleNamespace(modalities={"PACS": 1})) == []
+        assert orthanc._source.requests == requests
+
+
+def test_values_of_an_archive_that_nothing_is_known_of() -> None:
+    assert offered("session.select(PatientSex='", session=three_series()) == ["F", "M", "O"]
+    assert offered("Orthanc().select(Modality='C", Orthanc=Orthanc) == ["CT", "CR"]
+
+
 def test_a_session_that_could_not_be_opened() -> None:
     half = Folder.__new__(Folder)
     assert {"select", "Modality"} < set(offered("half.", half=half))
-    assert offered('half.select(Modality="', half=half) == []
+    assert offered('half.select(PatientName="', half=half) == []
 
 
 def test_an_asynchronous_session(session: simple_orthanc.Session) -> None:
@@ -161,6 +178,29 @@ def test_what_is_offered_is_the_value_as_python_writes_it(value: str, quote: str
     (found,) = offered(f"session.select(SeriesDescription={quote}", session=session)
     assert found.isprintable()
     assert eval(f"{quote}{found}{quote}") == value
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "other = session\n",
+        "other = session.select(KVP=120)  \n",
+        "for other in session.series:\n    ",
+        "with session.selecting(KVP=120) as other:\n    ",
+        "other = session\nother = other.copy()\n",
+        "names = session.series\nfor other in names:\n    ",
+        "other = 1\nother = session\n",
+    ],
+)
+def test_names_that_the_same_code_binds(session: simple_orthanc.Session, before: str) -> None:
+    assert offered(f'{before}other.select(Modality="', session=session) == ["CT", "PT"]
+
+
+@pytest.mark.parametrize(
+    "before", ["session = [\n", "session = session.nonsense()\n", "# session = 1\n", "session == 1\n"]
+)
+def test_a_name_whose_new_value_is_not_known_is_the_earlier_one(session: simple_orthanc.Session, before: str) -> None:
+    assert offered(f'{before}session.select(Modality="', session=session) == ["CT", "PT"]
 
 
 def test_nothing_of_the_user_is_executed(session: simple_orthanc.Session) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simple_orthanc.session.completion.place import Argument, Attribute, place_at_end
+from simple_orthanc.session.completion.place import Argument, Attribute, Key, place_at_end
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,9 @@ def test_behind_a_dot(code: str, owner: str, typed: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        *("", "orthanc", "orthanc # .", "'orthanc.", "x = (", "x = [", "f(a + ", "f(a == ", "f(x=1 + ", "f(lambda x: "),
-        *(
-            "f'{orthanc.",
-            'f(rb"',
-            'f(f"{a',
-            'f({"a": "',
-            'f("a" + "',
-            'f([a + "',
-            'f(x["',
-            "f(b, (c, x=",
-            "(.a",
-            "'x'.",
-        ),
+        *("", "orthanc", "orthanc # .", "'orthanc.", "x = (", "x = [", "f(a + ", "f(a == ", "f(x=1 + ", "(.a"),
+        *("f'{orthanc.", 'f(rb"', 'f(f"{a', 'f({"a": "', 'f("a" + "', 'f([a + "', 'x["a", "', 'x[f"', "f(lambda x: "),
+        *("f(b, (c, x=",),
     ],
 )
 def test_elsewhere(code: str) -> None:
@@ -77,6 +67,18 @@ def test_elsewhere(code: str) -> None:
 def test_in_an_argument(code: str, expected: tuple[str, str, int, set[str], str, str, bool]) -> None:
     function, keyword, position, used, quote, typed, in_list = expected
     assert place_at_end(code) == Argument(function, keyword, position, frozenset(used), quote, typed, in_list)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('orthanc.modalities["', Key("orthanc.modalities", '"', "")),
+        ("x = 1 + masks['GT", Key("masks", "'", "GT")),
+        ('f(orthanc.get_volumes()[ "a[b', Key("orthanc.get_volumes()", '"', "a[b")),
+    ],
+)
+def test_in_a_subscript(code: str, expected: Key) -> None:
+    assert place_at_end(code) == expected
 
 
 @given(st.text(alphabet="ab.=,([{}])'\"\\\n #f"))
