@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -164,6 +165,8 @@ def _beside(plugins: list[str], name: str) -> list[str]:
 
 
 SERVERS = pytest.StashKey[Servers]()
+PYTORCH = ("torch", "torchio", "monai")
+MISSING_PYTORCH = [name for name in PYTORCH if importlib.util.find_spec(name) is None]
 
 
 def share_of_version(server: LocalOrthanc, config: pytest.Config) -> slice:
@@ -182,11 +185,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     servers = servers_of(config)
     names = [*servers.recipes, *servers.on_postgresql]
     lines = [f"live tests: {', '.join(names) or 'no Orthanc found: ' + HOW_TO_GET_ONE}"]
-    return lines + [f"not used: {complaint}" for complaint in servers.complaints]
+    lines += [f"not used: {complaint}" for complaint in servers.complaints]
+    if MISSING_PYTORCH:
+        lines.append(f"left out: tests marked pytorch, since {', '.join(MISSING_PYTORCH)} cannot be imported")
+    return lines
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Mark the tests that need a server, and keep together what shares fixtures when several processes run tests.
 
     The tests of a module for one version run in one process, so that a fixture of the module is made once. Every
@@ -202,8 +208,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
             group = f"{group}-{name}"
             if name not in (NO_SERVER, *list(servers_of(item.config).recipes)[:1]):
                 item.add_marker("unmeasured")
+        if item.get_closest_marker("pytorch"):
+            # In one process, since each would take seconds to import it.
+            group = "pytorch"
         item.add_marker(pytest.mark.xdist_group(group))
     yield
+    if MISSING_PYTORCH and not os.environ.get("CI"):
+        left_out = [item for item in items if item.get_closest_marker("pytorch")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
@@ -232,6 +245,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("This pytest-xdist does not keep together the tests that share fixtures.")
     if not os.environ.get("CI") or session.config.option.collectonly:
         return
+    if MISSING_PYTORCH and any(item.get_closest_marker("pytorch") for item in session.items):
+        raise pytest.UsageError(
+            f"CI is set, so {', '.join(PYTORCH)} are needed, but {', '.join(MISSING_PYTORCH)} cannot be imported. "
+            "Run: rm .venv/installed; make check. Or leave them out: -m 'not pytorch'."
+        )
     servers = servers_of(session.config)
     is_live = any(item.get_closest_marker("live") for item in session.items)
     if is_live and len(servers.recipes) < VERSIONS_IN_CI:

@@ -20,11 +20,15 @@ MODULES = sorted(
 
 # Their examples find Orthanc on this machine, and start it.
 LIVE = ("simple_orthanc.local.program", "simple_orthanc.local.server")
+PYTORCH = ("simple_orthanc.volume.handover",)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.live if name in LIVE else ()) for name in MODULES]
-)
+def marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Return the marks of the test of a module."""
+    return (pytest.mark.live,) if name in LIVE else (pytest.mark.pytorch,) if name in PYTORCH else ()
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in MODULES])
 def test_examples(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

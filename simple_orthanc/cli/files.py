@@ -16,6 +16,7 @@ from simple_orthanc.cli import tabular, terminal
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.files.opening import not_regular
 from simple_orthanc.session import Session
 from simple_orthanc.session.exporting import VOLUME_LAYOUT
@@ -324,7 +325,7 @@ def _show(args: Namespace) -> int:
         args.usage(f"the picture {args.target!r} must end in {', '.join(_PICTURES)}")
     if args.window and not args.window[1] > 0:
         args.usage("the width of a window must be above 0")
-    _check_matplotlib()
+    import_extra("matplotlib", "plot", "A picture").use("Agg")
     with opened(args) as session:
         volume = session.get_volume(args.units)
     draw = _picture(volume, args)
@@ -341,16 +342,6 @@ def _show(args: Namespace) -> int:
         return 0
     sys.stdout.write(f"{_shown_path(target)}\n")
     return 0
-
-
-def _check_matplotlib() -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        raise UnsupportedError(
-            'Pictures are drawn with matplotlib, which is not installed: pip install "simple-orthanc[plot]".'
-        ) from None
-    matplotlib.use("Agg")
 
 
 def _picture(volume: Volume, args: Namespace) -> Callable[[BinaryIO], None]:

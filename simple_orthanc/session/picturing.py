@@ -10,6 +10,7 @@ from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.selection import resolving, tables
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of
@@ -67,9 +68,8 @@ class Picturing(Reading):
                 raise SelectionError(f"{name}={value!r}: gallery() needs a whole number from 1, as in {name}=6.")
         from simple_orthanc.pixels.processes import DecodingProcesses
         from simple_orthanc.volume.contact_sheet import Tile, draw_tiles
-        from simple_orthanc.volume.plotting import require_pyplot
 
-        require_pyplot()
+        import_extra("matplotlib", "plot", "A gallery")
         self._check_has_files()
         every = tables.row_keys(self._index, self._selection, "series")
         if not every:

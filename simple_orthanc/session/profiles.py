@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.transport.secret import Secret, hide, hide_arguments
 
 if TYPE_CHECKING:
@@ -293,17 +294,15 @@ def _line(text: str, section: str, key: str) -> int:
 def _from_keyring(profile: str, name: str, user: str) -> Secret:
     service = f"simple_orthanc:{profile}"
     how = f'keyring set "{service}" "{user}"'
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        raise UnsupportedError(
-            f"The profile {profile!r} takes its {name} from the keyring, and the package for that is not installed: "
-            f'pip install "simple-orthanc[keyring]", then {how}. Or write {name} = environment:NAME.'
-        ) from None
+    keyring = import_extra(
+        "keyring",
+        "keyring",
+        f"The {name} of the profile {profile!r}",
+        f", then {how}; or write {name} = environment:NAME",
+    )
     try:
         secret: Secret | None = hide(keyring.get_password(service, user))
-    except KeyringError as error:
+    except keyring.errors.KeyringError as error:
         reason = str(error) or type(error).__name__
     else:
         if secret is not None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simple_orthanc.errors import UnsupportedError, VolumeError
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.volume.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def to_sitk(
     if is_colour and is_4d:
         raise VolumeError("A SimpleITK image was asked of a 4D volume in colour, which SimpleITK has not: use .array.")
     plain = array.astype(np.uint8) if array.dtype == bool else array
-    image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(plain), isVector=is_colour)
+    # SimpleITK reads the bytes as they are, and takes them for this machine's.
+    native = np.ascontiguousarray(plain, plain.dtype.newbyteorder("="))
+    image: Any = SimpleITK.GetImageFromArray(native, isVector=is_colour)
     spacing, origin = [float(value) for value in geometry.spacing], [float(value) for value in geometry.origin]
     direction = perpendicular(geometry)
     if is_4d:
@@ -183,14 +186,9 @@ def to_nibabel(
     VolumeError
         If colour is not uint8.
     """
-    try:
-        import nibabel
-    except ImportError:
-        raise UnsupportedError(
-            "A NIfTI image was asked, but nibabel is not installed: pip install 'simple-orthanc[nibabel]', or write a "
-            'file with save("volume.nii.gz"), which does not need it.'
-        ) from None
-
+    library = import_extra(
+        "nibabel", "nibabel", "A nibabel image", ', or write a file with save("volume.nii.gz"), which does not need it'
+    )
     if is_colour:
         if array.dtype != np.uint8:
             raise VolumeError(
@@ -200,7 +198,7 @@ def to_nibabel(
     else:
         plain = array.astype(np.uint8) if array.dtype == bool else array
         data = plain.T  # 4D: (column, row, slice, step), as NIfTI wants it
-    image: Any = nibabel.Nifti1Image(data, geometry.affine_ras, dtype=data.dtype)  # type: ignore[no-untyped-call]
+    image = library.Nifti1Image(data, geometry.affine_ras, dtype=data.dtype)
     image.header.set_xyzt_units("mm", "unknown" if time_step is None else "sec")
     if data.ndim == 4:
         image.header["pixdim"][4] = time_step or 0.0

@@ -99,6 +99,10 @@ class ArrayOperations:
         ranges = regrid.kept_ranges(key, self.array.shape)
         return self.array[key] if ranges is None else self._part(ranges)
 
+    def _is_discrete(self) -> bool:
+        """Check whether the values are those of a mask or numbers of segments, which must not be mixed."""
+        return self.array.dtype == bool or self.units == "label"
+
     def _source_table(self) -> pd.DataFrame | None:
         """Return the table of the images that the values were made from."""
         return self.sources if self.slices is None else self.slices
@@ -300,7 +304,7 @@ class ArrayOperations:
                 "resampled; take one step of a 4D volume with volume[0]."
             )
         target = self._target(like, spacing)
-        discrete = self.array.dtype == bool or self.units == "label"
+        discrete = self._is_discrete()
         method: Interpolation = interpolation or ("nearest" if discrete else "linear")
         if method not in regrid.INTERPOLATIONS:
             raise ValueError(f"interpolation={interpolation!r}: one of {', '.join(map(repr, regrid.INTERPOLATIONS))}")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import UnsupportedError, VolumeError
+from simple_orthanc.errors import VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
 from simple_orthanc.volume.windows import Window, default_window
 
@@ -171,26 +172,9 @@ def draw(
     return figure
 
 
-def require_pyplot() -> Any:
-    """Return ``matplotlib.pyplot``.
-
-    Raises
-    ------
-    UnsupportedError
-        matplotlib is not installed.
-    """
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise UnsupportedError(
-            'Pictures are drawn with matplotlib, which is not installed: pip install "simple-orthanc[plot]".'
-        ) from None
-    return pyplot
-
-
 def shown_figure(**settings: Any) -> Figure:
     """Make a figure that pyplot knows and a notebook shows once."""
-    pyplot = require_pyplot()
+    pyplot = import_extra("matplotlib.pyplot", "plot", "A picture")
     from simple_orthanc.volume.figures import VolumeFigure
 
     figure: Figure = pyplot.figure(FigureClass=VolumeFigure, **settings)

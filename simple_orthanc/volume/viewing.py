@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from simple_orthanc.errors import UnsupportedError
+from simple_orthanc.extras import import_extra
 
 if TYPE_CHECKING:
     from simple_orthanc.volume.niivue import VolumeViewer
@@ -76,11 +76,8 @@ def require_viewer() -> Callable[..., VolumeViewer]:
     UnsupportedError
         ipyniivue, or what else the extra ``view`` has, is not installed.
     """
-    try:
-        from simple_orthanc.volume.niivue import make_viewer
-    except ImportError as error:
-        raise UnsupportedError(
-            f"Volumes are viewed with ipyniivue, and {error.name} is not installed: "
-            'pip install "simple-orthanc[view]". plot() draws planes without it.'
-        ) from None
+    for package in ("ipyniivue", "matplotlib"):
+        import_extra(package, "view", "A viewer", ", or draw planes with plot()")
+    from simple_orthanc.volume.niivue import make_viewer
+
     return make_viewer

@@ -20,6 +20,7 @@ from simple_orthanc.showing.text import safe
 from simple_orthanc.volume import export, plotting, saving
 from simple_orthanc.volume import properties as volume_properties
 from simple_orthanc.volume.geometry import Geometry, Vector
+from simple_orthanc.volume.handover import HandsOver
 from simple_orthanc.volume.operations import ArrayOperations
 from simple_orthanc.volume.viewing import Viewing
 from simple_orthanc.volume.windows import windowed
@@ -39,7 +40,7 @@ EVEN_TIMES = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Volume(ArrayOperations, WritesDicom, Viewing, Shown):
+class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
     """Voxels and what is known of them.
 
     Attributes

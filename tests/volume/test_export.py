@@ -93,7 +93,7 @@ class TestHandOver:
 
     def test_without_nibabel_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "nibabel", None)
-        with pytest.raises(UnsupportedError, match=r"pip install 'simple-orthanc\[nibabel\]'"):
+        with pytest.raises(UnsupportedError, match=r'pip install "simple-orthanc\[nibabel\]"'):
             read(make_series()).to_nibabel()
 
     def test_two_dimensional_images_are_no_volume(self) -> None:

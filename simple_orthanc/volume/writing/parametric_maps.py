@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.pixels.ucum import UNKNOWN, is_known, unit_code
-from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
+from simple_orthanc.volume.writing.source_images import SourceImages, written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def parametric_map_of(volume: Volume, like: Volume | None = None, *, tags: Mappi
     >>> float(parametric_map.pixel_array[0, 0, 0])
     0.1
     """
-    highdicom = import_highdicom(WHAT)
+    highdicom = import_extra("highdicom", "seg", WHAT)
     source = SourceImages(volume if like is None else like, WHAT)
     array = _values(volume)
     if volume.geometry is None:

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import SelectionError, VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.volume.writing.segments import (
     Anchor,
     Kind,
@@ -20,7 +21,7 @@ from simple_orthanc.volume.writing.segments import (
     is_volume,
     pixels_of,
 )
-from simple_orthanc.volume.writing.source_images import SourceImages, import_highdicom, written
+from simple_orthanc.volume.writing.source_images import SourceImages, written
 
 if TYPE_CHECKING:
     # Not at run time: it loads 15 MB of codes.
@@ -96,7 +97,7 @@ def segmentation_of(
         raise SelectionError(
             f"Modality was given, but that of a segmentation is {MODALITY} (PS3.3 C.8.20.1): leave it out."
         )
-    highdicom = import_highdicom(WHAT)
+    highdicom = import_extra("highdicom", "seg", WHAT)
     if not (is_volume(masks) or isinstance(masks, Mapping)):
         raise VolumeError(
             f"{WHAT} was asked for of a {type(masks).__name__}: masks are given by their names, as in "

@@ -18,7 +18,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
 from simple_orthanc.dicom import header as elements
-from simple_orthanc.errors import SelectionError, UnsupportedError, VolumeError
+from simple_orthanc.errors import SelectionError, VolumeError
+from simple_orthanc.extras import import_extra
 from simple_orthanc.version import __version__
 from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE
 from simple_orthanc.volume.writing.decimals import decimal_string, decimal_strings
@@ -26,8 +27,6 @@ from simple_orthanc.volume.writing.source import acquisition_equipment, patient_
 from simple_orthanc.volume.writing.user_tags import check_tags
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from simple_orthanc.volume.geometry import Geometry, Vector
     from simple_orthanc.volume.volume import Volume
 
@@ -217,23 +216,6 @@ def _holders(dataset: Dataset) -> Iterator[Dataset]:
         yield from elements.items(group, "DerivationImageSequence")
 
 
-def import_highdicom(what: str) -> ModuleType:
-    """Import highdicom.
-
-    Raises
-    ------
-    UnsupportedError
-        It is not installed.
-    """
-    try:
-        import highdicom
-    except ImportError:
-        raise UnsupportedError(
-            f'{what} was asked for, which highdicom writes, and it is not installed: pip install "simple-orthanc[seg]".'
-        ) from None
-    return highdicom
-
-
 def written(
     make: Callable[..., Dataset],
     source: SourceImages,
@@ -267,7 +249,7 @@ def written(
         As for `check_tags`.
     """
     given = check_tags(tags, source.header)
-    highdicom = import_highdicom(what)
+    highdicom = import_extra("highdicom", "seg", what)
     columns = np.reshape(np.asarray(geometry.direction), (3, 3)).T
     # Along the normal, as SpacingBetweenSlices is defined (PS3.3 C.7.6.16.2.1).
     step = abs(float(geometry.spacing[2] * columns[2] @ np.cross(columns[0], columns[1])))
