@@ -350,8 +350,8 @@ def _private_spelling(text: str) -> str:
     if match is None or (int(match[1], 16) % 2 == 0 and match[3] is None):
         return ""
     creator, element = match[2].strip(), match[3]
-    if element is None and re.fullmatch("[0-9A-Fa-f]{1,4}", creator):
-        creator, element = "", creator
+    if element is None and (number := re.fullmatch("(?i)(?:xx|[0-9a-f]{0,2})([0-9a-f]{1,2})", creator)):
+        creator, element = "", number[1]
     return f'({match[1].upper()},"{creator or "CREATOR"}",{(element or "0D")[-2:].upper():>02})'
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.exports.downloading import file_paths
 from simple_orthanc.sources.folder.source import FolderSource
@@ -150,14 +149,6 @@ class Folder(Session):
         ]
         table: pd.DataFrame = pd.DataFrame(rows, columns=["path", "member", "status", "SOPInstanceUID", "message"])
         return table.astype("string")
-
-    def __getattr__(self, name: str) -> Any:
-        """List the values of a DICOM keyword; explain that a folder takes no uploads."""
-        if name.startswith(("upload_", "delete_")):
-            raise UnknownTagError(
-                f"A folder is only read, so there is no {name}: an Orthanc server can be uploaded to and deleted from."
-            )
-        return super().__getattr__(name)
 
 
 def _shown(path: str | None) -> str | None:

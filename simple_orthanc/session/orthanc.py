@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.pacs import Pacs
 
-# What a browser shows behind the root of a server: Orthanc Explorer, and Orthanc Explorer 2.
-_BROWSER_PAGE = re.compile(r"/(app/explorer\.html|ui/app)(?![^/?#])[^@]*\Z")
+# What a browser shows behind the root of a server: Orthanc Explorer, Orthanc Explorer 2 and the viewers of its plugins.
+_PAGES = (
+    *(r"app/explorer\.html", "ui/app", "ohif", "stone-webviewer", "volview", "osimis-viewer", "web-viewer", "wsi"),
+    "dicom-web",
+)
+_BROWSER_PAGE = re.compile(rf"/({'|'.join(_PAGES)})(?![^/?#])[^@]*\Z")
 # Ports at which servers speak the DICOM protocol: Orthanc's default, and those that IANA has registered for DICOM.
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
@@ -282,7 +286,7 @@ def _address_hint(error: OrthancError, url: str) -> str:
     if isinstance(error, NotFoundError):
         return (
             f" So {url} is not the root of an Orthanc: give what precedes /app/explorer.html or /ui/app in the "
-            "address of its page in a browser."
+            "address of its page in a browser. Of a server that speaks DICOMweb alone: DicomWeb(url)."
         )
     if url.endswith(_DICOM_PORTS):
         port = url.rpartition(":")[2]

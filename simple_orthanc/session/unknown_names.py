@@ -24,6 +24,14 @@ _OTHER_WORDS = {
     "reset": "clear",
     "sort_by": "order_by",
 }
+# What does the work of a verb in sessions that lack it.
+_INSTEAD = {
+    "anonymize": "deidentify(to, key=...) makes de-identified copies on every session.",
+    "modify": "send(orthanc) copies what is selected to an Orthanc server, where it can be modified.",
+    "archive": "download(folder) stores the files.",
+    "upload_file": "send(to) copies what is selected to another session.",
+    "upload_folder": "send(to) copies what is selected to another session.",
+}
 
 
 def parse_name(kind: type[SessionState], name: str) -> Tag:
@@ -54,7 +62,7 @@ def parse_name(kind: type[SessionState], name: str) -> Tag:
 def _advice(kind: type[SessionState], name: str) -> str:
     owners = _owners_elsewhere(kind)
     if name in owners:
-        return f"It is a verb of {' and '.join(owners[name])}."
+        return f"It is a verb of {' and '.join(owners[name])}. {_INSTEAD.get(name, '')}".strip()
     keywords = close_keywords(name.replace("_", ""))
     verbs = _close_verbs(_public(kind), name)
     # Keywords begin with a capital letter, and verbs do not.

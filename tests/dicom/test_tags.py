@@ -138,6 +138,7 @@ def test_close_matches_are_named(misspelt: str, meant: str) -> None:
         ('(0009,"GEMS_PETD_01")', '(0009,"GEMS_PETD_01",0D)'),
         ('(0009,"",0D)', '(0009,"CREATOR",0D)'),
         ("(0019,10a)", '(0019,"CREATOR",0A)'),
+        ("0019,xx0c", '(0019,"CREATOR",0C)'),
         ((0x0009, "GEMS_PETD_01", "0D"), '(0009,"GEMS_PETD_01",0D)'),
     ],
 )

@@ -195,7 +195,7 @@ REFUSALS: dict[Trap, Refusal] = {
         AmbiguousSelectionError,
         calls={
             "select(PatientID='A')": (3, 4, 4),
-            "get_volumes()": {"CT A: axial 3x4x4": (3, 4, 4), "CT B: axial 3x4x4": (3, 4, 4)},
+            "get_volumes()": {"CT A - axial 3x4x4": (3, 4, 4), "CT B - axial 3x4x4": (3, 4, 4)},
         },
     ),
     space.mosaic: Refusal(

@@ -163,8 +163,8 @@ def test_several_volumes_are_read_one_by_one(orthanc: Orthanc) -> None:
     )
     orthanc.upload_dataset(first + second)
     volumes = orthanc.get_volumes()
-    assert list(volumes) == ["t1: axial 3x4x4", "t2: axial 2x4x4"]
-    assert volumes["t2: axial 2x4x4"].array.shape == (2, 4, 4)
+    assert list(volumes) == ["t1 - axial 3x4x4", "t2 - axial 2x4x4"]
+    assert volumes["t2 - axial 2x4x4"].array.shape == (2, 4, 4)
     table = orthanc.volume_table()
     assert table.slices.tolist() == [3, 2]
     assert table.regular.tolist() == [True, True]

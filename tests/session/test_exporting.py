@@ -27,7 +27,7 @@ def test_every_volume_becomes_a_file_of_its_own(tmp_path: Path) -> None:
         *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "label", "path", "shape", "dtype", "units"),
         *("spacing", "instance_count", "status", "message"),
     ]
-    assert list(table.label) == [label.partition(": ")[2] for label in volumes]
+    assert list(table.label) == [label.partition(" - ")[2] for label in volumes]
     for path, shape, volume in zip(table.path, table["shape"], volumes.values(), strict=True):
         image = SimpleITK.ReadImage(path)
         assert np.array_equal(SimpleITK.GetArrayFromImage(image), volume.array)

@@ -49,7 +49,16 @@ def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
         (("https://pacs.example.org/orthanc/ui/app/#/filtered-studies?x=1",), "https://pacs.example.org/orthanc"),
         (("http://pacs:8042/ui/app/index.html",), "http://pacs:8042"),
         (("pacs/orthanc/ui/app", 8043), "http://pacs:8043/orthanc"),
+        (
+            ("http://pacs:8042/ohif/viewer?StudyInstanceUIDs=1.2.3&url=../studies/1f-2e/ohif-dicom-json",),
+            "http://pacs:8042",
+        ),
+        (("http://pacs/orthanc/stone-webviewer/index.html?study=1.2.3",), "http://pacs/orthanc"),
+        (("http://pacs:8042/volview/index.html?names=[a.zip]&urls=[../studies/1/archive]",), "http://pacs:8042"),
+        (("http://pacs:8042/dicom-web",), "http://pacs:8042"),
+        (("http://pacs:8042/dicom-web/studies/",), "http://pacs:8042"),
         # Roots of their own.
+        (("http://pacs/dicom-web-2",), "http://pacs/dicom-web-2"),
         (("http://pacs/app",), "http://pacs/app"),
         (("http://pacs/ui/application",), "http://pacs/ui/application"),
     ],
@@ -67,9 +76,9 @@ def test_a_browsers_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_an_address_below_the_root_is_explained() -> None:
     with (
         StandIn(always(reply(status=404))) as server,
-        pytest.raises(NotFoundError, match=r"/ohif is not the root of an Orthanc: give what precedes /app/explorer"),
+        pytest.raises(NotFoundError, match=r"/viewers is not the root of an Orthanc: give what precedes /app/explorer"),
     ):
-        Orthanc(f"{server.url}/ohif")
+        Orthanc(f"{server.url}/viewers")
 
 
 @pytest.mark.parametrize("url", ["http://localhost:4242", "http://localhost:104", "https://localhost:11112"])

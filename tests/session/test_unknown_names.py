@@ -16,7 +16,7 @@ from simple_orthanc.session.unknown_names import parse_name
     [
         (Orthanc, "anonymise", "Did you mean anonymize?"),
         (Folder, "anonymise", "Did you mean anonymize, a verb of Orthanc?"),
-        (Folder, "anonymize", "It is a verb of Orthanc."),
+        (Folder, "anonymize", "It is a verb of Orthanc. deidentify(to, key=...) makes de-identified copies"),
         (Session, "files", "It is a verb of Folder."),
         (Orthanc, "find", "Did you mean select?"),
         (Folder, "to_dataframe", "Did you mean table?"),

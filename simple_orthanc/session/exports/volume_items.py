@@ -19,6 +19,7 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import OrthancError, SelectionError, VolumeError
 from simple_orthanc.session.exports.layout_names import plan_names
 from simple_orthanc.session.exports.layouts import parse_layout
+from simple_orthanc.session.reading.series_names import plain_label
 from simple_orthanc.session.reading.unreadable import is_about_one_object
 from simple_orthanc.session.reading.volume_reader import Labelled, VolumeReader, VolumeRequest
 from simple_orthanc.volume.choosing import AXES, choose_volume
@@ -224,7 +225,7 @@ class VolumeItems:
     def _item(self, label: str, group: Labelled, stacks: Sequence[Stack], axis: str | None, size: int) -> VolumeItem:
         problem: OrthancError | None = group.problem
         facts: Mapping[str, Any] = {}
-        name = "" if group.stack is None else axis or group.stack.label
+        name = "" if group.stack is None else axis or plain_label(group.stack.label)
         objects = {plane.instance for stack in stacks for plane in stack.planes}
         if problem is None:
             try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError
 from simple_orthanc.selection.index import Index
 
 _MOST_LISTED = 6
+_NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 # From what people read to what is unique.
 _SEPARATING = (
     "SeriesDescription",
@@ -36,8 +39,9 @@ def short_names(index: Index, series: Sequence[str]) -> dict[str, tuple[str, str
     dict
         Key to SeriesInstanceUID and name.
     """
-    more = ("SeriesNumber", "PatientID", "SeriesInstanceUID", "StudyInstanceUID")
+    more = ("SeriesNumber", "PatientID", "StudyDate", "SeriesInstanceUID", "StudyInstanceUID")
     columns = [_column(index, keyword, series) for keyword in ("SeriesDescription", "Modality", *more)]
+    columns[4] = [parse_date(str(date)) or date for date in columns[4]]
     names = [str(description or modality or "series") for description, modality, *_ in zip(*columns, strict=True)]
     for column in columns[2:]:
         extras: dict[str, set[object]] = {}
@@ -47,8 +51,19 @@ def short_names(index: Index, series: Sequence[str]) -> dict[str, tuple[str, str
         names = [
             f"{name} {extra}" if len(extras[name]) > 1 else name for name, extra in zip(names, column, strict=True)
         ]
-    uids = [str(uid or "") for uid in columns[4]]
+    uids = [str(uid or "") for uid in columns[5]]
     return {key: (uid, name) for key, uid, name in zip(series, uids, names, strict=True)}
+
+
+def plain_label(label: str) -> str:
+    """Replace in the label of a volume what no file system takes in a name.
+
+    Examples
+    --------
+    >>> plain_label("T1/T2*: axial")
+    'T1_T2__ axial'
+    """
+    return _NOT_IN_NAMES.sub("_", label)
 
 
 def describe(index: Index, series: str) -> str:

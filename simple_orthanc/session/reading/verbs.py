@@ -240,7 +240,8 @@ class Reading(SessionState):
         Returns
         -------
         Mapping
-            Label to Volume. The labels come from the headers; each volume is read when it is asked for, and not kept.
+            Label to Volume. The labels come from the headers and can be names of files. Each volume is read when it is
+            asked for, and not kept.
         """
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
@@ -303,12 +304,19 @@ class Reading(SessionState):
         Returns
         -------
         pandas.DataFrame
-            One row per volume: SeriesInstanceUID, label, slices, rows, columns, spacing, regular, reason, bytes, and
-            contradiction: where headers announce more images than there are.
+            One row per volume: PatientID, StudyDate, Modality, SeriesInstanceUID, label, slices, rows, columns, spacing
+            (between slices, rows and columns, mm), regular, reason, bytes, and contradiction: where headers announce
+            more images than there are.
         """
+        from simple_orthanc.selection.tables import typed_column
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
-        return self._volume_reader(VolumeRequest(), many=True).report()
+        reader = self._volume_reader(VolumeRequest(), many=True)
+        table, series = reader.report()
+        for place, keyword in enumerate(("PatientID", "StudyDate", "Modality")):
+            tag = parse_tag(keyword)
+            table.insert(place, keyword, typed_column(self._index.column(tag, "series", series), tag))
+        return table
 
     def _volume_reader(self, request: VolumeRequest, *, many: bool) -> VolumeReader:
         # What only volumes need is imported with the first of them.

@@ -29,6 +29,7 @@ from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
+from simple_orthanc.session.reading.series_names import plain_label
 from simple_orthanc.session.reading.unreadable import (
     check_errors,
     is_about_one_object,
@@ -233,14 +234,15 @@ class VolumeReader:
         # Complete or not at all: it may be kept after Ctrl-C.
         planned: dict[str, Labelled] = {}
         for series, instances in by_series.items():
-            prefix = f"{self._names[series][1]}: " if len(by_series) > 1 else ""
+            prefix = f"{self._names[series][1]} - " if len(by_series) > 1 else ""
             for group in self._groups(series, instances):
                 nothing = "no images" if isinstance(group.problem, NoPixelDataError) else "no volume"
                 name = nothing if group.stack is None else group.stack.label
-                label, number = prefix + name, 1
+                unnumbered = plain_label(prefix + name)
+                label, number = unnumbered, 1
                 while label in planned:
                     number += 1
-                    label = f"{prefix}{name} ({number})"
+                    label = f"{unnumbered} ({number})"
                 planned[label] = group
         self._planned = planned
         return planned
@@ -355,11 +357,11 @@ class VolumeReader:
         header = ("label", "size (slice, row, column)", "spacing in mm", "problem")
         return Table(title, header, rows, len(labels) - len(rows))
 
-    def report(self) -> pd.DataFrame:
-        """Describe every volume: one row each, from headers alone."""
+    def report(self) -> tuple[pd.DataFrame, list[str]]:
+        """Describe every volume from headers alone: a table with one row each, and the keys of their series."""
         import pandas as pd
 
-        rows = []
+        rows, series = [], []
         for label, group in self._plan().items():
             row: dict[str, Any] = {"SeriesInstanceUID": self._names[group.series][0], "label": label}
             if group.stack is None:
@@ -367,9 +369,10 @@ class VolumeReader:
             else:
                 row |= {**summarize(group.stack), "label": label}
             rows.append({**row, "bytes": group.bytes})
+            series.append(group.series)
         names = ["SeriesInstanceUID", "label", "slices", "rows", "columns", "spacing", "regular", "reason", "bytes"]
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "contradiction"])
-        return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64"))
+        return table.astype(dict.fromkeys(("slices", "rows", "columns", "bytes"), "Int64")), series
 
 
 def _shown_cells(group: Labelled) -> tuple[str, str, str]:

@@ -24,7 +24,7 @@ def test_they_are_those_of_get_volumes() -> None:
     session = in_memory(one_series(1), dwi())
     items = items_of(session)
     volumes = session.get_volumes()
-    assert [item.label for item in items] == [label.partition(": ")[2] for label in volumes]
+    assert [item.label for item in items] == [label.partition(" - ")[2] for label in volumes]
     for item, volume in zip(items, volumes.values(), strict=True):
         assert item.read().array.tolist() == volume.array.tolist()
         assert item.bytes == volume.array.nbytes

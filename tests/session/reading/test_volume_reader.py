@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,12 +55,39 @@ def test_labels_of_series_with_one_name_stay_apart() -> None:
     for dataset in second:
         dataset.SeriesInstanceUID = "1.2.3"
     volumes = Session(MemorySource([*first, *second])).get_volumes()
-    assert list(volumes) == ["head 1: axial 2x4x4", "head 2: axial 2x4x4"]
-    assert repr(volumes) == "<2 volumes: head 1: axial 2x4x4, head 2: axial 2x4x4>"
+    assert list(volumes) == ["head 1 - axial 2x4x4", "head 2 - axial 2x4x4"]
+    assert repr(volumes) == "<2 volumes: head 1 - axial 2x4x4, head 2 - axial 2x4x4>"
     shown = volumes._repr_html_()
-    assert all(text in shown for text in ("2 volumes by label", "head 2: axial 2x4x4", "<td>2 x 4 x 4</td>"))
+    assert all(text in shown for text in ("2 volumes by label", "head 2 - axial 2x4x4", "<td>2 x 4 x 4</td>"))
     with pytest.raises(KeyError):
         volumes["head"]
+
+
+def test_labels_of_two_time_points_have_their_dates() -> None:
+    first = make_series((2, 4, 4), seed=1, SeriesDescription="head", SeriesNumber=1, StudyDate="20200131")
+    second = make_series((2, 4, 4), seed=2, SeriesDescription="head", SeriesNumber=1, StudyDate="20210228")
+    for dataset in second:
+        dataset.PatientID = first[0].PatientID
+    session = Session(MemorySource([*first, *second]))
+    assert list(session.get_volumes()) == ["head 2020-01-31 - axial 2x4x4", "head 2021-02-28 - axial 2x4x4"]
+
+
+def test_labels_are_names_of_files(tmp_path: Path) -> None:
+    first = make_series((2, 4, 4), seed=1, SeriesDescription="T1/T2*: a", SeriesNumber=1)
+    second = make_series((2, 4, 4), seed=2, like=first[0], SeriesDescription="T1:T2?: a", SeriesNumber=1)
+    for dataset in second:
+        dataset.SeriesInstanceUID = "1.2.3"
+    volumes = Session(MemorySource([*first, *second])).get_volumes()
+    assert list(volumes) == ["T1_T2__ a - axial 2x4x4", "T1_T2__ a - axial 2x4x4 (2)"]
+    for label, volume in volumes.items():
+        assert volume.save(tmp_path / f"{label}.nii.gz").parent == tmp_path
+
+
+def test_a_report_says_whose_the_volumes_are() -> None:
+    session = Session(MemorySource(make_series((2, 4, 4), PatientID="P7", StudyDate="20200131", modality="MR")))
+    (row,) = session.volume_table().to_dict("records")
+    assert list(row)[:5] == ["PatientID", "StudyDate", "Modality", "SeriesInstanceUID", "label"]
+    assert (row["PatientID"], str(row["StudyDate"].date()), row["Modality"]) == ("P7", "2020-01-31", "MR")
 
 
 def test_free_memory_is_known_on_this_system_or_not_at_all() -> None:
