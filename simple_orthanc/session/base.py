@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.sends import Sends
 from simple_orthanc.session.completion.ipython import offer_completions
-from simple_orthanc.session.completion.known import usual_tags
+from simple_orthanc.session.completion.vocabulary import usual_tags
 from simple_orthanc.session.deidentifying.verb import Deidentifying
 from simple_orthanc.session.describing import Describing
 from simple_orthanc.session.display.words import session_text

@@ -67,10 +67,15 @@ class Describing(Looking):
 
         Examples
         --------
-        >>> orthanc.describe("Modality", "SliceThickness")                # doctest: +SKIP
-                      tag     level  distinct  missing               examples
-        0        Modality    series         2        0    {'CT': 2, 'PT': 1}
-        1  SliceThickness  instance         2        0  {2.5: 80, 1.25: 40}
+        >>> from simple_orthanc import Folder
+        >>> folder = Folder.example().select(PatientID="EX-001")
+        >>> folder.describe("Modality", "StudyDate", "EchoTime")
+                 tag     level  distinct  missing                        examples
+        0   Modality    series         1        0                       {'MR': 4}
+        1  StudyDate     study         2        0  {'20220301': 1, '20220906': 1}
+        2   EchoTime  instance         2        0            {2.5: 128, 90.0: 48}
+        >>> folder.describe().tag[:2].tolist()
+        ['SeriesDescription', 'StudyDate']
         """
         parsed = [tables.parse_tag_column(tag) for tag in tables.unpacked(tags)]
         if parsed:
@@ -84,8 +89,9 @@ class Describing(Looking):
             present += self._summaries_of_headers({summary.tag.name for summary in summaries})
         if parsed:
             return _table(present)
+        ranks = {name: rank for rank, name in enumerate(in_order([summary.tag.name for summary in present]))}
         # A constant says nothing that a filter could use.
-        present.sort(key=lambda summary: summary.is_constant)
+        present.sort(key=lambda summary: (summary.is_constant, ranks[summary.tag.name]))
         return _table(present if files or not present else [*present, *self._usual(present)])
 
     def first(self, tag: TagLike, default: Any = None) -> Any:
@@ -107,8 +113,10 @@ class Describing(Looking):
 
         Examples
         --------
-        >>> [study.first("SeriesDescription", "") for study in orthanc.studies]       # doctest: +SKIP
-        ['t1_mprage', '']
+        >>> from simple_orthanc import Folder
+        >>> folder = Folder.example()
+        >>> [study.first("StudyDescription", "") for study in folder.select(PatientID="EX-001").studies]
+        ['MR head', 'MR head']
         """
         parsed = tables.parse_tag_column(tag)
         if self._index.home(parsed) is not None or self._selection.order is not None:
@@ -159,7 +167,7 @@ class Describing(Looking):
         usual = {name: rank for rank, name in enumerate(usual_in_files())}
         names.sort(key=lambda name: usual.get(name, len(usual)))
         summaries = []
-        for tag in (parse_tag(name) for name in in_order(names) if name not in known):
+        for tag in (parse_tag(name) for name in names if name not in known):
             if not (tag.is_pixels or tag.is_sequence or tag.vr in BINARY_VRS - {"UN"}):
                 summaries.append(summarize(tag, [[read_value(header, tag)] for header in headers]))
         return [summary for summary in summaries if summary.counts]

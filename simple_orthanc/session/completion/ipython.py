@@ -16,7 +16,10 @@ def offer_completions() -> None:
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = get_ipython() if get_ipython is not None else None
     matchers = getattr(getattr(shell, "Completer", None), "custom_matchers", None)
-    if matchers is None or any(getattr(known, "matcher_identifier", "") == _IDENTIFIER for known in matchers):
+    if matchers is None or not hasattr(sys.modules.get("IPython.core.completer"), "SimpleMatcherResult"):
+        # No IPython, or one before 8.6, whose matchers are called with a string.
+        return
+    if any(getattr(known, "matcher_identifier", "") == _IDENTIFIER for known in matchers):
         return
     matchers.append(Matcher(shell))
 

@@ -20,8 +20,8 @@ from simple_orthanc.dicom.usual import USUAL_VALUES
 from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.selection.tables import COUNTS
 from simple_orthanc.session.completion.expressions import Expressions, Known, evaluated, is_own
-from simple_orthanc.session.completion.known import known_values, usual_tags
 from simple_orthanc.session.completion.place import Argument, Attribute, Key, place_at_end
+from simple_orthanc.session.completion.vocabulary import known_values, usual_tags
 from simple_orthanc.session.state import SessionState
 
 _MOST_OFFERS = 500

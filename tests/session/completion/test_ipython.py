@@ -134,6 +134,16 @@ def test_it_is_registered_when_the_package_is_imported(shell: InteractiveShell) 
     assert completed(shell, "Orthanc().select(Modali")[0] == "Orthanc().select(Modality="
 
 
+def test_an_older_ipython_is_left_alone(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.Completer.custom_matchers.clear()
+    with monkeypatch.context() as patch:
+        patch.delattr("IPython.core.completer.SimpleMatcherResult")
+        offer_completions()
+        assert shell.Completer.custom_matchers == []
+    offer_completions()
+    assert len(shell.Completer.custom_matchers) == 1
+
+
 def test_the_prompt_of_python_sends_no_request() -> None:
     session = three_series()
     completer = rlcompleter.Completer({"session": session})

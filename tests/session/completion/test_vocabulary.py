@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.session.completion.known import known_values, usual_tags
+from simple_orthanc.session.completion.vocabulary import known_values, usual_tags
 from tests.memory_source import instance
 from tests.session.sessions import session_of, source_of, three_series
 
