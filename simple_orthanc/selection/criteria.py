@@ -260,6 +260,10 @@ def age() -> TagField:
     --------
     >>> (age() > 60) | age().between(0, 0.5)
     (age() > 60) | (age() between 0 and 0.5)
+    >>> from simple_orthanc import Folder
+    >>> folder = Folder.example()
+    >>> folder.select(age() >= 60, SeriesDescription="T1*").PatientIDs
+    ['EX-001', 'EX-004']
     """
     return TagField(AgeField())
 
@@ -293,6 +297,12 @@ def has_series(*conditions: Condition, of: Literal["study", "patient"] = "study"
     --------
     >>> has_series(Modality="CT") & ~has_series(tag("SliceThickness") < 2)
     (has_series(tag("Modality") == 'CT')) & (~(has_series(tag("SliceThickness") < 2)))
+    >>> from simple_orthanc import Folder
+    >>> folder = Folder.example()
+    >>> folder.select(has_series(Modality="CT"), has_series(Modality="SEG")).Modalities
+    ['CT', 'SEG', 'RTSTRUCT']
+    >>> folder.select(Modality="CT").PatientIDs
+    ['EX-002']
     """
     if of not in ("study", "patient"):
         raise SelectionError(f'has_series(..., of={of!r}): of is "study" or "patient".')

@@ -47,6 +47,8 @@ _LISTED_LEVELS: tuple[Level, ...] = ("study", "series")
 _MAX_LENGTH = 64
 _MAX_COMPARED = 2000
 _MAX_ITEMS = 5
+# Of more rows one proposal is told, since each is tried on all of them.
+_MANY_ROWS = 50_000
 
 _UNITS: dict[Level, tuple[str, str]] = {
     "patient": ("patient", "patients"),
@@ -145,6 +147,7 @@ def proposals(trial: Trial, condition: Comparison) -> list[Hint]:
     level = _unit(trial, condition)
     seen: list[tuple[str, list[str]]] = []
     with trial.index.offline(), suppress(NotKnownError, OrthancError):
+        most = 1 if len(trial.before.keys) > _MANY_ROWS else _MAX_HINTS
         for call, proposed in _proposed(trial, condition):
             with suppress(NotKnownError, OrthancError):
                 keys = trial.keys(trial.narrow(proposed), level)
@@ -152,7 +155,7 @@ def proposals(trial: Trial, condition: Comparison) -> list[Hint]:
                 if keys and found not in seen:
                     seen.append(found)
                     hints.append(Hint(call, len(keys), level))
-            if len(hints) == _MAX_HINTS:
+            if len(hints) == most:
                 break
     return hints
 
