@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from simple_orthanc import LocalOrthanc, Orthanc, exact, like, tag
+from simple_orthanc import Folder, LocalOrthanc, Orthanc, age, exact, has_series, like, tag
 from tests.conftest import MakeServer, empty
 from tests.examples import examples
-from tests.live.archives import LEVELS, Question, archives, header_of, keys_of, questions, simple_file, store
+from tests.live.archives import LEVELS, Question, archives, header_of, key_of, keys_of, questions, simple_file, store
 
 # The same code is measured with archives in memory.
 pytestmark = pytest.mark.unmeasured
@@ -51,11 +53,41 @@ def joined(found: Sequence[Question], way: str) -> Any:
 
 
 @st.composite
+def asked_of_series(
+    draw: st.DrawFn, found: Sequence[Question], headers: Sequence[Dataset]
+) -> tuple[str, Narrow, Holds]:
+    """Ask for the studies or patients that have an instance for which all questions hold."""
+    of: Literal["study", "patient"] = draw(st.sampled_from(["study", "patient"]))
+    condition = has_series(joined(found, "and"), of=of)
+    holding = [header for header in headers if all(question.holds(header) for question in found)]
+    owners = keys_of(holding, of)
+    return (
+        f"{of} with {found}",
+        lambda session: session.select(condition),
+        lambda header: key_of(header, of) in owners,
+    )
+
+
+def asked_jointly(found: Sequence[Question], way: str) -> tuple[str, Narrow, Holds]:
+    tree = joined(found, way)
+
+    def all_hold(header: Dataset) -> bool:
+        return all(question.holds(header) for question in found)
+
+    if way == "not":
+        return f"~({found})", lambda session: session.select(~tree), lambda header: not all_hold(header)
+    holds = all_hold if way == "and" else lambda header: any(question.holds(header) for question in found)
+    return f"{way} {found}", lambda session: session.select(tree), holds
+
+
+@st.composite
 def asked(draw: st.DrawFn, headers: Sequence[Dataset]) -> tuple[str, Narrow, Holds]:
     """Some questions at once, one after the other, joined to one condition, or excluded; and what is to be left."""
-    way = draw(st.sampled_from(["select", "chain", "exclude", "and", "or", "not", "copy", "undo"]))
+    way = draw(st.sampled_from(["select", "chain", "exclude", "and", "or", "not", "copy", "undo", "series"]))
     count = draw(st.integers(1, 3))
-    found: list[Question] = [draw(questions(headers, alone=count == 1 and way != "undo")) for _ in range(count)]
+    found: list[Question] = [
+        draw(questions(headers, alone=count == 1 and way not in ("undo", "series"))) for _ in range(count)
+    ]
     # A keyword can be given once only.
     found = list({question.name or f"condition {place}": question for place, question in enumerate(found)}.values())
     tags = {question.name: question.value for question in found if question.name}
@@ -68,12 +100,10 @@ def asked(draw: st.DrawFn, headers: Sequence[Dataset]) -> tuple[str, Narrow, Hol
         for question in found:
             session.select(**{question.name: question.value}) if question.name else session.select(question.value)
 
+    if way == "series":
+        return draw(asked_of_series(found, headers))
     if way in ("and", "or", "not"):
-        tree = joined(found, way)
-        if way == "not":
-            return f"~({found})", lambda session: session.select(~tree), lambda header: not all_hold(header)
-        holds = all_hold if way == "and" else lambda header: any(question.holds(header) for question in found)
-        return f"{way} {found}", lambda session: session.select(tree), holds
+        return asked_jointly(found, way)
     if way == "exclude":
         return (
             f"exclude {found}",
@@ -261,3 +291,54 @@ def test_every_value_that_a_table_shows_selects_its_rows(empty_server: LocalOrth
         session.close()
 
     run()
+
+
+COHORT = [
+    # Patient, PatientAge, PatientBirthDate, and of each series its modality, description and thickness.
+    ("P1", "063Y", "", [("CT", "T1 axial", "1"), ("SEG", "liver", "")]),
+    ("P2", "", "19600302", [("MR", "T1 sagittal", "1"), ("MR", "T2 axial", "5")]),
+    ("P3", "", "19600301", [("CT", "thorax", "5")]),
+    ("p4", "006M", "", [("MR", "T1 axial", "1")]),
+]
+
+
+def cohort() -> list[bytes]:
+    files = []
+    for patient, age_string, born, series in COHORT:
+        for number, (modality, description, thickness) in enumerate(series):
+            study = f"1.2.3.{COHORT.index((patient, age_string, born, series))}"
+            tags = {"PatientID": patient, "PatientAge": age_string, "PatientBirthDate": born, "StudyDate": "20200301"}
+            tags |= {"Modality": modality, "SeriesDescription": description, "SliceThickness": thickness}
+            uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{number}"}
+            uids["SOPInstanceUID"] = f"{study}.{number}.1"
+            files.append(simple_file(1, **tags, **uids))
+    return files
+
+
+def test_ages_questions_about_series_and_hints(empty_server: LocalOrthanc, orthanc: Orthanc, tmp_path: Path) -> None:
+    files = cohort()
+    store(empty_server, *files)
+    for number, content in enumerate(files):
+        (tmp_path / str(number)).write_bytes(content)
+    folder, over_dicomweb = Folder(tmp_path), orthanc.dicomweb
+    both = [has_series(Modality="CT"), has_series(Modality="SEG")]
+    hints = {
+        "SeriesDescription='*T1*' matches 3 series": {"SeriesDescription": "T1"},
+        "Modality=['CT', 'MR'] matches 5 series": {"Modality": "CT,MR"},
+        "PatientID='p4' matches 1 study": {"PatientID": "P4"},
+        "SliceThickness=1.0 matches 3 series; SliceThickness=5.0 matches 2 series": {"SliceThickness": 2},
+    }
+    for session in (orthanc, folder, over_dicomweb):
+        assert session.copy().select(*both).PatientIDs == ["P1"]
+        assert session.copy().select(Modality="SEG").select(has_series(Modality="CT")).Modalities == ["SEG"]
+        assert session.copy().select(Modality="CT").exclude(*both).PatientIDs == ["P3"]
+        assert session.copy().select(age() >= 60).PatientIDs == ["P1", "P3"]
+        assert session.copy().select(age().between(None, 1)).PatientIDs == ["p4"]
+        thin = session.copy().select(age() > 50, tag("SliceThickness") < 2, SeriesDescription="*T1*")
+        assert thin.PatientIDs == ["P1", "P2"]
+        session.table()
+        for hint, tags in hints.items():
+            with pytest.warns(UserWarning, match=re.escape(hint)):
+                session.copy().select(**tags)
+    with empty_server.connect() as fresh, pytest.warns(UserWarning, match="matches 3 series"):
+        fresh.select(SeriesDescription="T1")
