@@ -61,8 +61,15 @@ class ArrayOperations:
         return self.array.__array_interface__
 
     def __dlpack__(self, **keywords: Any) -> Any:
-        """Return a DLPack capsule of the array, which PyTorch, JAX and CuPy read without a copy."""
-        return self.array.__dlpack__(**keywords)
+        """Return a DLPack capsule of the array, which PyTorch, JAX and CuPy read without a copy.
+
+        An axis that was turned round, as by ``volume[::-1]``, is copied: PyTorch 2.13 ends the process at a negative
+        stride.
+        """
+        is_turned = any(stride < 0 for stride in self.array.strides)
+        if is_turned and keywords.get("copy") is False:
+            raise BufferError("an axis of the volume is turned round, so that its values have to be copied")
+        return (self.array.copy() if is_turned else self.array).__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return the DLPack device of the array, the CPU."""

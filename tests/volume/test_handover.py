@@ -160,6 +160,16 @@ def libraries() -> Iterator[tuple[Any, Any, Any]]:
 
 
 @pytest.mark.pytorch
+class TestPytorch:
+    @pytest.mark.parametrize("name", ["axial", "uint16", "mask", "turned part", "4D"])
+    def test_a_volume_is_a_tensor(self, name: str, libraries: tuple[Any, Any, Any]) -> None:
+        volume = VOLUMES[name]
+        tensor = libraries[0].as_tensor(volume)
+        assert np.array_equal(tensor.numpy(), volume.array)
+        assert np.shares_memory(tensor.numpy(), volume.array) == (name != "turned part")
+
+
+@pytest.mark.pytorch
 class TestTorchio:
     def test_it_is_what_torchio_reads(self, volume: Volume, saved: Path, libraries: tuple[Any, Any, Any]) -> None:
         torch, torchio, _ = libraries

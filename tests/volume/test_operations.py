@@ -53,6 +53,14 @@ class TestAsAnArray:
         assert not np.shares_memory(np.array(volume), volume.array)
         assert np.mean(volume) == pytest.approx(59.5)
 
+    def test_a_turned_axis_is_copied_for_dlpack(self) -> None:
+        turned = plain()[::-1]
+        found = np.from_dlpack(turned)
+        assert np.array_equal(found, turned.array)
+        assert all(stride > 0 for stride in found.strides)
+        with pytest.raises(BufferError, match="have to be copied"):
+            turned.__dlpack__(copy=False)
+
     def test_a_type_that_needs_a_copy_is_refused_where_none_is_allowed(self) -> None:
         with pytest.raises(ValueError, match="copied"):
             plain().__array__(np.float32, copy=False)
