@@ -260,6 +260,15 @@ class Index:
             level = below
         return list(keys)
 
+    @_locked
+    def child_count(self, level: Level, keys: Sequence[str]) -> int:
+        """Count the objects directly below the given ones, which are distinct."""
+        self.load(level, keys)
+        rows = self._rows[level]
+        if any(rows[key].has_unknown_children for key in keys):
+            self._find_children(level, keys, LEVELS[depth(level) + 1])
+        return sum(len(rows[key].children) for key in keys)
+
     def _find_children(self, level: Level, keys: Sequence[str], below: Level) -> None:
         """Find the children of the rows that came without them."""
         parents = [row for key in dict.fromkeys(keys) if (row := self._rows[level][key]).has_unknown_children]
@@ -298,8 +307,12 @@ class Index:
         SelectionError
             Some of them are not in the archive any more.
         """
-        missing = list(dict.fromkeys(key for key in keys if key not in self._rows[level]))
-        if missing and level not in self._complete:
+        rows = self._rows[level]
+        # Nearly always there is nothing to read, and this is the quickest way to see that.
+        if all(map(rows.__contains__, keys)):
+            return
+        missing = list(dict.fromkeys(key for key in keys if key not in rows))
+        if level not in self._complete:
             self._fetch(level, missing)
         _raise_if_gone([key for key in missing if key not in self._rows[level]], len(keys), level)
 

@@ -21,7 +21,7 @@ see `exact_where_unreadable`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,24 +78,61 @@ def keys_at(index: Index, selection: Selection, level: Level) -> list[str]:
         return index.everything(level)
     if depth(level) > depth(selection.level):
         return index.down(selection.level, selection.keys, level)
-    return list(dict.fromkeys(index.up(selection.level, selection.keys, level)))
+    keys, deeper = list(dict.fromkeys(selection.keys)), selection.level
+    while deeper != level:
+        # Level by level: there are fewer keys at each.
+        above: Level = LEVELS[depth(deeper) - 1]
+        keys, deeper = list(dict.fromkeys(index.up(deeper, keys, above))), above
+    return keys
 
 
 def count(index: Index, selection: Selection, level: Level) -> int:
     """Count what is selected at a level."""
     if selection.level is None and not index.is_listed(level):
         return index.counts()[level]
+    if selection.level is not None and depth(level) > depth(selection.level):
+        above: Level = LEVELS[depth(level) - 1]
+        return index.child_count(above, keys_at(index, selection, above))
     return len(keys_at(index, selection, level))
 
 
-def known_counts(index: Index, selection: Selection) -> dict[Level, int]:
-    """Count what is selected at each level where that needs no request."""
-    known: dict[Level, int] = {}
+def known_keys(index: Index, selection: Selection) -> dict[Level, list[str]]:
+    """Return what is selected of patients, studies and series where that needs no request."""
+    known: dict[Level, list[str]] = {}
+    with index.offline():
+        for level in reversed(LEVELS[:-1]):
+            below = LEVELS[depth(level) + 1]
+            is_listed = index.is_listed(level) if selection.level is None else level == selection.level
+            with suppress(NotKnownError):
+                if below in known and not is_listed:
+                    known[level] = list(dict.fromkeys(index.up(below, known[below], level)))
+                else:
+                    known[level] = keys_at(index, selection, level)
+    return known
+
+
+def known_counts(
+    index: Index, selection: Selection, known: Mapping[Level, Sequence[str]] | None = None
+) -> dict[Level, int]:
+    """Count what is selected at each level where that needs no request.
+
+    Parameters
+    ----------
+    index : Index
+        What has been read.
+    selection : Selection
+        What is selected.
+    known : mapping, optional
+        What `known_keys` returns, if it was called already.
+    """
+    keys = known_keys(index, selection) if known is None else known
+    counts = {level: len(keys[level]) for level in LEVELS if level in keys}
     with index.offline():
         for level in LEVELS:
             with suppress(NotKnownError):
-                known[level] = count(index, selection, level)
-    return known
+                if level not in counts:
+                    counts[level] = count(index, selection, level)
+    return {level: counts[level] for level in LEVELS if level in counts}
 
 
 def exact_where_unreadable(index: Index, tag: Tag, value: Any) -> Any:

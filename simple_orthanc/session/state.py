@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.interruption import for_at_most
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import EmptySelectionError, OrthancError, SelectionError, UnknownTagError, stacklevel
@@ -179,9 +179,16 @@ class SessionState:
     def _criteria_texts(self) -> list[str]:
         return [str(criterion.condition) for criterion in self._selection.criteria]
 
-    def _known_counts(self) -> dict[Level, int]:
-        """Count what is selected at each level, as far as that needs no request."""
-        return resolving.known_counts(self._index, self._selection)
+    def _known(self) -> tuple[dict[Level, list[str]], dict[Level, int]]:
+        """Return what is selected, and how much that is at each level, as far as that needs no request."""
+        plans = self._kept_plans()
+        if plans.shown is not None:
+            return plans.shown
+        keys = resolving.known_keys(self._index, self._selection)
+        known = keys, resolving.known_counts(self._index, self._selection, keys)
+        if all(level in known[1] for level in LEVELS) and len(keys) == len(LEVELS) - 1:
+            plans.shown = known
+        return known
 
 
 def _check_picklable(criterion: Criterion) -> None:

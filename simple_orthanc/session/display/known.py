@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,16 +10,7 @@ from typing import Any
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
-from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.selection.selection import Selection
-
-
-def known_keys(index: Index, selection: Selection, level: Level) -> list[str] | None:
-    """Return the selected keys of a level, as far as they are known; None if they are not."""
-    with index.offline(), suppress(NotKnownError):
-        return resolving.keys_at(index, selection, level)
-    return None
 
 
 def known_order(index: Index, level: Level, keys: Sequence[str]) -> Sequence[str]:
@@ -34,6 +26,18 @@ def known_values(index: Index, keyword: str, level: Level, keys: Sequence[str]) 
     with index.offline(), suppress(NotKnownError):
         if index.home(tag) is not None or level == "instance":
             return [shown(value, tag) for value in index.column(tag, level, keys)]
+    return None
+
+
+def known_numbers(index: Index, keyword: str, level: Level, keys: Sequence[str]) -> Counter[Any] | None:
+    """Count the rows that have each value of a tag, None among them; None if the values are not known."""
+    tag = parse_tag(keyword)
+    with index.offline(), suppress(NotKnownError):
+        if index.home(tag) is not None:
+            numbers: Counter[Any] = Counter()
+            for value, number in Counter(index.column(tag, level, keys)).items():
+                numbers[shown(value, tag)] += number
+            return numbers
     return None
 
 

@@ -14,13 +14,12 @@ from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.values import comparable
-from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Selection
-from simple_orthanc.session.display.known import known_keys, known_owners, known_values
+from simple_orthanc.session.display.known import known_numbers, known_owners
 from simple_orthanc.session.display.tree import Branch, tree
 
-_MOST_COUNTED = 10_000
+_MOST_COUNTED = 5000
 _MOST_VALUES = 6
 _BY_SERIES = ("Modality", "BodyPartExamined", "SeriesDescription", "Manufacturer")
 _BY_STUDY = ("StudyDescription", "StudyDate")
@@ -86,7 +85,14 @@ class Overview:
     notes: Sequence[str] = ()
 
 
-def overview(kind: str, where: str, index: Index, selection: Selection) -> Overview:
+def overview(
+    kind: str,
+    where: str,
+    index: Index,
+    selection: Selection,
+    keys: Mapping[Level, list[str]],
+    counts: Mapping[Level, int],
+) -> Overview:
     """Return what is shown of a session, without a request.
 
     Parameters
@@ -97,17 +103,18 @@ def overview(kind: str, where: str, index: Index, selection: Selection) -> Overv
         What has been read of the archive.
     selection : Selection
         What is selected.
+    keys, counts : mapping
+        Level to the selected keys, and to their number, as far as that is known.
 
     Returns
     -------
     Overview
     """
-    counts = resolving.known_counts(index, selection)
     criteria = [str(criterion.condition) for criterion in selection.criteria]
     if selection.is_empty:
         note = "Nothing is selected. explain() shows where the selection became empty; undo() takes back the last step."
         return Overview(kind, where, counts, criteria, notes=[note])
-    series, studies = known_keys(index, selection, "series"), known_keys(index, selection, "study")
+    series, studies = keys.get("series"), keys.get("study")
     # Studies may list their series before these are read.
     if series is not None and known_owners(index, "series", series[:_MOST_COUNTED], "study") is None:
         series = None
@@ -130,25 +137,22 @@ def _values(
     found, unknown = [], []
     for level, keys, keywords in levels:
         for keyword in keywords if keys is not None else ():
-            values = known_values(index, keyword, level, (keys or ())[:_MOST_COUNTED])
-            if values is None:
+            numbers = known_numbers(index, keyword, level, (keys or ())[:_MOST_COUNTED])
+            missing = 0 if numbers is None else numbers.pop(None, 0)
+            if numbers is None:
                 unknown.append(keyword)
-            elif any(value is not None for value in values):
-                found.append(_range(keyword, values) if keyword == "StudyDate" else _counted(keyword, values))
+            elif numbers:
+                found.append((_range if keyword == "StudyDate" else _counted)(keyword, numbers, missing))
     return found, unknown
 
 
-def _counted(keyword: str, values: Sequence[Any]) -> TagValues:
-    numbers = Counter(value for value in values if value is not None)
+def _counted(keyword: str, numbers: Counter[Any], missing: int) -> TagValues:
     most = numbers.most_common(_MOST_VALUES)
-    return TagValues(
-        keyword, tuple((str(value), number) for value, number in most), len(numbers) - len(most), values.count(None)
-    )
+    return TagValues(keyword, tuple((str(value), number) for value, number in most), len(numbers) - len(most), missing)
 
 
-def _range(keyword: str, values: Sequence[Any]) -> TagValues:
-    days = [day for value in set(values) if value is not None and isinstance(day := comparable(value, "DA"), date)]
-    missing = values.count(None)
+def _range(keyword: str, numbers: Counter[Any], missing: int) -> TagValues:
+    days = [day for value in numbers if isinstance(day := comparable(value, "DA"), date)]
     if not days:
         return TagValues(keyword, (), missing=missing)
     first, last = min(days), max(days)

@@ -20,7 +20,7 @@ from simple_orthanc.session.display.words import counted
 from simple_orthanc.showing.text import brief, safe
 
 # Rows that are put in order and grouped; there are more in an archive, and they are not shown anyway.
-_MOST_GROUPED = 1000
+_MOST_GROUPED = 500
 # Selected instances that are counted by series.
 _MOST_INSTANCES = 20_000
 _MOST: dict[Level, int] = {"patient": 10, "study": 6, "series": 12}

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from simple_orthanc.dicom.levels import Level
     from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest
     from simple_orthanc.volume.stacking import Stack
 
@@ -30,6 +31,8 @@ class KeptPlans:
     ----------
     readers : dict
         Request to the reader that has planned its volumes.
+    shown : tuple or None
+        The selected keys, and their number, by level, for representations, once both are known at each level.
     """
 
     def __init__(self, *state: object) -> None:
@@ -37,6 +40,7 @@ class KeptPlans:
         self._by_headers: dict[Hashable, list[Stack]] = {}
         self._by_keys: dict[Hashable, list[Stack]] = {}
         self.readers: dict[VolumeRequest, VolumeReader] = {}
+        self.shown: tuple[dict[Level, list[str]], dict[Level, int]] | None = None
 
     def is_of(self, *state: object) -> bool:
         """Check whether these are the plans of a state."""
