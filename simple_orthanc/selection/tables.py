@@ -38,6 +38,13 @@ _DEFAULT: dict[Level, str] = {
         TemporalPositionIdentifier InstanceCreationDate InstanceCreationTime
     """,
 }
+# What people look at; a screen shows about as many columns.
+_FIRST: dict[Level, str] = {
+    "patient": "PatientID PatientName",
+    "study": "PatientID PatientName StudyDate StudyDescription",
+    "series": "PatientID PatientName StudyDate Modality SeriesNumber SeriesDescription",
+    "instance": "PatientID PatientName StudyDate Modality SeriesNumber SeriesDescription InstanceNumber",
+}
 
 
 def check_level(level: str) -> Level:
@@ -54,9 +61,14 @@ def check_level(level: str) -> Level:
 
 
 def default_columns(level: Level) -> list[str]:
-    """Return the names of the columns of a table if none are asked for: identifiers, main tags and counts."""
+    """Return the names of the columns of a table if none are asked for.
+
+    What people look at comes first, with the counts, then other tags, and the UIDs last.
+    """
     names = [name for above in LEVELS[: depth(level) + 1] for name in _DEFAULT[above].split()]
-    return names + list(COUNTS[depth(level) :])
+    first = [*_FIRST[level].split(), *COUNTS[depth(level) :]]
+    uids = [name for name in names if name.endswith("InstanceUID")]
+    return [*first, *(name for name in names if name not in first and name not in uids), *uids]
 
 
 def row_keys(index: Index, selection: Selection, level: Level) -> list[str]:

@@ -12,11 +12,11 @@ from html import escape
 from simple_orthanc.showing.text import brief, safe
 
 _CLASS = "simple-orthanc"
-# The important ones replace stripes and alignment that JupyterLab gives to every table.
+# The important ones replace stripes, alignment and bullets that JupyterLab gives to every table and list.
 _STYLE = f"""<style>
 .{_CLASS} {{ color: inherit; line-height: 1.45; overflow-x: auto }}
 .{_CLASS} p {{ margin: 0.2em 0 }}
-.{_CLASS} ul {{ margin: 0; padding-left: 1.4em; list-style: none }}
+.{_CLASS} ul {{ margin: 0; padding-left: 1.4em; list-style: none !important }}
 .{_CLASS} summary {{ cursor: pointer }}
 .{_CLASS} summary:hover {{ text-decoration: underline; text-underline-offset: 0.2em }}
 .{_CLASS} small {{ opacity: 0.7; font-size: inherit }}

@@ -195,8 +195,14 @@ def test_the_default_columns(level: Level, counts: list[str]) -> None:
     assert [name for name in names if name.endswith("_count")] == counts
     assert all(parse_column(name) for name in names)
     uids = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: depth(level)]
-    assert [name for name in names if name.endswith("InstanceUID")] == uids
+    assert names[len(names) - len(uids) :] == uids
+    assert len(names) == len(set(names))
     assert list(Session(MemorySource([instance(1)])).table(level=level).columns) == names
+
+
+def test_the_table_of_series_begins_with_what_people_look_at() -> None:
+    first = ["PatientID", "PatientName", "StudyDate", "Modality", "SeriesNumber", "SeriesDescription", "instance_count"]
+    assert default_columns("series")[:7] == first
 
 
 def test_columns_are_named_as_they_were_asked() -> None:

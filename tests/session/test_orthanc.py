@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from simple_orthanc import Orthanc
+from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.errors import NotFoundError, SelectionError, TransportError
+from simple_orthanc.phantom import make_series
 from simple_orthanc.session import connecting
 from simple_orthanc.session.orthanc import _address_hint
 from tests.http_stand_in import StandIn, always, reply
+from tests.orthanc_stand_in import OrthancServer
 
 
 def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
@@ -98,3 +103,27 @@ def test_other_ports_are_not(url: str) -> None:
 def test_two_ports_are_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(SelectionError, match="give the one or the other"):
         Orthanc(*arguments)
+
+
+ASKING = {"default_encoding", "dicomweb", "log_level", "plugins", "system"} | {f"{level}_count" for level in LEVELS}
+
+
+def what_a_server_has(orthanc: Orthanc) -> dict[str, object]:
+    """Return what a session hands out as attributes, without plain answers of the server."""
+    names = {name for name in dir(Orthanc) if isinstance(getattr(Orthanc, name, None), property)} - ASKING
+    objects = ["rest.patients", "rest.studies", "rest.series", "rest.instances", "rest.routes"]
+    return {name: operator.attrgetter(name)(orthanc) for name in [*sorted(names), *objects]}
+
+
+def test_nothing_that_a_notebook_shows_of_a_server_asks_it() -> None:
+    with OrthancServer(make_series((3, 4, 4))) as server, Orthanc(server.url) as orthanc:
+        shown = what_a_server_has(orthanc)
+        assert {"jobs", "modalities", "peers", "dicomweb_servers", "worklists", "series", "rest"} <= shown.keys()
+        shown |= {"session": orthanc, "volumes": orthanc.get_volumes()}
+        before = len(server.asked)
+        for value in shown.values():
+            data, _ = DisplayFormatter().format(value)
+            assert data["text/plain"]
+            assert repr(value)
+            assert str(value)
+        assert len(server.asked) == before

@@ -41,7 +41,7 @@ class Jobs(ShownAsTable):
         return listing_table(
             f"Jobs of {self._rest.url}",
             self._rest.listings.get(_ROUTE),
-            ("ID", "Type", "State", "Progress", "CreationTime", "ErrorDescription"),
+            ("id", "type", "state", "progress", "creation_time", "error"),
             "orthanc.jobs.table()",
         )
 
@@ -121,7 +121,7 @@ class Jobs(ShownAsTable):
                 "The server's answer to /jobs is not a list of jobs. Check what is between the server and here."
             )
         listed = sorted(answer, key=lambda description: (str(description.get("CreationTime")), description["ID"]))
-        self._rest.listings[_ROUTE] = listed
+        self._rest.listings[_ROUTE] = [_row(description) for description in listed]
         return listed
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from simple_orthanc.rest.remote.resources import ResourceFinder
 
 JSON_HEADERS = {"Content-Type": "application/json"}
-# Of the options that a list shows; a table has them all.
-_MOST_COLUMNS = 6
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 # The server itself answers null for these, and is not relied on for it.
 _SECRET_FIELDS = ("Password", "CertificateKeyPassword")
@@ -117,9 +115,9 @@ class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMach
 
     def _shown(self) -> Table:
         listed = self._rest.listings.get(self._machine.route)
-        names = list(dict.fromkeys(name for row in listed or () for name in row))
+        names = [name for name in ("name", *self._in_list) if any(name in row for row in listed or ())]
         title = f"{type(self).__name__} of {self._rest.url}"
-        return listing_table(title, listed, names[:_MOST_COLUMNS], f"orthanc.{self._attribute}.table()")
+        return listing_table(title, listed, names, f"orthanc.{self._attribute}.table()")
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.selection.index import Index
-from simple_orthanc.session.display.known import known_child_count, known_values
+from simple_orthanc.session.display.known import known_child_count, known_values, written
 from simple_orthanc.session.display.words import PLURALS
 from simple_orthanc.showing.table import MOST_ROWS, Table
 from simple_orthanc.showing.text import counted
@@ -41,7 +42,11 @@ def children_table(
     first = keys[:MOST_ROWS]
     inner = [owned[key][0] for key in first]
     columns = {keyword: known_values(index, keyword, inner_level, inner) for keyword in _COLUMNS[level]}
-    known = {keyword: values for keyword, values in columns.items() if values is not None}
+    known: dict[str, list[Any]] = {
+        keyword: [written(value, keyword) for value in values]
+        for keyword, values in columns.items()
+        if values is not None
+    }
     if inner_level != level:
         known[PLURALS[inner_level]] = [len(owned[key]) for key in first]
     elif level in _BELOW:

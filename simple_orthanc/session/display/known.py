@@ -9,7 +9,7 @@ from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import shown
+from simple_orthanc.dicom.values import comparable, shown
 from simple_orthanc.selection.index import Index, NotKnownError
 
 
@@ -39,6 +39,20 @@ def known_numbers(index: Index, keyword: str, level: Level, keys: Sequence[str])
                 numbers[shown(value, tag)] += number
             return numbers
     return None
+
+
+def written(value: Any, keyword: str) -> str:
+    """Write a value that `known_values` returns for people: dates as 2026-01-31.
+
+    Examples
+    --------
+    >>> written("20260131", "StudyDate"), written("unknown", "StudyDate"), written(None, "StudyDate"), written(3, "KVP")
+    ('2026-01-31', 'unknown', '', '3')
+    """
+    if value is None:
+        return ""
+    day = comparable(value, "DA") if parse_tag(keyword).vr == "DA" else None
+    return str(value if day is None else day) if not isinstance(value, tuple) else ", ".join(map(str, value))
 
 
 def known_owners(index: Index, level: Level, keys: Sequence[str], above: Level) -> list[str] | None:

@@ -21,6 +21,7 @@ from simple_orthanc.session.display.tree import Branch, tree
 
 _MOST_COUNTED = 5000
 _MOST_VALUES = 6
+_NOTHING_LISTED = "Nothing is listed yet: table() lists the series, and describe() shows what can be filtered on."
 _BY_SERIES = ("Modality", "BodyPartExamined", "SeriesDescription", "Manufacturer")
 _BY_STUDY = ("StudyDescription", "StudyDate")
 
@@ -119,7 +120,7 @@ def overview(
     if series is not None and known_owners(index, "series", series[:_MOST_COUNTED], "study") is None:
         series = None
     if series is None and studies is None:
-        return Overview(kind, where, counts, criteria, notes=["Nothing is listed yet: table() lists the series."])
+        return Overview(kind, where, counts, criteria, notes=[_NOTHING_LISTED])
     values, unknown = _values(index, series, studies)
     notes = _notes(series, unknown)
     branches, more = tree(index, selection, series, studies, counts)
@@ -166,6 +167,6 @@ def _notes(series: Sequence[str] | None, unknown: Sequence[str]) -> list[str]:
     elif len(series) > _MOST_COUNTED:
         notes.append(f"Values are those of the first {_MOST_COUNTED:,} of {len(series):,} series.")
     if unknown:
-        call = f'value_counts("{unknown[0]}")'
-        notes.append(f"Not known yet: {', '.join(unknown)}. A call such as {call} reads the values.")
+        named = ", ".join(f'"{keyword}"' for keyword in unknown)
+        notes.append(f"Not known yet: {', '.join(unknown)}. describe({named}) reads the values.")
     return notes

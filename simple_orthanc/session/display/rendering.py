@@ -14,7 +14,7 @@ from simple_orthanc.showing.text import brief, safe
 _ROOM = 32
 _WHOLE = "the whole archive"
 # So many branches are shown unfolded.
-_MOST_OPEN = 12
+_MOST_OPEN = 30
 
 
 def overview_text(seen: Overview) -> str:

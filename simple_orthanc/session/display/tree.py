@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.dicom.values import comparable
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.session.display.known import (
@@ -15,6 +14,7 @@ from simple_orthanc.session.display.known import (
     known_order,
     known_owners,
     known_values,
+    written,
 )
 from simple_orthanc.session.display.words import counted
 from simple_orthanc.showing.text import brief, safe
@@ -140,9 +140,12 @@ class _Names:
         self._instances = self._count_instances(selection)
 
     def _read(self, level: Level, keys: Sequence[str], keywords: Sequence[str]) -> dict[str, list[str]]:
-        columns = [known_values(self._index, keyword, level, keys) for keyword in keywords]
-        known = [[""] * len(keys) if column is None else map(_text, column) for column in columns]
-        return {key: list(values) for key, *values in zip(keys, *known, strict=True)}
+        titles: dict[str, list[str]] = {key: [] for key in keys}
+        for keyword in keywords:
+            values = known_values(self._index, keyword, level, keys) or [None] * len(keys)
+            for key, value in zip(keys, values, strict=True):
+                titles[key].append(written(value, keyword))
+        return titles
 
     def _count_instances(self, selection: Selection) -> Mapping[str, int] | None:
         """Return how many instances of each series are selected; None: all of them, or they are too many to count."""
@@ -154,9 +157,7 @@ class _Names:
         return " ".join(part for part in self._of_studies[study][:2] if part) or "patient"
 
     def study(self, study: str) -> str:
-        day, description = self._of_studies[study][2:]
-        parsed = comparable(day, "DA")
-        return " ".join(part for part in (day if parsed is None else str(parsed), description) if part) or "study"
+        return " ".join(part for part in self._of_studies[study][2:] if part) or "study"
 
     def one_series(self, series: str) -> str:
         return " ".join(part for part in self._of_series[series] if part) or "series"
@@ -168,10 +169,6 @@ class _Names:
     def study_size(self, study: str) -> str:
         number = known_child_count(self._index, "study", study)
         return "" if number is None else counted({"series": number})
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def _patient(

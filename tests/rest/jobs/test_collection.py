@@ -123,6 +123,6 @@ def test_the_last_listing_is_shown_with_what_became_of_each_job() -> None:
     assert len(Jobs(server)) == 1
     # Another object on the same server shows it too.
     shown = Jobs(server)._repr_html_()
-    assert all(text in shown for text in ("<td>7</td>", "Failure", "Network"))
+    assert all(text in shown for text in ("<td>7</td>", "Failure", "no\\nroute"))
     assert "wonderland" not in shown
     assert server.got == ["/jobs"]
