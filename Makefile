@@ -11,6 +11,7 @@
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
 # make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
+# make docs      the documentation as a site: docs/_build/html
 # make format    formats the code
 # make clean     removes what the other targets made in this folder
 
@@ -27,7 +28,7 @@ INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-peers realdata \
-	fuzz format clean orthanc openssl plugin dcmtk chromium
+	fuzz docs format clean orthanc openssl plugin dcmtk chromium
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -117,10 +118,13 @@ realdata: $(INSTALLED)
 	@test -n "$(FOLDER)" || { echo "Name a folder of DICOM files: make realdata FOLDER=path" >&2; exit 1; }
 	$(BIN)/python tools/realdata.py $(FOLDER)
 
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -j 2 -c docs . docs/_build/html
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-* build demo dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build docs/_build docs/reference/generated demo dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find simple_orthanc tests -name __pycache__ -prune -exec rm -rf {} +

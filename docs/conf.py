@@ -1,0 +1,78 @@
+"""How `make docs` builds the site with Sphinx.
+
+The source folder is that of the repository, so that a relative link works on the site as it does in a clone.
+"""
+
+from simple_orthanc import __version__
+
+project = "simple_orthanc"
+copyright = "the contributors of simple_orthanc"
+version = release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+]
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/*.md",
+    "docs/reference/**",
+    "notebooks/*.ipynb",
+    "benchmarks/README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+]
+exclude_patterns = ["**/.*", "**/_build", "build", "dist", "demo", "tests", "simple_orthanc"]
+templates_path = ["_templates"]
+
+# The pages link to headings, as a clone's reader would; a link to none is a warning.
+myst_heading_anchors = 4
+# The tests execute the notebooks. What they show was stored when they were written.
+nb_execution_mode = "off"
+# Code of no language that is named is output, or a pattern.
+highlight_language = "none"
+
+autosummary_generate = True
+autodoc_member_order = "alphabetical"
+# The docstrings name types in words, with shapes and units.
+autodoc_typehints = "none"
+autodoc_default_options = {
+    "members": True,
+    # What these give to their subclasses is in the documentation of Python.
+    "inherited-members": "BaseException,OSError,Mapping,MutableMapping,MutableSet,Sequence,Collection,tuple,dict",
+}
+# The pages of classes show every member in full.
+numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
+
+# In a docstring a word in backticks is a link if it names something public, and code if not.
+default_role = "py:obj"
+nitpicky = True
+nitpick_ignore_regex = [
+    # These backticks also hold parameters, attributes and expressions.
+    ("py:obj", ".*"),
+    # Bases that are no part of the interface.
+    ("py:class", r"simple_orthanc\..*"),
+    # The site is built without a network, so without the inventories of other projects.
+    ("py:class", r"(?!simple_orthanc\b).*"),
+]
+
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_extra_path = ["_site"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 8,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
