@@ -215,7 +215,7 @@ def make_enhanced(
 
 @dataclass(frozen=True)
 class Rod:
-    """A rod of :func:`ct_phantom`, parallel to z: centre and radius in mm, value in HU, and the lowest z it reaches."""
+    """A rod of `ct_phantom`, parallel to z: centre and radius in mm, value in HU, and the lowest z it reaches."""
 
     x: float
     y: float
