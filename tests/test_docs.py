@@ -114,7 +114,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_pages_that_code_and_documents_name_exist() -> None:
     texts = [*ROOT.glob("simple_orthanc/**/*.py"), *ROOT.glob("tests/**/*.py"), *PAGES, ROOT / "Makefile"]
-    for path in texts:
+    # The changelog names what there was.
+    for path in [path for path in texts if path.name != "CHANGELOG.md"]:
         for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|rst|py)\b", path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), (path, name)
 
