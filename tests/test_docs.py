@@ -32,7 +32,7 @@ def public_names() -> Iterator[str]:
     for module in (simple_orthanc, testing, phantom):
         for name in module.__all__:
             value = getattr(module, name)
-            # What is imported from two places is documented at one of them; numbers and mappings are with what takes them.
+            # What is imported from two places is documented at one of them.
             if module is phantom and name in testing.__all__:
                 continue
             if not (inspect.isclass(value) or inspect.isroutine(value)):
@@ -47,9 +47,9 @@ def public_members(kind: type) -> Iterator[str]:
     for name in dir(kind):
         owner = next(base for base in kind.__mro__ if name in vars(base))
         member = vars(owner)[name]
-        if not name.startswith("_") and owner.__module__.startswith("simple_orthanc") and member.__doc__:
-            if inspect.isroutine(member) or isinstance(member, (property, classmethod, staticmethod)):
-                yield name
+        is_ours = not name.startswith("_") and owner.__module__.startswith("simple_orthanc") and member.__doc__
+        if is_ours and (inspect.isroutine(member) or isinstance(member, (property, classmethod, staticmethod))):
+            yield name
 
 
 @pytest.fixture(scope="module")
