@@ -119,6 +119,7 @@ realdata: $(INSTALLED)
 	$(BIN)/python tools/realdata.py $(FOLDER)
 
 docs: $(INSTALLED)
+	@rm -rf docs/reference/generated
 	$(BIN)/python -m sphinx -W --keep-going -n -q -j 2 -c docs . docs/_build/html
 
 format: $(INSTALLED)
