@@ -22,7 +22,7 @@ import requests
 import SimpleITK
 from nbclient import NotebookClient
 
-from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, Session, tag
+from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, Session, age, has_series, tag
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
 from simple_orthanc.errors import NotFoundError, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
@@ -202,13 +202,14 @@ def test_ways_to_open_a_source(orthanc: Orthanc, tmp_path: Path, monkeypatch: py
 def test_every_way_of_narrowing(orthanc: Orthanc) -> None:
     orthanc.upload_dataset(
         make_series((2, 4, 4), seed=1, PatientName="Doe^Jane", PatientID="J1", StudyDate="20210101", EchoTime="80",
-                    SliceThickness="1.0", SeriesDescription="t1 axial", StudyInstanceUID="1.2.840.113619.2.1")
+                    SliceThickness="1.0", SeriesDescription="t1 axial", StudyInstanceUID="1.2.840.113619.2.1",
+                    PatientAge="063Y")
     )  # fmt: skip
     rows = re.findall(r"^\| `(select|exclude)\((.*)\)` \|", DOCUMENTS["docs/selecting.md"], re.MULTILINE)
-    assert len(rows) == 11
+    assert len(rows) == 13
     expected = {"select": 1, "exclude": 0}
     for verb, arguments in rows:
-        names = {"orthanc": orthanc.copy().reset(), "tag": tag, "re": re}
+        names = {"orthanc": orthanc.copy().reset(), "age": age, "has_series": has_series, "tag": tag, "re": re}
         count = expected[verb]
         with nullcontext() if count else pytest.warns(UserWarning, match="Nothing"):
             result = eval(f"orthanc.{verb}({arguments.replace(chr(92) + '|', '|')})", names)
