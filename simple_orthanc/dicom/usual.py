@@ -73,7 +73,7 @@ def usual_in_files(modalities: Collection[str] = ()) -> list[str]:
     Returns
     -------
     list of str
-        Keywords and paths, each once.
+        Keywords and paths, each once; their order does not depend on that of the modalities.
 
     Examples
     --------
@@ -82,6 +82,6 @@ def usual_in_files(modalities: Collection[str] = ()) -> list[str]:
     """
     indexed = {name for level in LEVELS for name in INDEXED[level]}
     names = _IN_FILES.split()
-    for modality in modalities or _MOST_COMMON:
-        names += _IN_FILES_OF.get(modality, "").split()
+    for modality, own in _IN_FILES_OF.items():
+        names += own.split() if modality in (modalities or _MOST_COMMON) else []
     return [name for name in dict.fromkeys(names) if name not in indexed]

@@ -20,6 +20,7 @@ def test_all_are_tags_that_only_files_hold(modality: str) -> None:
 
 def test_modalities_bring_their_own_tags() -> None:
     assert "EchoTime" in usual_in_files(["CT", "MR"])
+    assert usual_in_files(["MR", "CT"]) == usual_in_files(["CT", "MR"])
     assert "EchoTime" not in usual_in_files(["CT"])
     assert {"EchoTime", "KVP", "Units"} < set(usual_in_files())
 

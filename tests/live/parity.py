@@ -189,6 +189,19 @@ def assert_same_tables(sessions: Sequence[Session]) -> None:
             pd.testing.assert_series_equal(counts[0], count)
 
 
+def assert_same_descriptions(sessions: Sequence[Session]) -> None:
+    """Check that what can be filtered on is the same, and so are single values."""
+    names = ("Rows", "ImageType", "KVP", "PatientName", "SeriesDescription")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for tags in ((), names):
+            described = [session.describe(*tags) for session in sessions]
+            for frame in described[1:]:
+                pd.testing.assert_frame_equal(described[0], frame)
+        for name in names:
+            assert len({session.first(name) for session in sessions}) == 1, name
+
+
 def assert_same_volumes(sessions: Sequence[Session]) -> int:
     """Check that volumes are the same bit by bit, or fail with the same error; return how many were compared."""
     compared = 0

@@ -30,6 +30,7 @@ from tests.live.parity import (
     about,
     about_anything,
     assert_same,
+    assert_same_descriptions,
     assert_same_files,
     assert_same_tables,
     assert_same_volumes,
@@ -124,6 +125,7 @@ def test_orthancs_own_identifiers(three: tuple[Orthanc, DicomWeb, Folder]) -> No
 @ON_EACH_VERSION
 def test_tables_and_lists(three: tuple[Orthanc, DicomWeb, Folder]) -> None:
     assert_same_tables(three)
+    assert_same_descriptions(three)
 
 
 @ON_EACH_VERSION
