@@ -12,6 +12,7 @@
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
 # make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
 # make docs      the documentation as a site: docs/_build/html
+# make notebooks executes the notebooks, and stores their outputs and pictures
 # make format    formats the code
 # make clean     removes what the other targets made in this folder
 
@@ -28,7 +29,7 @@ INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-peers realdata \
-	fuzz docs format clean orthanc openssl plugin dcmtk chromium
+	fuzz docs notebooks format clean orthanc openssl plugin dcmtk chromium
 .DEFAULT_GOAL := test
 
 $(INSTALLED): setup.cfg setup.py
@@ -121,6 +122,9 @@ realdata: $(INSTALLED)
 docs: $(INSTALLED)
 	@rm -rf docs/reference/generated
 	$(BIN)/python -m sphinx -W --keep-going -n -q -j 2 -c docs . docs/_build/html
+
+notebooks: $(INSTALLED) orthanc
+	$(BIN)/python -m tests.notebooks --write
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

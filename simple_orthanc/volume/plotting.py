@@ -90,7 +90,7 @@ class Look:
 
 
 def planes_of(image: Image, plane: str | None, index: int | None) -> list[View]:
-    """Return the planes to draw: three through the middle, or the one asked for.
+    """Return the planes to draw: three through the middle, that of a volume of one plane, or the one asked for.
 
     Raises
     ------
@@ -105,8 +105,11 @@ def planes_of(image: Image, plane: str | None, index: int | None) -> list[View]:
         axis = 0 if plane is None else plane_axis(geometry, plane)
         chosen = sizes[axis] // 2 if index is None else _index(index, axis, sizes[axis])
         return [view(image.array, geometry, axis, chosen, stored)]
-    if geometry is None or sizes[0] == 1:
+    if geometry is None:
         return [view(image.array, geometry, 0, sizes[0] // 2, stored)]
+    if 1 in sizes:
+        # One image, or a projection: from its edge there is nothing to see.
+        return [view(image.array, geometry, sizes.index(1), 0, stored)]
     axes = sorted(range(3), key=lambda axis: PLANES.index(nearest_plane(geometry, axis)))
     return [view(image.array, geometry, axis, sizes[axis] // 2) for axis in axes]
 

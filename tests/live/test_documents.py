@@ -1,4 +1,4 @@
-"""The examples of the README, of docs/ and of the notebooks run as they are written."""
+"""The examples of the README and of docs/ run as they are written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import requests
 import SimpleITK
-from nbclient import NotebookClient
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, Orthanc, Session, age, has_series, tag
 from simple_orthanc.dicomweb import Rendering, bulk_data_uris, text, to_dataset
@@ -275,18 +273,3 @@ def test_equivalents_of_dicomweb_client(orthanc: Orthanc, tmp_path: Path) -> Non
         expanded = [path for word in words for path in sorted(glob.glob(word, root_dir=tmp_path)) or [word]]
         ended = in_process(*expanded, cwd=tmp_path)
         assert (ended.status, wanted in ended.out) == (0, True), ended
-
-
-@pytest.mark.one_version
-@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
-@pytest.mark.usefixtures("this_version")
-@pytest.mark.filterwarnings("default")
-def test_notebooks(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A kernel shows pictures with a backend of its own.
-    monkeypatch.delenv("MPLBACKEND", raising=False)
-    content = nbformat.read(notebook, as_version=4)
-    NotebookClient(content, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    for cell in content.cells:
-        for output in cell.get("outputs", []):
-            assert output.get("name") != "stderr", output.get("text")
-    assert any("image/png" in output.get("data", {}) for cell in content.cells for output in cell.get("outputs", []))

@@ -143,6 +143,14 @@ def test_one_plane_and_one_slice() -> None:
             volume.plot(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("axis", "title"), [("slice", "axial"), ("row", "coronal"), ("column", "sagittal")])
+def test_a_projection_is_drawn_in_its_plane_alone(axis: str, title: str) -> None:
+    grid = Geometry((5, 4, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    figure = Volume(np.arange(60).reshape(3, 4, 5), grid, Dataset()).mip(axis).plot(colorbar=False)
+    (plane,) = figure.axes
+    assert plane.get_title().startswith(title)
+
+
 def test_without_geometry_the_slices_are_drawn_as_they_are_stored() -> None:
     header = Dataset()
     header.PatientOrientation = ["L", "F"]
