@@ -314,7 +314,10 @@ class Index:
         missing = list(dict.fromkeys(key for key in keys if key not in rows))
         if level not in self._complete:
             self._fetch(level, missing)
-        _raise_if_gone([key for key in missing if key not in self._rows[level]], len(keys), level)
+        gone = [key for key in missing if key not in self._rows[level]]
+        if gone and self._offline:
+            raise NotKnownError
+        _raise_if_gone(gone, len(keys), level)
 
     @_locked
     def held(self, level: Level, keys: Sequence[str]) -> list[str]:

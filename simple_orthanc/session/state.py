@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.interruption import for_at_most
@@ -14,7 +14,7 @@ from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import EmptySelectionError, OrthancError, SelectionError, UnknownTagError, stacklevel
 from simple_orthanc.selection import resolving
-from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.kept_plans import KeptPlans
@@ -184,9 +184,12 @@ class SessionState:
         plans = self._kept_plans()
         if plans.shown is not None:
             return plans.shown
-        keys = resolving.known_keys(self._index, self._selection)
-        known = keys, resolving.known_counts(self._index, self._selection, keys)
-        if all(level in known[1] for level in LEVELS) and len(keys) == len(LEVELS) - 1:
+        known: tuple[dict[Level, list[str]], dict[Level, int]] = {}, {}
+        # What is shown waits for no thread that reads the archive.
+        with suppress(NotKnownError), self._index.offline(wait=False):
+            keys = resolving.known_keys(self._index, self._selection)
+            known = keys, resolving.known_counts(self._index, self._selection, keys)
+        if len(known[0]) == len(LEVELS) - 1 and len(known[1]) == len(LEVELS):
             plans.shown = known
         return known
 

@@ -148,6 +148,28 @@ def test_counting_for_a_step_sends_no_request() -> None:
     assert resolving.known_counts(index, selection) == {"patient": 1, "study": 2, "series": 3, "instance": 6}
 
 
+@pytest.mark.parametrize(
+    "criteria", [{}, {"PatientName": "doe*"}, {"Modality": "CT"}, {"KVP": 120}, {"PatientID": "nobody"}], ids=str
+)
+@pytest.mark.parametrize("listed", [(), ("study",), ("series",), ("study", "series"), LEVELS[1:]], ids=str)
+def test_what_is_known_is_what_would_be_read(criteria: dict[str, Any], listed: tuple[Level, ...]) -> None:
+    source, index = make()
+    for level in listed:
+        index.everything(level)
+    selection = narrow(index, *given_for(**criteria)) if criteria else Selection()
+    before = source.requests
+    keys, counts = resolving.known_keys(index, selection), resolving.known_counts(index, selection)
+    assert resolving.known_counts(index, selection, keys) == counts
+    assert source.requests == before
+    if {"study", "series"} <= set(listed):
+        assert list(keys) == ["series", "study", "patient"]
+    _, fresh = make()
+    for level in LEVELS:
+        everything = resolving.keys_at(fresh, selection, level)
+        assert resolving.count(fresh, selection, level) == len(everything) == counts.get(level, len(everything))
+        assert sorted(keys.get(level, everything)) == sorted(everything)
+
+
 @pytest.mark.parametrize("options", [{}, {"extra": True}])
 def test_a_string_that_the_archive_holds_anywhere_is_a_literal(options: dict[str, Any]) -> None:
     _, index = make(**options)

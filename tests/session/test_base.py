@@ -97,6 +97,18 @@ def test_ipython_shows_the_several_lines_and_python_the_one(kind: str) -> None:
     assert "\n" not in repr(session)
 
 
+def test_what_was_deleted_meanwhile_can_still_be_shown() -> None:
+    session = three_series().select(Modality="CT")
+    children = session.series
+    source_of(session).datasets.clear()
+    # The copy shares what is known of the archive.
+    assert len(session.copy().reset().table()) == 0
+    assert repr(session).endswith("selected by Modality == 'CT'>")
+    assert "Modality == &#x27;CT&#x27;" in session._repr_html_()
+    assert "2 sessions" in children._repr_html_()
+    assert str(session)
+
+
 def pretty(value: object) -> str:
     """Return what a terminal with IPython shows of a value."""
     return str(DisplayFormatter().format(value)[0]["text/plain"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.session.display.known import known_child_count, known_values, written
 from simple_orthanc.session.display.words import PLURALS
 from simple_orthanc.showing.table import MOST_ROWS, Table
@@ -40,16 +41,25 @@ def children_table(
         Keys of the objects.
     """
     first = keys[:MOST_ROWS]
-    inner = [owned[key][0] for key in first]
-    columns = {keyword: known_values(index, keyword, inner_level, inner) for keyword in _COLUMNS[level]}
-    known: dict[str, list[Any]] = {
-        keyword: [written(value, keyword) for value in values]
-        for keyword, values in columns.items()
-        if values is not None
-    }
-    if inner_level != level:
-        known[PLURALS[inner_level]] = [len(owned[key]) for key in first]
-    elif level in _BELOW:
-        known[PLURALS[_BELOW[level]]] = [known_child_count(index, level, key) for key in first]
+    columns: dict[str, list[Any]] = {}
+    # What is shown waits for no thread that reads the archive.
+    with suppress(NotKnownError), index.offline(wait=False):
+        columns = _columns(index, level, inner_level, owned, first)
     title = f"{counted(len(keys), 'session')}, each on one {level}"
-    return Table(title, list(known), list(zip(*known.values(), strict=True)), len(keys) - len(first))
+    return Table(title, list(columns), list(zip(*columns.values(), strict=True)), len(keys) - len(first))
+
+
+def _columns(
+    index: Index, level: Level, inner_level: Level, owned: Mapping[str, Sequence[str]], keys: Sequence[str]
+) -> dict[str, list[Any]]:
+    inner = [owned[key][0] for key in keys]
+    columns: dict[str, list[Any]] = {}
+    for keyword in _COLUMNS[level]:
+        values = known_values(index, keyword, inner_level, inner)
+        if values is not None:
+            columns[keyword] = [written(value, keyword) for value in values]
+    if inner_level != level:
+        columns[PLURALS[inner_level]] = [len(owned[key]) for key in keys]
+    elif level in _BELOW:
+        columns[PLURALS[_BELOW[level]]] = [known_child_count(index, level, key) for key in keys]
+    return columns

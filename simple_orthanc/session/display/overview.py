@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.values import comparable
-from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.session.display.known import known_numbers, known_owners
 from simple_orthanc.session.display.tree import Branch, tree
@@ -22,6 +22,10 @@ from simple_orthanc.session.display.tree import Branch, tree
 _MOST_COUNTED = 5000
 _MOST_VALUES = 6
 _NOTHING_LISTED = "Nothing is listed yet: table() lists the series, and describe() shows what can be filtered on."
+_NOTHING_SELECTED = (
+    "Nothing is selected. explain() shows where the selection became empty; undo() takes back the last step."
+)
+_BEING_READ = "Another thread is reading the archive; what it has read is shown afterwards."
 _BY_SERIES = ("Modality", "BodyPartExamined", "SeriesDescription", "Manufacturer")
 _BY_STUDY = ("StudyDescription", "StudyDate")
 
@@ -111,20 +115,27 @@ def overview(
     -------
     Overview
     """
-    criteria = [str(criterion.condition) for criterion in selection.criteria]
+    empty = Overview(kind, where, counts, [str(criterion.condition) for criterion in selection.criteria])
     if selection.is_empty:
-        note = "Nothing is selected. explain() shows where the selection became empty; undo() takes back the last step."
-        return Overview(kind, where, counts, criteria, notes=[note])
+        return replace(empty, notes=[_NOTHING_SELECTED])
+    try:
+        with index.offline(wait=False):
+            return _filled(empty, index, selection, keys)
+    except NotKnownError:
+        return replace(empty, notes=[_BEING_READ])
+
+
+def _filled(empty: Overview, index: Index, selection: Selection, keys: Mapping[Level, list[str]]) -> Overview:
+    """Return an overview with the values and objects that are known."""
     series, studies = keys.get("series"), keys.get("study")
     # Studies may list their series before these are read.
     if series is not None and known_owners(index, "series", series[:_MOST_COUNTED], "study") is None:
         series = None
     if series is None and studies is None:
-        return Overview(kind, where, counts, criteria, notes=[_NOTHING_LISTED])
+        return replace(empty, notes=[_NOTHING_LISTED])
     values, unknown = _values(index, series, studies)
-    notes = _notes(series, unknown)
-    branches, more = tree(index, selection, series, studies, counts)
-    return Overview(kind, where, counts, criteria, values, branches, more, notes)
+    branches, more = tree(index, selection, series, studies, empty.counts)
+    return replace(empty, values=values, branches=branches, more=more, notes=_notes(series, unknown))
 
 
 def _values(

@@ -7,14 +7,13 @@ from html import escape
 
 from simple_orthanc.session.display.overview import Overview, TagValues
 from simple_orthanc.session.display.tree import Branch, lines
-from simple_orthanc.session.display.words import counted
+from simple_orthanc.session.display.words import extent
 from simple_orthanc.showing import html
 from simple_orthanc.showing.text import brief, safe
 
 _ROOM = 32
-_WHOLE = "the whole archive"
 # So many branches are shown unfolded.
-_MOST_OPEN = 30
+_MOST_OPEN = 20
 
 
 def overview_text(seen: Overview) -> str:
@@ -28,8 +27,9 @@ def overview_text(seen: Overview) -> str:
     1 series, selected by Modality == 'CT'
     KVP  120 (1)
     """
-    selected = f", selected by {' & '.join(seen.criteria)}" if seen.criteria else ""
-    written = [f"{seen.kind} {seen.where}", f"{counted(seen.counts) or _WHOLE}{selected}"]
+    selected = f"selected by {' & '.join(seen.criteria)}" if seen.criteria else ""
+    amount = ", ".join(part for part in (extent(seen.counts, seen.criteria), selected) if part)
+    written = [f"{seen.kind} {seen.where}", amount]
     parts = [*map(safe, written)]
     parts += _values_text(seen.values)
     if seen.branches:
@@ -51,7 +51,8 @@ def _in_words(values: TagValues) -> str:
 
 def overview_html(seen: Overview) -> str:
     """Write an overview for a notebook; every value is escaped."""
-    parts = [html.heading(seen.kind, seen.where), html.paragraph(escape(counted(seen.counts) or _WHOLE))]
+    amount = extent(seen.counts, seen.criteria)
+    parts = [html.heading(seen.kind, seen.where), *([html.paragraph(escape(amount))] if amount else [])]
     if seen.criteria:
         parts.append(html.paragraph("selected by ", " and ".join(html.code(text) for text in seen.criteria)))
     if seen.values:
@@ -64,7 +65,7 @@ def overview_html(seen: Overview) -> str:
 
 def _values_html(values: TagValues) -> str:
     shown = [
-        html.value(value, _ROOM) + (f" <small>{number:,}</small>" if number is not None else "")
+        html.value(value, _ROOM) + (f" <small>({number:,})</small>" if number is not None else "")
         for value, number in values.values
     ]
     return ", ".join([*shown, *(f"<small>{escape(remark)}</small>" for remark in values.remarks)])

@@ -23,6 +23,17 @@ def counted(counts: Mapping[Level, int]) -> str:
     return ", ".join(f"{number:,} {level if number == 1 else PLURALS[level]}" for number, level in words)
 
 
+def extent(counts: Mapping[Level, int], criteria: Sequence[str]) -> str:
+    """Write how much is selected, "" if that is not known.
+
+    Examples
+    --------
+    >>> extent({}, []), extent({}, ["Modality == 'CT'"]), extent({"series": 2}, [])
+    ('the whole archive', '', '2 series')
+    """
+    return counted(counts) or ("" if criteria else "the whole archive")
+
+
 def location(session: SessionState) -> str:
     """Return where a session's images are: a URL without a password, or a path."""
     return session._source.description
@@ -36,7 +47,6 @@ def session_text(kind: str, where: str, counts: Mapping[Level, int], criteria: S
     >>> session_text("Orthanc", "http://127.0.0.1:8042", {"series": 3}, ["Modality == 'CT'"])
     "<Orthanc http://127.0.0.1:8042: 3 series, selected by Modality == 'CT'>"
     """
-    parts = [counted(counts) or "the whole archive"]
-    if criteria:
-        parts.append(f"selected by {' & '.join(criteria)}")
+    parts = [extent(counts, criteria), f"selected by {' & '.join(criteria)}" if criteria else ""]
+    parts = [part for part in parts if part]
     return safe(f"<{kind} {where}: {', '.join(parts)}>")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from simple_orthanc import Session
@@ -123,3 +125,25 @@ def test_strings_that_may_be_garbled_are_not_shown_before_they_are_read_again() 
         session._index.everything(level)
     assert "SeriesDescription" not in values(session)
     assert any("SeriesDescription" in note for note in seen(session).notes)
+
+
+def test_nothing_waits_for_a_thread_that_reads_the_archive() -> None:
+    session = three_series()
+    session.table()
+    shown: list[str] = []
+
+    children = session.studies
+
+    def show() -> None:
+        shown.extend([session._repr_html_(), repr(session), children._repr_html_()])
+
+    with session._index.offline():
+        thread = threading.Thread(target=show)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+    html, line, table = shown
+    assert "Another thread is reading the archive" in html
+    assert line == "<Session memory: the whole archive>"
+    assert "2 sessions" in table
+    assert "scout" in session._repr_html_()

@@ -61,5 +61,5 @@ def test_few_branches_are_unfolded_and_of_many_the_first() -> None:
         branches = [Branch(f"P{patient}", "", (Branch("study"),)) for patient in range(number)]
         return overview_html(Overview("x", "y", {}, [], branches=branches)).count("<details open>")
 
-    assert shown(15) == 15
-    assert shown(16) == 1
+    assert shown(10) == 10
+    assert shown(11) == 1

@@ -23,6 +23,7 @@ def test_counts_as_words(numbers: list[int], text: str) -> None:
 
 def test_a_session_on_one_line() -> None:
     assert session_text("Folder", "/data", {}, []) == "<Folder /data: the whole archive>"
+    assert session_text("Folder", "/data", {}, ["KVP > 100"]) == "<Folder /data: selected by KVP > 100>"
     text = session_text("Orthanc", "http://x", {"series": 1}, ["Modality == 'CT'", "KVP > 100"])
     assert text == "<Orthanc http://x: 1 series, selected by Modality == 'CT' & KVP > 100>"
 
