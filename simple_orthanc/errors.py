@@ -40,14 +40,35 @@ from simple_orthanc.showing import tracebacks
 
 
 class OrthancError(Exception):
-    """Base of everything that this library raises on purpose."""
+    """Base of everything that this library raises on purpose.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder, OrthancError
+    >>> archive = Folder.example().select(Modality="MR")
+    >>> try:
+    ...     archive.get_volume()
+    ... except OrthancError as error:
+    ...     print(type(error).__name__)
+    AmbiguousSelectionError
+    """
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
 
     @property
     def message(self) -> str:
-        """What was asked, what was found, and what to do next."""
+        """What was asked, what was found, and what to do next.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder, UnknownTagError
+        >>> try:
+        ...     Folder.example().select(PatientNmae="Anna")
+        ... except UnknownTagError as error:
+        ...     print(error.message)
+        'PatientNmae' is no DICOM keyword. Did you mean PatientName, PatientAge, or PatientState?
+        """
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
@@ -70,6 +91,16 @@ class TransportError(OrthancError):
     is_about_object : bool
         Whether the server answered, but with another object than was asked for, or not the whole of it. Other objects
         may still be readable.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Orthanc
+    >>> Orthanc("127.0.0.1", 9, patience=0)
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.TransportError: No server answers at http://127.0.0.1:9 (Connection
+    refused); asked for GET /system. Check host and port, and that Orthanc runs; LocalOrthanc starts
+    a server of your own.
     """
 
     def __init__(self, message: str = "", *, table: Any = None, is_about_object: bool = False) -> None:
@@ -79,7 +110,20 @@ class TransportError(OrthancError):
 
 
 class RequestTimeout(TransportError, TimeoutError):
-    """The server took longer than the timeout allows."""
+    """The server took longer than the timeout allows.
+
+    Examples
+    --------
+    >>> import socket
+    >>> from simple_orthanc import Orthanc
+    >>> silent = socket.create_server(("127.0.0.1", 0))
+    >>> try:
+    ...     Orthanc(port=silent.getsockname()[1], timeout=(1, 0.1), patience=0)
+    ... except TimeoutError as error:
+    ...     print(type(error).__name__)
+    RequestTimeout
+    >>> silent.close()
+    """
 
 
 class ServerError(OrthancError):
@@ -93,6 +137,17 @@ class ServerError(OrthancError):
         The request; the path never contains a password.
     details : str
         Orthanc's own ``Message`` and ``Details``, or the beginning of the body.
+
+    Examples
+    --------
+    >>> from simple_orthanc import ServerError
+    >>> from simple_orthanc.testing import OrthancStandIn
+    >>> with OrthancStandIn() as server:
+    ...     try:
+    ...         server.connect().rest.post("/tools/shutdown")
+    ...     except ServerError as error:
+    ...         print(error.status, error.method, error.path)
+    501 POST /tools/shutdown
     """
 
     def __init__(
@@ -106,29 +161,94 @@ class ServerError(OrthancError):
 
 
 class AuthenticationError(ServerError, PermissionError):
-    """The server requires other credentials (401), or does not allow this to the given ones (403)."""
+    """The server requires other credentials (401), or does not allow this to the given ones (403).
+
+    Examples
+    --------
+    >>> from simple_orthanc import AuthenticationError, LocalOrthanc
+    >>> with LocalOrthanc() as server:
+    ...     try:
+    ...         server.connect(username="jane", password="a wrong one")
+    ...     except AuthenticationError as error:
+    ...         print(error.status, error.path)
+    401 /system
+    """
 
 
 class NotFoundError(ServerError, LookupError):
-    """The server has no such resource or route (404)."""
+    """The server has no such resource or route (404).
+
+    Examples
+    --------
+    >>> from simple_orthanc import NotFoundError
+    >>> from simple_orthanc.testing import OrthancStandIn
+    >>> with OrthancStandIn() as server:
+    ...     try:
+    ...         server.connect().rest.get("/patients/nobody")
+    ...     except NotFoundError as error:
+    ...         print(error.status, error.path)
+    404 /patients/nobody
+    """
 
 
 class JobError(ServerError):
-    """A job on the server failed or was cancelled."""
+    """A job on the server failed or was cancelled.
+
+    Examples
+    --------
+    >>> from simple_orthanc import JobError
+    >>> orthanc.modalities["GONE"] = ["GONE", "127.0.0.1", 9]
+    >>> try:
+    ...     orthanc.modalities["GONE"].store(orthanc.select(Modality="SR"))
+    ... except JobError as error:
+    ...     print(type(error).__name__)
+    JobError
+    >>> del orthanc.modalities["GONE"]
+    """
 
 
 class UnsupportedError(OrthancError, NotImplementedError):
-    """The server's version, its plugins or the source cannot do what was asked."""
+    """The server's version, its plugins or the source cannot do what was asked.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder, label
+    >>> Folder.example().select(label("reviewed"))
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.UnsupportedError: label('reviewed'): labels and metadata are what an Orthanc
+    server attaches to its objects; the files in ... have none.
+    """
 
 
 class SelectionError(OrthancError, ValueError):
-    """What was asked cannot be selected: a malformed range, an impossible date, the wrong kind of value."""
+    """What was asked cannot be selected: a malformed range, an impossible date, the wrong kind of value.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> Folder.example().select(StudyDate="yesterday")
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.SelectionError: StudyDate='yesterday': a date is written "20200131",
+    "2020-01-31" or datetime.date(2020, 1, 31); a range is a tuple (low, high), either end None;
+    several values are a list; the string itself is exact('yesterday').
+    """
 
 
 class UnknownTagError(SelectionError, AttributeError):
     """No DICOM tag has this name. The message lists similar names.
 
     It is also an ``AttributeError``, because ``session.PatientNme`` raises it and ``hasattr`` must work.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> Folder.example().PatientNmae
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.UnknownTagError: Folder has no 'PatientNmae', and it is no DICOM keyword.
+    Did you mean PatientName, PatientAge, or PatientState?
     """
 
 
@@ -136,11 +256,28 @@ class UnknownNameError(SelectionError, KeyError):
     """A mapping of a server has no such name: a modality or a peer, metadata, an attachment or a tag of an object.
 
     The message lists the names that there are, or how to list them.
+
+    Examples
+    --------
+    >>> orthanc.modalities["PACKS"]
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.UnknownNameError: ... knows no modality 'PACKS'; it knows PACS. ...
     """
 
 
 class EmptySelectionError(SelectionError, LookupError):
-    """Nothing is selected, so there is nothing to read."""
+    """Nothing is selected, so there is nothing to read.
+
+    Examples
+    --------
+    >>> from simple_orthanc.testing import OrthancStandIn
+    >>> with OrthancStandIn() as server:
+    ...     server.connect().get_volume()
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.EmptySelectionError: There is nothing to read: the archive is empty.
+    """
 
 
 class AmbiguousSelectionError(SelectionError):
@@ -150,6 +287,18 @@ class AmbiguousSelectionError(SelectionError):
     ----------
     candidates : tuple of str
         What was found, in DICOM terms.
+
+    Examples
+    --------
+    >>> from simple_orthanc import AmbiguousSelectionError, Folder
+    >>> study = Folder.example().select(PatientID="EX-001", StudyDate="20220301")
+    >>> try:
+    ...     study.get_volume()
+    ... except AmbiguousSelectionError as error:
+    ...     for candidate in error.candidates:
+    ...         print(candidate)
+    MR 2 'T1 MPRAGE' 1.2.826...
+    MR 3 'T2 TSE' 1.2.826...
     """
 
     def __init__(self, message: str = "", *, candidates: tuple[str, ...] = ()) -> None:
@@ -158,7 +307,22 @@ class AmbiguousSelectionError(SelectionError):
 
 
 class VolumeError(OrthancError, ValueError):
-    """The selected images do not make one volume."""
+    """The selected images do not make one volume.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder, VolumeError
+    >>> volumes = {}
+    >>> for series in Folder.example().select(Modality="CT").series:
+    ...     try:
+    ...         volumes[series.SeriesInstanceUIDs[0]] = series.get_volume()
+    ...     except VolumeError as error:
+    ...         print(type(error).__name__)
+    InconsistentSlicesError
+    MissingSlicesError
+    >>> len(volumes)
+    2
+    """
 
 
 class InconsistentSlicesError(VolumeError):
@@ -168,6 +332,16 @@ class InconsistentSlicesError(VolumeError):
     ----------
     groups : dict of str to int
         Label of each group found, with its number of slices.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder, InconsistentSlicesError
+    >>> series = Folder.example().select(PatientID="EX-006", SeriesNumber=2)
+    >>> try:
+    ...     series.get_volume()
+    ... except InconsistentSlicesError as error:
+    ...     print(error.groups)
+    {'axial 20x96x96': 20, 'localizer coronal 1x96x96': 1}
     """
 
     def __init__(self, message: str = "", *, groups: dict[str, int] | None = None) -> None:
@@ -183,6 +357,18 @@ class MissingSlicesError(VolumeError):
     gaps : tuple of (float, float, int)
         For each hole the distance in mm of the slice before and of the slice after it from the first slice along
         the normal, and how many slices are missing between them.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder, MissingSlicesError
+    >>> series = Folder.example().select(PatientID="EX-006", SeriesNumber=3)
+    >>> try:
+    ...     series.get_volume()
+    ... except MissingSlicesError as error:
+    ...     print(error.gaps)
+    ((42.0, 54.0, 1),)
+    >>> series.get_volume(gaps="nan").shape
+    (20, 96, 96)
     """
 
     def __init__(self, message: str = "", *, gaps: tuple[tuple[float, float, int], ...] = ()) -> None:
@@ -197,6 +383,19 @@ class DuplicateSlicesError(VolumeError):
     ----------
     positions : tuple of (float, tuple of str)
         Distance in mm from the first slice along the normal, and the SOPInstanceUIDs found there.
+
+    Examples
+    --------
+    >>> from simple_orthanc import DuplicateSlicesError
+    >>> from simple_orthanc.testing import OrthancStandIn, make_series
+    >>> slices = make_series((4, 4, 4), spacing=(2.5, 1.0, 1.0))
+    >>> slices[2].ImagePositionPatient = slices[1].ImagePositionPatient
+    >>> with OrthancStandIn(slices) as server:
+    ...     try:
+    ...         server.connect().get_volume()
+    ...     except DuplicateSlicesError as error:
+    ...         print([(distance, len(uids)) for distance, uids in error.positions])
+    [(2.5, 2)]
     """
 
     def __init__(self, message: str = "", *, positions: tuple[tuple[float, tuple[str, ...]], ...] = ()) -> None:
@@ -205,15 +404,56 @@ class DuplicateSlicesError(VolumeError):
 
 
 class NoPixelDataError(VolumeError):
-    """The selected objects hold no image: a report, a plan, a key object selection."""
+    """The selected objects hold no image: a report, a plan, a key object selection.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> Folder.example().select(Modality="SR").get_volume()
+    Traceback (most recent call last):
+        ...
+    simple_orthanc.errors.NoPixelDataError: An image was asked of 1 object(s) without pixels: Basic
+    Text SR. Read them with get_headers(), or select a series of images.
+    """
 
 
 class PixelDecodeError(VolumeError):
-    """The pixel data cannot be decoded: a truncated buffer, or no decoder for the transfer syntax."""
+    """The pixel data cannot be decoded: a truncated buffer, or no decoder for the transfer syntax.
+
+    Examples
+    --------
+    >>> from simple_orthanc import PixelDecodeError
+    >>> from simple_orthanc.testing import OrthancStandIn, make_series
+    >>> slices = make_series((3, 4, 4))
+    >>> slices[1].PixelData = slices[1].PixelData[:10]
+    >>> with OrthancStandIn(slices) as server:
+    ...     try:
+    ...         server.connect().get_volume()
+    ...     except PixelDecodeError as error:
+    ...         print(error)
+    The pixels of CT Image Storage 1.2... cannot be decoded (Explicit VR Little Endian): 32 bytes of pixel
+    data are promised, and there are 10. ...
+    """
 
 
 class SuvError(VolumeError):
-    """A standardized uptake value cannot be computed: the message names the tag that is missing or unusable."""
+    """A standardized uptake value cannot be computed: the message names the tag that is missing or unusable.
+
+    Examples
+    --------
+    >>> from simple_orthanc import SuvError
+    >>> from simple_orthanc.testing import OrthancStandIn, make_series
+    >>> slices = make_series((3, 4, 4), modality="PT")
+    >>> for one in slices:
+    ...     del one.PatientWeight
+    >>> with OrthancStandIn(slices) as server:
+    ...     try:
+    ...         server.connect().get_volume(units="SUVbw")
+    ...     except SuvError as error:
+    ...         print(error)
+    PatientWeight (0010,1030) of Positron Emission Tomography Image Storage 1.2... is missing, and the SUV
+    needs it. ...
+    """
 
 
 def stacklevel() -> int:

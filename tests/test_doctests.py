@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import simple_orthanc
+from tests.conftest import servers_of
+from tests.example_sessions import StandIns, TwoServers, run_examples
 
+# Their examples start an Orthanc, or do what only an Orthanc can.
+LIVE = {
+    "simple_orthanc.dicomweb",
+    "simple_orthanc.dicomweb.rendering",
+    "simple_orthanc.dicomweb.retrieving",
+    "simple_orthanc.dicomweb.searching",
+    "simple_orthanc.errors",
+    "simple_orthanc.local.program",
+    "simple_orthanc.local.server",
+    "simple_orthanc.session.acts.copy_verbs",
+    "simple_orthanc.session.acts.verbs",
+    "simple_orthanc.session.dicomweb",
+    "simple_orthanc.session.orthanc",
+    "simple_orthanc.session.pacs",
+}
+PYTORCH = {"simple_orthanc.volume.handover"}
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(simple_orthanc.__path__, "simple_orthanc.")
@@ -18,25 +38,16 @@ MODULES = sorted(
 )
 
 
-# Their examples find Orthanc on this machine, and start it.
-LIVE = ("simple_orthanc.local.program", "simple_orthanc.local.server")
-PYTORCH = ("simple_orthanc.volume.handover",)
+@pytest.fixture(scope="module")
+def two_servers(request: pytest.FixtureRequest) -> Iterator[TwoServers]:
+    with contextlib.ExitStack() as stack:
+        yield TwoServers(servers_of(request.config), stack)
 
 
-def marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
-    """Return the marks of the test of a module."""
-    return (pytest.mark.live,) if name in LIVE else (pytest.mark.pytorch,) if name in PYTORCH else ()
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in MODULES])
-def test_examples(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What an example writes to the home folder or the current one is not the user's.
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What an example writes to the home folder is not the user's.
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    results = doctest.testmod(importlib.import_module(name))
-    assert results.failed == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -56,4 +67,20 @@ def test_examples(
 def test_the_modules_about_selecting_show_examples(name: str) -> None:
     finder = doctest.DocTestFinder()
     found = finder.find(importlib.import_module(f"simple_orthanc.{name}"))
-    assert any(not example.options.get(doctest.SKIP) for test in found for example in test.examples)
+    assert any(test.examples for test in found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.pytorch] * (name in PYTORCH)) for name in MODULES if name not in LIVE],
+)
+def test_examples(name: str, tmp_path: Path) -> None:
+    complaints = run_examples(importlib.import_module(name), StandIns(), tmp_path)
+    assert not complaints, "".join(complaints)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", sorted(LIVE))
+def test_examples_on_servers(name: str, tmp_path: Path, two_servers: TwoServers) -> None:
+    complaints = run_examples(importlib.import_module(name), two_servers, tmp_path)
+    assert not complaints, "".join(complaints)

@@ -42,10 +42,7 @@ class Transactions(Retrieve, Render, Store, Search):
 
     Examples
     --------
-    >>> from simple_orthanc.transport import Transport
-    >>> transactions = Transactions(Transport("http://127.0.0.1:8042/dicom-web/"))
-    >>> transactions
-    <DICOMweb of http://127.0.0.1:8042/dicom-web>
-    >>> [text(study, "PatientName") for study in transactions.search_studies(limit=2)]  # doctest: +SKIP
-    ['Doe^Jane', 'Doe^John']
+    >>> studies = dicomweb.rest.search_studies({"StudyDate": "20230101-20230331"})
+    >>> sorted(text(study, "PatientName") for study in studies)
+    ['Bauer^Bruno', 'Costa^Clara']
     """

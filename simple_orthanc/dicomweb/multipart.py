@@ -39,6 +39,14 @@ class Part:
         UID of the transfer syntax, if the part names one.
     location : str or None
         The URL of this part alone, if the server names one.
+
+    Examples
+    --------
+    >>> part = Part(b"...", "image/jpeg", location="/studies/1.2/rendered")
+    >>> part
+    Part(media_type='image/jpeg', transfer_syntax=None, location='/studies/1.2/rendered')
+    >>> len(part.content)
+    3
     """
 
     content: bytes = field(repr=False)
@@ -48,7 +56,13 @@ class Part:
 
     @classmethod
     def from_headers(cls, content: bytes, headers: Mapping[str, str]) -> Part:
-        """Make a part of a body and its headers, whose names are in lower case."""
+        """Make a part of a body and its headers, whose names are in lower case.
+
+        Examples
+        --------
+        >>> Part.from_headers(b"...", {"content-type": "IMAGE/PNG; quality=90"})
+        Part(media_type='image/png', transfer_syntax=None, location=None)
+        """
         media_type, parameters = parse_content_type(headers.get("content-type", ""))
         return cls(content, media_type, parameters.get("transfer-syntax") or None, headers.get("content-location"))
 

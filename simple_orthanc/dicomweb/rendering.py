@@ -127,26 +127,55 @@ class Render(Search):
 
         Examples
         --------
+        >>> study = dicomweb.select(PatientID="EX-006").StudyInstanceUIDs[0]
         >>> how = Rendering("image/png", window=(40, 400))
-        >>> transactions.retrieve_study_rendered("1.2.3", how)[0].content[:4]  # doctest: +SKIP
+        >>> images = dicomweb.rest.retrieve_study_rendered(study, how)
+        >>> images[0].content[:4]
         b'\x89PNG'
         """
         return self._rendered("rendered", how, (study, None, None))
 
     def retrieve_series_rendered(self, study: str, series: str, how: Rendering | None = None) -> list[Part]:
-        """Retrieve a series as images, a video or text; otherwise as `retrieve_study_rendered`."""
+        """Retrieve a series as images, a video or text; otherwise as `retrieve_study_rendered`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> images = dicomweb.rest.retrieve_series_rendered(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0])
+        >>> images[0].media_type
+        'image/jpeg'
+        """
         return self._rendered("rendered", how, (study, series, None))
 
     def retrieve_instance_rendered(
         self, study: str, series: str, instance: str, how: Rendering | None = None
     ) -> list[Part]:
-        """Retrieve an instance as images, a video or text; otherwise as `retrieve_study_rendered`."""
+        """Retrieve an instance as images, a video or text; otherwise as `retrieve_study_rendered`.
+
+        Examples
+        --------
+        >>> import io
+        >>> from PIL import Image
+        >>> ct = dicomweb.select(SeriesDescription="*portal venous")
+        >>> uids = ct.StudyInstanceUIDs[0], ct.SeriesInstanceUIDs[0], ct.SOPInstanceUIDs[0]
+        >>> image = dicomweb.rest.retrieve_instance_rendered(*uids, Rendering("image/png", window=(40, 400)))[0]
+        >>> Image.open(io.BytesIO(image.content)).size
+        (128, 128)
+        """
         return self._rendered("rendered", how, (study, series, instance))
 
     def retrieve_frames_rendered(
         self, study: str, series: str, instance: str, frames: Sequence[int], how: Rendering | None = None
     ) -> list[Part]:
-        """Retrieve frames as images, one each in the order asked for; otherwise as `retrieve_study_rendered`."""
+        """Retrieve frames as images, one each in the order asked for; otherwise as `retrieve_study_rendered`.
+
+        Examples
+        --------
+        >>> ct = dicomweb.select(SeriesDescription="*portal venous")
+        >>> uids = ct.StudyInstanceUIDs[0], ct.SeriesInstanceUIDs[0], ct.SOPInstanceUIDs[0]
+        >>> [image.media_type for image in dicomweb.rest.retrieve_frames_rendered(*uids, [1])]
+        ['image/jpeg']
+        """
         images: list[Part] = []
         for number in checked_frames(frames):
             # One at a time, since some servers support no more.
@@ -155,21 +184,51 @@ class Render(Search):
         return images
 
     def retrieve_study_thumbnail(self, study: str, how: Rendering | None = None) -> Part:
-        """Retrieve a thumbnail of a study. Parameters and errors as for `retrieve_study_rendered`."""
+        """Retrieve a thumbnail of a study. Parameters and errors as for `retrieve_study_rendered`.
+
+        Examples
+        --------
+        >>> study = dicomweb.select(PatientID="EX-003").StudyInstanceUIDs[0]
+        >>> dicomweb.rest.retrieve_study_thumbnail(study).media_type
+        'image/jpeg'
+        """
         return self._thumbnail(how, (study, None, None))
 
     def retrieve_series_thumbnail(self, study: str, series: str, how: Rendering | None = None) -> Part:
-        """Retrieve a thumbnail of a series; otherwise as `retrieve_study_thumbnail`."""
+        """Retrieve a thumbnail of a series; otherwise as `retrieve_study_thumbnail`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> dicomweb.rest.retrieve_series_thumbnail(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0]).media_type
+        'image/jpeg'
+        """
         return self._thumbnail(how, (study, series, None))
 
     def retrieve_instance_thumbnail(self, study: str, series: str, instance: str, how: Rendering | None = None) -> Part:
-        """Retrieve a thumbnail of an instance; otherwise as `retrieve_study_thumbnail`."""
+        """Retrieve a thumbnail of an instance; otherwise as `retrieve_study_thumbnail`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> dicomweb.rest.retrieve_instance_thumbnail(*uids).media_type
+        'image/jpeg'
+        """
         return self._thumbnail(how, (study, series, instance))
 
     def retrieve_frame_thumbnail(
         self, study: str, series: str, instance: str, frame: int, how: Rendering | None = None
     ) -> Part:
-        """Retrieve a thumbnail of a frame; otherwise as `retrieve_study_thumbnail`."""
+        """Retrieve a thumbnail of a frame; otherwise as `retrieve_study_thumbnail`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> dicomweb.rest.retrieve_frame_thumbnail(*uids, 1).media_type
+        'image/jpeg'
+        """
         return self._thumbnail(how, (study, series, instance), checked_frames([frame])[0])
 
     def _rendered(

@@ -65,6 +65,14 @@ class Frame:
     transfer_syntax : str or None
         UID of the transfer syntax; None if the server does not say, which for ``application/octet-stream`` means
         Explicit VR Little Endian (PS3.18 section 8.7.3.3).
+
+    Examples
+    --------
+    >>> pet = dicomweb.select(Modality="PT")
+    >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+    >>> frame = next(iter(dicomweb.rest.retrieve_frames(*uids, [1])))
+    >>> frame.number, frame.media_type, len(frame.content)
+    (1, 'application/octet-stream', 8192)
     """
 
     number: int
@@ -104,19 +112,43 @@ class Retrieve(Search):
 
         Examples
         --------
-        >>> for file in transactions.retrieve_study("1.2.3"):  # doctest: +SKIP
+        >>> import io
+        >>> import pydicom
+        >>> study = dicomweb.select(PatientID="EX-003").StudyInstanceUIDs[0]
+        >>> for file in dicomweb.rest.retrieve_study(study):
         ...     dataset = pydicom.dcmread(io.BytesIO(file))
+        ...     break
+        >>> dataset.PatientID
+        'EX-003'
         """
         return self._files((study,), transfer_syntaxes)
 
     def retrieve_series(self, study: str, series: str, *, transfer_syntaxes: Sequence[str] = ("*",)) -> Iterator[bytes]:
-        """Retrieve the DICOM files of a series, one by one while they arrive; otherwise as `retrieve_study`."""
+        """Retrieve the DICOM files of a series, one by one while they arrive; otherwise as `retrieve_study`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> files = dicomweb.rest.retrieve_series(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0])
+        >>> sum(1 for file in files)
+        40
+        """
         return self._files((study, series), transfer_syntaxes)
 
     def retrieve_instance(
         self, study: str, series: str, instance: str, *, transfer_syntaxes: Sequence[str] = ("*",)
     ) -> bytes:
-        """Retrieve the DICOM file of an instance. Parameters and errors as for `retrieve_study`."""
+        """Retrieve the DICOM file of an instance. Parameters and errors as for `retrieve_study`.
+
+        Examples
+        --------
+        >>> import io
+        >>> import pydicom
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> pydicom.dcmread(io.BytesIO(dicomweb.rest.retrieve_instance(*uids))).pixel_array.shape
+        (64, 64)
+        """
         path = self._path("wado", *resource(study, series, instance))
         parts = self._whole_parts(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
         content = self._file(self._only(parts, path), path)
@@ -134,6 +166,15 @@ class Retrieve(Search):
         bool
             Whether that is the file and nothing else, as for small ones. Otherwise the end of the message may follow
             the file, and only the beginning is usable: `retrieve_instance` retrieves a file.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> with dicomweb.rest.open_instance(*uids) as (chunks, is_whole):
+        ...     beginning = next(chunks)
+        >>> beginning[128:132]
+        b'DICM'
         """
         path = self._path("wado", *resource(study, series, instance))
         with self._streamed(path, _ANY_FILE) as stream:
@@ -158,15 +199,42 @@ class Retrieve(Search):
             If there is no such study.
         TransportError
             If the response is not DICOM JSON.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import text
+        >>> study = dicomweb.select(PatientID="EX-003").StudyInstanceUIDs[0]
+        >>> metadata = dicomweb.rest.retrieve_study_metadata(study)
+        >>> len(metadata), sorted({text(item, "Modality") for item in metadata})
+        (80, ['CT', 'PT'])
         """
         return self._metadata(study)
 
     def retrieve_series_metadata(self, study: str, series: str) -> list[dict[str, Any]]:
-        """Retrieve the elements of each instance of a series; otherwise as `retrieve_study_metadata`."""
+        """Retrieve the elements of each instance of a series; otherwise as `retrieve_study_metadata`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import text
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> metadata = dicomweb.rest.retrieve_series_metadata(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0])
+        >>> len(metadata), text(metadata[0], "Units")
+        (40, 'BQML')
+        """
         return self._metadata(study, series)
 
     def retrieve_instance_metadata(self, study: str, series: str, instance: str) -> dict[str, Any]:
-        """Retrieve the elements of an instance; otherwise as `retrieve_study_metadata`."""
+        """Retrieve the elements of an instance; otherwise as `retrieve_study_metadata`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import to_dataset
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> header = to_dataset(dicomweb.rest.retrieve_instance_metadata(*uids))
+        >>> header.PatientWeight, header.Rows
+        ('70.0', 64)
+        """
         items = self._metadata(study, series, instance)
         if len(items) != 1:
             path = self._path("wado", *resource(study, series, instance), "metadata")
@@ -215,6 +283,15 @@ class Retrieve(Search):
             If there is no such frame, or the server can send it in none of the media types.
         TransportError
             If a frame is missing in the response, or was not asked for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> for frame in dicomweb.rest.retrieve_frames(*uids, [1]):
+        ...     print(frame.media_type, np.frombuffer(frame.content, np.uint16).reshape(64, 64).shape)
+        application/octet-stream (64, 64)
         """
         numbers = checked_frames(frames)
         accepts = _frame_types(media_types, transfer_syntaxes)
@@ -242,6 +319,14 @@ class Retrieve(Search):
             If the URL leads to another server: credentials go to one server only.
         SelectionError
             If the range begins after the end of the value.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> uids = pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0]
+        >>> metadata = dicomweb.rest.retrieve_instance_metadata(*uids)
+        >>> len(dicomweb.rest.retrieve_bulkdata(metadata["7FE00010"]["BulkDataURI"]))
+        8192
         """
         headers = {}
         if url.startswith("//"):

@@ -140,9 +140,10 @@ class Search(Service):
 
         Examples
         --------
-        >>> studies = transactions.search_studies({"PatientID": "p*"}, fields=["StudyDescription"])  # doctest: +SKIP
-        >>> [text(study, "StudyDescription") for study in studies]  # doctest: +SKIP
-        ['Chest', 'Head']
+        >>> from simple_orthanc.dicomweb import text
+        >>> studies = dicomweb.rest.search_studies({"PatientID": "EX-003"}, fields=["StudyDescription"])
+        >>> [(text(study, "StudyDate"), text(study, "StudyDescription")) for study in studies]
+        [('20230309', 'PET/CT trunk')]
         """
         return self._search(_Query(self._path("qido", "studies"), dict(filters or {}), **options))
 
@@ -152,7 +153,15 @@ class Search(Service):
         filters: Mapping[str, str] | None = None,
         **options: Unpack[SearchOptions],
     ) -> Iterator[dict[str, Any]]:
-        """Search for series, of one study or of all. Parameters and errors as for `search_studies`."""
+        """Search for series, of one study or of all. Parameters and errors as for `search_studies`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import text
+        >>> study = dicomweb.select(PatientID="EX-003").StudyInstanceUIDs[0]
+        >>> sorted(text(series, "Modality") for series in dicomweb.rest.search_series(study))
+        ['CT', 'PT']
+        """
         path = self._path("qido", *resource(study), "series")
         return self._search(_Query(path, dict(filters or {}), **options))
 
@@ -163,7 +172,16 @@ class Search(Service):
         filters: Mapping[str, str] | None = None,
         **options: Unpack[SearchOptions],
     ) -> Iterator[dict[str, Any]]:
-        """Search for instances, of one series, one study or all. Parameters and errors as for `search_studies`."""
+        """Search for instances, of one series, one study or all. Parameters and errors as for `search_studies`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import text
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> found = dicomweb.rest.search_instances(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], limit=2)
+        >>> [text(instance, "SOPInstanceUID") in pet.SOPInstanceUIDs for instance in found]
+        [True, True]
+        """
         if series is not None and study is None:
             raise SelectionError(
                 f"The instances of series {series} were asked for without its study; give the StudyInstanceUID too, "

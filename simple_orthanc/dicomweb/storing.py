@@ -56,6 +56,13 @@ class Stored:
         Failure Reason (0008,1197) or Warning Reason (0008,1196).
     message : str
         The reason in words, with those of the server, or what else is known; "" if there is nothing to report.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import ct_phantom
+    >>> stored = dicomweb.rest.store(ct_phantom((1, 8, 8)))[0]
+    >>> stored.status, stored.path
+    ('stored', None)
     """
 
     path: str | None
@@ -112,9 +119,14 @@ class Store(Search):
 
         Examples
         --------
-        >>> transactions.store(["a.dcm", "notes.txt"])  # doctest: +SKIP
-        [Stored(path='a.dcm', SOPInstanceUID='1.2.3', status='stored', reason=None, message=''),
-         Stored(path='notes.txt', SOPInstanceUID=None, status='not DICOM', reason=None, message='...')]
+        >>> from pathlib import Path
+        >>> from simple_orthanc.phantom import ct_phantom
+        >>> ct_phantom((1, 8, 8))[0].save_as("slice.dcm", enforce_file_format=True)
+        >>> _ = Path("notes.txt").write_text("not an image")
+        >>> for result in dicomweb.rest.store(["slice.dcm", "notes.txt"]):
+        ...     print(result.path, result.status)
+        slice.dcm stored
+        notes.txt not DICOM
         """
         path = self._path("stow", *(resource(study) or ["studies"]))
         # What was sent is replaced by its result, so that no more than one batch is held in memory.
@@ -156,15 +168,37 @@ class Store(Search):
             If it does not: Orthanc deletes through its own REST API only.
         NotFoundError
             If there is no such study.
+
+        Examples
+        --------
+        >>> dicomweb.rest.delete_study(dicomweb.select(PatientID="EX-006").StudyInstanceUIDs[0])
+        >>> dicomweb.reset().refresh().PatientIDs
+        ['EX-002', 'EX-003']
         """
         self._delete("studies", study)
 
     def delete_series(self, study: str, series: str) -> None:
-        """Delete a series, if the server offers that; otherwise as `delete_study`."""
+        """Delete a series, if the server offers that; otherwise as `delete_study`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> dicomweb.rest.delete_series(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0])
+        >>> dicomweb.reset().refresh().Modalities
+        ['CT', 'SEG', 'RTSTRUCT', 'SR']
+        """
         self._delete("series", study, series)
 
     def delete_instance(self, study: str, series: str, instance: str) -> None:
-        """Delete an instance, if the server offers that; otherwise as `delete_study`."""
+        """Delete an instance, if the server offers that; otherwise as `delete_study`.
+
+        Examples
+        --------
+        >>> pet = dicomweb.select(Modality="PT")
+        >>> dicomweb.rest.delete_instance(pet.StudyInstanceUIDs[0], pet.SeriesInstanceUIDs[0], pet.SOPInstanceUIDs[0])
+        >>> dicomweb.refresh().instance_count
+        39
+        """
         self._delete("instances", study, series, instance)
 
     def _delete(self, kind: str, study: str, series: str | None = None, instance: str | None = None) -> None:

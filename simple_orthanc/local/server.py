@@ -56,7 +56,14 @@ _NOT_RUNNING = "This LocalOrthanc is not running: use it in a with statement, or
 
 
 class Credentials(NamedTuple):
-    """A user and a password, which its representation shows."""
+    """A user and a password, which its representation shows.
+
+    Examples
+    --------
+    >>> with LocalOrthanc(config={"RegisteredUsers": {"jane": "a secret"}}) as server:
+    ...     print(server.credentials.username)
+    jane
+    """
 
     username: str
     password: str
@@ -167,6 +174,13 @@ class LocalOrthanc:
         -------
         LocalOrthanc
             This object.
+
+        Examples
+        --------
+        >>> server = LocalOrthanc().start()
+        >>> server.is_running
+        True
+        >>> server.stop()
         """
         if self.is_running:
             return self
@@ -186,7 +200,15 @@ class LocalOrthanc:
         return self
 
     def stop(self) -> None:
-        """End the server if it is running, and remove its folder if that is temporary. It can be started again."""
+        """End the server if it is running, and remove its folder if that is temporary. It can be started again.
+
+        Examples
+        --------
+        >>> server = LocalOrthanc().start()
+        >>> server.stop()
+        >>> server.is_running
+        False
+        """
         atexit.unregister(self.stop)
         # A forked child has this object too, and must not end the server.
         if self._owner == os.getpid():
@@ -214,6 +236,17 @@ class LocalOrthanc:
         -------
         Orthanc
             A session; the server ends with this program, or with `stop`, not with the session.
+
+        Examples
+        --------
+        >>> from simple_orthanc.phantom import ct_phantom
+        >>> server = LocalOrthanc()
+        >>> orthanc = server.connect()
+        >>> orthanc.upload_dataset(ct_phantom((2, 8, 8))).status.tolist()
+        ['stored', 'stored']
+        >>> orthanc.PatientNames
+        ['Phantom^Water']
+        >>> server.stop()
         """
         # First of all, so that no traceback shows a password.
         kwargs = hide_arguments(kwargs)
@@ -225,19 +258,40 @@ class LocalOrthanc:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server has been started by this process and has not ended."""
+        """Whether the server has been started by this process and has not ended.
+
+        Examples
+        --------
+        >>> with LocalOrthanc() as server:
+        ...     print(server.is_running)
+        True
+        >>> server.is_running
+        False
+        """
         return self._guard is not None and self._owner == os.getpid() and self._guard.poll() is None
 
     @property
     def port(self) -> int:
-        """The port of the HTTP server."""
+        """The port of the HTTP server.
+
+        Examples
+        --------
+        >>> server.port == int(server.url.rpartition(":")[2])
+        True
+        """
         if not self._port:
             raise OrthancError(_NOT_RUNNING)
         return self._port
 
     @property
     def url(self) -> str:
-        """The address of the server, such as ``"http://127.0.0.1:53121"``."""
+        """The address of the server, such as ``"http://127.0.0.1:53121"``.
+
+        Examples
+        --------
+        >>> server.url
+        'http://127.0.0.1:...'
+        """
         return f"{'https' if self._option('SslEnabled') else 'http'}://127.0.0.1:{self.port}"
 
     @property
@@ -260,12 +314,24 @@ class LocalOrthanc:
 
     @property
     def version(self) -> str:
-        """The version of Orthanc that the running server reports, such as ``"1.12.7"``."""
+        """The version of Orthanc that the running server reports, such as ``"1.12.7"``.
+
+        Examples
+        --------
+        >>> server.version
+        '1.12.7'
+        """
         return str(self._system["Version"]) if self.port else ""
 
     @property
     def log(self) -> str:
-        """The server's log since its last start, also after it has ended."""
+        """The server's log since its last start, also after it has ended.
+
+        Examples
+        --------
+        >>> "Orthanc has started" in server.log
+        True
+        """
         if self._log_file is not None and self._log_file.exists():
             self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
         return self._log

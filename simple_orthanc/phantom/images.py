@@ -215,7 +215,14 @@ def make_enhanced(
 
 @dataclass(frozen=True)
 class Rod:
-    """A rod of `ct_phantom`, parallel to z: centre and radius in mm, value in HU, and the lowest z it reaches."""
+    """A rod of `ct_phantom`, parallel to z: centre and radius in mm, value in HU, and the lowest z it reaches.
+
+    Examples
+    --------
+    >>> fat = CT_RODS[1]
+    >>> fat.x, fat.y, fat.radius, fat.hounsfield
+    (40.0, 0.0, 12.0, -100)
+    """
 
     x: float
     y: float

@@ -85,6 +85,16 @@ class SuvRecord:
     sex : str
         "M", "F", "O" or empty.
     warnings : tuple of str
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> pet = Folder.example().select(Modality="PT").get_volume(units="SUVbw")
+    >>> record = pet.suv
+    >>> record.kind, record.weight, record.half_life
+    ('SUVbw', 70.0, 6586.2)
+    >>> record.reference_time_source
+    'SeriesDate (0008,0021), SeriesTime (0008,0031)'
     """
 
     kind: str

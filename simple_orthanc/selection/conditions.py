@@ -92,6 +92,15 @@ class Condition:
 
     A condition has no truth value of its own, since it is about many objects; ``and``, ``or`` and ``not`` are therefore
     refused.
+
+    Examples
+    --------
+    >>> from simple_orthanc import tag
+    >>> thin = (tag("Modality") == "CT") & (tag("SliceThickness") <= 3)
+    >>> thin | ~(tag("SeriesDescription") == "*localizer*")
+    ((tag("Modality") == 'CT') & (tag("SliceThickness") <= 3)) | (~(tag("SeriesDescription") == '*localizer*'))
+    >>> archive.select(thin).SeriesDescriptions
+    ['CT chest with scout']
     """
 
     def __and__(self, other: Condition) -> Condition:
@@ -114,7 +123,15 @@ class Condition:
         )
 
     def comparisons(self) -> Iterator[Comparison]:
-        """Yield the comparisons of the tree from left to right."""
+        """Yield the comparisons of the tree from left to right.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> condition = (tag("Modality") == "CT") & ~(tag("SliceThickness") > 3)
+        >>> list(condition.comparisons())
+        [tag("Modality") == 'CT', tag("SliceThickness") > 3]
+        """
         raise NotImplementedError
 
     def evaluate(self, masks: Iterable[Mask]) -> Mask:
@@ -124,6 +141,13 @@ class Condition:
         ----------
         masks : iterable of list of bool
             The mask of each comparison, over the same rows, in the order of `comparisons`.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> condition = (tag("Modality") == "CT") & ~(tag("SliceThickness") > 3)
+        >>> condition.evaluate([[True, True, False], [False, True, False]])
+        [True, False, False]
         """
         return self._evaluate(iter(masks))
 
@@ -132,7 +156,15 @@ class Condition:
         raise NotImplementedError
 
     def with_comparisons(self, comparisons: Iterable[Comparison]) -> Condition:
-        """Return the same tree over other comparisons, in the order of `comparisons`."""
+        """Return the same tree over other comparisons, in the order of `comparisons`.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> condition = (tag("Modality") == "CT") & ~(tag("SliceThickness") > 3)
+        >>> condition.with_comparisons([tag("Modality") == "MR", tag("EchoTime") > 100])
+        (tag("Modality") == 'MR') & (~(tag("EchoTime") > 100))
+        """
         return self._rebuilt(iter(comparisons))
 
     def _rebuilt(self, comparisons: Iterator[Comparison]) -> Condition:
@@ -151,13 +183,28 @@ def _checked(other: object, operator: str) -> Condition:
 
 @dataclass(frozen=True)
 class Comparison(Condition):
-    """One field and one predicate: a leaf of the tree."""
+    """One field and one predicate: a leaf of the tree.
+
+    Examples
+    --------
+    >>> from simple_orthanc import tag
+    >>> comparison = tag("SliceThickness") <= 3
+    >>> str(comparison.field), str(comparison.predicate)
+    ('SliceThickness', '<= 3')
+    """
 
     field: Field
     predicate: Predicate
 
     def comparisons(self) -> Iterator[Comparison]:
-        """Yield the comparison itself."""
+        """Yield the comparison itself.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> list((tag("KVP") > 100).comparisons())
+        [tag("KVP") > 100]
+        """
         yield self
 
     def _evaluate(self, masks: Iterator[Mask]) -> Mask:
@@ -173,6 +220,13 @@ class Comparison(Condition):
         ------
         SelectionError
             A function of the user's raised an error; the message names the field, the value and the error.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> comparison = tag("SliceThickness") <= 3
+        >>> comparison.holds("1.5"), comparison.holds("5"), comparison.holds(None)
+        (True, False, False)
         """
         try:
             return self.predicate.holds(value, self.field.vr)

@@ -46,6 +46,8 @@ def exact(string: str) -> Exact:
     --------
     >>> exact("T2*_GRE")
     exact('T2*_GRE')
+    >>> tag("SeriesDescription") == exact("T2*_GRE")
+    tag("SeriesDescription") == exact 'T2*_GRE'
     """
     return Exact(_checked_string(string, "exact"))
 
@@ -68,7 +70,18 @@ def _checked_string(string: object, name: str) -> str:
 
 
 class TagField:
-    """A field to be compared: made by `tag`, and by `metadata` for the server's own entries."""
+    """A field to be compared: made by `tag`, and by `metadata` for the server's own entries.
+
+    Examples
+    --------
+    >>> thickness = tag("SliceThickness")
+    >>> thickness <= 3
+    tag("SliceThickness") <= 3
+    >>> thickness.between(1, 3) | thickness.is_missing()
+    (tag("SliceThickness") between 1 and 3) | (tag("SliceThickness") is missing)
+    >>> metadata("RemoteAET").isin(["CT1", "CT2"])
+    metadata('RemoteAET') in ['CT1', 'CT2']
+    """
 
     # Comparing returns a condition, so a field can be neither a member of a set nor a key.
     __hash__ = None  # type: ignore[assignment]

@@ -55,7 +55,14 @@ _VRS_WITH_BACKSLASH = ("LT", "ST", "UT", "UR")
 
 @dataclass(frozen=True)
 class Exact:
-    """A string that matches only itself, character by character: made by `exact`."""
+    """A string that matches only itself, character by character: made by `exact`.
+
+    Examples
+    --------
+    >>> from simple_orthanc import exact, tag
+    >>> tag("SeriesDescription") == exact("T2*_GRE")
+    tag("SeriesDescription") == exact 'T2*_GRE'
+    """
 
     string: str
 
@@ -66,7 +73,14 @@ class Exact:
 
 @dataclass(frozen=True)
 class Like:
-    """A string whose ``*`` and ``?`` are wildcards, whatever the archive holds: made by `like`."""
+    """A string whose ``*`` and ``?`` are wildcards, whatever the archive holds: made by `like`.
+
+    Examples
+    --------
+    >>> from simple_orthanc import like, tag
+    >>> tag("SeriesDescription") == like("T2*")
+    tag("SeriesDescription") == like 'T2*'
+    """
 
     string: str
 

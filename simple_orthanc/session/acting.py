@@ -81,6 +81,17 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
 
         Two PatientIDs that differ only by spaces around them are one; if they differ in case they are two. A server
         that does not let this user search is not asked whose UIDs they are.
+
+        Examples
+        --------
+        >>> from simple_orthanc.phantom import ct_phantom
+        >>> ct_phantom((1, 8, 8))[0].save_as("slice.dcm", enforce_file_format=True)
+        >>> orthanc.upload_file("slice.dcm").status.tolist()
+        ['stored']
+        >>> orthanc.upload_file("slice.dcm").status.tolist()
+        ['already stored']
+        >>> orthanc.select(PatientName="Phantom*").instance_count
+        1
         """
         return self._upload(jobs_for(file), test_dicom, allow_foreign_uids)
 
@@ -109,6 +120,14 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         -------
         pandas.DataFrame
             As for `upload_file`.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> paths = Folder.example().select(PatientID="EX-001", SeriesDescription="T2*").download("scans")
+        >>> table = orthanc.upload_folder("scans", recursive=True)
+        >>> table.status.value_counts().to_dict()
+        {'stored': 48}
         """
         return self._upload(jobs_in_folder(folder, recursive), test_dicom, allow_foreign_uids)
 
@@ -126,6 +145,17 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         -------
         pandas.DataFrame
             As for `upload_file`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.phantom import ct_phantom
+        >>> orthanc.upload_dataset(ct_phantom((3, 8, 8)))[["status"]]
+           status
+        0  stored
+        1  stored
+        2  stored
+        >>> orthanc.select(PatientName="Phantom*").get_array().shape
+        (3, 8, 8)
         """
         datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
         return self._upload(jobs_for_datasets(datasets), True, allow_foreign_uids)
@@ -187,8 +217,19 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
 
         Examples
         --------
-        >>> orthanc.select(SeriesDescription="localizer").delete(dry_run=True)              # doctest: +SKIP
-        >>> orthanc.select(StudyDate=(None, "20151231")).delete("study")                    # doctest: +SKIP
+        >>> table = orthanc.select(PatientID="EX-006", SeriesNumber=3).delete(dry_run=True)
+        >>> table[["level", "PatientID", "instance_count", "status"]]
+            level PatientID  instance_count            status
+        0  series    EX-006              19  would be deleted
+        >>> orthanc.delete().status.tolist()
+        ['deleted']
+
+        Whole studies, by their date:
+
+        >>> orthanc.reset().select(StudyDate=(None, "20230131")).delete("study").instance_count.tolist()
+        [42]
+        >>> orthanc.reset().PatientIDs
+        ['EX-003', 'EX-006']
         """
         report = ActReport(whole_targets(self, level, DELETED, everything=everything, whole=whole), DELETED)
         if dry_run:
@@ -221,6 +262,11 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
             Nothing was deleted.
         ServerError
             The server refused; ``.table`` reports on each object.
+
+        Examples
+        --------
+        >>> orthanc.select(PatientID="EX-002").delete_selected_patient().reset().PatientIDs
+        ['EX-003', 'EX-006']
         """
         return self._delete_one("patient", everything, whole)
 
@@ -236,6 +282,11 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> orthanc.select(StudyDate="20230116").delete_selected_study().reset().StudyDates
+        ['20230309', '20230714']
         """
         return self._delete_one("study", everything, whole)
 
@@ -251,6 +302,11 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> orthanc.select(SeriesDescription="CT low dose").delete_selected_series().reset().series_count
+        7
         """
         return self._delete_one("series", everything, whole)
 

@@ -40,6 +40,21 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
         The archive.
     selection : dict, optional
         Selected at once: see `selection`.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> archive = Folder.example()
+    >>> archive.PatientNames[:3]
+    ['Ahlberg^Anna', 'Bauer^Bruno', 'Costa^Clara']
+    >>> archive.select(Modality="MR", PatientName="*Anna").table("StudyDate", "SeriesDescription", "instance_count")
+       StudyDate SeriesDescription  instance_count
+    0 2022-03-01         T1 MPRAGE              64
+    1 2022-03-01            T2 TSE              24
+    2 2022-09-06         T1 MPRAGE              64
+    3 2022-09-06            T2 TSE              24
+    >>> archive.select(SeriesDescription="T1*", StudyDate="20220906").get_volume()
+    <Volume 64 x 96 x 96 (slice, row, column) int16 stored, voxels of 1.9 x 1.8 x 1.8 mm>
     """
 
     def __init__(self, source: Source, *, selection: Mapping[str, Any] | None = None) -> None:

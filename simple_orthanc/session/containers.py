@@ -99,6 +99,16 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
         Called with a key; returns the session on that object.
     show : callable
         Called with keys; returns the table of their objects that a notebook shows, without a request.
+
+    Examples
+    --------
+    >>> studies = archive.select(PatientID="EX-001").studies
+    >>> len(studies)
+    2
+    >>> [study.StudyDates for study in studies]
+    [['20220301'], ['20220906']]
+    >>> studies[-1].get_dicom_tag("SeriesDescription")
+    ['T1 MPRAGE', 'T2 TSE']
     """
 
     def __init__(

@@ -68,9 +68,14 @@ class DicomWeb(OpensProfiles, ActingSession):
 
     Examples
     --------
-    >>> from simple_orthanc import DicomWeb                                             # doctest: +SKIP
-    >>> archive = DicomWeb("http://127.0.0.1:8042/dicom-web")                           # doctest: +SKIP
-    >>> array = archive.select(PatientName="JaneDoe", Modality="CT").get_array()        # doctest: +SKIP
+    >>> from simple_orthanc import DicomWeb, LocalOrthanc
+    >>> from simple_orthanc.phantom import ct_phantom
+    >>> with LocalOrthanc() as server:
+    ...     server.connect().upload_dataset(ct_phantom((3, 16, 16))).status.tolist()
+    ...     archive = DicomWeb(f"{server.url}/dicom-web", *server.credentials)
+    ...     print(archive.select(PatientName="phantom*", Modality="CT").get_array().shape)
+    ['stored', 'stored', 'stored']
+    (3, 16, 16)
     """
 
     _profile_kind = "dicomweb"
@@ -141,7 +146,15 @@ class DicomWeb(OpensProfiles, ActingSession):
 
     @property
     def rest(self) -> Transactions:
-        """The transactions of DICOMweb, named as in PS3.18: search, retrieve, store and delete."""
+        """The transactions of DICOMweb, named as in PS3.18: search, retrieve, store and delete.
+
+        Examples
+        --------
+        >>> from simple_orthanc.dicomweb import text
+        >>> studies = dicomweb.rest.search_studies({"PatientID": "EX-003"})
+        >>> [text(study, "StudyDate") for study in studies]
+        ['20230309']
+        """
         return self._dicomweb.rest
 
     def _store(self) -> CheckedStore:

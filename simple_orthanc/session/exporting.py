@@ -86,17 +86,10 @@ class Exporting(Reading):
 
         Examples
         --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from simple_orthanc import Folder
-        >>> from simple_orthanc.phantom import as_bytes, make_series
-        >>> folder, target = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
-        >>> for number, dataset in enumerate(make_series((2, 4, 4), PatientID="P 1", SeriesDescription="T1 sag")):
-        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
-        >>> session = Folder(folder, cache=False)
-        >>> paths = session.download(target, layout="{PatientID}/{SeriesDescription}/{InstanceNumber:03d}.dcm")
-        >>> [path.relative_to(target).as_posix() for path in paths]
-        ['P_1/T1_sag/001.dcm', 'P_1/T1_sag/002.dcm']
+        >>> ct = archive.select(PatientID="EX-002", Modality="CT")
+        >>> paths = ct.download("files", layout="{PatientID}/{SeriesDescription}/{InstanceNumber:03d}.dcm")
+        >>> len(paths), paths[0].relative_to("files").as_posix()
+        (40, 'EX-002/CT_abdomen_portal_venous/001.dcm')
         """
         from simple_orthanc.session.exports.downloading import FileDownload, file_paths, planned_paths, target_folder
         from simple_orthanc.session.exports.layouts import parse_layout
@@ -211,21 +204,23 @@ class Exporting(Reading):
 
         Examples
         --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from simple_orthanc import Folder
-        >>> from simple_orthanc.phantom import as_bytes, make_series
-        >>> folder, target = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
-        >>> for number, dataset in enumerate(make_series((3, 4, 5), PatientID="P1", SeriesDescription="ct_scan")):
-        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
-        >>> session = Folder(folder, cache=False)
-        >>> table = session.save_volumes(target, "{PatientID}/{SeriesDescription}", format=".nrrd")
-        >>> table[["shape", "units", "status"]].values.tolist()
-        [[(3, 4, 5), 'HU', 'saved']]
-        >>> sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
-        ['P1/ct_scan.json', 'P1/ct_scan.nrrd']
-        >>> session.save_volumes(target, "{PatientID}/{SeriesDescription}", format=".nrrd").status.tolist()
+        >>> mr = archive.select(SeriesDescription="T1*")
+        >>> table = mr.save_volumes("t1", "{PatientID}/{StudyDate}_{SeriesDescription}")
+        >>> table[["PatientID", "shape", "status"]]
+          PatientID         shape status
+        0    EX-001  (64, 96, 96)  saved
+        1    EX-001  (64, 96, 96)  saved
+        2    EX-004  (24, 96, 96)  saved
+        3    EX-005  (40, 96, 96)  saved
+        >>> mr.save_volumes("t1", "{PatientID}/{StudyDate}_{SeriesDescription}").status.unique().tolist()
         ['already there']
+
+        Or named by the rules of BIDS:
+
+        >>> from pathlib import Path
+        >>> table = mr.select(PatientID="EX-005").save_volumes("bids", layout="BIDS")
+        >>> Path(table.path[0]).relative_to("bids").as_posix()
+        'sub-EX005/ses-20230602/anat/sub-EX005_ses-20230602_acq-T1MPRAGE_T1w.nii.gz'
         """
         from simple_orthanc.session.exports.bids import BidsNamer
         from simple_orthanc.session.exports.downloading import target_folder

@@ -138,6 +138,16 @@ class Folder(Session):
             indexed; duplicate (identical to another file); conflict (another file of the same instance comes first);
             not DICOM; incomplete (an identifier is missing); unreadable; missing (a DICOMDIR lists it); or skipped (a
             DICOMDIR, a link to a file that is already listed, and the like).
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from simple_orthanc.phantom import ct_phantom
+        >>> ct = Folder.example().select(PatientID="EX-002", Modality="CT")
+        >>> paths = ct.download("scans", layout="{InstanceNumber}.dcm")
+        >>> _ = Path("scans", "notes.txt").write_text("no image")
+        >>> Folder("scans").files.status.value_counts().to_dict()
+        {'indexed': 40, 'not DICOM': 1}
         """
         import pandas as pd
 

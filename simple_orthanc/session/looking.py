@@ -33,22 +33,48 @@ class Looking(SessionState):
 
     @property
     def patient_count(self) -> int:
-        """Number of selected patients."""
+        """Number of selected patients.
+
+        Examples
+        --------
+        >>> archive.select(Modality="CT").patient_count
+        3
+        """
         return resolving.count(self._index, self._selection, "patient")
 
     @property
     def study_count(self) -> int:
-        """Number of selected studies."""
+        """Number of selected studies.
+
+        Examples
+        --------
+        >>> archive.select(PatientID="EX-001").study_count
+        2
+        """
         return resolving.count(self._index, self._selection, "study")
 
     @property
     def series_count(self) -> int:
-        """Number of selected series: those with a selected instance."""
+        """Number of selected series: those with a selected instance.
+
+        Examples
+        --------
+        >>> archive.select(Modality="CT").series_count
+        4
+        >>> len(archive)
+        4
+        """
         return resolving.count(self._index, self._selection, "series")
 
     @property
     def instance_count(self) -> int:
-        """Number of selected instances."""
+        """Number of selected instances.
+
+        Examples
+        --------
+        >>> archive.select(SeriesDescription="*portal venous").instance_count
+        40
+        """
         return resolving.count(self._index, self._selection, "instance")
 
     def __len__(self) -> int:
@@ -81,8 +107,16 @@ class Looking(SessionState):
 
         Examples
         --------
-        >>> orthanc.get_dicom_tag("PatientName", unique=False)            # doctest: +SKIP
-        ['JaneDoe', 'JohnDoe']
+        >>> archive.get_dicom_tag("Modality")
+        ['MR', 'CT', 'SEG', 'RTSTRUCT', 'PT', 'SR']
+        >>> pet = archive.select(Modality="PT")
+        >>> pet.get_dicom_tag("RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife")
+        [6586.2]
+
+        One value per row, so that lists align:
+
+        >>> archive.reset().get_dicom_tag("PatientAge", unique=False, level="patient")
+        ['067Y', None, '059Y', '072Y', '045Y', None]
         """
         parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
@@ -120,6 +154,12 @@ class Looking(SessionState):
         -------
         list of str
             Keywords, or numbers of tags without a keyword.
+
+        Examples
+        --------
+        >>> tags = archive.select(Modality="PT").get_all_dicom_tags()
+        >>> [name for name in tags if name.startswith("Radio")]
+        ['RadiopharmaceuticalInformationSequence']
         """
         if self.series_count != 1:
             return [name for name in tables.default_columns("instance") if name not in tables.COUNTS]
@@ -150,9 +190,20 @@ class Looking(SessionState):
 
         Examples
         --------
-        >>> orthanc.table("PatientName", "SeriesDescription", "KVP")      # doctest: +SKIP
-          PatientName SeriesDescription    KVP
-        0     JaneDoe           ct_scan  120.0
+        >>> archive.select(Modality="CT").table("PatientID", "SeriesDescription", "KVP", "instance_count")
+          PatientID         SeriesDescription    KVP  instance_count
+        0    EX-002  CT abdomen portal venous  120.0              40
+        1    EX-003               CT low dose  120.0              40
+        2    EX-006       CT chest with scout  120.0              21
+        3    EX-006                  CT chest  120.0              19
+
+        A row per study; what differs inside one as a tuple:
+
+        >>> studies = archive.reset().select(PatientID=["EX-002", "EX-003"])
+        >>> studies.table("PatientID", "StudyDate", "Modality", level="study", varying="list")
+          PatientID  StudyDate             Modality
+        0    EX-002 2023-01-16  [CT, RTSTRUCT, SEG]
+        1    EX-003 2023-03-09             [CT, PT]
         """
         checked = tables.check_level(level)
         names = tables.unpacked(tags)
@@ -174,6 +225,15 @@ class Looking(SessionState):
         -------
         pandas.Series
             Counts by value.
+
+        Examples
+        --------
+        >>> archive.value_counts("Modality").head(3)
+        Modality
+        MR     8
+        CT     4
+        SEG    1
+        Name: count, dtype: Int64
         """
         parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
@@ -202,30 +262,66 @@ class Looking(SessionState):
 
         Examples
         --------
-        >>> orthanc.verify_index()[["level", "tag", "problem", "found"]]   # doctest: +SKIP
-            level              tag                    problem         found
-        0  series  SeriesDescription  differs inside the series  (head, neck)
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> slices = make_series((3, 4, 4), SeriesDescription=["neck", "neck", "head"])
+        >>> with OrthancStandIn(slices) as server:
+        ...     wrong = server.connect().verify_index()
+        >>> wrong[["level", "tag", "problem", "found"]]
+            level                tag                    problem         found
+        0  series  SeriesDescription  differs inside the series  (neck, head)
         """
         return verification.verify_index(self._source, self._index, self._nonempty())
 
     @property
     def patients(self) -> Children[Self]:
-        """The selected patients, each an independent session."""
+        """The selected patients, each an independent session.
+
+        Examples
+        --------
+        >>> for patient in archive.select(Modality="MR").patients:
+        ...     print(patient.PatientIDs, patient.series_count)
+        ['EX-001'] 4
+        ['EX-004'] 2
+        ['EX-005'] 2
+        """
         return self._children("patient")
 
     @property
     def studies(self) -> Children[Self]:
-        """The selected studies, each an independent session."""
+        """The selected studies, each an independent session.
+
+        Examples
+        --------
+        >>> for study in archive.select(PatientID="EX-001").studies:
+        ...     print(study.StudyDates, study.SeriesDescriptions)
+        ['20220301'] ['T1 MPRAGE', 'T2 TSE']
+        ['20220906'] ['T1 MPRAGE', 'T2 TSE']
+        """
         return self._children("study")
 
     @property
     def series(self) -> Children[Self]:
-        """The selected series, each an independent session."""
+        """The selected series, each an independent session.
+
+        Examples
+        --------
+        >>> for series in archive.select(PatientID="EX-003").series:
+        ...     print(series.Modalities, series.get_volume().units)
+        ['CT'] HU
+        ['PT'] BQML
+        """
         return self._children("series")
 
     @property
     def instances(self) -> Children[Self]:
-        """The selected instances, each an independent session."""
+        """The selected instances, each an independent session.
+
+        Examples
+        --------
+        >>> instances = archive.select(SeriesDescription="*portal venous").instances
+        >>> len(instances), instances[0].get_header().InstanceNumber
+        (40, '1')
+        """
         return self._children("instance")
 
     def _children(self, level: Level) -> Children[Self]:

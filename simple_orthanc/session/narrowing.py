@@ -66,8 +66,21 @@ class Narrowing(SessionState):
 
         Examples
         --------
-        >>> orthanc.select(PatientName="JaneDoe", SeriesDescription="ct_scan").series_count   # doctest: +SKIP
-        1
+        >>> archive.select(Modality="MR", SeriesDescription="T1*", StudyDate=("20220101", "20221231")).PatientNames
+        ['Ahlberg^Anna']
+        >>> archive.series_count
+        2
+
+        Every call narrows further. Conditions on any tag, joined by ``&``, ``|`` and ``~``:
+
+        >>> from simple_orthanc import tag
+        >>> archive.reset().select((tag("SliceThickness") < 2) | (tag("EchoTime") > 85)).SeriesDescriptions
+        ['T1 MPRAGE', 'T2 TSE']
+
+        Any of several values, and a UID or PatientID by itself:
+
+        >>> archive.reset().select("EX-003").select(Modality=["CT", "PT"]).SeriesDescriptions
+        ['CT low dose', 'PET FDG']
         """
         criteria = read_criteria(self._index, conditions, tags)
         if not criteria:
@@ -88,6 +101,13 @@ class Narrowing(SessionState):
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> archive.select(StudyDescription="CT*").Modalities
+        ['CT', 'SEG', 'RTSTRUCT', 'SR']
+        >>> archive.exclude(Modality=["SEG", "RTSTRUCT", "SR"]).SeriesDescriptions
+        ['CT abdomen portal venous', 'CT chest with scout', 'CT chest']
         """
         criteria = read_criteria(self._index, conditions, tags)
         if not criteria:
@@ -111,6 +131,15 @@ class Narrowing(SessionState):
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> archive.select(Modality="CT", PatientID="EX-002").series_count
+        1
+        >>> archive.reset("PatientID").selection
+        {'Modality': 'CT'}
+        >>> archive.reset().series_count
+        16
         """
         if tag is None:
             return self._assign(Selection())
@@ -134,6 +163,13 @@ class Narrowing(SessionState):
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> archive.select(Modality="CT").select(SeriesDescription="*portal venous").series_count
+        1
+        >>> archive.undo().selection
+        {'Modality': 'CT'}
         """
         count = whole_number(steps)
         if count is None:
@@ -152,6 +188,16 @@ class Narrowing(SessionState):
         ----------
         *conditions, **tags
             As for `select`.
+
+        Examples
+        --------
+        >>> archive.select(Modality="MR").study_count
+        4
+        >>> with archive.selecting(SeriesDescription="DWI*") as diffusion:
+        ...     print(diffusion.PatientIDs)
+        ['EX-004']
+        >>> archive.study_count
+        4
         """
         before, history, index = self._selection, self._history, self._index
         try:
@@ -173,8 +219,14 @@ class Narrowing(SessionState):
 
         Examples
         --------
-        >>> orthanc.select(Modality="CT").selection                       # doctest: +SKIP
-        {'Modality': 'CT'}
+        >>> archive.select(Modality="CT", SeriesDescription="*chest").selection
+        {'Modality': 'CT', 'SeriesDescription': '*chest'}
+
+        Replace one criterion, keep the others:
+
+        >>> archive.selection = {**archive.selection, "SeriesDescription": "*low dose"}
+        >>> archive.PatientIDs
+        ['EX-003']
         """
         result: dict[str, Any] = {}
         spanning: list[Condition] = []
@@ -236,6 +288,12 @@ class Narrowing(SessionState):
         Notes
         -----
         Volumes are not affected: their slices are ordered in space.
+
+        Examples
+        --------
+        >>> series = archive.select(SeriesDescription="*portal venous")
+        >>> series.sort_by("InstanceNumber", "descending").InstanceNumbers[:3]
+        [40, 39, 38]
         """
         if order not in ("ascending", "descending"):
             raise SelectionError(f'order={order!r} is neither "ascending" nor "descending".')
@@ -253,6 +311,15 @@ class Narrowing(SessionState):
         pandas.DataFrame
             Columns criterion, decided, requests, and patients, studies, series, instances; NA where counting would need
             a further request.
+
+        Examples
+        --------
+        >>> from simple_orthanc import tag
+        >>> steps = archive.select(tag("RepetitionTime") > 1000, Modality="MR").explain()
+        >>> steps[["criterion", "studies", "series"]]
+                       criterion  studies  series
+        0       Modality == 'MR'        4       8
+        1  RepetitionTime > 1000        4       6
         """
         import pandas as pd
 

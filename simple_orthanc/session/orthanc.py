@@ -92,8 +92,13 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
 
     Examples
     --------
-    >>> from simple_orthanc import Orthanc                                # doctest: +SKIP
-    >>> image = Orthanc().select(PatientName='JaneDoe', SeriesDescription='ct_scan').get_array()   # doctest: +SKIP
+    >>> from simple_orthanc import Orthanc
+    >>> from simple_orthanc.testing import OrthancStandIn, make_series
+    >>> server = OrthancStandIn(make_series((3, 8, 8), PatientName="JaneDoe", SeriesDescription="ct_scan")).start()
+    >>> orthanc = Orthanc(server.url, username="jane", password="a secret")
+    >>> orthanc.select(PatientName="JaneDoe", SeriesDescription="ct_scan").get_array().shape
+    (3, 8, 8)
+    >>> server.stop()
     """
 
     _profile_kind = "orthanc"
@@ -147,12 +152,27 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
 
     @property
     def jobs(self) -> Jobs:
-        """The jobs that the server knows: those that wait or run, and the last ones that ended."""
+        """The jobs that the server knows: those that wait or run, and the last ones that ended.
+
+        Examples
+        --------
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": orthanc.get_orthanc_ids("study")[:1]})
+        >>> job.wait().state
+        'Success'
+        >>> orthanc.jobs[job.id].type
+        'Archive'
+        """
         return self.rest.jobs
 
     @property
     def interface(self) -> Interface:
-        """The tags that the server's own index holds."""
+        """The tags that the server's own index holds.
+
+        Examples
+        --------
+        >>> "PatientName" in orthanc.interface.main_dicom_tags["patient"]
+        True
+        """
         return Interface(self._orthanc.main_dicom_tags)
 
     def get_orthanc_ids(self, level: Level = "series") -> list[str]:
@@ -174,8 +194,10 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
 
         Examples
         --------
-        >>> for series in orthanc.select(Modality="CT").get_orthanc_ids():               # doctest: +SKIP
-        ...     orthanc.rest.put(f"/series/{series}/labels/reviewed")
+        >>> for key in orthanc.select(Modality="CT").get_orthanc_ids()[:2]:
+        ...     print(orthanc.rest.get(f"/series/{key}")["MainDicomTags"]["SeriesDescription"])
+        CT abdomen portal venous
+        CT low dose
         """
         return list(self._columns(tables.check_level(level)).keys)
 
@@ -190,7 +212,9 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
 
         Examples
         --------
-        >>> orthanc.dicomweb.rest.retrieve_frames(study, series, instance, [1])          # doctest: +SKIP
+        >>> study = orthanc.dicomweb.select(PatientID="EX-003")
+        >>> study.Modalities
+        ['CT', 'PT']
         """
         from simple_orthanc.session.dicomweb import DicomWeb
 
@@ -230,8 +254,11 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
 
         Examples
         --------
-        >>> pacs = orthanc.modality("PACS").select(PatientID="P7", Modality="CT")           # doctest: +SKIP
-        >>> volumes = pacs.retrieve().get_volumes()                                          # doctest: +SKIP
+        >>> pacs = orthanc.modality("PACS").select(PatientID="EX-001", Modality="MR")
+        >>> pacs.SeriesDescriptions
+        ['T1 MPRAGE', 'T2 TSE']
+        >>> len(pacs.retrieve().get_volumes())
+        4
         """
         from simple_orthanc.session.pacs import Pacs
 
@@ -254,6 +281,11 @@ class Interface:
     ----------
     main_dicom_tags : dict
         Level to list of keywords that the server keeps in its database.
+
+    Examples
+    --------
+    >>> sorted(orthanc.interface.main_dicom_tags)
+    ['instance', 'patient', 'series', 'study']
     """
 
     def __init__(self, main_dicom_tags: dict[Level, list[str]]) -> None:

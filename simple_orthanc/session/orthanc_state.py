@@ -23,5 +23,11 @@ class OrthancState(ActingSession):
 
     @property
     def rest(self) -> Rest:
-        """The server's REST API: any route by its path."""
+        """The server's REST API: any route by its path.
+
+        Examples
+        --------
+        >>> sorted(orthanc.rest.get("/statistics"))[:4]
+        ['CountInstances', 'CountPatients', 'CountSeries', 'CountStudies']
+        """
         return self._orthanc.rest

@@ -68,10 +68,13 @@ class Pacs(Session):
 
     Examples
     --------
-    >>> pacs = orthanc.modality("PACS").select(PatientID="P7", Modality="MR")             # doctest: +SKIP
-    >>> pacs.SeriesDescriptions                                                           # doctest: +SKIP
-    ['t1_mprage', 't2_flair']
-    >>> volume = pacs.select(SeriesDescription="*flair").retrieve().get_volume()          # doctest: +SKIP
+    >>> pacs = orthanc.modality("PACS").select(PatientID="EX-001", StudyDate=("20220901", None))
+    >>> pacs.table("StudyDate", "SeriesDescription", "instance_count")
+       StudyDate SeriesDescription  instance_count
+    0 2022-09-06         T1 MPRAGE              64
+    1 2022-09-06            T2 TSE              24
+    >>> pacs.select(SeriesDescription="T2*").retrieve().get_volume()
+    <Volume 24 x 96 x 96 (slice, row, column) int16 stored, voxels of 5 x 1.8 x 1.8 mm>
     """
 
     def __init__(self, server: Orthanc, modality: str, timeout: int | None = None) -> None:
@@ -136,7 +139,13 @@ class Pacs(Session):
 
         Examples
         --------
-        >>> orthanc.modality("PACS").select(AccessionNumber="A12").retrieve().get_volumes()   # doctest: +SKIP
+        >>> session = orthanc.modality("PACS").select(PatientID="EX-001", SeriesDescription="T1*").retrieve()
+        >>> session.table("StudyDate", "SeriesDescription", "instance_count")
+           StudyDate SeriesDescription  instance_count
+        0 2022-03-01         T1 MPRAGE              64
+        1 2022-09-06         T1 MPRAGE              64
+        >>> len(session.get_volumes())
+        2
         """
         selection = self._selection
         if selection.level is None and not everything:
@@ -283,6 +292,14 @@ class Pacs(Session):
         -----
         UserWarning
             The PACS does not answer with some of the tags.
+
+        Examples
+        --------
+        >>> orthanc.modality("PACS").table("PatientID", "StudyDate", level="study")
+          PatientID  StudyDate
+        0    EX-001 2022-03-01
+        1    EX-001 2022-09-06
+        2    EX-002 2023-01-16
         """
         names: Sequence[TagLike] = tables.unpacked(tags) or [
             name
@@ -336,6 +353,13 @@ class Pacs(Session):
         ------
         UnsupportedError
             Always; the message names `retrieve`.
+
+        Examples
+        --------
+        >>> orthanc.modality("PACS").select(Modality="SEG").get_masks()
+        Traceback (most recent call last):
+            ...
+        simple_orthanc.errors.UnsupportedError: Reading: 'PACS' through ... hands over no files, ...
         """
         self._nonempty()
 
@@ -351,6 +375,11 @@ class Pacs(Session):
         -------
         list of str
             Keywords.
+
+        Examples
+        --------
+        >>> orthanc.modality("PACS").get_all_dicom_tags()[:3]
+        ['PatientName', 'PatientID', 'PatientBirthDate']
         """
         return [name for tags in ASKED.values() for name in tags]
 

@@ -141,8 +141,17 @@ class OpensProfiles:
 
         Examples
         --------
-        >>> Orthanc.from_profile("hospital").select(Modality="CT")                       # doctest: +SKIP
-        <Orthanc https://pacs.example.org/orthanc: 1 patient, 1 study, 2 series, selected by Modality == 'CT'>
+        >>> import os
+        >>> from pathlib import Path
+        >>> from simple_orthanc import Orthanc
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> server = OrthancStandIn(make_series((3, 8, 8), PatientID="P1")).start()
+        >>> lines = ["[hospital]", f"url = {server.url}", "username = jane", "password = environment:WORD"]
+        >>> _ = Path("profiles.ini").write_text(os.linesep.join(lines))
+        >>> os.environ.update(SIMPLE_ORTHANC_PROFILES="profiles.ini", WORD="a secret")
+        >>> Orthanc.from_profile("hospital").PatientIDs
+        ['P1']
+        >>> server.stop()
         """
         options = hide_arguments(options)
         profile = read_profile(name)

@@ -63,7 +63,15 @@ class SessionState:
         return {**self.__dict__, "_plans": KeptPlans()}
 
     def copy(self) -> Self:
-        """Return an independent session with the same selection."""
+        """Return an independent session with the same selection.
+
+        Examples
+        --------
+        >>> ct = archive.select(Modality="CT")
+        >>> low_dose = ct.copy().select(SeriesDescription="*low dose")
+        >>> ct.series_count, low_dose.series_count
+        (4, 1)
+        """
         twin: Self = object.__new__(type(self))
         twin.__dict__.update(self.__dict__, _history=())
         return twin
@@ -80,6 +88,14 @@ class SessionState:
         -------
         Session
             The session itself, so that calls chain.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> other = orthanc.copy().select(Modality="CT")
+        >>> table = orthanc.upload_dataset(make_series((2, 8, 8), seed=7, PatientID="NEW"))
+        >>> other.series_count, other.refresh().series_count
+        (4, 5)
         """
         index, selection = self._index, self._selection
         try:
@@ -111,7 +127,19 @@ class SessionState:
             return self.refresh()
 
     def close(self) -> None:
-        """Close the connections; the session connects again if it is used again."""
+        """Close the connections; the session connects again if it is used again.
+
+        Examples
+        --------
+        >>> archive.close()
+
+        At the end of a block it is called by itself:
+
+        >>> from simple_orthanc import Folder
+        >>> with Folder.example() as session:
+        ...     print(session.patient_count)
+        6
+        """
         self._source.close()
 
     def __enter__(self) -> Self:

@@ -108,6 +108,10 @@ class StoredDatasets:
     def _respond(
         self, method: str, path: str, arguments: Mapping[str, str], headers: Mapping[str, str], body: bytes
     ) -> Reply:
+        if (method, path) == ("POST", "/instances"):
+            # Without the answers, which would be made again for each of many files.
+            self._note_changes()
+            return self._upload(body)
         # First of all, since it notes what has changed.
         answers = self.answers
         parts = path.strip("/").split("/")
@@ -116,8 +120,6 @@ class StoredDatasets:
         if path.endswith("/attachments/dicom/md5"):
             md5 = answers.md5(parts[1])
             return Reply(md5.encode(), "text/plain") if md5 else _json({}, 404)
-        if (method, path) == ("POST", "/instances"):
-            return self._upload(body)
         if path == "/changes":
             return _json(self._changes(arguments))
         if len(parts) > 2 and parts[2] in ("labels", "metadata"):

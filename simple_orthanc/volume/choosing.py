@@ -194,7 +194,7 @@ def middle_slice(stack: Stack) -> Stack:
     Examples
     --------
     >>> from simple_orthanc.phantom import make_series
-    >>> middle = middle_slice(plan_stacks(make_series((5, 4, 4), spacing=(1, 1, 3)))[0])
+    >>> middle = middle_slice(plan_stacks(make_series((5, 4, 4), spacing=(3, 1, 1)))[0])
     >>> middle.slices, middle.geometry.origin
     (1, (0.0, 0.0, 6.0))
     """

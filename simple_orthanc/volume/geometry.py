@@ -68,7 +68,14 @@ class Geometry:
 
     @cached_property
     def affine(self) -> Floats:
-        """The 4 by 4 matrix that takes (column, row, slice, 1) to (x, y, z, 1), mm, LPS."""
+        """The 4 by 4 matrix that takes (column, row, slice, 1) to (x, y, z, 1), mm, LPS.
+
+        Examples
+        --------
+        >>> grid = Geometry((128, 96, 40), (0.7, 1.3, 2.0), (-10.0, -20.0, 30.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> (grid.affine @ (1, 2, 3, 1)).round(6).tolist()
+        [-9.3, -17.4, 36.0, 1.0]
+        """
         result = np.eye(4)
         result[:3, :3] = np.reshape(np.asarray(self.direction, np.float64), (3, 3)) * self.spacing
         result[:3, 3] = self.origin
@@ -77,12 +84,27 @@ class Geometry:
 
     @property
     def affine_ras(self) -> Floats:
-        """The same matrix for coordinates that grow to the right, front and head (RAS), as NIfTI has them."""
+        """The same matrix for coordinates that grow to the right, front and head (RAS), as NIfTI has them.
+
+        Examples
+        --------
+        >>> grid = Geometry((128, 96, 40), (0.7, 1.3, 2.0), (-10.0, -20.0, 30.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> (grid.affine_ras @ (1, 2, 3, 1)).round(6).tolist()
+        [9.3, 17.4, 36.0, 1.0]
+        """
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.affine
 
     @property
     def is_sheared(self) -> bool:
-        """Whether the third axis is off the normal of the slices by more than 1e-3, as with a tilted gantry."""
+        """Whether the third axis is off the normal of the slices by more than 1e-3, as with a tilted gantry.
+
+        Examples
+        --------
+        >>> straight = Geometry((64, 64, 20), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> tilted = Geometry((64, 64, 20), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, -0.26, 0, 0, 0.966))
+        >>> straight.is_sheared, tilted.is_sheared
+        (False, True)
+        """
         columns = np.reshape(np.asarray(self.direction, np.float64), (3, 3)).T
         return bool(np.hypot(columns[2] @ columns[0], columns[2] @ columns[1]) > COSINE_TOLERANCE)
 
@@ -100,6 +122,17 @@ class Geometry:
         -------
         ndarray
             Shape (..., 3): x, y, z in mm, LPS.
+
+        Examples
+        --------
+        >>> grid = Geometry((128, 96, 40), (0.7, 1.3, 2.0), (-10.0, -20.0, 30.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> grid.to_patient((3, 2, 1), order="zyx").round(6).tolist()
+        [-9.3, -17.4, 36.0]
+
+        Many points at once, here the centres of the first and of the last voxel:
+
+        >>> grid.to_patient([(0, 0, 0), (127, 95, 39)], order="xyz").round(6).tolist()
+        [[-10.0, -20.0, 30.0], [78.9, 103.5, 108.0]]
         """
         flipped = _in_order(indices, order)
         result: Floats = flipped @ self.affine[:3, :3].T + self.affine[:3, 3]
@@ -119,12 +152,42 @@ class Geometry:
         -------
         ndarray
             Shape (..., 3).
+
+        Examples
+        --------
+        >>> grid = Geometry((128, 96, 40), (0.7, 1.3, 2.0), (-10.0, -20.0, 30.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> index = grid.to_index((-9.3, -17.4, 36.5), order="zyx")
+        >>> index.round(6).tolist()
+        [3.25, 2.0, 1.0]
+
+        Rounded, they index an array of shape (40, 96, 128):
+
+        >>> tuple(index.round().astype(int).tolist())
+        (3, 2, 1)
         """
         shifted = _in_order(points, "xyz") - self.affine[:3, 3]
         return _in_order(shifted @ np.linalg.inv(self.affine[:3, :3]).T, order)
 
     def isclose(self, other: Geometry, tolerance: float = 1e-3) -> bool:
-        """Whether `other` has the same size, and each of the eight corner voxels within `tolerance` mm."""
+        """Check whether another grid has the same size, and its corner voxels the same place.
+
+        Parameters
+        ----------
+        other : Geometry
+        tolerance : float
+            How far each of the eight corner voxels may be from that of the other grid, in mm.
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> grid = Geometry((128, 96, 40), (0.7, 1.3, 2.0), (-10.0, -20.0, 30.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        >>> grid.isclose(replace(grid, origin=(-10.0, -20.0, 30.0004)))
+        True
+        >>> grid.isclose(replace(grid, origin=(-10.0, -20.0, 32.0)))
+        False
+        >>> grid.isclose(replace(grid, origin=(-10.0, -20.0, 32.0)), tolerance=2.5)
+        True
+        """
         if tuple(self.size) != tuple(other.size):
             return False
         corners = np.stack(np.meshgrid(*[(0, size - 1) for size in self.size]), axis=-1).reshape(-1, 3)

@@ -35,12 +35,24 @@ class ArrayOperations:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the values."""
+        """The type of the values.
+
+        Examples
+        --------
+        >>> volume.dtype
+        dtype('int16')
+        """
         return self.array.dtype
 
     @property
     def ndim(self) -> int:
-        """The number of axes of the array, colour among them."""
+        """The number of axes of the array, colour among them.
+
+        Examples
+        --------
+        >>> volume.ndim, volume.dims
+        (3, ('slice', 'row', 'column'))
+        """
         return self.array.ndim
 
     def __len__(self) -> int:

@@ -100,37 +100,79 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def spacing(self) -> Vector | None:
-        """Between columns, rows and slices, mm, in SimpleITK's order; None without geometry."""
+        """Between columns, rows and slices, mm, in SimpleITK's order; None without geometry.
+
+        Examples
+        --------
+        >>> volume.spacing
+        (2.2, 2.2, 5.0)
+        """
         return None if self.geometry is None else self.geometry.spacing
 
     @property
     def origin(self) -> Vector | None:
-        """The centre of the first voxel, mm, LPS; None without geometry."""
+        """The centre of the first voxel, mm, LPS; None without geometry.
+
+        Examples
+        --------
+        >>> volume.origin
+        (-139.7, -139.7, -97.5)
+        """
         return None if self.geometry is None else self.geometry.origin
 
     @property
     def direction(self) -> tuple[float, ...] | None:
-        """The nine numbers of SimpleITK's ``GetDirection``; None without geometry."""
+        """The nine numbers of SimpleITK's ``GetDirection``; None without geometry.
+
+        Examples
+        --------
+        >>> volume.direction
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        """
         return None if self.geometry is None else self.geometry.direction
 
     @property
     def affine(self) -> NDArray[np.float64] | None:
-        """From (column, row, slice, 1) to (x, y, z, 1), mm, LPS; None without geometry."""
+        """From (column, row, slice, 1) to (x, y, z, 1), mm, LPS; None without geometry.
+
+        Examples
+        --------
+        >>> volume.affine.tolist()
+        [[2.2, 0.0, 0.0, -139.7], [0.0, 2.2, 0.0, -139.7], [0.0, 0.0, 5.0, -97.5], [0.0, 0.0, 0.0, 1.0]]
+        """
         return None if self.geometry is None else self.geometry.affine
 
     @property
     def affine_ras(self) -> NDArray[np.float64] | None:
-        """The same for NIfTI's coordinates, RAS; None without geometry."""
+        """The same for NIfTI's coordinates, RAS; None without geometry.
+
+        Examples
+        --------
+        >>> volume.affine_ras.tolist()
+        [[-2.2, 0.0, 0.0, 139.7], [0.0, -2.2, 0.0, 139.7], [0.0, 0.0, 5.0, -97.5], [0.0, 0.0, 0.0, 1.0]]
+        """
         return None if self.geometry is None else self.geometry.affine_ras
 
     @property
     def is_sheared(self) -> bool:
-        """Whether the slices are not perpendicular to the axis along which they follow each other (gantry tilt)."""
+        """Whether the slices are not perpendicular to the axis along which they follow each other (gantry tilt).
+
+        Examples
+        --------
+        >>> volume.is_sheared
+        False
+        """
         return self.geometry is not None and self.geometry.is_sheared
 
     @property
     def is_colour(self) -> bool:
-        """Whether the last axis holds red, green and blue."""
+        """Whether the last axis holds red, green and blue.
+
+        Examples
+        --------
+        >>> volume.is_colour
+        False
+        """
         return self.array.ndim > len(self.dims)
 
     @property
@@ -149,7 +191,15 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the array."""
+        """The shape of the array.
+
+        Examples
+        --------
+        >>> volume.shape
+        (40, 128, 128)
+        >>> volume.shape == volume.geometry.size[::-1]
+        True
+        """
         return tuple(self.array.shape)
 
     def to_sitk(self, resample: bool = False, assume_geometry: bool = False) -> SimpleITK.Image:
@@ -172,6 +222,19 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         ------
         VolumeError
             If there is no geometry, or it is sheared, and nothing was said about it.
+
+        Examples
+        --------
+        >>> import SimpleITK as sitk
+        >>> image = volume.to_sitk()
+        >>> image.GetSize(), image.GetSpacing()
+        ((128, 128, 40), (2.2, 2.2, 5.0))
+
+        A filter in millimetres, and its result as a volume again:
+
+        >>> smooth = sitk.SmoothingRecursiveGaussian(image, sigma=2.0)
+        >>> type(volume).from_sitk(smooth, like=volume).units
+        'HU'
         """
         geometry = self.geometry
         if geometry is None:
@@ -204,7 +267,17 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def time_step(self) -> float | None:
-        """Seconds between the steps of a 4D volume; None if they are not even or not times."""
+        """Seconds between the steps of a 4D volume; None if they are not even or not times.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> dynamic = Folder.example().select(SeriesDescription="DCE*").get_volume(dims="time")
+        >>> dynamic.shape, dynamic.time_step
+        ((20, 8, 64, 64), 3.0)
+        >>> dynamic.coordinates["time"][:4]
+        (0.0, 3.0, 6.0, 9.0)
+        """
         if len(self.dims) != 4 or self.coordinate_units.get(self.dims[0]) != "s":
             return None
         times = np.asarray(self.coordinates[self.dims[0]], np.float64)
@@ -221,6 +294,14 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         image : SimpleITK.Image
         like : Volume, optional
             Where the header, the unit and the images that it was made from are taken from.
+
+        Examples
+        --------
+        >>> import SimpleITK as sitk
+        >>> mask = sitk.BinaryThreshold(volume.to_sitk(), lowerThreshold=100, upperThreshold=3000)
+        >>> bone = Volume.from_sitk(mask, like=volume)
+        >>> bone.geometry == volume.geometry, bone.log
+        (True, ('from a SimpleITK image',))
         """
         array, geometry = export.from_sitk(image)
         log = ("from a SimpleITK image",)
@@ -235,6 +316,14 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         ------
         VolumeError
             If there is no geometry, or colour is not uint8.
+
+        Examples
+        --------
+        >>> image = volume.to_nibabel()
+        >>> image.shape, image.get_fdata().min()
+        ((128, 128, 40), np.float64(-1024.0))
+        >>> bool((image.affine == volume.affine_ras).all())
+        False
         """
         if self.geometry is None:
             raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
@@ -264,6 +353,13 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
             :meth:`to_sitk` raises: save a sheared volume with
             ``Volume.from_sitk(volume.to_sitk(resample=True)).save(path)``. NaN cannot go to .nii.gz: ITK's reader, and
             so SimpleITK, turns it into 0, which is a value.
+
+        Examples
+        --------
+        >>> import SimpleITK as sitk
+        >>> path = volume.save("ct.nii.gz")
+        >>> path.name, sitk.ReadImage(str(path)).GetSize()
+        ('ct.nii.gz', (128, 128, 40))
         """
         _, suffix = saving.check_target(path)
         if suffix == ".nii.gz" and self.array.dtype.kind == "f" and bool(np.isnan(self.array).any()):
@@ -298,6 +394,12 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         ----------
         center, width : float
             In the unit of the volume: ``window(40, 400)`` for soft tissue in HU.
+
+        Examples
+        --------
+        >>> grey = volume.window(40, 400)
+        >>> grey.dtype, grey.shape == volume.shape, int(grey.max())
+        (dtype('uint8'), True, 255)
         """
         return windowed(self.array, center, width, invert=self._is_inverted())
 
@@ -350,6 +452,15 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
             The overlay lies on another grid, or a plane was asked for and there is no geometry.
         ValueError
             There is no such plane, slice or window.
+
+        Examples
+        --------
+        >>> figure = volume.plot(window=(40, 400))
+        >>> figure.savefig("ct.png")
+
+        One plane, with a mask drawn over it:
+
+        >>> figure = volume.plot(plane="coronal", overlay=volume.array > 100)
         """
         image, look = self._drawn, plotting.Look(window, slice, plane, cmap, colorbar)
         return plotting.draw(image, look, plotting.overlay_arrays(image, overlay))

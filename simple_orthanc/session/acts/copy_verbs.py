@@ -94,9 +94,14 @@ class MakesCopies(OrthancState):
 
         Examples
         --------
-        >>> patient = orthanc.select(PatientID="P1")                                        # doctest: +SKIP
-        >>> table = patient.anonymize(keep=["StudyDate"], replace={"PatientID": "S042"})    # doctest: +SKIP
-        >>> table[["SeriesInstanceUID", "new_SeriesInstanceUID", "status"]]               # doctest: +SKIP
+        >>> study = orthanc.select(PatientID="EX-002", Modality="CT")
+        >>> table = study.anonymize(keep=["StudyDate"], replace={"PatientID": "S042"})
+        >>> table[["PatientID", "new_PatientID", "instance_count", "status"]]
+          PatientID new_PatientID  instance_count      status
+        0    EX-002          S042              40  anonymized
+        >>> orthanc.reset().select(PatientID="S042").table("PatientName", "StudyDate", "SeriesDescription")
+           PatientName  StudyDate SeriesDescription
+        0  Anonymized1 2023-01-16              <NA>
         """
         # Only these verbs need them.
         from simple_orthanc.session.acts.anonymizing import anonymize
@@ -161,8 +166,19 @@ class MakesCopies(OrthancState):
 
         Examples
         --------
-        >>> orthanc.select(StudyDate="20200131").modify({"InstitutionName": "Ward 7"})    # doctest: +SKIP
-        >>> orthanc.select(PatientID="P1").modify({"PatientID": "P2"}, delete_originals=True)  # doctest: +SKIP
+        >>> low_dose = orthanc.select(SeriesDescription="CT low dose")
+        >>> table = low_dose.modify({"SeriesDescription": "attenuation"})
+        >>> table[["PatientID", "instance_count", "status"]]
+          PatientID  instance_count    status
+        0    EX-003              40  modified
+        >>> orthanc.reset().select(PatientID="EX-003", Modality="CT").SeriesDescriptions
+        ['attenuation', 'CT low dose']
+
+        Another PatientID, in the place of the originals:
+
+        >>> table = orthanc.reset().select(PatientID="EX-003").modify({"PatientID": "P3"}, delete_originals=True)
+        >>> orthanc.reset().select(StudyDescription="PET/CT*").PatientIDs
+        ['P3']
         """
         # Only these verbs need them.
         from simple_orthanc.session.acts.copy_runs import CopyOptions

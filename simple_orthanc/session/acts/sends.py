@@ -83,23 +83,21 @@ class Sends(SessionState):
 
         Examples
         --------
-        >>> import tempfile
         >>> from pathlib import Path
         >>> from simple_orthanc import Folder
-        >>> from simple_orthanc.phantom import as_bytes, make_series
-        >>> folders = [Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())]
-        >>> for folder, patient in zip(folders, ("P1", "P2")):
-        ...     for number, dataset in enumerate(make_series((3, 4, 4), PatientID=patient)):
-        ...         _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
-        >>> hospital, research = (Folder(folder, cache=False) for folder in folders)
-        >>> table = hospital.select(PatientID="P1").send(research)
-        >>> table[["PatientID", "sent_count", "status"]].values.tolist()
-        [['P1', 3, 'sent']]
+        >>> ct = archive.select(PatientID="EX-002", Modality="CT")
+        >>> paths = ct.download("research")
+        >>> research = Folder("research")
+        >>> table = archive.reset().select(PatientID=["EX-002", "EX-006"], Modality="CT").send(research)
+        >>> table[["PatientID", "sent_count", "already_there_count", "status"]]
+          PatientID  sent_count  already_there_count         status
+        0    EX-002           0                   40  already there
+        1    EX-006          21                    0           sent
+        2    EX-006          19                    0           sent
         >>> research.PatientIDs
-        ['P1', 'P2']
-        >>> hospital.send(research).status.tolist()
-        ['already there']
-        >>> orthanc.select(StudyDate=(None, "20151231")).send("PACS")                    # doctest: +SKIP
+        ['EX-002', 'EX-006']
+
+        On an Orthanc also to a machine that its server knows: ``orthanc.select(Modality="CT").send("PACS")``.
         """
         self._check_has_files()
         if isinstance(to, str):

@@ -72,8 +72,14 @@ class ActsOnServer(MakesCopies):
 
         Examples
         --------
-        >>> orthanc.select(StudyDescription="Follow-up").add_label("reviewed")              # doctest: +SKIP
-        >>> orthanc.reset().select(label("reviewed")).study_count                          # doctest: +SKIP
+        >>> from simple_orthanc import label
+        >>> table = orthanc.select(StudyDescription="CT*").add_label("reviewed")
+        >>> table[["level", "PatientID", "status"]]
+           level PatientID    status
+        0  study    EX-002  labelled
+        1  study    EX-006  labelled
+        >>> orthanc.reset().select(label("reviewed")).study_count
+        2
         """
         from simple_orthanc.session.acts import labelling
 
@@ -92,6 +98,13 @@ class ActsOnServer(MakesCopies):
 
         The status is "unlabelled", or "not there" for what does not have it. A label of a study is not one of its
         series: it is removed at the level at which it was added.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003")
+        >>> table = study.add_label("reviewed", level="study")
+        >>> study.remove_label("reviewed", level="study").status.tolist()
+        ['unlabelled']
         """
         from simple_orthanc.session.acts import labelling
 
@@ -125,7 +138,10 @@ class ActsOnServer(MakesCopies):
 
         Examples
         --------
-        >>> orthanc.labels().label.value_counts()                                           # doctest: +SKIP
+        >>> table = orthanc.select(PatientID="EX-003").add_label("reviewed", level="study")
+        >>> orthanc.labels()[["level", "PatientID", "label"]]
+           level PatientID     label
+        0  study    EX-003  reviewed
         """
         from simple_orthanc.session.acts import labelling
 
@@ -176,9 +192,13 @@ class ActsOnServer(MakesCopies):
 
         Examples
         --------
-        >>> orthanc.select(PatientID="P7").set_metadata("1024", "reader A")                 # doctest: +SKIP
-        >>> orthanc.reset().select(metadata("1024") == "reader A").PatientIDs              # doctest: +SKIP
-        ['P7']
+        >>> from simple_orthanc import metadata
+        >>> table = orthanc.select(PatientID="EX-003").set_metadata("1024", "reader A", level="study")
+        >>> table[["level", "PatientID", "status"]]
+           level PatientID     status
+        0  study    EX-003  annotated
+        >>> orthanc.reset().select(metadata("1024") == "reader A").PatientIDs
+        ['EX-003']
         """
         from simple_orthanc.session.acts import labelling
 
@@ -234,8 +254,10 @@ class ActsOnServer(MakesCopies):
 
         Examples
         --------
-        >>> orthanc.select(StudyInstanceUID="1.2.840.113619.2.1").archive("study.zip")      # doctest: +SKIP
-        PosixPath('study.zip')
+        >>> import zipfile
+        >>> path = orthanc.select(PatientID="EX-002", Modality="CT").archive("ct.zip")
+        >>> path.name, len(zipfile.ZipFile(path).namelist())
+        ('ct.zip', 40)
         """
         from simple_orthanc.session.acts.archives import write_archive
 

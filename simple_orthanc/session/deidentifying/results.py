@@ -50,6 +50,20 @@ class Deidentified:
     key_table : pandas.DataFrame
         One row per identifier that was replaced: kind ("PatientID" or "UID"), old, new, and of patients shift_days, by
         how many days their dates were moved; it is missing where dates were not moved.
+
+    Examples
+    --------
+    >>> ct = archive.select(PatientID="EX-002", Modality="CT")
+    >>> made = ct.deidentify("shared", key="correct horse battery staple", dry_run=True)
+    >>> made
+    <Deidentified: 40 would be deidentified>
+    >>> made.report[["tag", "action", "changed"]].head(3)
+             tag action  changed
+    0  0008,0008      C        0
+    1  0008,0016      K        0
+    2  0008,0018      U       40
+    >>> made.key_table.kind.value_counts().to_dict()
+    {'UID': 43, 'PatientID': 1}
     """
 
     table: pd.DataFrame = field(repr=False)

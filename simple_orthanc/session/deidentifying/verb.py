@@ -113,19 +113,12 @@ class Deidentifying(SessionState):
 
         Examples
         --------
-        >>> import tempfile
-        >>> from pathlib import Path
         >>> from simple_orthanc import Folder
-        >>> from simple_orthanc.phantom import as_bytes, ct_phantom
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> for number, image in enumerate(ct_phantom((3, 16, 16))):
-        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(image))
-        >>> scans = Folder(folder, cache=False).select(Modality="CT")
-        >>> target = Path(tempfile.mkdtemp()) / "shared"
-        >>> made = scans.deidentify(target, key="correct horse battery staple", pseudonyms={"CT-PHANTOM": "S01"})
+        >>> ct = archive.select(PatientID="EX-002", Modality="CT")
+        >>> made = ct.deidentify("shared", key="correct horse battery staple", pseudonyms={"EX-002": "S01"})
         >>> made
-        <Deidentified: 3 deidentified>
-        >>> Folder(target, cache=False).PatientIDs
+        <Deidentified: 40 deidentified>
+        >>> Folder("shared").PatientIDs
         ['S01']
         """
         # In the first line, so that no traceback shows it.

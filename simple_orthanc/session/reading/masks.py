@@ -49,6 +49,15 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
     table : pandas.DataFrame
         One row per mask: name, number, kind ("SEG" or "RTSTRUCT"), SOPInstanceUID of the object, and SeriesInstanceUID
         of the images that it names.
+
+    Examples
+    --------
+    >>> masks = archive.select(Modality=["SEG", "RTSTRUCT"]).get_masks()
+    >>> list(masks)
+    ['liver', 'lesion', 'liver (2)', 'lesion (2)']
+    >>> volume = masks["lesion"]
+    >>> volume.dtype, volume.shape
+    (dtype('bool'), (40, 128, 128))
     """
 
     def __init__(self, session: Session, like: Volume | None) -> None:
@@ -102,7 +111,18 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per mask, from headers alone."""
+        """One row per mask, from headers alone.
+
+        Examples
+        --------
+        >>> masks = archive.select(Modality=["SEG", "RTSTRUCT"]).get_masks()
+        >>> masks.table[["name", "number", "kind"]]
+                 name  number      kind
+        0       liver       1       SEG
+        1      lesion       2       SEG
+        2   liver (2)       1  RTSTRUCT
+        3  lesion (2)       2  RTSTRUCT
+        """
         import pandas as pd
 
         rows = [

@@ -57,6 +57,12 @@ class Reading(SessionState):
             Nothing is selected.
         AmbiguousSelectionError
             Several instances are selected and no index is given.
+
+        Examples
+        --------
+        >>> header = archive.select(SeriesDescription="*portal venous").get_header(0)
+        >>> header.Modality, header.PixelSpacing, "PixelData" in header
+        ('CT', [2.2, 2.2], False)
         """
         keys = self._nonempty()
         if index is None and len(keys) > 1:
@@ -84,6 +90,12 @@ class Reading(SessionState):
         -------
         list of pydicom.Dataset
             Without pixels.
+
+        Examples
+        --------
+        >>> headers = archive.select(SeriesDescription="*portal venous").get_headers()
+        >>> [float(header.ImagePositionPatient[2]) for header in headers[:3]]
+        [-97.5, -92.5, -87.5]
         """
         keys = self._nonempty()
         if index is not None:
@@ -106,6 +118,12 @@ class Reading(SessionState):
         -------
         list of pydicom.Dataset
             As pydicom reads the DICOM files.
+
+        Examples
+        --------
+        >>> instances = archive.select(SeriesDescription="PET FDG").get_instances()
+        >>> len(instances), instances[0].pixel_array.shape
+        (40, (64, 64))
         """
         keys = self._nonempty()
         run = partial(map_ordered, total=len(keys), label="reading instances")
@@ -171,6 +189,29 @@ class Reading(SessionState):
             Several series are selected; the message lists them, and the `select` that separates them.
         VolumeError
             The images do not make one regular volume: see `simple_orthanc.errors` for the kinds.
+
+        Examples
+        --------
+        >>> volume = archive.select(PatientID="EX-002", Modality="CT").get_volume()
+        >>> volume
+        <Volume 40 x 128 x 128 (slice, row, column) int16 HU, voxels of 5 x 2.2 x 2.2 mm>
+        >>> volume.array.shape, volume.spacing
+        ((40, 128, 128), (2.2, 2.2, 5.0))
+
+        PET as standardized uptake values, and a series of repetitions as one 4D volume:
+
+        >>> float(archive.reset().select(Modality="PT").get_volume(units="SUVbw").array.max().round(1))
+        8.0
+        >>> archive.reset().select(SeriesDescription="DCE*").get_volume(dims="time")
+        <Volume 20 x 8 x 64 x 64 (time, slice, row, column) int16 stored, voxels of 6 x 2.7 x 2.7 mm>
+
+        What is no regular volume is refused, with what can be done about it:
+
+        >>> archive.reset().select(PatientID="EX-006", SeriesNumber=3).get_volume()
+        Traceback (most recent call last):
+            ...
+        simple_orthanc.errors.MissingSlicesError: A volume was asked of 19 slices 6 mm apart (axial
+        19x96x96), but 1 are missing, ...
         """
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
@@ -193,6 +234,12 @@ class Reading(SessionState):
         ----------
         units, gaps, dims, spacing, across_series, errors
             As for `get_volume`.
+
+        Examples
+        --------
+        >>> array = archive.select(PatientID="EX-002", Modality="CT").get_array()
+        >>> array.shape, array.dtype
+        ((40, 128, 128), dtype('int16'))
         """
         options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
         return self.get_volume(units, gaps, dims, **options).array
@@ -217,6 +264,12 @@ class Reading(SessionState):
         assume_geometry : bool
             Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
             error.
+
+        Examples
+        --------
+        >>> image = archive.select(PatientID="EX-002", Modality="CT").get_image()
+        >>> image.GetSize(), image.GetSpacing()
+        ((128, 128, 40), (2.2, 2.2, 5.0))
         """
         options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
         return self.get_volume(units, gaps, dims, **options).to_sitk(assume_geometry=assume_geometry)
@@ -242,6 +295,14 @@ class Reading(SessionState):
         Mapping
             Label to Volume. The labels come from the headers and can be names of files. Each volume is read when it is
             asked for, and not kept.
+
+        Examples
+        --------
+        >>> volumes = archive.select(PatientID="EX-006", SeriesNumber=2).get_volumes()
+        >>> for label, volume in volumes.items():
+        ...     print(label, volume.shape)
+        axial 20x96x96 (20, 96, 96)
+        localizer coronal 1x96x96 (1, 96, 96)
         """
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
@@ -277,22 +338,19 @@ class Reading(SessionState):
 
         Examples
         --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from simple_orthanc import Folder
-        >>> from simple_orthanc.phantom import as_bytes, ct_phantom, make_structure_set
-        >>> images = ct_phantom((4, 32, 32))
-        >>> z = images[1].ImagePositionPatient[2]
-        >>> square = [(-12, -12, z), (12, -12, z), (12, 12, z), (-12, 12, z)]
-        >>> structures = make_structure_set(images, {"GTV": [square]})
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> for number, dataset in enumerate([*images, structures]):
-        ...     _ = (folder / f"{number}.dcm").write_bytes(as_bytes(dataset))
-        >>> masks = Folder(folder, cache=False).select(Modality="RTSTRUCT").get_masks()
+        >>> masks = archive.select(Modality="SEG").get_masks()
         >>> masks
-        <1 masks: GTV>
-        >>> masks["GTV"].array.sum(axis=(1, 2)).tolist()
-        [0, 256, 0, 0]
+        <2 masks: liver, lesion>
+        >>> ct = archive.reset().select(PatientID="EX-002", Modality="CT").get_volume()
+        >>> ct.statistics(masks["lesion"]).round(1)
+              voxels    ml  mean    sd   min    p5   p25   p50   p75   p95   max
+        mask     524  12.7  45.7  12.8  15.0  27.0  37.0  44.0  55.0  68.0  86.0
+
+        A structure set is drawn on the grid of its images in the same way:
+
+        >>> drawn = archive.reset().select(Modality="RTSTRUCT").get_masks()
+        >>> drawn["liver"].array.shape == ct.shape
+        True
         """
         from simple_orthanc.session.reading.masks import Masks
 
@@ -307,6 +365,20 @@ class Reading(SessionState):
             One row per volume: PatientID, StudyDate, Modality, SeriesInstanceUID, label, slices, rows, columns, spacing
             (between slices, rows and columns, mm), regular, reason, bytes, and contradiction: where headers announce
             more images than there are.
+
+        Examples
+        --------
+        >>> table = archive.select(PatientID="EX-006", Modality="CT").volume_table()
+        >>> table[["slices", "rows", "regular"]]
+           slices  rows  regular
+        0      20    96     True
+        1       1    96     True
+        2      20    96    False
+        >>> for label in table.label:
+        ...     print(label)
+        CT chest with scout - axial 20x96x96
+        CT chest with scout - localizer coronal 1x96x96
+        CT chest - axial 19x96x96
         """
         from simple_orthanc.selection.tables import typed_column
         from simple_orthanc.session.reading.volume_reader import VolumeRequest

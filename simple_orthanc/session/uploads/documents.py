@@ -79,8 +79,18 @@ class UploadsDocuments(UploadsVolumes):
 
         Examples
         --------
-        >>> study = orthanc.select(PatientID="P7", StudyDate="20200131")                    # doctest: +SKIP
-        >>> table = orthanc.upload_document("report.pdf", like=study)                       # doctest: +SKIP
+        >>> from PIL import Image
+        >>> Image.new("L", (32, 24)).save("wound.png")
+        >>> study = orthanc.select(PatientID="EX-003")
+        >>> table = orthanc.upload_document("wound.png", like=study, SeriesDescription="wound", Modality="XC")
+        >>> table[["PatientID", "status"]]
+          PatientID  status
+        0    EX-003  stored
+        >>> study.table("PatientID", "Modality", "SeriesDescription")
+          PatientID Modality SeriesDescription
+        0    EX-003       CT       CT low dose
+        1    EX-003       PT           PET FDG
+        2    EX-003       XC             wound
         """
         from simple_orthanc.volume.writing.documents import document_datasets
 

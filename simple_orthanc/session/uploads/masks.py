@@ -69,8 +69,14 @@ class UploadsMasks(UploadsVolumes):
 
         Examples
         --------
-        >>> ct = orthanc.select(SeriesDescription="ct_scan").get_volume()                   # doctest: +SKIP
-        >>> table = orthanc.upload_masks({"bone": ct.array > 300, "air": ct.array < -900}, like=ct)  # doctest: +SKIP
+        >>> ct = orthanc.select(PatientID="EX-002", Modality="CT").get_volume()
+        >>> masks = {"bone": ct.array > 300, "air": ct.array < -900}
+        >>> table = orthanc.upload_masks(masks, like=ct, SeriesDescription="tissues")
+        >>> table[["PatientID", "status"]]
+          PatientID  status
+        0    EX-002  stored
+        >>> orthanc.reset().select(SeriesDescription="tissues").get_masks()
+        <2 masks: bone, air>
         """
         from simple_orthanc.volume.volume import Volume
         from simple_orthanc.volume.writing.segmentations import segmentation_of
@@ -119,7 +125,13 @@ class UploadsMasks(UploadsVolumes):
 
         Examples
         --------
-        >>> table = orthanc.upload_parametric_map(adc, like=dwi, SeriesDescription="ADC")   # doctest: +SKIP
+        >>> suv = orthanc.select(Modality="PT").get_volume(units="SUVbw")
+        >>> table = orthanc.upload_parametric_map(suv, SeriesDescription="SUV")
+        >>> table[["PatientID", "status"]]
+          PatientID  status
+        0    EX-003  stored
+        >>> orthanc.reset().select(SeriesDescription="SUV").get_volume()
+        <Volume 40 x 64 x 64 (slice, row, column) float32 g/ml, voxels of 5 x 4.4 x 4.4 mm>
         """
         from simple_orthanc.volume.volume import Volume
 

@@ -68,9 +68,13 @@ class UploadsVolumes:
 
         Examples
         --------
-        >>> volume = orthanc.select(SeriesDescription="ct_scan").get_volume()               # doctest: +SKIP
-        >>> smooth = volume.with_array(gaussian_filter(volume.array.astype("float32"), 1))  # doctest: +SKIP
-        >>> table = orthanc.upload_volume(smooth, SeriesDescription="smooth")               # doctest: +SKIP
+        >>> ct = orthanc.select(PatientID="EX-002", Modality="CT").get_volume()
+        >>> clipped = ct.with_array(ct.array.clip(-200, 300))
+        >>> table = orthanc.upload_volume(clipped, SeriesDescription="clipped")
+        >>> table.status.value_counts().to_dict()
+        {'stored': 40}
+        >>> orthanc.reset().select(SeriesDescription="clipped").get_volume()
+        <Volume 40 x 128 x 128 (slice, row, column) int16 HU, voxels of 5 x 2.2 x 2.2 mm>
         """
         written, source = as_volume(volume, like, "upload_volume")
         return self._upload_made(written.to_dicom(source, **tags), allow_foreign_uids)
