@@ -96,7 +96,7 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         is_colorbar=not (image.is_colour or image.is_label),
         # Thin lines in a volume of any size, beside which the voxel at the crosshair is seen.
         crosshair_width_unit="percent",
-        crosshair_width=0.3,
+        crosshair_width=0.5,
         crosshair_gap=_CROSSHAIR_GAP,
         drag_and_drop_enabled=False,
     )
