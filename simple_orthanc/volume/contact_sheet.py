@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 # In inches.
 _WIDTH = 2.2
 _PICTURE_HEIGHT = 2.1
-_LABEL_HEIGHT = 0.62
-_TITLE_HEIGHT = 0.4
+_LABEL_HEIGHT = 0.45
+_CAPTION_HEIGHT = 0.3
+_TITLE_HEIGHT = 0.3
 _GAP = 0.08
 # A picture is drawn with fewer pixels than that.
 _MOST_PIXELS = 512
 _CHARACTERS = 32
-_LABEL_LINES = 3
+_LABEL_LINES = 2
 _REASON_LINES = 11
-# Labels are values of tags, which are not to be read as formulas.
-_PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ def picture_of(volume: Volume, note: str = "") -> Picture:
     step = -(-max(whole.image.shape[:2]) // _MOST_PIXELS)
     # A copy, so that the volume need not be kept.
     small = replace(whole, image=np.array(whole.image[::step, ::step]))
-    shown = "colour" if image.is_colour else f"{window.low:.4g} to {window.high:.4g} {image.units}".rstrip()
+    units = "" if image.units == "stored" else image.units
+    shown = "colour" if image.is_colour else f"{window.low:.4g} to {window.high:.4g} {units}".rstrip()
     caption = "\n".join(part for part in (shown, note) if part)
     return Picture(small, plotting.colour_map(image, look, window), caption)
 
@@ -113,18 +113,19 @@ def draw_tiles(tiles: Sequence[Tile], title: str, columns: int) -> Figure:
     """
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    row_height = _PICTURE_HEIGHT + _LABEL_HEIGHT
+    row_height = _LABEL_HEIGHT + _PICTURE_HEIGHT + _CAPTION_HEIGHT
     width, height = columns * _WIDTH, rows * row_height + _TITLE_HEIGHT
     figure = plotting.shown_figure(figsize=(width, height))
-    figure.text(0.5 * _GAP / width, 1 - 0.5 * _TITLE_HEIGHT / height, title, va="center", fontsize="medium", **_PLAIN)
+    figure.text(
+        0.5 * _GAP / width, 1 - 0.5 * _TITLE_HEIGHT / height, title, va="center", fontsize="medium", **plotting.AS_IT_IS
+    )
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        left, top = column * _WIDTH + _GAP / 2, height - _TITLE_HEIGHT - row * row_height
-        bottom = top - row_height + _GAP
-        box = (left / width, bottom / height, (_WIDTH - _GAP) / width, (_PICTURE_HEIGHT - _GAP) / height)
-        axes = figure.add_axes(box)
+        left = column * _WIDTH + _GAP / 2
+        bottom = height - _TITLE_HEIGHT - (row + 1) * row_height + _CAPTION_HEIGHT
+        axes = figure.add_axes((left / width, bottom / height, (_WIDTH - _GAP) / width, _PICTURE_HEIGHT / height))
         axes.set(xticks=[], yticks=[])
-        axes.set_title(_wrapped(tile.label, _LABEL_LINES), fontsize="x-small", loc="left", pad=3, **_PLAIN)
+        axes.set_title(_wrapped(tile.label, _LABEL_LINES), fontsize="x-small", loc="left", pad=3, **plotting.AS_IT_IS)
         _fill(axes, tile.content)
     return figure
 
@@ -132,12 +133,14 @@ def draw_tiles(tiles: Sequence[Tile], title: str, columns: int) -> Figure:
 def _fill(axes: Axes, content: Picture | str) -> None:
     if isinstance(content, str):
         text = _wrapped(content, _REASON_LINES)
-        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize="x-small", transform=axes.transAxes, **_PLAIN)
+        axes.text(
+            0.5, 0.5, text, ha="center", va="center", fontsize="x-small", transform=axes.transAxes, **plotting.AS_IT_IS
+        )
         axes.spines[:].set_color("lightgrey")
         return
     plotting.draw_image(axes, content.view, content.colours)
     plotting.draw_letters(axes, content.view, fontsize="x-small")
-    axes.set_xlabel(content.caption, fontsize="xx-small", labelpad=1, **_PLAIN)
+    axes.set_xlabel(content.caption, fontsize="xx-small", labelpad=1, **plotting.AS_IT_IS)
     axes.spines[:].set_visible(False)
 
 

@@ -55,8 +55,12 @@ class VolumeViewer(ipyniivue.NiiVue):  # type: ignore[misc]
     Everything that `ipyniivue.NiiVue` has can be called and set.
     """
 
-    description: str
+    description = "<VolumeViewer>"
     picture: Callable[[], bytes]
+
+    def __repr__(self) -> str:
+        """Describe the volume, and name its overlays."""
+        return self.description
 
     def _repr_mimebundle_(self, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**keywords)

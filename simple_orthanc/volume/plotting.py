@@ -30,6 +30,8 @@ _AXES = ("slice", "row", "column")
 _OUTLINE = "black"
 _LETTER_COLOUR = "#ffd75f"
 OVERLAY_ALPHA = 0.45
+# Values of tags and names of masks are not to be read as formulas.
+AS_IT_IS: dict[str, Any] = {"parse_math": False, "usetex": False}
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,12 @@ def draw(
             layer.draw(axes, view(layer.array, image.geometry, each.axis, each.index))
     if layers:
         handles = [handle for layer in layers.values() for handle in layer.handles()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
+        for text in legend.get_texts():
+            text.set(**AS_IT_IS)
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
-    figure.suptitle("\n".join(part for part in (image.title, caption) if part), fontsize="medium")
+    figure.suptitle("\n".join(part for part in (image.title, caption) if part), fontsize="medium", **AS_IT_IS)
     return figure
 
 

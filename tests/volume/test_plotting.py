@@ -269,6 +269,14 @@ class TestOverlays:
             volume.plot(overlay=elsewhere)
 
 
+def test_names_are_drawn_as_they_are_and_not_as_formulas() -> None:
+    volume = read(make_series((2, 4, 4), SeriesDescription="$x^{2$ a_b"))
+    figure = volume.plot(overlay={"$\\nonsense{$": volume.array > 0})
+    figure.canvas.draw()
+    assert figure.get_suptitle().startswith("$x^{2$ a_b, ")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["$\\nonsense{$"]
+
+
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
