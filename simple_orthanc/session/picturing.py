@@ -62,6 +62,16 @@ class Picturing(Reading):
             `columns` or `limit` is no positive whole number.
         UnsupportedError
             matplotlib is not installed, or the session is on a PACS, which hands over no images.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> sheet = Folder.example().select(PatientID="EX-002").gallery()
+        >>> for place in sheet.axes:
+        ...     print(" ".join(place.get_title(loc="left").split()))
+        CT 2 CT abdomen portal venous (40 images)
+        SEG 3 Liver segmentation
+        RTSTRUCT 4 Liver contours
         """
         for name, value in (("columns", columns), ("limit", limit)):
             if (whole_number(value) or 0) < 1:
@@ -114,6 +124,12 @@ class Picturing(Reading):
             ipyniivue is not installed: the extra ``view``.
         VolumeError, AmbiguousSelectionError, EmptySelectionError
             As for `get_volume`.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> Folder.example().select(PatientID="EX-003", Modality="CT").view()
+        <Volume 40 x 96 x 96 (slice, row, column) int16 HU, voxels of 5 x 3 x 3 mm>
         """
         from simple_orthanc.volume.viewing import require_viewer
 

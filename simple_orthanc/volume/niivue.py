@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
     from simple_orthanc.volume.volume import Volume
 
-_HEIGHT = 420
+# In pixels; with a curve beside three planes.
+_HEIGHT, _HEIGHT_OF_4D = 420, 520
+_TILE_MARGIN = 12.0
 _CROSSHAIR_GAP = 10.0
 _PICTURE_DPI = 72
-# More than browsers hold as one piece of memory, and as one texture.
-_MOST_BYTES = 2_000_000_000
+# Browsers hold 2 GB as one piece of memory, and textures of this size.
+_MOST_VOXELS = 500_000_000
 _LARGEST_SIDE = 2048
 # Of the largest value of an overlay: the least that is seen.
 _SMALLEST_SHARE = 1e-6
@@ -98,6 +100,7 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         # Interpolation would show values that are nowhere in the image.
         is_nearest_interpolation=True,
         is_colorbar=not (image.is_colour or image.is_label),
+        tile_margin=_TILE_MARGIN,
         # Thin lines in a volume of any size, beside which the voxel at the crosshair is seen.
         crosshair_width_unit="percent",
         crosshair_width=0.5,
@@ -105,7 +108,9 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         drag_and_drop_enabled=False,
     )
     if len(volume.dims) == 4:
-        # Of the values at the crosshair over the steps; a click there chooses the step.
+        # A curve of the values at the crosshair; only this layout has room for it.
+        viewer.height = _HEIGHT_OF_4D
+        viewer.opts.multiplanar_layout = ipyniivue.MultiplanarType.GRID
         viewer.graph.auto_size_multiplanar = True
         viewer.graph.opacity = 1.0
     names = {name: each.labels for name, each in named.items() if getattr(each, "labels", None)}
@@ -117,11 +122,11 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
 
 def _check_size(volume: Volume) -> None:
     sides = volume.array.shape[len(volume.dims) - 3 : len(volume.dims)]
-    if volume.array.size * 4 > _MOST_BYTES or max(sides) > _LARGEST_SIDE:
+    if volume.array.size > _MOST_VOXELS or max(sides) > _LARGEST_SIDE:
         size = " x ".join(map(str, volume.shape))
         raise VolumeError(
             f"A widget was asked for a volume of {size} voxels, which is more than browsers draw: they take up to "
-            f"{_LARGEST_SIDE} voxels along each side and {_MOST_BYTES // 4:,} in all. View a part of it, such as "
+            f"{_LARGEST_SIDE} voxels along each side and {_MOST_VOXELS:,} in all. View a part of it, such as "
             "volume[..., ::2, ::2].view(), or draw single planes with plot()."
         )
 

@@ -60,8 +60,11 @@ class Viewing:
 
         Examples
         --------
-        >>> from simple_orthanc.phantom import ct_phantom
-        >>> from simple_orthanc.volume.assembly import assemble
+        >>> from simple_orthanc import Folder
+        >>> patient = Folder.example().select(PatientID="EX-002")
+        >>> masks = patient.copy().select(Modality="SEG").get_masks()
+        >>> patient.select(Modality="CT").get_volume().view(overlay=masks)
+        <Volume 40 x 128 x 128 (slice, row, column) int16 HU, voxels of 5 x 2.2 x 2.2 mm> with liver, lesion
         """
         make_viewer = require_viewer()
         volume = cast("Volume", self)

@@ -1,8 +1,9 @@
 """Look at volumes in a browser as a user would, and keep what is seen in ``build/pictures``: ``make pictures``.
 
-JupyterLab runs a notebook with two widgets, offline. It is checked that each draws something, that scrolling changes
-the slice and nothing else does, that the overlay is seen, that the patient's right is on the left side, that nothing is
-asked of another machine, and that the page that nbconvert makes has the picture in place of the widget.
+JupyterLab runs a notebook with three widgets, offline. It is checked that each draws something; that the right of the
+patient is on the left side; that the overlay is seen; that scrolling changes the slice, and nothing else does; that a
+click on the curve changes the step; that nothing is asked of another machine; and that the page that nbconvert makes
+has the picture in place of the widget.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ grid = Geometry((64, 64, 40), (2.0, 2.0, 3.0), (-63.0, -63.0, 0.0), (1, 0, 0, 0,
 header = Dataset()
 header.Modality, header.WindowCenter, header.WindowWidth = "CT", 80, 200
 volume = Volume(array, grid, header, units="HU")
+steps = Volume(
+    np.stack([array, array + 60, array + 120]), grid, header, units="HU", dims=("time", "slice", "row", "column")
+)
 lesion = (x - 48) ** 2 + (y - 32) ** 2 + (z - 20) ** 2 < 6 ** 2
 """
-CELLS = [_VOLUME, "volume.view()", 'volume.view(overlay={"lesion": lesion})']
+CELLS = [_VOLUME, "volume.view()", 'volume.view(overlay={"lesion": lesion})', "steps.view()"]
 # Pixels that scrolling must change, and those that noise may: of 255 grey levels.
 _CHANGED, _LEVELS = 2000, 8
 
@@ -47,9 +51,10 @@ def main() -> None:
         write_notebook(folder / "view.ipynb", CELLS)
         with jupyter_lab(folder) as (url, token), browser_page() as page:
             run_in_lab(page, url, token, "view.ipynb")
-            plain, masked = _canvases(page, len(CELLS) - 1)
+            plain, masked, steps = _canvases(page, len(CELLS) - 1)
             _check_drawn(plain, masked)
             _check_scrolling(page, plain)
+            _check_steps(page, steps)
             screenshot(page, FOLDER / "lab.png")
             page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
             page.wait_for_timeout(2000)
@@ -77,6 +82,10 @@ def _check_drawn(plain: Any, masked: Any) -> None:
     masked.scroll_into_view_if_needed()
     with_mask = screenshot(masked, FOLDER / "overlay.png")
     _check(_grey(without).max() > 100, "the volume is drawn")
+    height, width = without.shape[:2]
+    axial = _grey(without)[height // 3 : height // 2, : width // 3]
+    right, left = axial[:, width // 15 : width // 8].mean(), axial[:, width // 5 : width // 4].mean()
+    _check(right > left + 30, f"the right of the patient is on the left side: {right:.0f} and {left:.0f}")
     coloured = np.ptp(with_mask, axis=2) > 40
     before = np.ptp(without, axis=2) > 40
     _check(coloured.sum() > before.sum() + 500, f"the mask is coloured: {before.sum()} to {coloured.sum()} pixels")
@@ -97,6 +106,19 @@ def _check_scrolling(page: Any, canvas: Any) -> None:
     unmoved, moved = _differing(before, rested), _differing(before, scrolled)
     _check(unmoved < 50, f"nothing changes before the wheel is turned: {unmoved} pixels")
     _check(moved > _CHANGED, f"the wheel changes the slice: {moved} pixels")
+
+
+def _check_steps(page: Any, canvas: Any) -> None:
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    before = screenshot(canvas, FOLDER / "steps.png")
+    page.mouse.click(box["x"] + box["width"] * 0.72, box["y"] + box["height"] * 0.65)
+    page.wait_for_timeout(1000)
+    after = screenshot(canvas, FOLDER / "step.png")
+    # In the planes alone, on the left side: the curve marks the step too.
+    half = before.shape[1] // 2
+    moved = _differing(before[:, :half], after[:, :half])
+    _check(moved > _CHANGED, f"a click on the curve changes the step: {moved} pixels")
 
 
 def _check_exported(notebook: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from ipyniivue import ColormapType, SliceType
+from ipyniivue import ColormapType, MultiplanarType, SliceType
 from PIL import Image
 from pydicom.dataset import Dataset
 
@@ -183,6 +183,7 @@ def test_steps_of_a_4d_volume_are_frames_with_a_curve() -> None:
     (layer,) = viewer.volumes
     assert nifti_of(layer).shape == (6, 5, 4, 2)
     assert viewer.graph.opacity == 1
+    assert viewer.opts.multiplanar_layout == MultiplanarType.GRID
     assert layer.cal_max > array[0].max()
     assert volume_of(array[0]).view().graph.opacity == 0
 
@@ -217,7 +218,7 @@ def test_a_page_without_a_kernel_shows_a_picture_in_its_place() -> None:
     viewer = volume.view({"liver": volume.array > 60})
     data, _ = viewer._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == viewer.model_id
-    assert data["text/plain"] == f"{volume!r} with liver"
+    assert data["text/plain"] == repr(viewer) == f"{volume!r} with liver"
     picture = np.asarray(Image.open(BytesIO(b64decode(data["image/png"]))).convert("RGB"), int)
     assert picture.shape[1] > picture.shape[0] > 200
     assert (np.ptp(picture, axis=2) > 40).sum() > 500
