@@ -11,11 +11,12 @@ import inspect
 import re
 import sys
 import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simple_orthanc.dicom.tags import parse_attribute
+from simple_orthanc.dicom.tags import NUMBER_VRS, REAL_VRS, parse_attribute
 from simple_orthanc.errors import UnknownTagError
 from simple_orthanc.session.containers import Children
 from simple_orthanc.session.state import SessionState
@@ -23,14 +24,16 @@ from simple_orthanc.session.state import SessionState
 _PACKAGE = __name__.partition(".")[0]
 # Properties whose values know the keys that they have listed, and ask for nothing until they are used.
 _MAPPINGS = ("modalities", "peers", "dicomweb_servers")
+# What annotations call the modules that are imported for type checkers only.
+_MODULES = {"pd": "pandas", "np": "numpy", "SimpleITK": "SimpleITK"}
 _BINDING = re.compile(
     r"""^[ \t]*(?:
-    (?:async[ ]+)?for[ ]+(?P<item>\w+)[ ]+in[ ]+(?P<iterable>.+):
-    |(?:async[ ]+)?with[ ]+(?P<context>.+)[ ]+as[ ]+(?P<entered>\w+):
+    (?:async[ ]+)?with[ ]+(?P<context>.+)[ ]+as[ ]+(?P<entered>\w+):
     |(?P<name>\w+)[ ]*=(?!=)[ ]*(?P<value>.+)
     )[ \t]*$""",
     re.VERBOSE | re.MULTILINE,
 )
+_LOOP = re.compile(r"\bfor[ ]+(\w+)[ ]+in[ ]+(.+?)(?=:[ \n]|:?$|[ ]if[ ])", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Known:
     value : object
         The object itself, None where only its class is known.
     owner : Known, optional
-        The object that a method or child sessions belong to.
+        The object that a method or child sessions belong to; of a list of values one of them.
     """
 
     kind: type
@@ -72,13 +75,26 @@ class Expressions:
         What was written up to the cursor; names that it binds in whole lines are known, although it was not run yet.
     namespace : mapping
         Name to object.
+
+    Attributes
+    ----------
+    has_session : bool
+        Whether a session was in one of the expressions that were resolved.
     """
 
     def __init__(self, code: str, namespace: Mapping[str, Any]) -> None:
         self._namespace = namespace
-        self._bindings: dict[str, list[re.Match[str]]] = {}
-        for found in _BINDING.finditer(code, 0, code.rfind("\n") + 1):
-            self._bindings.setdefault(found["item"] or found["entered"] or found["name"], []).append(found)
+        # Name to expressions, and whether the name is an item of them.
+        self._bindings: dict[str, list[tuple[str, bool]]] = {}
+        last_line = code.rfind("\n") + 1
+        for found in _BINDING.finditer(code, 0, last_line):
+            self._bind(found["entered"] or found["name"], found["context"] or found["value"], False)
+        for found in _LOOP.finditer(code):
+            self._bind(found[1], found[2], True)
+        self.has_session = False
+
+    def _bind(self, name: str, expression: str, is_item: bool) -> None:
+        self._bindings.setdefault(name, []).append((expression, is_item))
 
     def resolve(self, expression: str) -> Known | None:
         r"""Find out what an expression is; None where that is not known.
@@ -114,13 +130,15 @@ class Expressions:
         found = None
         if bindings:
             # Without itself, since x = x.copy() is about the earlier x.
-            binding = bindings.pop()
-            found = self.resolve(binding["iterable"] or binding["context"] or binding["value"])
-            bindings.append(binding)
-            if found is not None and binding["iterable"]:
-                found = found.owner if found.kind is Children else None
+            expression, is_item = bindings.pop()
+            found = self.resolve(expression)
+            bindings.append((expression, is_item))
+            if found is not None and is_item:
+                found = _any_item(found)
         if found is None and name in self._namespace:
             found = _known(self._namespace[name])
+        if found is not None and (found.session is not None or issubclass(found.kind, SessionState)):
+            self.has_session = True
         return found
 
 
@@ -145,16 +163,20 @@ def _attribute(owner: Known, name: str) -> Known | None:
     if isinstance(found, types.FunctionType):
         return Known(type(found), found, owner)
     if issubclass(kind, SessionState):
-        return Known(list) if _is_keyword(name) else None
+        return _values_of_keyword(name)
     value = getattr(owner.value, "__dict__", {}).get(name)
     return None if value is None else _known(value)
 
 
-def _is_keyword(name: str) -> bool:
+def _values_of_keyword(name: str) -> Known | None:
+    """Return what is known of the values of a DICOM keyword, without reading them."""
     try:
-        return bool(parse_attribute(name))
+        tag = parse_attribute(name)
     except UnknownTagError:
-        return False
+        return None
+    number = float if tag.vr in REAL_VRS else int
+    kind = tuple if tag.is_multiple else number if tag.vr in NUMBER_VRS else str
+    return Known(list, owner=Known(kind))
 
 
 def _returned(function: Known) -> Known | None:
@@ -170,18 +192,23 @@ def _returned(function: Known) -> Known | None:
     if str(annotation).startswith(Children.__name__):
         return Known(Children, owner=function.owner)
     kind = evaluated(annotation, function.value)
+    kind = typing.get_origin(kind) or kind
     return Known(kind) if isinstance(kind, type) else None
 
 
 def _item(owner: Known, index: ast.expr) -> Known | None:
-    if owner.kind is Children:
-        return owner if isinstance(index, ast.Slice) else owner.owner
+    if owner.kind in (Children, list) and owner.value is None:
+        return owner if isinstance(index, ast.Slice) else _any_item(owner)
     if owner.kind in (list, tuple, dict) and isinstance(index, ast.Constant) and owner.value is not None:
         try:
             return _known(owner.value[index.value])
         except (LookupError, TypeError):
             return None
     return None
+
+
+def _any_item(owner: Known) -> Known | None:
+    return owner.owner if owner.kind in (Children, list) else None
 
 
 def is_own(value: Any) -> bool:
@@ -196,7 +223,8 @@ def evaluated(annotation: Any, function: types.FunctionType) -> Any:
     package = sys.modules[_PACKAGE]
     if annotation in getattr(package, "__all__", ()):
         return getattr(package, annotation)
+    modules = {short: sys.modules.get(name) for short, name in _MODULES.items()}
     try:
-        return eval(annotation, dict(function.__globals__))
+        return eval(annotation, {**modules, **function.__globals__})
     except Exception:
         return None

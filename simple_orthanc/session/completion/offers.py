@@ -6,6 +6,7 @@ sent.
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import types
 import typing
@@ -26,7 +27,7 @@ from simple_orthanc.session.state import SessionState
 
 _MOST_OFFERS = 500
 
-Kind = Literal["function", "property", "param", "value"]
+Kind = Literal["function", "property", "param", "value", "variable"]
 
 
 @dataclass(frozen=True)
@@ -69,30 +70,42 @@ def complete(code: str, namespace: Mapping[str, Any]) -> Offers | None:
         return None
     expressions = Expressions(code, namespace)
     known = expressions.resolve(place.function if isinstance(place, Argument) else place.owner)
-    if known is None:
-        return None
-    if isinstance(place, Attribute):
-        return _attributes(known, place.typed)
-    return _arguments(known, place) if isinstance(place, Argument) else _keys(known, place)
+    if isinstance(place, Argument):
+        offers = _arguments(known, place, namespace)
+        is_path = bool(place.quote)
+    else:
+        offers = _attributes(known, place.typed) if isinstance(place, Attribute) else _keys(known, place)
+        is_path = isinstance(place, Key)
+    is_public = place.typed[:1] not in ("", "_")
+    if offers is None and expressions.has_session and is_public and not is_path:
+        # Others, such as jedi, would look for more by reading properties of the session, which takes requests.
+        return Offers(place.typed, [(place.typed, "value")], is_all=True)
+    return offers
 
 
-def _attributes(owner: Known, typed: str) -> Offers | None:
-    if owner.kind is list and owner.value is None:
-        return _offers(typed, ((name, "function") for name in dir(list) if not name.startswith("_")))
-    kind = owner.value if isinstance(owner.value, type) else owner.kind
-    if not issubclass(kind, SessionState) and owner.session is None:
+def _attributes(owner: Known | None, typed: str) -> Offers | None:
+    """Return the public attributes of a class, and for a session the tags that are there."""
+    if owner is None or isinstance(owner.value, type) or typed.startswith("_"):
         return None
-    if typed.startswith("_") or isinstance(owner.value, type):
+    is_session = issubclass(owner.kind, SessionState) or owner.session is not None
+    if owner.value is not None and not is_session:
+        # An object that IPython looks at itself.
         return None
-    holders = {kind, owner.holder}
-    verbs = {name: holder for holder in holders for name in dir(holder) if not name.startswith("_")}
-    listed: list[tuple[str, Kind]] = [(name, _kind(verbs[name], name)) for name in sorted(verbs)]
-    listed += [(name, "property") for name in _tag_names(owner.session, typed) if name.isidentifier()]
+    names = {name: _kind(kind, name) for kind in (owner.kind, owner.holder) for name in _public(kind)}
+    listed: list[tuple[str, Kind]] = sorted(names.items())
+    if is_session:
+        listed += [(name, "property") for name in _tag_names(owner.session, typed) if name.isidentifier()]
     return _offers(typed, listed)
 
 
+def _public(kind: type) -> list[str]:
+    # Fields of a dataclass that have no default are not attributes of the class.
+    names = [*dir(kind), *getattr(kind, "__dataclass_fields__", ())]
+    return [name for name in names if not name.startswith("_")]
+
+
 def _kind(holder: type, name: str) -> Kind:
-    return "function" if inspect.isroutine(inspect.getattr_static(holder, name)) else "property"
+    return "function" if inspect.isroutine(inspect.getattr_static(holder, name, None)) else "property"
 
 
 def _tag_names(session: SessionState | None, typed: str) -> list[str]:
@@ -104,11 +117,12 @@ def _tag_names(session: SessionState | None, typed: str) -> list[str]:
     return list(names)
 
 
-def _arguments(function: Known, place: Argument) -> Offers | None:
+def _arguments(function: Known | None, place: Argument, namespace: Mapping[str, Any]) -> Offers | None:
     """Return what may stand in an argument of a function of this library."""
-    called: Any = function.value
+    called: Any = function.value if function is not None else None
     if not isinstance(called, (types.FunctionType, types.MethodType, type)) or not is_own(called):
         return None
+    assert function is not None
     parameters = dict(inspect.signature(called).parameters)
     if function.owner is not None:
         parameters.pop("self", None)
@@ -117,15 +131,18 @@ def _arguments(function: Known, place: Argument) -> Offers | None:
     session = function.owner.session if function.owner is not None else None
     takes_tags = any(one.kind is one.VAR_KEYWORD and one.name == "tags" for one in parameters.values())
     parameter = _parameter(parameters, place)
+    if place.in_expression:
+        return _names(place, [], namespace)
     if parameter is not None and (place.keyword or place.quote):
         return _values(_choices(parameter, called, session, place), place)
     if place.keyword and takes_tags:
         return _values(_values_of_tag(session, place), place)
-    if takes_tags and not place.quote and not place.in_list:
-        names = [one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY]
-        tags = [name for name in _tag_names(session, place.typed) if name.isidentifier()]
-        return _keywords(names + tags, place)
-    return None
+    if place.keyword or place.quote or place.in_list:
+        return None
+    names = [one.name for one in parameters.values() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    if takes_tags:
+        names += [name for name in _tag_names(session, place.typed) if name.isidentifier()]
+    return _names(place, names[place.position :] if not takes_tags else names, namespace)
 
 
 def _parameter(parameters: Mapping[str, inspect.Parameter], place: Argument) -> inspect.Parameter | None:
@@ -158,9 +175,9 @@ def _literals(annotation: Any) -> Iterator[str]:
         yield from _literals(inner)
 
 
-def _keys(owner: Known, place: Key) -> Offers | None:
+def _keys(owner: Known | None, place: Key) -> Offers | None:
     # Of other objects IPython asks itself.
-    if not is_own(owner.kind):
+    if owner is None or not is_own(owner.kind):
         return None
     keys: list[str] = getattr(owner.value, "_ipython_key_completions_", list)()
     return _offers(place.typed, [(_escaped(key, place.quote), "value") for key in keys])
@@ -198,10 +215,12 @@ def _escaped(value: str, quote: str) -> str:
     return "".join(special.get(one, one if one.isprintable() else repr(one)[1:-1]) for one in value)
 
 
-def _keywords(names: Iterable[str], place: Argument) -> Offers | None:
-    offers = _offers(place.typed, ((f"{name}=", "param") for name in names if name not in place.used))
-    # Other arguments are conditions, so a name may be meant.
-    return offers and Offers(offers.typed, offers.offers, is_all=not place.typed or place.typed[0].isupper())
+def _names(place: Argument, keywords: Iterable[str], namespace: Mapping[str, Any]) -> Offers | None:
+    """Offer keywords of a call, and behind them names of the user and of Python that begin with what is written."""
+    listed: list[tuple[str, Kind]] = [(f"{name}=", "param") for name in keywords if name not in place.used]
+    if place.typed:
+        listed += [(name, "variable") for name in sorted({*namespace, *vars(builtins)}) if name.startswith(place.typed)]
+    return _offers(place.typed, listed)
 
 
 def _offers(typed: str, listed: Iterable[tuple[str, Kind]]) -> Offers | None:

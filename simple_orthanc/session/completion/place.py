@@ -60,7 +60,9 @@ class Argument:
     typed : str
         What is written of the string, or of a name.
     in_list : bool
-        Whether it is an item of a list, set or tuple.
+        Whether it is an item of a list or tuple.
+    in_expression : bool
+        Whether it is a name amid an expression.
     """
 
     function: str
@@ -70,6 +72,7 @@ class Argument:
     quote: str
     typed: str
     in_list: bool
+    in_expression: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ def _argument(code: str, end: int, quote: str, scan: _Scan) -> Argument | None:
     else:
         call = brackets[-1]
         found = _VALUE.match(code[_start_of_item(call) : end])
+        if found is None and not quote and (name := _NAME_AT_END.search(code)):
+            return Argument(function, "", 0, frozenset(), "", name[0], in_list=False, in_expression=True)
         if found is None or (quote and found[2]):
             return None
         keyword, typed = found[1] or "", found[2]

@@ -77,6 +77,23 @@ def test_verbs_come_before_tags(shell: InteractiveShell) -> None:
     assert len(names) < 200
 
 
+@pytest.mark.parametrize("use_jedi", [True, False])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("cold.", "cold.series.", "cold.series[0].", "cold.series_count.", "cold.PatientNames[0].", "cold.KVP"),
+        *("cold.patients[0].table(", "for child in cold.studies: child.", "cold.series[0].nonsense"),
+        *("cold.table().", "cold.series[0].get_volume().arr", 'cold.select(Modality="', "cold.series[0].get_header()."),
+        "cold.select(1 + c",
+    ],
+)
+def test_nothing_is_asked_of_an_archive(shell: InteractiveShell, code: str, use_jedi: bool) -> None:
+    shell.Completer.use_jedi = use_jedi
+    shell.user_ns["cold"] = session = three_series()
+    assert completed(shell, code)
+    assert source_of(session).requests == 0
+
+
 @pytest.mark.usefixtures("known")
 def test_the_older_way_to_ask_for_completions(shell: InteractiveShell) -> None:
     with warnings.catch_warnings():

@@ -44,7 +44,6 @@ def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
     assert "StudyDate" in offered("session.Stu", session=session)
     assert offered("session.slicethickn", session=session) == ["SliceThickness"]
     assert offered("session.sel", session=session) == ["select", "selecting", "selection"]
-    assert offered("session.nonsense", session=session) == []
     assert offered("session._", session=session) == []
 
 
@@ -76,7 +75,21 @@ def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
         ('session.save_volumes("x", dims="', ["time", "echo", "b", "phase"]),
         ('session.sort_by("KVP", "', ["ascending", "descending"]),
         ("session.PatientNames.so", ["sort"]),
-        ("session.get_volume().array.so", []),
+        ("session.get_volume().arr", ["array"]),
+        ("session.table().colu", ["columns"]),
+        ("session.series_count.bit_c", ["bit_count"]),
+        ("session.PatientNames[0].upp", ["upper"]),
+        ("session.KVPs[0].is_", ["is_integer"]),
+        ("for value in session.Modalities: value.upp", ["upper"]),
+        ("[child for child in session.series if child.get_arr", ["get_array"]),
+        ("session.series.ind", ["index"]),
+        ("session.table(", ["level=", "varying="]),
+        ("session.table(level='study', va", ["varying=", "vars"]),
+        ("session.get_volume('stored', ", ["gaps=", "dims=", "spacing=", "across_series=", "errors="]),
+        ("session.select(oth", ["other"]),
+        ("session.select(tag('KVP') > 1, (1 + oth", []),
+        ("session.series[0].select(1 + oth", ["other"]),
+        ("session.series[0].select(1 + ", []),
         ('print("session.', []),
         ('other.select(Modality="', []),
         ("len(", []),
@@ -123,8 +136,7 @@ def test_tags_to_select_by(session: simple_orthanc.Session) -> None:
     assert offered("session.select(", session=session)[:2] == ["Modality=", "SeriesDescription="]
     assert "Modality=" not in offered("session.select(Modality='CT', ", session=session)
     assert "StudyDate=" in offered("session.select(StudyDat", session=session)
-    found = complete("session.select(tag", {"session": session})
-    assert found is None or not found.is_all
+    assert offered("session.select(tag", session=session, tag=tag, tagged=1) == ["tag", "tagged"]
     assert all(name.removesuffix("=").isidentifier() for name in offered("session.select(", session=session))
 
 
@@ -135,9 +147,9 @@ def test_without_a_session_the_usual_tags_are_offered() -> None:
         assert {"get_volume", "PatientName"} < set(offered(f"{opened}.", **names)), opened
     assert "SliceThickness" in offered('tag("Sli', **names)
     assert offered("so.Orthanc().get_volume(gaps='", **names) == ["raise", "nan"]
-    # The class itself and its constructor are left to others.
+    # The class itself is left to others.
     assert offered("Orthanc.", **names) == []
-    assert offered("Orthanc(ho", **names) == []
+    assert offered("Orthanc(ho", **names) == ["host="]
     assert offered("so.Orth", **names) == []
 
 
@@ -168,6 +180,22 @@ def test_an_asynchronous_session(session: simple_orthanc.Session) -> None:
     assert {"select", "assign", "Modality"} < set(offered("await session.", **names))
     assert offered('await session.select(Modality="', **names) == ["CT", "PT"]
     assert offered('(await session.select(KVP=1)).table(level="', **names) == ["patient", "study", "series", "instance"]
+
+
+@pytest.mark.parametrize(
+    ("code", "typed"),
+    [
+        ("session.nonsense", "nonsense"),
+        ("session.series[0].nonsense", "nonsense"),
+        ("session.get_volume().array.nonsense", "nonsense"),
+        ("session.table(nonsense", "nonsense"),
+    ],
+)
+def test_of_a_session_nobody_else_is_asked(session: simple_orthanc.Session, code: str, typed: str) -> None:
+    # jedi would read properties of the session, which takes requests.
+    found = complete(code, {"session": session})
+    assert found is not None
+    assert (found.typed, found.offers, found.is_all) == (typed, [(typed, "value")], True)
 
 
 @pytest.mark.parametrize("value", ['3" head', "it's", "back\\slash", "two\nlines", "\x1b[31mred", "T2*", "ü"])
