@@ -82,7 +82,8 @@ def stored_values(dataset: Dataset, processes: DecodingProcesses | None = None) 
     except (PixelDecodeError, MemoryError) as error:
         if isinstance(error, MemoryError):
             raise
-        raise PixelDecodeError(f"{elements.instance_of(dataset)}: {error.message}") from error
+        # Else a traceback would say it twice.
+        raise PixelDecodeError(f"{elements.instance_of(dataset)}: {error.message}") from error.__cause__
     except Exception as error:
         raise PixelDecodeError(
             f"The pixels of {elements.instance_of(dataset)} cannot be decoded ({syntax_name(dataset)}): "

@@ -213,7 +213,8 @@ class FrameValues:
             try:
                 factors, self.suv = suv.suv_scale([headers[instance] for instance in instances], kind)
             except SuvError as error:
-                raise SuvError(f'{error.message} get_volume(units="modality") reads the values as they are.') from error
+                way_out = 'get_volume(units="modality") reads the values as they are.'
+                raise SuvError(f"{error.message} {way_out}") from error.__cause__
             self.log += self.suv.warnings
             self._factors = dict(zip(instances, factors, strict=True))
             self.unit = {"SUVbsa": "cm2/ml"}.get(kind, "g/ml")

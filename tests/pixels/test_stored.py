@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -230,8 +231,9 @@ class TestNative:
         whole = array.tobytes()
         for content in (whole, whole + b"\0", whole + b"\0" * 40):
             np.testing.assert_array_equal(stored_values(image(array, PixelData=content)), array)
-        with pytest.raises(PixelDecodeError, match=r"1\.2\.3\.4.*9 bytes.*8"):
+        with pytest.raises(PixelDecodeError, match=r"1\.2\.3\.4.*9 bytes.*8") as caught:
             stored_values(image(array, PixelData=whole[:8]))
+        assert "".join(traceback.format_exception(caught.value)).count("PixelDecodeError: ") == 1
 
     @pytest.mark.parametrize("array", [np.full((1, 4, 4), 7, np.uint16), np.full((1, 4, 4), 0.5, np.float32)])
     @pytest.mark.parametrize("undefined", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from simple_orthanc.errors import (
     InconsistentSlicesError,
     MissingSlicesError,
     PixelDecodeError,
+    SuvError,
 )
 from simple_orthanc.phantom import CT_RODS, as_bytes, ct_phantom, make_enhanced, make_series, put
 from simple_orthanc.pixels import suv
@@ -219,6 +221,11 @@ class TestMultiFrame:
 
 
 class TestUptake:
+    def test_a_traceback_says_once_why_there_is_no_suv(self) -> None:
+        with pytest.raises(SuvError, match=r"PatientWeight .* is missing.*units=\"modality\"") as caught:
+            read(make_series((2, 4, 4), modality="PT", Units="BQML"), units="SUVbw")
+        assert "".join(traceback.format_exception(caught.value)).count("PatientWeight (0010,1030)") == 1
+
     def test_suv_keeps_its_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
 

@@ -202,7 +202,7 @@ class Files:
             except OSError as error:
                 raise self._unreadable(item, error.strerror or error) from error
             except TransportError as error:
-                raise TransportError(f"{self.name(item)}: {error.message}") from error
+                raise TransportError(f"{self.name(item)}: {error.message}") from error.__cause__
             except OrthancError:
                 raise
             except Exception as error:  # pydicom may raise anything
