@@ -175,7 +175,8 @@ def draw(
             text.set(**AS_IT_IS)
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
-    figure.suptitle("\n".join(part for part in (image.title, caption) if part), fontsize="medium", **AS_IT_IS)
+    title = "\n".join(part for part in (image.title, caption) if part)
+    figure.suptitle(title, fontsize="medium", wrap=True, **AS_IT_IS)
     return figure
 
 

@@ -282,3 +282,14 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UnsupportedError, match=r'pip install "simple-orthanc\[plot\]"'):
         read(ct_phantom((2, 8, 8))).plot()
+
+
+def test_a_long_title_stays_inside_the_figure() -> None:
+    header = Dataset()
+    header.SeriesDescription = "CT of the abdomen in the portal venous phase, thin slices"
+    grid = Geometry((5, 4, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    figure = Volume(np.zeros((3, 4, 5), np.int16), grid, header, units="HU").plot(plane="axial")
+    figure.canvas.draw()
+    (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+    box, page = title.get_window_extent(), figure.bbox
+    assert (page.x0 <= box.x0, box.x1 <= page.x1, box.y1 <= page.y1) == (True, True, True)
