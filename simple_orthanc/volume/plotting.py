@@ -6,6 +6,7 @@ looking: nothing here changes a value.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -175,8 +176,9 @@ def draw(
             text.set(**AS_IT_IS)
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
-    title = "\n".join(part for part in (image.title, caption) if part)
-    figure.suptitle(title, fontsize="medium", wrap=True, **AS_IT_IS)
+    # matplotlib would wrap names as formulas.
+    lines = [line for part in (image.title, caption) for line in textwrap.wrap(part, int(12 * figure.get_figwidth()))]
+    figure.suptitle("\n".join(lines), fontsize="medium", **AS_IT_IS)
     return figure
 
 

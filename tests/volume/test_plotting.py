@@ -190,7 +190,7 @@ class TestWhatIsShown:
         array[4, 3, 3] = 5000
         header = Dataset()
         header.Modality = "MR"
-        caption = Volume(array, None, header).plot().get_suptitle()
+        caption = Volume(array, None, header).plot().get_suptitle().replace("\n", " ")
         assert "0.5 to 99.5 percentile" in caption
         assert "of the voxels are above, up to 5000" in caption
 
