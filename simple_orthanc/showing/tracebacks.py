@@ -7,10 +7,13 @@ IPython's.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import linecache
 import os
-from collections.abc import Iterator
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +21,13 @@ from simple_orthanc.showing.text import safe
 
 # Frames in these files are not the user's own.
 INNER = (os.path.dirname(os.path.dirname(__file__)) + os.sep, contextlib.__file__)
+# A line that opens a connection or names a secret may hold it, and tracebacks end in logs and stored notebooks.
+_MAY_HOLD_SECRET = re.compile(
+    r"orthanc\s*\(|dicomweb\s*\(|passw|secret|token|auth|\bkey\s*=|://[^/\s]*@", re.IGNORECASE
+)
 _DEFAULT_MODE = "Context"
+# A longer statement is shown by one line.
+_MOST_LINES = 5
 _HOW_TO_SEE_ALL = "%tb Plain shows the whole traceback."
 
 
@@ -71,12 +80,30 @@ def _own_frame(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _line_of(trace: TracebackType, shell: Any) -> list[str]:
-    """Return where the line of a frame is, and the line itself."""
+    """Return where the line of a frame is, and the statement in it."""
     path, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
     named = shell.compile.format_code_name(path) if shell is not None else None
     where = " ".join(named) if named else f"File {path}"
-    line = linecache.getline(path, number, trace.tb_frame.f_globals).strip()
-    return [safe(f"{where}, line {number}"), *([safe(f"----> {line}")] if line else [])]
+    lines = _statement(linecache.getlines(path, trace.tb_frame.f_globals), number)
+    if any(map(_MAY_HOLD_SECRET.search, lines)):
+        lines = []
+    marked = [f"{'---->' if position == 0 else '     '} {line}" for position, line in enumerate(lines)]
+    return [safe(f"{where}, line {number}"), *map(safe, marked)]
+
+
+def _statement(source: Sequence[str], number: int) -> list[str]:
+    """Return the few lines of the statement that a line is in, or the line alone."""
+    first, last = number, number
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        around = [
+            node
+            for node in ast.walk(ast.parse("".join(source)))
+            if isinstance(node, ast.stmt) and node.lineno <= number <= (node.end_lineno or 0)
+        ]
+        innermost = max(around, key=lambda node: node.lineno)
+        if not hasattr(innermost, "body") and (innermost.end_lineno or 0) - innermost.lineno < _MOST_LINES:
+            first, last = innermost.lineno, innermost.end_lineno or number
+    return textwrap.dedent("".join(source[first - 1 : last])).splitlines()
 
 
 def _causes(error: BaseException) -> Iterator[tuple[str, BaseException]]:

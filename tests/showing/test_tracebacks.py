@@ -98,3 +98,41 @@ def test_with_blocks_of_the_library_are_not_the_users_line() -> None:
 
 def test_an_error_that_was_never_raised_is_its_message() -> None:
     assert rendered(OrthancError("message")) == ["OrthancError: message", "", ALL]
+
+
+def test_a_statement_of_a_few_lines_is_shown_whole(shell: InteractiveShell) -> None:
+    source = "from simple_orthanc import Folder\nif 1:\n    scans = (\n        Folder('/nowhere')\n        .select())"
+    assert shown(shell, source).splitlines()[2:] == [
+        "Cell In[1], line 4",
+        "----> scans = (",
+        "          Folder('/nowhere')",
+        "          .select())",
+        "",
+        ALL,
+    ]
+    many = "from simple_orthanc import Folder\n[\n" + "0,\n" * 9 + "Folder('/nowhere')]"
+    assert shown(shell, many).splitlines()[3:] == ["----> Folder('/nowhere')]", "", ALL]
+
+
+def test_source_that_cannot_be_parsed_or_read_is_no_obstacle(shell: InteractiveShell) -> None:
+    text = shown(shell, "from simple_orthanc import Folder\nasync def wait(): pass\nawait wait()\nFolder('/nowhere')")
+    assert "----> Folder('/nowhere')" in text
+    text = shown(shell, "exec(compile('import simple_orthanc as s\\ns.Folder(1)', 'nowhere.py', 'exec'))")
+    assert "File nowhere.py, line 2\n\n" in text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "Orthanc('127.0.0.1', 8042, 'jane', 'wonderland')",
+        "simple_orthanc.DicomWeb(url, 'jane', 'wonderland')",
+        "orthanc.peers.configure('far', url=url, Password='wonderland')",
+        "folder.deidentify('shared', key='wonderland')",
+        "fetch('http://jane:wonderland@host/')",
+    ],
+)
+def test_a_line_that_may_hold_a_secret_is_only_named(shell: InteractiveShell, call: str) -> None:
+    shown(shell, "from simple_orthanc.errors import OrthancError")
+    assert "----> raise" in shown(shell, "raise OrthancError('message')  # get_volume(dims='b')")
+    text = shown(shell, f"raise OrthancError('message')  # {call}")
+    assert text.splitlines() == ["OrthancError: message", "", "Cell In[3], line 1", "", ALL]

@@ -117,7 +117,8 @@ def overview(
     """
     empty = Overview(kind, where, counts, [str(criterion.condition) for criterion in selection.criteria])
     if selection.is_empty:
-        return replace(empty, notes=[_NOTHING_SELECTED])
+        hints = [step.hint for step in selection.steps if step.emptied and step.hint]
+        return replace(empty, notes=[*hints, _NOTHING_SELECTED])
     try:
         with index.offline(wait=False):
             return _filled(empty, index, selection, keys)

@@ -105,8 +105,16 @@ def test_an_empty_selection_names_the_way_back() -> None:
         session.select(Modality="MR")
     shown = seen(session)
     assert shown.branches == ()
-    assert "explain()" in shown.notes[0]
-    assert "undo()" in shown.notes[0]
+    assert "explain()" in shown.notes[-1]
+    assert "undo()" in shown.notes[-1]
+
+
+def test_an_empty_selection_shows_what_would_match() -> None:
+    session = three_series()
+    session.table()
+    with pytest.warns(UserWarning, match="Nothing is selected"):
+        session.select(SeriesDescription="hea")
+    assert session._selection.steps[-1].hint == seen(session).notes[0] != ""
 
 
 def test_of_a_large_archive_the_first_series_are_counted_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
