@@ -61,6 +61,13 @@ def test_tags_of_files_are_named_without_values_until_they_were_read() -> None:
     assert "SliceThickness" not in frame.tag.tolist()
 
 
+def test_tags_that_were_read_from_a_part_of_the_files_are_not_counted() -> None:
+    session = three_series()
+    session.copy().select(SeriesDescription="scout").value_counts("KVP")
+    assert row(session.describe(), "KVP") == ("instance", pd.NA, pd.NA, {})
+    assert row(session.select(SeriesDescription="scout").describe(), "KVP") == ("instance", 1, 0, {120.0: 1})
+
+
 def test_what_is_asked_for_is_described_in_its_order() -> None:
     block_of = instance(1, KVP="120")
     block_of.private_block(0x0009, "ACME", create=True).add_new(0x01, "LO", "fast")

@@ -22,8 +22,10 @@ from simple_orthanc.session.containers import Children
 from simple_orthanc.session.state import SessionState
 
 _PACKAGE = __name__.partition(".")[0]
-# Properties whose values know the keys that they have listed, and ask for nothing until they are used.
+# Properties whose values know the keys that they have listed.
 _MAPPINGS = ("modalities", "peers", "dicomweb_servers")
+# Properties of sessions that take no request.
+_QUIET = (*_MAPPINGS, "rest", "jobs", "transfers", "worklists", "selection")
 # What annotations call the modules that are imported for type checkers only.
 _MODULES = {"pd": "pandas", "np": "numpy", "SimpleITK": "SimpleITK"}
 _BINDING = re.compile(
@@ -78,8 +80,8 @@ class Expressions:
 
     Attributes
     ----------
-    has_session : bool
-        Whether a session was in one of the expressions that were resolved.
+    reads_archive : bool
+        Whether to evaluate an expression that was resolved might take requests.
     """
 
     def __init__(self, code: str, namespace: Mapping[str, Any]) -> None:
@@ -91,7 +93,7 @@ class Expressions:
             self._bind(found["entered"] or found["name"], found["context"] or found["value"], False)
         for found in _LOOP.finditer(code):
             self._bind(found[1], found[2], True)
-        self.has_session = False
+        self.reads_archive = False
 
     def _bind(self, name: str, expression: str, is_item: bool) -> None:
         self._bindings.setdefault(name, []).append((expression, is_item))
@@ -115,11 +117,15 @@ class Expressions:
             return self._named(node.id)
         if isinstance(node, ast.Await):
             return self._resolve(node.value)
-        if isinstance(node, (ast.Attribute, ast.Subscript)):
+        if isinstance(node, ast.Attribute):
             owner = self._resolve(node.value)
             if owner is None:
                 return None
-            return _attribute(owner, node.attr) if isinstance(node, ast.Attribute) else _item(owner, node.slice)
+            self.reads_archive |= _reads_archive(owner, node.attr)
+            return _attribute(owner, node.attr)
+        if isinstance(node, ast.Subscript):
+            owner = self._resolve(node.value)
+            return None if owner is None else _item(owner, node.slice)
         if isinstance(node, ast.Call):
             function = self._resolve(node.func)
             return None if function is None else _returned(function)
@@ -137,8 +143,6 @@ class Expressions:
                 found = _any_item(found)
         if found is None and name in self._namespace:
             found = _known(self._namespace[name])
-        if found is not None and (found.session is not None or issubclass(found.kind, SessionState)):
-            self.has_session = True
         return found
 
 
@@ -166,6 +170,13 @@ def _attribute(owner: Known, name: str) -> Known | None:
         return _values_of_keyword(name)
     value = getattr(owner.value, "__dict__", {}).get(name)
     return None if value is None else _known(value)
+
+
+def _reads_archive(owner: Known, name: str) -> bool:
+    """Check whether an attribute is a property of a session, or a keyword, that may take requests."""
+    found = inspect.getattr_static(owner.holder, name, None)
+    is_read = found is None or (isinstance(found, property) and name not in _QUIET)
+    return is_read and issubclass(owner.holder, SessionState)
 
 
 def _values_of_keyword(name: str) -> Known | None:
@@ -218,8 +229,6 @@ def is_own(value: Any) -> bool:
 
 def evaluated(annotation: Any, function: types.FunctionType) -> Any:
     """Evaluate the annotation of a function, None if it cannot be; one for type checkers only may be a public name."""
-    if not isinstance(annotation, str):
-        return annotation
     package = sys.modules[_PACKAGE]
     if annotation in getattr(package, "__all__", ()):
         return getattr(package, annotation)

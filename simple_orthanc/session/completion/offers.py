@@ -77,8 +77,8 @@ def complete(code: str, namespace: Mapping[str, Any]) -> Offers | None:
         offers = _attributes(known, place.typed) if isinstance(place, Attribute) else _keys(known, place)
         is_path = isinstance(place, Key)
     is_public = place.typed[:1] not in ("", "_")
-    if offers is None and expressions.has_session and is_public and not is_path:
-        # Others, such as jedi, would look for more by reading properties of the session, which takes requests.
+    if offers is None and expressions.reads_archive and is_public and not is_path:
+        # Others, such as jedi, would evaluate the expression to find more.
         return Offers(place.typed, [(place.typed, "value")], is_all=True)
     return offers
 
@@ -139,10 +139,11 @@ def _arguments(function: Known | None, place: Argument, namespace: Mapping[str, 
         return _values(_values_of_tag(session, place), place)
     if place.keyword or place.quote or place.in_list:
         return None
-    names = [one.name for one in parameters.values() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    names = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD][place.position :]
+    names += [one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY]
     if takes_tags:
         names += [name for name in _tag_names(session, place.typed) if name.isidentifier()]
-    return _names(place, names[place.position :] if not takes_tags else names, namespace)
+    return _names(place, names, namespace)
 
 
 def _parameter(parameters: Mapping[str, inspect.Parameter], place: Argument) -> inspect.Parameter | None:

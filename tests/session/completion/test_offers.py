@@ -84,6 +84,11 @@ def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
         ("[child for child in session.series if child.get_arr", ["get_array"]),
         ("session.series.ind", ["index"]),
         ("session.table(", ["level=", "varying="]),
+        ('session.table("KVP", ', ["level=", "varying="]),
+        ("session.nonsense", []),
+        ("session.get_volume().array.so", []),
+        ("session.table(nonsense", []),
+        ("Orthanc.__new__(Orthanc).jobs.tab", []),
         ("session.table(level='study', va", ["varying=", "vars"]),
         ("session.get_volume('stored', ", ["gaps=", "dims=", "spacing=", "across_series=", "errors="]),
         ("session.select(oth", ["other"]),
@@ -185,14 +190,14 @@ def test_an_asynchronous_session(session: simple_orthanc.Session) -> None:
 @pytest.mark.parametrize(
     ("code", "typed"),
     [
-        ("session.nonsense", "nonsense"),
         ("session.series[0].nonsense", "nonsense"),
-        ("session.get_volume().array.nonsense", "nonsense"),
-        ("session.table(nonsense", "nonsense"),
+        ("session.KVPs[0].nonsense", "nonsense"),
+        ("session.nothing.nonsense", "nonsense"),
+        ("session.patients[0].get_volume().array.nonsense", "nonsense"),
+        ("session.patients[0].table(nonsense", "nonsense"),
     ],
 )
-def test_of_a_session_nobody_else_is_asked(session: simple_orthanc.Session, code: str, typed: str) -> None:
-    # jedi would read properties of the session, which takes requests.
+def test_nobody_evaluates_what_takes_requests(session: simple_orthanc.Session, code: str, typed: str) -> None:
     found = complete(code, {"session": session})
     assert found is not None
     assert (found.typed, found.offers, found.is_all) == (typed, [(typed, "value")], True)
