@@ -22,10 +22,8 @@ from simple_orthanc.session.containers import Children
 from simple_orthanc.session.state import SessionState
 
 _PACKAGE = __name__.partition(".")[0]
-# Properties whose values know the keys that they have listed.
-_MAPPINGS = ("modalities", "peers", "dicomweb_servers")
 # Properties of sessions that take no request.
-_QUIET = (*_MAPPINGS, "rest", "jobs", "transfers", "worklists", "selection")
+_QUIET = ("rest", "jobs", "modalities", "peers", "dicomweb_servers", "transfers", "worklists", "selection")
 # What annotations call the modules that are imported for type checkers only.
 _MODULES = {"pd": "pandas", "np": "numpy", "SimpleITK": "SimpleITK"}
 _BINDING = re.compile(
@@ -157,7 +155,7 @@ def _attribute(owner: Known, name: str) -> Known | None:
         value = getattr(owner.value, name, None) if own else vars(owner.value).get(name)
         return None if value is None else _known(value)
     kind = owner.value if isinstance(owner.value, type) else owner.holder
-    if name in _MAPPINGS and owner.session is not None:
+    if name in _QUIET and owner.session is not None:
         return _known(getattr(owner.session, name, None))
     found = inspect.getattr_static(kind, name, None)
     if isinstance(found, (classmethod, staticmethod)):

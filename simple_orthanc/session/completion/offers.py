@@ -89,13 +89,17 @@ def _attributes(owner: Known | None, typed: str) -> Offers | None:
         return None
     is_session = issubclass(owner.kind, SessionState) or owner.session is not None
     if owner.value is not None and not is_session:
-        # An object that IPython looks at itself.
-        return None
+        # At an object that is not of this library IPython looks itself.
+        return _offers(typed, _members(owner.value)) if is_own(owner.kind) else None
     names = {name: _kind(kind, name) for kind in (owner.kind, owner.holder) for name in _public(kind)}
     listed: list[tuple[str, Kind]] = sorted(names.items())
     if is_session:
         listed += [(name, "property") for name in _tag_names(owner.session, typed) if name.isidentifier()]
     return _offers(typed, listed)
+
+
+def _members(value: Any) -> list[tuple[str, Kind]]:
+    return [(name, _kind(type(value), name)) for name in dir(value) if not name.startswith("_")]
 
 
 def _public(kind: type) -> list[str]:

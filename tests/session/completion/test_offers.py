@@ -165,6 +165,8 @@ def test_modalities_by_the_names_that_the_server_has_listed() -> None:
         requests = orthanc._source.requests
         assert offered('orthanc.modalities["', orthanc=orthanc) == names
         assert offered("orthanc.modalities['P", orthanc=orthanc) == ["PACS"]
+        assert offered("orthanc.rest.rou", orthanc=orthanc) == ["routes"]
+        assert offered("orthanc.jobs.tab", orthanc=orthanc) == ["table"]
         assert offered('other.modalities["', other=SimpleNamespace(modalities={"PACS": 1})) == []
         assert orthanc._source.requests == requests
 
