@@ -176,6 +176,9 @@ def _prepare(trial: Trial, tag: Tag, predicate: Predicate) -> None:
     if home is None or home == "instance":
         return
     counts = [index.known_count(level) for level in _LISTED_LEVELS]
+    if None in counts:
+        # Such sources may answer a search for a part of a string by listing everything.
+        return
     if all(count is not None and count <= _LISTED for count in counts):
         for level in _LISTED_LEVELS:
             index.everything(level)
