@@ -26,10 +26,6 @@ _FRACTIONS_BELOW = 2
 class Rows(Protocol):
     """The rows of an archive; see `simple_orthanc.selection.index.Index`."""
 
-    def home(self, tag: Tag) -> Level | None:
-        """Return the level whose rows answer for a tag."""
-        ...
-
     def down(self, level: Level, keys: Sequence[str], target: Level) -> list[str]:
         """Return every key of a deeper level that is below the given ones."""
         ...
@@ -135,9 +131,6 @@ def _age_from(birth: Value, day: Value) -> float | None:
 
 def _stated_ages(rows: Rows, studies: Sequence[str]) -> dict[str, float]:
     """Return the ages that PatientAge states, of the studies in which it can be read."""
-    if rows.home(PATIENT_AGE) == "study":
-        column = map(stated_age, rows.column(PATIENT_AGE, "study", studies))
-        return {study: age for study, age in zip(studies, column, strict=True) if age is not None}
     series = rows.ordered("series", rows.down("study", studies, "series"))
     by_study: dict[str, list[str]] = {}
     for key, study in zip(series, rows.up("series", series, "study"), strict=True):

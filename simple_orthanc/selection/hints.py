@@ -175,11 +175,11 @@ def _prepare(trial: Trial, tag: Tag, predicate: Predicate) -> None:
     index, home = trial.index, trial.index.home(tag)
     if home is None or home == "instance":
         return
-    counts = [index.known_count(level) for level in _LISTED_LEVELS]
-    if None in counts:
+    counts = [count for level in _LISTED_LEVELS if (count := index.known_count(level)) is not None]
+    if len(counts) < len(_LISTED_LEVELS):
         # Such sources may answer a search for a part of a string by listing everything.
         return
-    if all(count is not None and count <= _LISTED for count in counts):
+    if max(counts) <= _LISTED:
         for level in _LISTED_LEVELS:
             index.everything(level)
         return
@@ -253,9 +253,9 @@ def _argument(tag: Tag, value: Any) -> Proposal:
 def _rewritten(field: Tag, predicate: Predicate) -> Iterator[Proposal]:
     """Propose what a string means in the notations of other tools."""
     if isinstance(predicate, WholeValue):
-        inner = predicate.predicates
-        if all(isinstance(part, StringIs) for part in inner) and not field.is_multiple:
-            yield _argument(field, [part.string for part in inner if isinstance(part, StringIs)])
+        strings = [part.string for part in predicate.predicates if isinstance(part, StringIs)]
+        if strings and not field.is_multiple:
+            yield _argument(field, strings)
     if not isinstance(predicate, StringIs):
         return
     listed = as_list(predicate.string)
@@ -320,15 +320,15 @@ def _normal(value: str, vr: str) -> tuple[str, ...]:
 def _held_by_other_tags(trial: Trial, field: Tag, string: str) -> Iterator[Proposal]:
     """Propose the tags of studies and series that hold a string."""
     wanted = fold(string)
-    names: dict[str, str] = {}
+    names: dict[str, Any] = {}
     index = trial.index
     for level in _LISTED_LEVELS:
         with suppress(NotKnownError):
-            for key in trial.keys(trial.before, level):
-                index.load(level, [key])
-                for name, value in index.row(level, key).values.items():
-                    if name != field.name and value and any(fold(str(part)) == wanted for part in value):
-                        names.setdefault(name, str(value[0]))
+            keys = trial.keys(trial.before, level)
+            index.load(level, keys)
+            for name, value in (pair for key in keys for pair in index.row(level, key).values.items()):
+                if name != field.name and name not in names:
+                    names.update((name, part) for part in value or () if fold(str(part)) == wanted)
     for other, held in ((parse_tag(name), held) for name, held in names.items()):
         if other.vr not in NUMBER_VRS | DATE_VRS:
             yield _argument(other, held)

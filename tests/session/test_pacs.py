@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc import Orthanc, label, tag
+from simple_orthanc import Condition, Orthanc, age, has_series, label, tag
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import (
     EmptySelectionError,
@@ -154,6 +154,23 @@ def test_tags_that_only_files_hold_raise_before_any_question(name: str, pacs: Pa
     assert behind.questions == []
     with pytest.raises(UnsupportedError, match=r"retrieve\(\)"):
         pacs.select(PatientID="p1").table(name)
+
+
+@pytest.mark.parametrize("condition", [age() > 60, has_series(age() > 60), has_series(Modality="CT", KVP=120)])
+def test_conditions_that_need_files_raise_before_any_question(
+    condition: Condition, pacs: Pacs, behind: PacsServer
+) -> None:
+    with pytest.raises(UnsupportedError, match=r"^(PatientAge|KVP).*hands over no files.*retrieve\(\)"):
+        pacs.select(condition)
+    assert behind.questions == []
+
+
+@pytest.mark.parametrize("habits", [Habits(), Habits(is_cased=True, is_relational=False, repeats=True)])
+def test_questions_about_series_mean_the_same_as_everywhere(habits: Habits) -> None:
+    with opened(PacsServer(make_archive(), habits)) as pacs:
+        mr = has_series(Modality="MR", StudyInstanceUID="1.2.1")
+        assert pacs.copy().select(mr, has_series(Modality="CT")).StudyInstanceUIDs == ["1.2.1"]
+        assert pacs.copy().select(Modality="CT").exclude(mr).series_count == 2
 
 
 @pytest.mark.parametrize("written", ["王*", "王^小 ωmega"])
