@@ -59,10 +59,14 @@ class Age:
     from_dates: float | None
 
     @property
+    def years(self) -> float | None:
+        """The age; PatientAge is preferred."""
+        return self.from_dates if self.stated is None else self.stated
+
+    @property
     def value(self) -> Value:
-        """The age, as the value of a tag that holds a number; PatientAge is preferred."""
-        years = self.from_dates if self.stated is None else self.stated
-        return None if years is None else (f"{years:.10g}",)
+        """The age, as the value of a tag that holds a number."""
+        return None if self.years is None else (f"{self.years:.10g}",)
 
     @property
     def is_contradictory(self) -> bool:

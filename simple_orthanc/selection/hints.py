@@ -357,7 +357,7 @@ def _nearest_by_value(field: Tag, predicate: Predicate, column: Sequence[Value])
 
 def _range_of_ages(trial: Trial) -> Iterator[Proposal]:
     studies = trial.keys(trial.before, "study")
-    known = [float(found.value[0]) for found in ages(trial.index, studies).values() if found.value]
+    known = [found.years for found in ages(trial.index, studies).values() if found.years is not None]
     if known:
         low, high = (int(years) if years.is_integer() else years for years in (min(known), max(known)))
         yield f"age().between({low}, {high})", age().between(low, high)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.selection.ages import ages
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.selection import Selection
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Varying: TypeAlias = Literal["na", "list"]
 
 COUNTS: tuple[str, ...] = ("study_count", "series_count", "instance_count")
+AGE = "age"
+"""The column of the ages of patients at their studies; see `simple_orthanc.selection.ages`."""
 
 _DEFAULT: dict[Level, str] = {
     "patient": "PatientID PatientName PatientBirthDate PatientSex",
@@ -117,6 +120,18 @@ class Columns:
                 gathered[owner].setdefault(meanings[value], value)
         return [list(values.values()) or [None] for values in gathered.values()]
 
+    def ages(self) -> list[list[float]]:
+        """Return for each row the distinct ages of its patient at its studies, the lowest first."""
+        level = deepest("study", self.level)
+        keys = self.keys if level == self.level else keys_at(self._index, self._selection, level)
+        studies = self._index.up(level, keys, "study")
+        known = ages(self._index, studies)
+        gathered: dict[str, set[float]] = {key: set() for key in self.keys}
+        for owner, study in zip(self._index.up(level, keys, self.level), studies, strict=True):
+            if owner in gathered:
+                gathered[owner].update(years for years in [known[study].years] if years is not None)
+        return [sorted(years) for years in gathered.values()]
+
     def count(self, name: str) -> list[int]:
         """Count for each row the selected objects below it.
 
@@ -189,14 +204,14 @@ def unpacked(names: Sequence[TagLike | Sequence[TagLike]]) -> list[TagLike]:
 
 
 def parse_column(name: TagLike) -> Tag | str:
-    """Return the tag or the count that the name of a column means.
+    """Return the tag that the name of a column means, or the name itself if it is a count or the age.
 
     Raises
     ------
     UnknownTagError
         There is no such tag or count.
     """
-    if isinstance(name, str) and name in COUNTS:
+    if isinstance(name, str) and name in (*COUNTS, AGE):
         return name
     if isinstance(name, str) and name.endswith("_count"):
         raise UnknownTagError(f"{name!r} is not a count: there are {', '.join(COUNTS)}.")
@@ -234,7 +249,7 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
     columns : Columns
         The rows, and the values in them.
     names : sequence
-        Tags in any spelling, and counts; empty: the default columns.
+        Tags in any spelling, counts, and "age"; empty: the default columns.
     varying : {"na", "list"}
         What a row shows if a tag differs within it: NA, with one warning, or the list of distinct values.
 
@@ -262,19 +277,35 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
 def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any]:
     import pandas as pd
 
+    if tag == AGE:
+        return _age_column(columns, varying)
     if isinstance(tag, str):
         return pd.Series(columns.count(tag), dtype="Int64")
     per_row = columns.values(tag)
     differing = sum(len(values) > 1 for values in per_row)
     if varying == "list" and (differing or depth(tag.level) > depth(columns.level)):
         return pd.Series([_distinct(values, tag) for values in per_row], dtype=object)
+    _warn_of_differences(tag, differing, columns)
+    return typed_column([values[0] if len(values) == 1 else None for values in per_row], tag)
+
+
+def _age_column(columns: Columns, varying: Varying) -> pd.Series[Any]:
+    import pandas as pd
+
+    per_row = columns.ages()
+    if varying == "list" and columns.level == "patient":
+        return pd.Series(per_row, dtype=object)
+    _warn_of_differences(AGE, sum(len(years) > 1 for years in per_row), columns)
+    return pd.Series([years[0] if len(years) == 1 else None for years in per_row], dtype="Float64")
+
+
+def _warn_of_differences(name: Tag | str, differing: int, columns: Columns) -> None:
     if differing:
         warnings.warn(
-            f"{tag} differs within {differing} of {len(per_row)} rows of level {columns.level!r}, which show NA: ask "
-            f'for it at a deeper level, or with varying="list".',
+            f"{name} differs within {differing} of {len(columns.keys)} rows of level {columns.level!r}, which show NA: "
+            f'ask for it at a deeper level, or with varying="list".',
             stacklevel=stacklevel(),
         )
-    return typed_column([values[0] if len(values) == 1 else None for values in per_row], tag)
 
 
 def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:

@@ -173,8 +173,8 @@ class Looking(SessionState):
         Parameters
         ----------
         *tags : str
-            Tags, and ``study_count``, ``series_count``, ``instance_count``, one by one or as a list. Default:
-            identifiers, main tags and counts.
+            Tags, ``study_count``, ``series_count``, ``instance_count``, and ``age``, that of the patient at the study
+            in years; one by one or as a list. Default: identifiers, main tags and counts.
         level : {"patient", "study", "series", "instance"}
             What a row is.
         varying : {"na", "list"}

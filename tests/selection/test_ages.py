@@ -160,3 +160,21 @@ def test_selections_by_age_keep_what_a_loop_keeps(people: list[tuple[str | None,
         assert set(session.copy().select(age() >= limit).PatientIDs) == expected
         rest = {str(number) for number in range(len(people))} - expected
         assert set(session.copy().select(~(age() >= limit)).PatientIDs) == rest
+
+
+def test_ages_are_a_column_of_tables() -> None:
+    later = [instance(1, study="later", patient="both", PatientAge="061Y", StudyDate="20210301")]
+    session = session_of(*ARCHIVE, *later)
+    by_series = session.table("PatientID", "age").drop_duplicates()
+    assert str(by_series.age.dtype) == "Float64"
+    ages = by_series.groupby("PatientID").age.agg(list).to_dict()
+    assert ages["both"] == [60, 61]
+    assert ages["infant"] == [0.25]
+    assert by_series.age.isna().sum() == 3
+    with pytest.warns(UserWarning, match="age differs within 1 of 9 rows of level 'patient'"):
+        by_patient = session.table("PatientID", "age", level="patient").set_index("PatientID")
+    assert by_patient.age.isna().sum() == 4
+    listed = session.table("PatientID", "age", level="patient", varying="list").set_index("PatientID")
+    assert listed.age["both"] == [60, 61]
+    assert listed.age["neither"] == []
+    assert session.table("age", level="instance").age.count() == 13

@@ -19,7 +19,7 @@ from pydicom.datadict import keyword_dict
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.usual import USUAL_VALUES
 from simple_orthanc.errors import UnknownTagError
-from simple_orthanc.selection.tables import COUNTS
+from simple_orthanc.selection.tables import AGE, COUNTS
 from simple_orthanc.session.completion.expressions import Expressions, Known, evaluated, is_own
 from simple_orthanc.session.completion.place import Argument, Attribute, Key, place_at_end
 from simple_orthanc.session.completion.vocabulary import known_values, usual_tags
@@ -166,7 +166,7 @@ def _choices(
     parameter: inspect.Parameter, function: types.FunctionType, session: SessionState | None, place: Argument
 ) -> list[Any]:
     if "TagLike" in str(parameter.annotation):
-        counts = list(COUNTS) if function.__name__ == "table" else []
+        counts = [*COUNTS, AGE] if function.__name__ == "table" else []
         return _tag_names(session, place.typed) + counts
     return list(_literals(evaluated(parameter.annotation, function)))
 
