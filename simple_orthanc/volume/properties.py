@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # To look at more values takes longer than a reader waits for a representation.
 _MOST_LOOKED_AT = 10_000_000
 _MOST_LABELS = 12
+# What values are that have no unit.
+_KINDS = {"stored": ", stored values", "label": ", numbers of segments", "mask": ", a mask"}
 _ROOM = 200
 
 
@@ -92,7 +94,7 @@ def _orientation(volume: Volume) -> str:
 
 
 def _values(volume: Volume) -> str:
-    unit = f" in {volume.units}" if volume.units else ""
+    unit = _KINDS.get(volume.units, f" in {volume.units}" if volume.units else "")
     return f"{volume.array.dtype}{unit}, {_memory(volume.array.nbytes)}"
 
 

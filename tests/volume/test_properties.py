@@ -73,6 +73,20 @@ def test_steps_labels_and_log() -> None:
 
 
 @pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ("", "uint8, 60 B"),
+        ("g/ml", "uint8 in g/ml, 60 B"),
+        ("stored", "uint8, stored values, 60 B"),
+        ("label", "uint8, numbers of segments, 60 B"),
+        ("mask", "uint8, a mask, 60 B"),
+    ],
+)
+def test_values_have_a_unit_or_a_kind(units: str, expected: str) -> None:
+    assert dict(properties(volume_of(np.zeros((3, 4, 5), np.uint8), units=units)))["values"] == expected
+
+
+@pytest.mark.parametrize(
     ("array", "expected"),
     [
         (np.array([[[np.nan, 2.0, -1.5]]]), "-1.5 to 2"),

@@ -354,8 +354,10 @@ class VolumeReader:
         planned = self._planned or {}
         rows = [(label, *_shown_cells(planned[label])) for label in labels[:MOST_ROWS] if label in planned]
         title = f"{counted(len(labels), 'volume')} by label, each read when it is looked up"
-        header = ("label", "size (slice, row, column)", "spacing in mm", "problem")
-        return Table(title, header, rows, len(labels) - len(rows))
+        names = ["label", "size (slice, row, column)", "spacing in mm", "problem"]
+        # Nearly always there is no problem.
+        most = len(names) if any(row[-1] for row in rows) else len(names) - 1
+        return Table(title, names[:most], [row[:most] for row in rows], len(labels) - len(rows))
 
     def report(self) -> tuple[pd.DataFrame, list[str]]:
         """Describe every volume from headers alone: a table with one row each, and the keys of their series."""
