@@ -164,8 +164,7 @@ def _overlay_layers(
                 name="overlay.nii",
                 data=_nifti(values, volume),
                 colormap="hot",
-                # What is not above 0 is transparent.
-                colormap_type=ipyniivue.ColormapType.ZERO_TO_MAX_TRANSPARENT_BELOW_MIN,
+                # What lies below is transparent.
                 cal_min=high * _SMALLEST_SHARE,
                 cal_max=high,
                 opacity=plotting.OVERLAY_ALPHA,
