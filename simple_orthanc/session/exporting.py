@@ -12,7 +12,7 @@ from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
-from simple_orthanc.session.options import Dims, GapsOfMany, OnError, Units
+from simple_orthanc.session.options import Dims, GapsOfMany, ImageFormat, OnError, Units
 from simple_orthanc.session.reading.unreadable import check_errors
 from simple_orthanc.session.reading.verbs import Reading
 
@@ -125,7 +125,7 @@ class Exporting(Reading):
         self,
         folder: str | Path,
         layout: str = VOLUME_LAYOUT,
-        format: str = ".nii.gz",
+        format: ImageFormat = ".nii.gz",
         units: Units = "modality",
         *,
         gaps: GapsOfMany = "raise",

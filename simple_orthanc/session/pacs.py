@@ -21,7 +21,7 @@ from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.base import Session
 from simple_orthanc.sources.keys import UID_TAGS, Key
 from simple_orthanc.sources.pacs.queries import ASKED, keys_for
-from simple_orthanc.sources.pacs.retrieval import choose_method, retrieve
+from simple_orthanc.sources.pacs.retrieval import Method, choose_method, retrieve
 from simple_orthanc.sources.pacs.source import PacsSource
 from simple_orthanc.sources.pacs.unknown import collecting_unknown, deciding, needs_retrieval
 
@@ -93,7 +93,7 @@ class Pacs(Session):
 
     def retrieve(
         self,
-        how: str | None = None,
+        how: Method | None = None,
         level: Level | None = None,
         *,
         timeout: float | None = None,

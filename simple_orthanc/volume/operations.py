@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -353,7 +353,7 @@ class ArrayOperations:
             )
         return cast("Geometry", geometry)
 
-    def mip(self, axis: int | str = "slice") -> Volume:
+    def mip(self, axis: int | Literal["slice", "row", "column"] = "slice") -> Volume:
         """Return the maximum intensity projection along an axis.
 
         Parameters

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -410,7 +410,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         self,
         window: tuple[float, float] | None = None,
         slice: int | None = None,
-        plane: str | None = None,
+        plane: Literal["axial", "coronal", "sagittal"] | None = None,
         overlay: Any = None,
         cmap: str | None = None,
         colorbar: bool = True,

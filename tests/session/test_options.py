@@ -9,10 +9,11 @@ import pytest
 from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.pixels.rescale import UNITS
 from simple_orthanc.pixels.suv import SUV_KINDS
-from simple_orthanc.session.options import Dims, Gaps, GapsOfMany, OnError, SortOrder, Units
+from simple_orthanc.session.options import Dims, Gaps, GapsOfMany, ImageFormat, OnError, SortOrder, Units
 from simple_orthanc.session.reading.unreadable import check_errors
 from simple_orthanc.volume.axes import AXES
 from simple_orthanc.volume.choosing import check_gaps, check_options
+from simple_orthanc.volume.saving import SUFFIXES
 from tests.session.sessions import three_series
 
 
@@ -41,6 +42,10 @@ def test_errors() -> None:
         check_errors(errors)
     with pytest.raises(SelectionError):
         check_errors("other")
+
+
+def test_formats() -> None:
+    assert get_args(ImageFormat) == SUFFIXES
 
 
 def test_orders() -> None:

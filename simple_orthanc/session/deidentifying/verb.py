@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from simple_orthanc.deidentification.keys import Key
 from simple_orthanc.session.state import SessionState
@@ -29,7 +29,7 @@ class Deidentifying(SessionState):
         keep: Collection[str] = (),
         remove: Collection[str] = (),
         replace: Mapping[str, str] | None = None,
-        suspicious: str = "leave out",
+        suspicious: Literal["leave out", "keep"] = "leave out",
         layout: str | None = None,
         everything: bool = False,
         dry_run: bool = False,
