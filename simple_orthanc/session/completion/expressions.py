@@ -12,6 +12,7 @@ import re
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,8 +106,12 @@ class Expressions:
         Known(kind=<class 'str'>, value='a', owner=None)
         """
         try:
-            # In brackets, since it may go over several lines.
-            return self._resolve(ast.parse(f"({expression}\n)", mode="eval").body)
+            with warnings.catch_warnings():
+                # Python warns of invalid escapes in strings, which the user sees when the code is run.
+                warnings.simplefilter("ignore")
+                # In brackets, since it may go over several lines.
+                tree = ast.parse(f"({expression}\n)", mode="eval")
+            return self._resolve(tree.body)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 

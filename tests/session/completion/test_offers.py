@@ -57,6 +57,7 @@ def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
         ("session.select(KVP=", ["100.0", "120.0"]),
         ('session.select(SeriesDescription=["head", "', ["head", "scout", "wb"]),
         ('session.select(Modality="CT").exclude(PatientName="D', ["Doe^Jane"]),
+        ('session.exclude(SeriesDescription="\\d" "\\w").select(Modality="', ["CT", "PT"]),
         ('session.copy().reset().series[0].select(Modality="', ["CT", "PT"]),
         ('session.series[1:][0].select(Modality="', ["CT", "PT"]),
         ('sessions[0].select(Modality="', ["CT", "PT"]),
