@@ -1,9 +1,9 @@
-"""What would have matched, told where a criterion left nothing.
+"""What would have matched where a criterion left nothing.
 
-Every proposal is tried on what is known of the archive before it is told, so each is true: the call, made on the same
-selection, leaves as many objects as the hint says. At most three requests are sent for it, and only of a kind that cost
-little: the studies and series of a small archive are listed, and a large one is searched for the string as a part of
-longer ones.
+Every proposal is tried on what is known of the archive before it is shown, so each is true: the call, made on the same
+selection, leaves as many objects as the hint says. At most three requests are sent for it, of a kind that costs little:
+the studies and series of a small archive are listed, and a large one is searched for the string as a part of longer
+ones. An archive whose size is not known is sent none.
 """
 
 from __future__ import annotations
@@ -210,8 +210,11 @@ def _proposed(trial: Trial, condition: Comparison) -> Iterator[Proposal]:
     if strings:
         values = {part for value in column for part in value or () if isinstance(part, str)}
         known = sorted(value for value in values if 0 < len(value) <= _MAX_LENGTH)[:_MAX_COMPARED]
-        for find in (_alike, _wildcard, _close):
-            yield from (_argument(field, value) for string in strings for value in find(string, known, field.vr))
+        alike = [value for string in strings for value in _alike(string, known, field.vr)]
+        wider = [value for string in strings for value in _wildcard(string, field.vr)]
+        # Beside a value that differs in case alone, others are no help.
+        close = [] if alike else [value for string in strings for value in _close(string, known, field.vr)]
+        yield from (_argument(field, value) for value in [*alike, *wider, *close])
         for string in strings:
             yield from _held_by_other_tags(trial, field, string)
     elif isinstance(predicate, (Relation, Between, RangeString)):
@@ -290,7 +293,7 @@ def _alike(string: str, known: Sequence[str], vr: str) -> list[str]:
     return [value for value in known if value != string and _normal(value, vr) == wanted]
 
 
-def _wildcard(string: str, known: Sequence[str], vr: str) -> list[str]:
+def _wildcard(string: str, vr: str) -> list[str]:
     """Return the string as a part of longer ones."""
     core = string.strip("*")
     return [f"*{core}*"] if core and len(core) <= _MAX_LENGTH and vr not in NUMBER_VRS | DATE_VRS | {"AS"} else []
@@ -348,8 +351,8 @@ def _nearest_by_value(field: Tag, predicate: Predicate, column: Sequence[Value])
     if not order:
         return
     if isinstance(predicate, Relation) and predicate.operator == "==":
-        below = [each for each in order if each < predicate.operand][-1:]
-        above = [each for each in order if each > predicate.operand][:1]
+        below = [each for each in order if Relation("<", predicate.operand).accepts(each)][-1:]
+        above = [each for each in order if Relation(">", predicate.operand).accepts(each)][:1]
         yield from (_argument(field, shown((known[each],), field)) for each in [*below, *above])
     low, high = (shown((known[each],), field) for each in (order[0], order[-1]))
     yield _argument(field, (low, high)) if low != high else _argument(field, low)
@@ -367,7 +370,7 @@ def _range_of_ages(trial: Trial) -> Iterator[Proposal]:
 
 
 def _excluded_by(trial: Trial, condition: Condition) -> str:
-    """Tell that a condition matches by itself, and which of the earlier ones excludes it; sends no request."""
+    """Return how much a condition matches by itself, and which earlier criteria exclude it; sends no request."""
     if not trial.applied:
         return ""
     with trial.index.offline(), suppress(NotKnownError, OrthancError):
@@ -385,7 +388,7 @@ def _excluded_by(trial: Trial, condition: Condition) -> str:
 
 
 def _inside(trial: Trial, field: SeriesField) -> str:
-    """Tell that other studies have the series that a question is about, or what would match in the question."""
+    """Return how many other studies have the series that are asked for, or what would match inside the question."""
     inner = field.condition
     with suppress(OrthancError):
         if isinstance(inner, Comparison) and isinstance(inner.field, Tag):
@@ -404,7 +407,7 @@ def _inside(trial: Trial, field: SeriesField) -> str:
 
 
 def note_on_ages(trial: Trial, condition: Condition) -> str:
-    """Tell of ages that contradict themselves, and of studies that a criterion on PatientAge leaves out in silence."""
+    """Return a note on ages that contradict birth dates, or on studies that a criterion on PatientAge leaves out."""
     fields = [comparison.field for comparison in condition.comparisons()]
     is_on_age = any(isinstance(field, AgeField) for field in fields)
     is_on_tag = isinstance(condition, Comparison) and condition.field == PATIENT_AGE
@@ -415,17 +418,17 @@ def note_on_ages(trial: Trial, condition: Condition) -> str:
         trial.index.load("study", studies)
         with trial.index.offline():
             known = ages(trial.index, studies)
-        total = f"of {len(known):,} {_UNITS['study'][len(known) != 1]}"
+        total = f"{len(known):,} {_UNITS['study'][len(known) != 1]}"
         contradictory = sum(found.is_contradictory for found in known.values())
         if is_on_age and contradictory:
             return (
-                f"In {contradictory:,} {total} PatientAge differs by more than a year from what PatientBirthDate and "
-                f"StudyDate tell; age() is PatientAge there."
+                f"In {contradictory:,} of {total}, PatientAge differs by more than a year from the age by "
+                f"PatientBirthDate and StudyDate; age() uses PatientAge."
             )
         lacking = sum(found.stated is None and found.from_dates is not None for found in known.values())
         if not is_on_age and lacking:
             return (
-                f"{lacking:,} {total} lack PatientAge, and do not satisfy {condition}. age() uses PatientBirthDate "
-                f"there, as in select(age() >= 60)."
+                f"PatientAge is missing in {lacking:,} of {total}, so that these do not satisfy {condition}. age() "
+                f"falls back on PatientBirthDate and StudyDate, as in select(age() >= 60)."
             )
     return ""

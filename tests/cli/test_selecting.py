@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc import SelectionError, UnknownTagError, age, exact, label, metadata, tag
-from simple_orthanc.cli.selecting import criterion
+from simple_orthanc.cli.selecting import add_selection, criteria, criterion
+from simple_orthanc.session import Session
+from tests.memory_source import MemorySource, instance
 
 MEANINGS = {
     "Modality=CT": tag("Modality") == "CT",
@@ -80,3 +83,25 @@ def test_any_string_can_be_selected_exactly(text: str) -> None:
     assert str(criterion(f"SeriesDescription~{re.escape(text)}")) == str(
         tag("SeriesDescription").matches(re.escape(text))
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "patients"),
+    [
+        (["--has-series", "Modality=SEG"], ["P1"]),
+        (["--has-series", "Modality=SEG", "--has-series", "Modality=MR"], ["P1"]),
+        (["--has-series", "Modality=MR", "--exclude", "Modality=SEG"], ["P1", "P2"]),
+        (["--where", "age>=60"], ["P2"]),
+        (["--where", "age=18..60", "--has-series", "SeriesDescription~t1"], ["P1"]),
+    ],
+)
+def test_ages_and_series_of_the_study_are_asked_for(options: list[str], patients: list[str]) -> None:
+    datasets = [
+        instance(1, series="1", study="1", patient="P1", Modality="MR", PatientAge="045Y", SeriesDescription="t1"),
+        instance(1, series="2", study="1", patient="P1", Modality="SEG", PatientAge="045Y"),
+        instance(1, series="1", study="2", patient="P2", Modality="MR", PatientAge="061Y"),
+    ]
+    parser = ArgumentParser()
+    add_selection(parser)
+    narrow = criteria(parser.parse_args(options))
+    assert narrow(Session(MemorySource(datasets))).PatientIDs == patients

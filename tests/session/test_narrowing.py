@@ -351,7 +351,7 @@ def owners(session: Session, of: str) -> list[tuple[str, ...]]:
     st.booleans(),
     st.sampled_from(list(SOURCES)),
 )
-@pytest.mark.filterwarnings("ignore:.* lack PatientAge")
+@pytest.mark.filterwarnings("ignore:PatientAge is missing")
 def test_a_question_about_series_selects_what_a_loop_over_studies_selects(
     datasets: list[Dataset], inner: Condition, outer: Condition, of: Any, is_negated: bool, kind: str
 ) -> None:
