@@ -3,6 +3,10 @@
 The source folder is that of the repository, so that a relative link works on the site as it does in a clone.
 """
 
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
 from simple_orthanc import __version__
 
 project = "simple_orthanc"
@@ -27,7 +31,8 @@ include_patterns = [
     "SECURITY.md",
 ]
 exclude_patterns = ["**/.*", "**/_build", "build", "dist", "demo", "tests", "simple_orthanc"]
-templates_path = ["_templates"]
+# autosummary would look below the source folder.
+templates_path = [str(Path(__file__).parent / "_templates")]
 
 # The pages link to headings, as a clone's reader would; a link to none is a warning.
 myst_heading_anchors = 4
@@ -63,7 +68,12 @@ nitpick_ignore_regex = [
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_context = {"default_mode": "auto"}
 html_extra_path = ["_site"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# These sections are one page.
+html_sidebars = {name: [] for name in ("docs/index", "docs/start", "docs/coming-from", "docs/faq")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -76,3 +86,13 @@ html_theme_options = {
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def setup(app: Sphinx) -> None:
+    """Leave out the empty line that ends an example, without which doctest takes the fence for output."""
+    app.connect("source-read", without_last_lines)
+
+
+def without_last_lines(app: Sphinx, document: str, source: list[str]) -> None:
+    """Change the source of a page before it is parsed."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
