@@ -23,7 +23,9 @@ from simple_orthanc.showing.table import Shown
 if TYPE_CHECKING:
     from simple_orthanc.session.display.overview import Overview
 
-_PYTHON_COMPLETER = "rlcompleter"
+_DEBUGGER = "_pydevd_bundle.pydevd_resolver"
+# Modules that read all that an object lists, to show or complete it: Python's prompt, jedi, PyCharm, and debuggers.
+_LOOKERS = ("rlcompleter", "jedi.inference.compiled.access", "_pydev_bundle._pydev_imports_tipper", _DEBUGGER)
 
 
 class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends, Shown):
@@ -70,13 +72,15 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
         if name.startswith("_"):
             raise AttributeError(name)
         tag = parse_name(type(self), name)
-        if sys._getframe(1).f_globals.get("__name__") == _PYTHON_COMPLETER:
-            # On Tab it looks at the value of all that it offers, which may take requests.
+        if sys._getframe(1).f_globals.get("__name__") in _LOOKERS:
+            # Each value may take requests.
             raise AttributeError(name)
         return self.get_dicom_tag(tag)
 
     def __dir__(self) -> list[str]:
         """List the verbs, and the DICOM keywords that are present as far as that is known; any other works too."""
+        if sys._getframe(1).f_globals.get("__name__") == _DEBUGGER:
+            return list(super().__dir__())
         tags = usual_tags(self if self._is_open else None)
         return sorted({*super().__dir__(), *(name for name in tags if name.isidentifier())})
 

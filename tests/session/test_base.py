@@ -6,6 +6,7 @@ import inspect
 import pydoc
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
@@ -131,6 +132,18 @@ def test_tab_offers_keywords_and_verbs() -> None:
     assert {"PatientName", "SliceThickness", "select", "get_array", "series_count"} <= set(offered)
     assert "" not in offered
     assert len(offered) < 300
+
+
+@pytest.mark.parametrize("looker", ["rlcompleter", "jedi.inference.compiled.access", "_pydevd_bundle.pydevd_resolver"])
+def test_programs_that_read_all_attributes_read_no_tags(looker: str) -> None:
+    scope: dict[str, Any] = {"__name__": looker}
+    exec(
+        "def look(value): return {name: getattr(value, name, None) for name in dir(value) if name[0].isupper()}", scope
+    )
+    session = three_series()
+    assert set(scope["look"](session).values()) <= {None}
+    assert source_of(session).requests == 0
+    assert session.Modality == ["CT", "PT"]
 
 
 VERBS = {
