@@ -6,7 +6,6 @@ selected, so nothing here is read before it is needed.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from threading import RLock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
-from simple_orthanc.dicom.values import Value, comparable, from_text
+from simple_orthanc.dicom.tags import TEXT_VRS, Tag
+from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.selection.computed import computed_level, computed_values
+from simple_orthanc.selection.ordering import in_order
 from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Revision, Row, Source
 
@@ -265,9 +265,9 @@ class Index:
         """Count the objects directly below the given ones, which are distinct."""
         self.load(level, keys)
         rows = self._rows[level]
-        if any(rows[key].has_unknown_children for key in keys):
+        if any(row.has_unknown_children for row in map(rows.__getitem__, keys)):
             self._find_children(level, keys, LEVELS[depth(level) + 1])
-        return sum(len(rows[key].children) for key in keys)
+        return sum([len(row.children) for row in map(rows.__getitem__, keys)])
 
     def _find_children(self, level: Level, keys: Sequence[str], below: Level) -> None:
         """Find the children of the rows that came without them."""
@@ -293,8 +293,7 @@ class Index:
             result, level = self._series_of(result), "series"
         while level != target:
             self.load(level, result)
-            rows = self._rows[level]
-            result = [rows[key].parent for key in result]
+            result = [row.parent for row in map(self._rows[level].__getitem__, result)]
             level = LEVELS[depth(level) - 1]
         return result
 
@@ -454,31 +453,7 @@ class Index:
         PatientID, StudyDate, StudyTime, StudyInstanceUID, SeriesNumber, SeriesInstanceUID, slice position (if the
         source indexes it) or else InstanceNumber, SOPInstanceUID.
         """
-        keys = list(keys)
-        if len(keys) < 2:
-            return keys
-        columns: list[Sequence[Any]] = []
-        if level != "study":
-            above = LEVELS[depth(level) - 1]
-            owners = self.up(level, keys, above)
-            distinct = list(dict.fromkeys(owners))
-            if len(distinct) > 1:
-                ranks = {key: rank for rank, key in enumerate(self.ordered(above, distinct))}
-                columns.append([ranks[owner] for owner in owners])
-        if level == "instance":
-            columns.append(self._positions(keys))
-        for tag in _ORDER[level]:
-            columns.append([_sortable(value, tag) for value in self.column(tag, level, keys)])
-        ranked = sorted(zip(*columns, range(len(keys)), strict=True))
-        return [keys[row[-1]] for row in ranked]
-
-    def _positions(self, keys: Sequence[str]) -> list[tuple[bool, float]]:
-        if self.home(_POSITION) is None or self.home(_ORIENTATION) is None:
-            # An order is not worth reading every file.
-            return [(True, 0.0)] * len(keys)
-        positions = self.column(_POSITION, "instance", keys)
-        orientations = self.column(_ORIENTATION, "instance", keys)
-        return [_along_normal(*pair) for pair in zip(positions, orientations, strict=True)]
+        return in_order(self, level, keys)
 
 
 def _raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
@@ -487,37 +462,3 @@ def _raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
             f"{len(gone)} of {asked} objects of level {level} are not known: the archive has changed since it was "
             f"read. refresh() brings what is known up to date and keeps the selection."
         )
-
-
-_ORDER: dict[Level, tuple[Tag, ...]] = {
-    "study": tuple(map(parse_tag, ("PatientID", "StudyDate", "StudyTime", "StudyInstanceUID"))),
-    "series": (parse_tag("SeriesNumber"), parse_tag("SeriesInstanceUID")),
-    "instance": (parse_tag("InstanceNumber"), parse_tag("SOPInstanceUID")),
-}
-_POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOrientationPatient")
-
-
-def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
-    """Return what to sort a value by: a number, however it is spelt, or else a string; what is missing comes last."""
-    string = str(value[0]) if value else ""
-    if tag.vr != "IS" or not string:
-        return (value is None, 0.0, string)
-    # Nearly all are plain digits, and there are many of them.
-    number = int(string) if string.isdecimal() and len(string) < 16 else comparable(string, tag.vr)
-    # An integer is not converted: one of hundreds of digits is more than a float can hold.
-    return (False, number, "") if isinstance(number, (int, float)) else (False, 0.0, string)
-
-
-def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
-    """Return the distance of a slice along its normal in mm, to sort by; (True, 0) if it has no position.
-
-    A position that is not finite counts as missing: NaN compares with nothing, and one alone would spoil the order.
-    Rounded to a micrometre, so that slices of one position told apart by InstanceNumber stay together.
-    """
-    try:
-        x, y, z = (float(part) for part in position or ())
-        a, b, c, d, e, f = (float(part) for part in orientation or ())
-    except ValueError:
-        return (True, 0.0)
-    distance = x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d)
-    return (False, round(distance, 3)) if math.isfinite(distance) else (True, 0.0)
