@@ -71,7 +71,8 @@ def complete(code: str, namespace: Mapping[str, Any]) -> Offers | None:
     expressions = Expressions(code, namespace)
     known = expressions.resolve(place.function if isinstance(place, Argument) else place.owner)
     if isinstance(place, Argument):
-        offers = _arguments(known, place, namespace)
+        outer = expressions.resolve(place.outer) if place.outer else None
+        offers = _arguments(known, outer, place, namespace)
         is_path = bool(place.quote)
     else:
         offers = _attributes(known, place.typed) if isinstance(place, Attribute) else _keys(known, place)
@@ -121,8 +122,13 @@ def _tag_names(session: SessionState | None, typed: str) -> list[str]:
     return list(names)
 
 
-def _arguments(function: Known | None, place: Argument, namespace: Mapping[str, Any]) -> Offers | None:
-    """Return what may stand in an argument of a function of this library."""
+def _arguments(
+    function: Known | None, outer: Known | None, place: Argument, namespace: Mapping[str, Any]
+) -> Offers | None:
+    """Return what may stand in an argument of a function of this library.
+
+    A function of no session, such as `tag`, is about the session in whose verb it is called.
+    """
     called: Any = function.value if function is not None else None
     if not isinstance(called, (types.FunctionType, types.MethodType, type)) or not is_own(called):
         return None
@@ -132,7 +138,8 @@ def _arguments(function: Known | None, place: Argument, namespace: Mapping[str, 
         parameters.pop("self", None)
         parameters.pop("cls", None)
     called = vars(called).get("__init__") if isinstance(called, type) else getattr(called, "__func__", called)
-    session = function.owner.session if function.owner is not None else None
+    owner = function.owner or (outer.owner if outer is not None else None)
+    session = owner.session if owner is not None else None
     takes_tags = any(one.kind is one.VAR_KEYWORD and one.name == "tags" for one in parameters.values())
     parameter = _parameter(parameters, place)
     if place.in_expression:

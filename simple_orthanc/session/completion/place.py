@@ -63,6 +63,8 @@ class Argument:
         Whether it is an item of a list or tuple.
     in_expression : bool
         Whether it is a name amid an expression.
+    outer : str
+        The function in whose argument the call is, "" if it is in none.
     """
 
     function: str
@@ -73,6 +75,7 @@ class Argument:
     typed: str
     in_list: bool
     in_expression: bool = False
+    outer: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,10 @@ def _argument(code: str, end: int, quote: str, scan: _Scan) -> Argument | None:
         typed = code[end + code[end:].index(quote) + len(quote) :]
     earlier = [_KEYWORD.match(part) for part in _items(code, call)[:-1]]
     used = frozenset(match[1] for match in earlier if match)
-    return Argument(function, keyword, earlier.count(None), used, quote, typed, in_list)
+    around = (_function(code, bracket, scan.opened_at) for bracket in reversed(brackets[: brackets.index(call)]))
+    return Argument(
+        function, keyword, earlier.count(None), used, quote, typed, in_list, outer=next(filter(None, around), "")
+    )
 
 
 def _start_of_item(bracket: _Bracket) -> int:

@@ -186,6 +186,14 @@ def test_a_session_that_could_not_be_opened() -> None:
     assert offered('half.select(PatientName="', half=half) == []
 
 
+def test_a_condition_is_about_the_session_around_it(session: simple_orthanc.Session) -> None:
+    names: dict[str, Any] = {"session": session, "tag": tag, "so": simple_orthanc}
+    assert offered("session.select(so.has_series(SeriesDescription='", **names) == ["head", "scout", "wb"]
+    assert offered("so.has_series(SeriesDescription='", **names) == []
+    assert "StudyDate" not in offered('session.select(KVP=1).exclude(~(tag("', **names)
+    assert "StudyDate" in offered('print(tag("', **names)
+
+
 def test_an_asynchronous_session(session: simple_orthanc.Session) -> None:
     names = {"session": AsyncSession(session)}
     assert {"select", "assign", "Modality"} < set(offered("await session.", **names))

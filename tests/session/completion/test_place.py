@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +68,25 @@ def test_elsewhere(code: str) -> None:
 )
 def test_in_an_argument(code: str, expected: tuple[str, str, int, set[str], str, str, bool]) -> None:
     function, keyword, position, used, quote, typed, in_list = expected
-    assert place_at_end(code) == Argument(function, keyword, position, frozenset(used), quote, typed, in_list)
+    place = place_at_end(code)
+    assert isinstance(place, Argument)
+    assert replace(place, outer="") == Argument(function, keyword, position, frozenset(used), quote, typed, in_list)
+
+
+@pytest.mark.parametrize(
+    ("code", "outer"),
+    [
+        ("f(", ""),
+        ("(f(", ""),
+        ("s.select(tag('", "s.select"),
+        ("s.select(~(tag('a') | [tag('", "s.select"),
+        ("a(b(c(", "b"),
+    ],
+)
+def test_the_call_around_it(code: str, outer: str) -> None:
+    place = place_at_end(code)
+    assert isinstance(place, Argument)
+    assert place.outer == outer
 
 
 @pytest.mark.parametrize(
