@@ -73,12 +73,12 @@ def complete(code: str, namespace: Mapping[str, Any]) -> Offers | None:
     if isinstance(place, Argument):
         outer = expressions.resolve(place.outer) if place.outer else None
         offers = _arguments(known, outer, place, namespace)
-        is_path = bool(place.quote)
+        in_string = bool(place.quote)
     else:
         offers = _attributes(known, place.typed) if isinstance(place, Attribute) else _keys(known, place)
-        is_path = isinstance(place, Key)
+        in_string = isinstance(place, Key)
     is_public = place.typed[:1] not in ("", "_")
-    if offers is None and expressions.reads_archive and is_public and not is_path:
+    if offers is None and expressions.reads_archive and is_public and not in_string:
         # Others, such as jedi, would evaluate the expression to find more.
         return Offers(place.typed, [(place.typed, "value")], is_all=True)
     return offers
