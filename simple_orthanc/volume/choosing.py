@@ -93,7 +93,8 @@ def _filled(stack: Stack) -> Stack:
         return stack
     arrangement = arrange_planes(stack.planes)
     free = sorted(set(range(stack.slices)) - set(stack.slice_indices))
-    note = f"{len(free)} missing slices are filled with NaN: number {problems.listed(free)}"
+    filled = "1 missing slice is" if len(free) == 1 else f"{len(free)} missing slices are"
+    note = f"{filled} filled with NaN: number {problems.listed(free)}"
     return on_grid(replace(stack, problem=None, log=(*stack.log, note)), arrangement)
 
 

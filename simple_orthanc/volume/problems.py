@@ -208,10 +208,11 @@ def missing(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> Vo
     holes = [f"{number} between {before:g} and {after:g}" for before, after, number in arrangement.gaps]
     step = float(np.linalg.norm(arrangement.step or 0))
     total = sum(number for _, _, number in arrangement.gaps)
+    lacking = "1 slice is missing" if total == 1 else f"{total} slices are missing"
     return MissingSlicesError(
-        f"A volume was asked of {len(planes)} slices {step:g} mm apart ({label}), but {total} are missing, at "
-        f"these distances in mm from the first slice: {listed(holes)}. Fill the holes with NaN with "
-        'get_volume(gaps="nan"), or read the unbroken runs with get_volumes(gaps="split").',
+        f"A volume was asked of {len(planes)} slices {step:g} mm apart ({label}), but {lacking}: {listed(holes)} mm "
+        'from the first slice. Fill the holes with NaN with get_volume(gaps="nan"), or read the unbroken runs with '
+        'get_volumes(gaps="split").',
         gaps=arrangement.gaps,
     )
 
