@@ -79,5 +79,5 @@ class TestSummary:
         }
         broken = summarize(plan_stacks(at(0, 2, 6))[0])
         assert not broken["regular"]
-        assert "1 are missing" in broken["reason"]
+        assert "1 slice is missing" in broken["reason"]
         assert broken["spacing"] is None

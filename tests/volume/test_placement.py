@@ -266,7 +266,7 @@ class TestPositionsWithoutOrientation:
     def test_holes_and_repeated_positions_are_found_all_the_same(self) -> None:
         holey = make_series((5, 4, 4), ImageOrientationPatient=None)
         del holey[2]
-        with pytest.raises(VolumeError, match="1 are missing"):
+        with pytest.raises(VolumeError, match="1 slice is missing"):
             choose_volume(plan_stacks(holey))
         echoes = make_series(modality="MR", EchoNumbers=1, ImageOrientationPatient=None)
         echoes += make_series(modality="MR", EchoNumbers=2, ImageOrientationPatient=None, like=echoes[0])

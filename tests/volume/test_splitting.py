@@ -170,13 +170,13 @@ class TestRegularParts:
     def test_every_second_slice_of_a_part_may_be_missing(self) -> None:
         series = make_series((20, 4, 4))
         del series[11::2]
-        with pytest.raises(MissingSlicesError, match="4 are missing"):
+        with pytest.raises(MissingSlicesError, match="4 slices are missing"):
             choose_volume(plan_stacks(series))
 
     def test_a_hole_between_acquisitions_of_one_spacing_stays_a_hole(self) -> None:
         series = make_series((9, 4, 4), AcquisitionNumber=[1] * 4 + [2] * 5)
         del series[4]
-        with pytest.raises(MissingSlicesError, match="1 are missing"):
+        with pytest.raises(MissingSlicesError, match="1 slice is missing"):
             choose_volume(plan_stacks(series))
 
 
