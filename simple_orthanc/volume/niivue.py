@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from simple_orthanc.errors import VolumeError, stacklevel
+from simple_orthanc.showing.text import safe
 from simple_orthanc.volume import export, plotting
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.layers import LabelLayer, label_layers, texture_values
@@ -114,7 +115,7 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         viewer.graph.auto_size_multiplanar = True
         viewer.graph.opacity = 1.0
     names = {name: each.labels for name, each in named.items() if getattr(each, "labels", None)}
-    viewer.description = " with ".join([repr(volume), *([", ".join(overlays)] if overlays else [])])
+    viewer.description = " with ".join([repr(volume), *([safe(", ".join(overlays))] if overlays else [])])
     viewer.picture = partial(_picture, image, overlays)
     viewer.load_volumes([_image_layer(volume, image), *_overlay_layers(volume, overlays, names)])
     return viewer

@@ -239,6 +239,13 @@ def test_the_copy_that_the_browser_sends_back_is_not_kept() -> None:
     assert layer.opacity == 0.5
 
 
+def test_hostile_names_of_overlays_reach_no_terminal() -> None:
+    volume = volume_of(np.zeros((4, 5, 6), np.int16))
+    viewer = volume.view({"\x1b]0;owned\x07": volume.array > 0})
+    assert "\x1b" not in repr(viewer)
+    assert "\x07" not in viewer._repr_mimebundle_()[0]["text/plain"]
+
+
 def test_nothing_of_the_patient_is_in_the_names_that_the_widget_keeps() -> None:
     volume = volume_of(np.zeros((4, 5, 6), np.int16), PatientName="Doe^Jane", SeriesDescription="Doe")
     viewer = volume.view(volume.array > 0)
