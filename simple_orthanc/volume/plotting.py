@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.extras import import_extra
+from simple_orthanc.showing.text import safe
 from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
 from simple_orthanc.volume.windows import Window, default_window
 
@@ -177,7 +178,8 @@ def draw(
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
     # matplotlib would wrap names as formulas.
-    lines = [line for part in (image.title, caption) for line in textwrap.wrap(part, int(12 * figure.get_figwidth()))]
+    parts = (safe(image.title), caption)
+    lines = [line for part in parts for line in textwrap.wrap(part, int(12 * figure.get_figwidth()))]
     figure.suptitle("\n".join(lines), fontsize="medium", **AS_IT_IS)
     return figure
 
@@ -276,7 +278,7 @@ class _Layer:
     def __init__(self, name: str, number: int, array: NDArray[Any]) -> None:
         from matplotlib import colormaps
 
-        self.name, self.array = name, array
+        self.name, self.array = safe(name), array
         self.labels = [int(label) for label in np.unique(array) if label] if array.dtype.kind in "bui" else []
         palette = colormaps["tab10"]
         self.colours = [palette((number + rank) % 10) for rank in range(max(len(self.labels), 1))]

@@ -277,6 +277,14 @@ def test_names_are_drawn_as_they_are_and_not_as_formulas() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["$\\nonsense{$"]
 
 
+def test_control_characters_are_escaped() -> None:
+    volume = read(make_series((2, 4, 4), SeriesDescription="a\x07b"))
+    figure = volume.plot(overlay={"\x1b[31m": volume.array > 0})
+    figure.canvas.draw()
+    assert figure.get_suptitle().startswith("a\\x07b, ")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["\\x1b[31m"]
+
+
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
