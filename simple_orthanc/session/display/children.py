@@ -8,7 +8,7 @@ from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.session.display.known import known_child_count, known_values, written
+from simple_orthanc.session.display.known import known_children, known_values, written
 from simple_orthanc.session.display.words import PLURALS
 from simple_orthanc.showing.table import MOST_ROWS, Table
 from simple_orthanc.showing.text import counted
@@ -61,5 +61,10 @@ def _columns(
     if inner_level != level:
         columns[PLURALS[inner_level]] = [len(owned[key]) for key in keys]
     elif level in _BELOW:
-        columns[PLURALS[_BELOW[level]]] = [known_child_count(index, level, key) for key in keys]
+        columns[PLURALS[_BELOW[level]]] = [_child_count(index, level, key) for key in keys]
     return columns
+
+
+def _child_count(index: Index, level: Level, key: str) -> int | None:
+    children = known_children(index, level, key)
+    return None if children is None else len(children)

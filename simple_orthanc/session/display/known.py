@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import comparable, shown
 from simple_orthanc.selection.index import Index, NotKnownError
@@ -62,10 +62,8 @@ def known_owners(index: Index, level: Level, keys: Sequence[str], above: Level) 
     return None
 
 
-def known_child_count(index: Index, level: Level, key: str) -> int | None:
-    """Return how many objects are directly below one, selected or not; None if that is not known."""
+def known_children(index: Index, level: Level, key: str) -> list[str] | None:
+    """Return the keys of the objects directly below one, selected or not; None if they are not known."""
     with index.offline(), suppress(NotKnownError):
-        index.load(level, [key])
-        row = index.row(level, key)
-        return None if row.has_unknown_children else len(row.children)
+        return index.down(level, [key], LEVELS[depth(level) + 1])
     return None

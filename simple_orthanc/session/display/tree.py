@@ -10,7 +10,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.session.display.known import (
-    known_child_count,
+    known_children,
     known_order,
     known_owners,
     known_values,
@@ -19,18 +19,14 @@ from simple_orthanc.session.display.known import (
 from simple_orthanc.session.display.words import counted
 from simple_orthanc.showing.text import brief, safe
 
-# Rows that are put in order and grouped; there are more in an archive, and they are not shown anyway.
-_MOST_GROUPED = 500
+# Studies that are put in order, of all patients or of those that are shown.
+_MOST_ORDERED = 500
 # Selected instances that are counted by series.
 _MOST_INSTANCES = 20_000
 _MOST: dict[Level, int] = {"patient": 10, "study": 6, "series": 12}
 _MOST_LINES = 60
-_STUDY_TITLE = ("PatientID", "PatientName", "StudyDate", "StudyDescription")
-_SERIES_TITLE = ("Modality", "SeriesNumber", "SeriesDescription")
 # Columns of a title.
 _ROOM = 72
-
-Groups = dict[str, dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -75,68 +71,80 @@ def tree(
     counts : mapping
         Level to the number of what is selected, as far as that is known.
     """
-    groups = _groups(index, series, studies)
-    if not groups:
-        return [], ""
-    chosen = _first(groups)
+    groups = _studies_by_patient(index, studies or ())
+    first = {patient: groups[patient] for patient in list(groups)[: _MOST["patient"]]}
+    inside = _series_by_study(index, selection, series, [study for owned in first.values() for study in owned])
+    chosen = _first(first, inside)
     names = _Names(index, selection, chosen)
-    branches = [_patient(names, patient, groups[patient], chosen_studies) for patient, chosen_studies in chosen.items()]
-    level: Level = "patient" if "patient" in counts else "study"
-    shown = len(chosen) if level == "patient" else sum(map(len, groups.values()))
-    return branches, _more(level, counts.get(level, shown) - shown)
+    branches = [_patient(names, first[patient], part, inside) for patient, part in chosen.items()]
+    return branches, _more("patient", counts.get("patient", len(groups)) - len(chosen))
 
 
 def _more(level: Level, number: int) -> str:
     return f"and {number:,} more {counted({level: number}).partition(' ')[2]}" if number > 0 else ""
 
 
-def _groups(index: Index, series: Sequence[str] | None, studies: Sequence[str] | None) -> Groups:
-    """Return patient to study to series, in the usual order, of the first rows that are known."""
-    groups: Groups = {}
-    if series is not None:
-        keys = known_order(index, "series", series[:_MOST_GROUPED])
-        owners = known_owners(index, "series", keys, "study")
-    else:
-        keys = known_order(index, "study", (studies or ())[:_MOST_GROUPED])
-        owners = list(keys)
-    patients = None if owners is None else known_owners(index, "study", owners, "patient")
-    if owners is None or patients is None:
-        return {}
-    for key, study, patient in zip(keys, owners, patients, strict=True):
-        below = groups.setdefault(patient, {}).setdefault(study, [])
-        if series is not None:
-            below.append(key)
+def _studies_by_patient(index: Index, studies: Sequence[str]) -> dict[str, list[str]]:
+    """Return the selected studies of each patient, in the usual order, or as they are where there are many."""
+    keys = known_order(index, "study", studies) if len(studies) <= _MOST_ORDERED else studies
+    groups: dict[str, list[str]] = {}
+    for study, patient in zip(keys, known_owners(index, "study", keys, "patient") or (), strict=False):
+        groups.setdefault(patient, []).append(study)
+    if len(studies) <= _MOST_ORDERED:
+        return groups
+    for patient in list(groups)[: _MOST["patient"]]:
+        first, others = groups[patient][:_MOST_ORDERED], groups[patient][_MOST_ORDERED:]
+        groups[patient] = [*known_order(index, "study", first), *others]
     return groups
 
 
-def _first(groups: Groups) -> Groups:
-    """Return the part of the groups that is shown."""
-    chosen: Groups = {}
+def _series_by_study(
+    index: Index, selection: Selection, series: Sequence[str] | None, studies: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the selected series of some studies, in the usual order; a study whose series are not known has none."""
+    if series is None:
+        return {}
+    listed = {study: known_children(index, "study", study) for study in studies[:_MOST_LINES]}
+    inside: dict[str, list[str]] = {study: children or [] for study, children in listed.items()}
+    if selection.level not in (None, "study"):
+        if None in listed.values():
+            for key, study in zip(series, known_owners(index, "series", series, "study") or (), strict=False):
+                if listed.get(study, ()) is None:
+                    inside[study].append(key)
+        selected = set(series)
+        inside = {study: [key for key in keys if key in selected] for study, keys in inside.items()}
+    return {study: list(known_order(index, "series", keys)) for study, keys in inside.items()}
+
+
+def _first(
+    groups: Mapping[str, Sequence[str]], inside: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Sequence[str]]]:
+    """Return the patients, studies and series that are shown."""
+    chosen: dict[str, dict[str, Sequence[str]]] = {}
     lines = 0
-    for patient, studies in list(groups.items())[: _MOST["patient"]]:
+    for patient, studies in groups.items():
         if lines >= _MOST_LINES:
             break
         chosen[patient] = {}
         lines += 1
-        for study, series in list(studies.items())[: _MOST["study"]]:
+        for study in studies[: _MOST["study"]]:
             if lines >= _MOST_LINES:
                 break
-            chosen[patient][study] = series[: min(_MOST["series"], max(1, _MOST_LINES - lines))]
-            lines += 1 + len(chosen[patient][study])
+            series = inside.get(study, ())[: min(_MOST["series"], max(1, _MOST_LINES - lines))]
+            chosen[patient][study] = series
+            lines += 1 + len(series)
     return chosen
 
 
 class _Names:
     """What the objects that are shown are called."""
 
-    def __init__(self, index: Index, selection: Selection, chosen: Groups) -> None:
+    def __init__(self, index: Index, selection: Selection, chosen: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self._index = index
-        self.studies = [study for studies in chosen.values() for study in studies]
-        self.series = [key for studies in chosen.values() for series in studies.values() for key in series]
-        self._of_studies = self._read(
-            "study", self.studies, ("PatientID", "PatientName", "StudyDate", "StudyDescription")
-        )
-        self._of_series = self._read("series", self.series, ("Modality", "SeriesNumber", "SeriesDescription"))
+        studies = [study for owned in chosen.values() for study in owned]
+        series = [key for owned in chosen.values() for keys in owned.values() for key in keys]
+        self._of_studies = self._read("study", studies, ("PatientID", "PatientName", "StudyDate", "StudyDescription"))
+        self._of_series = self._read("series", series, ("Modality", "SeriesNumber", "SeriesDescription"))
         self._instances = self._count_instances(selection)
 
     def _read(self, level: Level, keys: Sequence[str], keywords: Sequence[str]) -> dict[str, list[str]]:
@@ -151,7 +159,8 @@ class _Names:
         """Return how many instances of each series are selected; None: all of them, or they are too many to count."""
         if selection.level != "instance" or len(selection.keys) > _MOST_INSTANCES:
             return None
-        return Counter(known_owners(self._index, "instance", selection.keys, "series") or ())
+        owners = known_owners(self._index, "instance", selection.keys, "series")
+        return None if owners is None else Counter(owners)
 
     def patient(self, study: str) -> str:
         return " ".join(part for part in self._of_studies[study][:2] if part) or "patient"
@@ -163,21 +172,27 @@ class _Names:
         return " ".join(part for part in self._of_series[series] if part) or "series"
 
     def size(self, series: str) -> str:
-        number = self._instances[series] if self._instances else known_child_count(self._index, "series", series)
-        return "" if number is None else counted({"instance": number})
+        if self._instances is not None:
+            return counted({"instance": self._instances[series]})
+        return self._below("series", series, "instance")
 
     def study_size(self, study: str) -> str:
-        number = known_child_count(self._index, "study", study)
-        return "" if number is None else counted({"series": number})
+        return self._below("study", study, "series")
+
+    def _below(self, level: Level, key: str, below: Level) -> str:
+        children = known_children(self._index, level, key)
+        return "" if children is None else counted({below: len(children)})
 
 
 def _patient(
-    names: _Names, patient: str, groups: Mapping[str, Sequence[str]], chosen: Mapping[str, Sequence[str]]
+    names: _Names,
+    studies: Sequence[str],
+    chosen: Mapping[str, Sequence[str]],
+    inside: Mapping[str, Sequence[str]],
 ) -> Branch:
-    branches = tuple(_study(names, study, groups[study], series) for study, series in chosen.items())
-    first = next(iter(groups))
-    title = names.patient(first) if first in chosen else patient
-    return Branch(title, counted({"study": len(groups)}), branches, _more("study", len(groups) - len(chosen)))
+    branches = tuple(_study(names, study, inside.get(study, ()), series) for study, series in chosen.items())
+    title = names.patient(next(iter(chosen))) if chosen else "patient"
+    return Branch(title, counted({"study": len(studies)}), branches, _more("study", len(studies) - len(chosen)))
 
 
 def _study(names: _Names, study: str, series: Sequence[str], chosen: Sequence[str]) -> Branch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from simple_orthanc import Session
@@ -74,13 +76,37 @@ def test_what_is_cut_is_counted_at_its_level() -> None:
     assert found[0].children[0].more == "and 2 more series"
 
 
-def test_of_many_series_only_the_first_are_put_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_GROUPED", 4)
-    session = session_of(*(instance(1, patient=f"P{9 - number}", study=str(number)) for number in range(9)))
+@pytest.mark.parametrize("options", [{}, {"extra": True}, {"searchable": False}])
+@pytest.mark.parametrize("tags", [{}, {"PatientName": "Doe*"}, {"Modality": "CT"}, {"InstanceNumber": 1}])
+def test_the_numbers_of_many_studies_are_right_though_they_are_not_put_in_order(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], tags: dict[str, Any]
+) -> None:
+    datasets = [
+        instance(
+            *(number,),
+            **{"patient": f"P{patient}", "study": f"{patient}.{study}", "series": str(series)},
+            **{"PatientName": "Doe^J", "Modality": "CT" if series else "PT", "StudyDate": f"2024010{study + 1}"},
+        )
+        for number in range(2)
+        for series in range(3)
+        for study in range(2)
+        for patient in (1, 0)
+    ]
+    session = session_of(*datasets, **options)
     session.table()
-    found, more = branches(session)
-    assert len(found) == 4
-    assert more == "and 5 more patients"
+    session.select(**tags)
+    in_order, more = branches(session)
+    monkeypatch.setattr(module, "_MOST_ORDERED", 3)
+    found, more_of_found = branches(session)
+    assert sorted(found, key=lambda branch: branch.title) == in_order
+    assert more == more_of_found == ""
+    expected = [study.series_count for patient in session.patients for study in patient.studies]
+    shown = [int(study.detail.split()[0]) for patient in in_order for study in patient.children]
+    assert shown == expected
+    sizes = [
+        int(each.detail.split()[0]) for patient in in_order for study in patient.children for each in study.children
+    ]
+    assert sizes == [series.instance_count for series in session.series]
 
 
 def test_long_titles_are_cut_and_nothing_in_them_steers_the_terminal() -> None:
