@@ -50,6 +50,7 @@ NO_SERVER = "no-orthanc"
 LONGEST = (
     *("tests/faults/test_bench.py", "tests/live/test_parity.py", "tests/live/test_queries.py"),
     "tests/live/test_sending.py",
+    "tests/test_notebooks.py",
     *("tests/live/test_documents.py", "tests/live/test_dicomweb", "tests/live/test_cli.py", "tests/live/test_folder"),
 )
 HOW_TO_GET_ONE = "install Orthanc (sudo apt install orthanc orthanc-dicomweb orthanc-gdcm), or run: sudo make servers"

@@ -38,28 +38,24 @@ def check(running: Kernel, path: Path) -> None:
     """Compare what a notebook shows with what it has stored."""
     stored = nbformat.read(path, as_version=4)
     executed = running.execute(path)
-    pictures = 0
     for before, now in zip(stored.cells, executed.cells, strict=True):
         for one, other in zip(outputs_of(before), outputs_of(now), strict=True):
             assert other.kind != "stderr", other.text
             assert (one.kind, one.text) == (other.kind, other.text), before.source
             assert (one.picture is None) == (other.picture is None), before.source
             if other.picture is not None:
-                pictures += 1
                 assert is_drawn(other), before.source
                 assert is_alike(one, other), before.source
-    assert pictures > 0
+    assert any(output.picture is not None for cell in executed.cells for output in outputs_of(cell))
     assert stored == clean(nbformat.from_dict(stored)), "It was stored by another program: make notebooks"
 
 
 def is_drawn(output: Output) -> bool:
-    """Whether a picture shows more than a white page: many values, over most of its rows and columns."""
+    """Whether a picture shows something in most of its rows and columns."""
     picture = output.picture
     assert picture is not None
-    varies = picture.std(axis=2 if picture.ndim == 2 else None) > 5
-    rows = (picture.std(axis=(1, 2)) > 10).mean()
-    columns = (picture.std(axis=(0, 2)) > 10).mean()
-    return bool(varies) and rows > 0.5 and columns > 0.5
+    rows, columns = (picture.std(axis=axes) > 10 for axes in ((1, 2), (0, 2)))
+    return bool(rows.mean() > 0.5 and columns.mean() > 0.5)
 
 
 def is_alike(one: Output, other: Output) -> bool:
@@ -93,7 +89,7 @@ def test_with_a_server(running: Kernel, path: Path, server: LocalOrthanc) -> Non
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_nothing_of_the_machine_is_stored(path: Path) -> None:
     content = path.read_text(encoding="utf-8")
-    shown: list[Any] = [str(data) for cell in nbformat.read(path, as_version=4).cells for data in shown_by(cell)]
+    shown = [text for cell in nbformat.read(path, as_version=4).cells for text in shown_by(cell)]
     for text in shown:
         assert not re.search(r"/tmp/|/home/|/root/|/work/|127\.0\.0\.1|localhost|0x[0-9a-f]{8}", text), text
     assert '"stderr"' not in content
@@ -101,6 +97,7 @@ def test_nothing_of_the_machine_is_stored(path: Path) -> None:
 
 
 def shown_by(cell: Any) -> Iterator[str]:
+    """Yield what a cell shows in letters."""
     for output in cell.get("outputs", []):
         yield output.get("text", "")
         yield from (value for kind, value in output.get("data", {}).items() if kind != "image/png")
