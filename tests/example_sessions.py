@@ -8,7 +8,8 @@ An example may use these names without making them:
 - ``dicomweb``: likewise by DICOMweb;
 - ``volume``: the CT of the archive;
 - ``server``, ``pacs``: the server of ``orthanc``, and a session on another one, which ``orthanc`` knows as the modality
-  PACS, the peer PARTNER and the DICOMweb server CLOUD. It holds `ON_PACS`.
+  PACS, the peer PARTNER and the DICOMweb server CLOUD. It holds `ON_PACS`;
+- ``job``: a job that runs until it is paused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from types import ModuleType
+from tempfile import TemporaryDirectory
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -30,13 +32,22 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import DicomWeb, Folder, LocalOrthanc, NotFoundError, Orthanc, Volume
 from simple_orthanc.local.server import free_port
+from simple_orthanc.phantom import as_bytes
+from simple_orthanc.phantom.images import dataset_of
 from simple_orthanc.rest import Rest
-from simple_orthanc.testing import OrthancStandIn, orthanc_id_of
+from simple_orthanc.rest.jobs import Job
+from simple_orthanc.rest.remote.transfers import Transfers
+from simple_orthanc.rest.remote.worklists import Worklists
+from simple_orthanc.testing import OrthancStandIn, make_series, orthanc_id_of
 from tests.conftest import Servers
 from tests.dicomweb_stand_in import DicomServer
 from tests.live.two_orthancs import newest_enough
+from tests.rest.jobs.server import JobServer
+from tests.rest.remote.stand_in import serving
+from tests.rest.remote.test_worklists import Plugin as WorklistsPlugin
 
 ROUTES = {"Patient": "patients", "Study": "studies", "Series": "series", "Instance": "instances"}
+HERE, PACS = "HERE", "PACS"
 # The patients of the archive that a server holds, which are enough to show what it does, and those on the other one.
 ON_ORTHANC = ("EX-002", "EX-003", "EX-006")
 ON_PACS = ("EX-001", "EX-002")
@@ -75,6 +86,35 @@ class StandIns:
         self._open.close()
 
 
+class PluginStandIns(StandIns):
+    """Stand-ins for servers with plugins that few have."""
+
+    def orthanc(self) -> Any:
+        """Return what has the verbs of these plugins, as a session has."""
+        answers = {
+            "GET /transfers/peers": lambda body: {"PARTNER": "bidirectional"},
+            "POST /transfers/send": lambda body: {"ID": "j1", "Path": "/jobs/j1"},
+            "POST /transfers/pull": lambda body: {"ID": "j1", "Path": "/jobs/j1"},
+            "GET /jobs/j1": lambda body: {"ID": "j1", "State": "Success", "Content": {"TotalInstances": 40}},
+            "POST /tools/bulk-content": lambda body: [{"ID": key, "Type": "Series"} for key in body["Resources"]],
+        }
+        plugin = WorklistsPlugin()
+        plugin.answers.update(answers)
+        plugin.configured["peers"] = {"PARTNER": {"Url": "http://127.0.0.1:8043/"}}
+        rest = self._open.enter_context(serving(plugin))
+        transfers = Transfers(rest, lambda what, everything: ["s1"])
+        return SimpleNamespace(worklists=Worklists(rest), transfers=transfers, select=lambda **tags: None)
+
+
+class RunningJob(JobServer):
+    """A job that runs until it is paused, for as long as an example needs."""
+
+    def get(self, path: str, **options: Any) -> Any:
+        is_paused = bool(self.posted) and self.posted[-1][0].endswith("/pause")
+        self.states = [{"State": "Paused" if is_paused else "Running"}]
+        return super().get(path, **options)
+
+
 class TwoServers:
     """An Orthanc that holds the archive, and another one that it knows; both run until the end of the tests."""
 
@@ -82,16 +122,17 @@ class TwoServers:
         name = newest_enough(servers)
         ports = [free_port(), free_port()]
         common = {"DicomServerEnabled": True, "DicomAlwaysAllowMove": True, "StableAge": 1}
-        known = {
-            "DicomAet": "PACS",
-            "DicomPort": ports[1],
-            "DicomModalities": {"HERE": ["HERE", "127.0.0.1", ports[0]]},
+        plugins = servers.recipe(name)["config"]["Plugins"]
+        pacs = {
+            **common,
+            **{"DicomAet": PACS, "DicomPort": ports[1], "DicomModalities": {HERE: [HERE, "127.0.0.1", ports[0]]}},
+            "Plugins": [*plugins, str(Path(plugins[0]).with_name("libModalityWorklists.so"))],
+            "Worklists": {"Enable": True, "Database": _worklist(stack)},
         }
-        self._other = stack.enter_context(servers.make(name, {**common, **known}))
+        self._other = stack.enter_context(servers.make(name, pacs))
         here = {
             **common,
-            **{"DicomAet": "HERE", "DicomPort": ports[0]},
-            "DicomModalities": {"PACS": ["PACS", "127.0.0.1", ports[1]]},
+            **{"DicomAet": HERE, "DicomPort": ports[0], "DicomModalities": {PACS: [PACS, "127.0.0.1", ports[1]]}},
             "OrthancPeers": {"PARTNER": [self._other.url]},
             "DicomWeb": {"Servers": {"CLOUD": [f"{self._other.url}/dicom-web/"]}},
         }
@@ -111,6 +152,9 @@ class TwoServers:
     def dicomweb(self) -> DicomWeb:
         return self.orthanc().dicomweb
 
+    def job(self) -> Job:
+        return RunningJob().job()
+
     def restore(self) -> None:
         """Do nothing: what an example did is looked for before the next one."""
 
@@ -124,7 +168,25 @@ class TwoServers:
             session.upload_dataset([dataset for key, dataset in datasets.items() if key not in held])
             self._seen[server.url] = _last_change(rest)
         _remove_labels(rest)
+        for name in set(rest.get("/modalities")) - {PACS, HERE}:
+            rest.delete(f"/modalities/{name}")
         return session
+
+
+def _worklist(stack: contextlib.ExitStack) -> str:
+    """Return a folder with one entry of a worklist."""
+    folder = stack.enter_context(TemporaryDirectory())
+    entry = make_series(
+        (1, 2, 2),
+        PatientID="EX-003",
+        PatientName="Costa^Clara",
+        AccessionNumber="A0009",
+        ScheduledProcedureStepSequence=(dataset_of({"Modality": "PT", "ScheduledProcedureStepStartDate": "20260131"}),),
+    )[0]
+    del entry.PixelData
+    Path(folder, "entry.wl").write_bytes(as_bytes(entry))
+    Path(folder, "lockfile").touch()
+    return folder
 
 
 def _last_change(rest: Rest) -> int:
@@ -176,7 +238,9 @@ def names_for(examples: list[doctest.Example], sessions: StandIns | TwoServers) 
     """Return the names of the examples' sessions that occur in them."""
     makers: dict[str, Callable[[], Any]] = {"archive": Folder.example, "volume": make_volume}
     makers |= {
-        name: getattr(sessions, name) for name in ("orthanc", "dicomweb", "server", "pacs") if hasattr(sessions, name)
+        name: getattr(sessions, name)
+        for name in ("orthanc", "dicomweb", "server", "pacs", "job")
+        if hasattr(sessions, name)
     }
     used = _used_names(examples)
     return {name: make() for name, make in makers.items() if name in used}

@@ -30,6 +30,12 @@ class Capabilities:
         them.
     tags_by_level : dict
         Numbers of the tags that the server keeps in its database, by level; empty before Orthanc 1.11.0.
+
+    Examples
+    --------
+    >>> server = Capabilities.from_system({"Version": "1.12.7", "ApiVersion": 27, "Capabilities": {"HasLabels": True}})
+    >>> server.version
+    (1, 12, 7)
     """
 
     version: tuple[int, ...]
@@ -42,7 +48,13 @@ class Capabilities:
 
     @classmethod
     def from_system(cls, system: dict[str, Any]) -> Capabilities:
-        """Read the answer to ``/system``."""
+        """Read the answer to ``/system``.
+
+        Examples
+        --------
+        >>> Capabilities.from_system({"Version": "1.10.1", "ApiVersion": 15}).labels
+        False
+        """
         version = parse_version(str(system.get("Version", "")))
         listed = system.get("MainDicomTags") or {}
         return cls(
@@ -60,7 +72,14 @@ class Capabilities:
 
     @property
     def main_tags(self) -> frozenset[str]:
-        """Numbers of all tags that the server keeps in its database, at whatever level."""
+        """Numbers of all tags that the server keeps in its database, at whatever level.
+
+        Examples
+        --------
+        >>> system = {"Version": "1.12.7", "ApiVersion": 27, "MainDicomTags": {"Patient": "0010,0010;0010,0020"}}
+        >>> sorted(Capabilities.from_system(system).main_tags)
+        ['0010,0010', '0010,0020']
+        """
         return frozenset(number for numbers in self.tags_by_level.values() for number in numbers)
 
 

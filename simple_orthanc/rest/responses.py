@@ -30,6 +30,12 @@ class RestResponse:
         The body, read by its content type: JSON is parsed, text is a string, anything else bytes.
     revision : str or None
         For metadata and attachments: what `Rest.put` and `Rest.delete` take as `revision`.
+
+    Examples
+    --------
+    >>> response = orthanc.rest.request("GET", "/statistics")
+    >>> response.status, response.value["CountPatients"]
+    (200, 3)
     """
 
     status: int

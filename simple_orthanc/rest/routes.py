@@ -52,10 +52,11 @@ class Routes:
 
     Examples
     --------
-    >>> orthanc.rest.routes.get_series_id_ordered_slices("1ad7...")["Type"]              # doctest: +SKIP
-    'Volume'
-    >>> orthanc.rest.routes.get_studies_id_archive("3f0c...", to="study.zip")            # doctest: +SKIP
-    PosixPath('study.zip')
+    >>> series = orthanc.select(Modality="PT").get_orthanc_ids()[0]
+    >>> len(orthanc.rest.routes.get_series_id_ordered_slices(series)["Slices"])
+    40
+    >>> orthanc.rest.routes.get_series_id_archive(series, to="pet.zip").name
+    'pet.zip'
     """
 
     def __init__(self, verbs: Verbs) -> None:

@@ -62,7 +62,16 @@ class Verbs:
         patience: float | None = None,
         deadline: float | None = None,
     ) -> Any:
-        """GET a route; JSON is parsed, strings and bytes are returned as they are."""
+        """GET a route; JSON is parsed, strings and bytes are returned as they are.
+
+        Examples
+        --------
+        >>> orthanc.rest.get("/statistics")["CountStudies"]
+        3
+        >>> found = orthanc.rest.get("/series", {"since": 0, "limit": 2})
+        >>> len(found)
+        2
+        """
         # Here and below before all else, so that no traceback shows their values.
         headers = hide(headers)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
@@ -93,6 +102,12 @@ class Verbs:
             See `Rest`.
         idempotent : bool, default False
             Whether the request only reads, so that it may be sent again after a lost connection.
+
+        Examples
+        --------
+        >>> query = {"Level": "Series", "Query": {"Modality": "PT"}, "Expand": True}
+        >>> [series["MainDicomTags"]["SeriesDescription"] for series in orthanc.rest.post("/tools/find", query)]
+        ['PET FDG']
         """
         headers = hide(headers)
         data, sent = encode_body(path, body, headers)
@@ -126,6 +141,13 @@ class Verbs:
             For metadata and attachments: the revision that is overwritten, as `request` returns it. If the server has
             another one by now, nothing is written and a `ServerError` with the status 409 is raised, provided that its
             option CheckRevisions is on.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> answer = orthanc.rest.put(f"/studies/{study}/metadata/1024", "reader A")
+        >>> orthanc.rest.get(f"/studies/{study}/metadata/1024")
+        'reader A'
         """
         headers = hide(headers)
         data, sent = encode_body(path, body, headers, revision)
@@ -144,7 +166,14 @@ class Verbs:
         deadline: float | None = None,
         revision: str | None = None,
     ) -> Any:
-        """DELETE a route; the response is returned as by `get`, and `revision` is as for `put`."""
+        """DELETE a route; the response is returned as by `get`, and `revision` is as for `put`.
+
+        Examples
+        --------
+        >>> series = orthanc.select(Modality="PT").get_orthanc_ids()[0]
+        >>> orthanc.rest.delete(f"/series/{series}")["RemainingAncestor"]["Type"]
+        'Study'
+        """
         headers = hide(headers)
         _, sent = encode_body(path, None, headers, revision)
         times: Times = {"timeout": timeout, "patience": patience, "deadline": deadline}
@@ -193,11 +222,13 @@ class Verbs:
 
         Examples
         --------
-        >>> path = "/series/1ad7.../metadata/1024"                                       # doctest: +SKIP
-        >>> read = orthanc.rest.request("GET", path)                                     # doctest: +SKIP
-        >>> read.value, read.revision                                                    # doctest: +SKIP
-        ('hello', '0-5d41402abc4b2a76b9719d911017c592')
-        >>> orthanc.rest.put(path, "hallo", revision=read.revision)                      # doctest: +SKIP
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> path = f"/studies/{study}/metadata/1024"
+        >>> answer = orthanc.rest.put(path, "reader A")
+        >>> read = orthanc.rest.request("GET", path)
+        >>> read.status, read.value
+        (200, 'reader A')
+        >>> answer = orthanc.rest.put(path, "reader B", revision=read.revision)
         """
         headers = hide(headers)
         if not isinstance(method, str):
@@ -311,11 +342,14 @@ class Verbs:
 
         Examples
         --------
-        >>> with orthanc.rest.stream("/instances/1ad7.../file") as body:                 # doctest: +SKIP
+        >>> instance = orthanc.select(Modality="PT").get_orthanc_ids("instance")[0]
+        >>> with orthanc.rest.stream(f"/instances/{instance}/file") as body:
         ...     size = sum(map(len, body))
-        >>> request = {"Resources": ["1ad7...", "3f0c..."]}                              # doctest: +SKIP
-        >>> orthanc.rest.stream("/tools/create-archive", body=request, to="two.zip")     # doctest: +SKIP
-        PosixPath('two.zip')
+        >>> size == orthanc.rest.instances[instance].file_size
+        True
+        >>> request = {"Resources": orthanc.get_orthanc_ids("series")[:2]}
+        >>> orthanc.rest.stream("/tools/create-archive", body=request, to="two.zip").name
+        'two.zip'
         """
         headers = hide(headers)
         target = None if to is None else checked_target(to, f'rest.stream({path!r}, to="file.zip")')

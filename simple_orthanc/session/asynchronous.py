@@ -69,14 +69,19 @@ class AsyncSession:
 
     Examples
     --------
-    >>> async def main():                                                                # doctest: +SKIP
-    ...     async with await AsyncSession.open(Orthanc, "https://pacs.example.org") as session:
+    >>> import asyncio
+    >>> from simple_orthanc import AsyncSession, Folder
+    >>> async def main():
+    ...     async with await AsyncSession.open(Folder.example) as session:
     ...         await session.select(Modality="CT")
-    ...         print(await session.series_count, await session.PatientNames)
-    ...         async for series in session.series:
-    ...             volume = await series.get_volume()
-    ...         async for change in session.changes():
-    ...             print(change)
+    ...         print(await session.series_count, await session.PatientIDs)
+    ...         async for patient in session.patients:
+    ...             print(await patient.get_dicom_tag("SeriesDescription"))
+    >>> asyncio.run(main())
+    4 ['EX-002', 'EX-003', 'EX-006']
+    ['CT abdomen portal venous']
+    ['CT low dose']
+    ['CT chest with scout', 'CT chest']
     """
 
     _session: Session
@@ -116,13 +121,29 @@ class AsyncSession:
         -------
         AsyncSession
             On that session.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> from simple_orthanc import Folder
+        >>> async def main():
+        ...     async with await AsyncSession.open(Folder.example) as session:
+        ...         return await session.patient_count
+        >>> asyncio.run(main())
+        6
         """
         opened = await _Threads(1).run(functools.partial(opener, *arguments, **options))
         return cls(opened, max_workers)
 
     @property
     def session(self) -> Session:
-        """The session whose verbs are awaited here."""
+        """The session whose verbs are awaited here.
+
+        Examples
+        --------
+        >>> AsyncSession(archive).session.patient_count
+        6
+        """
         return self._session
 
     def __getattr__(self, name: str) -> AsyncAttribute:
@@ -165,6 +186,16 @@ class AsyncSession:
             The attribute.
         value : object
             Its new value.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def main():
+        ...     session = AsyncSession(archive)
+        ...     await session.assign("selection", {"Modality": "PT"})
+        ...     return await session.PatientIDs
+        >>> asyncio.run(main())
+        ['EX-003']
         """
         await self._carry_out(lambda session: setattr(session, name, value), changes=True)
 

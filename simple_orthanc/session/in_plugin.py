@@ -51,7 +51,8 @@ class OpensInPlugin:
         >>> def answer(output, uri, **request):
         ...     session = Orthanc.from_plugin().select(Modality="CT")
         ...     output.AnswerBuffer(str(session.series_count), "text/plain")
-        >>> orthanc.RegisterRestCallback("/ct-series", answer)                            # doctest: +SKIP
+
+        In a script of the plugin ``orthanc.RegisterRestCallback("/ct-series", answer)`` makes a route of it.
         """
         # Its stubs are not read by programs outside of Orthanc.
         from simple_orthanc import orthanc_sdk

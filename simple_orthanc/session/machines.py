@@ -31,14 +31,28 @@ class KnowsMachines:
 
     @property
     def modalities(self) -> Modalities:
-        """The DICOM modalities that the server knows, by name: ``orthanc.modalities["PACS"].echo()``."""
+        """The DICOM modalities that the server knows, by name: ``orthanc.modalities["PACS"].echo()``.
+
+        Examples
+        --------
+        >>> list(orthanc.modalities)
+        ['PACS']
+        >>> orthanc.modalities["PACS"].is_alive()
+        True
+        """
         from simple_orthanc.rest.remote.modalities import Modalities
 
         return Modalities(self.rest, self._resources_of)
 
     @property
     def peers(self) -> Peers:
-        """The other Orthanc servers that the server knows, by name: ``orthanc.peers["research"].store(orthanc)``."""
+        """The other Orthanc servers that the server knows, by name: ``orthanc.peers["research"].store(orthanc)``.
+
+        Examples
+        --------
+        >>> list(orthanc.peers)
+        ['PARTNER']
+        """
         from simple_orthanc.rest.remote.peers import Peers
 
         return Peers(self.rest, self._resources_of)
@@ -51,6 +65,11 @@ class KnowsMachines:
         ------
         UnsupportedError
             When they are used: the server has no DICOMweb plugin.
+
+        Examples
+        --------
+        >>> list(orthanc.dicomweb_servers)
+        ['CLOUD']
         """
         from simple_orthanc.rest.remote.dicomweb_servers import DicomWebServers
 
@@ -64,6 +83,11 @@ class KnowsMachines:
         ------
         UnsupportedError
             When it is used: the server has no such plugin.
+
+        Examples
+        --------
+        >>> orthanc.transfers
+        <Transfers of http://127.0.0.1:...>
         """
         from simple_orthanc.rest.remote.transfers import Transfers
 
@@ -77,6 +101,11 @@ class KnowsMachines:
         ------
         UnsupportedError
             When they are used: the server has no worklists plugin.
+
+        Examples
+        --------
+        >>> orthanc.worklists
+        <Worklists of http://127.0.0.1:...>
         """
         from simple_orthanc.rest.remote.worklists import Worklists
 

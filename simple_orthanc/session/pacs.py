@@ -334,6 +334,14 @@ class Pacs(Session):
         -----
         UserWarning
             The PACS does not answer with some of the tags.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modality("PACS").select(PatientID="EX-001")
+        >>> pacs.describe("Modality", "StudyDate")
+                 tag   level  distinct  missing                        examples
+        0   Modality  series         1        0                       {'MR': 4}
+        1  StudyDate   study         2        0  {'20220301': 1, '20220906': 1}
         """
         if files:
             self._check_has_files()

@@ -85,7 +85,15 @@ class Answers(ABC):
         self._numbers["Instance"] = {}
 
     def identifier(self, level: str, number: int) -> str:
-        """Return Orthanc's identifier of an object."""
+        """Return Orthanc's identifier of an object.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> from simple_orthanc.testing.dataset_answers import DatasetAnswers
+        >>> DatasetAnswers(make_series((3, 4, 4), PatientID="P1")).identifier("Patient", 0)
+        'bdaf1eca-33d4619e-80e8ca68-9a1b74a4-febbbb29'
+        """
         chain = self._chain(level, number)
         identifier = orthanc_id([self._tags(name, own).get(IDENTIFIERS[name], "") for name, own in chain])
         if level == "Instance":

@@ -108,6 +108,13 @@ class DatasetAnswers(Answers):
         Orthanc's id of an object to its labels, and to its metadata.
     to_file : callable
         Returns the file of a dataset.
+
+    Examples
+    --------
+    >>> from simple_orthanc.testing import make_series
+    >>> answers = DatasetAnswers(make_series((3, 4, 4), PatientID="P1"))
+    >>> answers.answer("GET", "/statistics", {}, b"")["CountInstances"]
+    3
     """
 
     archive: DatasetArchive
@@ -136,11 +143,27 @@ class DatasetAnswers(Answers):
             self.identifier("Instance", number)
 
     def file(self, identifier: str) -> bytes:
-        """Return the file of an instance."""
+        """Return the file of an instance.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> answers = DatasetAnswers(make_series((3, 4, 4), PatientID="P1"))
+        >>> answers.file(answers.identifier("Instance", 0))[128:132]
+        b'DICM'
+        """
         return self._files[self._numbers["Instance"][identifier]]
 
     def md5(self, identifier: str) -> str:
-        """Return the MD5 of the file of an instance; "" if checksums are not kept."""
+        """Return the MD5 of the file of an instance; "" if checksums are not kept.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> answers = DatasetAnswers(make_series((3, 4, 4), PatientID="P1"))
+        >>> len(answers.md5(answers.identifier("Instance", 0)))
+        32
+        """
         content = self.file(identifier)
         return hashlib.md5(content, usedforsecurity=False).hexdigest() if self.keeps_md5 else ""
 
@@ -151,12 +174,27 @@ class DatasetAnswers(Answers):
         ------
         KeyError
             There is no such object.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> answers = DatasetAnswers(make_series((3, 4, 4), PatientID="P1"))
+        >>> [dataset.PatientID for dataset in answers.datasets_of("Patient", answers.identifier("Patient", 0))]
+        ['P1', 'P1', 'P1']
         """
         numbers = self._below(level, [self._numbers[level][identifier]], "Instance")
         return [self.archive.datasets[number] for number in numbers]
 
     def answer(self, method: str, path: str, arguments: Mapping[str, str], body: bytes) -> Any:
-        """Answer a request with what becomes JSON; see `Answers.answer`."""
+        """Answer a request with what becomes JSON; see `Answers.answer`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import make_series
+        >>> answers = DatasetAnswers(make_series((3, 4, 4), PatientID="P1"))
+        >>> len(answers.answer("GET", "/instances", {}, b""))
+        3
+        """
         if (method, path) == ("POST", "/tools/lookup"):
             return list(self._look_up(body.decode()))
         parts = path.strip("/").split("/")

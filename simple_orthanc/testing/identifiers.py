@@ -38,12 +38,24 @@ def orthanc_patient_id(patient_id: str) -> str:
 
 
 def orthanc_study_id(patient_id: str, study: str) -> str:
-    """Return the identifier of a study in Orthanc, from PatientID and StudyInstanceUID."""
+    """Return the identifier of a study in Orthanc, from PatientID and StudyInstanceUID.
+
+    Examples
+    --------
+    >>> orthanc_study_id("EX-003", "1.2.840.1")
+    'a842cd70-b6529258-44635b2d-d9ce0920-bac69292'
+    """
     return _hashed(patient_id, study)
 
 
 def orthanc_series_id(patient_id: str, study: str, series: str) -> str:
-    """Return the identifier of a series in Orthanc, from PatientID, StudyInstanceUID and SeriesInstanceUID."""
+    """Return the identifier of a series in Orthanc, from PatientID, StudyInstanceUID and SeriesInstanceUID.
+
+    Examples
+    --------
+    >>> orthanc_series_id("EX-003", "1.2.840.1", "1.2.840.1.2")
+    'e4db3a32-a83d5de2-b4625384-e5b5d8f2-909fe8b5'
+    """
     return _hashed(patient_id, study, series)
 
 

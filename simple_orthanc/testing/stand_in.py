@@ -37,6 +37,13 @@ class Reply(NamedTuple):
         The status of HTTP.
     headers : dict
         Further headers.
+
+    Examples
+    --------
+    >>> from simple_orthanc.testing import OrthancStandIn
+    >>> reply = OrthancStandIn().respond("GET", "/patients", {}, b"")
+    >>> reply.status, reply.content_type, reply.content
+    (200, 'application/json', b'[]')
     """
 
     content: bytes
@@ -87,7 +94,14 @@ class StoredDatasets:
         self.lock = threading.RLock()
 
     def respond(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Answer a request; `path` has its query, and the names of `headers` are in lower case."""
+        """Answer a request; `path` has its query, and the names of `headers` are in lower case.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn
+        >>> OrthancStandIn().respond("GET", "/nowhere", {}, b"").status
+        501
+        """
         url = urlsplit(path)
         arguments = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         with self.lock:
@@ -130,7 +144,15 @@ class StoredDatasets:
 
     @property
     def answers(self) -> DatasetAnswers:
-        """What answers for the datasets that there are now."""
+        """What answers for the datasets that there are now.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> server = OrthancStandIn(make_series((3, 4, 4)))
+        >>> server.answers.answer("GET", "/statistics", {}, b"")["CountInstances"]
+        3
+        """
         present = [id(dataset) for dataset in self.datasets]
         if self._answers is None or present != self._answered_for:
             self._note_changes()
@@ -142,7 +164,17 @@ class StoredDatasets:
         return self._answers
 
     def store(self, content: bytes) -> dict[str, Any]:
-        """Store a file unless its object is there, and return Orthanc's answer."""
+        """Store a file unless its object is there, and return Orthanc's answer.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn, as_bytes, make_series
+        >>> server = OrthancStandIn()
+        >>> server.store(as_bytes(make_series((1, 4, 4))[0]))["Status"]
+        'Success'
+        >>> len(server.datasets)
+        1
+        """
         dataset = _read(content)
         identifiers = {level: orthanc_id(chain(dataset, level)) for level in ROUTES.values()}
         key = identifiers.pop("Instance")
@@ -275,13 +307,29 @@ class OrthancStandIn(StoredDatasets):
         ------
         OrthancError
             It is not running.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn
+        >>> with OrthancStandIn() as server:
+        ...     print(server.url)
+        http://127.0.0.1:...
         """
         if self._server is None:
             raise OrthancError(_NOT_RUNNING)
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> OrthancStandIn:
-        """Start the server, unless it runs."""
+        """Start the server, unless it runs.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn
+        >>> server = OrthancStandIn().start()
+        >>> server.connect().patient_count
+        0
+        >>> server.stop()
+        """
         if self._server is None:
             handler = type("_BoundHandler", (_Handler,), {"stored": self})
             self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -291,7 +339,16 @@ class OrthancStandIn(StoredDatasets):
         return self
 
     def stop(self) -> None:
-        """Stop the server; what it holds is kept."""
+        """Stop the server; what it holds is kept.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> server = OrthancStandIn(make_series((3, 4, 4))).start()
+        >>> server.stop()
+        >>> server
+        <OrthancStandIn: not running, 3 instances>
+        """
         server, thread = self._server, self._thread
         self._server = self._thread = None
         if server is not None and thread is not None:
@@ -306,6 +363,14 @@ class OrthancStandIn(StoredDatasets):
         ----------
         **options
             Those of `Orthanc`.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> server = OrthancStandIn(make_series((3, 4, 4), PatientID="P1"))
+        >>> server.connect(selection={"PatientID": "P1"}).series_count
+        1
+        >>> server.stop()
         """
         return Orthanc(self.start().url, **options)
 

@@ -64,6 +64,14 @@ class Stream(Iterator[bytes]):
         HTTP status, below 400.
     headers : mapping
         Looked up without regard to case.
+
+    Examples
+    --------
+    >>> instance = orthanc.select(Modality="PT").get_orthanc_ids("instance")[0]
+    >>> with orthanc.rest.stream(f"/instances/{instance}/file") as body:
+    ...     beginning = next(body)
+    >>> beginning[128:132], body.status
+    (b'DICM', 200)
     """
 
     def __init__(self, response: requests.Response, chunk_size: int, fail: Callable[[NetworkError], Exception]) -> None:

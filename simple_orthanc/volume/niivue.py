@@ -56,6 +56,12 @@ class VolumeViewer(ipyniivue.NiiVue):  # type: ignore[misc]
     """A widget that shows a volume; in a page without a running kernel a picture of its planes stands in its place.
 
     Everything that `ipyniivue.NiiVue` has can be called and set.
+
+    Examples
+    --------
+    >>> viewer = volume.view(overlay={"bone": volume.array > 300})
+    >>> type(viewer).__name__
+    'VolumeViewer'
     """
 
     description = "<VolumeViewer>"

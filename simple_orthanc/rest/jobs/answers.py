@@ -20,6 +20,17 @@ class JobFailure(NamedTuple):
         Orthanc's words for that number.
     details : str
         What happened, "" if the server does not report it.
+
+    Examples
+    --------
+    >>> from simple_orthanc import JobError
+    >>> orthanc.modalities["GONE"] = ["GONE", "127.0.0.1", 9]
+    >>> job = orthanc.rest.start_job("/modalities/GONE/store", orthanc.get_orthanc_ids()[:1])
+    >>> try:
+    ...     job.wait()
+    ... except JobError:
+    ...     print(job.error.code, job.error.description)
+    9 Error in the network protocol
     """
 
     code: int

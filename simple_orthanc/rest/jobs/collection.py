@@ -23,11 +23,14 @@ class Jobs(ShownAsTable):
 
     Examples
     --------
-    >>> orthanc.jobs.table()[["type", "state", "progress"]]                                    # doctest: +SKIP
-                       type    state  progress
-    0  ResourceModification  Success       100
-    >>> [job for job in orthanc.jobs if job.state == "Running"]                                # doctest: +SKIP
-    []
+    >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+    >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+    >>> job.wait().state
+    'Success'
+    >>> orthanc.jobs[job.id].type
+    'Archive'
+    >>> [other.id for other in orthanc.jobs if other.id == job.id and other.has_ended] == [job.id]
+    True
     """
 
     def __init__(self, rest: RestApi) -> None:
@@ -94,6 +97,16 @@ class Jobs(ShownAsTable):
         pandas.DataFrame
             One row per job: id, type, state, progress (percent), priority, creation_time and completion_time (UTC),
             runtime (s), error_code and error. What a job has not is NA.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().state
+        'Success'
+        >>> table = orthanc.jobs.table()
+        >>> table.loc[table.id == job.id, ["type", "state", "progress"]].values.tolist()
+        [['Archive', 'Success', 100]]
         """
         import pandas as pd
 

@@ -50,59 +50,147 @@ class DescribedJob:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The job as the server describes it: ``ID``, ``State``, ``Progress``, ``Content`` and more."""
+        """The job as the server describes it: ``ID``, ``State``, ``Progress``, ``Content`` and more.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().description["State"]
+        'Success'
+        """
         if not self._has_ended():
             self._read()
         return dict(self._description or {})
 
     @property
     def state(self) -> str:
-        """Pending, Running, Retry, Paused, Success or Failure."""
+        """Pending, Running, Retry, Paused, Success or Failure.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().state
+        'Success'
+        """
         return str(self.description["State"])
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job has ended, with success or not."""
+        """Whether the job has ended, with success or not.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().has_ended
+        True
+        """
         return self.state not in ACTIVE
 
     @property
     def progress(self) -> int:
-        """Percent of the job that is done."""
+        """Percent of the job that is done.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().progress
+        100
+        """
         return 100 if self.id is None else integer(self.description.get("Progress"))
 
     @property
     def content(self) -> Any:
-        """What the job reports of its work, such as ``ID`` and ``InstancesCount``; depends on its type."""
+        """What the job reports of its work, such as ``ID`` and ``InstancesCount``; depends on its type.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().content["InstancesCount"]
+        80
+        """
         return self.description.get("Content")
 
     @property
     def error(self) -> JobFailure | None:
-        """Why the job failed; None if it did not."""
+        """Why the job failed; None if it did not.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().error is None
+        True
+        """
         return failure_of(self.description)
 
     @property
     def type(self) -> str | None:
-        """The kind of job, such as "ResourceModification" or "Archive"; None for a route that answered at once."""
+        """The kind of job, such as "ResourceModification" or "Archive"; None for a route that answered at once.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.type
+        'Archive'
+        """
         return string(self._once().get("Type"))
 
     @property
     def priority(self) -> int:
-        """The priority; jobs with a higher one run first."""
+        """The priority; jobs with a higher one run first.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study], "Priority": 5})
+        >>> job.priority
+        5
+        """
         return integer(self._once().get("Priority"))
 
     @property
     def creation_time(self) -> datetime | None:
-        """When the job was submitted, in UTC; None for a route that answered at once."""
+        """When the job was submitted, in UTC; None for a route that answered at once.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.creation_time.tzname()
+        'UTC'
+        """
         return server_time(self._once().get("CreationTime"))
 
     @property
     def completion_time(self) -> datetime | None:
-        """When the job ended, in UTC; None before that."""
+        """When the job ended, in UTC; None before that.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().completion_time >= job.creation_time
+        True
+        """
         return server_time(self.description.get("CompletionTime"))
 
     @property
     def runtime(self) -> float:
-        """Seconds for which the job has run so far, without its time in the queue."""
+        """Seconds for which the job has run so far, without its time in the queue.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().runtime >= 0
+        True
+        """
         runtime = self.description.get("EffectiveRuntime")
         return float(runtime) if isinstance(runtime, (int, float)) else 0.0
 
@@ -113,6 +201,13 @@ class DescribedJob:
         ------
         JobError
             If the server does not know it any more.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().refresh().state
+        'Success'
         """
         if self.id is not None:
             self._read()

@@ -45,9 +45,11 @@ class Job(DescribedJob):
 
     Examples
     --------
-    >>> job = orthanc.rest.start_job(f"/studies/{study}/anonymize", {"Keep": ["StudyDate"]})    # doctest: +SKIP
-    >>> job.wait().content["ID"]                                                                # doctest: +SKIP
-    '6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715'
+    >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+    >>> job = orthanc.rest.start_job(f"/studies/{study}/anonymize", {"Keep": ["StudyDate"]})
+    >>> copy = job.wait().content["ID"]
+    >>> orthanc.rest.studies[copy].main_dicom_tags["StudyDate"]
+    '20230309'
     """
 
     def wait(
@@ -83,6 +85,13 @@ class Job(DescribedJob):
             If a limit was exceeded; the job goes on.
         TransportError
             If the server cannot be reached, or its description of the job cannot be read.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait(timeout=60, progress=False).state
+        'Success'
         """
         clock = Clock(checked_seconds("timeout", timeout), checked_seconds("stall", stall) or 0.0)
         pause, done = _FIRST_PAUSE, 0
@@ -174,6 +183,13 @@ class Job(DescribedJob):
             read.
         SelectionError
             If there can be no such file, or `name` is not a string.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.output("study.zip").name
+        'study.zip'
         """
         path, route = path_text(path, 'job.output("archive.zip")'), self._route("write")
         given: object = name
@@ -205,6 +221,13 @@ class Job(DescribedJob):
         ------
         NotFoundError
             If the server does not know it any more.
+
+        Examples
+        --------
+        >>> study = orthanc.select(PatientID="EX-003").get_orthanc_ids("study")[0]
+        >>> job = orthanc.rest.start_job("/tools/create-archive", {"Resources": [study]})
+        >>> job.wait().cancel().state
+        'Success'
         """
         return self._act("cancel")
 
@@ -217,6 +240,13 @@ class Job(DescribedJob):
             If it has ended.
         NotFoundError
             If the server does not know it any more.
+
+        Examples
+        --------
+        >>> job.state
+        'Running'
+        >>> job.pause().state
+        'Paused'
         """
         return self._act("pause")
 
@@ -229,6 +259,11 @@ class Job(DescribedJob):
             If it is not paused.
         NotFoundError
             If the server does not know it any more.
+
+        Examples
+        --------
+        >>> job.pause().resume().state
+        'Running'
         """
         return self._act("resume")
 
@@ -241,10 +276,21 @@ class Job(DescribedJob):
             If it has not failed.
         NotFoundError
             If the server does not know it any more.
+
+        Examples
+        --------
+        >>> from simple_orthanc import JobError
+        >>> orthanc.modalities["GONE"] = ["GONE", "127.0.0.1", 9]
+        >>> job = orthanc.rest.start_job("/modalities/GONE/store", orthanc.get_orthanc_ids()[:1])
+        >>> try:
+        ...     job.wait()
+        ... except JobError:
+        ...     print(job.resubmit().type)
+        DicomModalityStore
         """
         return self._act("resubmit")
 
-    def _act(self, action: str) -> Self:
+    def _act(self, action: str, *, is_second: bool = False) -> Self:
         path = f"{self._route(action)}/{action}"
         try:
             self._rest.post(path, {})
@@ -260,6 +306,9 @@ class Job(DescribedJob):
             return self
         self._read()
         state = (self._description or {})["State"]
+        if state in _ACTION_NEEDS[action] and not is_second:
+            # It has come to this state since it was asked: a job that is paused finishes its step first.
+            return self._act(action, is_second=True)
         raise JobError(
             f"{self._name()} was to {action}, and is {state}: only a job that is {_ACTION_NEEDS[action]} can. "
             "resume() continues a paused job, resubmit() starts a failed one again, and wait() waits for its end.",

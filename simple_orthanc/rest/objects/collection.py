@@ -27,10 +27,11 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
 
     Examples
     --------
-    >>> study = orthanc.rest.studies["59364e41-48479fd5-d9c5914a-f622f253-8f941f99"]     # doctest: +SKIP
-    >>> study = orthanc.rest.studies.lookup("1.2.826.0.1.3680043.8.498.1")               # doctest: +SKIP
-    >>> [study.main_dicom_tags["StudyDate"] for study in orthanc.rest.studies]           # doctest: +SKIP
-    ['20200101']
+    >>> patient = orthanc.rest.patients.lookup("EX-003")
+    >>> orthanc.rest.patients[patient.id] == patient
+    True
+    >>> sorted(study.main_dicom_tags["StudyDate"] for study in orthanc.rest.studies)
+    ['20230116', '20230309', '20230714']
     """
 
     def __init__(self, rest: RestApi, kind: type[AnyResource]) -> None:
@@ -81,6 +82,11 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         -------
         list of str
             44 characters each: 46 MB for a million objects.
+
+        Examples
+        --------
+        >>> set(orthanc.rest.series.ids()) == set(orthanc.get_orthanc_ids("series"))
+        True
         """
         path = f"/{ROUTE[self._kind.level]}"
         ids = self._rest.get(path)
@@ -157,6 +163,12 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         AmbiguousSelectionError
             It holds several, such as one study of two patients; ``.candidates`` has their ids, and `lookup_all` returns
             them.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.main_dicom_tags["PatientName"]
+        'Costa^Clara'
         """
         found = self.lookup_all(identifier)
         level, keyword = self._kind.level, IDENTIFIERS[self._kind.level]
@@ -178,7 +190,15 @@ class Resources(Collection[AnyResource], Generic[AnyResource]):
         return found[0]
 
     def lookup_all(self, identifier: str) -> list[AnyResource]:
-        """Return the objects with a DICOM identifier, [] if there are none; parameters as for `lookup`."""
+        """Return the objects with a DICOM identifier, [] if there are none; parameters as for `lookup`.
+
+        Examples
+        --------
+        >>> [patient.dicom_id for patient in orthanc.rest.patients.lookup_all("EX-003")]
+        ['EX-003']
+        >>> orthanc.rest.patients.lookup_all("nobody")
+        []
+        """
         # Those of pydicom and NumPy are strings too.
         given: Any = identifier
         wanted = given.strip() if isinstance(given, str) else ""

@@ -16,62 +16,147 @@ _PARENT_FIELD = {"study": "ParentPatient", "series": "ParentStudy", "instance": 
 class _HasInstances(Container):
     @property
     def instances(self) -> list[Instance]:
-        """The instances in it by InstanceNumber, in one request."""
+        """The instances in it by InstanceNumber, in one request.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> [instance.main_dicom_tags["InstanceNumber"] for instance in pet.instances[:3]]
+        ['1', '2', '3']
+        """
         return [Instance(self._rest, answer["ID"], answer) for answer in self._children("instance")]
 
 
 class _HasSeries(_HasInstances):
     @property
     def series(self) -> list[Series]:
-        """The series in it by SeriesNumber, in one request."""
+        """The series in it by SeriesNumber, in one request.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> [series.main_dicom_tags["SeriesDescription"] for series in study.series]
+        ['CT low dose', 'PET FDG']
+        """
         return [Series(self._rest, answer["ID"], answer) for answer in self._children("series")]
 
 
 class _InPatient(Resource):
     @property
     def patient(self) -> Patient:
-        """Its patient."""
+        """Its patient.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.patient.main_dicom_tags["PatientID"]
+        'EX-003'
+        """
         return Patient(self._rest, *_parent(self, "patient"))
 
 
 class _InStudy(_InPatient):
     @property
     def study(self) -> Study:
-        """Its study."""
+        """Its study.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.study.main_dicom_tags["StudyDescription"]
+        'PET/CT trunk'
+        """
         return Study(self._rest, *_parent(self, "study"))
 
 
 class Patient(_HasSeries):
-    """A patient on an Orthanc server."""
+    """A patient on an Orthanc server.
+
+    Examples
+    --------
+    >>> patient = orthanc.rest.patients.lookup("EX-003")
+    >>> patient.main_dicom_tags["PatientName"], len(patient.studies)
+    ('Costa^Clara', 1)
+    """
 
     level: ClassVar[Level] = "patient"
 
     @property
     def studies(self) -> list[Study]:
-        """Its studies by date and time, in one request."""
+        """Its studies by date and time, in one request.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> [study.main_dicom_tags["StudyDescription"] for study in patient.studies]
+        ['PET/CT trunk']
+        """
         return [Study(self._rest, answer["ID"], answer) for answer in self._children("study")]
 
     @property
     def parent(self) -> None:
-        """None, since a patient is the highest level."""
+        """None, since a patient is the highest level.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.parent is None
+        True
+        """
         return None
 
     @property
     def children(self) -> list[Study]:
-        """Its studies."""
+        """Its studies.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.children == patient.studies
+        True
+        """
         return self.studies
 
     @property
     def is_protected(self) -> bool:
-        """Whether it is kept when the server makes room for others; `delete` works all the same."""
+        """Whether it is kept when the server makes room for others; `delete` works all the same.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.is_protected
+        False
+        """
         return bool(self._protection("get") == "1")
 
     def protect(self) -> None:
-        """Protect the patient from being deleted when the server makes room for others."""
+        """Protect the patient from being deleted when the server makes room for others.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.protect()
+        >>> patient.is_protected
+        True
+        >>> patient.unprotect()
+        >>> patient.is_protected
+        False
+        """
         self._protection("put", "1")
 
     def unprotect(self) -> None:
-        """Allow the server to delete the patient when it makes room for others."""
+        """Allow the server to delete the patient when it makes room for others.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.protect()
+        >>> patient.is_protected
+        True
+        >>> patient.unprotect()
+        >>> patient.is_protected
+        False
+        """
         self._protection("put", "0")
 
     def _protection(self, verb: str, *body: str) -> str:
@@ -86,27 +171,64 @@ class Patient(_HasSeries):
 
 
 class Study(_InPatient, _HasSeries):
-    """A study on an Orthanc server."""
+    """A study on an Orthanc server.
+
+    Examples
+    --------
+    >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+    >>> study.main_dicom_tags["StudyDescription"]
+    'PET/CT trunk'
+    >>> [series.main_dicom_tags["Modality"] for series in study.series]
+    ['CT', 'PT']
+    """
 
     level: ClassVar[Level] = "study"
 
     @property
     def patient_main_dicom_tags(self) -> dict[str, str]:
-        """Keyword to value of the tags of its patient, as this study has them."""
+        """Keyword to value of the tags of its patient, as this study has them.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.patient_main_dicom_tags["PatientName"]
+        'Costa^Clara'
+        """
         return {str(name): str(value) for name, value in self.description.get("PatientMainDicomTags", {}).items()}
 
     @property
     def parent(self) -> Patient:
-        """Its patient."""
+        """Its patient.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.parent == study.patient
+        True
+        """
         return self.patient
 
     @property
     def children(self) -> list[Series]:
-        """Its series."""
+        """Its series.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.children == study.series
+        True
+        """
         return self.series
 
     def patient_module(self) -> Tags:
-        """Return the tags of the module Patient, as this study has them."""
+        """Return the tags of the module Patient, as this study has them.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.patient_module()["PatientSex"]
+        'F'
+        """
         return self._read_tags("module-patient")
 
 
@@ -119,6 +241,13 @@ class OrderedSlice(NamedTuple):
         The object that holds it.
     frame : int
         Its number in the object, from 0 on.
+
+    Examples
+    --------
+    >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+    >>> first = pet.ordered_slices()[0]
+    >>> first.instance.main_dicom_tags["InstanceNumber"], first.frame
+    ('1', 0)
     """
 
     instance: Instance
@@ -126,18 +255,39 @@ class OrderedSlice(NamedTuple):
 
 
 class Series(_InStudy, _HasInstances):
-    """A series on an Orthanc server."""
+    """A series on an Orthanc server.
+
+    Examples
+    --------
+    >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+    >>> pet.main_dicom_tags["SeriesDescription"], len(pet.instances)
+    ('PET FDG', 40)
+    """
 
     level: ClassVar[Level] = "series"
 
     @property
     def parent(self) -> Study:
-        """Its study."""
+        """Its study.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.parent == pet.study
+        True
+        """
         return self.study
 
     @property
     def children(self) -> list[Instance]:
-        """Its instances."""
+        """Its instances.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.children == pet.instances
+        True
+        """
         return self.instances
 
     def ordered_slices(self) -> list[OrderedSlice]:
@@ -149,6 +299,13 @@ class Series(_InStudy, _HasInstances):
         ------
         SelectionError
             The server finds no order.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> slices = pet.ordered_slices()
+        >>> len(slices), slices[0].frame
+        (40, 0)
         """
         try:
             answer = self._address.get_object("ordered-slices")
@@ -175,6 +332,13 @@ class Series(_InStudy, _HasInstances):
         ------
         SelectionError
             The series is empty.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> picture = pet.preview()
+        >>> picture.shape, picture.dtype
+        ((64, 64), dtype('uint8'))
         """
         try:
             slices = self.ordered_slices()
@@ -187,33 +351,78 @@ class Series(_InStudy, _HasInstances):
 
 
 class Instance(_InStudy, ImageResource):
-    """An instance on an Orthanc server: one DICOM file."""
+    """An instance on an Orthanc server: one DICOM file.
+
+    Examples
+    --------
+    >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+    >>> instance.main_dicom_tags["InstanceNumber"]
+    '1'
+    >>> instance.dataset().Modality
+    'PT'
+    """
 
     level: ClassVar[Level] = "instance"
 
     @property
     def series(self) -> Series:
-        """Its series."""
+        """Its series.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.series.main_dicom_tags["SeriesDescription"]
+        'PET FDG'
+        """
         return Series(self._rest, *_parent(self, "series"))
 
     @property
     def parent(self) -> Series:
-        """Its series."""
+        """Its series.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.parent == instance.series
+        True
+        """
         return self.series
 
     @property
     def children(self) -> list[Resource]:
-        """[], since an instance is the lowest level."""
+        """[], since an instance is the lowest level.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.children
+        []
+        """
         return []
 
     @property
     def file_size(self) -> int:
-        """The length of its file in bytes."""
+        """The length of its file in bytes.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.file_size == len(instance.content)
+        True
+        """
         return int(self.description.get("FileSize") or 0)
 
     @property
     def tags(self) -> Tags:
-        """Its tags, read once for each use of this attribute."""
+        """Its tags, read once for each use of this attribute.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> tags = instance.tags
+        >>> tags["Modality"], tags["0028,0010"]
+        ('PT', '64')
+        """
         return self._read_tags("tags")
 
 

@@ -40,7 +40,14 @@ class ImageResource(Resource):
 
     @property
     def content(self) -> bytes:
-        """The DICOM file, compared with the MD5 that the server lists."""
+        """The DICOM file, compared with the MD5 that the server lists.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.content[128:132]
+        b'DICM'
+        """
         return self.attachments["dicom"].read()
 
     def dataset(self) -> Dataset:
@@ -50,13 +57,26 @@ class ImageResource(Resource):
         ------
         TransportError
             The file is damaged.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.dataset().SeriesDescription
+        'PET FDG'
         """
         content = self.content
         with typed_errors(content):
             return parse_file(content)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the DICOM file to a path, where it appears when it is whole and has the MD5 that the server lists."""
+        """Write the DICOM file to a path, where it appears when it is whole and has the MD5 that the server lists.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.save("slice.dcm").name
+        'slice.dcm'
+        """
         return self.attachments["dicom"].save(path)
 
     def raw_value(self, tag: Any) -> bytes:
@@ -74,6 +94,12 @@ class ImageResource(Resource):
             There is no such DICOM tag.
         NotFoundError
             The object does not have it, or the server does not hold the object.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.raw_value("Modality")
+        b'PT'
         """
         segments = content_path(tag)
         try:
@@ -94,7 +120,14 @@ class ImageResource(Resource):
 
     @property
     def frame_count(self) -> int:
-        """The number of frames that the server lists; a document may have one."""
+        """The number of frames that the server lists; a document may have one.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.frame_count
+        1
+        """
         try:
             return len(self._address.get_list("frames"))
         except ServerError as error:
@@ -116,6 +149,12 @@ class ImageResource(Resource):
             The object holds no image.
         PixelDecodeError
             Its pixels cannot be decoded.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.frames().shape
+        (1, 64, 64)
         """
         return stored_values(self.dataset())
 
@@ -133,6 +172,12 @@ class ImageResource(Resource):
             There is no such frame.
         NoPixelDataError
             The object holds no image.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> len(instance.raw_frame())
+        8192
         """
         return self._frame(frame, "raw", {}, "application/octet-stream")
 
@@ -155,6 +200,12 @@ class ImageResource(Resource):
             There is no such frame.
         NoPixelDataError
             The object holds no image, or none that the server can render.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.preview().shape
+        (64, 64)
         """
         return self._image(frame, "preview", {})
 
@@ -181,6 +232,12 @@ class ImageResource(Resource):
         -------
         ndarray of uint8
             As for `preview`, which also lists the errors.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.rendered(width=32, height=32).shape
+        (32, 32)
         """
         query: dict[str, Any] = {"width": width, "height": height}
         for name, pixels in query.items():
@@ -226,6 +283,14 @@ class ImageResource(Resource):
         ------
         NoPixelDataError
             It encapsulates none.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> _ = Path("report.pdf").write_bytes(b"%PDF-1.4 %%EOF ")
+        >>> table = orthanc.upload_document("report.pdf", like=orthanc.select(PatientID="EX-003"))
+        >>> orthanc.rest.instances.lookup(table.SOPInstanceUID[0]).pdf()[:8]
+        b'%PDF-1.4'
         """
         try:
             with self._address.explained():
@@ -279,7 +344,10 @@ class ImageResource(Resource):
 
         Examples
         --------
-        >>> orthanc.upload_file(instance.modify({"PatientName": "Doe^John"}))            # doctest: +SKIP
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> copy = instance.modify({"SeriesDescription": "one slice"})
+        >>> orthanc.upload_file(copy).status.tolist()
+        ['stored']
         """
         body = {"RemovePrivateTags": True} if remove_private_tags else {}
         return self._copy("modify", replace, remove, keep, private_creator, force, body)
@@ -316,6 +384,15 @@ class ImageResource(Resource):
         ------
         ServerError, NotFoundError
             As for `modify`.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> import io
+        >>> import pydicom
+        >>> copy = instance.anonymize({"PatientName": "Anonymous"}, keep=["StudyDate"])
+        >>> pydicom.dcmread(io.BytesIO(copy)).StudyDate
+        '20230309'
         """
         body: dict[str, Any] = {"KeepPrivateTags": True} if keep_private_tags else {}
         if dicom_version is not None:

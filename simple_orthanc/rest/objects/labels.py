@@ -22,9 +22,10 @@ class Labels(MutableSet[str]):
 
     Examples
     --------
-    >>> study.labels.add("reviewed")                                                     # doctest: +SKIP
-    >>> sorted(study.labels)                                                             # doctest: +SKIP
-    ['reviewed']
+    >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+    >>> study.labels.add("reviewed")
+    >>> sorted(study.labels), "urgent" in study.labels
+    (['reviewed'], False)
     """
 
     def __init__(self, address: Address) -> None:
@@ -67,11 +68,27 @@ class Labels(MutableSet[str]):
         ------
         SelectionError
             It is not such a string; nothing was sent.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.labels.add("reviewed")
+        >>> sorted(study.labels)
+        ['reviewed']
         """
         self._change("put", value)
 
     def discard(self, value: str) -> None:
-        """Remove a label if the object has it; errors as for `add`."""
+        """Remove a label if the object has it; errors as for `add`.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.labels.add("reviewed")
+        >>> study.labels.discard("reviewed")
+        >>> sorted(study.labels)
+        []
+        """
         self._change("delete", value)
 
     def _change(self, verb: str, label: object) -> None:

@@ -46,6 +46,14 @@ class Resource:
         The Orthanc id.
     level : str
         "patient", "study", "series" or "instance".
+
+    Examples
+    --------
+    >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+    >>> study.dicom_id == study.main_dicom_tags["StudyInstanceUID"]
+    True
+    >>> study == orthanc.rest.studies[study.id]
+    True
     """
 
     level: ClassVar[Level]
@@ -75,7 +83,14 @@ class Resource:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What Orthanc lists of the object: ``ID``, ``MainDicomTags``, ...; asked once, `refresh` asks again."""
+        """What Orthanc lists of the object: ``ID``, ``MainDicomTags``, ...; asked once, `refresh` asks again.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.description["Type"]
+        'Study'
+        """
         if self._description is None:
             self.refresh()
         return dict(self._description or {})
@@ -87,6 +102,12 @@ class Resource:
         ------
         NotFoundError
             The server does not hold it.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.refresh().dicom_id == study.dicom_id
+        True
         """
         description = self._address.get_object()
         if not isinstance(description.get("MainDicomTags"), dict) or description.get("ID", self.id) != self.id:
@@ -96,17 +117,38 @@ class Resource:
 
     @property
     def main_dicom_tags(self) -> dict[str, str]:
-        """Keyword to value of the tags in the server's database; strings of more than 256 characters are not there."""
+        """Keyword to value of the tags in the server's database; strings of more than 256 characters are not there.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.main_dicom_tags["Modality"]
+        'PT'
+        """
         return {str(name): str(value) for name, value in self.description["MainDicomTags"].items()}
 
     @property
     def dicom_id(self) -> str:
-        """PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID; "" if it has none."""
+        """PatientID, StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID; "" if it has none.
+
+        Examples
+        --------
+        >>> patient = orthanc.rest.patients.lookup("EX-003")
+        >>> patient.dicom_id
+        'EX-003'
+        """
         return self.main_dicom_tags.get(IDENTIFIERS[self.level], "")
 
     @property
     def statistics(self) -> dict[str, int]:
-        """Number of objects below it, and sizes in bytes (those that end in MB: in MB), by Orthanc's names."""
+        """Number of objects below it, and sizes in bytes (those that end in MB: in MB), by Orthanc's names.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.statistics["CountInstances"]
+        80
+        """
         answer = self._address.get_object("statistics")
         try:
             numbers = {str(name): int(value) for name, value in answer.items()}
@@ -119,21 +161,51 @@ class Resource:
 
     @property
     def metadata(self) -> Metadata:
-        """Its metadata, as a mapping."""
+        """Its metadata, as a mapping.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.metadata["1024"] = "reader A"
+        >>> study.metadata["1024"]
+        'reader A'
+        """
         return Metadata(self._address)
 
     @property
     def attachments(self) -> Attachments:
-        """Its attachments, as a mapping."""
+        """Its attachments, as a mapping.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> sorted(instance.attachments)[:1]
+        ['dicom']
+        """
         return Attachments(self._address)
 
     @property
     def labels(self) -> Labels:
-        """Its labels, as a set."""
+        """Its labels, as a set.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.labels.add("reviewed")
+        >>> sorted(study.labels)
+        ['reviewed']
+        """
         return Labels(self._address)
 
     def module(self) -> Tags:
-        """Return the tags of the DICOM module that belongs to its level: Patient, General Study and so on."""
+        """Return the tags of the DICOM module that belongs to its level: Patient, General Study and so on.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.module()["StudyDescription"]
+        'PET/CT trunk'
+        """
         return self._read_tags("module")
 
     def _read_tags(self, route: str) -> Tags:
@@ -148,7 +220,14 @@ class Resource:
 
     @property
     def legacy_viewer_url(self) -> str:
-        """The page of the object in Orthanc Explorer, for a browser."""
+        """The page of the object in Orthanc Explorer, for a browser.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.legacy_viewer_url.partition("#")[2].partition("?")[0]
+        'study'
+        """
         return f"{self._rest.url}/app/explorer.html#{self.level}?uuid={quote(self.id, safe='')}"
 
     # Acting
@@ -162,6 +241,11 @@ class Resource:
         ----------
         timeout : number, optional
             Seconds to wait for the answer, in place of those of the connection.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.reconstruct()
         """
         with self._address.explained():
             self._rest.post(self._address.path("reconstruct"), {}, timeout=timeout)
@@ -174,6 +258,13 @@ class Resource:
         ------
         NotFoundError
             The server does not hold it.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.delete()
+        >>> orthanc.refresh().PatientIDs
+        ['EX-002', 'EX-006']
         """
         try:
             self._rest.delete(self._address.path())
@@ -186,22 +277,51 @@ class Container(Resource):
 
     @property
     def is_stable(self) -> bool:
-        """Whether nothing has arrived for it for a while (the server's option StableAge); asked each time."""
+        """Whether nothing has arrived for it for a while (the server's option StableAge); asked each time.
+
+        Examples
+        --------
+        >>> from simple_orthanc.testing import wait_until
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> wait_until(lambda: study.is_stable)
+        True
+        """
         return bool(self.refresh().description.get("IsStable"))
 
     @property
     def last_update(self) -> datetime | None:
-        """When something arrived for it last, in UTC; asked each time. None if the server does not tell."""
+        """When something arrived for it last, in UTC; asked each time. None if the server does not tell.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> study.last_update.tzname()
+        'UTC'
+        """
         return server_time(self.refresh().description.get("LastUpdate"))
 
     @property
     def tags(self) -> Tags:
-        """The tags that have the same value in all of its instances: `shared_tags`."""
+        """The tags that have the same value in all of its instances: `shared_tags`.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.tags["PatientWeight"], "InstanceNumber" in pet.tags
+        ('70.0', False)
+        """
         return self.shared_tags
 
     @property
     def shared_tags(self) -> Tags:
-        """The tags, other than sequences, that have the same value in all of its instances."""
+        """The tags, other than sequences, that have the same value in all of its instances.
+
+        Examples
+        --------
+        >>> pet = orthanc.rest.patients.lookup("EX-003").studies[0].series[1]
+        >>> pet.shared_tags["Units"]
+        'BQML'
+        """
         shared = self._address.get_object("shared-tags")
         # Orthanc leaves out strings of more than 256 characters here, whether they are the same or not.
         full = {**shared, **self._long_shared_tags()}
@@ -257,6 +377,14 @@ class Container(Resource):
             The server does not hold the object.
         SelectionError
             There can be no such file.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> import zipfile
+        >>> path = study.archive("study.zip")
+        >>> len(zipfile.ZipFile(path).namelist())
+        80
         """
         return self._zip("archive", path, None)
 
@@ -269,6 +397,14 @@ class Container(Resource):
             The file.
         extended : bool, default False
             Whether the DICOMDIR has the additional keys of types 1C, 2C and 3.
+
+        Examples
+        --------
+        >>> study = orthanc.rest.patients.lookup("EX-003").studies[0]
+        >>> import zipfile
+        >>> path = study.media("disc.zip")
+        >>> "DICOMDIR" in zipfile.ZipFile(path).namelist()
+        True
         """
         return self._zip("media", path, {"extended": ""} if extended else None)
 

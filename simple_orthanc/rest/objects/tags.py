@@ -78,7 +78,14 @@ class Tags(Mapping[str, Any]):
 
     @property
     def full(self) -> dict[str, Any]:
-        """Orthanc's full JSON: number to ``{"Name", "Type", "Value"}``, private ones with ``PrivateCreator`` too."""
+        """Orthanc's full JSON: number to ``{"Name", "Type", "Value"}``, private ones with ``PrivateCreator`` too.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.tags.full["0008,0060"]
+        {'Name': 'Modality', 'Type': 'String', 'Value': 'PT'}
+        """
         return dict(self._full)
 
     @property
@@ -87,6 +94,12 @@ class Tags(Mapping[str, Any]):
 
         Orthanc's own simplified JSON keeps one private tag alone, since it calls all of them alike; here each has its
         number.
+
+        Examples
+        --------
+        >>> instance = orthanc.rest.patients.lookup("EX-003").studies[0].series[1].instances[0]
+        >>> instance.tags.simplified["Units"]
+        'BQML'
         """
         return {_name(number): _simplified(entry) for number, entry in self._full.items()}
 

@@ -32,6 +32,14 @@ class Commitment:
     ----------
     uid : str
         The transaction UID.
+
+    Examples
+    --------
+    >>> commitment = orthanc.modalities["PACS"].commit(orthanc.select(PatientID="EX-002", Modality="CT"))
+    >>> commitment.wait().status
+    'Success'
+    >>> len(commitment.failures())
+    0
     """
 
     def __init__(self, rest: RestApi, uid: str, modality: str, asked: Collection[str] = ()) -> None:
@@ -53,7 +61,14 @@ class Commitment:
 
     @property
     def status(self) -> str:
-        """Pending, Success or Failure; asked of the server each time."""
+        """Pending, Success or Failure; asked of the server each time.
+
+        Examples
+        --------
+        >>> commitment = orthanc.modalities["PACS"].commit(orthanc.select(PatientID="EX-002", Modality="CT"))
+        >>> commitment.wait().status
+        'Success'
+        """
         return str(self._report().get("Status", ""))
 
     def _unkept(self, report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -72,6 +87,12 @@ class Commitment:
         -------
         pandas.DataFrame
             SOPClassUID, SOPInstanceUID and reason.
+
+        Examples
+        --------
+        >>> commitment = orthanc.modalities["PACS"].commit(orthanc.select(PatientID="EX-002", Modality="CT"))
+        >>> commitment.wait().failures().empty
+        True
         """
         import pandas as pd
 
@@ -99,6 +120,12 @@ class Commitment:
             The modality does not keep all objects.
         RequestTimeout
             No report has arrived in time.
+
+        Examples
+        --------
+        >>> commitment = orthanc.modalities["PACS"].commit(orthanc.select(PatientID="EX-002", Modality="CT"))
+        >>> commitment.wait(timeout=60).status
+        'Success'
         """
         end, pause = monotonic() + timeout, _PAUSE
         while (report := self._report()).get("Status") == "Pending":
@@ -132,6 +159,13 @@ class Commitment:
         ------
         JobError, RequestTimeout
             As for `wait`: nothing is deleted before all are confirmed.
+
+        Examples
+        --------
+        >>> commitment = orthanc.modalities["PACS"].commit(orthanc.select(PatientID="EX-002", Modality="CT"))
+        >>> commitment.wait().remove()
+        >>> orthanc.reset().refresh().select(PatientID="EX-002").Modalities
+        ['SEG', 'RTSTRUCT']
         """
         self.wait(0)
         self._rest.post(f"{self._path}/remove", {})

@@ -58,6 +58,11 @@ class Machine:
         ------
         NotFoundError
             The server does not know it any more, as after a restart.
+
+        Examples
+        --------
+        >>> orthanc.modalities["PACS"].configuration["AET"]
+        'PACS'
         """
         answer: dict[str, Any] = self._rest.get(f"{self._path}/configuration")
         return shown_configuration(answer)
@@ -172,11 +177,23 @@ class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMach
         )
 
     def values(self) -> ValuesView[AnyMachine]:
-        """Return the machines, listed in one request."""
+        """Return the machines, listed in one request.
+
+        Examples
+        --------
+        >>> [machine.name for machine in orthanc.peers.values()]
+        ['PARTNER']
+        """
         return {name: self._open(name) for name in self._names()}.values()
 
     def items(self) -> ItemsView[str, AnyMachine]:
-        """Return names and machines, listed in one request."""
+        """Return names and machines, listed in one request.
+
+        Examples
+        --------
+        >>> {name: machine.is_alive() for name, machine in orthanc.modalities.items()}
+        {'PACS': True}
+        """
         return {name: self._open(name) for name in self._names()}.items()
 
     def __setitem__(self, name: str, configuration: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -217,6 +234,14 @@ class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMach
         ------
         SelectionError
             The name or an option is not possible. Passwords are in no message.
+
+        Examples
+        --------
+        >>> orthanc.modalities.configure("ARCHIVE", aet="ARCHIVE", host="10.0.0.7", port=104).configuration["Port"]
+        104
+        >>> sorted(orthanc.modalities)
+        ['ARCHIVE', 'PACS']
+        >>> del orthanc.modalities["ARCHIVE"]
         """
         given = Secret((reveal(configuration), fields))
         del configuration, fields
@@ -261,6 +286,12 @@ class ConfiguredMachines(ShownAsTable, MutableMapping[str, Any], Generic[AnyMach
         -------
         pandas.DataFrame
             One row per machine: ``name``, then the options that the server lists.
+
+        Examples
+        --------
+        >>> orthanc.modalities.table()[["name", "AET", "Host"]]
+           name   AET       Host
+        0  PACS  PACS  127.0.0.1
         """
         import pandas as pd
 

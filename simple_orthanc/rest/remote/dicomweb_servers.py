@@ -44,9 +44,11 @@ class DicomWebServer(Machine):
 
     Examples
     --------
-    >>> archive = orthanc.dicomweb_servers["archive"]                                    # doctest: +SKIP
-    >>> archive.retrieve(archive.find("study", PatientID="P7"))                          # doctest: +SKIP
-    <Job 77f0... DicomWebWadoRetrieveClient Success>
+    >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+    >>> cloud.retrieve(cloud.find("study", PatientID="EX-001", StudyDate="20220906")).state
+    'Success'
+    >>> orthanc.refresh().select(PatientID="EX-001").SeriesDescriptions
+    ['T1 MPRAGE', 'T2 TSE']
     """
 
     kind = "DICOMweb server"
@@ -60,6 +62,12 @@ class DicomWebServer(Machine):
         ------
         UnknownNameError
             The server does not know it any more, as after a restart.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> cloud.configuration["Url"]
+        'http://127.0.0.1:.../dicom-web/'
         """
         known: Mapping[str, Any] = self._rest.get(_ROUTE, params={"expand": ""})
         if self.name not in known:
@@ -92,6 +100,13 @@ class DicomWebServer(Machine):
         ------
         ServerError
             The server does not answer, or refuses: its status is that of the error.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> studies = cloud.get("/studies", {"PatientID": "EX-001"})
+        >>> len(studies)
+        2
         """
         # Before all else, so that no traceback shows its values.
         headers = hide(headers)
@@ -148,7 +163,11 @@ class DicomWebServer(Machine):
 
         Examples
         --------
-        >>> orthanc.dicomweb_servers["archive"].find("series", PatientID="P7", Modality="CT")      # doctest: +SKIP
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> cloud.find("study", PatientID="EX-001")[["PatientName", "StudyDate"]]
+            PatientName  StudyDate
+        0  Ahlberg^Anna 2022-03-01
+        1  Ahlberg^Anna 2022-09-06
         """
         question = read_question(level, columns, tags, as_written)
         if question.level == "patient":
@@ -187,6 +206,14 @@ class DicomWebServer(Machine):
             Rows lack UIDs.
         JobError
             The retrieval failed, or something did not arrive. What had arrived before an error stays.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> cloud.retrieve(cloud.find("series", PatientID="EX-001", SeriesDescription="T2 TSE")).state
+        'Success'
+        >>> orthanc.refresh().select(PatientID="EX-001").series_count
+        2
         """
         label = f"the {self._label}"
         retrieval = read_retrieval(what, level, tags, self.find, label)
@@ -226,6 +253,12 @@ class DicomWebServer(Machine):
             The server does not hold an id.
         JobError
             The DICOMweb server did not take every instance.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> cloud.store(orthanc.select(SeriesDescription="PET FDG")).state
+        'Success'
         """
         ids = self._find_resources(what, everything)
         failed = f"Sending to the {self._label} failed"
@@ -233,7 +266,14 @@ class DicomWebServer(Machine):
             return start_checked(self._rest, f"{self._path}/stow", {"Resources": ids}, check_sent, failed, wait=wait)
 
     def is_alive(self) -> bool:
-        """Check whether the DICOMweb server answers a search for one study, be it with a refusal."""
+        """Check whether the DICOMweb server answers a search for one study, be it with a refusal.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> cloud.is_alive()
+        True
+        """
         try:
             self.get("/studies", {"limit": "1"}, {"Accept": "application/dicom+json"})
         except ServerError as error:
@@ -252,6 +292,13 @@ class DicomWebServer(Machine):
         ------
         ServerError
             It does not answer, or refuses.
+
+        Examples
+        --------
+        >>> cloud = orthanc.dicomweb_servers["CLOUD"]
+        >>> ct = orthanc.select(PatientID="EX-002", Modality="CT")
+        >>> len(cloud.instance_uids(ct.StudyInstanceUIDs[0], ct.SeriesInstanceUIDs[0]))
+        40
         """
         keys = {UNIQUE_KEYS["study"]: study, UNIQUE_KEYS["series"]: series, UNIQUE_KEYS["instance"]: ""}
         try:
@@ -274,6 +321,13 @@ class DicomWebServer(Machine):
             The configuration of the server does not allow it (``has_delete=True``).
         ServerError
             The DICOMweb server refuses, as most do.
+
+        Examples
+        --------
+        >>> orthanc.dicomweb_servers["CLOUD"].delete("1.2.3")
+        Traceback (most recent call last):
+            ...
+        simple_orthanc.errors.UnsupportedError: The DICOMweb server 'CLOUD' is not configured for deletion, ...
         """
         chain = [uid for uid in (study, series, instance) if uid is not None]
         if (series is None and instance is not None) or not all(chain):
@@ -300,8 +354,11 @@ class DicomWebServers(ConfiguredMachines[DicomWebServer]):
 
     Examples
     --------
-    >>> orthanc.dicomweb_servers.configure("archive", url="https://dicom.example.org/dicom-web/")   # doctest: +SKIP
-    <DICOMweb server 'archive' of http://127.0.0.1:8042>
+    >>> orthanc.dicomweb_servers.configure("ARCHIVE", url="https://dicom.example.org/dicom-web/").name
+    'ARCHIVE'
+    >>> sorted(orthanc.dicomweb_servers)
+    ['ARCHIVE', 'CLOUD']
+    >>> del orthanc.dicomweb_servers["ARCHIVE"]
     """
 
     _machine = DicomWebServer

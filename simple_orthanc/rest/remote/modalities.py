@@ -48,9 +48,14 @@ class Modality(Machine):
 
     Examples
     --------
-    >>> orthanc.modalities.configure("PACS", aet="PACS", host="10.0.0.7", port=104)       # doctest: +SKIP
-    <modality 'PACS' of http://127.0.0.1:8042>
-    >>> orthanc.modalities["PACS"].echo()                                                # doctest: +SKIP
+    >>> pacs = orthanc.modalities["PACS"]
+    >>> pacs.echo()
+    >>> pacs.find("study", PatientID="EX-001")[["StudyDate", "StudyDescription"]]
+       StudyDate StudyDescription
+    0 2022-03-01          MR head
+    1 2022-09-06          MR head
+    >>> pacs.store(orthanc.select(SeriesDescription="PET FDG")).state
+    'Success'
     """
 
     kind = "modality"
@@ -70,6 +75,10 @@ class Modality(Machine):
             It does not answer, or refuses; the message has the reason.
         NotFoundError
             The server does not know it any more.
+
+        Examples
+        --------
+        >>> orthanc.modalities["PACS"].echo()
         """
         check_timeout(timeout)
         try:
@@ -132,8 +141,10 @@ class Modality(Machine):
 
         Examples
         --------
-        >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
-        >>> pacs.find("study", PatientName="doe*", StudyDate=("20200101", None))         # doctest: +SKIP
+        >>> pacs = orthanc.modalities["PACS"]
+        >>> pacs.find("study", PatientName="ahlberg*", StudyDate=("20220901", None))[["PatientName", "StudyDate"]]
+            PatientName  StudyDate
+        0  Ahlberg^Anna 2022-09-06
         """
         check_timeout(timeout)
         question = read_question(level, columns, tags, as_written)
@@ -176,6 +187,13 @@ class Modality(Machine):
         See Also
         --------
         Orthanc.worklists : The worklist that this Orthanc itself offers.
+
+        Examples
+        --------
+        >>> steps = orthanc.modalities["PACS"].find_worklist(PatientName="costa*")
+        >>> steps[["PatientName", "AccessionNumber"]]
+           PatientName AccessionNumber
+        0  Costa^Clara           A0009
         """
         check_timeout(timeout)
         label = f"modality {self.name!r}"
@@ -241,11 +259,12 @@ class Modality(Machine):
 
         Examples
         --------
-        >>> pacs = orthanc.modalities["PACS"]                                            # doctest: +SKIP
-        >>> pacs.retrieve(pacs.find("series", PatientID="P7", Modality="CT"))            # doctest: +SKIP
-        <Job 0ab1... DicomMoveScu Success>
-        >>> pacs.retrieve(StudyInstanceUID="1.2.840.113619.2.1", how="get")              # doctest: +SKIP
-        <Job 3f2c... DicomGetScu Success>
+        >>> pacs = orthanc.modalities["PACS"]
+        >>> series = pacs.find("series", PatientID="EX-001", SeriesDescription="T2*")
+        >>> pacs.retrieve(series).state
+        'Success'
+        >>> orthanc.refresh().select(PatientID="EX-001").series_count
+        2
         """
         check_timeout(timeout)
         self._check_how(how, target)
@@ -327,6 +346,13 @@ class Modality(Machine):
             The server does not hold an id.
         JobError
             The modality did not take, or with `commit` does not keep, every instance.
+
+        Examples
+        --------
+        >>> pet = orthanc.select(SeriesDescription="PET FDG")
+        >>> job = orthanc.modalities["PACS"].store(pet)
+        >>> job.state, job.content["InstancesCount"]
+        ('Success', 40)
         """
         check_timeout(timeout)
         ids = self._find_resources(what, everything)
@@ -353,7 +379,13 @@ class Modality(Machine):
             return start_checked(self._rest, f"{self._path}/store", body, check, failed, wait=wait)
 
     def is_alive(self) -> bool:
-        """Check by C-ECHO whether the modality answers within the time that its configuration allows, usually 10 s."""
+        """Check by C-ECHO whether the modality answers within the time that its configuration allows, usually 10 s.
+
+        Examples
+        --------
+        >>> orthanc.modalities["PACS"].is_alive()
+        True
+        """
         try:
             self._rest.post(f"{self._path}/echo", {})
         except ServerError:
@@ -372,6 +404,14 @@ class Modality(Machine):
         ------
         ServerError
             It does not answer, or refuses.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modalities["PACS"]
+        >>> ct = orthanc.select(PatientID="EX-002", Modality="CT")
+        >>> uids = pacs.instance_uids(ct.StudyInstanceUIDs[0], ct.SeriesInstanceUIDs[0])
+        >>> uids == set(ct.SOPInstanceUIDs)
+        True
         """
         keys = {UNIQUE_KEYS["study"]: study, UNIQUE_KEYS["series"]: series, UNIQUE_KEYS["instance"]: ""}
         return listed_uids(queries.find(self._rest, self.name, "instance", keys).answers, series)
@@ -393,6 +433,14 @@ class Modality(Machine):
         ------
         ServerError
             The modality does not answer, or offers no storage commitment.
+
+        Examples
+        --------
+        >>> pacs = orthanc.modalities["PACS"]
+        >>> ct = orthanc.select(PatientID="EX-002", Modality="CT")
+        >>> commitment = pacs.commit(ct)
+        >>> commitment.wait().status
+        'Success'
         """
         check_timeout(timeout)
         ids = self._find_resources(what, everything)
@@ -438,10 +486,10 @@ class Modalities(ConfiguredMachines[Modality]):
 
     Examples
     --------
-    >>> orthanc.modalities["PACS"] = {"AET": "PACS", "Host": "10.0.0.7", "Port": 104}    # doctest: +SKIP
-    >>> list(orthanc.modalities)                                                         # doctest: +SKIP
-    ['PACS']
-    >>> del orthanc.modalities["PACS"]                                                   # doctest: +SKIP
+    >>> orthanc.modalities["ARCHIVE"] = {"AET": "ARCHIVE", "Host": "10.0.0.7", "Port": 104}
+    >>> list(orthanc.modalities)
+    ['ARCHIVE', 'PACS']
+    >>> del orthanc.modalities["ARCHIVE"]
     """
 
     _machine = Modality
@@ -460,6 +508,9 @@ class Modalities(ConfiguredMachines[Modality]):
             return f'it lacks {", ".join(missing)}: give aet="PACS", host="10.0.0.7", port=104.'
         for name in ("AET", "LocalAet"):
             title = fields.get(name, "-")
+            # Servers list an empty LocalAet where none is configured.
+            if name == "LocalAet" and title == "":
+                continue
             if not isinstance(title, str) or not _AE_TITLE.match(title) or not title.strip():
                 return f"{name}={title!r} is no AE title: at most {_LONGEST_TITLE} ASCII characters, no backslash."
         host, port = fields["Host"], fields["Port"]

@@ -18,8 +18,11 @@ class Peer(Machine):
 
     Examples
     --------
-    >>> orthanc.peers["research"].system()["Version"]                                    # doctest: +SKIP
-    '1.12.7'
+    >>> partner = orthanc.peers["PARTNER"]
+    >>> partner.is_alive()
+    True
+    >>> partner.store(orthanc.select(SeriesDescription="PET FDG")).state
+    'Success'
     """
 
     kind = "peer"
@@ -32,6 +35,11 @@ class Peer(Machine):
         ------
         ServerError
             The peer does not answer; the message has the reason.
+
+        Examples
+        --------
+        >>> orthanc.peers["PARTNER"].system()["DicomAet"]
+        'PACS'
         """
         try:
             answer: dict[str, Any] = self._rest.get(f"{self._path}/system", patience=0)
@@ -68,6 +76,12 @@ class Peer(Machine):
             The server does not hold an id.
         JobError
             The peer did not take every instance.
+
+        Examples
+        --------
+        >>> job = orthanc.peers["PARTNER"].store(orthanc.select(SeriesDescription="PET FDG"))
+        >>> job.state, job.content["InstancesCount"]
+        ('Success', 40)
         """
         ids = self._find_resources(what, everything)
         # With Permissive, Orthanc reports success if the peer is down.
@@ -77,7 +91,13 @@ class Peer(Machine):
             return start_checked(self._rest, f"{self._path}/store", body, check_sent, failed, wait=wait)
 
     def is_alive(self) -> bool:
-        """Check whether the peer answers to ``/system``."""
+        """Check whether the peer answers to ``/system``.
+
+        Examples
+        --------
+        >>> orthanc.peers["PARTNER"].is_alive()
+        True
+        """
         try:
             self.system()
         except ServerError:
@@ -86,7 +106,13 @@ class Peer(Machine):
 
     @property
     def version(self) -> str:
-        """The version of Orthanc that the peer runs, asked of it each time."""
+        """The version of Orthanc that the peer runs, asked of it each time.
+
+        Examples
+        --------
+        >>> orthanc.peers["PARTNER"].version == orthanc.system["Version"]
+        True
+        """
         return str(self.system().get("Version", ""))
 
 
@@ -97,9 +123,11 @@ class Peers(ConfiguredMachines[Peer]):
 
     Examples
     --------
-    >>> orthanc.peers.configure("research", url="http://10.0.0.8:8042/", username="jane", password=password)
-    ...                                                                                  # doctest: +SKIP
-    <peer 'research' of http://127.0.0.1:8042>
+    >>> orthanc.peers.configure("RESEARCH", url="http://10.0.0.8:8042/", username="jane", password="a secret").name
+    'RESEARCH'
+    >>> sorted(orthanc.peers)
+    ['PARTNER', 'RESEARCH']
+    >>> del orthanc.peers["RESEARCH"]
     """
 
     _machine = Peer

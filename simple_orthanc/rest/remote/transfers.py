@@ -34,6 +34,11 @@ class RemoteTransfer:
         The id of the job on the peer: ``session_on_the_peer.jobs[job_id].wait()`` raises unless all has arrived.
     url : str
         The address of the peer, as this Orthanc knows it.
+
+    Examples
+    --------
+    >>> RemoteTransfer("PARTNER", "8c3f", "http://10.0.0.8:8042/jobs/8c3f").peer
+    'PARTNER'
     """
 
     peer: str
@@ -48,8 +53,9 @@ class Transfers:
 
     Examples
     --------
-    >>> orthanc.transfers.send(orthanc.select(PatientID="P7"), "research")               # doctest: +SKIP
-    <Job 12ab... PushTransfer Success>
+    >>> job = orthanc.transfers.send(orthanc.select(SeriesDescription="PET FDG"), "PARTNER")
+    >>> job.state
+    'Success'
     """
 
     def __init__(self, rest: Rest, find_resources: ResourceFinder) -> None:
@@ -67,6 +73,11 @@ class Transfers:
         dict
             Name to "disabled" (it has no plugin, or cannot be reached), "installed" (it takes what is sent) or
             "bidirectional" (it pulls what it is sent).
+
+        Examples
+        --------
+        >>> orthanc.transfers.peers()
+        {'PARTNER': 'bidirectional'}
         """
         with needing_plugin(_PLUGIN, _WHERE):
             answer: dict[str, str] = self._rest.get("/transfers/peers")
@@ -104,6 +115,11 @@ class Transfers:
             The server does not hold an id.
         JobError
             The transfer failed. The plugin stores all or nothing.
+
+        Examples
+        --------
+        >>> orthanc.transfers.send(orthanc.select(SeriesDescription="PET FDG"), "PARTNER").state
+        'Success'
         """
         self._check_peer(peer)
         resources = levels_of(self._rest, self._find_resources(what, everything))
@@ -136,6 +152,11 @@ class Transfers:
         ------
         UnknownNameError, JobError
             As for `send`.
+
+        Examples
+        --------
+        >>> orthanc.transfers.pull(["4a7b2e1c-..."], "PARTNER", level="study").state
+        'Success'
         """
         self._check_peer(peer)
         items = list(what) if isinstance(what, Iterable) and not isinstance(what, (str, bytes)) else [what]

@@ -32,12 +32,11 @@ class Worklists:
     Examples
     --------
     >>> step = {"Modality": "CT", "ScheduledProcedureStepStartDate": "20260131"}
-    >>> entry = orthanc.worklists.create(                                                # doctest: +SKIP
-    ...     {"PatientID": "P7", "PatientName": "Doe^Jane", "ScheduledProcedureStepSequence": [step]}
-    ... )
-    >>> orthanc.worklists[entry]["PatientName"]                                          # doctest: +SKIP
+    >>> tags = {"PatientID": "P7", "PatientName": "Doe^Jane", "ScheduledProcedureStepSequence": [step]}
+    >>> entry = orthanc.worklists.create(tags)
+    >>> orthanc.worklists[entry]["PatientName"]
     'Doe^Jane'
-    >>> del orthanc.worklists[entry]                                                     # doctest: +SKIP
+    >>> del orthanc.worklists[entry]
     """
 
     def __init__(self, rest: Rest) -> None:
@@ -114,6 +113,15 @@ class Worklists:
         ------
         ServerError
             The plugin refuses the entry; the message has its reason.
+
+        Examples
+        --------
+        >>> step = {"Modality": "CT", "ScheduledProcedureStepStartDate": "20260131"}
+        >>> tags = {"PatientID": "P7", "PatientName": "Doe^Jane", "ScheduledProcedureStepSequence": [step]}
+        >>> entry = orthanc.worklists.create(tags)
+        >>> entry in orthanc.worklists
+        True
+        >>> del orthanc.worklists[entry]
         """
         body: dict[str, Any] = {"Tags": {**_UTF8, **tags}}
         if force:
@@ -129,6 +137,16 @@ class Worklists:
         -------
         pandas.DataFrame
             One row for each scheduled procedure step: ``id``, then the tags of the entry and of the step, as strings.
+
+        Examples
+        --------
+        >>> step = {"Modality": "CT", "ScheduledProcedureStepStartDate": "20260131"}
+        >>> tags = {"PatientID": "P7", "PatientName": "Doe^Jane", "ScheduledProcedureStepSequence": [step]}
+        >>> entry = orthanc.worklists.create(tags)
+        >>> orthanc.worklists.table()[["PatientID", "PatientName"]]
+          PatientID PatientName
+        0        P7    Doe^Jane
+        >>> del orthanc.worklists[entry]
         """
         import pandas as pd
 

@@ -67,8 +67,11 @@ class Watching(OrthancState):
 
         Examples
         --------
-        >>> for change in orthanc.changes(since=1200, type="StableSeries"):               # doctest: +SKIP
-        ...     print(change.sequence, change.date, change.id)
+        >>> changes = [change for change in orthanc.changes(type="NewSeries")]
+        >>> len(changes), changes[0].level
+        (8, 'series')
+        >>> list(orthanc.changes(since=changes[-1], type="NewPatient"))
+        []
         """
         number = since.sequence if isinstance(since, Change) else 0 if since is None else whole_number(since)
         if number is None or number < 0:
@@ -152,9 +155,14 @@ class Watching(OrthancState):
 
         Examples
         --------
-        >>> def save(series):                                                            # doctest: +SKIP
-        ...     series.get_volume().save(f"/results/{series.SeriesInstanceUIDs[0]}.nii.gz")
-        >>> orthanc.select(Modality="PT").watch(save, state="/results/watch.db")         # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> def save(series):
+        ...     print(series.get_volume().save("pet.nii.gz").name)
+        >>> pet = orthanc.select(Modality="PT")
+        >>> table = pet.watch(save, since=0, stable=False, poll=0.1, stop=lambda: Path("pet.nii.gz").exists())
+        pet.nii.gz
+        >>> table.columns.tolist()
+        ['level', 'id', 'attempts', 'given_up', 'error']
         """
         from simple_orthanc.session.watching.state import WatchState
         from simple_orthanc.session.watching.watcher import Rules, Watcher, failures_table
@@ -190,7 +198,7 @@ class Watching(OrthancState):
 
         Examples
         --------
-        >>> orthanc.is_alive()                                                            # doctest: +SKIP
+        >>> orthanc.is_alive()
         True
         """
         _check_seconds("is_alive", "timeout", timeout)
@@ -223,7 +231,11 @@ class Watching(OrthancState):
 
         Examples
         --------
-        >>> orthanc = Orthanc.when_ready("http://orthanc:8042", within=120)      # doctest: +SKIP
+        >>> from simple_orthanc import Orthanc
+        >>> from simple_orthanc.testing import OrthancStandIn
+        >>> with OrthancStandIn() as server:
+        ...     print(Orthanc.when_ready(server.url, within=120).series_count)
+        0
         """
         _check_seconds("when_ready", "within", within)
         end = time.monotonic() + within
@@ -261,8 +273,8 @@ class Watching(OrthancState):
 
         Examples
         --------
-        >>> orthanc.wait_until_ready(timeout=30).series_count                             # doctest: +SKIP
-        3
+        >>> orthanc.wait_until_ready(timeout=30).series_count
+        8
         """
         _check_seconds("wait_until_ready", "timeout", timeout)
         end = time.monotonic() + timeout

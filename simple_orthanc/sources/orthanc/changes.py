@@ -82,7 +82,14 @@ class Change:
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Change:
-        """Read an entry of the server's answer."""
+        """Read an entry of the server's answer.
+
+        Examples
+        --------
+        >>> entry = {"Seq": 7, "ChangeType": "NewSeries", "ResourceType": "Series", "ID": "1ad7"}
+        >>> Change.of(entry).sequence
+        7
+        """
         level = _LEVELS.get(str(entry.get("ResourceType")))
         return cls(entry["Seq"], entry["ChangeType"], level, entry["ID"], server_time(entry.get("Date")))
 

@@ -251,6 +251,21 @@ def test_an_action_from_another_state_names_it(action: str, state: str, needed: 
     assert caught.value.status == 400
 
 
+def test_a_job_that_was_still_about_to_be_paused_is_resumed() -> None:
+    class Pausing(JobServer):
+        """Refuses until the job is paused."""
+
+        def post(self, path: str, *arguments: Any, **options: Any) -> Any:
+            answer = super().post(path, *arguments, **options)
+            if len(self.posted) == 1:
+                raise ServerError("400", status=400)
+            return answer
+
+    server = Pausing({"State": "Paused"}, RUNNING)
+    assert server.job().resume().state == "Running"
+    assert server.posted == [("/jobs/7/resume", {})] * 2
+
+
 @pytest.mark.parametrize("action", ["cancel", "pause", "resume", "resubmit"])
 def test_an_action_on_an_unknown_job(action: str) -> None:
     server = JobServer(RUNNING)

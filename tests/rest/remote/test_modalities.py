@@ -72,6 +72,14 @@ def test_a_title_of_sixteen_characters_is_one(stand_in: Server, modalities: Moda
     }
 
 
+def test_a_configuration_that_the_server_lists_can_be_given_to_another_modality(
+    stand_in: Server, modalities: Modalities
+) -> None:
+    # Servers list an empty title of their own where none was configured.
+    modalities["one"] = {**PACS, "LocalAet": ""}
+    assert stand_in.configured["modalities"]["one"]["LocalAet"] == ""
+
+
 def test_an_echo_that_is_answered_returns_nothing(stand_in: Server, modalities: Modalities) -> None:
     stand_in.answers["POST /modalities/PACS/echo"] = lambda body: {}
     assert modalities["PACS"].echo(timeout=2) is None  # type: ignore[func-returns-value]
