@@ -43,6 +43,12 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
     selection : dict, optional
         Selected at once: see `selection`.
 
+    Notes
+    -----
+    In the examples of its methods ``archive`` is ``Folder.example()``, and ``orthanc`` a session on a server that holds
+    the patients EX-002, EX-003 and EX-006 of it. ``orthanc`` knows another Orthanc, with the patients EX-001 and
+    EX-002: as the modality PACS, the peer PARTNER and the DICOMweb server CLOUD.
+
     Examples
     --------
     >>> from simple_orthanc import Folder

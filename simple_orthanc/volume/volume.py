@@ -74,8 +74,21 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         Of a volume that was resampled, projected or computed elsewhere, so that it has no frames of its own: the table
         ``slices`` of the volume that it was made from.
 
+    Notes
+    -----
+    In the examples of its methods ``volume`` is the one that is read here.
+
     Examples
     --------
+    >>> from simple_orthanc import Folder
+    >>> volume = Folder.example().select(PatientID="EX-002", Modality="CT").get_volume()
+    >>> volume
+    <Volume 40 x 128 x 128 (slice, row, column) int16 HU, voxels of 5 x 2.2 x 2.2 mm>
+    >>> int(volume.array[20, 60, 40]), volume.units
+    (28, 'HU')
+
+    Made by hand, from an array and its place:
+
     >>> import numpy as np
     >>> grid = Geometry((5, 4, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     >>> volume = Volume(np.zeros((3, 4, 5), np.int16), grid, Dataset(), units="HU")
