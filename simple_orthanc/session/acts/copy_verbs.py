@@ -95,13 +95,13 @@ class MakesCopies(OrthancState):
         Examples
         --------
         >>> study = orthanc.select(PatientID="EX-002", Modality="CT")
-        >>> table = study.anonymize(keep=["StudyDate"], replace={"PatientID": "S042"})
+        >>> table = study.anonymize(keep=["StudyDate"], replace={"PatientID": "S042", "PatientName": "S042"})
         >>> table[["PatientID", "new_PatientID", "instance_count", "status"]]
           PatientID new_PatientID  instance_count      status
         0    EX-002          S042              40  anonymized
         >>> orthanc.reset().select(PatientID="S042").table("PatientName", "StudyDate", "SeriesDescription")
            PatientName  StudyDate SeriesDescription
-        0  Anonymized1 2023-01-16              <NA>
+        0        S042 2023-01-16              <NA>
         """
         # Only these verbs need them.
         from simple_orthanc.session.acts.anonymizing import anonymize
