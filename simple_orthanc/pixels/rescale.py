@@ -19,7 +19,9 @@ from simple_orthanc.pixels.ucum import unit_of_code
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UNITS = ("stored", "modality", "real world", "philips")
+# What "modality" often gives, and may be asked for by name.
+NATIVE_UNITS = ("HU", "BQML", "GY")
+UNITS = ("stored", "modality", "real world", "philips", *NATIVE_UNITS)
 # The defined terms of PS3.3 section C.11.1.1.2, and units of values that others write there.
 _RESCALE_TYPES = ("OD", "HU", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "GY")
 # Terms of Units (0054,1001), PS3.3 section C.8.9.1.1.3, that standardized uptake values have other names for here.
@@ -97,11 +99,11 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
     frame : int
         From 0. Each number is taken from the frame's own functional group, else from the shared one, else from the top
         level.
-    units : {"modality", "stored", "real world", "philips"}
+    units : {"modality", "stored", "real world", "philips", "HU", "BQML", "GY"}
         "modality" is the manufacturer's own transformation: rescale slope and intercept, or a Modality LUT, or the dose
         grid scaling; without any it is the identity. "real world" is the Real World Value Mapping. "philips" undoes the
         private scaling of Philips MR, so that images of one examination compare: ``(stored - intercept) / slope`` with
-        Scale Intercept (2005,100D) and Scale Slope (2005,100E).
+        Scale Intercept (2005,100D) and Scale Slope (2005,100E). "HU", "BQML" and "GY" are "modality", if it gives that.
 
     Raises
     ------
@@ -123,8 +125,14 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
     """
     if units == "stored":
         return Rescale(source="units='stored'")
-    if units == "modality":
-        return _modality(header, frame)
+    if units == "modality" or units in NATIVE_UNITS:
+        rescale = _modality(header, frame)
+        if units not in ("modality", rescale.unit):
+            raise VolumeError(
+                f"units={units!r} was asked of {elements.instance_of(header)}, whose values are in {rescale.unit!r}: "
+                'get_volume(units="modality") reads them.'
+            )
+        return rescale
     if units == "real world":
         return _real_world(header, frame)
     if units == "philips":
@@ -144,7 +152,7 @@ def check_units(units: object, kinds: Sequence[str]) -> None:
     if units not in known:
         asked = _letters(units)
         near = [name for name in known if asked and _letters(name).startswith(asked)]
-        advice = f" Did you mean {near[0]!r}?" if near else ' Hounsfield units, Bq/ml and Gy are what "modality" gives.'
+        advice = f" Did you mean {near[0]!r}?" if near else ' "modality" gives the units of the headers.'
         raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
 
 

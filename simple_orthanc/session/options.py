@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias
 Units: TypeAlias = Literal[
     "modality",
     "stored",
+    "HU",
+    "BQML",
+    "GY",
     "SUVbw",
     "SUVlbm",
     "SUVlbmjames128",

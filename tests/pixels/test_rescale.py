@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import VolumeError
+from simple_orthanc.phantom import make_series
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
 from simple_orthanc.pixels.rescale import UNITS, Rescale, check_units, read_rescale
 from simple_orthanc.pixels.suv import SUV_KINDS
@@ -77,7 +78,7 @@ class TestRescale:
 
     def test_unknown_units(self) -> None:
         with pytest.raises(VolumeError, match="'real world'"):
-            read_rescale(header(), 0, "HU")
+            read_rescale(header(), 0, "other")
 
     def test_table(self) -> None:
         table = item(LUTDescriptor=[2, 0, 16], LUTData=[500, 600], ModalityLUTType="OD")
@@ -358,6 +359,14 @@ class TestUnusableNumbers:
         assert dtype == np.float64
 
 
+def test_units_by_name_are_those_of_the_modality_or_an_error() -> None:
+    ct, pet = make_series((1, 2, 2))[0], make_series((1, 2, 2), modality="PT", Units="BQML")[0]
+    assert read_rescale(ct, units="HU") == read_rescale(ct)
+    assert read_rescale(pet, units="BQML") == read_rescale(pet)
+    with pytest.raises(VolumeError, match=r"units='HU' was asked of .* in 'BQML': get_volume\(units=\"modality\"\)"):
+        read_rescale(pet, units="HU")
+
+
 @pytest.mark.parametrize(
     ("asked", "advice"),
     [
@@ -367,8 +376,9 @@ class TestUnusableNumbers:
         ("suv-lbm", "Did you mean 'SUVlbm'?"),
         ("real_world", "Did you mean 'real world'?"),
         ("Modality", "Did you mean 'modality'?"),
-        ("HU", '"modality" gives'),
-        ("BQML", '"modality" gives'),
+        ("hu", "Did you mean 'HU'?"),
+        ("Bq/ml", "Did you mean 'BQML'?"),
+        ("Gy", "Did you mean 'GY'?"),
         ("", '"modality" gives'),
         (None, '"modality" gives'),
     ],

@@ -160,8 +160,9 @@ class Reading(SessionState):
         Parameters
         ----------
         units : str
-            "modality" (HU, BQML, ... as in the headers, named in `Volume.units`), "stored", "SUVbw", "SUVlbm",
-            "SUVbsa", "SUVibw", "real world", "philips".
+            "modality" (HU, BQML, ... as in the headers, named in `Volume.units`), "HU", "BQML" or "GY" (the same, or an
+            error if the values are in other units), "stored", "SUVbw", "SUVlbm", "SUVbsa", "SUVibw", "real world",
+            "philips".
         gaps : {"raise", "nan"}
             How to treat missing slices: an error, or NaN slices on the regular grid (float32, noted in the log).
         dims : {"time", "echo", "b", "phase"}, optional
