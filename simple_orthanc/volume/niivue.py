@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # In pixels; with a curve beside three planes.
 _HEIGHT, _HEIGHT_OF_4D = 420, 520
 _TILE_MARGIN = 12.0
+# Seen on black and on bright tissue.
+_LETTER_COLOUR = (1.0, 0.84, 0.37, 1.0)
 _CROSSHAIR_GAP = 10.0
 _PICTURE_DPI = 72
 # Browsers hold 2 GB as one piece of memory, and textures of this size.
@@ -103,7 +105,10 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
         is_radiological_convention=True,
         sagittal_nose_left=True,
         is_orientation_text_visible=has_sides,
-        show_all_orientation_markers=has_sides,
+        # The letters of the left and upper edge. NiiVue 0.65 writes those of the edges into the image where only one
+        # plane is shown, so that R may lie on the left.
+        is_corner_orientation_text=True,
+        font_color=_LETTER_COLOUR,
         # Interpolation would show values that are nowhere in the image.
         is_nearest_interpolation=True,
         is_colorbar=not (image.is_colour or image.is_label),

@@ -201,6 +201,7 @@ def test_sides_are_as_in_the_pictures_of_plot() -> None:
     assert options.is_radiological_convention
     assert options.sagittal_nose_left
     assert options.is_orientation_text_visible
+    assert options.is_corner_orientation_text
     assert options.is_nearest_interpolation
 
 
