@@ -199,7 +199,7 @@ def test_arguments_are_checked_before_anything_is_read(orthanc: Orthanc) -> None
     with pytest.raises(VolumeError, match=r"units='suvbw' .* Did you mean 'SUVbw'"):
         orthanc.get_array(units="suvbw")
     with pytest.raises(VolumeError, match='"modality" gives'):
-        orthanc.get_array(units="HU")
+        orthanc.get_array(units="raw")
     with pytest.raises(VolumeError, match="dims='x'"):
         orthanc.get_array(dims="x")
     with pytest.raises(VolumeError, match=r"get_volumes\(gaps=\"split\"\)"):

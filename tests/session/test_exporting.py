@@ -84,7 +84,7 @@ def test_arguments_without_meaning_are_refused_before_anything_is_read(tmp_path:
     for error, message, arguments in [
         (VolumeError, r"format='.img' was asked; it can be '.nii.gz'", {"format": ".img"}),
         (VolumeError, r"dims='phases' was asked", {"dims": "phases"}),
-        (VolumeError, r"units='HU' was asked", {"units": "HU"}),
+        (VolumeError, r"units='raw' was asked", {"units": "raw"}),
         (VolumeError, r"gaps='fill' was asked", {"gaps": "fill"}),
         (SelectionError, r"errors='ignore' was asked", {"errors": "ignore"}),
         (SelectionError, r"ends with .nrrd, and format='.nii.gz'", {"layout": "{PatientID}.nrrd"}),
