@@ -19,7 +19,7 @@ import contextlib
 import doctest
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -163,7 +163,7 @@ class TwoServers:
         session = server.connect()
         rest, seen = session.rest, self._seen.get(server.url, 0)
         if _last_change(rest) != seen or set(rest.get("/instances")) != datasets.keys():
-            _forget_changes(rest, seen, datasets.keys())
+            _forget_changes(rest, seen, datasets)
             held = rest.get("/instances")
             session.upload_dataset([dataset for key, dataset in datasets.items() if key not in held])
             self._seen[server.url] = _last_change(rest)
@@ -194,13 +194,17 @@ def _last_change(rest: Rest) -> int:
     return last
 
 
-def _forget_changes(rest: Rest, seen: int, wanted: Collection[str]) -> None:
+def _forget_changes(rest: Rest, seen: int, wanted: Mapping[str, Dataset]) -> None:
     """Delete the instances that were not there before, and everything with new metadata."""
     for change in rest.get("/changes", params={"since": seen, "limit": 100_000})["Changes"] if seen else []:
         if change["ChangeType"] == "UpdatedMetadata":
             with contextlib.suppress(NotFoundError):
                 rest.delete(change["Path"])
-    for key in set(rest.get("/instances")) - set(wanted):
+    patients = {str(dataset.PatientID) for dataset in wanted.values()}
+    for patient in rest.get("/patients", params={"expand": ""}):
+        if patient["MainDicomTags"].get("PatientID") not in patients:
+            rest.delete(f"/patients/{patient['ID']}")
+    for key in set(rest.get("/instances")) - wanted.keys():
         rest.delete(f"/instances/{key}")
 
 

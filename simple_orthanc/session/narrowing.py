@@ -71,13 +71,20 @@ class Narrowing(SessionState):
         >>> archive.series_count
         2
 
-        Every call narrows further. Conditions on any tag, joined by ``&``, ``|`` and ``~``:
+        Every call narrows further; `reset` begins anew. Conditions on any tag, joined by ``&``, ``|`` and ``~``:
 
-        >>> from simple_orthanc import tag
+        >>> from simple_orthanc import age, has_series, tag
         >>> archive.reset().select((tag("SliceThickness") < 2) | (tag("EchoTime") > 85)).SeriesDescriptions
         ['T1 MPRAGE', 'T2 TSE']
 
-        Any of several values, and a UID or PatientID by itself:
+        Patients of 60 years and more, and the CT of those who have a segmentation too:
+
+        >>> archive.reset().select(age() >= 60).PatientIDs
+        ['EX-001', 'EX-002', 'EX-004']
+        >>> archive.select(has_series(Modality="SEG"), Modality="CT").PatientIDs
+        ['EX-002']
+
+        A UID, an AccessionNumber or a PatientID by itself, and any of several values:
 
         >>> archive.reset().select("EX-003").select(Modality=["CT", "PT"]).SeriesDescriptions
         ['CT low dose', 'PET FDG']

@@ -100,7 +100,7 @@ class MakesCopies(OrthancState):
           PatientID new_PatientID  instance_count      status
         0    EX-002          S042              40  anonymized
         >>> orthanc.reset().select(PatientID="S042").table("PatientName", "StudyDate", "SeriesDescription")
-           PatientName  StudyDate SeriesDescription
+          PatientName  StudyDate SeriesDescription
         0        S042 2023-01-16              <NA>
         """
         # Only these verbs need them.
