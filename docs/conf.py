@@ -3,6 +3,8 @@
 The source folder is that of the repository, so that a relative link works on the site as it does in a clone.
 """
 
+import inspect
+from importlib import import_module
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -41,7 +43,17 @@ nb_execution_mode = "off"
 # Code of no language that is named is output, or a pattern.
 highlight_language = "none"
 
+
+def has_page_entry(module: str, kind: str, member: str) -> bool:
+    """Check whether the page of a class has an entry for a member: a method or property, and no field."""
+    value = inspect.getattr_static(getattr(import_module(module), kind), member, None)
+    return inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod))
+
+
 autosummary_generate = True
+autosummary_context = {"has_page_entry": has_page_entry}
+# A function cannot be kept for the next build, which is then one of all pages.
+suppress_warnings = ["config.cache"]
 autodoc_member_order = "alphabetical"
 # The docstrings name types in words, with shapes and units.
 autodoc_typehints = "none"
