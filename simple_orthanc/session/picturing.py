@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.dicom.values import shown
+from simple_orthanc.dicom.values import Value, shown
 from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.selection import resolving, tables
+from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of
 from simple_orthanc.session.reading.verbs import Reading
@@ -28,6 +30,7 @@ _WORKERS = 4
 # Whole-slide images, of many gigabytes, are not read as a whole.
 _NOT_READ = {"SM": "a whole-slide image, which is not read as a whole"}
 _NAMING = ("Modality", "SeriesNumber", "SeriesDescription")
+_POSITION = parse_tag("ImagePositionPatient")
 # What tells series apart that are named alike, in this order.
 _SEPARATING = ("StudyDate", "PatientID", "SeriesTime")
 
@@ -95,7 +98,7 @@ class Picturing(Reading):
                 return _NOT_READ.get(modalities[number]) or self._picture(own[len(own) // 2], processes)
 
             contents = run_all(content_of, range(len(series)), workers=_WORKERS, label="reading images")
-        labels = self._labels(series, [len(instances[key]) for key in series])
+        labels = self._labels(series, [self._counted(instances[key]) for key in series])
         title = f"{len(every)} series" if len(every) > 1 else "1 series"
         if len(every) > len(series):
             title = f"The first {len(series)} of {len(every)} series: gallery(limit={len(every)}) shows all"
@@ -164,11 +167,9 @@ class Picturing(Reading):
                 raise
             return reason_of(error)
 
-    def _labels(self, series: Sequence[str], counts: Sequence[int]) -> list[str]:
-        named = zip(
-            *(self._texts(name, series) for name in ("Modality", "SeriesNumber", "SeriesDescription")), strict=True
-        )
-        labels = [" ".join(part for part in parts if part) or "series" for parts in named]
+    def _labels(self, series: Sequence[str], counts: Sequence[str]) -> list[str]:
+        columns = [self._texts(name, series) for name in _NAMING]
+        labels = [" ".join(part for part in parts if part) or "series" for parts in zip(*columns, strict=True)]
         for name in _SEPARATING:
             values = self._texts(name, series)
             distinct: dict[str, set[str]] = {}
@@ -178,9 +179,18 @@ class Picturing(Reading):
                 f"{label}, {value}" if len(distinct[label]) > 1 else label
                 for label, value in zip(labels, values, strict=True)
             ]
-        return [
-            f"{label} ({count} images)" if count > 1 else label for label, count in zip(labels, counts, strict=True)
-        ]
+        return [f"{label} {count}".rstrip() for label, count in zip(labels, counts, strict=True)]
+
+    def _counted(self, instances: Sequence[str]) -> str:
+        """Say how many instances a series has, and at how many positions if these repeat and are known."""
+        if len(instances) == 1:
+            return ""
+        positions: list[Value] = []
+        with self._index.offline(), suppress(NotKnownError):
+            positions = self._index.column(_POSITION, "instance", instances)
+        distinct = len({position for position in positions if position is not None})
+        at = f" at {distinct} positions" if 1 < distinct < len(instances) else ""
+        return f"({len(instances)} images{at})"
 
     def _texts(self, keyword: str, series: Sequence[str]) -> list[str]:
         tag = parse_tag(keyword)

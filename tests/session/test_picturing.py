@@ -23,7 +23,7 @@ from simple_orthanc import (
     VolumeError,
 )
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_segmentation, make_series
-from tests.memory_source import instance
+from tests.memory_source import INDEXED, instance
 from tests.session.sessions import session_of, source_of
 
 
@@ -109,6 +109,16 @@ def test_series_with_one_name_are_told_apart() -> None:
     other = series(3, SeriesDescription="t2", StudyInstanceUID="1.2.1", StudyDate="20240101")
     figure = session_of(*twins, *other).gallery()
     assert labels(figure) == ["CT 1 t1, 20240101 (3 images)", "CT 3 t2 (3 images)", "CT 1 t1, 20240102 (3 images)"]
+
+
+def test_positions_that_repeat_are_counted() -> None:
+    first = series(1)
+    again = series(2, SeriesInstanceUID=first[0].SeriesInstanceUID, SeriesNumber=1, SeriesDescription="s1")
+    repeated = [*first, *again]
+    assert labels(session_of(*repeated).gallery()) == ["CT 1 s1 (6 images at 3 positions)"]
+    unknown = {"instance": "SOPInstanceUID InstanceNumber"}
+    session = session_of(*repeated, indexed={**INDEXED, **unknown})
+    assert labels(session.gallery()) == ["CT 1 s1 (6 images)"]
 
 
 def test_hostile_labels_are_drawn_as_they_are() -> None:
