@@ -14,7 +14,7 @@ _is_shown = True
 
 
 def show_progress(shown: bool) -> None:
-    """Show or hide progress bars, in terminals and notebooks, on what takes more than a second.
+    """Show or hide the progress bars of calls that take more than a second, in terminals and notebooks.
 
     Parameters
     ----------

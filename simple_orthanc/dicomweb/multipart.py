@@ -56,7 +56,7 @@ class Part:
 
     @classmethod
     def from_headers(cls, content: bytes, headers: Mapping[str, str]) -> Part:
-        """Make a part of a body and its headers, whose names are in lower case.
+        """Create a part from a body and its headers, whose names are in lower case.
 
         Examples
         --------

@@ -299,7 +299,7 @@ class Retrieve(Search):
         return self._frames(path, numbers, accepts, _refusals(media_types, transfer_syntaxes))
 
     def retrieve_bulkdata(self, url: str, byte_range: tuple[int, int | None] | None = None) -> bytes:
-        """Retrieve a value that metadata name by a URL.
+        """Retrieve a value to which metadata refer by a URL.
 
         Parameters
         ----------

@@ -325,7 +325,7 @@ class LocalOrthanc:
 
     @property
     def log(self) -> str:
-        """The server's log since its last start, also after it has ended.
+        """The server's log since its last start; it can be read after the server has ended, too.
 
         Examples
         --------

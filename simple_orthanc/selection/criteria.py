@@ -186,7 +186,7 @@ class TagField:
 
 
 def tag(name: TagLike) -> TagField:
-    """Return a tag that makes conditions by being compared.
+    """Return a tag; comparing it with a value makes a condition.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _check_searchable(tag: Tag) -> None:
 
 
 def label(name: str) -> Condition:
-    """Return the condition that an object has a label of Orthanc, or its series, study or patient has.
+    """Return the condition that an object, or its series, study or patient, has a label in Orthanc.
 
     Labels exist since Orthanc 1.12.0.
 
@@ -236,7 +236,7 @@ def label(name: str) -> Condition:
 
 
 def metadata(name: str) -> TagField:
-    """Return an entry of Orthanc's metadata, of any level, that makes conditions by being compared as a tag is.
+    """Return an entry of Orthanc's metadata, of any level; comparing it makes a condition, as with `tag`.
 
     LastUpdate and ReceptionDate are compared as date-times (DT), in the time of the server; an entry of your own as a
     number or a string, or as a date-time if it is compared with a ``datetime`` or ``date``.
@@ -253,7 +253,7 @@ def metadata(name: str) -> TagField:
 
 
 def age() -> TagField:
-    """Return the age of the patient at the study, in years, that makes conditions by being compared as a tag is.
+    """Return the patient's age at the study, in years; comparing it makes a condition, as with `tag`.
 
     It is PatientAge, or where that is missing, what PatientBirthDate and StudyDate tell. From the second birthday on an
     age is a whole number of completed years; before, a fraction: ``003M`` is 0.25. Where both are there, PatientAge is

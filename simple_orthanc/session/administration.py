@@ -264,7 +264,7 @@ class Administration(OrthancState):
 
     @property
     def default_encoding(self) -> str:
-        """The character set that the server takes for strings without one, such as "Latin1"; it can be assigned.
+        """The character set that the server assumes where a file names none, such as "Latin1"; it can be assigned.
 
         Assigning changes it for every user of the server, until it is started again.
 

@@ -29,7 +29,7 @@ class Narrowing(SessionState):
     """The verbs of a session that narrow its selection or take that back."""
 
     def select(self, *conditions: Condition | str, **tags: Any) -> Self:
-        """Narrow the selection: keep what satisfies every argument, and was selected before.
+        """Narrow the selection to what satisfies every argument.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Narrowing(SessionState):
         return self._assign(self._resolve(self._selection, criteria))
 
     def exclude(self, *conditions: Condition | str, **tags: Any) -> Self:
-        """Narrow the selection to exactly what `select` with the same arguments would leave out.
+        """Narrow the selection to exactly what `select` would leave out, given the same arguments.
 
         What lacks a tag stays in, since `select` would not have kept it.
 
@@ -218,7 +218,7 @@ class Narrowing(SessionState):
 
     @property
     def selection(self) -> dict[str, Any]:
-        """What is selected: tag to value as it was given, or to a condition; what spans tags is under "conditions".
+        """What is selected: tag to value as given or to a condition; conditions on several tags are under "conditions".
 
         It can be assigned, also a dictionary taken from here; None resets. The dictionary is a copy that cannot be
         changed in place: ``selection = {**session.selection, "Modality": "CT"}`` replaces one tag's value. A string
@@ -311,7 +311,7 @@ class Narrowing(SessionState):
         return self
 
     def explain(self) -> pd.DataFrame:
-        """Report criterion by criterion where it was decided, with how many requests, and how many objects were left.
+        """Report for each criterion where it was decided, how many requests it took, and how many objects it left.
 
         Returns
         -------

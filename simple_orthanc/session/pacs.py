@@ -355,7 +355,7 @@ class Pacs(Session):
         return []
 
     def get_masks(self, like: Volume | None = None) -> NoReturn:
-        """Refuse: masks need files.
+        """Raise UnsupportedError, since masks need files.
 
         Raises
         ------

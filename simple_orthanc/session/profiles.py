@@ -116,7 +116,7 @@ class OpensProfiles:
 
     @classmethod
     def from_profile(cls, name: str, **options: Any) -> Self:
-        """Open a session on a server that a file of the user's own describes.
+        """Open a session on a server that the user's file of profiles describes.
 
         Parameters
         ----------

@@ -186,7 +186,7 @@ class DatasetAnswers(Answers):
         return [self.archive.datasets[number] for number in numbers]
 
     def answer(self, method: str, path: str, arguments: Mapping[str, str], body: bytes) -> Any:
-        """Answer a request with what becomes JSON; see `Answers.answer`.
+        """Answer a request with a value that is sent as JSON; see `Answers.answer`.
 
         Examples
         --------

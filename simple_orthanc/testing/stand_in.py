@@ -144,7 +144,7 @@ class StoredDatasets:
 
     @property
     def answers(self) -> DatasetAnswers:
-        """What answers for the datasets that there are now.
+        """The answers for the datasets that are held now.
 
         Examples
         --------

@@ -68,7 +68,7 @@ class Geometry:
 
     @cached_property
     def affine(self) -> Floats:
-        """The 4 by 4 matrix that takes (column, row, slice, 1) to (x, y, z, 1), mm, LPS.
+        """The 4 by 4 matrix that maps (column, row, slice, 1) to (x, y, z, 1), in mm, LPS.
 
         Examples
         --------
@@ -84,7 +84,7 @@ class Geometry:
 
     @property
     def affine_ras(self) -> Floats:
-        """The same matrix for coordinates that grow to the right, front and head (RAS), as NIfTI has them.
+        """The same matrix for RAS coordinates (they increase to the right, front and head), as in NIfTI.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class Geometry:
 
     @property
     def is_sheared(self) -> bool:
-        """Whether the third axis is off the normal of the slices by more than 1e-3, as with a tilted gantry.
+        """Whether the third axis deviates from the normal of the slices by more than 1e-3, as with a tilted gantry.
 
         Examples
         --------
@@ -169,7 +169,7 @@ class Geometry:
         return _in_order(shifted @ np.linalg.inv(self.affine[:3, :3]).T, order)
 
     def isclose(self, other: Geometry, tolerance: float = 1e-3) -> bool:
-        """Check whether another grid has the same size, and its corner voxels the same place.
+        """Check whether another grid has the same size and, within a tolerance, the same corners.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ class ArrayOperations:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the values.
+        """The type of the values, a numpy dtype.
 
         Examples
         --------
@@ -46,7 +46,7 @@ class ArrayOperations:
 
     @property
     def ndim(self) -> int:
-        """The number of axes of the array, colour among them.
+        """The number of axes of the array, including that of colour.
 
         Examples
         --------
@@ -397,7 +397,7 @@ class ArrayOperations:
         )
 
     def statistics(self, mask: Any) -> pd.DataFrame:
-        """Return numbers of the voxels inside a mask.
+        """Return statistics of the voxels inside a mask.
 
         Parameters
         ----------

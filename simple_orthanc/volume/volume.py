@@ -113,7 +113,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def spacing(self) -> Vector | None:
-        """Between columns, rows and slices, mm, in SimpleITK's order; None without geometry.
+        """The distances between columns, rows and slices in mm, in SimpleITK's order; None without geometry.
 
         Examples
         --------
@@ -124,7 +124,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def origin(self) -> Vector | None:
-        """The centre of the first voxel, mm, LPS; None without geometry.
+        """The centre of the first voxel in mm, LPS; None without geometry.
 
         Examples
         --------
@@ -135,7 +135,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def direction(self) -> tuple[float, ...] | None:
-        """The nine numbers of SimpleITK's ``GetDirection``; None without geometry.
+        """The nine direction cosines, as SimpleITK's ``GetDirection`` returns them; None without geometry.
 
         Examples
         --------
@@ -146,7 +146,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def affine(self) -> NDArray[np.float64] | None:
-        """From (column, row, slice, 1) to (x, y, z, 1), mm, LPS; None without geometry.
+        """The 4 by 4 matrix that maps (column, row, slice, 1) to (x, y, z, 1), in mm, LPS; None without geometry.
 
         Examples
         --------
@@ -157,7 +157,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def affine_ras(self) -> NDArray[np.float64] | None:
-        """The same for NIfTI's coordinates, RAS; None without geometry.
+        """The same matrix for RAS coordinates, as in NIfTI; None without geometry.
 
         Examples
         --------
@@ -168,7 +168,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def is_sheared(self) -> bool:
-        """Whether the slices are not perpendicular to the axis along which they follow each other (gantry tilt).
+        """Whether the slices are not perpendicular to the axis along which they are stacked (gantry tilt).
 
         Examples
         --------
@@ -190,7 +190,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @property
     def labels(self) -> Mapping[int, str]:
-        """The names of the segments of a label map by their numbers; empty for what is no label map.
+        """The names of the segments of a label map, by number; empty for other volumes.
 
         Examples
         --------
@@ -216,7 +216,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         return tuple(self.array.shape)
 
     def to_sitk(self, resample: bool = False, assume_geometry: bool = False) -> SimpleITK.Image:
-        """Return a SimpleITK image: the same voxels at the same millimetres.
+        """Return a SimpleITK image with the same voxels at the same places, in mm.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
 
     @classmethod
     def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None) -> Volume:
-        """Make a volume of a 3D SimpleITK image, for example of a result computed from :meth:`to_sitk`.
+        """Create a volume from a 3D SimpleITK image, such as a result computed from `to_sitk`.
 
         Parameters
         ----------
@@ -343,7 +343,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         return export.to_nibabel(self.array, self.geometry, is_colour=self.is_colour, time_step=self.time_step)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write .nii.gz, .nrrd or .mha, whole or not at all.
+        """Write a .nii.gz, .nrrd or .mha file, whole or not at all.
 
         Beside the .nii.gz of a 4D diffusion volume its b-values and gradient directions are written as FSL reads them,
         to files that end with .bval and .bvec. The fourth axis of .nii.gz has the step between even times in seconds;

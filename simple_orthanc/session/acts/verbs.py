@@ -157,7 +157,7 @@ class ActsOnServer(MakesCopies):
         everything: bool = False,
         whole: bool = False,
     ) -> pd.DataFrame:
-        """Write a metadata entry of what is selected, whatever it was before.
+        """Write a metadata entry of what is selected, in place of any earlier value.
 
         Parameters
         ----------

@@ -283,7 +283,7 @@ class Reading(SessionState):
         spacing: float | None = None,
         errors: OnError = "raise",
     ) -> Mapping[str, Volume]:
-        """Read the selected images as volumes, split where they must be.
+        """Read the selected images as volumes, as many as their headers demand.
 
         Parameters
         ----------

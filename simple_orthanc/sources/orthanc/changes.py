@@ -82,7 +82,7 @@ class Change:
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Change:
-        """Read an entry of the server's answer.
+        """Create a change from an entry of the server's answer.
 
         Examples
         --------
