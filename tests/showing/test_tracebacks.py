@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.showing.tracebacks import rendered
@@ -20,8 +22,11 @@ ALL = "%tb Plain shows the whole traceback."
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(colors="nocolor", history_manager=None)
+    # Without a history, which would be a file that is written when this process ends.
+    config = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=config, colors="nocolor")
     yield shell
+    atexit.unregister(shell.atexit_operations)
     shell.restore_sys_module_state()
     InteractiveShell.clear_instance()
 
