@@ -40,11 +40,12 @@ _PATIENCE = 120
 
 @dataclass(frozen=True)
 class Output:
-    """What one cell shows in one place: its text, and its picture if it is one."""
+    """What one cell shows in one place: its text, and its picture and the program that drew it, if it is one."""
 
     kind: str
     text: str
-    picture: NDArray[np.uint8] | None
+    picture: NDArray[np.uint8] | None = None
+    program: str = ""
 
 
 class Kernel:
@@ -92,14 +93,13 @@ def outputs_of(cell: Any) -> list[Output]:
 
 def _output(output: Any) -> Output:
     if output.output_type == "stream":
-        return Output(output.name, output.text, None)
+        return Output(output.name, output.text)
     data = output.get("data", {})
-    picture = data.get("image/png")
-    return Output(output.output_type, data.get("text/plain", ""), None if picture is None else _decoded(picture))
-
-
-def _decoded(picture: str) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
+    text = data.get("text/plain", "")
+    if "image/png" not in data:
+        return Output(output.output_type, text)
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    return Output(output.output_type, text, np.asarray(picture.convert("RGB")), picture.info["Software"])
 
 
 def clean(content: Any) -> Any:

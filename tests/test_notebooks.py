@@ -45,7 +45,8 @@ def check(running: Kernel, path: Path) -> None:
             assert (one.picture is None) == (other.picture is None), before.source
             if other.picture is not None:
                 assert is_drawn(other), before.source
-                assert is_alike(one, other), before.source
+                # Each version of matplotlib has a layout of its own.
+                assert one.program != other.program or is_alike(one, other), before.source
     assert any(output.picture is not None for cell in executed.cells for output in outputs_of(cell))
     assert stored == clean(nbformat.from_dict(stored)), "It was stored by another program: make notebooks"
 
