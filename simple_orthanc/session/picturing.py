@@ -41,16 +41,17 @@ class Picturing(Reading):
     def gallery(self, columns: int = 6, limit: int = 60) -> Figure:
         """Draw the middle slice of each selected series on one sheet, with its label.
 
-        Of each series one object is read: that in the middle of the usual order, and of an object with several frames
-        the middle one of its first volume. Slices are turned and windowed as by `Volume.plot`; the window, of that
-        slice alone, stands below each. A series without images, or one that cannot be read, has a place that says why.
+        One object of each series is read: the middle one in the usual order. If it has several frames, the middle frame
+        of its first volume is drawn. Slices are turned and windowed as by `Volume.plot`; the window is that of the
+        slice alone, and is written below it. A series that has no images or cannot be read has a tile that says why.
 
         Parameters
         ----------
         columns : int
-            Pictures beside each other.
+            Number of pictures in a row.
         limit : int
-            The most series that are drawn, the first ones in the usual order. The title says how many there are.
+            The largest number of series to draw. If there are more, the first ones are drawn, and the title gives the
+            call that draws all.
 
         Returns
         -------
@@ -62,7 +63,7 @@ class Picturing(Reading):
         EmptySelectionError
             Nothing is selected.
         SelectionError
-            `columns` or `limit` is no positive whole number.
+            `columns` or `limit` is not a positive integer.
         UnsupportedError
             matplotlib is not installed, or the session is on a PACS, which hands over no images.
 
@@ -107,7 +108,7 @@ class Picturing(Reading):
         )
 
     def view(self, overlay: Any = None) -> VolumeViewer:
-        """Read the selected series as one volume, and return a widget in which it is scrolled through.
+        """Read the selected series as one volume, and return a widget to scroll through it.
 
         The same as ``get_volume().view(overlay)``: see `get_volume` for what can be read, and `Volume.view` for what
         the widget shows.

@@ -16,29 +16,30 @@ class Viewing:
     """The part of `Volume` that shows it as a widget."""
 
     def view(self, overlay: Any = None) -> VolumeViewer:
-        """Return a widget for JupyterLab, Jupyter Notebook and VS Code in which the volume is scrolled through.
+        """Return a widget to scroll through the volume, for JupyterLab, Jupyter Notebook and VS Code.
 
-        It shows an axial, a coronal and a sagittal plane as `plot` turns them, the right of the patient and the front
-        on the left side; an oblique volume is shown in its own planes. The wheel of the mouse scrolls, a click moves
-        all planes to that point, dragging with the right button over a region sets the window to the values in it. The
-        bar shows the window, which begins as that of `plot`, and the unit is that of the volume. Of a 4D volume the
-        curve at the crosshair is drawn too; a click on it chooses the step.
+        It shows an axial, a coronal and a sagittal plane, turned as by `plot`: the patient's right, and in sagittal
+        planes the front, is on the left side. The corner of each plane has the letters of its left and upper side. An
+        oblique volume is shown in its own planes. The mouse wheel scrolls; a click moves all planes to that point;
+        dragging with the right button sets the window to the values inside the rectangle. The window is at first that
+        of `plot`, and the bar shows it in the units of the volume. A 4D volume comes with a curve of the values at the
+        crosshair; a click on the curve selects the step.
 
-        Needs the extra ``view``, and no network. Where no kernel runs, as in a page that ``jupyter nbconvert`` made or
-        on GitHub, a picture of the middle planes stands in its place.
+        The widget needs the extra ``view``, and no network. On pages without a kernel, such as those of ``jupyter
+        nbconvert`` and GitHub, a picture of the middle planes takes its place.
 
         Parameters
         ----------
         overlay : Volume, ndarray or mapping, optional
-            A mask, a label map or values on the same grid, drawn over the image; several by name, such as
-            ``get_masks()``. Each mask and each label has its own colour. Floats are drawn from 0, which is transparent,
-            to their maximum.
+            A mask, a label map or values on the same grid, drawn over the image; several by name, as `get_masks` of a
+            session returns them. Each mask and each label has its own colour. Floats are drawn as colours, from 0,
+            which is transparent, to their maximum.
 
         Returns
         -------
         ipyniivue.NiiVue
-            Its attributes can be changed while it is shown: ``widget.volumes[0].cal_max = 300`` is the upper end of the
-            window, ``widget.volumes[1].opacity = 0.2`` the opacity of the first overlay.
+            Its attributes may be changed while it is shown: ``widget.volumes[0].cal_max = 300`` sets the upper end of
+            the window, ``widget.volumes[1].opacity = 0.2`` the opacity of the first overlay.
 
         Raises
         ------
@@ -50,13 +51,12 @@ class Viewing:
         Warns
         -----
         UserWarning
-            The volume is sheared (gantry tilt), so that it is resampled for viewing.
+            The volume is sheared (gantry tilt), and is resampled for viewing.
 
         Notes
         -----
-        Values go to the browser as they are where they are uint8, int16, uint16 or float32. Other integers become one
-        of these, float64 becomes float32, and NaN the smallest value: what is viewed is for looking, `array` for
-        computing.
+        The browser gets uint8, int16, uint16 and float32 as they are. Other integers become one of these, float64
+        becomes float32, and NaN becomes the smallest value. Take values from `array`, not from the widget.
 
         Examples
         --------
