@@ -25,6 +25,8 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 # A new namespace costs less than a new kernel, and no notebook can rely on another one.
 _BEGINNING = """%reset -f
+# matplotlib 3.7 would show the first figure only after the next cell.
+%matplotlib inline
 import os
 import simple_orthanc
 os.chdir({folder!r})
