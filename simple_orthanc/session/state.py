@@ -65,6 +65,9 @@ class SessionState:
     def copy(self) -> Self:
         """Return an independent session with the same selection.
 
+        Each session shows the archive as it was when it was listed. One that uploads or deletes looks again by itself;
+        the others do after `refresh`.
+
         Examples
         --------
         >>> ct = archive.select(Modality="CT")
@@ -201,7 +204,7 @@ class SessionState:
         hint = "".join(f"{step.hint} " for step in self._selection.steps if step.emptied and step.hint)
         return EmptySelectionError(
             f"Nothing is selected by {criteria}. {hint}explain() shows where the selection became empty; undo() and "
-            f"reset() remove criteria."
+            f"reset() remove criteria; refresh() looks for what has arrived since the archive was listed."
         )
 
     def _criteria_texts(self) -> list[str]:
