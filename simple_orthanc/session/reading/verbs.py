@@ -363,9 +363,9 @@ class Reading(SessionState):
         Returns
         -------
         pandas.DataFrame
-            One row per volume: PatientID, StudyDate, Modality, SeriesInstanceUID, label, slices, rows, columns, spacing
-            (between slices, rows and columns, mm), regular, reason, bytes, and contradiction: where headers announce
-            more images than there are.
+            One row per volume: PatientID, StudyDate, Modality, SeriesInstanceUID, label, slices (with the missing ones
+            between them), rows, columns, spacing (between slices, rows and columns, mm), regular, reason, bytes, and
+            contradiction: where headers announce more images than there are.
 
         Examples
         --------
