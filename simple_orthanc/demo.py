@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.local.server import LocalOrthanc
-from simple_orthanc.phantom.example_folder import example_folder
+from simple_orthanc.sources.folder.example import example_folder
 
 if TYPE_CHECKING:
     from simple_orthanc.session import Orthanc, Session

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc import Geometry, Volume, demo
-from simple_orthanc.phantom.example_folder import example_folder
+from simple_orthanc.sources.folder.example import example_folder
 from tests.conftest import MakeServer
 
 

@@ -104,7 +104,7 @@ class Folder(Session):
         >>> volume
         <Volume 40 x 64 x 64 (slice, row, column) float32 g/ml, voxels of 5 x 4.4 x 4.4 mm>
         """
-        from simple_orthanc.phantom.example_folder import example_folder
+        from simple_orthanc.sources.folder.example import example_folder
 
         session = cls.__new__(cls)
         session._open(FolderSource(example_folder(), cache=False, name="example"))

@@ -10,7 +10,7 @@ import pytest
 
 from simple_orthanc import Folder, InconsistentSlicesError, MissingSlicesError, NoPixelDataError, Orthanc, Volume, tag
 from simple_orthanc.phantom import write_archive
-from simple_orthanc.phantom.example_folder import example_folder
+from simple_orthanc.sources.folder.example import example_folder
 from simple_orthanc.volume.statistics import voxel_ml
 
 SERIES = {
