@@ -49,7 +49,7 @@ NO_SERVER = "no-orthanc"
 # They begin first, so that all processes end at about the same time.
 LONGEST = (
     *("tests/faults/test_bench.py", "tests/live/test_parity.py", "tests/live/test_queries.py"),
-    "tests/live/test_sending.py",
+    *("tests/live/test_sending.py", "tests/test_doctests.py"),
     "tests/test_notebooks.py",
     *("tests/live/test_documents.py", "tests/live/test_dicomweb", "tests/live/test_cli.py", "tests/live/test_folder"),
 )

@@ -112,6 +112,7 @@ def test_examples(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", sorted(LIVE))
 def test_examples_on_servers(name: str, tmp_path: Path, two_servers: TwoServers) -> None:
     complaints = run_examples(importlib.import_module(name), two_servers, tmp_path)
