@@ -333,8 +333,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         Examples
         --------
         >>> image = volume.to_nibabel()
-        >>> image.shape, image.get_fdata().min()
-        ((128, 128, 40), np.float64(-1024.0))
+        >>> image.shape, float(image.get_fdata().min())
+        ((128, 128, 40), -1024.0)
         >>> bool((image.affine == volume.affine_ras).all())
         False
         """
