@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -19,7 +19,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import OrthancError, SelectionError
-from simple_orthanc.selection.ages import PATIENT_AGE, ages
+from simple_orthanc.selection.ages import PATIENT_AGE, Age, ages
 from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, SeriesField
 from simple_orthanc.selection.criteria import age, condition_for, tag
 from simple_orthanc.selection.index import Index, NotKnownError
@@ -407,7 +407,7 @@ def _inside(trial: Trial, field: SeriesField) -> str:
 
 
 def note_on_ages(trial: Trial, condition: Condition) -> str:
-    """Return a note on ages that contradict birth dates, or on studies that a criterion on PatientAge leaves out."""
+    """Return a note on studies whose ages are contradictory or not known, or that lack PatientAge alone."""
     fields = [comparison.field for comparison in condition.comparisons()]
     is_on_age = any(isinstance(field, AgeField) for field in fields)
     is_on_tag = isinstance(condition, Comparison) and condition.field == PATIENT_AGE
@@ -419,16 +419,31 @@ def note_on_ages(trial: Trial, condition: Condition) -> str:
         with trial.index.offline():
             known = ages(trial.index, studies)
         total = f"{len(known):,} {_UNITS['study'][len(known) != 1]}"
-        contradictory = sum(found.is_contradictory for found in known.values())
-        if is_on_age and contradictory:
-            return (
-                f"In {contradictory:,} of {total}, PatientAge differs by more than a year from the age by "
-                f"PatientBirthDate and StudyDate; age() uses PatientAge."
-            )
+        if is_on_age:
+            return _note_on_age(condition, known.values(), total)
         lacking = sum(found.stated is None and found.from_dates is not None for found in known.values())
-        if not is_on_age and lacking:
+        if lacking:
             return (
                 f"PatientAge is missing in {lacking:,} of {total}, so that these do not satisfy {condition}. age() "
                 f"falls back on PatientBirthDate and StudyDate, as in select(age() >= 60)."
             )
     return ""
+
+
+def _note_on_age(condition: Condition, known: Collection[Age], total: str) -> str:
+    """Return a note on ages that contradict birth dates, and on studies of which no age is known."""
+    notes = []
+    contradictory = sum(found.is_contradictory for found in known)
+    if contradictory:
+        notes.append(
+            f"In {contradictory:,} of {total}, PatientAge differs by more than a year from the age by "
+            f"PatientBirthDate and StudyDate; age() uses PatientAge."
+        )
+    unknown = sum(found.years is None for found in known)
+    compared = [each.predicate for each in condition.comparisons() if isinstance(each.field, AgeField)]
+    if unknown and not any(isinstance(predicate, IsMissing) for predicate in compared):
+        notes.append(
+            f"In {unknown:,} of {total} the age is not known, neither from PatientAge nor from PatientBirthDate and "
+            f"StudyDate: no comparison holds for these. age().is_missing() selects them."
+        )
+    return " ".join(notes)

@@ -62,7 +62,7 @@ def session_of(*datasets: Dataset) -> Session:
         (has_series(age() > 60), {"stated"}),
     ],
 )
-@pytest.mark.filterwarnings("ignore:In 1 of 9 studies, PatientAge differs")
+@pytest.mark.filterwarnings("ignore:In 1 of 9 studies, PatientAge differs", "ignore:In 3 of 9 studies the age")
 def test_ages_are_those_of_the_age_or_else_of_the_dates(condition: object, kept: set[str]) -> None:
     session = session_of(*ARCHIVE)
     assert set(session.copy().select(condition).PatientIDs) == kept  # type: ignore[arg-type]
@@ -107,6 +107,15 @@ def test_ages_that_contradict_each_other_are_told() -> None:
         session_of(*ARCHIVE).select(age() > 1)
     assert len(caught) == 1
     assert caught[0].filename == __file__
+
+
+def test_studies_whose_age_is_not_known_are_told() -> None:
+    session = session_of(*ARCHIVE)
+    with pytest.warns(UserWarning, match=r"In 3 of 9 studies the age is not known.* age\(\)\.is_missing\(\) selects"):
+        session.select(age() > 60)
+    with pytest.warns(UserWarning, match="differs") as caught:
+        assert session_of(*ARCHIVE).select(age().is_missing()).study_count == 3
+    assert "not known" not in str(caught[0].message)
 
 
 def test_studies_that_lack_the_tag_are_told() -> None:
