@@ -57,11 +57,6 @@ suppress_warnings = ["config.cache"]
 autodoc_member_order = "alphabetical"
 # The docstrings name types in words, with shapes and units.
 autodoc_typehints = "none"
-autodoc_default_options = {
-    "members": True,
-    # What these give to their subclasses is in the documentation of Python.
-    "inherited-members": "BaseException,OSError,Mapping,MutableMapping,MutableSet,Sequence,Collection,tuple,dict",
-}
 # The pages of classes show every member in full.
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
