@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.selection.index import Index
@@ -23,8 +24,12 @@ from simple_orthanc.showing.text import brief, safe
 _MOST_ORDERED = 500
 # Selected instances that are counted by series.
 _MOST_INSTANCES = 20_000
-_MOST: dict[Level, int] = {"patient": 10, "study": 6, "series": 12}
-_MOST_LINES = 60
+_MOST: dict[Level, int] = {"patient": 20, "study": 6, "series": 12}
+# About what a screen shows; of more, patients of the same shape share a line.
+_MOST_LINES = 30
+# Studies whose series are looked at.
+_MOST_COMPARED = 120
+_FEWEST_ALIKE = 3
 # Columns of a title.
 _ROOM = 72
 
@@ -72,12 +77,23 @@ def tree(
         Level to the number of what is selected, as far as that is known.
     """
     groups = _studies_by_patient(index, studies or ())
-    first = {patient: groups[patient] for patient in list(groups)[: _MOST["patient"]]}
-    inside = _series_by_study(index, selection, series, [study for owned in first.values() for study in owned])
-    chosen = _first(first, inside)
-    names = _Names(index, selection, chosen)
-    branches = [_patient(names, first[patient], part, inside) for patient, part in chosen.items()]
-    return branches, _more("patient", counts.get("patient", len(groups)) - len(chosen))
+    candidates = _candidates(groups)
+    inside = _series_by_study(index, selection, series, [study for owned in candidates.values() for study in owned])
+    names = _Names(index, selection, inside, [study for owned in candidates.values() for study in owned])
+    branches, shown = _branches(names, candidates, inside, is_ordered=len(studies or ()) <= _MOST_ORDERED)
+    return branches, _more("patient", counts.get("patient", len(groups)) - shown)
+
+
+def _candidates(groups: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the first patients with their studies, as many as are looked at."""
+    chosen: dict[str, Sequence[str]] = {}
+    number = 0
+    for patient, studies in groups.items():
+        number += len(studies)
+        if chosen and number > _MOST_COMPARED:
+            break
+        chosen[patient] = studies
+    return chosen
 
 
 def _more(level: Level, number: int) -> str:
@@ -92,7 +108,7 @@ def _studies_by_patient(index: Index, studies: Sequence[str]) -> dict[str, list[
         groups.setdefault(patient, []).append(study)
     if len(studies) <= _MOST_ORDERED:
         return groups
-    for patient in list(groups)[: _MOST["patient"]]:
+    for patient in _candidates(groups):
         first, others = groups[patient][:_MOST_ORDERED], groups[patient][_MOST_ORDERED:]
         groups[patient] = [*known_order(index, "study", first), *others]
     return groups
@@ -104,7 +120,7 @@ def _series_by_study(
     """Return the selected series of some studies, in the usual order; a study whose series are not known has none."""
     if series is None:
         return {}
-    listed = {study: known_children(index, "study", study) for study in studies[:_MOST_LINES]}
+    listed = {study: known_children(index, "study", study) for study in studies[:_MOST_COMPARED]}
     inside: dict[str, list[str]] = {study: children or [] for study, children in listed.items()}
     if selection.level not in (None, "study"):
         if None in listed.values():
@@ -116,33 +132,44 @@ def _series_by_study(
     return {study: list(known_order(index, "series", keys)) for study, keys in inside.items()}
 
 
-def _first(
-    groups: Mapping[str, Sequence[str]], inside: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, Sequence[str]]]:
-    """Return the patients, studies and series that are shown."""
-    chosen: dict[str, dict[str, Sequence[str]]] = {}
-    lines = 0
-    for patient, studies in groups.items():
-        if lines >= _MOST_LINES:
-            break
-        chosen[patient] = {}
-        lines += 1
-        for study in studies[: _MOST["study"]]:
-            if lines >= _MOST_LINES:
-                break
-            series = inside.get(study, ())[: min(_MOST["series"], max(1, _MOST_LINES - lines))]
-            chosen[patient][study] = series
-            lines += 1 + len(series)
-    return chosen
+def _branches(
+    names: _Names,
+    patients: Mapping[str, Sequence[str]],
+    inside: Mapping[str, Sequence[str]],
+    *,
+    is_ordered: bool,
+) -> tuple[list[Branch], int]:
+    """Return the branches of the first patients, and how many patients they stand for."""
+    size = sum(1 + len(inside.get(study, ())) for studies in patients.values() for study in studies)
+    if len(patients) + size > _MOST_LINES:
+        runs = [list(run) for _, run in groupby(patients, lambda patient: names.shape(patients[patient], inside))]
+    else:
+        runs = [[patient] for patient in patients]
+    branches: list[Branch] = []
+    number = lines = 0
+    for run in runs:
+        is_folded = len(run) >= _FEWEST_ALIKE and all(inside.get(study) for study in patients[run[0]])
+        for patient in run[:1] if is_folded else run:
+            if lines >= _MOST_LINES or len(branches) >= _MOST["patient"]:
+                return branches, number
+            if is_folded:
+                branch = _alike(names, [patients[each] for each in run], inside, is_ordered=is_ordered)
+            else:
+                branch = _patient(names, patients[patient], inside, _MOST_LINES - lines - 1)
+            branches.append(branch)
+            lines += 1 + sum(1 + len(study.children) for study in branch.children)
+            number += len(run) if is_folded else 1
+    return branches, number
 
 
 class _Names:
     """What the objects that are shown are called."""
 
-    def __init__(self, index: Index, selection: Selection, chosen: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    def __init__(
+        self, index: Index, selection: Selection, inside: Mapping[str, Sequence[str]], studies: Sequence[str]
+    ) -> None:
         self._index = index
-        studies = [study for owned in chosen.values() for study in owned]
-        series = [key for owned in chosen.values() for keys in owned.values() for key in keys]
+        series = [key for keys in inside.values() for key in keys]
         self._of_studies = self._read("study", studies, ("PatientID", "PatientName", "StudyDate", "StudyDescription"))
         self._of_series = self._read("series", series, ("Modality", "SeriesNumber", "SeriesDescription"))
         self._instances = self._count_instances(selection)
@@ -161,6 +188,27 @@ class _Names:
             return None
         owners = known_owners(self._index, "instance", selection.keys, "series")
         return None if owners is None else Counter(owners)
+
+    def shape(self, studies: Sequence[str], inside: Mapping[str, Sequence[str]]) -> list[tuple[str, list[list[str]]]]:
+        """Return what patients have in common who are alike: what their studies and series are called."""
+        return [
+            (self._of_studies[study][3], [self._of_series[key][::2] for key in inside.get(study, ())])
+            for study in studies
+        ]
+
+    def contents(self, series: Iterable[str]) -> str:
+        """Return the names of series, each once, behind their modalities."""
+        named: dict[str, dict[str, None]] = {}
+        for key in series:
+            modality, _, description = self._of_series[key]
+            named.setdefault(modality, {})[description] = None
+        return "; ".join(
+            " ".join(part for part in (modality, ", ".join(filter(None, titles))) if part)
+            for modality, titles in named.items()
+        )
+
+    def patient_id(self, study: str) -> str:
+        return self._of_studies[study][0] or self.patient(study)
 
     def patient(self, study: str) -> str:
         return " ".join(part for part in self._of_studies[study][:2] if part) or "patient"
@@ -184,15 +232,29 @@ class _Names:
         return "" if children is None else counted({below: len(children)})
 
 
-def _patient(
-    names: _Names,
-    studies: Sequence[str],
-    chosen: Mapping[str, Sequence[str]],
-    inside: Mapping[str, Sequence[str]],
+def _patient(names: _Names, studies: Sequence[str], inside: Mapping[str, Sequence[str]], room: int) -> Branch:
+    """Return the branch of a patient, with as many lines below it as there is room for."""
+    branches: list[Branch] = []
+    for study in studies[: _MOST["study"]]:
+        if room <= 0:
+            break
+        series = inside.get(study, ())
+        branches.append(_study(names, study, series, series[: min(_MOST["series"], max(1, room - 1))]))
+        room -= 1 + len(branches[-1].children)
+    more = _more("study", len(studies) - len(branches))
+    return Branch(names.patient(studies[0]), counted({"study": len(studies)}), tuple(branches), more)
+
+
+def _alike(
+    names: _Names, patients: Sequence[Sequence[str]], inside: Mapping[str, Sequence[str]], *, is_ordered: bool
 ) -> Branch:
-    branches = tuple(_study(names, study, inside.get(study, ()), series) for study, series in chosen.items())
-    title = names.patient(next(iter(chosen))) if chosen else "patient"
-    return Branch(title, counted({"study": len(studies)}), branches, _more("study", len(studies) - len(chosen)))
+    """Return one branch for patients whose studies and series are called the same."""
+    first = patients[0]
+    ids = [names.patient_id(studies[0]) for studies in patients]
+    title = f"{ids[0]} … {ids[-1]}" if is_ordered else f"{ids[0]}, {ids[1]}, …"
+    contents = brief(names.contents(key for study in first for key in inside[study]), _ROOM)
+    detail = f"{counted({'patient': len(patients)})}, {counted({'study': len(first)})} each"
+    return Branch(title, f"{detail}: {contents}" if contents else detail)
 
 
 def _study(names: _Names, study: str, series: Sequence[str], chosen: Sequence[str]) -> Branch:

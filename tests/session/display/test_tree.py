@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 
 from simple_orthanc import Session
 from simple_orthanc.session.display import tree as module
@@ -61,7 +62,10 @@ def test_a_child_shows_itself() -> None:
 
 def test_what_is_cut_is_counted_at_its_level() -> None:
     datasets = [
-        instance(1, patient=f"P{patient:02}", study=f"{patient}{study}", series=str(series), Modality="CT")
+        instance(
+            **{"patient": f"P{patient:02}", "study": f"{patient}{study}", "series": str(series)},
+            **{"Modality": "CT", "StudyDescription": f"trial {patient}"},
+        )
         for patient in range(13)
         for study in range(8)
         for series in range(14)
@@ -74,6 +78,71 @@ def test_what_is_cut_is_counted_at_its_level() -> None:
     assert more == f"and {13 - len(found)} more patients"
     assert found[0].more == f"and {8 - len(found[0].children)} more studies"
     assert found[0].children[0].more == "and 2 more series"
+
+
+def cohort(first: int, last: int, *descriptions: str, title: str = "head") -> list[Dataset]:
+    return [
+        instance(
+            **{"patient": f"C-{patient:02}", "study": f"{patient}.{visit}", "series": f"{visit}.{number}"},
+            **{"Modality": "MR", "SeriesNumber": number, "SeriesDescription": description, "StudyDescription": title},
+        )
+        for patient in range(first, last + 1)
+        for visit in range(2)
+        for number, description in enumerate(descriptions)
+    ]
+
+
+def test_patients_of_the_same_shape_share_a_line_so_that_others_are_seen() -> None:
+    session = session_of(*cohort(0, 14, "T1", "FLAIR"), *cohort(15, 15, "T1"), *cohort(16, 29, "FLAIR"))
+    session.table()
+    found, more = branches(session)
+    assert list(lines(found)) == [
+        "C-00 … C-14: 15 patients, 2 studies each: MR T1, FLAIR",
+        "C-15: 2 studies",
+        "├─ head: 1 series",
+        "│  └─ MR 0 T1: 1 instance",
+        "└─ head: 1 series",
+        "   └─ MR 0 T1: 1 instance",
+        "C-16 … C-29: 14 patients, 2 studies each: MR FLAIR",
+    ]
+    assert more == ""
+
+
+def test_patients_are_listed_one_by_one_where_there_is_room_for_it() -> None:
+    session = session_of(*cohort(0, 3, "T1"))
+    session.table()
+    found, _ = branches(session)
+    assert [branch.title for branch in found] == [f"C-0{number}" for number in range(4)]
+
+
+def test_alike_means_the_same_names_of_studies_and_series() -> None:
+    session = session_of(*cohort(0, 6, "T1"), *cohort(7, 13, "T1", title="neck"), *cohort(14, 20, "T1", "T1"))
+    session.table()
+    found, _ = branches(session)
+    assert [branch.title for branch in found] == ["C-00 … C-06", "C-07 … C-13", "C-14 … C-20"]
+    assert found[2].detail == "7 patients, 2 studies each: MR T1"
+
+
+def test_patients_of_unknown_series_are_not_taken_for_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_LINES", 4)
+    session = session_of(*cohort(0, 5, "T1")).select(StudyDescription="head")
+    found, more = branches(session)
+    assert [branch.title for branch in found] == ["C-00", "C-01"]
+    assert more == "and 4 more patients"
+
+
+def test_many_patients_that_are_alike_are_named_without_a_range_if_they_are_not_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_MOST_ORDERED", 3)
+    monkeypatch.setattr(module, "_MOST_COMPARED", 20)
+    session = session_of(*cohort(0, 14, "T1" * 100))
+    session.table()
+    (found,), more = branches(session)
+    assert found.title == "C-00, C-01, …"
+    assert found.detail.startswith("10 patients, 2 studies each: MR T1T1")
+    assert len(found.detail) < 110
+    assert more == "and 5 more patients"
 
 
 @pytest.mark.parametrize("options", [{}, {"extra": True}, {"searchable": False}])
