@@ -12,7 +12,7 @@
     ├─ UnsupportedError                 this server version, plugin or source cannot     (also NotImplementedError)
     ├─ SelectionError                   what was asked cannot be selected                (also ValueError)
     │  ├─ UnknownTagError               no such DICOM tag; also AttributeError, for attribute access
-    │  ├─ UnknownNameError              a mapping of a server has no such name            (also KeyError)
+    │  ├─ UnknownNameError              a mapping has no such name                        (also KeyError)
     │  ├─ EmptySelectionError           nothing is selected                              (also LookupError)
     │  └─ AmbiguousSelectionError       more than one where exactly one is needed
     └─ VolumeError                      the images do not make one volume                (also ValueError)
@@ -253,7 +253,7 @@ class UnknownTagError(SelectionError, AttributeError):
 
 
 class UnknownNameError(SelectionError, KeyError):
-    """A mapping of a server has no such name: a modality or a peer, metadata, an attachment or a tag of an object.
+    """A mapping has no such name: a modality or a peer, metadata, an attachment or a tag of an object, a mask, a volume.
 
     The message lists the names that there are, or how to list them.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from pydicom.multival import MultiValue
 
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, UnknownNameError
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.selection.source import Source
 from simple_orthanc.showing.table import ShownAsTable, Table
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
 
 Child = TypeVar("Child")
+# An error lists so many names.
+_MOST_NAMES = 12
 
 
 class SelectionView(dict[str, Any]):
@@ -138,6 +140,32 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
         return self._show(self._keys)
 
 
+def unknown_entry(kind: str, name: object, names: Sequence[str]) -> UnknownNameError:
+    """Return the error of a name that is not among the names of a mapping.
+
+    Parameters
+    ----------
+    kind : str
+        What it maps to.
+    name : object
+    names : sequence of str
+
+    Examples
+    --------
+    >>> unknown_entry("mask", "Liver", ["liver", "lesion"])
+    UnknownNameError("There is no mask 'Liver'. Did you mean 'liver'? There are 'liver', 'lesion'.")
+    """
+    # Only a mistake needs it.
+    import difflib
+
+    plain = {each.casefold(): each for each in names}
+    near = [repr(plain[match]) for match in difflib.get_close_matches(str(name).casefold(), plain, 2)]
+    advice = f"Did you mean {' or '.join(near)}? " if near else ""
+    others = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    known = f"There are {', '.join(map(repr, names[:_MOST_NAMES]))}{others}." if names else "There are none."
+    return UnknownNameError(f"There is no {kind} {name!r}. {advice}{known}")
+
+
 class LazyVolumes(ShownAsTable, Mapping[str, Any]):
     """Volumes by label; each is read when it is looked up, and not kept.
 
@@ -159,8 +187,12 @@ class LazyVolumes(ShownAsTable, Mapping[str, Any]):
     def __getitem__(self, label: str) -> Volume:
         """Read the volume of a label."""
         if label not in self._labels:
-            raise KeyError(label)
+            raise unknown_entry("volume", label, self._labels)
         return self._read(label)
+
+    def __contains__(self, label: object) -> bool:
+        """Check whether there is a volume of this label, without reading it."""
+        return label in self._labels
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the labels."""

@@ -32,6 +32,7 @@ class ArrayOperations:
     slices: pd.DataFrame | None
     sources: pd.DataFrame | None
     dims: tuple[str, ...]
+    name: str
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -407,7 +408,7 @@ class ArrayOperations:
         Returns
         -------
         pandas.DataFrame
-            One row per mask, indexed by its name. ``voxels``: their number; ``ml``: their volume; ``mean``, ``sd``
+            One row per mask, indexed by its name, or "mask". ``voxels``: their number; ``ml``: their volume; ``mean``, ``sd``
             (with n - 1), ``min``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95`` (percentiles, linearly interpolated) and
             ``max``, in the unit of the volume, of the finite values. For standardized uptake values also ``SUVmax``,
             the largest value; ``SUVpeak``, the largest mean in a sphere of 1 cm3 whose centre lies in the mask
@@ -438,11 +439,15 @@ class ArrayOperations:
                 f"Statistics were asked for a volume of shape {self.array.shape}: take one step of a 4D volume with "
                 "volume[0]; colour has no single values."
             )
-        named = mask if isinstance(mask, Mapping) else {"mask": mask}
+        named = mask if isinstance(mask, Mapping) else {self._name_of(mask): mask}
         rows = [self._statistics_of(each) for each in named.values()]
         table: pandas.DataFrame = pandas.DataFrame(rows, index=pandas.Index(list(map(str, named)), dtype="object"))
         table.attrs["log"] = statistics.definitions(self.units, cast("Volume", self).suv is not None)
         return table
+
+    @staticmethod
+    def _name_of(mask: Any) -> str:
+        return str(mask.name or "mask") if isinstance(mask, ArrayOperations) else "mask"
 
     def _statistics_of(self, mask: Any) -> dict[str, float | int]:
         inside = statistics.mask_values(self.array, self.geometry, mask)

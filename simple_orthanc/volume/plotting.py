@@ -341,7 +341,10 @@ def named_overlays(overlay: Any) -> dict[str, Any]:
 
 
 def _name_of(overlay: Any) -> str:
-    header = getattr(overlay, "header", None)
+    """Return the name of a volume; the header of a mask that was computed names what it was computed from."""
+    header, name = getattr(overlay, "header", None), getattr(overlay, "name", "")
+    if isinstance(header, Dataset) and (name or overlay.dtype == bool):
+        return str(name or "mask")
     return str(header.get("SeriesDescription") or "overlay") if isinstance(header, Dataset) else "overlay"
 
 

@@ -38,6 +38,7 @@ def properties(volume: Volume) -> list[tuple[str, str]]:
         What cannot be found out is left out; nothing is raised.
     """
     makers: dict[str, Callable[[Volume], str]] = {
+        "name": lambda volume: volume.name,
         "series": _series,
         "size": _size,
         "spacing": _spacing,
@@ -117,7 +118,7 @@ def _range(volume: Volume) -> str:
     if not array.size or array.dtype.kind == "b":
         return f"{np.count_nonzero(array):,} voxels are True" if array.size else ""
     if array.size > _MOST_LOOKED_AT:
-        return "not looked at, because the volume is large"
+        return "not computed, because the volume is large"
     with warnings.catch_warnings():
         # NaN alone has no range.
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -73,6 +73,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
     sources : pandas.DataFrame or None
         Of a volume that was resampled, projected or computed elsewhere, so that it has no frames of its own: the table
         ``slices`` of the volume that it was made from.
+    name : str
+        What legends and tables call it: for a mask that `Session.get_masks` returns, its name there; else "".
 
     Notes
     -----
@@ -110,6 +112,7 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
     coordinates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     coordinate_units: Mapping[str, str] = field(default_factory=dict)
     sources: pd.DataFrame | None = None
+    name: str = ""
 
     @property
     def spacing(self) -> Vector | None:

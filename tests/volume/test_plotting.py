@@ -243,6 +243,11 @@ class TestOverlays:
         assert np.array_equal(shown[..., 3] > 0, np.asarray(axial.images[0].get_array()) == LEFT)
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tumour"]
 
+    def test_a_mask_that_was_computed_is_not_named_after_the_images(self) -> None:
+        volume = read(make_series((2, 4, 4), SeriesDescription="PET FDG"))
+        figure = volume.plot(overlay=volume.with_array(volume.array > volume.array.min(), units="mask"))
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mask"]
+
     def test_labels_have_colours_of_their_own(self) -> None:
         volume = turned((0, 1, 2), (1, 1, 1))
         labels = np.zeros(volume.shape, np.uint8)

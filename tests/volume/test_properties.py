@@ -101,7 +101,7 @@ def test_the_range_leaves_out_what_is_no_number(array: np.ndarray, expected: str
 def test_the_values_of_a_large_volume_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_LOOKED_AT", 7)
     shown = dict(properties(volume_of(np.zeros((2, 2, 2)))))
-    assert shown["range"] == "not looked at, because the volume is large"
+    assert shown["range"] == "not computed, because the volume is large"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.pixels.padding import background_value
+from simple_orthanc.session.containers import unknown_entry
 from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.showing.table import MOST_ROWS, ShownAsTable, Table
 from simple_orthanc.showing.text import counted, safe
@@ -135,7 +136,15 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
 
     def __getitem__(self, name: str) -> Volume:
         """Read a mask by its name."""
-        region = self._regions[name]
+        if name not in self:
+            raise unknown_entry("mask", name, list(self._regions))
+        return replace(self._read(self._regions[name]), name=name)
+
+    def __contains__(self, name: object) -> bool:
+        """Check whether there is a mask of this name, without reading it."""
+        return name in self._regions
+
+    def _read(self, region: Region) -> Volume:
         reference = self._reference(region)
         mask = self._mask(region, reference)
         if self._like is not None:

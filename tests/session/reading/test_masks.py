@@ -381,5 +381,30 @@ def test_both_kinds_at_once_and_an_unknown_name(tmp_path: Path) -> None:
     found = archive.get_masks()
     assert sorted(found) == ["part 1", "part 1 (2)", "part 2"]
     assert sorted(found.table.kind) == ["RTSTRUCT", "SEG", "SEG"]
-    with pytest.raises(KeyError, match="part 3"):
-        found["part 3"]
+    with pytest.raises(KeyError, match=r"no mask 'PART 2'. Did you mean 'part 2'"):
+        found["PART 2"]
+    assert "part 2" in found
+    assert found.get("PART 2") is None
+
+
+def test_a_mask_keeps_the_name_under_which_it_is_looked_up(tmp_path: Path) -> None:
+    slices = images()
+    structures = [make_structure_set(slices, {"tumour": []}, seed=seed) for seed in (2, 3)]
+    archive = session(tmp_path / "all", *slices, *structures)
+    found = archive.get_masks()
+    mask = found["tumour (2)"]
+    assert [mask.name, mask[1:].name, mask.resample(spacing=2).name] == ["tumour (2)"] * 3
+    volume = archive.select(Modality="CT").get_volume()
+    assert volume.name == ""
+    assert volume.statistics(mask).index.tolist() == ["tumour (2)"]
+    figure = volume.plot(overlay=mask)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tumour (2) (empty)"]
+    assert "tumour (2)" in str(mask)
+
+
+def test_a_mask_is_looked_for_without_reading_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = images()
+    found = session(tmp_path / "all", *slices, make_structure_set(slices, {"a": []}, seed=2)).get_masks()
+    monkeypatch.setattr(type(found), "_read", None)
+    assert "a" in found
+    assert "b" not in found
