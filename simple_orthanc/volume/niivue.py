@@ -7,6 +7,7 @@ package ipyniivue, so that nothing is loaded from elsewhere. Needs the extra ``v
 from __future__ import annotations
 
 import gzip
+import re
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from simple_orthanc.errors import VolumeError, stacklevel
-from simple_orthanc.showing.text import safe
+from simple_orthanc.showing.text import safe, shortened
 from simple_orthanc.volume import export, plotting
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.layers import LabelLayer, label_layers, texture_values
@@ -42,6 +43,7 @@ _MOST_VOXELS = 500_000_000
 _LARGEST_SIDE = 2048
 # Of the largest value of an overlay: the least that is seen.
 _SMALLEST_SHARE = 1e-6
+_LONGEST_NAME = 60
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _TRANSPARENT = [0, 0, 0, 0]
 
@@ -156,10 +158,12 @@ def _image_layer(volume: Volume, image: plotting.Image) -> _Layer:
         return _label_layer(label_layers({"label": image.array}, names)[0], volume, opacity=1.0)
     values = texture_values(volume.array, is_colour=volume.is_colour)
     data = _nifti(values, volume, is_colour=volume.is_colour)
+    # Descriptions may name the patient, and the widget is stored with the notebook.
+    name = _file_name(str(volume.header.get("Modality") or "image"), ".nii")
     if volume.is_colour:
-        return _Layer(name="image.nii", data=data)
+        return _Layer(name=name, data=data)
     window = default_window(volume.array, volume.header, volume.units)
-    layer = _Layer(name="image.nii", data=data, colormap="gray", cal_min=window.low, cal_max=window.high)
+    layer = _Layer(name=name, data=data, colormap="gray", cal_min=window.low, cal_max=window.high)
     layer.colormap_invert = plotting.is_inverted(volume.header)
     return layer
 
@@ -168,12 +172,12 @@ def _overlay_layers(
     volume: Volume, overlays: Mapping[str, NDArray[Any]], names: Mapping[str, Mapping[int, str]]
 ) -> list[_Layer]:
     layers = []
-    for array in (array for array in overlays.values() if array.dtype.kind == "f"):
+    for title, array in ((title, array) for title, array in overlays.items() if array.dtype.kind == "f"):
         values = texture_values(array, is_colour=False)
         high = float(values.max()) if (values > 0).any() else 1.0
         layers.append(
             _Layer(
-                name="overlay.nii",
+                name=_file_name(title, ".nii"),
                 data=_nifti(values, volume),
                 colormap="hot",
                 # What lies below is transparent.
@@ -192,12 +196,18 @@ def _label_layer(layer: LabelLayer, volume: Volume, opacity: float) -> _Layer:
         lut=[value for colour in colours for value in colour], min=0, max=len(layer.names), labels=["", *layer.names]
     )
     return _Layer(
-        name="labels.nii.gz",
+        name=_file_name(", ".join(layer.names), ".nii.gz"),
         data=gzip.compress(_nifti(layer.array, volume, is_label=True), 1),
         colormap_label=table,
         colorbar_visible=False,
         opacity=opacity,
     )
+
+
+def _file_name(title: str, suffix: str) -> str:
+    """Return the name of a layer; NiiVue tells the format by its suffix."""
+    kept = "".join(character if character.isprintable() else "_" for character in re.sub(r"[/\\?#<>&\"']", "_", title))
+    return shortened(kept.strip() or "overlay", _LONGEST_NAME) + suffix
 
 
 def _nifti(array: NDArray[Any], volume: Volume, *, is_colour: bool = False, is_label: bool = False) -> bytes:

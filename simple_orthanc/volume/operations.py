@@ -11,6 +11,7 @@ import numpy as np
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid, statistics
 from simple_orthanc.volume.coordinates import AxisCoordinates, header_of_step
+from simple_orthanc.volume.operators import NoOperators
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
 
 
-class ArrayOperations:
+class ArrayOperations(NoOperators):
     """The part of `Volume` that behaves as an array and makes other volumes of it."""
 
     array: NDArray[Any]

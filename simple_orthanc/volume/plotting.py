@@ -353,12 +353,13 @@ def _on_grid(image: Image, name: str, overlay: Any) -> NDArray[Any]:
     if array.shape != image.array.shape[:3]:
         raise VolumeError(
             f"The overlay {name!r} has the shape {array.shape}, and the image {image.array.shape[:3]}: resample it "
-            "first, with overlay.resample(like=image)."
+            "first, with overlay.resample(like=image), or read masks on the grid of the image, with "
+            "get_masks(like=image)."
         )
     geometry = getattr(overlay, "geometry", None)
     if geometry is not None and image.geometry is not None and not geometry.isclose(image.geometry, tolerance=0.1):
         raise VolumeError(
             f"The overlay {name!r} lies elsewhere in the patient than the image, though its shape is the same: "
-            "resample it first, with overlay.resample(like=image)."
+            "resample it first, with overlay.resample(like=image), or read masks with get_masks(like=image)."
         )
     return array

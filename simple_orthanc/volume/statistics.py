@@ -152,13 +152,13 @@ def mask_values(array: NDArray[Any], geometry: Geometry | None, mask: Any) -> ND
     if values.shape != array.shape:
         raise VolumeError(
             f"The mask has the shape {values.shape}, and the image {array.shape}: resample it first, with "
-            "mask.resample(like=image)."
+            "mask.resample(like=image), or read masks on the grid of the image, with get_masks(like=image)."
         )
     place = getattr(mask, "geometry", None)
     if place is not None and geometry is not None and not place.isclose(geometry, tolerance=0.1):
         raise VolumeError(
             "The mask lies elsewhere in the patient than the image, though its shape is the same: resample it first, "
-            "with mask.resample(like=image)."
+            "with mask.resample(like=image), or read masks with get_masks(like=image)."
         )
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
         raise VolumeError(

@@ -108,6 +108,7 @@ class TestOverlays:
         assert table[:, 3].tolist() == [0, 255, 255]
         assert not np.array_equal(table[1], table[2])
         assert 0 < layer.opacity < 1 == image.opacity
+        assert layer.name == "liver, spleen.nii.gz"
         np.testing.assert_allclose(nifti_of(layer).affine, nifti_of(image).affine)
 
     def test_a_label_map_keeps_the_names_of_its_segments(self) -> None:
@@ -238,6 +239,16 @@ def test_the_copy_that_the_browser_sends_back_is_not_kept() -> None:
     layer.set_state({"chunk_img_0": chunk, "opacity": 0.5})
     assert layer.img is None
     assert layer.opacity == 0.5
+
+
+def test_layers_have_names_that_can_be_read_and_do_no_harm() -> None:
+    volume = volume_of(np.zeros((4, 5, 6), np.int16), Modality="CT")
+    overlays = {"dose": np.ones((4, 5, 6), np.float32), "../<b>\x1b[2J" + "x" * 100: volume.array == 0}
+    image, dose, labels = (layer.name for layer in volume.view(overlays).volumes)
+    assert (image, dose) == ("CT.nii", "dose.nii")
+    assert labels.startswith("..__b__[2Jxxx")
+    assert labels.endswith("x….nii.gz")
+    assert len(labels) < 70
 
 
 def test_hostile_names_of_overlays_reach_no_terminal() -> None:
