@@ -253,7 +253,7 @@ class UnknownTagError(SelectionError, AttributeError):
 
 
 class UnknownNameError(SelectionError, KeyError):
-    """A mapping has no such name: a modality or a peer, metadata, an attachment or a tag of an object, a mask, a volume.
+    """A mapping has no such name: a modality or a peer, metadata, an attachment or tag of an object, a mask, a volume.
 
     The message lists the names that there are, or how to list them.
 

@@ -38,7 +38,8 @@ def _binary(symbol: str, *, is_reflected: bool = False) -> Callable[[Any, Any], 
         if isinstance(other, np.generic) or not isinstance(other, numbers.Number | NoOperators):
             return NotImplemented
         operand = "other.array" if isinstance(other, NoOperators) else repr(other)
-        raise _refusal(symbol, f"{operand} {symbol} volume.array" if is_reflected else f"volume.array {symbol} {operand}")
+        left, right = (operand, "volume.array") if is_reflected else ("volume.array", operand)
+        raise _refusal(symbol, f"{left} {symbol} {right}")
 
     return operator
 
