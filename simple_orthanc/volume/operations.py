@@ -410,7 +410,7 @@ class ArrayOperations(NoOperators):
         -------
         pandas.DataFrame
             One row per mask, indexed by its name, or "mask". ``voxels``: their number; ``ml``: their volume; ``mean``,
-            ``sd`` (with n - 1), ``min``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95`` (percentiles, linearly interpolated) and
+            ``sd`` (with n - 1), ``min``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95`` (linearly interpolated) and
             ``max``, in the unit of the volume, of the finite values. For standardized uptake values also ``SUVmax``,
             the largest value; ``SUVpeak``, the largest mean in a sphere of 1 cm3 whose centre lies in the mask
             (PERCIST, doi 10.2967/jnumed.108.057307), NaN where none fits into the image; ``MTV``, the metabolic tumour

@@ -224,7 +224,7 @@ def test_the_widget_of_the_selected_series(tmp_path: Path) -> None:
     check_views(session)
     volume = session.copy().select(SeriesNumber=1).get_volume()
     viewer = session.copy().select(SeriesNumber=1).view({"mask": volume.array > 0})
-    assert [layer.name for layer in viewer.volumes] == ["CT.nii", "labels.nii.gz"]
+    assert [layer.name for layer in viewer.volumes] == ["CT.nii", "mask.nii.gz"]
     with pytest.raises(SelectionError, match="2 series are selected"):
         session.view()
     with pytest.raises(VolumeError, match=r"overlay\.resample"):
