@@ -412,7 +412,7 @@ class NoPixelDataError(VolumeError):
     >>> Folder.example().select(Modality="SR").get_volume()
     Traceback (most recent call last):
         ...
-    simple_orthanc.errors.NoPixelDataError: An image was asked of 1 object(s) without pixels: Basic
+    simple_orthanc.errors.NoPixelDataError: An image was requested from 1 object(s) without pixels: Basic
     Text SR. Read them with get_headers(), or select a series of images.
     """
 

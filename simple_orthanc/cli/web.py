@@ -176,7 +176,7 @@ def _stored_frames(dataset: Dataset) -> list[bytes]:
         None,
     )
     if content is None:
-        raise NoPixelDataError(f"Frames were asked of {dataset.get('SOPInstanceUID')}, which holds no image.")
+        raise NoPixelDataError(f"Frames were requested from {dataset.get('SOPInstanceUID')}, which holds no image.")
     count = int(dataset.get("NumberOfFrames") or 1)
     if UID(dataset.file_meta.TransferSyntaxUID).is_compressed and "PixelData" in dataset:
         return list(generate_frames(content, number_of_frames=count))
@@ -187,7 +187,7 @@ def _stored_frames(dataset: Dataset) -> list[bytes]:
         bits = bits * 2 // 3
     if bits % 8 and count > 1:
         raise UnsupportedError(
-            f"Single frames were asked of {dataset.SOPInstanceUID}, whose frames do not begin at whole bytes: "
+            f"Single frames were requested from {dataset.SOPInstanceUID}, whose frames do not begin at whole bytes: "
             "read it with volume."
         )
     size = (bits + 7) // 8

@@ -129,15 +129,15 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
         rescale = _modality(header, frame)
         if units not in ("modality", rescale.unit):
             raise VolumeError(
-                f"units={units!r} was asked of {elements.instance_of(header)}, whose values are in {rescale.unit!r}: "
-                'get_volume(units="modality") reads them.'
+                f"units={units!r} was requested for {elements.instance_of(header)}, whose values are in "
+                f'{rescale.unit!r}: get_volume(units="modality") reads them.'
             )
         return rescale
     if units == "real world":
         return _real_world(header, frame)
     if units == "philips":
         return _philips(header, frame)
-    raise VolumeError(f"units={units!r} was asked; it can be {', '.join(map(repr, UNITS))}.")
+    raise VolumeError(f"units={units!r} is not valid; choose {', '.join(map(repr, UNITS))}.")
 
 
 def check_units(units: object, kinds: Sequence[str]) -> None:
@@ -153,7 +153,7 @@ def check_units(units: object, kinds: Sequence[str]) -> None:
         asked = _letters(units)
         near = [name for name in known if asked and _letters(name).startswith(asked)]
         advice = f" Did you mean {near[0]!r}?" if near else ' "modality" gives the units of the headers.'
-        raise VolumeError(f"units={units!r} was asked; what there is: {', '.join(map(repr, known))}.{advice}")
+        raise VolumeError(f"units={units!r} is not valid; choose {', '.join(map(repr, known))}.{advice}")
 
 
 def _letters(units: object) -> str:
@@ -306,8 +306,8 @@ def _real_world(header: Dataset, frame: int) -> Rescale:
     if len(mappings) != 1:
         names = ", ".join(_mapping_name(item) for item in mappings)
         raise VolumeError(
-            f"units='real world' was asked of {elements.instance_of(header)}, and its RealWorldValueMappingSequence "
-            "(0040,9096) "
+            f"units='real world' was requested for {elements.instance_of(header)}, and its "
+            "RealWorldValueMappingSequence (0040,9096) "
             + (f"has {len(mappings)} mappings ({names}), where one is needed." if mappings else "is missing.")
             + ' Read it with get_volume(units="modality").'
         )
@@ -375,7 +375,7 @@ def _philips(header: Dataset, frame: int) -> Rescale:
             _check_line(header, 1.0 / slope, -intercept / slope, 0x2005100E, 0x2005100D)
             return Rescale(1.0 / slope, -intercept / slope, None, "Philips", ", ".join(tags))
     raise VolumeError(
-        f"units='philips' was asked of {elements.instance_of(header)}, and Philips's Scale Slope (2005,100E) is "
+        f"units='philips' was requested for {elements.instance_of(header)}, and Philips's Scale Slope (2005,100E) is "
         'missing or 0. Read it with get_volume(units="modality").'
     )
 

@@ -73,8 +73,8 @@ def stored_values(dataset: Dataset, processes: DecodingProcesses | None = None) 
     if keyword is None:
         kind = elements.text(dataset, "SOPClassUID")
         raise NoPixelDataError(
-            f"Pixels were asked of {elements.text(dataset, 'SOPInstanceUID') or 'an object'}, which has none: it is "
-            f"{UID(kind).name if kind else 'of no stated SOP class'}. Read it with get_headers(), or select images "
+            f"Pixels were requested from {elements.text(dataset, 'SOPInstanceUID') or 'an object'}, which has none: it "
+            f"is {UID(kind).name if kind else 'of no stated SOP class'}. Read it with get_headers(), or select images "
             "only, for example by Modality."
         )
     try:

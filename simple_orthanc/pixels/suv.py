@@ -158,11 +158,11 @@ def suv_scale(
     ([0.0002], 350000000.0)
     """
     if kind not in _KINDS:
-        raise SuvError(f"kind={kind!r} was asked; it can be {', '.join(_KINDS)}.")
+        raise SuvError(f"kind={kind!r} is not valid; choose {', '.join(_KINDS)}.")
     if reference not in _REFERENCES:
-        raise SuvError(f"reference={reference!r} was asked; it can be {', '.join(_REFERENCES)}.")
+        raise SuvError(f"reference={reference!r} is not valid; choose {', '.join(_REFERENCES)}.")
     if not headers:
-        raise SuvError(f"{kind} was asked of no image.")
+        raise SuvError(f"{kind} was requested for no image.")
     try:
         factors, record = _scale(headers, kind, reference)
         usable = all(_LEAST < factor < 1 / _LEAST for factor in factors)
@@ -170,8 +170,8 @@ def suv_scale(
         usable = False
     if not usable:
         raise SuvError(
-            f"{kind} was asked of {elements.instance_of(headers[0])}, but its factor would be 0, negative or infinite: "
-            "PatientWeight (0010,1030), PatientSize (0010,1020), RadionuclideTotalDose (0018,1074), "
+            f"{kind} was requested for {elements.instance_of(headers[0])}, but its factor would be 0, negative or "
+            "infinite: PatientWeight (0010,1030), PatientSize (0010,1020), RadionuclideTotalDose (0018,1074), "
             "RadionuclideHalfLife (0018,1075) or the times between are not those of a patient. Correct them, or read "
             "the images with get_volume()."
         )
@@ -183,8 +183,8 @@ def _scale(headers: Sequence[Dataset], kind: str, reference: str) -> tuple[list[
     units = _same(headers, "Units").upper()
     if not units:
         raise SuvError(
-            f"{kind} was asked of {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is not an "
-            "image of the Positron Emission Tomography SOP class."
+            f"{kind} was requested for {elements.instance_of(headers[0])}, which has no Units (0054,1001): it is not "
+            "an image of the Positron Emission Tomography SOP class."
         )
     warnings = _corrections(headers)
     for header in headers:

@@ -243,8 +243,8 @@ class Looking(SessionState):
     def verify_index(self) -> pd.DataFrame:
         """Read the headers of all selected instances, and list where the archive's index differs from them.
 
-        An index keeps one value of a tag for a whole study or series, that of the first instance stored, so a tag that
-        contradicts itself inside one is selected, and shown in tables, by that value alone. Orthanc's index also leaves
+        An index keeps one value of a tag for a whole study or series, that of the first instance stored, so a tag with
+        conflicting values within one is selected, and shown in tables, by that value alone. Orthanc's index also leaves
         out values of more than 256 characters.
 
         Returns

@@ -237,7 +237,7 @@ class FrameValues:
         if len(found) > 1:
             named = ", ".join(f"{unit or 'none'} ({count} slices)" for unit, count in found.items())
             raise InconsistentSlicesError(
-                f"One volume was asked, but the slices are in different units: {named}. Separate them with "
+                f"One volume was requested, but the slices are in different units: {named}. Separate them with "
                 'select(...), or read them with get_volume(units="stored").',
                 groups=found,
             )
@@ -283,14 +283,14 @@ def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int],
     """Draw the segments of a segmentation (PS3.3 C.8.20) into one array by their numbers."""
     if units not in ("modality", "stored"):
         raise VolumeError(
-            f"units={units!r} was asked of a segmentation, whose values are the numbers of its segments: read it with "
-            "get_volume()."
+            f"units={units!r} was requested for a segmentation, whose values are the numbers of its segments: read it "
+            "with get_volume()."
         )
     header = headers[stack.planes[0].instance]
     if header.get("SegmentationType") == "FRACTIONAL":
         raise InconsistentSlicesError(
-            "One volume was asked of a segmentation with several fractional segments, which one array of labels cannot "
-            "hold. Read each segment by itself with get_volumes()."
+            "One volume was requested from a segmentation with several fractional segments, which one array of labels "
+            "cannot hold. Read each segment by itself with get_volumes()."
         )
     largest = max(plane.segment or 0 for plane in stack.planes)
     array = np.zeros(stack.shape, np.uint8 if largest < 256 else np.uint16)
@@ -300,8 +300,9 @@ def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int],
         if others.any():
             names = ", ".join(str(number) for number in (*others[others > 0].tolist(), plane.segment))
             raise InconsistentSlicesError(
-                f"One volume was asked of a segmentation, but the segments {names} overlap in slice {slice_index}, "
-                "so that one array of labels cannot hold them. Read each segment by itself with get_volumes()."
+                f"One volume was requested from a segmentation, but the segments {names} overlap in slice "
+                f"{slice_index}, so that one array of labels cannot hold them. Read each segment by "
+                "itself with get_volumes()."
             )
         array[slice_index][inside] = plane.segment
     return Volume(

@@ -61,8 +61,8 @@ def stack_along(stacks: Sequence[Stack], axis: str) -> list[Stack] | None:
     unequal = [stack for stack in stacks if not has_same_grid(stacks[0], stack)]
     if unequal:
         raise InconsistentSlicesError(
-            f"dims={axis!r} was asked, but not all of the {len(stacks)} volumes have the grid of {stacks[0].label}, "
-            f"{_grid_text(stacks[0])}: "
+            f"dims={axis!r} was requested, but not all of the {len(stacks)} volumes have the grid of "
+            f"{stacks[0].label}, {_grid_text(stacks[0])}: "
             + problems.listed([f"{stack.label}, {_grid_text(stack)}" for stack in unequal])
             + ". Read each by itself with get_volumes().",
             groups={stack.label: len(stack.planes) for stack in stacks},
@@ -206,8 +206,8 @@ def _not_all_are_steps(stacks: Sequence[Stack], odd: Sequence[Stack], axis: str)
     after = f'get_volume(dims="{axis}")' if len(rest) > 1 else "get_volume()"
     call = f"Leave it out with exclude({exclusion}).{after}, or read" if exclusion else "Read"
     return InconsistentSlicesError(
-        f"dims={axis!r} was asked, but not every group is a step: {problems.listed(reasons)}. {call} each by itself "
-        "with get_volumes().",
+        f"dims={axis!r} was requested, but not every group is a step: {problems.listed(reasons)}. {call} each by "
+        "itself with get_volumes().",
         groups={stack.label: len(stack.planes) for stack in stacks},
     )
 

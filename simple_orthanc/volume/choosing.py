@@ -77,15 +77,17 @@ def check_options(gaps: str, dims: str | None, spacing: float | None = None) -> 
     check_gaps(gaps)
     check_spacing(spacing)
     if gaps == "split":
-        raise VolumeError('One volume was asked with gaps="split", which gives several: use get_volumes(gaps="split").')
+        raise VolumeError(
+            'One volume was requested with gaps="split", which gives several: use get_volumes(gaps="split").'
+        )
     if dims is not None and dims not in AXES:
-        raise VolumeError(f"dims={dims!r} was asked; it can be {', '.join(map(repr, AXES))}.")
+        raise VolumeError(f"dims={dims!r} is not valid; choose {', '.join(map(repr, AXES))}.")
 
 
 def check_gaps(gaps: str) -> None:
     """Refuse what :func:`apply_gaps` would refuse, before anything is read."""
     if gaps not in ("raise", "nan", "split"):
-        raise VolumeError(f'gaps={gaps!r} was asked; it can be "raise", "nan" or "split".')
+        raise VolumeError(f'gaps={gaps!r} is not valid; choose "raise", "nan" or "split".')
 
 
 def _filled(stack: Stack) -> Stack:
@@ -213,7 +215,7 @@ def _along(stacks: Sequence[Stack], dims: str) -> list[Stack]:
             raise stack.problem
     if len(stacks) == 1:
         raise InconsistentSlicesError(
-            f"dims={dims!r} was asked, but the images are one volume, {stacks[0].label}: no position repeats. "
+            f"dims={dims!r} was requested, but the images are one volume, {stacks[0].label}: no position repeats. "
             "Read it with get_volume().",
             groups=_groups(stacks),
         )
@@ -242,7 +244,7 @@ def _too_many(stacks: Sequence[Stack], asked: str = "one volume") -> VolumeError
         calls.append('exclude(ImageType="LOCALIZER") first')
     calls.append(_reading_of_each(stacks))
     return InconsistentSlicesError(
-        f"{asked[0].upper()}{asked[1:]} was asked, but the images are {len(stacks)} groups: {groups}{more}. "
+        f"{asked[0].upper()}{asked[1:]} was requested, but the images fall into {len(stacks)} groups: {groups}{more}. "
         f"Use {', or '.join(calls)}.",
         groups=_groups(stacks),
     )

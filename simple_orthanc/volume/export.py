@@ -55,7 +55,9 @@ def to_sitk(
     import SimpleITK
 
     if is_colour and is_4d:
-        raise VolumeError("A SimpleITK image was asked of a 4D volume in colour, which SimpleITK has not: use .array.")
+        raise VolumeError(
+            "A SimpleITK image was requested from a 4D volume in colour, which SimpleITK has not: use .array."
+        )
     plain = array.astype(np.uint8) if array.dtype == bool else array
     # SimpleITK reads the bytes as they are, and takes them for this machine's.
     native = np.ascontiguousarray(plain, plain.dtype.newbyteorder("="))
@@ -159,8 +161,8 @@ def from_sitk(image: SimpleITK.Image) -> tuple[NDArray[Any], Geometry]:
     source: Any = image
     if source.GetDimension() != 3:
         raise VolumeError(
-            f"A volume was asked of an image with {source.GetDimension()} dimensions, but three are needed: take one "
-            "part of it, for example with SimpleITK.Extract, or put 2D images together with SimpleITK.JoinSeries."
+            f"A volume was requested from an image with {source.GetDimension()} dimensions, but three are needed: take "
+            "one part of it, for example with SimpleITK.Extract, or put 2D images together with SimpleITK.JoinSeries."
         )
     return SimpleITK.GetArrayFromImage(source), Geometry(
         size=source.GetSize(), spacing=source.GetSpacing(), origin=source.GetOrigin(), direction=source.GetDirection()

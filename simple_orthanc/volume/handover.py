@@ -120,8 +120,9 @@ class HandsOver:
         geometry = _geometry_for(volume, "A TorchIO image")
         if geometry.is_sheared:
             raise VolumeError(
-                "A TorchIO image was asked of a sheared volume (gantry tilt), which TorchIO's transforms would move to "
-                "the wrong place. Use Volume.from_sitk(volume.to_sitk(resample=True), like=volume).to_torchio()."
+                "A TorchIO image was requested from a sheared volume (gantry tilt), which TorchIO's transforms would "
+                "move to the wrong place. Use Volume.from_sitk(volume.to_sitk(resample=True), like=volume)"
+                ".to_torchio()."
             )
         library = import_extra("torchio", "torchio", "A TorchIO image")
         kind = library.LabelMap if volume._is_discrete() else library.ScalarImage
@@ -209,11 +210,11 @@ def _geometry_for(volume: Volume, what: str) -> Geometry:
     """Return the geometry, if the volume has one and PyTorch's (channel, column, row, slice) can hold it."""
     if volume.geometry is None:
         raise VolumeError(
-            f"{what} was asked, but the objects have no position in the patient: use .array, or "
+            f"{what} was requested, but the objects have no position in the patient: use .array, or "
             "torch.as_tensor(volume)."
         )
     if volume.is_colour and len(volume.dims) == 4:
-        raise VolumeError(f"{what} was asked of a 4D volume in colour, which has too many axes: use volume[0].")
+        raise VolumeError(f"{what} was requested from a 4D volume in colour, which has too many axes: use volume[0].")
     return volume.geometry
 
 

@@ -436,10 +436,7 @@ class ArrayOperations(NoOperators):
         import pandas
 
         if self.array.ndim != 3:
-            raise VolumeError(
-                f"Statistics were asked for a volume of shape {self.array.shape}: take one step of a 4D volume with "
-                "volume[0]; colour has no single values."
-            )
+            raise VolumeError(self._no_statistics())
         named = mask if isinstance(mask, Mapping) else {self._name_of(mask): mask}
         rows = [self._statistics_of(each) for each in named.values()]
         table: pandas.DataFrame = pandas.DataFrame(rows, index=pandas.Index(list(map(str, named)), dtype="object"))
@@ -449,6 +446,16 @@ class ArrayOperations(NoOperators):
     @staticmethod
     def _name_of(mask: Any) -> str:
         return str(mask.name or "mask") if isinstance(mask, ArrayOperations) else "mask"
+
+    def _no_statistics(self) -> str:
+        me = cast("Volume", self)
+        if me.is_colour:
+            return "statistics() needs one value per voxel, and this volume is in colour: use a channel of .array."
+        return (
+            f"statistics() needs a 3D volume, and this one is 4D, with {self.array.shape[0]} steps along "
+            f"{self.dims[0]!r}. Use volume[0].statistics(mask) for the first step, and so on; "
+            "volume.array[:, mask].mean(axis=1) is the mean of each step inside a boolean array."
+        )
 
     def _statistics_of(self, mask: Any) -> dict[str, float | int]:
         inside = statistics.mask_values(self.array, self.geometry, mask)

@@ -165,8 +165,8 @@ def read_planes(headers: Sequence[Dataset], spacing: float | None = None) -> lis
     if not result:
         kinds = sorted({describe(header) for header in headers})
         raise NoPixelDataError(
-            f"An image was asked of {len(headers)} object(s) without pixels: {', '.join(kinds) or 'nothing given'}. "
-            "Read them with get_headers(), or select a series of images."
+            f"An image was requested from {len(headers)} object(s) without pixels: "
+            f"{', '.join(kinds) or 'nothing given'}. Read them with get_headers(), or select a series of images."
         )
     return result
 

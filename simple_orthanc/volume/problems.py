@@ -22,9 +22,9 @@ def mosaic(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Make the error for mosaics whose headers do not tell where their slices are."""
     lacking = dict.fromkeys(name for plane in planes for name in plane.mosaic_lacks)
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} mosaic(s) ({label}), each with its slices side by side in one image. The "
-        f"positions of the slices are unknown, because the headers lack {', '.join(lacking)}. Read the mosaics with "
-        "get_instances(), or store the series again from its origin, with its private elements.",
+        f"A volume was requested from {len(planes)} mosaic(s) ({label}), each with its slices side by side in one "
+        f"image. The positions of the slices are unknown, because the headers lack {', '.join(lacking)}. Read the "
+        "mosaics with get_instances(), or store the series again from its origin, with its private elements.",
         groups={label: len(planes)},
     )
 
@@ -33,7 +33,7 @@ def unordered(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Make the error for images that neither positions nor numbers order."""
     numbers = listed([plane.instance_number for plane in planes])
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} images without ImagePositionPatient ({label}), and their "
+        f"A volume was requested from {len(planes)} images without ImagePositionPatient ({label}), and their "
         f"InstanceNumbers do not order them: {numbers}. Read them with get_instances(), or select one by its "
         "SOPInstanceUID.",
         groups={label: len(planes)},
@@ -43,8 +43,8 @@ def unordered(label: str, planes: Sequence[Plane]) -> VolumeError:
 def no_line(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Make the error for images without orientation whose positions are not on a line."""
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} images ({label}) without ImageOrientationPatient. Their positions would "
-        "order them if they were on one line, but they are not. Read the images with get_instances(), whose "
+        f"A volume was requested from {len(planes)} images ({label}) without ImageOrientationPatient. Their positions "
+        "would order them if they were on one line, but they are not. Read the images with get_instances(), whose "
         "pixel_array are the pixels.",
         groups={label: len(planes)},
     )
@@ -53,9 +53,9 @@ def no_line(label: str, planes: Sequence[Plane]) -> VolumeError:
 def unusable_orientation(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Make the error for cosines that are no directions, not even within their rounding."""
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} images ({label}), but their ImageOrientationPatient is not usable, in "
-        f"all of them alike: {planes[0].orientation_problem}. Read the images with get_instances(), whose pixel_array "
-        "are the pixels.",
+        f"A volume was requested from {len(planes)} images ({label}), but their ImageOrientationPatient is not usable, "
+        f"in all of them alike: {planes[0].orientation_problem}. Read the images with get_instances(), whose "
+        "pixel_array are the pixels.",
         groups={label: len(planes)},
     )
 
@@ -63,9 +63,9 @@ def unusable_orientation(label: str, planes: Sequence[Plane]) -> VolumeError:
 def no_frame_spacing(label: str, planes: Sequence[Plane]) -> VolumeError:
     """Make the error for frames of one position that nothing spaces."""
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} frames ({label}) of one object with one ImagePositionPatient, but the "
-        "distance between the frames is unknown: SpacingBetweenSlices (0018,0088) and SliceThickness (0018,0050) are "
-        "missing. Give it in mm with get_volume(spacing=...), or read the frames with get_instances().",
+        f"A volume was requested from {len(planes)} frames ({label}) of one object with one ImagePositionPatient, but "
+        "the distance between the frames is unknown: SpacingBetweenSlices (0018,0088) and SliceThickness (0018,0050) "
+        "are missing. Give it in mm with get_volume(spacing=...), or read the frames with get_instances().",
         groups={label: len(planes)},
     )
 
@@ -83,20 +83,20 @@ def shared(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> Vol
     ) + ("; ..." if len(several) > SHOWN else "")
     if apart > limit and apart > SAME_POSITION_TOLERANCE * float(np.linalg.norm(arrangement.step or 0)):
         return InconsistentSlicesError(
-            f"A volume was asked of {len(planes)} images ({label}), but some lie side by side in one plane, "
+            f"A volume was requested from {len(planes)} images ({label}), but some lie side by side in one plane, "
             f"up to {apart:g} mm apart, at these distances along the normal: {shown}. "
             "Separate them with select(...), for example by AcquisitionNumber, or read them with get_instances().",
             groups={label: len(planes)},
         )
     if _are_rounded(planes):
         return InconsistentSlicesError(
-            f"A volume was asked of {len(planes)} slices ({label}), but their positions are rounded to "
+            f"A volume was requested from {len(planes)} slices ({label}), but their positions are rounded to "
             f"{planes[0].position_unit:g} mm, so that {len(several)} position(s) hold more than one slice: {shown}. "
             f"{_true_spacing(planes)}Read the slices with get_instances(): all of them are true.",
             groups={label: len(planes)},
         )
     return DuplicateSlicesError(
-        f"A volume was asked of {len(planes)} images ({label}), but {len(several)} position(s) hold more "
+        f"A volume was requested from {len(planes)} images ({label}), but {len(several)} position(s) hold more "
         f"than one image, and nothing in their headers tells them apart. At these distances from the first slice: "
         f"{shown}. {_without_extra([[plane for _, plane in members] for members in several])}",
         positions=tuple((members[0][0], tuple(plane.uid for _, plane in members)) for members in several),
@@ -151,9 +151,9 @@ def incomplete(label: str, planes: Sequence[Plane], lacking: Sequence[int], tota
     """Make the error for an image that was stored in several objects, of which some are missing."""
     uid = planes[0].concatenation.uid if planes[0].concatenation else ""
     return InconsistentSlicesError(
-        f"A volume was asked of an image ({label}) that was stored in {total} objects (ConcatenationUID {uid}), but "
-        f"those with InConcatenationNumber {listed(lacking)} are not among them, and what is there would be taken for "
-        "the whole. Select the whole series, or read what is there with get_instances().",
+        f"A volume was requested from an image ({label}) that was stored in {total} objects (ConcatenationUID {uid}), "
+        f"but those with InConcatenationNumber {listed(lacking)} are not among them, and what is there would be taken "
+        "for the whole. Select the whole series, or read what is there with get_instances().",
         groups={label: len(planes)},
     )
 
@@ -161,7 +161,7 @@ def incomplete(label: str, planes: Sequence[Plane], lacking: Sequence[int], tota
 def too_many_slices(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> VolumeError:
     """Make the error for positions so far apart that a regular grid would have more slices than any volume."""
     return VolumeError(
-        f"A volume was asked of {len(planes)} images ({label}), but on a regular grid they would be "
+        f"A volume was requested from {len(planes)} images ({label}), but on a regular grid they would be "
         f"{arrangement.slice_indices[-1] + 1} slices, from {planes[0]} to {planes[-1]}, "
         f"{arrangement.distances[-1]:.6g} mm away: ImagePositionPatient (0020,0032) of one is wrong. Leave it out with "
         f"exclude(SOPInstanceUID=...), or read them with get_instances(). {limits.advice('frames')}"
@@ -195,7 +195,7 @@ def uneven(label: str, planes: Sequence[Plane], arrangement: Arrangement, change
     else:
         hint = "Select a part with select(...), or read the slices with get_instances() and resample them."
     return InconsistentSlicesError(
-        f"A volume was asked of {len(planes)} slices ({label}), but they are unevenly spaced: gaps from "
+        f"A volume was requested from {len(planes)} slices ({label}), but they are unevenly spaced: gaps from "
         f"{gaps.min():.6g} to {gaps.max():.6g} mm, a slice up to {arrangement.deviation:.3g} mm from its place on a "
         f"regular grid. Distances from the first slice in mm: "
         f"{listed([f'{distance:.6g}' for distance in arrangement.distances])}. {hint}",
@@ -210,8 +210,8 @@ def missing(label: str, planes: Sequence[Plane], arrangement: Arrangement) -> Vo
     total = sum(number for _, _, number in arrangement.gaps)
     lacking = "1 slice is missing" if total == 1 else f"{total} slices are missing"
     return MissingSlicesError(
-        f"A volume was asked of {len(planes)} slices {step:g} mm apart ({label}), but {lacking}: {listed(holes)} mm "
-        'from the first slice. Fill the holes with NaN with get_volume(gaps="nan"), or read the unbroken runs with '
+        f"A volume was requested from {len(planes)} slices {step:g} mm apart ({label}), but {lacking}: {listed(holes)} "
+        'mm from the first slice. Fill the holes with NaN with get_volume(gaps="nan"), or read the unbroken runs with '
         'get_volumes(gaps="split").',
         gaps=arrangement.gaps,
     )

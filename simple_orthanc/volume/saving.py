@@ -59,9 +59,7 @@ def check_target(path: str | os.PathLike[str]) -> tuple[Path, str]:
     target = Path(path)
     suffix = next((suffix for suffix in SUFFIXES if target.name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise VolumeError(
-            f"The file was to be {target.name!r}, but a volume is saved as {', '.join(SUFFIXES)}: choose one."
-        )
+        raise VolumeError(f"Cannot save as {target.name!r}; supported formats are {', '.join(SUFFIXES)}.")
     with _as_volume_error(target):
         if target.is_dir():
             raise VolumeError(f"{target} was to be written, but it is a folder. Choose another name.")

@@ -162,7 +162,9 @@ def check_spacing(spacing: Any) -> None:
     """
     is_number = isinstance(spacing, numbers.Real) and not isinstance(spacing, bool)
     if spacing is not None and not (is_number and np.isfinite(spacing) and spacing > 0):
-        raise VolumeError(f"spacing={spacing!r} was asked; it is a distance between slices in mm, such as spacing=2.5.")
+        raise VolumeError(
+            f"spacing={spacing!r} is not valid; give a distance between slices in mm, such as spacing=2.5."
+        )
 
 
 def _stack_group(group: Sequence[Plane], prefix: str, headers: Sequence[Dataset]) -> list[Stack]:

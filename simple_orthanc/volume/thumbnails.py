@@ -74,7 +74,7 @@ def thumbnail(volume: Volume) -> bytes:
     """
     array = volume.array[0] if len(volume.dims) == 4 else volume.array
     if not array.size:
-        raise VolumeError(f"A picture was asked of a volume without voxels, of shape {array.shape}.")
+        raise VolumeError(f"A picture was requested from a volume without voxels, of shape {array.shape}.")
     image = Image(array, volume.geometry, volume.header, volume.units, "")
     views = planes_of(image, None, None)
     planes = _pixels(image, views)

@@ -141,8 +141,8 @@ def plane_axis(geometry: Geometry | None, plane: str) -> int:
         raise ValueError(f"plane={plane!r}: the planes are {', '.join(map(repr, PLANES))}")
     if geometry is None:
         raise VolumeError(
-            f"The {plane} plane was asked of a volume without geometry, whose sides are not known: call plot() without "
-            "plane, which shows its slices as they are stored."
+            f"The {plane} plane was requested from a volume without geometry, whose sides are not known: call plot() "
+            "without plane, which shows its slices as they are stored."
         )
     return _ARRAY_AXIS[array_axes(geometry)[_NORMAL[plane]]]
 

@@ -256,8 +256,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         if geometry is None:
             if not assume_geometry:
                 raise VolumeError(
-                    "An image with geometry was asked, but the objects have no position in the patient. Use .array, or "
-                    "to_sitk(assume_geometry=True), get_image's way to voxels of 1 mm from 0, 0, 0."
+                    "An image with geometry was requested, but the objects have no position in the patient. Use "
+                    ".array, or to_sitk(assume_geometry=True), get_image's way to voxels of 1 mm from 0, 0, 0."
                 )
             slices, rows, columns = self.shape[len(self.dims) - 3 : len(self.dims)]
             identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -266,8 +266,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         if geometry.is_sheared:
             if not resample:
                 raise VolumeError(
-                    "An image was asked of a sheared volume (gantry tilt), which SimpleITK's filters and most formats "
-                    "would show in the wrong place. Use to_sitk(resample=True), or .array with .affine."
+                    "An image was requested from a sheared volume (gantry tilt), which SimpleITK's filters and most "
+                    "formats would show in the wrong place. Use to_sitk(resample=True), or .array with .affine."
                 )
             if array.ndim != 3:
                 raise VolumeError("Only a sheared 3D volume of single values is resampled: use .array with .affine.")
@@ -342,7 +342,9 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
         False
         """
         if self.geometry is None:
-            raise VolumeError("A NIfTI image was asked, but the objects have no position in the patient: use .array.")
+            raise VolumeError(
+                "A NIfTI image was requested, but the objects have no position in the patient: use .array."
+            )
         return export.to_nibabel(self.array, self.geometry, is_colour=self.is_colour, time_step=self.time_step)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

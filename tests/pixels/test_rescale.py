@@ -363,7 +363,9 @@ def test_units_by_name_are_those_of_the_modality_or_an_error() -> None:
     ct, pet = make_series((1, 2, 2))[0], make_series((1, 2, 2), modality="PT", Units="BQML")[0]
     assert read_rescale(ct, units="HU") == read_rescale(ct)
     assert read_rescale(pet, units="BQML") == read_rescale(pet)
-    with pytest.raises(VolumeError, match=r"units='HU' was asked of .* in 'BQML': get_volume\(units=\"modality\"\)"):
+    with pytest.raises(
+        VolumeError, match=r"units='HU' was requested for .* in 'BQML': get_volume\(units=\"modality\"\)"
+    ):
         read_rescale(pet, units="HU")
 
 
@@ -384,7 +386,7 @@ def test_units_by_name_are_those_of_the_modality_or_an_error() -> None:
     ],
 )
 def test_units_that_are_not_known_are_answered_with_those_that_were_meant(asked: Any, advice: str) -> None:
-    with pytest.raises(VolumeError, match=re.escape(f"units={asked!r} was asked")) as caught:
+    with pytest.raises(VolumeError, match=re.escape(f"units={asked!r} is not valid")) as caught:
         check_units(asked, SUV_KINDS)
     assert advice in str(caught.value)
     for name in (*UNITS, *SUV_KINDS):

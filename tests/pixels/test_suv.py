@@ -198,7 +198,7 @@ class TestRefusals:
 
     def test_what_was_asked(self) -> None:
         for arguments in ({"kind": "SUV"}, {"reference": "mine"}):
-            with pytest.raises(SuvError, match=r"was asked; it can be"):
+            with pytest.raises(SuvError, match=r"is not valid; choose"):
                 suv_scale([pet()], **arguments)
         with pytest.raises(SuvError, match="no image"):
             suv_scale([])

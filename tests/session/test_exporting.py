@@ -82,11 +82,11 @@ def test_arguments_without_meaning_are_refused_before_anything_is_read(tmp_path:
     session = in_memory(one_series(1), one_series(2))
     target = tmp_path / "new"
     for error, message, arguments in [
-        (VolumeError, r"format='.img' was asked; it can be '.nii.gz'", {"format": ".img"}),
-        (VolumeError, r"dims='phases' was asked", {"dims": "phases"}),
-        (VolumeError, r"units='raw' was asked", {"units": "raw"}),
-        (VolumeError, r"gaps='fill' was asked", {"gaps": "fill"}),
-        (SelectionError, r"errors='ignore' was asked", {"errors": "ignore"}),
+        (VolumeError, r"format='.img' is not valid; choose '.nii.gz'", {"format": ".img"}),
+        (VolumeError, r"dims='phases' is not valid", {"dims": "phases"}),
+        (VolumeError, r"units='raw' is not valid", {"units": "raw"}),
+        (VolumeError, r"gaps='fill' is not valid", {"gaps": "fill"}),
+        (SelectionError, r"errors='ignore' is not valid", {"errors": "ignore"}),
         (SelectionError, r"ends with .nrrd, and format='.nii.gz'", {"layout": "{PatientID}.nrrd"}),
         (SelectionError, r"format='.mha': BIDS has NIfTI", {"layout": "BIDS", "format": ".mha"}),
         (SelectionError, r"sidecar=False: BIDS has NIfTI", {"layout": "BIDS", "sidecar": False}),

@@ -98,7 +98,14 @@ class TestOfAVolume:
 
     def test_a_volume_of_steps_is_refused(self) -> None:
         volume = Volume(np.zeros((2, 3, 4, 5)), None, Dataset(), dims=("time", "slice", "row", "column"))
-        with pytest.raises(VolumeError, match=r"volume\[0\]"):
+        mask = np.ones((3, 4, 5), bool)
+        with pytest.raises(VolumeError, match=r"2 steps along 'time'.*volume\[0\]\.statistics.*array\[:, mask\]"):
+            volume.statistics(mask)
+        assert volume[0].statistics(mask)["mean"].tolist() == volume.array[:, mask].mean(axis=1)[:1].tolist()
+
+    def test_colour_is_refused(self) -> None:
+        volume = Volume(np.zeros((3, 4, 5, 3), np.uint8), None, Dataset())
+        with pytest.raises(VolumeError, match="in colour"):
             volume.statistics(np.ones((3, 4, 5), bool))
 
 

@@ -104,7 +104,7 @@ def warn_of_other_patients(given: Collection[str], targets: Collection[Target]) 
 def leaves_out(suspicious: object) -> bool:
     """Read what to do with objects that may show who the patient is."""
     if suspicious not in SUSPICIOUS:
-        raise SelectionError(f'suspicious={suspicious!r} was asked; it can be "leave out" or "keep".')
+        raise SelectionError(f'suspicious={suspicious!r} is not valid; choose "leave out" or "keep".')
     return suspicious == "leave out"
 
 

@@ -154,7 +154,7 @@ class LayoutNamer:
         ending = next((ending for ending in SUFFIXES if str(layout).endswith(ending)), "")
         if ending not in ("", suffix):
             raise SelectionError(
-                f"save_volumes(layout={layout!r}): the layout ends with {ending}, and format={suffix!r} was asked. "
+                f"save_volumes(layout={layout!r}): the layout ends with {ending}, and format={suffix!r} was requested. "
                 f"Leave the suffix out, or write format={ending!r}."
             )
         layout = layout.removesuffix(ending) if ending else layout
@@ -272,7 +272,7 @@ def check_axes(dims: object) -> tuple[str, ...]:
     """
     axes = (dims,) if isinstance(dims, str) else tuple(dims) if isinstance(dims, (list, tuple)) else None
     if axes is None or not all(axis in AXES for axis in axes):
-        raise VolumeError(f"dims={dims!r} was asked; it can be one or several of {', '.join(map(repr, AXES))}.")
+        raise VolumeError(f"dims={dims!r} is not valid; choose one or several of {', '.join(map(repr, AXES))}.")
     return axes
 
 

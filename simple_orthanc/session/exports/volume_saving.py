@@ -72,7 +72,7 @@ class SavingOptions:
         """Check the arguments."""
         check_errors(self.errors)
         if self.suffix not in SUFFIXES:
-            raise VolumeError(f"format={self.suffix!r} was asked; it can be {', '.join(map(repr, SUFFIXES))}.")
+            raise VolumeError(f"format={self.suffix!r} is not valid; choose {', '.join(map(repr, SUFFIXES))}.")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ or read the others with get_headers(errors="report").'
 def check_errors(errors: object, kind: type[OrthancError] = SelectionError) -> None:
     """Check the argument ``errors`` of a verb that reads many objects."""
     if errors not in ("raise", "report"):
-        raise kind(f'errors={errors!r} was asked; it can be "raise" or "report".')
+        raise kind(f'errors={errors!r} is not valid; choose "raise" or "report".')
 
 
 def read_each(

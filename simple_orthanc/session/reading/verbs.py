@@ -211,7 +211,7 @@ class Reading(SessionState):
         >>> archive.reset().select(PatientID="EX-006", SeriesNumber=3).get_volume()
         Traceback (most recent call last):
             ...
-        simple_orthanc.errors.MissingSlicesError: A volume was asked of 19 slices 6 mm apart (axial
+        simple_orthanc.errors.MissingSlicesError: A volume was requested from 19 slices 6 mm apart (axial
         19x96x96), but 1 slice is missing: ...
         """
         from simple_orthanc.session.reading.volume_reader import VolumeRequest

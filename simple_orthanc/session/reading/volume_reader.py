@@ -416,8 +416,8 @@ def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | No
     for plane in stack.planes:
         if now.get((plane.instance, plane.frame_index)) != plane:
             raise VolumeError(
-                f"The volume {stack.label!r} was asked, but {plane} was replaced in the archive after the volumes were "
-                "named. Call get_volumes() again."
+                f"The volume {stack.label!r} was requested, but {plane} was replaced in the archive after the volumes "
+                "were named. Call get_volumes() again."
             )
 
 

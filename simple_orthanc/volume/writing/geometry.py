@@ -29,19 +29,19 @@ def check_grid(grid: Geometry) -> None:
     values = (*grid.spacing, *grid.origin, *grid.direction)
     if not np.isfinite(values).all() or min(grid.spacing) <= 0:
         raise VolumeError(
-            f"A series was asked of a volume with spacing {grid.spacing} and origin {grid.origin}: spacings must be "
-            "above 0 mm, and all numbers finite."
+            f"A series was requested from a volume with spacing {grid.spacing} and origin {grid.origin}: spacings must "
+            "be above 0 mm, and all numbers finite."
         )
     if grid.is_sheared:
         raise VolumeError(
-            "A series was asked of a sheared volume (gantry tilt), which most software would show in the wrong place. "
-            "Resample it first: simple_orthanc.Volume.from_sitk(volume.to_sitk(resample=True), like=volume)."
+            "A series was requested from a sheared volume (gantry tilt), which most software would show in the wrong "
+            "place. Resample it first: simple_orthanc.Volume.from_sitk(volume.to_sitk(resample=True), like=volume)."
         )
     try:
         numbers.unit_cosines(_cosines(grid))
     except ValueError as error:
         raise VolumeError(
-            f"A series was asked of a volume whose rows and columns cannot be those of an image: {error}."
+            f"A series was requested from a volume whose rows and columns cannot be those of an image: {error}."
         ) from error
 
 

@@ -92,7 +92,7 @@ def segmentation_of(
     (['lesion', 'rest'], 3)
     """
     if kind not in get_args(Kind):
-        raise VolumeError(f"kind={kind!r} was given; it can be {', '.join(map(repr, get_args(Kind)))}.")
+        raise VolumeError(f"kind={kind!r} is not valid; choose {', '.join(map(repr, get_args(Kind)))}.")
     if (tags or {}).get("Modality", MODALITY) != MODALITY:
         raise SelectionError(
             f"Modality was given, but that of a segmentation is {MODALITY} (PS3.3 C.8.20.1): leave it out."

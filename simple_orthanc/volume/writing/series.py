@@ -83,24 +83,24 @@ def series_datasets(volume: Volume, like: Any, tags: Mapping[str, Any]) -> list[
 def _check_shape(volume: Volume) -> None:
     if len(volume.dims) != 3:
         raise VolumeError(
-            f"A series was asked of a 4D volume with {volume.shape[0]} steps along {volume.dims[0]!r}: write each step "
-            "by itself, such as volume[0].to_dicom(SeriesDescription=...)."
+            f"A series was requested from a 4D volume with {volume.shape[0]} steps along {volume.dims[0]!r}: write "
+            "each step by itself, such as volume[0].to_dicom(SeriesDescription=...)."
         )
     shape, dtype = volume.shape, volume.array.dtype
     if volume.is_colour and (shape[3:] != (3,) or dtype not in (np.uint8, np.uint16)):
         raise VolumeError(
-            f"A series was asked of a volume of shape {shape} and type {dtype}: colour is (slice, row, column, 3) of "
-            "uint8 or uint16."
+            f"A series was requested from a volume of shape {shape} and type {dtype}: colour is (slice, row, column, "
+            "3) of uint8 or uint16."
         )
     if 0 in shape or max(shape[1:3]) > _MOST_PIXELS or volume.array.ndim > 4:
         raise VolumeError(
-            f"A series was asked of a volume of shape {shape}: a slice has 1 to {_MOST_PIXELS} rows and columns."
+            f"A series was requested from a volume of shape {shape}: a slice has 1 to {_MOST_PIXELS} rows and columns."
         )
     grid = volume.geometry
     if grid is not None:
         if tuple(grid.size) != shape[2::-1]:
             raise VolumeError(
-                f"A series was asked of a volume of shape {shape} whose geometry is of size {tuple(grid.size)} "
+                f"A series was requested from a volume of shape {shape} whose geometry is of size {tuple(grid.size)} "
                 "(columns, rows, slices): make it with Volume(array, geometry, header) of one size."
             )
         places.check_grid(grid)
@@ -116,8 +116,8 @@ def _study_and_series(volume: Volume, source: Source, given: Dataset) -> Dataset
         if missing:
             given_so = ", ".join(f'{keyword}="..."' for keyword in missing)
             raise VolumeError(
-                "A series was asked of a volume that came without a study, so nothing is known of its patient. Name "
-                f"its source with like=, a volume or a session; or give {given_so}, and PatientName, "
+                "A series was requested from a volume that came without a study, so nothing is known of its patient. "
+                f"Name its source with like=, a volume or a session; or give {given_so}, and PatientName, "
                 "StudyInstanceUID and other tags as you know them."
             )
     template.Modality = modality_of(template)

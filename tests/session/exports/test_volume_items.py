@@ -61,7 +61,7 @@ def test_names_come_from_the_layout() -> None:
     assert [str(named.path) for named in namer.names(items)] == ["series_1", "series_2"]
     with pytest.raises(SelectionError, match=r"'axial 3x4x5' of SeriesInstanceUID 1.2.3.1 and .*1.2.3.2 into one file"):
         LayoutNamer("{label}", ".nrrd").names(items)
-    with pytest.raises(SelectionError, match=r"format='.nrrd' was asked"):
+    with pytest.raises(SelectionError, match=r"format='.nrrd' was requested"):
         LayoutNamer("{label}.mha", ".nrrd")
 
 
@@ -85,7 +85,7 @@ def test_a_layout_that_separates_the_volumes_is_proposed(sessions: list[Any], pr
 
 @pytest.mark.parametrize("dims", [5, "phases", ["time", "x"], ("b", None)])
 def test_axes_that_do_not_exist(dims: object) -> None:
-    with pytest.raises(VolumeError, match="it can be one or several of 'time', 'echo', 'b', 'phase'"):
+    with pytest.raises(VolumeError, match="choose one or several of 'time', 'echo', 'b', 'phase'"):
         check_axes(dims)
     assert check_axes("b") == ("b",)
     assert check_axes(["b", "time"]) == ("b", "time")

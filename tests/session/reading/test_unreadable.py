@@ -164,7 +164,7 @@ def test_reporting_raises_where_no_object_can_be_read(verb: str) -> None:
     for errors in ("raise", "report"):
         with pytest.raises(NotFoundError):
             getattr(session, verb)(errors=errors)
-    with pytest.raises(SelectionError, match=r"errors='ignore' was asked; it can be \"raise\" or \"report\""):
+    with pytest.raises(SelectionError, match=r"errors='ignore' is not valid; choose \"raise\" or \"report\""):
         getattr(session, verb)(errors="ignore")
 
 
@@ -252,5 +252,5 @@ def test_many_unreadable_files_are_listed_in_part() -> None:
 def test_other_ways_to_treat_errors_are_refused(errors: str) -> None:
     session = damaged("empty", 1)
     for read in (session.get_volume, session.get_volumes, session.get_array, session.get_image):
-        with pytest.raises(VolumeError, match=rf"errors={errors!r} was asked; it can be \"raise\" or \"report\""):
+        with pytest.raises(VolumeError, match=rf"errors={errors!r} is not valid; choose \"raise\" or \"report\""):
             read(errors=errors)  # type: ignore[operator]

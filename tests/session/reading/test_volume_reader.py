@@ -18,8 +18,8 @@ from tests.memory_source import MemorySource
     ("wrong", "says"),
     [
         ({"units": "SUV"}, "Did you mean 'SUVbw'"),
-        ({"errors": "skip"}, 'it can be "raise" or "report"'),
-        ({"gaps": "fill"}, 'it can be "raise", "nan" or "split"'),
+        ({"errors": "skip"}, 'choose "raise" or "report"'),
+        ({"gaps": "fill"}, 'choose "raise", "nan" or "split"'),
         ({"spacing": 0.0}, "spacing"),
         ({"spacing": float("inf")}, "spacing"),
     ],

@@ -30,7 +30,7 @@ def test_masks_that_are_none(tmp_path: Path) -> None:
         ({"x" * 65: mask}, {}, "1 to 64 characters"),
         ({"a\\b": mask}, {}, "backslash"),
         ({" a": mask}, {}, "spaces around"),
-        ({"a": mask}, {"kind": "binary"}, "it can be 'BINARY'"),
+        ({"a": mask}, {"kind": "binary"}, "choose 'BINARY'"),
         ({"a": mask}, {"algorithm": ""}, "the name of an algorithm"),
         ({"a": mask}, {"codes": {"a": (("1", "SCT", "x" * 65),) * 2}}, "it is none"),
         ({7: mask}, {}, "7 was given as the name"),
