@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -18,10 +19,10 @@ from typing import Any, Protocol, TypeAlias
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
-from simple_orthanc.errors import OrthancError, SelectionError
-from simple_orthanc.selection.ages import PATIENT_AGE, Age, ages
-from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, SeriesField
-from simple_orthanc.selection.criteria import age, condition_for, tag
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.selection.ages import ages
+from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, Not, SeriesField
+from simple_orthanc.selection.criteria import age, condition_for
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.predicates import (
     AnyOf,
@@ -35,8 +36,10 @@ from simple_orthanc.selection.predicates import (
     Where,
     WholeValue,
     fold,
+    has_wildcard,
+    is_identifier,
 )
-from simple_orthanc.selection.rewriting import as_list, as_relation
+from simple_orthanc.selection.rewriting import as_list
 from simple_orthanc.selection.selection import Criterion, Selection
 
 _MAX_HINTS = 3
@@ -50,7 +53,10 @@ _MAX_ITEMS = 5
 # Of more rows one proposal is told, since each is tried on all of them.
 _MANY_ROWS = 50_000
 
-_UNITS: dict[Level, tuple[str, str]] = {
+_WILDCARDS = {"*": ".*", "?": "."}
+_WAY_OUT = "Start over with reset().select(...), or call copy() before each select() to keep selections independent."
+
+UNITS: dict[Level, tuple[str, str]] = {
     "patient": ("patient", "patients"),
     "study": ("study", "studies"),
     "series": ("series", "series"),
@@ -75,8 +81,13 @@ class Trial(Protocol):
         ...
 
     @property
+    def earlier(self) -> tuple[Criterion, ...]:
+        """The criteria of earlier calls that led to it."""
+        ...
+
+    @property
     def applied(self) -> tuple[Criterion, ...]:
-        """What led to it."""
+        """The criteria of the same call that led to it."""
         ...
 
     def everywhere(self) -> Trial:
@@ -112,7 +123,7 @@ class Hint:
 
     def __str__(self) -> str:
         """Return the hint in words."""
-        return f"{self.call} matches {self.count:,} {_UNITS[self.level][self.count != 1]}"
+        return f"{self.call} matches {self.count:,} {UNITS[self.level][self.count != 1]}"
 
 
 def what_would_match(trial: Trial, condition: Condition) -> str:
@@ -125,19 +136,27 @@ def what_would_match(trial: Trial, condition: Condition) -> str:
     condition : Condition
         The condition.
     """
-    if not isinstance(condition, Comparison):
-        return _excluded_by(trial, condition)
-    field = condition.field
+    field = condition.field if isinstance(condition, Comparison) else None
     with suppress(OrthancError):
-        if isinstance(field, Tag):
+        if isinstance(condition, Comparison) and isinstance(field, Tag):
             _prepare(trial, field, condition.predicate)
     if isinstance(field, SeriesField):
         return _inside(trial, field)
+    way_out = "" if isinstance(condition, Not) else _WAY_OUT
+    reason = _excluded_by(trial, condition, trial.earlier) if trial.earlier else ""
+    if reason:
+        return f"{reason} {way_out}".rstrip()
     sentences = []
-    hints = proposals(trial, condition)
-    if hints:
-        sentences.append(f"{'; '.join(map(str, hints))}.")
-    sentences.append(_excluded_by(trial, condition))
+    if isinstance(condition, Comparison):
+        hints = proposals(trial, condition)
+        sentences += [f"{'; '.join(map(str, hints))}." if hints else "", _note_on_case(condition, hints)]
+    if trial.applied:
+        sentences.append(_excluded_by(trial, condition, (*trial.earlier, *trial.applied)) or "")
+    if reason is None and way_out:
+        sentences.append(f"Only what {_joined(trial.earlier)} left was searched. {way_out}")
+    if trial.earlier and not any(sentences):
+        found = what_would_match(trial.everywhere(), condition)
+        sentences = [f"In the whole archive, {found} {way_out}".rstrip() if found else ""]
     return " ".join(filter(None, sentences))
 
 
@@ -160,11 +179,20 @@ def proposals(trial: Trial, condition: Comparison) -> list[Hint]:
     return hints
 
 
-def _unit(trial: Trial, condition: Comparison) -> Level:
+def _unit(trial: Trial, condition: Condition) -> Level:
     """Return what is counted: studies for what belongs to these, else series."""
-    if isinstance(condition.field, Tag):
-        return "study" if trial.index.home(condition.field) == "study" else "series"
-    return "study"
+    tags = [comparison.field for comparison in condition.comparisons() if isinstance(comparison.field, Tag)]
+    return "study" if all(trial.index.home(tag) == "study" for tag in tags) else "series"
+
+
+def _note_on_case(condition: Comparison, hints: Sequence[Hint]) -> str:
+    """Return a note on identifiers if one of the hints differs from what was asked in case alone."""
+    field = condition.field
+    if not isinstance(field, Tag) or not is_identifier(field):
+        return ""
+    asked = {fold(_argument(field, string.string)[0]) for string in _strings(condition.predicate)}
+    differs = any(fold(hint.call) in asked for hint in hints)
+    return f"Identifiers such as {field} are case-sensitive." if differs else ""
 
 
 # What is asked of the source
@@ -183,7 +211,12 @@ def _prepare(trial: Trial, tag: Tag, predicate: Predicate) -> None:
         for level in _LISTED_LEVELS:
             index.everything(level)
         return
-    for string in _strings(predicate)[:1]:
+    strings = _strings(predicate)
+    is_narrow = is_identifier(tag) and not any(has_wildcard(string.string) for string in strings)
+    if trial.earlier and is_narrow and index.source.searchable(tag, predicate):
+        # Few objects at most: it is worth knowing whether an earlier criterion excludes them.
+        index.search(home, tag, predicate)
+    for string in strings[:1]:
         wider = f"*{string.string.strip('*')}*"
         # In a selection its rows are known, but not whether the archive holds this string itself.
         modes: tuple[StringMode, ...] = ("exact", "auto") if trial.before.level is None else ("exact",)
@@ -206,21 +239,27 @@ def _proposed(trial: Trial, condition: Comparison) -> Iterator[Proposal]:
     column: list[Value] = []
     with suppress(NotKnownError):
         column = _column(trial, field)
-    strings = [string.string for string in _strings(predicate)[:_MAX_ITEMS]]
+    strings = _strings(predicate)[:_MAX_ITEMS]
     if strings:
-        values = {part for value in column for part in value or () if isinstance(part, str)}
-        known = sorted(value for value in values if 0 < len(value) <= _MAX_LENGTH)[:_MAX_COMPARED]
-        alike = [value for string in strings for value in _alike(string, known, field.vr)]
-        wider = [value for string in strings for value in _wildcard(string, field.vr)]
-        # Beside a value that differs in case alone, others are no help.
-        close = [] if alike else [value for string in strings for value in _close(string, known, field.vr)]
-        yield from (_argument(field, value) for value in [*alike, *wider, *close])
+        yield from _for_strings(field, strings, column)
         for string in strings:
-            yield from _held_by_other_tags(trial, field, string)
+            yield from _held_by_other_tags(trial, field, string.string)
     elif isinstance(predicate, (Relation, Between, RangeString)):
         yield from _nearest_by_value(field, predicate, column)
     if column and not any(column) and not isinstance(predicate, (IsMissing, Where)):
         yield _argument(field, None)
+
+
+def _for_strings(field: Tag, strings: Sequence[StringIs], column: Sequence[Value]) -> Iterator[Proposal]:
+    """Propose what strings may mean: the same in another case or order, parts of longer values, the nearest values."""
+    values = {part for value in column for part in value or () if isinstance(part, str)}
+    known = sorted(value for value in values if 0 < len(value) <= _MAX_LENGTH)[:_MAX_COMPARED]
+    alike = [value for string in strings for value in _in_other_case(string, known)]
+    alike += [value for string in strings for value in _alike(string.string, known, field.vr)]
+    wider = [value for string in strings for value in _wildcard(string.string, field.vr)]
+    # Beside a value that differs in case alone, others are no help.
+    close = [] if alike else [value for string in strings for value in _close(string.string, known, field.vr)]
+    yield from (_argument(field, value) for value in [*alike, *wider, *close])
 
 
 def _strings(predicate: Predicate) -> list[StringIs]:
@@ -264,21 +303,28 @@ def _rewritten(field: Tag, predicate: Predicate) -> Iterator[Proposal]:
     listed = as_list(predicate.string)
     if listed:
         yield _argument(field, listed)
-    if field.vr == "AS":
-        if predicate.string.strip().isdecimal():
-            yield _argument(field, int(predicate.string))
-        relation = as_relation(predicate.string)
-        if relation:
-            yield from _relation(field, *relation)
+    if field.vr == "AS" and predicate.string.strip().isdecimal():
+        yield _argument(field, int(predicate.string))
 
 
-def _relation(field: Tag, operator: str, operand: str) -> Iterator[Proposal]:
-    compared = tag(field.name)
-    methods = {"<": compared.__lt__, "<=": compared.__le__, ">": compared.__gt__, ">=": compared.__ge__}
-    with suppress(SelectionError):
-        condition = methods[operator](operand)
-        number = operand if operand.replace(".", "", 1).isdecimal() else repr(operand)
-        yield f"{compared!r} {operator} {number}", condition
+def _in_other_case(string: StringIs, known: Sequence[str]) -> list[str]:
+    """Return a string with wildcards in the case of the values that it would match if case did not matter.
+
+    Examples
+    --------
+    >>> _in_other_case(StringIs("cohort-?*", cased=True), ["COHORT-01", "COHORT-02", "EX-001"])
+    ['COHORT-?*']
+    """
+    if not string.cased or not has_wildcard(string.string):
+        return []
+    parts = [part for part in re.split(r"([*?])", string.string) if part]
+    expression = "".join(_WILDCARDS.get(part, f"({re.escape(part)})") for part in parts)
+    variants: Counter[str] = Counter()
+    for match in (re.fullmatch(expression, value, re.IGNORECASE | re.DOTALL) for value in known):
+        if match:
+            literals = iter(match.groups())
+            variants["".join(part if part in _WILDCARDS else next(literals) for part in parts)] += 1
+    return [variant for variant, _ in variants.most_common(_MAX_HINTS) if variant != string.string]
 
 
 def _alike(string: str, known: Sequence[str], vr: str) -> list[str]:
@@ -369,22 +415,43 @@ def _range_of_ages(trial: Trial) -> Iterator[Proposal]:
 # What excludes what
 
 
-def _excluded_by(trial: Trial, condition: Condition) -> str:
-    """Return how much a condition matches by itself, and which earlier criteria exclude it; sends no request."""
-    if not trial.applied:
-        return ""
-    with trial.index.offline(), suppress(NotKnownError, OrthancError):
-        alone = trial.keys(trial.narrow(condition, everywhere=True), "series")
-        if not alone:
+def _excluded_by(trial: Trial, condition: Condition, criteria: Sequence[Criterion]) -> str | None:
+    """Return how much a condition matches in the whole archive, and which criteria exclude that; sends no request.
+
+    An empty string: these criteria do not exclude it. None: it is not known what it matches.
+    """
+    level = _unit(trial, condition)
+    with trial.index.offline():
+        count = _count(trial, level, condition)
+        if not count:
+            return None if count is None else ""
+        # That all criteria together exclude it is why a hint is looked for.
+        is_all = len(criteria) == len(trial.earlier) + len(trial.applied)
+        if not is_all and _count(trial, level, condition, *criteria) != 0:
             return ""
-        excluding = [
-            str(earlier.condition)
-            for earlier in trial.applied
-            if not trial.keys(trial.narrow(earlier.meaning, condition, everywhere=True), "series")
-        ]
-        found = f"By itself, it matches {len(alone):,} series"
-        return f"{found}, none of them with {' or '.join(excluding)}." if excluding else f"{found}."
-    return ""
+        excluding = [criterion for criterion in criteria if _count(trial, level, condition, criterion) == 0]
+    earlier = "earlier " if criteria is trial.earlier else ""
+    them = "it" if count == 1 else "them"
+    if len(criteria) == 1 or len(excluding) == 1:
+        reason = f"the {earlier}criterion {_joined(excluding or criteria)} excludes {them}"
+    elif excluding:
+        reason = f"each of the {earlier}criteria {_joined(excluding)} excludes {them}"
+    else:
+        reason = f"the {earlier}criteria {_joined(criteria)} together exclude {them}"
+    return f"{condition} matches {count:,} {UNITS[level][count != 1]} of the whole archive, but {reason}."
+
+
+def _count(trial: Trial, level: Level, condition: Condition, *criteria: Criterion) -> int | None:
+    """Count what a condition and some criteria match in the whole archive; None if that is not known."""
+    with suppress(NotKnownError, OrthancError):
+        meanings = [criterion.meaning for criterion in criteria]
+        return len(trial.keys(trial.narrow(*meanings, condition, everywhere=True), level))
+    return None
+
+
+def _joined(criteria: Sequence[Criterion]) -> str:
+    *others, last = (str(criterion.condition) for criterion in criteria)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _inside(trial: Trial, field: SeriesField) -> str:
@@ -397,53 +464,8 @@ def _inside(trial: Trial, field: SeriesField) -> str:
             studies = len(trial.keys(trial.narrow(inner, everywhere=True), "study"))
             if studies:
                 have = "study has" if studies == 1 else "studies have"
-                return f"In the whole archive, {studies:,} {have} such a series."
+                found = f"In the whole archive, {studies:,} {have} such a series."
+                return f"{found} {_WAY_OUT}" if trial.earlier else found
         found = what_would_match(trial.everywhere(), inner)
         return f"In the whole archive, {found}" if found else ""
     return ""
-
-
-# What users should know although something matched
-
-
-def note_on_ages(trial: Trial, condition: Condition) -> str:
-    """Return a note on studies whose ages are contradictory or not known, or that lack PatientAge alone."""
-    fields = [comparison.field for comparison in condition.comparisons()]
-    is_on_age = any(isinstance(field, AgeField) for field in fields)
-    is_on_tag = isinstance(condition, Comparison) and condition.field == PATIENT_AGE
-    if not is_on_age and not (is_on_tag and not isinstance(condition.predicate, IsMissing)):  # type: ignore[attr-defined]
-        return ""
-    with suppress(NotKnownError, OrthancError):
-        studies = trial.keys(trial.before, "study")
-        trial.index.load("study", studies)
-        with trial.index.offline():
-            known = ages(trial.index, studies)
-        total = f"{len(known):,} {_UNITS['study'][len(known) != 1]}"
-        if is_on_age:
-            return _note_on_age(condition, known.values(), total)
-        lacking = sum(found.stated is None and found.from_dates is not None for found in known.values())
-        if lacking:
-            return (
-                f"PatientAge is missing in {lacking:,} of {total}, so that these do not satisfy {condition}. age() "
-                f"falls back on PatientBirthDate and StudyDate, as in select(age() >= 60)."
-            )
-    return ""
-
-
-def _note_on_age(condition: Condition, known: Collection[Age], total: str) -> str:
-    """Return a note on ages that contradict birth dates, and on studies of which no age is known."""
-    notes = []
-    contradictory = sum(found.is_contradictory for found in known)
-    if contradictory:
-        notes.append(
-            f"In {contradictory:,} of {total}, PatientAge differs by more than a year from the age by "
-            f"PatientBirthDate and StudyDate; age() uses PatientAge."
-        )
-    unknown = sum(found.years is None for found in known)
-    compared = [each.predicate for each in condition.comparisons() if isinstance(each.field, AgeField)]
-    if unknown and not any(isinstance(predicate, IsMissing) for predicate in compared):
-        notes.append(
-            f"In {unknown:,} of {total} the age is not known, neither from PatientAge nor from PatientBirthDate and "
-            f"StudyDate: no comparison holds for these. age().is_missing() selects them."
-        )
-    return " ".join(notes)

@@ -23,6 +23,7 @@ from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, PADDING,
 from simple_orthanc.dicom.times import DAYS_IN_YEAR, utc
 from simple_orthanc.dicom.values import Comparable, comparable, parse_number
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection.ages import PATIENT_AGE
 from simple_orthanc.selection.conditions import Field, ServerField
 from simple_orthanc.selection.predicates import (
     Age,
@@ -157,11 +158,11 @@ def _without_pydicom(field: Field, value: Any) -> Any:
     return value
 
 
-# Strings that cannot be read as the date, time or number that their tag holds
+# Strings that cannot be read as the date, time, number or age that their tag holds
 
 
 def unreadable_strings(tag: Tag, value: Any) -> list[str]:
-    """List the strings in a value that are not the date, time or number that the tag holds.
+    """List the strings in a value that are not the date, time, number or age that the tag holds.
 
     Examples
     --------
@@ -169,7 +170,7 @@ def unreadable_strings(tag: Tag, value: Any) -> list[str]:
     >>> unreadable_strings(parse_tag("StudyDate"), ["20200131", "unknown"])
     ['unknown']
     """
-    if tag.vr not in DATE_VRS | NUMBER_VRS:
+    if tag.vr not in DATE_VRS | NUMBER_VRS | {"AS"}:
         return []
     value = _without_pydicom(tag, value)
     if isinstance(value, str):
@@ -272,6 +273,8 @@ def _string_predicate(field: Field, value: str | Exact | Like) -> Predicate:
     cased = isinstance(field, Tag) and is_identifier(field)
     if mode == "auto" and vr in NUMBER_VRS | DATE_VRS and not (has_wildcard(string) and vr in DATE_VRS):
         return _typed_predicate(field, string)
+    if mode == "auto" and vr == "AS" and (relation := as_relation(string)) and _age(relation[1]) is not None:
+        raise SelectionError(_malformed(field, string))
     if mode != "like" and "\\" in string and vr not in _VRS_WITH_BACKSLASH:
         parts = string.split("\\")
         if mode == "exact":
@@ -412,7 +415,8 @@ def _time(value: Any) -> timedelta | None:
 
 def _malformed(field: Field, value: Any) -> str:
     form = _DATE_FORMS.get(field.vr, 'a number is written 3, 2.5 or "2.5"')
-    literal = f"; the string itself is exact({value!r})" if field.vr in DATE_VRS and isinstance(value, str) else ""
+    has_literal = field.vr in DATE_VRS | {"AS"} and isinstance(value, str)
+    literal = f"; the string itself is exact({value!r})" if has_literal else ""
     meant = _meant_by(field, value) if isinstance(value, str) else None
     return (
         f"{field}={value!r}: {form}; a range is a tuple (low, high), either end None; several values are a list"
@@ -426,7 +430,7 @@ def _meant_by(field: Field, string: str) -> str | None:
         return f"{field}={written!r}"
     relation = as_relation(string)
     if relation and _plain(field, relation[1]) is not None:
-        named = f'tag("{field}")' if isinstance(field, Tag) else str(field)
+        named = "age()" if field == PATIENT_AGE else f'tag("{field}")' if isinstance(field, Tag) else str(field)
         return f"{named} {relation[0]} {_plain(field, relation[1])!r}"
     ends = [None if end is None else _plain(field, end) for end in ends_] if (ends_ := as_range(string)) else []
     if ends and not any(end is None and given for end, given in zip(ends, ends_ or (), strict=True)):
@@ -436,6 +440,9 @@ def _meant_by(field: Field, string: str) -> str | None:
 
 
 def _plain(field: Field, string: str) -> Any:
-    """Return a number as a number, and a date or time as it is written; None if the string is neither."""
+    """Return a number or an age in years as a number, and a date or time as it is written; None if it is neither."""
+    if field.vr == "AS":
+        age = _age(string)
+        return None if age is None else age.years
     operand = comparable(string, field.vr)
     return operand if operand is None or field.vr in NUMBER_VRS else string

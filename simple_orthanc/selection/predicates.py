@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias
@@ -27,6 +27,9 @@ StringMode: TypeAlias = Literal["auto", "exact", "like"]
 
 # Identifiers are compared with regard to case: two patients may differ in nothing else.
 _IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+
+# Of more values than these, so few are shown.
+_MOST_LISTED, _FEW_LISTED = 12, 3
 
 _AGE = re.compile(r"(\d{1,3})([DWMYdwmy])\Z", re.ASCII)
 
@@ -239,9 +242,15 @@ class Relation:
 class Age(float):
     """An age in days, which shows itself in years."""
 
+    @property
+    def years(self) -> int | float:
+        """The age in years, a whole number as an int."""
+        years = round(self / DAYS_IN_YEAR, 4)
+        return int(years) if years.is_integer() else years
+
     def __repr__(self) -> str:
         """Return the age in years."""
-        return f"{round(self / DAYS_IN_YEAR, 4):g} years"
+        return f"{self.years:g} years"
 
 
 def _operand_repr(operand: Any) -> str:
@@ -309,7 +318,7 @@ class WholeValue:
 
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""
-        return "== (" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + ")"
+        return f"== ({_listed(self.predicates)})"
 
 
 def _is_gap(part: str | bytes, vr: str) -> bool:
@@ -329,7 +338,14 @@ class AnyOf:
 
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""
-        return "in [" + ", ".join(str(predicate).removeprefix("== ") for predicate in self.predicates) + "]"
+        return f"in [{_listed(self.predicates)}]"
+
+
+def _listed(predicates: Sequence[Predicate]) -> str:
+    """Return what several predicates compare with; of many, the first few and the number of the others."""
+    count = len(predicates) if len(predicates) <= _MOST_LISTED else _FEW_LISTED
+    items = [str(predicate).removeprefix("== ") for predicate in predicates[:count]]
+    return ", ".join(items) + (f" and {len(predicates) - count:,} more" if count < len(predicates) else "")
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,10 @@ from simple_orthanc.selection.conditions import (
     all_comparisons,
     conjuncts,
 )
-from simple_orthanc.selection.hints import note_on_ages, what_would_match
+from simple_orthanc.selection.hints import what_would_match
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.meanings import Meanings
+from simple_orthanc.selection.notes import note_on_ages
 from simple_orthanc.selection.parsing import unreadable_strings, with_exact
 from simple_orthanc.selection.predicates import (
     StringIs,
@@ -174,11 +175,11 @@ def narrow(index: Index, selection: Selection, *criteria: Criterion, with_hints:
     """
     meanings, runs = Meanings(selection.criteria), [_CriterionRun(index, criterion) for criterion in criteria]
     parts = [(level_depth, part, run) for run in runs for level_depth, part in run.parts]
-    applied = list(selection.criteria)
+    earlier, applied = selection.criteria, list[Criterion]()
     for _, part, run in sorted(parts, key=lambda part: (_selectivity(index, selection, part[1]), part[0])):
         before, selection = selection, run.apply(selection, part, meanings)
         if with_hints and not index.is_offline:
-            run.explain(Trial(index, before, tuple(applied)), selection, part)
+            run.explain(Trial(index, before, earlier, tuple(applied)), selection, part)
         applied.append(Criterion(part, "", part))
     # A criterion is done with its deepest part.
     for run in sorted(runs, key=lambda run: run.parts[-1][0]):
@@ -256,17 +257,20 @@ class Trial:
         What is known of the archive.
     before : Selection
         What was selected before a criterion was applied.
+    earlier : tuple of Criterion
+        Those of earlier calls that led to it.
     applied : tuple of Criterion
-        What led to it.
+        Those of the same call that led to it.
     """
 
     index: Index
     before: Selection
-    applied: tuple[Criterion, ...]
+    earlier: tuple[Criterion, ...] = ()
+    applied: tuple[Criterion, ...] = ()
 
     def everywhere(self) -> Trial:
         """Return a trial on the whole archive."""
-        return Trial(self.index, Selection(), ())
+        return Trial(self.index, Selection())
 
     def narrow(self, *conditions: Condition, everywhere: bool = False) -> Selection:
         """Return what conditions leave of this selection, or of the whole archive."""

@@ -164,7 +164,8 @@ class SessionState:
         narrowed = resolving.narrow(self._index, selection, *criteria)
         for position, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
             if step.emptied:
-                among = " among those selected before it." if position else "."
+                among = "already selected" if selection.steps else "that the other criteria leave"
+                among = f" among those {among}." if position else "."
                 what = f"Nothing is selected any more: no object satisfies {step.criterion}{among} {step.hint}"
                 warnings.warn(what.rstrip(), stacklevel=stacklevel())
             elif step.note:

@@ -122,6 +122,7 @@ MISSING = [
         ("PatientAge", "45y", ["045Y", "45Y"], ["4Y", "450Y", "45M"]),
         ("PatientAge", "04*Y", ["045Y"], ["45Y", "004Y"]),
         ("PatientAge", ["7D", "unknown"], ["007D", "unknown"], ["07W"]),
+        ("PatientAge", ["> old", exact(">60")], ["> old", ">60"], ["061Y"]),
         ("PatientAge", ("018Y", "030Y"), ["018Y", "300M"], ["017Y", "45", None]),
         ("PatientAge", 60, ["060Y", "60Y", "720M"], ["061Y", "60", "059Y", None]),
         ("PatientAge", (60, None), ["060Y", "061Y"], ["059Y", "719M", "x", None]),
@@ -202,6 +203,9 @@ def test_spaces_that_are_not_padding_are_a_value() -> None:
         ("PatientAge", [math.inf], "an age is a number of years"),
         ("PatientAge", date(2020, 1, 1), "an age is a number of years"),
         ("PatientAge", True, "an age is a number of years"),
+        ("PatientAge", ">60", "the string itself is exact('>60'). Perhaps age() > 60 is meant."),
+        ("PatientAge", "<= 006M", "Perhaps age() <= 0.5 is meant."),
+        ("PatientAge", ["060Y", ">=60"], "PatientAge='>=60': an age is a number of years"),
         ("PatientAge", (18, "old"), "PatientAge='old': an age is a number of years"),
         ("SliceThickness", ">2", 'Perhaps tag("SliceThickness") > 2.0 is meant.'),
         ("SliceThickness", "1:2", "Perhaps SliceThickness=(1.0, 2.0) is meant."),
@@ -278,6 +282,7 @@ def test_which_strings_cannot_be_read_as_what_the_tag_holds(name: str, value: An
     ("name", "value", "marked"),
     [
         ("StudyDate", " 00000000 ", exact("00000000")),
+        ("PatientAge", ["060Y", ">60"], ["060Y", exact(">60")]),
         ("StudyDate", "20200131", "20200131"),
         ("StudyDate", ["00000000", "20200131"], [exact("00000000"), "20200131"]),
         ("StudyDate", np.array(["00000000"]), [exact("00000000")]),
@@ -287,4 +292,4 @@ def test_which_strings_cannot_be_read_as_what_the_tag_holds(name: str, value: An
     ],
 )
 def test_strings_are_marked_as_exact_wherever_they_are_given(name: str, value: Any, marked: Any) -> None:
-    assert with_exact(parse_tag(name), value, {"00000000"}) == marked
+    assert with_exact(parse_tag(name), value, {"00000000", ">60"}) == marked

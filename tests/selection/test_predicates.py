@@ -296,3 +296,10 @@ def test_which_predicates_have_patterns() -> None:
         Where(bool),
     ):
         assert wildcard_patterns(predicate, "CS") is None
+
+
+def test_of_many_values_the_first_are_shown() -> None:
+    strings = [StringIs(f"1.2.{number}") for number in range(30)]
+    assert str(AnyOf(tuple(strings))) == "in ['1.2.0', '1.2.1', '1.2.2' and 27 more]"
+    assert str(WholeValue(tuple(Relation("==", number) for number in range(3000)))) == "== (0, 1, 2 and 2,997 more)"
+    assert str(AnyOf(tuple(strings[:12]))).count("1.2.") == 12

@@ -420,8 +420,10 @@ def test_a_selection_that_becomes_empty_names_the_criterion() -> None:
     ) as caught:
         session.select(Modality="US")
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match="satisfies Modality == 'PT' among those selected before it"):
+    with pytest.warns(UserWarning, match="satisfies Modality == 'PT' among those already selected"):
         three_series().select(PatientID="P1").select(Modality="PT")
+    with pytest.warns(UserWarning, match="satisfies Modality == 'PT' among those that the other criteria leave"):
+        three_series().select(PatientID="P1", Modality="PT")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         session.select(KVP=120)
