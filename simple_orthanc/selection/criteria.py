@@ -255,9 +255,10 @@ def metadata(name: str) -> TagField:
 def age() -> TagField:
     """Return the patient's age at the study, in years; comparing it makes a condition, as with `tag`.
 
-    It is PatientAge, or where that is missing, what PatientBirthDate and StudyDate tell. From the second birthday on an
-    age is a whole number of completed years; before, a fraction: ``003M`` is 0.25. Where both are there, PatientAge is
-    used, since a birth date is often changed to hide the patient; a difference of more than one year is warned about.
+    It is PatientAge; where that is missing, it is computed from PatientBirthDate and StudyDate. From the second
+    birthday on an age is a whole number of completed years; before, a fraction: ``003M`` is 0.25. Where both are
+    there, PatientAge is used, since a birth date is often changed to hide the patient; a difference of more than
+    one year is warned about.
 
     Returns
     -------

@@ -102,7 +102,7 @@ class Folder(Session):
         <Folder example: 6 patients, 7 studies, 16 series, 661 instances>
         >>> volume = folder.select(Modality="PT").get_volume(units="SUVbw")
         >>> volume
-        <Volume 40 x 64 x 64 (slice, row, column) float32 g/ml, voxels of 5 x 4.4 x 4.4 mm>
+        <Volume 40 x 64 x 64 (slice, row, column) float32 SUVbw (g/ml), voxels of 5 x 4.4 x 4.4 mm>
         """
         from simple_orthanc.sources.folder.example import example_folder
 

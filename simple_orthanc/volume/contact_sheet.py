@@ -90,8 +90,10 @@ def picture_of(volume: Volume, note: str = "") -> Picture:
     step = -(-max(whole.image.shape[:2]) // _MOST_PIXELS)
     # A copy, so that the volume need not be kept.
     small = replace(whole, image=np.array(whole.image[::step, ::step]))
-    units = "" if image.units == "stored" else image.units
-    shown = "colour" if image.is_colour else f"{window.low:.4g} to {window.high:.4g} {units}".rstrip()
+    # Activities in Bq/ml have too many digits to read.
+    divisor, units = {"stored": (1, ""), "BQML": (1000, "kBq/ml")}.get(image.units, (1, image.units))
+    low, high = window.low / divisor, window.high / divisor
+    shown = "colour" if image.is_colour else f"{low:.4g} to {high:.4g} {units}".rstrip()
     caption = "\n".join(part for part in (shown, note) if part)
     return Picture(small, plotting.colour_map(image, look, window), caption)
 

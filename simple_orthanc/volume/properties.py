@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simple_orthanc.pixels.rescale import PET_UNITS
 from simple_orthanc.showing import html
 from simple_orthanc.showing.text import brief
 from simple_orthanc.volume.thumbnails import thumbnail
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 _MOST_LOOKED_AT = 10_000_000
 _MOST_LABELS = 12
 # What values are that have no unit.
-_KINDS = {"stored": ", stored values", "label": ", numbers of segments", "mask": ", a mask"}
+_KINDS = {
+    "US": ", in no stated unit",
+    "stored": ", stored values",
+    "label": ", numbers of segments",
+    "mask": ", a mask",
+}
 _ROOM = 200
 
 
@@ -51,6 +57,20 @@ def properties(volume: Volume) -> list[tuple[str, str]]:
     }
     pairs = [(name, _or_nothing(make, volume)) for name, make in makers.items()]
     return [(name, text) for name, text in pairs if text]
+
+
+def unit_text(volume: Volume) -> str:
+    """Name the unit of the values for a reader: of an SUV its kind too, and nothing where no unit is stated.
+
+    Examples
+    --------
+    >>> from simple_orthanc import Folder
+    >>> unit_text(Folder.example().select(Modality="PT").get_volume(units="SUVbw"))
+    'SUVbw (g/ml)'
+    """
+    if volume.suv is not None and volume.units in PET_UNITS.values():
+        return f"{volume.suv.kind} ({volume.units})"
+    return "" if volume.units == "US" else volume.units
 
 
 def _or_nothing(make: Callable[[Volume], str], volume: Volume) -> str:
@@ -95,8 +115,8 @@ def _orientation(volume: Volume) -> str:
 
 
 def _values(volume: Volume) -> str:
-    unit = _KINDS.get(volume.units, f" in {volume.units}" if volume.units else "")
-    return f"{volume.array.dtype}{unit}, {_memory(volume.array.nbytes)}"
+    text = _KINDS.get(volume.units, f" in {unit}" if (unit := unit_text(volume)) else "")
+    return f"{volume.array.dtype}{text}, {_memory(volume.array.nbytes)}"
 
 
 def _memory(number: float) -> str:

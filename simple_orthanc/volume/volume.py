@@ -487,7 +487,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
     def _drawn(self) -> plotting.Image:
         """What pictures show: of a 4D volume the first step."""
         array = self.array[0] if len(self.dims) == 4 else self.array
-        return plotting.Image(array, self.geometry, self.header, self.units, self._title())
+        units = "" if self.units == "US" else self.units
+        return plotting.Image(array, self.geometry, self.header, units, self._title())
 
     def _title(self) -> str:
         description = elements.text(self.header, "SeriesDescription")
@@ -496,7 +497,8 @@ class Volume(ArrayOperations, HandsOver, WritesDicom, Viewing, Shown):
     def _describe(self) -> str:
         size = " x ".join(str(number) for number in self.shape)
         axes = ", ".join((*self.dims, "colour") if self.is_colour else self.dims)
-        text = " ".join(part for part in (f"{size} ({axes})", str(self.array.dtype), self.units) if part)
+        unit = volume_properties.unit_text(self)
+        text = " ".join(part for part in (f"{size} ({axes})", str(self.array.dtype), unit) if part)
         if self.spacing is None:
             return f"{text}, no geometry"
         voxel = " x ".join(f"{value:.4g}" for value in self.spacing[::-1])

@@ -48,12 +48,12 @@ class Window:
         return self.high - self.low
 
     def describe(self, array: NDArray[Any], units: str) -> str:
-        """State the window, its source, and what lies beyond it in `array`.
+        """State the window, its source, and the share of the voxels of `array` beyond it.
 
         Examples
         --------
         >>> Window(0, 10, "given").describe(np.array([-1, 5, 20, 40]), "SUVbw")
-        'window 0 to 10 SUVbw (given); 50 % of the voxels are above, up to 40; 25 % are below, down to -1'
+        'window 0 to 10 SUVbw (given); 50 % above (max 40), 25 % below (min -1)'
         """
         unit = f" {units}" if units else ""
         text = f"window {self.low:.4g} to {self.high:.4g}{unit} ({self.source})"
@@ -61,12 +61,12 @@ class Window:
         if not finite.size:
             return text
         above, below = int(np.count_nonzero(finite > self.high)), int(np.count_nonzero(finite < self.low))
+        beyond = []
         if above:
-            text += f"; {_share(above, finite.size)} of the voxels are above, up to {finite.max():.4g}"
+            beyond.append(f"{_share(above, finite.size)} above (max {finite.max():.4g})")
         if below:
-            of_what = "are" if above else "of the voxels are"
-            text += f"; {_share(below, finite.size)} {of_what} below, down to {finite.min():.4g}"
-        return text
+            beyond.append(f"{_share(below, finite.size)} below (min {finite.min():.4g})")
+        return "; ".join([text, ", ".join(beyond)] if beyond else [text])
 
 
 def _share(count: int, total: int) -> str:

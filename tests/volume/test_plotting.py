@@ -192,7 +192,7 @@ class TestWhatIsShown:
         header.Modality = "MR"
         caption = Volume(array, None, header).plot().get_suptitle().replace("\n", " ")
         assert "0.5 to 99.5 percentile" in caption
-        assert "of the voxels are above, up to 5000" in caption
+        assert "above (max 5000)" in caption
 
     def test_the_window_of_a_ct_is_that_of_its_header(self) -> None:
         volume = read(ct_phantom((4, 16, 16)))

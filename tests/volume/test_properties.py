@@ -77,6 +77,7 @@ def test_steps_labels_and_log() -> None:
     [
         ("", "uint8, 60 B"),
         ("g/ml", "uint8 in g/ml, 60 B"),
+        ("US", "uint8, in no stated unit, 60 B"),
         ("stored", "uint8, stored values, 60 B"),
         ("label", "uint8, numbers of segments, 60 B"),
         ("mask", "uint8, a mask, 60 B"),

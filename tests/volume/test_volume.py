@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc.phantom import make_series
+from simple_orthanc.pixels.suv import SuvRecord
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.volume import Volume
 from tests.volume.helpers import (
@@ -50,6 +52,12 @@ class TestManners:
         assert "<script>" not in html
         assert "a &lt; b" in html
         assert "no geometry" in repr(Volume(np.zeros((3, 4, 5)), None, Dataset()))
+
+    def test_repr_names_the_kind_of_an_suv_and_no_unspecified_unit(self) -> None:
+        found = Volume(np.zeros((3, 4, 5), np.float32), None, Dataset(), units="g/ml", suv=SuvRecord("SUVlbm", "", ""))
+        assert repr(found) == "<Volume 3 x 4 x 5 (slice, row, column) float32 SUVlbm (g/ml), no geometry>"
+        assert " bool mask, " in repr(found.with_array(found.array > 1, units="mask"))
+        assert " float32, " in repr(replace(found, units="US", suv=None))
 
     def test_pickle(self) -> None:
         found = read(make_series((3, 4, 5)))

@@ -65,7 +65,7 @@ def test_values_without_a_range(values: np.ndarray) -> None:
 def test_what_is_hidden_is_stated() -> None:
     values = np.concatenate([np.zeros(998), [50.0, -50.0], [np.nan]])
     assert Window(-1, 1, "as asked").describe(values, "HU") == (
-        "window -1 to 1 HU (as asked); 0.1 % of the voxels are above, up to 50; 0.1 % are below, down to -50"
+        "window -1 to 1 HU (as asked); 0.1 % above (max 50), 0.1 % below (min -50)"
     )
     assert Window(-50, 50, "as asked").describe(values, "") == "window -50 to 50 (as asked)"
     assert "above" not in Window(-1, 60, "as asked").describe(values, "")
@@ -74,7 +74,7 @@ def test_what_is_hidden_is_stated() -> None:
 def test_a_single_voxel_of_many_is_not_rounded_away() -> None:
     values = np.zeros(3_000_000, np.float32)
     values[7] = 9
-    assert "less than 0.0001 % of the voxels are above, up to 9" in Window(0, 1, "as asked").describe(values, "")
+    assert "less than 0.0001 % above (max 9)" in Window(0, 1, "as asked").describe(values, "")
 
 
 def test_grey_levels() -> None:

@@ -21,7 +21,9 @@ from simple_orthanc.session.display.tree import Branch, tree
 
 _MOST_COUNTED = 5000
 _MOST_VALUES = 6
-_NOTHING_LISTED = "Nothing is listed yet: table() lists the series, and describe() shows what can be filtered on."
+_HOW_TO_LIST = "table() lists the series, and describe() shows what can be filtered on."
+_NOTHING_LISTED = f"Nothing is listed yet: {_HOW_TO_LIST}"
+_ONLY_COUNTED = f"Only the counts are known yet: {_HOW_TO_LIST}"
 _NOTHING_SELECTED = (
     "Nothing is selected. explain() shows where the selection became empty; undo() takes back the last step."
 )
@@ -133,7 +135,7 @@ def _filled(empty: Overview, index: Index, selection: Selection, keys: Mapping[L
     if series is not None and known_owners(index, "series", series[:_MOST_COUNTED], "study") is None:
         series = None
     if series is None and studies is None:
-        return replace(empty, notes=[_NOTHING_LISTED])
+        return replace(empty, notes=[_ONLY_COUNTED if empty.counts else _NOTHING_LISTED])
     values, unknown = _values(index, series, studies)
     branches, more = tree(index, selection, series, studies, empty.counts)
     return replace(empty, values=values, branches=branches, more=more, notes=_notes(series, unknown))

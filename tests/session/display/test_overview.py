@@ -30,6 +30,14 @@ def test_nothing_is_known_of_an_archive_that_was_not_asked() -> None:
     assert [note.partition(":")[0] for note in shown.notes] == ["Nothing is listed yet"]
 
 
+def test_a_session_that_was_only_counted_does_not_say_that_nothing_is_listed() -> None:
+    session = three_series()
+    assert session.patient_count == 2
+    shown = seen(session)
+    assert shown.counts
+    assert [note.partition(":")[0] for note in shown.notes] == ["Only the counts are known yet"]
+
+
 def test_values_are_counted_by_series_and_studies() -> None:
     datasets = [
         instance(1, series=str(number), study="1", Modality="CT" if number < 3 else "PT", StudyDescription="head")
