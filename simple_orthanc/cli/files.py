@@ -64,6 +64,10 @@ def add_commands(commands: Commands) -> None:
         arguments=_upload_arguments,
         selects=False,
     )
+    _add_volume_commands(commands)
+
+
+def _add_volume_commands(commands: Commands) -> None:
     add_command(
         commands,
         "volume",

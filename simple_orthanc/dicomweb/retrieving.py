@@ -10,22 +10,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simple_orthanc import limits
+from simple_orthanc.dicomweb.accepting import (
+    ANY_FILE,
+    ANY_OCTETS,
+    DICOM_TYPE,
+    OCTETS,
+    file_types,
+    frame_types,
+    refusals,
+)
 from simple_orthanc.dicomweb.identity import check_complete, check_uids, uids_in_file, uids_in_metadata
 from simple_orthanc.dicomweb.model import text
 from simple_orthanc.dicomweb.multipart import Part, parse_content_type, read_parts
 from simple_orthanc.dicomweb.searching import Search
 from simple_orthanc.dicomweb.service import (
-    NOT_ACCEPTABLE,
     PERHAPS_NOT_ACCEPTABLE,
     checked_frames,
-    checked_media_type,
     resource,
 )
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.detection import looks_like_dicom
-
-DICOM_TYPE = "application/dicom"
-OCTETS = "application/octet-stream"
 
 FRAMES_AT_ONCE = 50
 """The number of frames in one request, so that the URL is not too long for any server."""
@@ -33,21 +37,7 @@ FRAMES_AT_ONCE = 50
 SMALL = 1 << 20
 """The size in bytes up to which reading a whole response costs less than breaking it off."""
 
-_SYNTAX = re.compile(r"\*\Z|[0-9]+(\.[0-9]+)*\Z")
 _FRAME_LOCATION = re.compile(r"/frames/(\d+)/?\Z")
-
-# Servers differ in which forms they understand: that of the standard comes first, then shorter ones.
-_ANY_FILE = (
-    f'multipart/related; type="{DICOM_TYPE}"; transfer-syntax=*',
-    f'multipart/related; type="{DICOM_TYPE}"',
-    f"{DICOM_TYPE}; transfer-syntax=*",
-)
-_ANY_OCTETS = (
-    f'multipart/related; type="{OCTETS}"; transfer-syntax=*',
-    f'multipart/related; type="{OCTETS}"',
-    OCTETS,
-    "*/*",
-)
 
 
 @dataclass(frozen=True)
@@ -150,7 +140,7 @@ class Retrieve(Search):
         (64, 64)
         """
         path = self._path("wado", *resource(study, series, instance))
-        parts = self._whole_parts(path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
+        parts = self._whole_parts(path, file_types(transfer_syntaxes), refusals(transfer_syntaxes))
         content = self._file(self._only(parts, path), path)
         check_uids((study, series, instance), uids_in_file(content), self._transport.url)
         return content
@@ -177,7 +167,7 @@ class Retrieve(Search):
         b'DICM'
         """
         path = self._path("wado", *resource(study, series, instance))
-        with self._streamed(path, _ANY_FILE) as stream:
+        with self._streamed(path, ANY_FILE) as stream:
             content_type, length = stream.headers.get("Content-Type", ""), stream.headers.get("Content-Length", "")
             if length.isdecimal() and int(length) <= SMALL:
                 yield iter([self._file(self._only(list(read_parts(stream, content_type, "")), path), path)]), True
@@ -294,9 +284,9 @@ class Retrieve(Search):
         application/octet-stream (64, 64)
         """
         numbers = checked_frames(frames)
-        accepts = _frame_types(media_types, transfer_syntaxes)
+        accepts = frame_types(media_types, transfer_syntaxes)
         path = self._path("wado", *resource(study, series, instance), "frames")
-        return self._frames(path, numbers, accepts, _refusals(media_types, transfer_syntaxes))
+        return self._frames(path, numbers, accepts, refusals(media_types, transfer_syntaxes))
 
     def retrieve_bulkdata(self, url: str, byte_range: tuple[int, int | None] | None = None) -> bytes:
         """Retrieve a value to which metadata refer by a URL.
@@ -336,7 +326,7 @@ class Retrieve(Search):
         if byte_range is not None:
             headers["Range"] = f"bytes={first}-{'' if last is None else last}"
         # A range of a message of several parts would count its boundaries too.
-        accepts = _ANY_OCTETS if byte_range is None else (OCTETS, *_ANY_OCTETS[:2], "*/*")
+        accepts = ANY_OCTETS if byte_range is None else (OCTETS, *ANY_OCTETS[:2], "*/*")
         response = self._whole(url, accepts, PERHAPS_NOT_ACCEPTABLE, headers)
         content_type = response.headers.get("Content-Type", "")
         part = self._only(list(read_parts([response.content], content_type, self._asked(url))), url)
@@ -358,7 +348,7 @@ class Retrieve(Search):
     def _files(self, uids: Sequence[str], transfer_syntaxes: Sequence[str]) -> Iterator[bytes]:
         # Wrong arguments raise at once, not when the first file is asked for.
         path = self._path("wado", *resource(*uids))
-        return self._streamed_files(uids, path, _file_types(transfer_syntaxes), _refusals(transfer_syntaxes))
+        return self._streamed_files(uids, path, file_types(transfer_syntaxes), refusals(transfer_syntaxes))
 
     def _streamed_files(
         self, uids: Sequence[str], path: str, accepts: Sequence[str], refusals: Sequence[int]
@@ -450,13 +440,6 @@ def _checked_range(byte_range: tuple[int, int | None]) -> tuple[int, int | None]
     return first, last
 
 
-def _syntaxes(given: Sequence[str]) -> list[str]:
-    listed = [given] if isinstance(given, str) else list(given)
-    if not listed or not all(_SYNTAX.match(str(syntax)) for syntax in listed):
-        raise SelectionError(f'transfer_syntaxes is {listed!r}; give UIDs such as "1.2.840.10008.1.2.1", or "*".')
-    return [str(syntax) for syntax in listed]
-
-
 def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
     """Skip what precedes the first part of a response."""
     media_type, _ = parse_content_type(content_type)
@@ -473,36 +456,3 @@ def _beginning(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
             yield content
             break
     yield from rest
-
-
-def _file_types(transfer_syntaxes: Sequence[str]) -> list[str]:
-    accepts: list[str] = []
-    for syntax in _syntaxes(transfer_syntaxes):
-        if syntax == "*":
-            accepts += _ANY_FILE
-        else:
-            accepts.append(f'multipart/related; type="{DICOM_TYPE}"; transfer-syntax={syntax}')
-            accepts.append(f"{DICOM_TYPE}; transfer-syntax={syntax}")
-    return accepts
-
-
-def _refusals(*alternatives: Sequence[str]) -> Sequence[int]:
-    """List the statuses after which the next alternative is asked for."""
-    several = any(not isinstance(given, str) and len(given) > 1 for given in alternatives)
-    return PERHAPS_NOT_ACCEPTABLE if several else NOT_ACCEPTABLE
-
-
-def _frame_types(media_types: Sequence[str], transfer_syntaxes: Sequence[str]) -> list[str]:
-    accepts: list[str] = []
-    for media_type in [media_types] if isinstance(media_types, str) else media_types:
-        checked_media_type(media_type)
-        for syntax in _syntaxes(transfer_syntaxes):
-            if syntax != "*":
-                accepts.append(f'multipart/related; type="{media_type}"; transfer-syntax={syntax}')
-            elif media_type == OCTETS:
-                accepts += _ANY_OCTETS
-            else:
-                accepts += [f'multipart/related; type="{media_type}"', media_type]
-    if not accepts:
-        raise SelectionError("media_types is empty; give at least one.")
-    return accepts

@@ -8,22 +8,16 @@ Ubuntu; https://www.orthanc-server.com/download.php elsewhere).
 from __future__ import annotations
 
 import atexit
-import base64
 import contextlib
-import http.client
 import json
 import os
 import re
 import secrets
 import shutil
-import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +35,7 @@ from simple_orthanc.local.folders import (
     remove_old_configurations,
 )
 from simple_orthanc.local.options import Login, check_arguments, configuration, new_login
+from simple_orthanc.local.probing import ended_by, system_of
 from simple_orthanc.local.program import find_program
 from simple_orthanc.session import Orthanc
 from simple_orthanc.transport.secret import Secret, hide_arguments
@@ -454,13 +449,6 @@ class LocalOrthanc:
         assert self._guard is not None
         scheme = "https" if self._option("SslEnabled") else "http"
         url = f"{scheme}://127.0.0.1:{port}/system"
-        # The certificate does not matter here: only this server knows the name, which proves its identity.
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
         while time.monotonic() < deadline:
             if self._guard.poll() is not None:
                 return None
@@ -468,13 +456,9 @@ class LocalOrthanc:
             if started:
                 # It answers only with a client certificate, which the session has.
                 return {"Name": name, "Version": started[1]}
-            with (
-                contextlib.suppress(OSError, ValueError, http.client.HTTPException),
-                opener.open(_request(url, self._login), timeout=2) as answer,
-            ):
-                system = json.load(answer)
-                if isinstance(system, dict) and system.get("Name") == name:
-                    return system
+            system = system_of(url, name, self._login)
+            if system is not None:
+                return system
             time.sleep(0.02)
         raise RequestTimeout(f"Orthanc did not answer at {url} in {self.timeout:g} s.{self._log_tail()}")
 
@@ -483,38 +467,8 @@ class LocalOrthanc:
         assert self._guard is not None
         assert self._guard.stdout is not None
         word, _, status = self._guard.stdout.readline().decode(errors="replace").strip().partition(" ")
-        return f", {_ended_by(int(status))}" if word == "ended" else ""
+        return f", {ended_by(int(status))}" if word == "ended" else ""
 
     def _log_tail(self, lines: int = 15) -> str:
         last = self.log.strip().splitlines()[-lines:]
         return " The last lines of its log:\n" + "\n".join(last) if last else " Its log is empty."
-
-
-def _ended_by(status: int) -> str:
-    """Name the signal that ended a program, or else its exit status.
-
-    Examples
-    --------
-    >>> _ended_by(-11), _ended_by(1)
-    ('killed by signal 11 (SIGSEGV)', 'with exit status 1')
-    """
-    if status < 0:
-        return f"killed by signal {_signal_name(-status)}"
-    # A shell reports the signal of a program that it started in this form.
-    from_shell = f", which a shell reports after signal {_signal_name(status - 128)}" if 128 < status < 160 else ""
-    return f"with exit status {status}{from_shell}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"{number} ({signal.Signals(number).name})"
-    except ValueError:
-        return str(number)
-
-
-def _request(url: str, login: Login | None) -> urllib.request.Request:
-    request = urllib.request.Request(url)
-    if login is not None:
-        encoded = base64.b64encode(f"{login[0]}:{login[1].reveal()}".encode()).decode()
-        request.add_header("Authorization", f"Basic {encoded}")
-    return request

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from simple_orthanc.errors import OrthancError, SelectionError, ServerError
 from simple_orthanc.files.paths import path_text
@@ -27,6 +27,8 @@ _RETURNED_STATUSES = tuple(status for status in range(400, 500) if status != 429
 
 # Seconds for what is asked to explain a refusal.
 _LOOKING = 10.0
+
+Check: TypeAlias = Callable[[Path], None] | None
 
 
 class Verbs:
@@ -282,7 +284,7 @@ class Verbs:
         patience: float | None = None,
         deadline: float | None = None,
         idempotent: bool | None = None,
-        check: Callable[[Path], None] | None = None,
+        check: Check = None,
     ) -> Path: ...
 
     def stream(
@@ -298,7 +300,7 @@ class Verbs:
         patience: float | None = None,
         deadline: float | None = None,
         idempotent: bool | None = None,
-        check: Callable[[Path], None] | None = None,
+        check: Check = None,
     ) -> AbstractContextManager[Stream] | Path:
         """Read a body of any length while it arrives, or write it to a file.
 
@@ -376,14 +378,7 @@ class Verbs:
                 stream = stack.enter_context(self._transport.stream(path, method=method, **options))
             yield stream
 
-    def _write(
-        self,
-        target: Path,
-        path: str,
-        method: str,
-        check: Callable[[Path], None] | None,
-        **options: Unpack[RequestOptions],
-    ) -> None:
+    def _write(self, target: Path, path: str, method: str, check: Check, **options: Unpack[RequestOptions]) -> None:
         try:
             with self._explained():
                 self._transport.download(path, target, method=method, check=check, **options)
@@ -391,10 +386,7 @@ class Verbs:
             # Some of them are errors of the system too.
             raise
         except OSError as error:
-            raise OrthancError(
-                f"{target} cannot be written: {error.strerror or error}. Nothing was left behind, and an older file of "
-                "that name is unchanged. Choose another folder, or free some space."
-            ) from error
+            raise _not_written(target, error) from error
 
     @contextmanager
     def _explained(self, revision: str | None = None) -> Iterator[None]:
@@ -434,6 +426,13 @@ class Verbs:
     def _read(self, path: str, response: HttpResponse) -> RestResponse:
         value = self._parsed(path, response)
         return RestResponse(response.status, response.headers, response.content, value, revision_of(response.headers))
+
+
+def _not_written(target: Path, error: OSError) -> OrthancError:
+    return OrthancError(
+        f"{target} cannot be written: {error.strerror or error}. Nothing was left behind, and an older file of "
+        "that name is unchanged. Choose another folder, or free some space."
+    )
 
 
 def checked_target(to: object, example: str) -> Path:

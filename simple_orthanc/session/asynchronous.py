@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import dataclasses
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simple_orthanc.concurrency import interruption
-from simple_orthanc.concurrency.interruption import Interruption
 from simple_orthanc.concurrency.threads import WORKERS
 from simple_orthanc.deidentification.keys import Key
 from simple_orthanc.errors import SelectionError
@@ -21,6 +18,7 @@ from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.acts.copy_verbs import MakesCopies
 from simple_orthanc.session.acts.verbs import ActsOnServer
 from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.awaited import Threads, Turns
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.containers import Children, LazyVolumes
 from simple_orthanc.session.narrowing import Narrowing
@@ -36,8 +34,6 @@ _UPLOADING = tuple(kind for kind in ActingSession.__mro__ if not issubclass(Sess
 _CHANGING = (SessionState, Narrowing, ActsOnServer, MakesCopies, *_UPLOADING)
 # Objects with methods that ask the server, by the package that defines them.
 _ASKING = "simple_orthanc.rest"
-# Seconds for which a cancelled call is waited for.
-_SECONDS_AFTER_CANCELLATION = 1.0
 _END = object()
 
 Work = Callable[[Session], Any]
@@ -85,8 +81,8 @@ class AsyncSession:
     """
 
     _session: Session
-    _threads: _Threads
-    _turns: _Turns
+    _threads: Threads
+    _turns: Turns
 
     def __init__(self, session: Session, max_workers: int = WORKERS) -> None:
         if not isinstance(session, Session):
@@ -96,10 +92,10 @@ class AsyncSession:
             )
         if (whole_number(max_workers) or 0) < 1:
             raise SelectionError(f"max_workers={max_workers!r}: give a whole number from 1 on.")
-        self._begin(session, _Threads(max_workers))
+        self._begin(session, Threads(max_workers))
 
-    def _begin(self, session: Session, threads: _Threads) -> Self:
-        self.__dict__.update(_session=session, _threads=threads, _turns=_Turns())
+    def _begin(self, session: Session, threads: Threads) -> Self:
+        self.__dict__.update(_session=session, _threads=threads, _turns=Turns())
         return self
 
     @classmethod
@@ -132,7 +128,7 @@ class AsyncSession:
         >>> asyncio.run(main())
         6
         """
-        opened = await _Threads(1).run(functools.partial(opener, *arguments, **options))
+        opened = await Threads(1).run(functools.partial(opener, *arguments, **options))
         return cls(opened, max_workers)
 
     @property
@@ -397,109 +393,3 @@ class AsyncCall(Coroutine[Any, Any, Any]):
         """Leave that context manager."""
         left: bool | None = await self._owner._result(lambda _: self._manager.__exit__(*error), self._changes)
         return left
-
-
-class _Turn:
-    """The turn of one verb to use the session."""
-
-    def __init__(self, before: Future[None] | None) -> None:
-        self._before, self.ended = before, Future[None]()
-
-    async def come(self) -> None:
-        """Wait for the end of all earlier turns."""
-        if self._before is None or self._before.done():
-            return
-        try:
-            await asyncio.shield(asyncio.wrap_future(self._before))
-        except BaseException:
-            # Nothing was done in this turn, and the next one still comes after the earlier ones.
-            self._before.add_done_callback(self.over)
-            raise
-
-    def over(self, *_: object) -> None:
-        """End the turn."""
-        self.ended.set_result(None)
-
-
-class _Turns:
-    """Turns in the order in which they were taken, whichever event loop the verbs run in."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._last: Future[None] | None = None
-
-    def take(self) -> _Turn:
-        """Return the next turn."""
-        with self._lock:
-            turn = _Turn(self._last)
-            self._last = turn.ended
-        return turn
-
-
-class _Threads:
-    """A bounded number of threads for work that event loops wait for."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._executor: ThreadPoolExecutor | None = None
-        self._lock = Lock()
-
-    def close(self) -> None:
-        """End the threads that are idle, and the others after their work; others are started for later work."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
-
-    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self.most, thread_name_prefix="simple_orthanc")
-            return self._executor.submit(work)
-
-    async def run(self, work: Callable[[], Any], over: Callable[..., None] | None = None) -> Any:
-        """Do some work in a thread; cancelling this interrupts it.
-
-        Parameters
-        ----------
-        work : callable
-            Returns the result.
-        over : callable, optional
-            Called when the work is over, also if that is later than it was given up.
-        """
-        ending, context = Interruption(), contextvars.copy_context()
-
-        def carry_out() -> tuple[Any, BaseException | None]:
-            try:
-                with ending:
-                    return context.run(work), None
-            except BaseException as error:
-                # Not raised here: a KeyboardInterrupt would end the event loop.
-                return None, error
-
-        try:
-            future = self._submit(carry_out)
-        except BaseException:
-            if over is not None:
-                over()
-            raise
-        if over is not None:
-            future.add_done_callback(over)
-        waiting = asyncio.wrap_future(future)
-        try:
-            result, error = await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            ending.interrupt()
-            if not future.cancel():
-                await asyncio.wait([waiting], timeout=_SECONDS_AFTER_CANCELLATION)
-            waiting.cancel()
-            raise
-        if isinstance(error, KeyboardInterrupt):
-            raise asyncio.CancelledError from error
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # The error refers to this call, and this call to the error.
-                del error
-        return result

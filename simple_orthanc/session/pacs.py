@@ -13,7 +13,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.usual import in_order
 from simple_orthanc.errors import JobError, SelectionError, UnsupportedError, stacklevel
-from simple_orthanc.rest.remote.modalities import check_timeout
+from simple_orthanc.rest.remote.dimse import check_timeout
 from simple_orthanc.selection import resolving, tables
 from simple_orthanc.selection.conditions import AgeField, Comparison, all_comparisons
 from simple_orthanc.selection.index import Index

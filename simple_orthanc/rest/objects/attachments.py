@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from simple_orthanc.errors import AuthenticationError, NotFoundError, SelectionError, ServerError, TransportError
-from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.rest.objects.address import Address
+from simple_orthanc.rest.objects.contents import cut, md5_of, md5_of_stream, opened
 from simple_orthanc.rest.objects.entries import Entries, differs
-
-_PIECE = 1 << 20
 
 
 class Attachment:
@@ -173,7 +168,7 @@ class Attachment:
                     if not body.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                         raise self._damaged()
                     start, stop = 0, None if stop is None else stop - start
-                return _cut(body, start, stop)
+                return cut(body, start, stop)
         except ServerError as error:
             if error.status != 416:
                 raise
@@ -202,7 +197,7 @@ class Attachment:
         md5 = self.md5
 
         def check(part: Path) -> None:
-            if md5 is not None and _md5_of(part) != md5:
+            if md5 is not None and md5_of(part) != md5:
                 raise self._damaged()
 
         source = self._entries.address.path("attachments", self.name, "data")
@@ -379,7 +374,7 @@ class Attachments(MutableMapping[str, Any]):
             The server then holds something else.
         """
         entry = self._checked(name)
-        with _opened(content) as body:
+        with opened(content) as body:
             self._entries.overwrite("PUT", entry, body)
             self._check_stored(entry, body)
 
@@ -417,7 +412,7 @@ class Attachments(MutableMapping[str, Any]):
         b'a report'
         """
         entry = self._checked(name)
-        with _opened(content) as body:
+        with opened(content) as body:
             self._entries.write("PUT", entry, body, revision=revision)
             return self._check_stored(entry, body)
 
@@ -427,7 +422,7 @@ class Attachments(MutableMapping[str, Any]):
         Orthanc 1.10.1 reports success for an object that it does not hold.
         """
         revision = self[name].revision
-        if differs(None, revision, _md5_of_stream(body)):
+        if differs(None, revision, md5_of_stream(body)):
             raise TransportError(
                 f"{self._entries.address.rest.url} was sent the attachment {name!r} of {self._entries.address.level} "
                 f"{self._entries.address.key}, and holds other bytes: somebody else wrote it at the same time, or "
@@ -455,48 +450,3 @@ class Attachments(MutableMapping[str, Any]):
         entry = self._entries.name(name)
         self._entries.check_writable(entry)
         return entry
-
-
-def _opened(content: Any) -> Any:
-    """Return a context manager with bytes or an open binary file for whatever was given as content."""
-    if isinstance(content, (bytes, bytearray, memoryview)):
-        return nullcontext(bytes(content))
-    if isinstance(content, (str, os.PathLike)) and os.fspath(content):
-        try:
-            return open_regular(content)
-        except OSError as error:
-            raise SelectionError(
-                f"The file {os.fspath(content)!r} was to be attached, and cannot be read: {error.strerror or error}. "
-                "Nothing was sent."
-            ) from None
-    if hasattr(content, "read") and hasattr(content, "seek") and not isinstance(content, io.TextIOBase):
-        return nullcontext(content)
-    raise SelectionError(
-        f"An attachment of type {type(content).__name__} was given, and nothing was sent: give bytes, the path of a "
-        "file, or a file that is open for reading bytes."
-    )
-
-
-def _cut(body: Iterator[bytes], start: int, stop: int | None) -> bytes:
-    """Return a part of what is read piece by piece, and read no more than needed."""
-    kept, position = bytearray(), 0
-    for piece in body:
-        kept += piece[max(0, start - position) : None if stop is None else max(0, stop - position)]
-        position += len(piece)
-        if stop is not None and position >= stop:
-            break
-    return bytes(kept)
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return _md5_of_stream(file)
-
-
-def _md5_of_stream(body: Any) -> str:
-    file = io.BytesIO(body) if isinstance(body, bytes) else body
-    file.seek(0)
-    digest = hashlib.md5(usedforsecurity=False)
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike
-from simple_orthanc.errors import JobError, SelectionError, ServerError, UnsupportedError
+from simple_orthanc.errors import ServerError
 from simple_orthanc.rest.jobs import Job
 from simple_orthanc.rest.remote import queries
 from simple_orthanc.rest.remote.checked_jobs import check_sent, start_checked
 from simple_orthanc.rest.remote.commitment import Commitment
 from simple_orthanc.rest.remote.configured import ConfiguredMachines, Machine
+from simple_orthanc.rest.remote.dimse import check_dimse_status, check_how, check_timeout, without_none
 from simple_orthanc.rest.remote.explaining import explained
 from simple_orthanc.rest.remote.finding import (
     UNIQUE_KEYS,
@@ -199,7 +200,7 @@ class Modality(Machine):
         label = f"modality {self.name!r}"
 
         def ask(query: Mapping[str, Any]) -> Any:
-            body = _without_none({"Query": query, "Timeout": timeout})
+            body = without_none({"Query": query, "Timeout": timeout})
             try:
                 return self._rest.post(f"{self._path}/find-worklist", body, idempotent=True, patience=0)
             except ServerError as error:
@@ -267,7 +268,7 @@ class Modality(Machine):
         2
         """
         check_timeout(timeout)
-        self._check_how(how, target)
+        check_how(self._rest, how, target)
         label = f"the modality {self.name!r}"
         find = partial(self.find, timeout=timeout)
         retrieval = read_retrieval(what, level, tags, find, label)
@@ -291,18 +292,6 @@ class Modality(Machine):
             wait=wait,
             timeout=None if self._rest.capabilities.version >= FIRST_WITH_GET else _LONGEST_MOVE,
         )
-
-    def _check_how(self, how: str, target: str | None) -> None:
-        if how not in ("move", "get"):
-            raise SelectionError(f'how={how!r} is neither "move" nor "get".')
-        if how == "get" and target is not None:
-            raise SelectionError('C-GET brings objects to this Orthanc only: leave target out, or give how="move".')
-        version = self._rest.capabilities.version
-        if how == "get" and version < FIRST_WITH_GET:
-            raise UnsupportedError(
-                f"{self._rest.url} runs Orthanc {'.'.join(map(str, version))}, and C-GET needs 1.12.6 or newer: use "
-                'how="move", for which the modality must know the AE title, host and port of this Orthanc.'
-            )
 
     def store(
         self,
@@ -356,7 +345,7 @@ class Modality(Machine):
         """
         check_timeout(timeout)
         ids = self._find_resources(what, everything)
-        body = _without_none(
+        body = without_none(
             {
                 "Resources": ids,
                 # Otherwise Orthanc reports success if the modality is down.
@@ -444,7 +433,7 @@ class Modality(Machine):
         """
         check_timeout(timeout)
         ids = self._find_resources(what, everything)
-        body = _without_none({"Resources": ids, "Timeout": timeout})
+        body = without_none({"Resources": ids, "Timeout": timeout})
         asked = instance_uids(self._rest, ids)
         try:
             with naming_unknown_ids(self._rest, ids):
@@ -452,31 +441,6 @@ class Modality(Machine):
         except ServerError as error:
             raise explained(error, f"The modality {self.name!r} took no request for storage commitment") from None
         return Commitment(self._rest, str(answer["ID"]), self.name, asked)
-
-
-def check_dimse_status(job: Job, label: str) -> None:
-    """Raise `JobError` if a retrieval reports success, and for one of its objects an error (Orthanc 1.13.0)."""
-    content = job.content if isinstance(job.content, dict) else {}
-    failed = [detail for detail in content.get("Details") or () if detail.get("DimseErrorStatus")]
-    if failed:
-        status = ", ".join(sorted({f"0x{int(detail['DimseErrorStatus']):04X}" for detail in failed}))
-        raise JobError(
-            f"The retrieval from {label} failed for {len(failed)} of {len(content['Details'])} objects with the status "
-            f"{status} (PS3.7, annex C). The server's log may say more.",
-            method="POST",
-            path=job.path,
-            details=status,
-        )
-
-
-def check_timeout(timeout: Any) -> None:
-    """Raise `SelectionError` unless Orthanc takes a timeout, or it is None."""
-    if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 1):
-        raise SelectionError(f"timeout={timeout!r} is not a whole number of seconds, of which Orthanc takes 1 or more.")
-
-
-def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 class Modalities(ConfiguredMachines[Modality]):
