@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -45,3 +46,23 @@ def test_packages_of_the_drawing_are_the_packages() -> None:
     drawn = {name for line in drawing.splitlines() for name in re.split(r" \| ", re.split(r"  +", line)[0])}
     found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert drawn == found - {"__init__", "__main__"}
+
+
+def test_modules_classes_and_bodies_are_short() -> None:
+    long = []
+    for path in PACKAGE.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if len(source.splitlines()) > 500:
+            long.append(f"{path.name}")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef) and _lines(node) > 400:
+                long.append(f"{path.name}: {node.name}")
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                if body and (body[-1].end_lineno or 0) - body[0].lineno >= 60:
+                    long.append(f"{path.name}: {node.name}")
+    assert long == [], "more than 500 lines in a module, 400 in a class or 60 in a body: take something out"
+
+
+def _lines(node: ast.ClassDef) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1

@@ -59,12 +59,8 @@ from simple_orthanc.selection.selection import Criterion, Selection, Step
 
 # Identifiers, those that name the fewest objects first.
 _MOST_SELECTIVE = (
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "AccessionNumber",
-    "StudyID",
-    "PatientID",
+    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
+    *("AccessionNumber", "StudyID", "PatientID"),
 )
 
 # Of so few studies the series are listed, even where they could be searched for.
