@@ -249,7 +249,8 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
     columns : Columns
         The rows, and the values in them.
     names : sequence
-        Tags in any spelling, counts, and "age"; empty: the default columns.
+        Tags in any spelling, counts, and "age"; empty: the default columns, without those that have no value in any
+        row, unless they are among the first.
     varying : {"na", "list"}
         What a row shows if a tag differs within it: NA, with one warning, or the list of distinct values.
 
@@ -271,7 +272,18 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
         return pd.DataFrame(index=pd.RangeIndex(len(columns.keys)))
     frame: pd.DataFrame = pd.concat(content, axis=1)
     frame.columns = pd.Index(labels)
-    return frame
+    if names or frame.empty:
+        return frame
+    kept = [not _is_left_out(columns, tag, each) for tag, each in zip(parsed, content, strict=True)]
+    return frame.loc[:, kept]
+
+
+def _is_left_out(columns: Columns, tag: Tag | str, values: pd.Series[Any]) -> bool:
+    """Check whether a default column has no value at all, and is not one that people look for."""
+    if isinstance(tag, str) or tag.name in _FIRST[columns.level].split() or not values.isna().all():
+        return False
+    # What differs within its row is NA too.
+    return all(row == [None] for row in columns.values(tag))
 
 
 def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any]:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.geometry import Geometry
 
 _AXES = ("slice", "row", "column")
+# Of figures, and of what is around the planes, in inches.
+_WIDTH, _LOWEST, _HIGHEST = 13.0, 3.0, 6.0
+_BAR_WIDTH, _LABEL_WIDTH = 1.1, 0.6
+_LABEL_HEIGHT, _LINE_HEIGHT, _LEGEND_HEIGHT = 0.8, 0.2, 0.3
 # Text and lines over an image that may be bright or dark.
 _OUTLINE = "black"
 _LETTER_COLOUR = "#ffd75f"
@@ -159,8 +163,11 @@ def draw(
     views = planes_of(image, look.plane, look.slice)
     window, caption = window_of(image, look)
     colours = colour_map(image, look, window)
-    figure = make_figure(figsize=(13, 5) if len(views) > 1 else (6.5, 6), layout="constrained")
-    widths = [max(abs(each.extent[1] - each.extent[0]), 1e-3) for each in views]
+    width = _WIDTH if len(views) > 1 else _WIDTH / 2
+    # matplotlib would wrap names as formulas.
+    lines = [line for part in (safe(image.title), caption) for line in textwrap.wrap(part, int(12 * width))]
+    figure = make_figure(figsize=(width, _height(views, width, len(lines), bool(overlays))), layout="constrained")
+    widths = [_size(each)[0] for each in views]
     grid = figure.subplots(1, len(views), squeeze=False, width_ratios=widths)[0]
     shown = None
     for axes, each in zip(grid, views, strict=True):
@@ -177,11 +184,22 @@ def draw(
             text.set(**AS_IT_IS)
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
-    # matplotlib would wrap names as formulas.
-    parts = (safe(image.title), caption)
-    lines = [line for part in parts for line in textwrap.wrap(part, int(12 * figure.get_figwidth()))]
     figure.suptitle("\n".join(lines), fontsize="medium", **AS_IT_IS)
     return figure
+
+
+def _size(each: View) -> tuple[float, float]:
+    """Return the width and the height of a plane in mm."""
+    left, right, bottom, top = each.extent
+    return max(abs(right - left), 1e-3), max(abs(top - bottom), 1e-3)
+
+
+def _height(views: Sequence[View], width: float, lines: int, has_legend: bool) -> float:
+    """Return the height of a figure, in inches, in which its planes leave no empty band."""
+    across = sum(_size(each)[0] for each in views)
+    planes = (width - _BAR_WIDTH - len(views) * _LABEL_WIDTH) * max(_size(each)[1] for each in views) / across
+    around = _LABEL_HEIGHT + lines * _LINE_HEIGHT + has_legend * _LEGEND_HEIGHT
+    return float(min(max(planes + around, _LOWEST), _HIGHEST))
 
 
 def shown_figure(**settings: Any) -> Figure:

@@ -197,7 +197,34 @@ def test_the_default_columns(level: Level, counts: list[str]) -> None:
     uids = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: depth(level)]
     assert names[len(names) - len(uids) :] == uids
     assert len(names) == len(set(names))
-    assert list(Session(MemorySource([instance(1)])).table(level=level).columns) == names
+    full = {name: parse_tag(name) for name in names if name not in counts}
+    values = {
+        name: _VALUES.get(tag.vr, "1") for name, tag in full.items() if name != "PatientID" and not name.endswith("UID")
+    }
+    assert list(Session(MemorySource([instance(1, **values)])).table(level=level).columns) == names
+
+
+_VALUES = {"DA": "20240102", "TM": "120000", "PN": "Doe^J"}
+
+
+def test_default_columns_without_any_value_are_left_out_except_the_first() -> None:
+    one, two = instance(1, StudyTime="120000"), instance(1, series="2", StationName="A", Manufacturer="")
+    session = Session(MemorySource([one, two, instance(2, series="2", StationName="B")]))
+    shown = list(session.table().columns)
+    assert shown == [
+        *("PatientID", "PatientName", "StudyDate", "Modality", "SeriesNumber", "SeriesDescription", "instance_count"),
+        *("StudyTime", "StationName", "StudyInstanceUID", "SeriesInstanceUID"),
+    ]
+    assert session.table("Manufacturer").columns.tolist() == ["Manufacturer"]
+
+
+def test_a_default_column_that_differs_in_all_rows_is_kept() -> None:
+    births = ("19500101", "19600101")
+    datasets = [instance(1, study=birth, series=birth, PatientBirthDate=birth) for birth in births]
+    with pytest.warns(UserWarning, match="PatientBirthDate differs within 1 of 1"):
+        frame = Session(MemorySource(datasets)).table(level="patient")
+    assert frame.PatientBirthDate.isna().tolist() == [True]
+    assert "PatientSex" not in frame
 
 
 def test_the_table_of_series_begins_with_what_people_look_at() -> None:
