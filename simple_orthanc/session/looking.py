@@ -174,8 +174,8 @@ class Looking(SessionState):
         ----------
         *tags : str
             Tags, ``study_count``, ``series_count``, ``instance_count``, and ``age``, that of the patient at the study
-            in years; one by one or as a list. Default: identifiers, main tags and counts; tags without any value are left
-            out, except those that come first.
+            in years; one by one or as a list. Default: identifiers, main tags and counts; tags without any value are
+            left out, except those that come first.
         level : {"patient", "study", "series", "instance"}
             What a row is.
         varying : {"na", "list"}
