@@ -137,7 +137,7 @@ def what_would_match(trial: Trial, condition: Condition) -> str:
         The condition.
     """
     field = condition.field if isinstance(condition, Comparison) else None
-    with suppress(OrthancError):
+    with suppress(NotKnownError, OrthancError):
         if isinstance(condition, Comparison) and isinstance(field, Tag):
             _prepare(trial, field, condition.predicate)
     if isinstance(field, SeriesField):
@@ -147,7 +147,9 @@ def what_would_match(trial: Trial, condition: Condition) -> str:
     if reason:
         return f"{reason} {way_out}".rstrip()
     sentences = []
-    if isinstance(condition, Comparison):
+    # One patient is no answer to a question about another.
+    is_identified = bool(trial.earlier) and isinstance(field, Tag) and is_identifier(field)
+    if isinstance(condition, Comparison) and not is_identified:
         hints = proposals(trial, condition)
         sentences += [f"{'; '.join(map(str, hints))}." if hints else "", _note_on_case(condition, hints)]
     if trial.applied:
@@ -155,7 +157,8 @@ def what_would_match(trial: Trial, condition: Condition) -> str:
     if reason is None and way_out:
         sentences.append(f"Only what {_joined(trial.earlier)} left was searched. {way_out}")
     if trial.earlier and not any(sentences):
-        found = what_would_match(trial.everywhere(), condition)
+        with trial.index.offline():
+            found = what_would_match(trial.everywhere(), condition)
         sentences = [f"In the whole archive, {found} {way_out}".rstrip() if found else ""]
     return " ".join(filter(None, sentences))
 

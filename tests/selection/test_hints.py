@@ -126,6 +126,15 @@ def test_what_would_match_without_the_earlier_criteria_is_shown_where_nothing_el
     assert f"already selected. In the whole archive, SeriesDescription='*T2*' matches 1 series. {WAY_OUT}" in message
 
 
+def test_identifiers_are_never_answered_by_those_of_an_earlier_selection() -> None:
+    session = Session(MemorySource([*ARCHIVE, *series("P002", "3", 1, "MR", "T1")]))
+    session.select(Modality="CT")
+    with pytest.warns(UserWarning, match=re.escape("In the whole archive, PatientID='P002' matches 1 study")) as caught:
+        session.select(PatientID="p002")
+    assert "P001" not in str(caught[-1].message)
+    assert f"Identifiers such as PatientID are case-sensitive. {WAY_OUT}" in str(caught[-1].message)
+
+
 def test_criteria_that_exclude_only_together_are_named_as_such() -> None:
     message = warned(
         lambda session: session.select(tag("SliceThickness") > 2),
@@ -162,6 +171,7 @@ def test_what_is_excluded_from_an_earlier_selection_needs_no_way_out() -> None:
     [
         ({"PatientID": "p2"}, "PatientID == 'p2' matches 1 study of the whole archive, but the earlier criterion "),
         ({"StudyDate": "20200102"}, "Only what Modality == 'CT' left was searched. Start over with reset()"),
+        ({"PatientID": "P003"}, "already selected."),
     ],
 )
 def test_in_a_large_archive_the_way_out_is_shown_too(
