@@ -66,4 +66,11 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
             with lock:
                 bar.update(steps)
 
-        yield advance
+        # Also where the first step takes long.
+        timer = threading.Timer(_SECONDS_BEFORE_PROGRESS + 0.1, advance, (0,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield advance
+        finally:
+            timer.cancel()

@@ -86,7 +86,11 @@ def _as_bytes(secret: object) -> bytes:
 def _problem_of(secret: object) -> str:
     """Return why a key cannot be used, without a part of it; "" if it can."""
     if secret is None:
-        return f"De-identification that can be repeated needs a secret key, and none was given. {_MAKE_ONE}"
+        return (
+            "deidentify(..., key=...) needs a secret string, from which pseudonyms, new UIDs and moved dates are made, "
+            f"and none was given. {_MAKE_ONE} Use the same key in later calls, so that the same patients get the same "
+            "pseudonyms."
+        )
     if not isinstance(secret, (str, bytes, bytearray)):
         return f"The key was to be a string or bytes, and it is a {type(secret).__name__}. {_MAKE_ONE}"
     content = _as_bytes(secret)

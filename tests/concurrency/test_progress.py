@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from simple_orthanc.concurrency import progress
-from simple_orthanc.concurrency.progress import progress_is_shown, show_progress
+from simple_orthanc.concurrency.progress import progress_bar, progress_is_shown, show_progress
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 
 
@@ -52,6 +53,21 @@ def test_a_bar_appears_nowhere_else(
 ) -> None:
     show_progress(shown)
     assert written(monkeypatch, terminal=terminal, late=late, total=total) == ""
+
+
+def test_a_bar_appears_before_the_first_step_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = threading.Event()
+
+    class Watched(Terminal):
+        def write(self, text: str) -> int:
+            if "anonymized" in text:
+                shown.set()
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Watched())
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", 0.01)
+    with progress_bar(2, "anonymized"):
+        assert shown.wait(60)
 
 
 def test_a_bar_goes_away_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

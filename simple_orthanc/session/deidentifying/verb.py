@@ -21,7 +21,7 @@ class Deidentifying(SessionState):
         to: Any,
         profile: str = "basic",
         *,
-        key: str | bytes | Key,
+        key: str | bytes | Key | None = None,
         options: Collection[str] = (),
         pseudonyms: Any = None,
         prefix: str = "S-",
@@ -48,8 +48,8 @@ class Deidentifying(SessionState):
         profile : {"basic"}
             The Basic Application Level Confidentiality Profile (PS3.15, section E.2).
         key : str or bytes
-            A secret of at least 16 bytes, as ``secrets.token_hex(16)`` makes it. Who has it can test whether a
-            pseudonym belongs to a PatientID; keep it as you keep passwords, and not beside the copies.
+            Must be given: a secret of at least 16 bytes, as ``secrets.token_hex(16)`` makes it. Who has it can test
+            whether a pseudonym belongs to a PatientID; keep it as you keep passwords, and not beside the copies.
         options : collection of str
             Options of the profile (PS3.15, section E.3): "retain_safe_private", "retain_uids",
             "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
@@ -90,8 +90,8 @@ class Deidentifying(SessionState):
         Raises
         ------
         SelectionError
-            The key is weak; an option, a tag or the target cannot be; nothing was selected, so the whole archive would
-            be meant; the folder is that of the originals, or around or inside it. Nothing was written.
+            The key is missing or weak; an option, a tag or the target cannot be; nothing was selected, so the whole
+            archive would be meant; the folder is that of the originals, or around or inside it. Nothing was written.
         EmptySelectionError
             Nothing is left in the selection.
         UnsupportedError

@@ -16,7 +16,7 @@ from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.files.detection import looks_like_dicom
 from simple_orthanc.volume.writing.pictures import add_picture
-from simple_orthanc.volume.writing.source import patient_and_study
+from simple_orthanc.volume.writing.source import derived_series_number, patient_and_study
 from simple_orthanc.volume.writing.source_images import TYPE_2, UTF_8
 from simple_orthanc.volume.writing.user_tags import check_tags
 
@@ -26,8 +26,6 @@ _BEGINNINGS: dict[bytes, Kind] = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": 
 _SUFFIXES: dict[str, Kind] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
 # The end of a PDF file is marked within its last bytes.
 _PDF_END = 1024
-# SeriesNumber, where a study is known and the user gives none.
-_SERIES_NUMBER = 1000
 _LONGEST_TITLE = 1024
 
 
@@ -119,8 +117,7 @@ def _template(source: Dataset, given: Dataset, *, is_pdf: bool) -> Dataset:
         setattr(template, keyword, "")
     template.update(patient_and_study(source))
     template.SpecificCharacterSet = UTF_8
-    number = elements.number_or_none(source, "SeriesNumber")
-    template.SeriesNumber = 1 if number is None else _SERIES_NUMBER + max(0, int(number))
+    template.SeriesNumber = derived_series_number(source) or 1
     template.Modality = "DOC" if is_pdf else "OT"
     # A file of a workstation (PS3.3 C.8.6.1).
     template.ConversionType = "WSD"

@@ -31,6 +31,7 @@ from simple_orthanc.volume.writing.source import (
     SourceImage,
     acquisition_equipment,
     copied,
+    derived_series_number,
     find_source,
     patient_and_study,
 )
@@ -110,6 +111,9 @@ def _study_and_series(volume: Volume, source: Source, given: Dataset) -> Dataset
     """Return patient, study and series as far as they are known before the class of the objects is."""
     template = patient_and_study(source.header)
     template.update(copied(source.header, _OF_SERIES.split()))
+    number = derived_series_number(source.header)
+    if number is not None:
+        template.SeriesNumber = number
     template.update(copy.deepcopy(given))
     if not source.is_known:
         missing = [keyword for keyword in ("PatientID", "Modality") if not elements.texts(template, keyword)]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Computed by archives; no object holds them.
 _COMPUTED = ("ModalitiesInStudy", "SOPClassesInStudy")
 _ACQUISITION_EQUIPMENT = ("109101", "DCM", "Acquisition Equipment")
+# SeriesNumber of what is derived is that of the images and this, where the user gives none.
+_SERIES_NUMBER = 1000
 _EQUIPMENT = "Manufacturer InstitutionName StationName ManufacturerModelName DeviceSerialNumber SoftwareVersions"
 
 
@@ -161,6 +163,25 @@ def _of_headers(headers: Sequence[Dataset]) -> Source:
         kind, uid = (elements.text(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID"))
         images[number] = [SourceImage(kind, uid, position=known)]
     return Source(headers[0], images, grid_is_same=False)
+
+
+def derived_series_number(header: Dataset) -> int | None:
+    """Return the SeriesNumber of what is derived from a series, behind the originals; None if that has no number.
+
+    Parameters
+    ----------
+    header : pydicom.Dataset
+        A header of the source.
+
+    Examples
+    --------
+    >>> source = Dataset()
+    >>> source.SeriesNumber = 4
+    >>> derived_series_number(source)
+    1004
+    """
+    number = elements.number_or_none(header, "SeriesNumber")
+    return None if number is None else _SERIES_NUMBER + max(0, int(number))
 
 
 def patient_and_study(header: Dataset) -> Dataset:

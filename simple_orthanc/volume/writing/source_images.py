@@ -23,7 +23,7 @@ from simple_orthanc.extras import import_extra
 from simple_orthanc.version import __version__
 from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE
 from simple_orthanc.volume.writing.decimals import decimal_string, decimal_strings
-from simple_orthanc.volume.writing.source import acquisition_equipment, patient_and_study
+from simple_orthanc.volume.writing.source import acquisition_equipment, derived_series_number, patient_and_study
 from simple_orthanc.volume.writing.user_tags import check_tags
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ TYPE_2 = (
     "ReferringPhysicianName",
 )
 _SAME_PLACE_MM = 1e-3
-# SeriesNumber, which these objects must have, is that of the images and this.
-_SERIES_NUMBER = 1000
 # Of a SeriesDescription (VR LO).
 _LONGEST_STRING = 64
 # Modalities of objects that are not images themselves, but were drawn on some.
@@ -253,7 +251,6 @@ def written(
     columns = np.reshape(np.asarray(geometry.direction), (3, 3)).T
     # Along the normal, as SpacingBetweenSlices is defined (PS3.3 C.7.6.16.2.1).
     step = abs(float(geometry.spacing[2] * columns[2] @ np.cross(columns[0], columns[1])))
-    series_number = elements.number_or_none(source.header, "SeriesNumber")
     measures = highdicom.PixelMeasuresSequence(
         pixel_spacing=geometry.spacing[1::-1], slice_thickness=step, spacing_between_slices=step
     )
@@ -261,7 +258,8 @@ def written(
         made = make(
             source_images=source.described,
             series_instance_uid=generate_uid(),
-            series_number=_SERIES_NUMBER + max(0, int(series_number or 0)),
+            # They must have one, also where the images have none.
+            series_number=derived_series_number(source.header) or 1,
             sop_instance_uid=generate_uid(),
             instance_number=1,
             manufacturer="simple_orthanc",

@@ -35,6 +35,7 @@ class WritesDicom:
         **tags
             DICOM keywords, such as ``SeriesDescription="denoised"``, ``SeriesNumber=900`` or
             ``DerivationDescription="..."``. Those of the patient and the study cannot differ from the source.
+            SeriesNumber is by default that of the source and 1000.
 
         Returns
         -------

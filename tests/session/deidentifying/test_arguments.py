@@ -28,7 +28,7 @@ def scans(folder: Path) -> Folder:
     ("arguments", "error", "message"),
     [
         ({"key": "short"}, SelectionError, "has 5 bytes"),
-        ({"key": None}, SelectionError, "none was given"),
+        ({"key": None}, SelectionError, "secret string.*none was given.*token_hex"),
         ({"profile": "full"}, SelectionError, "one profile"),
         ({"options": ["retain_everything"]}, SelectionError, "no option"),
         ({"options": ["retain_full_dates", "retain_modified_dates"]}, SelectionError, "one of the two"),
@@ -104,3 +104,10 @@ def test_pseudonyms_of_other_patients_are_warned_about(tmp_path: Path) -> None:
     assert [warning.filename for warning in caught] == [__file__]
     assert "0042" not in str(caught[0].message)
     session.deidentify(tmp_path / "named", key=KEY, pseudonyms={"0042": "S01", "43": "S02"})
+
+
+def test_a_call_without_a_key_says_what_a_key_is(tmp_path: Path) -> None:
+    session = session_of(instance(1))
+    with pytest.raises(SelectionError, match=r"key=\.\.\.\) needs a secret string.*none was given"):
+        session.deidentify(tmp_path / "copies", everything=True)
+    assert not (tmp_path / "copies").exists()
