@@ -215,10 +215,12 @@ def _prepare(trial: Trial, tag: Tag, predicate: Predicate) -> None:
             index.everything(level)
         return
     strings = _strings(predicate)
-    is_narrow = is_identifier(tag) and not any(has_wildcard(string.string) for string in strings)
-    if trial.earlier and is_narrow and index.source.searchable(tag, predicate):
-        # Few objects at most: it is worth knowing whether an earlier criterion excludes them.
-        index.search(home, tag, predicate)
+    if trial.earlier and is_identifier(tag):
+        # Of a few objects it is worth knowing whether an earlier criterion excludes them.
+        is_few = 0 < len(strings) <= _MAX_ITEMS and not any(has_wildcard(string.string) for string in strings)
+        if is_few and index.source.searchable(tag, predicate):
+            index.search(home, tag, predicate)
+        return
     for string in strings[:1]:
         wider = f"*{string.string.strip('*')}*"
         # In a selection its rows are known, but not whether the archive holds this string itself.
