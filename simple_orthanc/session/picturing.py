@@ -107,7 +107,7 @@ class Picturing(Reading):
             [Tile(label, content) for label, content in zip(labels, contents, strict=True)], title, columns
         )
 
-    def view(self, overlay: Any = None) -> VolumeViewer:
+    def view(self, overlay: Any = None, *, allow_other_frame: bool = False) -> VolumeViewer:
         """Read the selected series as one volume, and return a widget to scroll through it.
 
         The same as ``get_volume().view(overlay)``: see `get_volume` for what can be read, and `Volume.view` for what
@@ -117,6 +117,8 @@ class Picturing(Reading):
         ----------
         overlay : Volume, ndarray or mapping, optional
             A mask, a label map or values on the grid of the volume; several by name, such as ``get_masks()`` returns.
+        allow_other_frame : bool
+            As for `Volume.view`.
 
         Returns
         -------
@@ -138,7 +140,7 @@ class Picturing(Reading):
         from simple_orthanc.volume.viewing import require_viewer
 
         require_viewer()
-        return self.get_volume().view(overlay)
+        return self.get_volume().view(overlay, allow_other_frame=allow_other_frame)
 
     def _instances_of(self, series: Sequence[str]) -> dict[str, list[str]]:
         """Return the keys of the selected instances of some series, in the usual order."""

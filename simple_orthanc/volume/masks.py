@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid
+from simple_orthanc.volume.common_space import Space, check_common_space, in_frame
 from simple_orthanc.volume.contours import Contour, contour_points, rasterize
 from simple_orthanc.volume.volume import Volume
 
@@ -218,7 +219,8 @@ def contour_mask(header: Dataset, region: Region, geometry: Geometry) -> Volume:
     if drawn.skipped:
         numbers = ", ".join(map(str, drawn.skipped))
         log.append(f"slices without a contour between the first and the last one, left empty: {numbers}")
-    return Volume(drawn.mask, geometry, header, units="mask", log=tuple(log))
+    placed = in_frame(header, region.frame_of_reference)
+    return Volume(drawn.mask, geometry, placed, units="mask", log=tuple(log))
 
 
 def onto(mask: Volume, geometry: Geometry) -> Volume:
@@ -249,18 +251,18 @@ def _share_lost(mask: NDArray[np.bool_], source: Geometry, target: Geometry) -> 
     return float((~within).mean())
 
 
-def check_frame_of_reference(region: Region, header: Dataset, images: str) -> None:
-    """Refuse a mask on images of another frame of reference.
+def check_images(region: Region, header: Dataset, images: str, patient: str = "") -> None:
+    """Refuse a mask on images of another frame of reference, or of another patient than the one that is named.
 
     Raises
     ------
     VolumeError
-        Both say which frame of reference they are in, and it is not the same.
+        Both say which it is, and it is not the same.
     """
-    theirs = elements.text(header, "FrameOfReferenceUID")
-    if region.frame_of_reference and theirs and region.frame_of_reference != theirs:
-        raise VolumeError(
-            f"The mask {region} was asked for on the grid of {images}, in the frame of reference {theirs}, but the "
-            f"region is in {region.frame_of_reference}, so nothing tells where it lies in these images. "
-            "Register them first, or ask for the mask on the images it was drawn on, with get_masks()."
-        )
+    check_common_space(
+        Space(patient, region.frame_of_reference),
+        header,
+        f"The mask {region}",
+        images,
+        "Register them first, or ask for the mask on the images it was drawn on, with get_masks().",
+    )

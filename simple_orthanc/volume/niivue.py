@@ -80,7 +80,9 @@ class VolumeViewer(ipyniivue.NiiVue):  # type: ignore[misc]
         return {**data, "text/plain": self.description, "image/png": b64encode(self.picture()).decode()}, metadata
 
 
-def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeViewer:
+def make_viewer(
+    volume: Volume, image: plotting.Image, overlay: Any, *, allow_other_frame: bool = False
+) -> VolumeViewer:
     """Make the widget of `Volume.view`, whose documentation says what it shows.
 
     Parameters
@@ -89,9 +91,11 @@ def make_viewer(volume: Volume, image: plotting.Image, overlay: Any) -> VolumeVi
     image : plotting.Image
         What a picture of the volume shows: the first step of a 4D volume.
     overlay : Volume, ndarray, mapping of these by name, or None
+    allow_other_frame : bool
+        Whether overlays may be of another patient or frame of reference.
     """
     named = plotting.named_overlays(overlay)
-    overlays = plotting.overlay_arrays(image, named)
+    overlays = plotting.overlay_arrays(image, named, allow_other_frame=allow_other_frame)
     _check_size(volume)
     if volume.is_sheared:
         warnings.warn(

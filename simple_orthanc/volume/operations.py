@@ -10,6 +10,7 @@ import numpy as np
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid, statistics
+from simple_orthanc.volume.common_space import check_common_space, in_frame, space_of
 from simple_orthanc.volume.parts import ArrayParts
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ArrayOperations(ArrayParts):
         Raises
         ------
         VolumeError
-            The shape is another one.
+            The shape is another one, or `array` is a volume of another patient, frame of reference or place.
 
         Examples
         --------
@@ -54,6 +55,8 @@ class ArrayOperations(ArrayParts):
         <Volume 3 x 4 x 5 (slice, row, column) bool mask, voxels of 2 x 1 x 1 mm>
         """
         me = cast("Volume", self)
+        if isinstance(array, ArrayParts):
+            self._check_place_of(array, "The volume that was given")
         values = np.asarray(array)
         shape = self.array.shape[: len(self.dims)]
         unit = self.units if units is None else units
@@ -83,6 +86,8 @@ class ArrayOperations(ArrayParts):
         like: Volume | Geometry | None = None,
         spacing: float | Sequence[float] | None = None,
         interpolation: Interpolation | None = None,
+        *,
+        allow_other_frame: bool = False,
     ) -> Volume:
         """Return the volume on the grid of another one, or with another spacing.
 
@@ -95,6 +100,9 @@ class ArrayOperations(ArrayParts):
             middle, and covers the same space to the nearest whole voxel.
         interpolation : {"linear", "nearest", "bspline"}, optional
             Default: nearest for masks and label maps, whose values must not be mixed, else linear.
+        allow_other_frame : bool
+            Take coordinates as they are although `like` is of another patient or in another frame of reference, because
+            the two were registered elsewhere. The result is in the frame of reference of `like`.
 
         Returns
         -------
@@ -106,7 +114,8 @@ class ArrayOperations(ArrayParts):
         Raises
         ------
         VolumeError
-            There is no geometry, or the volume is 4D or in colour.
+            There is no geometry, or the volume is 4D or in colour; or `like` is of another patient or in another frame
+            of reference, so that the two have no common coordinates.
         ValueError
             Neither or both of `like` and `spacing` are given, or there is no such interpolation.
 
@@ -131,6 +140,7 @@ class ArrayOperations(ArrayParts):
                 "resampled; take one step of a 4D volume with volume[0]."
             )
         target = self._target(like, spacing)
+        header, notes = self._laid_into(like, allow_other_frame)
         discrete = self._is_discrete()
         method: Interpolation = interpolation or ("nearest" if discrete else "linear")
         if method not in regrid.INTERPOLATIONS:
@@ -146,8 +156,21 @@ class ArrayOperations(ArrayParts):
             else f"resampled ({method})"
         )
         sources = self._source_table()
-        log = (*me.log, note)
-        return replace(me, array=new, geometry=target, padding_mask=None, slices=None, sources=sources, log=log)
+        log = (*me.log, note, *notes)
+        return replace(
+            me, array=new, geometry=target, header=header, padding_mask=None, slices=None, sources=sources, log=log
+        )
+
+    def _laid_into(self, like: Volume | Geometry | None, allow_other_frame: bool) -> tuple[Dataset, tuple[str, ...]]:
+        """Return the header of this volume in the space of another one, and what is to be noted of that."""
+        me = cast("Volume", self)
+        if not allow_other_frame:
+            check_common_space(me, like, "The volume to resample", "the volume given by like=")
+        mine, theirs = space_of(me).frame, space_of(like).frame
+        if not mine or not theirs or mine == theirs:
+            return me.header, ()
+        note = f"from the frame of reference {mine} into {theirs} without a transform (allow_other_frame=True)"
+        return in_frame(me.header, theirs), (note,)
 
     def _target(self, like: Volume | Geometry | None, spacing: float | Sequence[float] | None) -> Geometry:
         assert self.geometry is not None
@@ -204,13 +227,15 @@ class ArrayOperations(ArrayParts):
             log=(*me.log, f"maximum intensity projection along {name}, {self.array.shape[along]} voxels"),
         )
 
-    def statistics(self, mask: Any) -> pd.DataFrame:
+    def statistics(self, mask: Any, *, allow_other_frame: bool = False) -> pd.DataFrame:
         """Return statistics of the voxels inside a mask.
 
         Parameters
         ----------
         mask : Volume, ndarray or mapping
             True, or 1, inside, on the grid of this volume; several by name, as `Session.get_masks` returns them.
+        allow_other_frame : bool
+            Take masks of another patient or frame of reference, because they were registered elsewhere.
 
         Returns
         -------
@@ -226,7 +251,8 @@ class ArrayOperations(ArrayParts):
         Raises
         ------
         VolumeError
-            The mask lies on another grid, or holds other values than 0 and 1; or the volume is 4D or in colour.
+            The mask is of another patient, in another frame of reference or on another grid, or holds other values than
+            0 and 1; or the volume is 4D or in colour.
 
         Examples
         --------
@@ -244,7 +270,11 @@ class ArrayOperations(ArrayParts):
         if self.array.ndim != 3:
             raise VolumeError(self._no_statistics())
         named = mask if isinstance(mask, Mapping) else {self._name_of(mask): mask}
-        rows = [self._statistics_of(each) for each in named.values()]
+        rows = []
+        for name, each in named.items():
+            if not allow_other_frame:
+                check_common_space(each, self, "The mask" if each is mask else f"The mask {name!r}", "the image")
+            rows.append(self._statistics_of(each))
         table: pandas.DataFrame = pandas.DataFrame(rows, index=pandas.Index(list(map(str, named)), dtype="object"))
         table.attrs["log"] = statistics.definitions(self.units, cast("Volume", self).suv is not None)
         return table

@@ -10,6 +10,7 @@ import numpy as np
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid
+from simple_orthanc.volume.common_space import check_common_space
 from simple_orthanc.volume.coordinates import AxisCoordinates, header_of_step
 from simple_orthanc.volume.operators import NoOperators
 
@@ -98,7 +99,7 @@ class ArrayParts(NoOperators):
         Raises
         ------
         VolumeError
-            Nothing would be left along an axis.
+            Nothing would be left along an axis, or a mask is of another patient, frame of reference or place.
 
         Examples
         --------
@@ -113,11 +114,25 @@ class ArrayParts(NoOperators):
         >>> int(volume[1, 2, 3])
         33
         """
+        if isinstance(key, ArrayParts):
+            self._check_place_of(key, "The mask")
         step = self._step_of(key)
         if step is not None:
             return self._single(*step)
         ranges = regrid.kept_ranges(key, self.array.shape)
         return self.array[key] if ranges is None else self._part(ranges)
+
+    def _check_place_of(self, other: ArrayParts, name: str) -> None:
+        """Refuse another volume whose voxels are not at the places of these."""
+        advice = "If its values are those of these voxels all the same, give its .array."
+        check_common_space(other, self, name, "the image", advice)
+        if other.geometry is None or self.geometry is None or other.geometry.isclose(self.geometry, tolerance=0.1):
+            return
+        if other.geometry.size == self.geometry.size:
+            raise VolumeError(
+                f"{name} lies elsewhere in the patient than the image, though its shape is the same: resample it "
+                f"first, with resample(like=image). {advice}"
+            )
 
     def _is_discrete(self) -> bool:
         """Check whether the values are those of a mask or numbers of segments, which must not be mixed."""

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.showing.text import safe
+from simple_orthanc.volume.common_space import check_common_space
 from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
 from simple_orthanc.volume.windows import Window, default_window
 
@@ -334,20 +335,27 @@ class _Layer:
         return [Patch(color=colour, label=name) for name, colour in zip(names, self.colours, strict=True)]
 
 
-def overlay_arrays(image: Image, overlay: Any) -> dict[str, NDArray[Any]]:
+def overlay_arrays(image: Image, overlay: Any, *, allow_other_frame: bool = False) -> dict[str, NDArray[Any]]:
     """Return overlays by name, once they are known to lie on the grid of the image.
 
     Parameters
     ----------
     image : Image
     overlay : Volume, ndarray, mapping of these by name, or None
+    allow_other_frame : bool
+        Whether overlays may be of another patient or frame of reference.
 
     Raises
     ------
     VolumeError
-        An overlay lies on another grid.
+        An overlay lies on another grid, or is of another patient or in another frame of reference.
     """
-    return {name: _on_grid(image, name, each) for name, each in named_overlays(overlay).items()}
+    arrays = {}
+    for name, each in named_overlays(overlay).items():
+        if not allow_other_frame:
+            check_common_space(each, image, f"The overlay {name!r}", "the image")
+        arrays[name] = _on_grid(image, name, each)
+    return arrays
 
 
 def named_overlays(overlay: Any) -> dict[str, Any]:

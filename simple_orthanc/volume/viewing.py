@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Viewing:
     """The part of `Volume` that shows it as a widget."""
 
-    def view(self, overlay: Any = None) -> VolumeViewer:
+    def view(self, overlay: Any = None, *, allow_other_frame: bool = False) -> VolumeViewer:
         """Return a widget to scroll through the volume, for JupyterLab, Jupyter Notebook and VS Code.
 
         It shows an axial, a coronal and a sagittal plane, turned as by `plot`: the patient's right, and in sagittal
@@ -34,6 +34,8 @@ class Viewing:
             A mask, a label map or values on the same grid, drawn over the image; several by name, as `get_masks` of a
             session returns them. Each mask and each label has its own colour. Floats are drawn as colours, from 0,
             which is transparent, to their maximum.
+        allow_other_frame : bool
+            Show overlays of another patient or frame of reference, because they were registered elsewhere.
 
         Returns
         -------
@@ -46,7 +48,8 @@ class Viewing:
         UnsupportedError
             ipyniivue is not installed.
         VolumeError
-            The overlay lies on another grid, or the volume is larger than browsers draw.
+            The overlay lies on another grid, or is of another patient or in another frame of reference; or the volume
+            is larger than browsers draw.
 
         Warns
         -----
@@ -68,7 +71,8 @@ class Viewing:
         """
         make_viewer = require_viewer()
         volume = cast("Volume", self)
-        return make_viewer(volume, volume._drawn, overlay)
+        image = volume._drawn
+        return make_viewer(volume, image, overlay, allow_other_frame=allow_other_frame)
 
 
 def require_viewer() -> Callable[..., VolumeViewer]:

@@ -262,6 +262,8 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         overlay: Any = None,
         cmap: str | None = None,
         colorbar: bool = True,
+        *,
+        allow_other_frame: bool = False,
     ) -> Figure:
         """Draw the volume as a reader expects to see it. Needs matplotlib (extra ``plot``).
 
@@ -285,6 +287,8 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
             A colour map of matplotlib. Default: grey, for PET with high values dark.
         colorbar : bool
             Whether a bar shows the values and their unit.
+        allow_other_frame : bool
+            Draw overlays of another patient or frame of reference, because they were registered elsewhere.
 
         Returns
         -------
@@ -297,7 +301,8 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         UnsupportedError
             matplotlib is not installed.
         VolumeError
-            The overlay lies on another grid, or a plane was asked for and there is no geometry.
+            The overlay lies on another grid, or is of another patient or in another frame of reference; or a plane was
+            asked for and there is no geometry.
         ValueError
             There is no such plane, slice or window.
 
@@ -311,7 +316,8 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         >>> figure = volume.plot(plane="coronal", overlay=volume.array > 100)
         """
         image, look = self._drawn, plotting.Look(window, slice, plane, cmap, colorbar)
-        return plotting.draw(image, look, plotting.overlay_arrays(image, overlay))
+        overlays = plotting.overlay_arrays(image, overlay, allow_other_frame=allow_other_frame)
+        return plotting.draw(image, look, overlays)
 
     @property
     def _drawn(self) -> plotting.Image:

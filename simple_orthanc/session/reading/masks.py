@@ -17,6 +17,7 @@ from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.showing.table import MOST_ROWS, ShownAsTable, Table
 from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.volume import masks
+from simple_orthanc.volume.common_space import space_of
 from simple_orthanc.volume.masks import Region
 from simple_orthanc.volume.volume import Volume
 
@@ -145,10 +146,12 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         return name in self._regions
 
     def _read(self, region: Region) -> Volume:
+        if self._like is not None:
+            patient = space_of(self._origins[region.uid, region.number].header).patient
+            masks.check_images(region, self._like.header, "the volume given by like=", patient)
         reference = self._reference(region)
         mask = self._mask(region, reference)
         if self._like is not None:
-            masks.check_frame_of_reference(region, self._like.header, "the volume given by like=")
             assert self._like.geometry is not None
             return masks.onto(mask, self._like.geometry)
         if reference is None:
@@ -212,7 +215,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             problem = f"are on different grids: {', '.join(repr(other.label) for _, _, other in best)}."
         else:
             header = reader.header_of(planned)
-            masks.check_frame_of_reference(region, header, "the images that it names")
+            masks.check_images(region, header, "the group of images that it names")
             return geometry, header
         if self._like is not None:
             return None

@@ -12,6 +12,8 @@ from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.pixels.ucum import UNKNOWN, is_known, unit_code
+from simple_orthanc.volume.common_space import check_common_space
+from simple_orthanc.volume.writing.source import REGISTERED
 from simple_orthanc.volume.writing.source_images import SourceImages, written
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def parametric_map_of(volume: Volume, like: Volume | None = None, *, tags: Mappi
     """
     highdicom = import_extra("highdicom", "seg", WHAT)
     source = SourceImages(volume if like is None else like, WHAT)
+    check_common_space(volume, source, "The volume", "the source that like= names", REGISTERED)
     array = _values(volume)
     if volume.geometry is None:
         raise VolumeError(f"{WHAT} was asked for of a volume without position: use images.with_array(values).")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 import numpy as np
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import SelectionError, VolumeError
 from simple_orthanc.extras import import_extra
+from simple_orthanc.volume.common_space import check_common_space
 from simple_orthanc.volume.writing.segments import (
     Anchor,
     Kind,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     CodeLike: TypeAlias = Code | tuple[str, str, str]
 
 WHAT, MODALITY = "A segmentation", "SEG"
+_REGISTERED = "If it was registered to them, say so with dataclasses.replace(mask, header=images.header)."
 # The default category and type of a segment (PS3.16 CID 7150 and 7166).
 TISSUE = ("85756007", "SCT", "Tissue")
 
@@ -106,7 +107,9 @@ def segmentation_of(
     # A mapping may read a mask each time it is looked up.
     masks = masks if is_volume(masks) else dict(masks.items())
     source = SourceImages(_images(masks, like), WHAT)
-    _check_frame_of_reference(masks, source)
+    for name, mask in ({"": masks} if is_volume(masks) else masks).items():
+        title = f"The mask {name!r}" if name else "The mask"
+        check_common_space(mask, source, title, "the volume of its images", _REGISTERED)
     pixels, anchors = anchors_of(pixels_of(masks, like, names, kind), kind)
     with quiet():
         descriptions = _descriptions(highdicom, pixels, codes or {}, algorithm)
@@ -138,17 +141,6 @@ def _images(masks: Mapping[str, Any] | Volume, like: Volume | None) -> Volume:
     if not volumes:
         raise VolumeError(f"{WHAT} was asked for of mere arrays: name the images they were drawn on with like=images.")
     return volumes[0]
-
-
-def _check_frame_of_reference(masks: Mapping[str, Any] | Volume, source: SourceImages) -> None:
-    named = {"the mask": masks} if is_volume(masks) else masks
-    for name, mask in named.items():
-        theirs = elements.text(mask.header, "FrameOfReferenceUID") if is_volume(mask) else ""
-        if theirs and source.frame_of_reference and theirs != source.frame_of_reference:
-            raise VolumeError(
-                f"{WHAT} was asked for, but {name!r} is in the frame of reference {theirs}, and the images are in "
-                f"{source.frame_of_reference}, so nothing tells where it lies in them. Register them first."
-            )
 
 
 def _descriptions(

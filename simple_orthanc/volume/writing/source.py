@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import keyword_for_tag
@@ -16,6 +16,7 @@ from simple_orthanc.dicom import header as elements
 from simple_orthanc.dicom.levels import level_of_keyword
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import AmbiguousSelectionError, VolumeError
+from simple_orthanc.volume.common_space import check_common_space, space_of
 from simple_orthanc.volume.writing.geometry import crossed_slices
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _COMPUTED = ("ModalitiesInStudy", "SOPClassesInStudy")
 _ACQUISITION_EQUIPMENT = ("109101", "DCM", "Acquisition Equipment")
 # SeriesNumber of what is derived is that of the images and this, where the user gives none.
 _SERIES_NUMBER = 1000
+REGISTERED = "If it was registered to the source, say so with dataclasses.replace(volume, header=like.header)."
 _EQUIPMENT = "Manufacturer InstitutionName StationName ManufacturerModelName DeviceSerialNumber SoftwareVersions"
 
 
@@ -96,19 +98,17 @@ def find_source(volume: Volume, like: Any) -> Source:
     Raises
     ------
     VolumeError
-        `like` is something else, or lies in another frame of reference.
+        `like` is something else, of another patient, or in another frame of reference.
     AmbiguousSelectionError
         The session has images of several series selected.
     """
     if like is None:
         return _of_volume(volume, grid_is_same=True)
     source = _named(volume, like)
-    mine, theirs = (elements.text(header, "FrameOfReferenceUID") for header in (volume.header, source.header))
-    if volume.geometry is not None and mine and theirs and mine != theirs:
-        raise VolumeError(
-            f"The volume lies in the frame of reference {mine}, and what like= names in {theirs}, so its place there "
-            "is not known. If it was registered to that, say so with dataclasses.replace(volume, header=like.header)."
-        )
+    own = space_of(volume)
+    # What has no position is in no frame of reference.
+    own = own if volume.geometry is not None else replace(own, frame="")
+    check_common_space(own, source.header, "The volume", "the source that like= names", REGISTERED)
     return source
 
 
