@@ -115,7 +115,7 @@ class Picturing(Reading):
 
         Parameters
         ----------
-        overlay : Volume, ndarray or mapping, optional
+        overlay : Volume, ndarray, or mapping or list of these, optional
             A mask, a label map or values on the grid of the volume; several by name, such as ``get_masks()`` returns.
         allow_other_frame : bool
             As for `Volume.view`.

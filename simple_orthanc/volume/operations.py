@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -11,10 +11,12 @@ import numpy as np
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid, statistics
 from simple_orthanc.volume.common_space import check_common_space, in_frame, space_of
+from simple_orthanc.volume.named import by_name
 from simple_orthanc.volume.parts import ArrayParts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydicom.dataset import Dataset
 
     from simple_orthanc.volume.geometry import Geometry
     from simple_orthanc.volume.regrid import Interpolation
@@ -232,7 +234,7 @@ class ArrayOperations(ArrayParts):
 
         Parameters
         ----------
-        mask : Volume, ndarray or mapping
+        mask : Volume, ndarray, or mapping or list of these
             True, or 1, inside, on the grid of this volume; several by name, as `Session.get_masks` returns them.
         allow_other_frame : bool
             Take masks of another patient or frame of reference, because they were registered elsewhere.
@@ -269,13 +271,13 @@ class ArrayOperations(ArrayParts):
 
         if self.array.ndim != 3:
             raise VolumeError(self._no_statistics())
-        named = mask if isinstance(mask, Mapping) else {self._name_of(mask): mask}
-        rows = []
-        for name, each in named.items():
+        names, rows = [], []
+        for name, each in by_name(mask, self._name_of):
             if not allow_other_frame:
                 check_common_space(each, self, "The mask" if each is mask else f"The mask {name!r}", "the image")
+            names.append(name)
             rows.append(self._statistics_of(each))
-        table: pandas.DataFrame = pandas.DataFrame(rows, index=pandas.Index(list(map(str, named)), dtype="object"))
+        table: pandas.DataFrame = pandas.DataFrame(rows, index=pandas.Index(names, dtype="object"))
         table.attrs["log"] = statistics.definitions(self.units, cast("Volume", self).suv is not None)
         return table
 

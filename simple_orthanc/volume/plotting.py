@@ -18,6 +18,7 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.showing.text import safe
 from simple_orthanc.volume.common_space import check_common_space
+from simple_orthanc.volume.named import by_name
 from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
 from simple_orthanc.volume.windows import Window, default_window
 
@@ -341,7 +342,7 @@ def overlay_arrays(image: Image, overlay: Any, *, allow_other_frame: bool = Fals
     Parameters
     ----------
     image : Image
-    overlay : Volume, ndarray, mapping of these by name, or None
+    overlay : Volume, ndarray, mapping or list of these, or None
     allow_other_frame : bool
         Whether overlays may be of another patient or frame of reference.
 
@@ -362,8 +363,7 @@ def named_overlays(overlay: Any) -> dict[str, Any]:
     """Return what was given as overlay by name: nothing, one, or several."""
     if overlay is None:
         return {}
-    named = overlay if isinstance(overlay, Mapping) else {_name_of(overlay): overlay}
-    return {str(name): each for name, each in named.items()}
+    return dict(by_name(overlay, _name_of))
 
 
 def _name_of(overlay: Any) -> str:

@@ -30,7 +30,7 @@ class Viewing:
 
         Parameters
         ----------
-        overlay : Volume, ndarray or mapping, optional
+        overlay : Volume, ndarray, or mapping or list of these, optional
             A mask, a label map or values on the same grid, drawn over the image; several by name, as `get_masks` of a
             session returns them. Each mask and each label has its own colour. Floats are drawn as colours, from 0,
             which is transparent, to their maximum.

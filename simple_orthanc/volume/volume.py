@@ -281,7 +281,7 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
             Index of the plane along its array axis; negative from the end. Default: the middle.
         plane : {"axial", "coronal", "sagittal"}, optional
             One plane. Default: three planes through the middle, or the slices as acquired where `slice` is given.
-        overlay : Volume, ndarray or mapping, optional
+        overlay : Volume, ndarray, or mapping or list of these, optional
             A mask, a label map or values on the same grid, drawn over the image; several by name.
         cmap : str, optional
             A colour map of matplotlib. Default: grey, for PET with high values dark.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     CodeLike: TypeAlias = Code | tuple[str, str, str]
 
 WHAT, MODALITY = "A segmentation", "SEG"
-_REGISTERED = "If it was registered to them, say so with dataclasses.replace(mask, header=images.header)."
+_REGISTERED = "If it was registered to the image, say so with dataclasses.replace(mask, header=image.header)."
 # The default category and type of a segment (PS3.16 CID 7150 and 7166).
 TISSUE = ("85756007", "SCT", "Tissue")
 
@@ -109,7 +109,7 @@ def segmentation_of(
     source = SourceImages(_images(masks, like), WHAT)
     for name, mask in ({"": masks} if is_volume(masks) else masks).items():
         title = f"The mask {name!r}" if name else "The mask"
-        check_common_space(mask, source, title, "the volume of its images", _REGISTERED)
+        check_common_space(mask, source, title, "the image", _REGISTERED)
     pixels, anchors = anchors_of(pixels_of(masks, like, names, kind), kind)
     with quiet():
         descriptions = _descriptions(highdicom, pixels, codes or {}, algorithm)

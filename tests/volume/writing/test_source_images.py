@@ -90,7 +90,7 @@ class TestRefusals:
         other = ct.with_array(boxes()["left"], units="mask")
         header = Dataset()
         header.FrameOfReferenceUID = "1.2.3"
-        with pytest.raises(VolumeError, match=r"frame of reference 1\.2\.3.*Register"):
+        with pytest.raises(VolumeError, match=r"frame of reference 1\.2\.3.*registered"):
             segmentation_of(replace(other, header=header), ct)
 
     def test_highdicom_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
