@@ -157,20 +157,31 @@ def contours(header: Dataset, region: Region) -> list[Contour]:
 
 
 def unique_names(regions: Iterable[Region]) -> dict[str, Region]:
-    """Return regions by name; where a name occurs again its later ones are numbered.
+    """Return regions by name.
+
+    A name that one segmentation and one structure set have is followed by the kind. Where a name occurs again in any
+    other way, its later ones are numbered.
 
     Examples
     --------
     >>> one = Region("GTV", 1, "SEG", "1.2", "", (), frozenset())
     >>> list(unique_names([one, replace(one, number=2), replace(one, number=3)]))
     ['GTV', 'GTV (2)', 'GTV (3)']
+    >>> list(unique_names([one, replace(one, kind="RTSTRUCT")]))
+    ['GTV (SEG)', 'GTV (RTSTRUCT)']
     """
+    regions = list(regions)
+    kinds: dict[str, list[str]] = {}
+    for region in regions:
+        kinds.setdefault(region.name, []).append(region.kind)
     named: dict[str, Region] = {}
     for region in regions:
-        name, count = region.name, 1
+        is_told_apart = 1 < len(kinds[region.name]) == len(set(kinds[region.name]))
+        title = f"{region.name} ({region.kind})" if is_told_apart else region.name
+        name, count = title, 1
         while name in named:
             count += 1
-            name = f"{region.name} ({count})"
+            name = f"{title} ({count})"
         named[name] = region
     return named
 

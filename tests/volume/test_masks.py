@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import Geometry, Volume, VolumeError
 from simple_orthanc.phantom import make_series, make_structure_set
-from simple_orthanc.volume.masks import Region, contour_mask, contours, onto, segment_mask, segments, structures
+from simple_orthanc.volume.masks import (
+    Region,
+    contour_mask,
+    contours,
+    onto,
+    segment_mask,
+    segments,
+    structures,
+    unique_names,
+)
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Geometry((6, 5, 4), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), AXIAL)
@@ -91,6 +101,19 @@ def test_values_inside(kind: str, values: list[float], is_label_map: bool, insid
     assert mask.array[0, 0].tolist() == inside
     assert mask.units == "mask"
     assert any("GTV" in line for line in mask.log)
+
+
+def test_names_that_occur_again() -> None:
+    both = [region(), region(kind="RTSTRUCT")]
+    named = unique_names([*both, replace(region(), name="lesion")])
+    assert list(named) == ["GTV (SEG)", "GTV (RTSTRUCT)", "lesion"]
+    assert [each.kind for each in named.values()] == ["SEG", "RTSTRUCT", "SEG"]
+    assert list(unique_names([*both, region(2)])) == ["GTV", "GTV (2)", "GTV (3)"]
+    assert list(unique_names([replace(region(), name="GTV (SEG)"), *both])) == [
+        "GTV (SEG)",
+        "GTV (SEG) (2)",
+        "GTV (RTSTRUCT)",
+    ]
 
 
 class TestOntoAnotherGrid:

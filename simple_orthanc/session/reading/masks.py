@@ -56,8 +56,8 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
     --------
     >>> masks = archive.select(Modality=["SEG", "RTSTRUCT"]).get_masks()
     >>> list(masks)
-    ['liver', 'lesion', 'liver (2)', 'lesion (2)']
-    >>> volume = masks["lesion"]
+    ['liver (SEG)', 'lesion (SEG)', 'liver (RTSTRUCT)', 'lesion (RTSTRUCT)']
+    >>> volume = masks["lesion (SEG)"]
     >>> volume.dtype, volume.shape
     (dtype('bool'), (40, 128, 128))
     """
@@ -119,11 +119,11 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         --------
         >>> masks = archive.select(Modality=["SEG", "RTSTRUCT"]).get_masks()
         >>> masks.table[["name", "number", "kind"]]
-                 name  number      kind
-        0       liver       1       SEG
-        1      lesion       2       SEG
-        2   liver (2)       1  RTSTRUCT
-        3  lesion (2)       2  RTSTRUCT
+                        name  number      kind
+        0        liver (SEG)       1       SEG
+        1       lesion (SEG)       2       SEG
+        2   liver (RTSTRUCT)       1  RTSTRUCT
+        3  lesion (RTSTRUCT)       2  RTSTRUCT
         """
         import pandas as pd
 

@@ -323,10 +323,11 @@ class Reading(SessionState):
         -------
         Mapping
             SegmentLabel or ROIName to Volume of bool; a name that occurs again is followed by its number, as in
-            "GTV (2)". Each mask is read when it is looked up, and not kept; ``table`` lists them. Segments on another
-            grid are resampled by nearest neighbour. Contours are drawn in the planes of their slices: a voxel belongs
-            to the region if its centre is inside, by the even-odd rule, so that a contour inside another one is a
-            hole. Slices without a contour stay empty. A fractional segment holds the voxels from 0.5 on.
+            "GTV (2)", and one that a SEG and an RTSTRUCT have by the kind, as in "GTV (SEG)". Each mask is read when it
+            is looked up, and not kept; ``table`` lists them. Segments on another grid are resampled by nearest
+            neighbour. Contours are drawn in the planes of their slices: a voxel belongs to the region if its centre is
+            inside, by the even-odd rule, so that a contour inside another one is a hole. Slices without a contour stay
+            empty. A fractional segment holds the voxels from 0.5 on.
 
         Raises
         ------

@@ -379,10 +379,12 @@ def test_both_kinds_at_once_and_an_unknown_name(tmp_path: Path) -> None:
     structures = make_structure_set(slices, {"part 1": [circle(geometry, 1, 5)]}, seed=2)
     archive = session(tmp_path / "all", *slices, structures, segmentation(slices, parts(), "BINARY"))
     found = archive.get_masks()
-    assert sorted(found) == ["part 1", "part 1 (2)", "part 2"]
+    assert sorted(found) == ["part 1 (RTSTRUCT)", "part 1 (SEG)", "part 2"]
     assert sorted(found.table.kind) == ["RTSTRUCT", "SEG", "SEG"]
     with pytest.raises(KeyError, match=r"no mask 'PART 2'. Did you mean 'part 2'"):
         found["PART 2"]
+    with pytest.raises(KeyError, match=r"no mask 'part 1'.*'part 1 \(SEG\)'"):
+        found["part 1"]
     assert "part 2" in found
     assert found.get("PART 2") is None
 
