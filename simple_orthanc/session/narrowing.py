@@ -77,9 +77,9 @@ class Narrowing(SessionState):
         >>> archive.reset().select((tag("SliceThickness") < 2) | (tag("EchoTime") > 85)).SeriesDescriptions
         ['T1 MPRAGE', 'T2 TSE']
 
-        Patients of 60 years and more, and the CT of those who have a segmentation too:
+        Patients of 60 years and more with one of two examinations, and the CT of those who have a segmentation too:
 
-        >>> archive.reset().select(age() >= 60).PatientIDs
+        >>> archive.reset().select(age() >= 60, StudyDescription=["MR head", "CT abdomen"]).PatientIDs
         ['EX-001', 'EX-002', 'EX-004']
         >>> archive.select(has_series(Modality="SEG"), Modality="CT").PatientIDs
         ['EX-002']
