@@ -162,7 +162,7 @@ class TestWhatIsNoPlainSlice:
         session = session_of(make_segmentation(images, masks))
         figure = session.gallery()
         assert np.array_equal(figure.axes[0].images[0].get_array(), masks["liver"][2])
-        assert contents(figure) == ["0 to 1\nframe 2 of 3 of the first of 2 volumes"]
+        assert contents(figure) == ["0 to 1\nframe 2 of 3, volume 1 of 2"]
 
     def test_holes_between_slices_hide_nothing(self) -> None:
         array = np.arange(5 * 8 * 10).reshape(5, 8, 10)

@@ -405,9 +405,9 @@ def read_middle_slice(source: Source, key: str, processes: DecodingProcesses) ->
     builder = fetcher.read([0])
     stacks = plan_stacks(fetcher.headers)
     frames = len(stacks[0].planes)
-    place = f"frame {frames // 2 + 1} of {frames}" if frames > 1 else ""
-    place += f" of the first of {len(stacks)} volumes" if len(stacks) > 1 else ""
-    return builder.finish(middle_slice(stacks[0]), fetcher.again), place.strip()
+    places = [f"frame {frames // 2 + 1} of {frames}"] if frames > 1 else []
+    places += [f"volume 1 of {len(stacks)}"] if len(stacks) > 1 else []
+    return builder.finish(middle_slice(stacks[0]), fetcher.again), ", ".join(places)
 
 
 def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | None) -> None:
