@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
@@ -10,6 +11,7 @@ from simple_orthanc.rest.objects import Patient
 from simple_orthanc.session.acts.copy_checks import PATIENT_TAGS, check_patient, check_uids
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder
 from simple_orthanc.session.acts.copy_runs import CopyOptions, make_copies
+from simple_orthanc.session.acts.lost_suv import suv_message
 from simple_orthanc.session.acts.tag_changes import UIDS, TagChanges
 from simple_orthanc.session.orthanc_state import OrthancState
 
@@ -48,7 +50,7 @@ def anonymize(session: OrthancState, changes: TagChanges, keep_private: bool, op
                 "anonymize(",
             )
 
-    return make_copies(session, order, changes, options, refuse)
+    return make_copies(session, order, changes, options, refuse, partial(suv_message, session.rest, session._source))
 
 
 def _fields(rest: Rest, changes: TagChanges, keep_private: bool) -> dict[str, Any]:

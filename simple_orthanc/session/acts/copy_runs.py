@@ -10,6 +10,7 @@ from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_checks import check_identifiers, wrong_values
 from simple_orthanc.session.acts.copy_groups import CopyGroup, CopyOrder, group_by_patient
+from simple_orthanc.session.acts.copy_traces import Copies
 from simple_orthanc.session.acts.making_copies import CopyMaker
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.acts.tag_changes import TagChanges
@@ -42,6 +43,7 @@ def make_copies(
     changes: TagChanges,
     options: CopyOptions,
     refuse: Callable[[CopyGroup], None],
+    remark: Callable[[Target, Copies], str] = lambda target, copies: "",
 ) -> pd.DataFrame:
     """Make copies of what is selected, and return one row per object.
 
@@ -57,6 +59,8 @@ def make_copies(
         What else was asked for.
     refuse : callable
         Takes what is copied of one patient, and raises an error if it must not be.
+    remark : callable, optional
+        Takes a row and its copies, and returns what is to be known of them.
     """
     targets = selected_targets(session, options.level, order.done, everything=options.everything, whole=options.whole)
     index = session._index.updated()
@@ -67,6 +71,7 @@ def make_copies(
         report,
         refuse=refuse,
         check=lambda copies: wrong_values(session.rest, changes, copies),
+        remark=remark,
         is_alive=session._is_alive,
         delete_originals=options.delete_originals,
     )

@@ -60,6 +60,8 @@ class CopyMaker:
         Takes a group that is to be copied, and raises an error if it must not be.
     check : callable
         Takes copies that are complete, and returns what is wrong with them, "" for nothing.
+    remark : callable
+        Takes a row and its copies, and returns what is to be known of them, "" for nothing.
     is_alive : callable
         Returns whether the server answers.
     delete_originals : bool
@@ -74,11 +76,12 @@ class CopyMaker:
         *,
         refuse: Callable[[CopyGroup], None],
         check: Callable[[Copies], str],
+        remark: Callable[[Target, Copies], str],
         is_alive: Callable[[], bool],
         delete_originals: bool = False,
     ) -> None:
         self._rest, self._order, self._report = rest, order, report
-        self._refuse, self._check = refuse, check
+        self._refuse, self._check, self._remark = refuse, check, remark
         self._is_alive, self._delete_originals = is_alive, delete_originals
         self._tracer, self._notes = Tracer(rest, order.trace), Notes(rest)
         # How many instances there are if nobody else stores or deletes any.
@@ -402,7 +405,8 @@ class CopyMaker:
 
     def _write_down(self, group: CopyGroup, copies: Copies, status: str, message: str = "") -> None:
         for target in group.targets:
-            self._report.set(target, Outcome(status, message, new_values(target, copies)))
+            text = "; ".join(filter(None, (message, self._remark(target, copies))))
+            self._report.set(target, Outcome(status, text, new_values(target, copies)))
 
 
 def new_values(target: Target, copies: Copies) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.selection.source import Source, Store
+from simple_orthanc.session.acts.lost_suv import suv_warnings
 from simple_orthanc.session.acts.originals import OriginalError, is_source_alive, md5_of
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
 from simple_orthanc.session.deidentifying.results import DONE, LEFT_OUT, Deidentified, TargetFolder
@@ -291,6 +292,17 @@ def _workers(source: Source, targets: Sequence[Target]) -> int:
         with suppress(OrthancError):
             sizes.append(source.stored_file(target.key).size or 1)
     return max(1, min(WORKERS, _MOST_BYTES // (_TIMES_IN_MEMORY * max(sizes))))
+
+
+def lost_uses(original: Dataset, copy: Dataset) -> list[str]:
+    """Return warnings about what can be computed from the original, and not from the copy.
+
+    Examples
+    --------
+    >>> lost_uses(Dataset(), Dataset())
+    []
+    """
+    return [*lost_slices(original, copy), *suv_warnings(original, copy)]
 
 
 def lost_slices(original: Dataset, copy: Dataset) -> list[str]:

@@ -130,7 +130,7 @@ class Deidentifying(SessionState):
         from simple_orthanc.session.acts.targets import whole_targets
         from simple_orthanc.session.deidentifying import arguments
         from simple_orthanc.session.deidentifying.results import DONE, TargetFolder
-        from simple_orthanc.session.deidentifying.run import DeidentificationRun, lost_slices
+        from simple_orthanc.session.deidentifying.run import DeidentificationRun, lost_uses
 
         chosen = arguments.read_profile(profile, options, keep, remove, replace)
         given = read_given(pseudonyms)
@@ -138,7 +138,7 @@ class Deidentifying(SessionState):
         leaves_out = arguments.leaves_out(suspicious)
         target = arguments.read_target(to, self._source, layout)
         tags = target.tags if isinstance(target, TargetFolder) else ()
-        deidentifier = Deidentifier(chosen, names, max_shift, lost_slices, tags)
+        deidentifier = Deidentifier(chosen, names, max_shift, lost_uses, tags)
         self._check_has_files()
         selected = whole_targets(cast("Session", self), "instance", DONE, everything=everything, whole=True)
         arguments.check_replaced_identifiers(chosen, selected)
