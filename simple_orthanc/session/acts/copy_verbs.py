@@ -65,7 +65,8 @@ class MakesCopies(OrthancState):
             One row per object: level, PatientID, ... down to the identifier of the level; the same with ``new_`` of its
             copy; orthanc_id, new_orthanc_id; instance_count; status and message. The status is "anonymized"; "already
             there", if the same call has made the copies before; "skipped", for a copy that this call has made; "gone";
-            or "failed", with the reason as the message, and no copy on the server.
+            or "failed", with the reason as the message, and no copy on the server. The message also names the tags to
+            keep where the SUV of a PET series cannot be computed from the copy.
 
         Raises
         ------

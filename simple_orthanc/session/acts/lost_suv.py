@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.header import items, text
 from simple_orthanc.dicom.silence import quiet
-from simple_orthanc.errors import OrthancError, SuvError
-from simple_orthanc.files.parsing import parse_file
+from simple_orthanc.errors import OrthancError
+from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.pixels.suv import suv_scale
 from simple_orthanc.rest import Rest
@@ -83,7 +83,7 @@ def _item(header: Dataset, sequence: str) -> Dataset:
 
 
 def _factor(header: Dataset) -> float | None:
-    with suppress(SuvError), quiet():
+    with suppress(OrthancError), quiet():
         return suv_scale([header])[0][0]
     return None
 
@@ -126,8 +126,7 @@ def suv_message(rest: Rest, source: Source, target: Target, copies: Copies) -> s
         # What cannot be read is copied all the same.
         with suppress(OrthancError):
             if Series(rest, series).main_dicom_tags.get("Modality") == "PT":
-                contents = [source.content(key) for key in (made.origin, made.keys["instance"])]
-                lost += lost_for_suv(*map(parse_file, contents))
+                lost += lost_for_suv(*(_parsed(source.content(key)) for key in (made.origin, made.keys["instance"])))
     if not lost:
         return ""
     named = list(dict.fromkeys(lost))
@@ -136,6 +135,11 @@ def suv_message(rest: Rest, source: Source, target: Target, copies: Copies) -> s
 
 def _is_close(factor: float | None, wanted: float) -> bool:
     return factor is not None and math.isclose(factor, wanted, rel_tol=1e-6)
+
+
+def _parsed(content: bytes) -> Dataset:
+    with quiet(), typed_errors(content):
+        return parse_file(content)
 
 
 def _message(lost: Sequence[str], way_out: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc import Folder
+from simple_orthanc.errors import NotFoundError
 from simple_orthanc.session.acts.lost_suv import lost_for_suv
 from simple_orthanc.testing import make_series
 from tests.pixels.pet import pet
@@ -38,6 +39,7 @@ def copy_without(*keywords: str, **changes: str) -> Any:
         (["RadiopharmaceuticalStartDateTime"], ["RadiopharmaceuticalStartDateTime"]),
         # No tag that is named brings it back.
         (["RadionuclideTotalDose"], []),
+        (["RadiopharmaceuticalInformationSequence"], []),
     ],
 )
 def test_no_more_is_named_than_is_needed(removed: list[str], lost: list[str]) -> None:
@@ -75,6 +77,19 @@ def test_the_row_of_a_pet_series_names_what_to_keep(archive: CopyingServer) -> N
         says = "no SUV can be computed from the copy, which did not keep PatientWeight: add keep=['PatientWeight']"
         assert sorted(table.message) == ["", says]
         assert session.anonymize(level="study").message.tolist() == [""]
+
+
+def test_a_copy_that_cannot_be_read_is_copied_all_the_same(
+    archive: CopyingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(self: object, key: str) -> bytes:
+        raise NotFoundError("There is no such instance.", status=404)
+
+    with archive.connect(patience=0) as session:
+        session.select(Modality="PT")
+        monkeypatch.setattr(type(session._source), "content", content)
+        table = session.anonymize(remove=["PatientWeight"])
+        assert (table.status.tolist(), table.message.tolist()) == (["anonymized"], [""])
 
 
 def test_originals_that_go_are_compared_before(archive: CopyingServer) -> None:
