@@ -131,7 +131,7 @@ class UploadsMasks(UploadsVolumes):
           PatientID  status
         0    EX-003  stored
         >>> orthanc.reset().select(SeriesDescription="SUV").get_volume()
-        <Volume 40 x 64 x 64 (slice, row, column) float32 SUVbw (g/ml), voxels of 5 x 4.4 x 4.4 mm>
+        <Volume 40 x 64 x 64 (slice, row, column) float32 g/ml, voxels of 5 x 4.4 x 4.4 mm>
         """
         from simple_orthanc.volume.volume import Volume
 
