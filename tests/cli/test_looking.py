@@ -50,7 +50,9 @@ def test_rows_are_those_of_the_table(folder: Path, capsys: pytest.CaptureFixture
             assert found(folder, capsys, *asked) == wanted
             everything = found(folder, capsys, level, "--columns", "all")
             assert len(everything) == len(session.table(level=level))  # type: ignore[arg-type]
-            assert list(everything[0]) == list(session.table(level=level).columns)  # type: ignore[arg-type]
+            # The table leaves out what has no value in any row.
+            columns = list(session.table(level=level).columns)  # type: ignore[arg-type]
+            assert [name for name in everything[0] if name in columns] == columns
 
 
 def test_what_is_missing_comes_last_both_ways(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def about(session: Session) -> dict[str, Narrow]:
 
 
 def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
-    """Narrow a copy of a session; return the copy, and its warnings or its error."""
+    """Narrow a copy of a session; return the copy, and its warnings without hints, or its error."""
     copied = session.copy()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -148,7 +148,14 @@ def answer(narrow: Narrow, session: Session) -> tuple[Session, str]:
             narrow(copied)
         except OrthancError as error:
             return copied, f"{type(error).__name__}"
-    return copied, " ".join(sorted(str(each.message) for each in said))
+    return copied, " ".join(sorted(_without_hints(str(each.message), copied) for each in said))
+
+
+def _without_hints(message: str, session: Session) -> str:
+    """Leave out the hints, which depend on what a session knows of its archive without further requests."""
+    for step in session._selection.steps:
+        message = message.replace(step.hint, "") if step.hint else message
+    return message.rstrip()
 
 
 def assert_same(sessions: Sequence[Session], name: str, narrow: Narrow) -> None:

@@ -345,8 +345,8 @@ class Reading(SessionState):
         <2 masks: liver, lesion>
         >>> ct = archive.reset().select(PatientID="EX-002", Modality="CT").get_volume()
         >>> ct.statistics(masks["lesion"]).round(1)
-              voxels    ml  mean    sd   min    p5   p25   p50   p75   p95   max
-        mask     524  12.7  45.7  12.8  15.0  27.0  37.0  44.0  55.0  68.0  86.0
+                voxels    ml  mean    sd   min    p5   p25   p50   p75   p95   max
+        lesion     524  12.7  45.7  12.8  15.0  27.0  37.0  44.0  55.0  68.0  86.0
 
         A structure set is drawn on the grid of its images in the same way:
 
