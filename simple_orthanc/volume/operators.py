@@ -21,6 +21,7 @@ _BINARY = {
     "xor": "^",
 }
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_EQUALITIES = {"eq": "==", "ne": "!="}
 _UNARY = {"neg": "-", "pos": "+", "invert": "~"}
 
 
@@ -40,6 +41,16 @@ def _binary(symbol: str, *, is_reflected: bool = False) -> Callable[[Any, Any], 
         operand = "other.array" if isinstance(other, NoOperators) else repr(other)
         left, right = (operand, "volume.array") if is_reflected else ("volume.array", operand)
         raise _refusal(symbol, f"{left} {symbol} {right}")
+
+    return operator
+
+
+def _equality(name: str, symbol: str) -> Callable[[Any, Any], Any]:
+    def operator(self: NoOperators, other: Any) -> Any:
+        # Python's answer, that they differ, would index an array with False, which selects nothing.
+        if isinstance(other, numbers.Number) and not isinstance(other, np.generic):
+            raise _refusal(symbol, f"volume.array {symbol} {other!r}")
+        return getattr(object, name)(self, other)
 
     return operator
 
@@ -64,5 +75,7 @@ for _name, _symbol in _BINARY.items():
     setattr(NoOperators, f"__r{_name}__", _binary(_symbol, is_reflected=True))
 for _name, _symbol in _COMPARISONS.items():
     setattr(NoOperators, f"__{_name}__", _binary(_symbol))
+for _name, _symbol in _EQUALITIES.items():
+    setattr(NoOperators, f"__{_name}__", _equality(f"__{_name}__", _symbol))
 for _name, _symbol in _UNARY.items():
     setattr(NoOperators, f"__{_name}__", _unary(_symbol))

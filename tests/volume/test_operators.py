@@ -66,3 +66,22 @@ def test_other_types_have_their_own_say(volume: Volume) -> None:
     assert volume * Other() == "computed"  # type: ignore[operator]
     with pytest.raises(TypeError, match="unsupported operand"):
         volume - "a"  # type: ignore[operator]
+
+
+def test_equality_with_a_number_is_refused_since_false_selects_nothing(volume: Volume) -> None:
+    for compute, symbol in ((operator.eq, "=="), (operator.ne, "!=")):
+        for left, right in ((volume, 2), (2.5, volume)):
+            with pytest.raises(TypeError, match=rf"as in volume\.array {symbol} 2"):
+                compute(left, right)
+        for other in (volume.array, np.int16(3)):
+            assert np.array_equal(compute(volume, other), compute(volume.array, other))
+            assert np.array_equal(compute(other, volume), compute(other, volume.array))
+
+
+def test_a_volume_equals_itself_alone(volume: Volume) -> None:
+    other = volume.with_array(volume.array)
+    assert volume == volume
+    assert volume != other
+    assert operator.ne(volume, "a")
+    assert len({volume, other}) == 2
+    assert volume in [other, volume]
