@@ -17,7 +17,7 @@ from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.showing.table import MOST_ROWS, ShownAsTable, Table
 from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.volume import masks
-from simple_orthanc.volume.common_space import space_of
+from simple_orthanc.volume.common_space import in_frame, space_of
 from simple_orthanc.volume.masks import Region
 from simple_orthanc.volume.volume import Volume
 
@@ -68,13 +68,15 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
                 "Masks were asked for on the grid of a volume without geometry, whose place is not known."
             )
         self._session, self._like = session, like
-        self._origins: dict[tuple[str, int], _Origin] = {}
         self._references: dict[tuple[str, ...], tuple[Geometry, Dataset] | None] = {}
-        self._regions = masks.unique_names(self._find())
+        found = self._find()
+        self._regions = masks.unique_names(region for region, _ in found)
+        # One segment may be several masks, such as one of each time, which have its number in common.
+        self._origins = dict(zip(self._regions, (origin for _, origin in found), strict=True))
 
-    def _find(self) -> list[Region]:
+    def _find(self) -> list[tuple[Region, _Origin]]:
         """List the regions of what is selected, from headers alone."""
-        found: list[Region] = []
+        found: list[tuple[Region, _Origin]] = []
         chosen = False
         for series in self._session.series:
             modality = series.get_dicom_tag("Modality")
@@ -84,9 +86,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             elif modality == ["RTSTRUCT"]:
                 chosen = True
                 for header in series.get_headers():
-                    for region in masks.structures(header):
-                        self._origins[region.uid, region.number] = _Origin(header)
-                        found.append(region)
+                    found += [(region, _Origin(header)) for region in masks.structures(header)]
         if not chosen:
             raise SelectionError(
                 "Masks were asked for, but no segmentation (SEG) and no structure set (RTSTRUCT) is selected. Select "
@@ -94,7 +94,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             )
         return found
 
-    def _segments(self, series: Session) -> list[Region]:
+    def _segments(self, series: Session) -> list[tuple[Region, _Origin]]:
         reader = series._volume_reader(VolumeRequest(), many=True)
         headers = {elements.text(header, "SOPInstanceUID"): header for header in series.get_headers()}
         found = []
@@ -104,11 +104,12 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             first = planned.stack.planes[0]
             is_label_map = first.segment is None
             background = background_value(headers[first.uid]) if is_label_map else None
-            for region in masks.segments(headers[first.uid]):
-                if region.number == first.segment or (is_label_map and region.number != background):
-                    origin = _Origin(headers[first.uid], reader, label, is_label_map)
-                    self._origins[region.uid, region.number] = origin
-                    found.append(region)
+            origin = _Origin(headers[first.uid], reader, label, is_label_map)
+            found += [
+                (region, origin)
+                for region in masks.segments(headers[first.uid])
+                if region.number == first.segment or (is_label_map and region.number != background)
+            ]
         return found
 
     @property
@@ -139,18 +140,18 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         """Read a mask by its name."""
         if name not in self:
             raise unknown_entry("mask", name, list(self._regions))
-        return replace(self._read(self._regions[name]), name=name)
+        return replace(self._read(self._regions[name], self._origins[name]), name=name)
 
     def __contains__(self, name: object) -> bool:
         """Check whether there is a mask of this name, without reading it."""
         return name in self._regions
 
-    def _read(self, region: Region) -> Volume:
+    def _read(self, region: Region, origin: _Origin) -> Volume:
         if self._like is not None:
-            patient = space_of(self._origins[region.uid, region.number].header).patient
+            patient = space_of(origin.header).patient
             masks.check_images(region, self._like.header, "the volume given by like=", patient)
         reference = self._reference(region)
-        mask = self._mask(region, reference)
+        mask = self._mask(region, origin, reference)
         if self._like is not None:
             assert self._like.geometry is not None
             return masks.onto(mask, self._like.geometry)
@@ -180,8 +181,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         title = f"{counted(len(regions), 'mask')} by name, each read when it is looked up"
         return Table(title, ("name", "number", "kind"), rows, len(regions) - len(rows))
 
-    def _mask(self, region: Region, reference: tuple[Geometry, Dataset] | None) -> Volume:
-        origin = self._origins[region.uid, region.number]
+    def _mask(self, region: Region, origin: _Origin, reference: tuple[Geometry, Dataset] | None) -> Volume:
         if origin.reader is not None:
             volume = origin.reader.labelled(origin.label)
             return masks.segment_mask(volume, region, origin.is_label_map)
@@ -192,7 +192,11 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
                 f"The region {region} was asked for as a mask, but the images that it was drawn on (SeriesInstanceUID "
                 f"{images}) are not in the archive, and contours have no grid of their own. {_HOW_LIKE}"
             )
-        return masks.contour_mask(origin.header, region, geometry)
+        mask = masks.contour_mask(origin.header, region, geometry)
+        if region.frame_of_reference or reference is None:
+            return mask
+        # That of the structure set itself may be any; these are the images that its contours name.
+        return replace(mask, header=in_frame(mask.header, space_of(reference[1]).frame))
 
     def _reference(self, region: Region) -> tuple[Geometry, Dataset] | None:
         """Return the grid of the images that a region was drawn on; None if they are not in the archive."""

@@ -410,3 +410,38 @@ def test_a_mask_is_looked_for_without_reading_it(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(type(found), "_read", None)
     assert "a" in found
     assert "b" not in found
+
+
+def test_a_region_without_a_frame_of_reference_lies_in_that_of_its_images(tmp_path: Path) -> None:
+    slices = ct_phantom((4, 32, 32))
+    z = slices[1].ImagePositionPatient[2]
+    structures = make_structure_set(slices, {"GTV": [[(-12, -12, z), (12, -12, z), (12, 12, z), (-12, 12, z)]]})
+    structures.FrameOfReferenceUID = "1.2.3"
+    for item in structures.StructureSetROISequence:
+        del item.ReferencedFrameOfReferenceUID
+    for item in structures.ReferencedFrameOfReferenceSequence:
+        del item.FrameOfReferenceUID
+    for contour in structures.ROIContourSequence[0].ContourSequence:
+        assert contour.ContourImageSequence
+    archive = session(tmp_path / "archive", *slices, structures)
+    ct = archive.select(Modality="CT").get_volume()
+    masks = archive.reset().select(Modality="RTSTRUCT").get_masks()
+    assert ct.statistics(masks)["voxels"].tolist() == [256]
+
+
+def test_one_segment_in_two_orientations_is_two_masks(tmp_path: Path) -> None:
+    slices = images()
+    ct = session(tmp_path / "ct", *slices).get_volume()
+    inside = np.zeros(ct.shape, bool)
+    inside[1:5, 8:20, 8:20] = True
+    segmentation = ct.masks_to_dicom({"GTV": inside})
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    del shared.PlaneOrientationSequence
+    for number, frame in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
+        orientation = Dataset()
+        orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if number < 2 else [1, 0, 0, 0, 0.8, 0.6]
+        frame.PlaneOrientationSequence = [orientation]
+    masks = session(tmp_path / "segmentation", segmentation).get_masks()
+    assert list(masks) == ["GTV", "GTV (2)"]
+    first, second = masks.values()
+    assert first.direction != second.direction
