@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Interpolation = Literal["linear", "nearest", "bspline"]
 INTERPOLATIONS = ("linear", "nearest", "bspline")
 _AXES = ("slice", "row", "column")
+# The share of a mask from which on a voxel that is interpolated belongs to it.
+_INSIDE = 0.5
 
 
 def sliced(geometry: Geometry, ranges: Sequence[range]) -> Geometry:
@@ -107,7 +109,8 @@ def resampled(
         "nearest": SimpleITK.sitkNearestNeighbor,
         "bspline": SimpleITK.sitkBSpline,
     }
-    plain = array.astype(np.uint8) if array.dtype == bool else array
+    # SimpleITK truncates interpolated integers, so that a mask would lose its border.
+    plain = array.astype(np.uint8 if interpolation == "nearest" else np.float32) if array.dtype == bool else array
     image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(plain))
     # From index to index, so that directions which SimpleITK refuses, those of sheared grids, need not be set.
     matrix = np.linalg.inv(source.affine) @ target.affine
@@ -119,7 +122,7 @@ def resampled(
     identity = np.eye(3).ravel().tolist()
     result = SimpleITK.Resample(image, *reference, identity, float(outside), image.GetPixelID())
     values: NDArray[Any] = SimpleITK.GetArrayFromImage(result)
-    return values.astype(bool) if array.dtype == bool else values
+    return values >= _INSIDE if array.dtype == bool else values
 
 
 def flattened(geometry: Geometry, axis: int) -> Geometry:

@@ -103,3 +103,13 @@ def test_other_keys_are_numpys(key: Any) -> None:
 def test_more_slices_than_axes() -> None:
     with pytest.raises(IndexError, match="3 axes"):
         kept_ranges((slice(None),) * 4, (4, 5, 6))
+
+
+def test_an_interpolated_mask_holds_what_is_inside_by_half() -> None:
+    grid = Geometry((16, 16, 8), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    mask = np.zeros((8, 16, 16), bool)
+    mask[2:6, 4:12, 4:12] = True
+    finer = resampled(mask, grid, with_spacing(grid, (1.0, 1.0, 1.0)), "linear", 0.0)
+    assert finer.dtype == bool
+    # Truncated, it was 384.
+    assert finer.sum() == 2 * mask.sum()
