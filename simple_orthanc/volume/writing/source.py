@@ -27,6 +27,8 @@ _COMPUTED = ("ModalitiesInStudy", "SOPClassesInStudy")
 _ACQUISITION_EQUIPMENT = ("109101", "DCM", "Acquisition Equipment")
 # SeriesNumber of what is derived is that of the images and this, where the user gives none.
 _SERIES_NUMBER = 1000
+# Of the value representation IS (PS3.5 6.2).
+_LARGEST_NUMBER = 2**31 - 1
 REGISTERED = "If it was registered to the source, say so with dataclasses.replace(volume, header=like.header)."
 _EQUIPMENT = "Manufacturer InstitutionName StationName ManufacturerModelName DeviceSerialNumber SoftwareVersions"
 
@@ -181,7 +183,7 @@ def derived_series_number(header: Dataset) -> int | None:
     1004
     """
     number = elements.number_or_none(header, "SeriesNumber")
-    return None if number is None else _SERIES_NUMBER + max(0, int(number))
+    return None if number is None else min(_SERIES_NUMBER + max(0, int(number)), _LARGEST_NUMBER)
 
 
 def patient_and_study(header: Dataset) -> Dataset:

@@ -169,7 +169,7 @@ class TestWhatIsWritten:
         assert len({one.SOPInstanceUID for one in series}) == 3
         assert first.ImageType == ["DERIVED", "SECONDARY", "AXIAL"]
 
-    @pytest.mark.parametrize(("number", "expected"), [(4, 1004), (0, 1000), (None, "")])
+    @pytest.mark.parametrize(("number", "expected"), [(4, 1004), (0, 1000), (None, ""), (2**31 - 1, 2**31 - 1)])
     def test_it_is_numbered_behind_the_originals(self, number: int | None, expected: object) -> None:
         first = source("CT", SeriesNumber=number).to_dicom()[0]
         assert first.SeriesNumber == expected
