@@ -34,8 +34,9 @@ class Converts:
         Parameters
         ----------
         resample : bool
-            Resample a sheared volume onto perpendicular axes: within the slices, linearly (numbers of segments by their
-            nearest neighbour), on a grid that holds all of it. An unsheared volume is never resampled.
+            Resample a sheared volume onto perpendicular axes: within the slices, linearly (masks and numbers of
+            segments by their nearest neighbour), on a grid that holds all of it. An unsheared volume is never
+            resampled.
         assume_geometry : bool
             Give objects without position voxels of 1 mm from 0, 0, 0; otherwise they raise.
 
@@ -86,8 +87,10 @@ class Converts:
         return export.to_sitk(array, geometry, is_colour=me.is_colour, is_4d=len(me.dims) == 4, time_step=me.time_step)
 
     def _background(self) -> int | None:
-        """Return the value of no segment; None where values are no numbers of segments."""
+        """Return the value of no segment; None if the values are neither a mask nor segment numbers."""
         me = cast("Volume", self)
+        if me._is_mask():
+            return 0
         kind = elements.text(me.header, "SegmentationType")
         return background_value(me.header) if me.units == "label" or kind in ("BINARY", "LABELMAP") else None
 

@@ -99,7 +99,8 @@ class ArrayParts(NoOperators):
         Raises
         ------
         VolumeError
-            Nothing would be left along an axis, or a mask is of another patient, frame of reference or place.
+            Nothing would be left along an axis; or a mask is of another patient, frame of reference or place, or
+            holds other values than 0 and 1.
 
         Examples
         --------
@@ -116,6 +117,7 @@ class ArrayParts(NoOperators):
         """
         if isinstance(key, ArrayParts):
             self._check_place_of(key, "The mask")
+            key = key._as_mask()
         step = self._step_of(key)
         if step is not None:
             return self._single(*step)
@@ -134,9 +136,29 @@ class ArrayParts(NoOperators):
                 f"first, with resample(like=image). {advice}"
             )
 
+    def _as_mask(self) -> NDArray[Any]:
+        """Return the values as numpy takes a mask: as integers, 0 and 1 would be numbers of slices.
+
+        Raises
+        ------
+        VolumeError
+            There are other values than 0 and 1.
+        """
+        if self.array.dtype == bool:
+            return self.array
+        if not np.isin(self.array, (0, 1)).all():
+            raise VolumeError(
+                "The mask holds other values than 0 and 1: compare a label map first, as in volume[labels.array == 3]."
+            )
+        return self.array.astype(bool)
+
+    def _is_mask(self) -> bool:
+        """Check whether the values are those of a mask, which SimpleITK and NIfTI hold as integers."""
+        return self.array.dtype == bool or (self.units == "mask" and self.array.dtype.kind in "iu")
+
     def _is_discrete(self) -> bool:
         """Check whether the values are those of a mask or numbers of segments, which must not be mixed."""
-        return self.array.dtype == bool or self.units == "label"
+        return self._is_mask() or self.units == "label"
 
     def _source_table(self) -> pd.DataFrame | None:
         """Return the table of the images that the values were made from."""

@@ -219,3 +219,45 @@ class TestProjection:
     def test_colour_has_no_intensity(self) -> None:
         with pytest.raises(VolumeError, match="colour"):
             Volume(np.zeros((2, 3, 4, 3), np.uint8), None, Dataset()).mip()
+
+
+class TestMasksOfIntegers:
+    """SimpleITK and NIfTI have no bool."""
+
+    INSIDE = plain().array > 60
+
+    def test_they_index_as_masks(self) -> None:
+        image = plain()
+        mask = Volume(self.INSIDE.astype(np.uint8), GRID, Dataset())
+        assert np.array_equal(image[mask], image.array[self.INSIDE])
+
+    def test_other_values_do_not_index(self) -> None:
+        with pytest.raises(VolumeError, match=r"other values than 0 and 1.*labels\.array == 3"):
+            plain()[Volume(self.INSIDE.astype(np.uint8) * 3, GRID, Dataset())]
+
+    def test_their_values_are_not_mixed(self) -> None:
+        mask = plain().with_array(self.INSIDE.astype(np.uint8), units="mask")
+        finer = mask.resample(spacing=0.8)
+        assert finer.dtype == np.uint8
+        assert np.unique(finer.array).tolist() == [0, 1]
+
+    def test_probabilities_are_interpolated(self) -> None:
+        share = plain().with_array(self.INSIDE.astype(np.float32), units="mask")
+        assert np.unique(share.resample(spacing=0.8).array).size > 3
+
+
+class TestShearedMasks:
+    SHEARED = Geometry((16, 16, 8), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, -0.26, 0, 0, 0.966))
+
+    @pytest.mark.parametrize("dtype", [bool, np.uint8])
+    @pytest.mark.parametrize("kind", [None, "LABELMAP"])
+    def test_they_keep_their_size(self, dtype: Any, kind: str | None) -> None:
+        inside = np.zeros((8, 16, 16), dtype)
+        inside[2:6, 4:12, 4:12] = 1
+        header = Dataset()
+        if kind is not None:
+            header.SegmentationType, header.BitsStored, header.PixelPaddingValue = kind, 8, 255
+        mask = Volume(inside, self.SHEARED, header, units="mask")
+        upright = Volume.from_sitk(mask.to_sitk(resample=True), like=mask)
+        assert np.unique(upright.array).tolist() == [0, 1]
+        assert upright.array.sum() == inside.sum()
