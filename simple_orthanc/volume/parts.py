@@ -115,9 +115,7 @@ class ArrayParts(NoOperators):
         >>> int(volume[1, 2, 3])
         33
         """
-        if isinstance(key, ArrayParts):
-            self._check_place_of(key, "The mask")
-            key = key._as_mask()
+        key = tuple(map(self._numpy_key, key)) if isinstance(key, tuple) else self._numpy_key(key)
         step = self._step_of(key)
         if step is not None:
             return self._single(*step)
@@ -135,6 +133,13 @@ class ArrayParts(NoOperators):
                 f"{name} lies elsewhere in the patient than the image, though its shape is the same: resample it "
                 f"first, with resample(like=image). {advice}"
             )
+
+    def _numpy_key(self, key: Any) -> Any:
+        """Return a key, or one of several, as numpy takes it: of a volume its values, once its place is known."""
+        if not isinstance(key, ArrayParts):
+            return key
+        self._check_place_of(key, "The mask")
+        return key._as_mask()
 
     def _as_mask(self) -> NDArray[Any]:
         """Return the values as numpy takes a mask: as integers, 0 and 1 would be numbers of slices.

@@ -29,6 +29,12 @@ def mask(patient: str | None = "A", frame: str | None = FRAME) -> Volume:
     return volume(patient, frame, array=np.arange(120).reshape(4, 5, 6) > 100, units="mask")
 
 
+def steps(image: Volume) -> Volume:
+    """Two time steps of a volume."""
+    array, dims = np.stack([image.array, image.array]), ("time", *image.dims)
+    return replace(image, array=array, dims=dims, coordinates={"time": (0.0, 2.0)})
+
+
 # Each takes what was read, and a mask of something else.
 ALLOWING: dict[str, Callable[..., Any]] = {
     "resample": lambda image, other, **given: other.resample(like=image, **given),
@@ -39,6 +45,8 @@ ALLOWING: dict[str, Callable[..., Any]] = {
 REFUSING: dict[str, Callable[..., Any]] = {
     "with_array": lambda image, other: image.with_array(other),
     "indexing": lambda image, other: image[other],
+    "indexing each step": lambda image, other: steps(image)[:, other],
+    "indexing one step": lambda image, other: steps(image)[0, other],
     "to_dicom": lambda image, other: other.to_dicom(like=image),
     "masks_to_dicom": lambda image, other: image.masks_to_dicom({"liver": other}),
     "masks of two kinds": lambda image, other: image.masks_to_dicom({"one": image.array > 3, "two": other}),
