@@ -308,7 +308,7 @@ def _rewritten(field: Tag, predicate: Predicate) -> Iterator[Proposal]:
     listed = as_list(predicate.string)
     if listed:
         yield _argument(field, listed)
-    if field.vr == "AS" and predicate.string.strip().isdecimal():
+    if field.vr == "AS" and predicate.string.strip().isdecimal() and len(predicate.string) <= _MAX_LENGTH:
         yield _argument(field, int(predicate.string))
 
 

@@ -291,7 +291,9 @@ def _typed_predicate(field: Field, string: str) -> Predicate:
     operand = comparable(string, vr)
     if operand is not None:
         return Relation("==", operand)
-    if vr in DATE_VRS and (ends := _RANGE.match(string)):
+    # 2020-01 is a month that lacks its day, and not the range of two years.
+    is_month = vr == "DA" and as_date(string) is not None
+    if vr in DATE_VRS and not is_month and (ends := _RANGE.match(string)):
         return RangeString(string, range_for(field, ends[1] or None, ends[2] or None))
     raise SelectionError(_malformed(field, string))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from contextlib import suppress
+
+from simple_orthanc.dicom.times import parse_date
 
 _SEPARATORS = re.compile(r"\s*[,|;\\]\s*")
 # In this order, since a time has colons of its own.
@@ -20,14 +23,19 @@ def as_list(string: str) -> list[str] | None:
 
     Examples
     --------
-    >>> as_list("CT,MR"), as_list("['CT', 'MR']"), as_list("CT|MR"), as_list("CT")
-    (['CT', 'MR'], ['CT', 'MR'], ['CT', 'MR'], None)
+    >>> as_list("CT,MR"), as_list("['CT', 'MR']"), as_list("CT|MR"), as_list("CT"), as_list("(1)")
+    (['CT', 'MR'], ['CT', 'MR'], ['CT', 'MR'], None, ['1'])
     """
     inner = string.strip()
     is_bracketed = inner[:1] + inner[-1:] in ("[]", "()", "{}")
     if is_bracketed:
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            return [str(item) for item in ast.literal_eval(inner)] or None
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError), warnings.catch_warnings():
+            # Python warns of invalid escapes.
+            warnings.simplefilter("ignore")
+            listed = ast.literal_eval(inner)
+            # What one pair of brackets is around, as in "(1)", is no list.
+            if isinstance(listed, (list, tuple, set)):
+                return [str(item) for item in listed] or None
         inner = inner[1:-1]
     items = [item.strip("'\" ") for item in _SEPARATORS.split(inner)]
     items = [item for item in items if item]
@@ -60,18 +68,20 @@ def as_relation(string: str) -> tuple[str, str] | None:
 
 
 def as_date(string: str) -> str | None:
-    """Return a date that is written otherwise as DICOM writes it, or as a wildcard if it lacks the day.
+    """Return a date that is written otherwise as DICOM writes it, or as a wildcard if it lacks the day; else None.
 
     Examples
     --------
-    >>> as_date("2020/1/31"), as_date("31.1.2020"), as_date("2020-01"), as_date("01/31/2020")
-    ('20200131', '20200131', '202001*', None)
+    >>> as_date("2020/1/31"), as_date("31.1.2020"), as_date("2020-01"), as_date("01/31/2020"), as_date("2020/31/01")
+    ('20200131', '20200131', '202001*', None, None)
     """
     string = string.strip()
     if match := _YEAR_FIRST.match(string):
-        return f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"
-    if match := _DAY_FIRST.match(string):
-        return f"{match[3]}{int(match[2]):02d}{int(match[1]):02d}"
-    if match := _BEGINNING.match(string):
-        return f"{match[1]}{match[2] or ''}*"
-    return None
+        written, rest = f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}", ""
+    elif match := _DAY_FIRST.match(string):
+        written, rest = f"{match[3]}{int(match[2]):02d}{int(match[1]):02d}", ""
+    elif match := _BEGINNING.match(string):
+        written, rest = f"{match[1]}{match[2] or ''}", "*"
+    else:
+        return None
+    return f"{written}{rest}" if parse_date(f"{written}0101"[:8]) else None
