@@ -58,10 +58,7 @@ from simple_orthanc.selection.predicates import (
 from simple_orthanc.selection.selection import Criterion, Selection, Step
 
 # Identifiers, those that name the fewest objects first.
-_MOST_SELECTIVE = (
-    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
-    *("AccessionNumber", "StudyID", "PatientID"),
-)
+_MOST_SELECTIVE = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber", "StudyID", "PatientID")
 
 # Of so few studies the series are listed, even where they could be searched for.
 _FEW_STUDIES = 50
@@ -332,9 +329,14 @@ def _ordered_parts(index: Index, condition: Condition) -> list[tuple[int, Condit
 
 
 def _cost(index: Index, condition: Condition) -> int:
-    """Return how late a part is applied: by its depth, and ages as what only the files hold."""
-    reads_files = any(isinstance(comparison.field, AgeField) for comparison in condition.comparisons())
-    return depth("instance" if reads_files else _level(index, condition))
+    """Return how late a part is applied: by its depth; what reads files last, since the others leave fewer of them."""
+    return depth("instance" if _reads_files(index, condition) else _level(index, condition))
+
+
+def _reads_files(index: Index, condition: Condition) -> bool:
+    """Check whether a condition is decided by what only the files hold, also inside a question about series."""
+    fields = (comparison.field for comparison in all_comparisons(condition))
+    return any(field == AgeField() or (isinstance(field, Tag) and index.home(field) is None) for field in fields)
 
 
 def _level(index: Index, condition: Condition) -> Level:
@@ -366,6 +368,8 @@ def _rows_for(index: Index, selection: Selection, condition: Condition) -> Rows:
         decided = f"here, in {len(keys):,} files"
     elif any(isinstance(field, AgeField) for field in fields):
         decided = "here, by one file of each study"
+    elif _reads_files(index, condition):
+        decided = "here, in the files of these studies"
     return Rows(level, keys, selection.level is None, decided)
 
 
@@ -374,9 +378,7 @@ def _candidates(index: Index, condition: Condition, level: Level) -> list[str] |
     if isinstance(condition, Comparison) and isinstance(condition.field, SeriesField):
         studies, owners = _owners_of_series(index, condition.field, Selection(), Meanings(()))
         return studies if condition.field.of == "study" else _studies_of_patients(index, owners)
-    if not isinstance(condition, Comparison) or not isinstance(condition.field, Tag):
-        return None
-    if not _is_searched(index, condition):
+    if not (isinstance(condition, Comparison) and isinstance(condition.field, Tag) and _is_searched(index, condition)):
         return None
     return index.search(level, condition.field, condition.predicate)
 
@@ -454,7 +456,7 @@ def _series_mask(index: Index, field: SeriesField, rows: Rows, meanings: Meaning
     """Check for each row whether its study, or its patient, has a series that is asked for.
 
     The question is about the archive, and not about what is selected. It is put to the studies of the rows, or to the
-    whole archive where that takes fewer requests; both give the same answer.
+    whole archive where that takes fewer requests and reads no files; both give the same answer.
     """
     owners = index.up(rows.level, rows.keys, field.of)
     base = Selection()
@@ -462,7 +464,7 @@ def _series_mask(index: Index, field: SeriesField, rows: Rows, meanings: Meaning
         studies = owners if field.of == "study" else _studies_of_patients(index, owners)
         distinct = tuple(dict.fromkeys(studies))
         searched = any(_is_searched(index, part) for part in conjuncts(field.condition))
-        if not searched or len(distinct) <= _FEW_STUDIES:
+        if not searched or _reads_files(index, field.condition) or len(distinct) <= _FEW_STUDIES:
             base = Selection("study", distinct)
     holding = set(_owners_of_series(index, field, base, meanings)[1])
     return [owner in holding for owner in owners]

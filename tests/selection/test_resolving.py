@@ -335,6 +335,39 @@ def test_of_many_studies_the_archive_is_searched(monkeypatch: pytest.MonkeyPatch
     assert any(what.startswith("search series") for what in source.asked)
 
 
+def series_read(monkeypatch: pytest.MonkeyPatch, *conditions: Condition) -> set[str]:
+    """Return the series whose files are read for conditions of one call."""
+    source, index = make()
+    read: set[str] = set()
+    columns = source.columns
+
+    def noted(tags: Any, series: Any, keys: Any = None) -> Any:
+        read.update(row.key for row in series)
+        return columns(tags, series, keys)
+
+    monkeypatch.setattr(source, "columns", noted)
+    resolving.narrow(index, Selection(), *map(criterion, conditions))
+    return set(endings(sorted(read)))
+
+
+def test_a_question_that_reads_files_is_put_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = has_series(KVP=120)
+    assert series_read(monkeypatch, asked, tag("Modality") == "PT") == {"2.1"}
+    assert series_read(monkeypatch, asked & (tag("SeriesDescription") == "abdomen")) == {"3.1"}
+
+
+def test_of_many_studies_no_other_files_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "_FEW_STUDIES", 1)
+    asked = has_series(Modality="CT", KVP=120)
+    assert series_read(monkeypatch, tag("PatientName") == "doe*", asked) == {"1.1", "1.2"}
+
+
+def test_explain_tells_that_a_question_read_files() -> None:
+    _, index = make()
+    (step,) = narrow(index, has_series(KVP=120)).steps
+    assert step.decided == "here, in the files of these studies"
+
+
 @pytest.mark.parametrize("options", [{}, {"extra": True}])
 def test_a_string_in_a_question_that_the_archive_holds_elsewhere_is_a_literal(options: dict[str, Any]) -> None:
     _, index = make(**options)
