@@ -166,8 +166,8 @@ class SessionState:
             if step.emptied:
                 among = "already selected" if selection.steps else "that the other criteria leave"
                 among = f" among those {among}." if position else "."
-                what = f"Nothing is selected any more: no object satisfies {step.criterion}{among} {step.hint}"
-                warnings.warn(what.rstrip(), stacklevel=stacklevel())
+                what = f"Nothing is selected any more: no object satisfies {step.criterion}{among}"
+                warnings.warn(" ".join(filter(None, [what, step.hint, step.note])), stacklevel=stacklevel())
             elif step.note:
                 warnings.warn(step.note, stacklevel=stacklevel())
         return narrowed

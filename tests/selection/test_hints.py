@@ -60,6 +60,7 @@ def warned(*steps: Callable[[Session], object], **options: Any) -> str:
         ({"Modality": "CT,MR"}, "Modality=['CT', 'MR'] matches 3 series"),
         ({"Modality": "['CT', 'MR']"}, "Modality=['CT', 'MR'] matches 3 series"),
         ({"Modality": "CT|MR"}, "Modality=['CT', 'MR'] matches 3 series"),
+        ({"Modality": "(CT)"}, "Modality=['CT'] matches 1 series"),
         ({"Modality": "CT\\MR"}, "Modality=['CT', 'MR'] matches 3 series"),
         ({"Modality": "MRI"}, "Modality='MR' matches 2 series"),
         ({"PatientID": "P2"}, "PatientID='p2' matches 1 study"),
@@ -264,3 +265,19 @@ def test_every_hint_is_true(datasets: list[Dataset], wrong: dict[str, Any], earl
             found = eval(f"session.copy().select({hint.call})", {"session": session, "tag": tag})
             counts = {"study": found.study_count, "series": found.series_count}
             assert counts[hint.level] == hint.count > 0
+
+
+@pytest.mark.parametrize("string", ["(1)", "(None)", "{[1]}", "('CT')", "['\\d']", "9" * 5000])
+def test_a_string_in_brackets_that_lists_nothing_is_no_error(string: str) -> None:
+    assert "no object satisfies" in warned(lambda session: session.select(SeriesDescription=string))
+    assert "no object satisfies" in warned(lambda session: session.select(PatientAge=string))
+
+
+def test_a_selection_by_age_that_becomes_empty_says_where_ages_are_not_known() -> None:
+    dates = {"PatientBirthDate": "19500101", "StudyDate": "20200101"}
+    session = Session(MemorySource([instance(study=study, **dates) for study in "12"]))
+    with pytest.warns(UserWarning, match=r"Nothing is selected.*PatientAge is missing in 2 of 2 studies.*between\(60"):
+        session.copy().select(PatientAge=(60, None))
+    session = Session(MemorySource([instance(study=study) for study in "12"]))
+    with pytest.warns(UserWarning, match="Nothing is selected.*In 2 of 2 studies the age is not known"):
+        session.select(age() > 60)
