@@ -173,11 +173,19 @@ class ColumnReader:
             self._fill_by_header(columns, tags, list(doubtful))
 
     def _fill_by_header(self, columns: Columns, tags: Sequence[Tag], keys: Sequence[str]) -> None:
-        headers = map_ordered(self._header, keys, total=len(keys), label="reading headers")
+        def read(key: str) -> Dataset | None:
+            try:
+                return self._header(key)
+            except NotFoundError:
+                # Deleted meanwhile: the index raises for the values that are missing.
+                return None
+
+        headers = map_ordered(read, keys, total=len(keys), label="reading headers")
         with quiet():
             for key, header in zip(keys, headers, strict=True):
-                for tag in tags:
-                    columns[tag.name][key] = read_value(header, tag)
+                if header is not None:
+                    for tag in tags:
+                        columns[tag.name][key] = read_value(header, tag)
 
 
 def _dictionary_vr(tag: Tag) -> str:

@@ -63,3 +63,15 @@ def test_a_tag_is_read_in_the_cheapest_way_that_is_right(stand_in: OrthancServer
 def test_a_string_that_may_be_mangled_is_read_from_the_file(stand_in: OrthancServer, mangled: str) -> None:
     stand_in.datasets[0].ImageComments = mangled
     assert "file" in paths_of(stand_in, "ImageComments")
+
+
+@pytest.mark.parametrize("stand_in", [NEW, OLD], indirect=True)
+def test_a_header_that_was_deleted_meanwhile_is_left_out(stand_in: OrthancServer) -> None:
+    with Transport(stand_in.url) as transport:
+        source = OrthancSource(transport)
+        series: list[Row] = list(source.listing("series"))
+        gone = series[0].children[0]
+        stand_in.datasets[:] = [each for each in stand_in.datasets if stand_in.identifier_of(each, "instance") != gone]
+        tag = parse_tag('0009,"A MAKER",01')
+        column = source.columns([tag], series)[tag.name]
+    assert column.keys() == {key for row in series for key in row.children} - {gone}
