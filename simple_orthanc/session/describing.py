@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.dicom.header import read_value
-from simple_orthanc.dicom.levels import INDEXED
+from simple_orthanc.dicom.levels import INDEXED, Level
 from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.usual import in_order, usual_in_files
 from simple_orthanc.dicom.values import Value, shown
@@ -160,16 +160,22 @@ class Describing(Looking):
         return sorted(summaries, key=lambda summary: summary.missing is None)
 
     def _summaries_of_headers(self, known: set[str]) -> list[Summary]:
-        """Summarize the other tags in the header of one instance of each series."""
+        """Summarize the other tags in the header of one instance of each series, by the objects that have them."""
         keys = [keys[0] for keys in tables.instances_by_series(self._index, self._selection).values()]
         headers: list[Dataset] = run_all(self._source.header, keys, label="reading headers")
         names = list(dict.fromkeys(name for header in headers for name in names_in(header)))
         usual = {name: rank for rank, name in enumerate(usual_in_files())}
         names.sort(key=lambda name: usual.get(name, len(usual)))
+        # Series share a patient and a study.
+        shared: tuple[Level, ...] = ("patient", "study")
+        owners = {level: self._index.up("instance", keys, level) for level in shared}
         summaries = []
         for tag in (parse_tag(name) for name in names if name not in known):
             if not (tag.is_pixels or tag.is_sequence or tag.vr in BINARY_VRS - {"UN"}):
-                summaries.append(summarize(tag, [[read_value(header, tag)] for header in headers]))
+                rows: dict[str, list[Value]] = {}
+                for owner, header in zip(owners.get(tag.level, keys), headers, strict=True):
+                    rows.setdefault(owner, []).append(read_value(header, tag))
+                summaries.append(summarize(tag, rows.values()))
         return [summary for summary in summaries if summary.counts]
 
 

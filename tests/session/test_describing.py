@@ -113,6 +113,14 @@ def test_with_files_every_tag_of_a_header_is_described() -> None:
     assert set(session.describe("KVP", files=True).tag) == set(tags)
 
 
+def test_in_headers_too_what_a_study_or_patient_has_is_counted_once_for_it() -> None:
+    ages = {"PatientAge": "060Y", "PatientSize": "1.7"}
+    datasets = [instance(1, series=series, study=study, **ages) for study in "12" for series in "123"]
+    frame = session_of(*datasets, instance(1, series="4", study="2")).describe(files=True)
+    assert row(frame, "PatientAge") == ("study", 1, 0, {"060Y": 2})
+    assert row(frame, "SOPClassUID")[3] == {datasets[0].SOPClassUID: 7}
+
+
 @pytest.mark.parametrize("select", [{"Modality": "XX"}, {"PatientName": "x"}])
 def test_of_nothing_there_is_nothing_to_describe(select: dict[str, str]) -> None:
     assert three_series().select(**select).describe().empty
