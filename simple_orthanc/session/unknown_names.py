@@ -66,7 +66,7 @@ def _advice(kind: type[SessionState], name: str) -> str:
     keywords = close_keywords(name.replace("_", ""))
     verbs = _close_verbs(_public(kind), name)
     # Keywords begin with a capital letter, and verbs do not.
-    near = (keywords or verbs) if name[0].isupper() else (verbs or keywords)
+    near = (keywords or verbs) if name[:1].isupper() else (verbs or keywords)
     if near:
         return did_you_mean(near)
     if elsewhere := _close_verbs(list(owners), name):

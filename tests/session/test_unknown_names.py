@@ -25,6 +25,7 @@ from simple_orthanc.session.unknown_names import parse_name
         (Orthanc, "getVolume", "Did you mean get_volume, or get_volumes?"),
         (Orthanc, "upload", "Did you mean upload_dataset, upload_document, or upload_file?"),
         (Folder, "volume", "Did you mean get_volume, or volume_table?"),
+        (Folder, "", "dir() lists the verbs"),
         (Folder, "SeriesUID", "Did you mean SeriesInstanceUID"),
         (Folder, "StudyUID", "Did you mean StudyInstanceUID"),
         (Folder, "Name", "Did you mean PatientName"),
