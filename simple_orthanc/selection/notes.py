@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.selection.ages import PATIENT_AGE, Age, ages
-from simple_orthanc.selection.conditions import AgeField, Comparison, Condition
+from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, Not, conjuncts
 from simple_orthanc.selection.hints import UNITS, Trial
 from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.predicates import Age as AgeOperand
@@ -50,9 +50,12 @@ def _note_on_age(condition: Condition, known: Collection[Age], total: str) -> st
     unknown = sum(found.years is None for found in known)
     compared = [each.predicate for each in condition.comparisons() if isinstance(each.field, AgeField)]
     if unknown and not any(isinstance(predicate, IsMissing) for predicate in compared):
+        way_out = "age().is_missing() selects them."
+        if isinstance(condition, Not) and all(isinstance(part, Comparison) for part in conjuncts(condition.inner)):
+            way_out = "So they stay selected; exclude(age().is_missing()) leaves them out."
         notes.append(
             f"In {unknown:,} of {total} the age is not known, neither from PatientAge nor from PatientBirthDate and "
-            f"StudyDate: no comparison holds for these. age().is_missing() selects them."
+            f"StudyDate: no comparison holds for these. {way_out}"
         )
     return " ".join(notes)
 

@@ -37,3 +37,21 @@ def test_the_note_on_ages_that_are_written_as_strings_proposes_no_relation() -> 
     session = Session(MemorySource(ARCHIVE))
     with pytest.warns(UserWarning, match=r"falls back on PatientBirthDate and StudyDate\.$"):
         session.select(PatientAge="060Y")
+
+
+@pytest.mark.parametrize(
+    ("condition", "way_out", "studies"),
+    [
+        (age() > 60, "age().is_missing() selects them.", 1),
+        (~(age() > 60), "So they stay selected; exclude(age().is_missing()) leaves them out.", 2),
+        (age() != 70, "So they stay selected; exclude(age().is_missing()) leaves them out.", 2),
+        (~((age() > 60) & (tag("PatientID") == "P*")), "So they stay selected;", 2),
+        (~(~(age() > 60)), "age().is_missing() selects them.", 1),
+    ],
+)
+def test_the_note_on_unknown_ages_says_what_becomes_of_them(condition: Condition, way_out: str, studies: int) -> None:
+    session = Session(MemorySource([*ARCHIVE, instance(1, series="1", study="3", patient="P3")]))
+    with pytest.warns(UserWarning, match=re.escape(f"no comparison holds for these. {way_out}")):
+        session.select(condition)
+    assert session.study_count == studies
+    assert ("P3" in session.PatientIDs) == way_out.startswith("So")
