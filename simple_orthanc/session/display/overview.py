@@ -168,10 +168,12 @@ def _counted(keyword: str, numbers: Counter[Any], missing: int) -> TagValues:
 
 def _range(keyword: str, numbers: Counter[Any], missing: int) -> TagValues:
     days = [day for value in numbers if isinstance(day := comparable(value, "DA"), date)]
+    # What is no date is in no range.
+    others = len(numbers) - len(days)
     if not days:
-        return TagValues(keyword, (), missing=missing)
+        return TagValues(keyword, (), others, missing)
     first, last = min(days), max(days)
-    return TagValues(keyword, ((str(first) if first == last else f"{first} to {last}", None),), missing=missing)
+    return TagValues(keyword, ((str(first) if first == last else f"{first} to {last}", None),), others, missing)
 
 
 def _notes(series: Sequence[str] | None, unknown: Sequence[str]) -> list[str]:

@@ -84,6 +84,13 @@ def test_a_range_is_that_of_the_dates_that_can_be_read(dates: list[str], expecte
     assert values(session)["StudyDate"].values == expected
 
 
+def test_what_is_no_date_is_counted_beside_the_range() -> None:
+    days = ["20200101", "2020.01.01", "never", "00000000"]
+    session = session_of(*(instance(1, study=str(number), StudyDate=day) for number, day in enumerate(days)))
+    quiet(session.table)
+    assert values(session)["StudyDate"] == TagValues("StudyDate", (("2020-01-01", None),), 2, 0)
+
+
 def test_only_what_is_selected_is_counted() -> None:
     session = three_series()
     session.table()
