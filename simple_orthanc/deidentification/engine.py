@@ -201,9 +201,10 @@ class _Engine:
         return _dummy_action(tag, vr, action) if place.is_dummy else action
 
     def _hides_text(self, stored: DataElement | RawDataElement, vr: str) -> bool:
-        """Check whether the bytes of a number spell an identifier."""
+        """Check whether the bytes of a number spell an identifier; its VR may be one of several, as "US or SS"."""
         value = stored.value
-        return vr in _NUMBERS and isinstance(value, bytes) and self._identifiers.are_in(value)
+        is_number = not _NUMBERS.keys().isdisjoint(vr.split(" or "))
+        return is_number and isinstance(value, bytes) and self._identifiers.are_in(value)
 
     def _stays_unread(
         self, source: Dataset, stored: DataElement | RawDataElement, tag: BaseTag, vr: str, action: Action

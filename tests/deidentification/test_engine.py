@@ -191,6 +191,13 @@ def test_elements_of_unknown_vr_are_read_by_the_dictionary_or_removed() -> None:
     assert b"quidditch" not in written(after).lower()
 
 
+@pytest.mark.parametrize("keyword", ["Rows", "SmallestImagePixelValue", "LUTData"])
+def test_a_number_whose_bytes_spell_an_identifier_is_removed(keyword: str) -> None:
+    before, tag = scan(), elements.tag_of(keyword)
+    elements.store(before, RawDataElement(tag, "UN", 8, b"HX-4711 ", 0, False, True))
+    assert tag not in become(before)
+
+
 def test_pixels_in_items_are_removed() -> None:
     before, inner = scan(), Dataset()
     inner.BitsAllocated, inner.PixelData = 8, b"QUIDDITCH "
