@@ -33,6 +33,10 @@ _CHARACTER_SETS = re.compile(r"(?:ISO|IR|UTF|GBK?|US|ASCII|LATIN|CP|WINDOWS|BIG|
 _CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator"})
 
 
+# Not read by SpecificCharacterSet, so that names in other characters would not be recognized (PS3.5, 6.2).
+_DEFAULT_CHARACTERS = frozenset({"AE", "CS", "UR"})
+
+
 class Values:
     """New values of elements that are not sequences, for one object.
 
@@ -144,11 +148,14 @@ class Values:
         # Digits alone are the code, even if they are those of an identifier too.
         if scheme in _PUBLIC_SCHEMES and keyword in _CODES and _DIGITS.match(str(element.value)):
             return element.value
+        value = element.value
+        if vr in _DEFAULT_CHARACTERS:
+            value = _each(value, lambda text: text if text.isascii() else dummy_value(vr))
         is_listed = row_of(int(element.tag)) is not None
         is_typed = is_typed_by_people(keyword, intended_vr(int(element.tag), vr))
         if not is_listed and (scheme in _PUBLIC_SCHEMES or not is_typed):
-            return _each(element.value, lambda text: dummy_value(vr) if self._are_surely_in(text) else text)
-        return _each(element.value, self._text_cleaner(int(element.tag), vr))
+            return _each(value, lambda text: dummy_value(vr) if self._are_surely_in(text) else text)
+        return _each(value, self._text_cleaner(int(element.tag), vr))
 
     def _is_character_set(self, text: str) -> bool:
         return bool(_CHARACTER_SETS.match(text)) and not self._identifiers.are_surely_in(text)

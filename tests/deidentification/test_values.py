@@ -139,3 +139,12 @@ def test_decimal_strings_without_a_number_are_emptied() -> None:
     number = element("SliceThickness", "1.5")
     number._value = "Quidditch"
     assert values().new_value(number, KEEP) == ""
+
+
+@pytest.mark.parametrize("vr", ["CS", "AE", "UR"])
+def test_strings_that_no_character_set_applies_to_are_ascii(vr: str) -> None:
+    # The bytes of a name in UTF-8, as pydicom reads them in such an element.
+    found = element("GeneticModificationsDescription", "Harry-Øyvind".encode().decode("latin-1"), vr)
+    assert "yvind" not in str(values().new_value(found, CLEAN))
+    plain = element("GeneticModificationsDescription", "NONE", vr)
+    assert values().new_value(plain, CLEAN) is plain.value
