@@ -523,7 +523,8 @@ def test_ctrl_c_leaves_no_partial_file(slow_server: str, tmp_path: Path, command
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + PATIENCE
-    while not any(path.is_file() for path in out.rglob("*")) and process.poll() is None:
+    # The lock comes first, and is no file that grows.
+    while not any(path.is_file() and path.suffix != ".lock" for path in out.rglob("*")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
