@@ -26,7 +26,8 @@ All requests to a server share one patience for the time in which it answers non
 not wait one after the other for a server that is gone.
 
 Until a server has answered for the first time, the address may be wrong: then `FIRST_CONTACT` seconds in all are the
-limit, and a name that is not known is an error at once.
+limit, and a name that is not known is an error at once. Where something listens and its first answer breaks off or is
+no HTTP, the limit counts from the end of that answer.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ class Attempts:
         self._contacted, self._deadline = contacted, deadline
         self._outage = outage or Outage()
         self._began = monotonic()
-        self._pauses = None if contacted else Pauses(min(patience.seconds, FIRST_CONTACT))
+        self._pauses = None if contacted else self._first_pauses()
         self._again, self._asked = Again.ALL, 0.0
         self._silences, self._unusable = 0, 0
         self.count = 0
@@ -261,6 +262,9 @@ class Attempts:
         silent = failure.cause is Cause.READ_TIMEOUT
         if begun or silent:
             self._has_answered()
+        elif not self._contacted and not self.count and (failure.dropped or failure.cause is Cause.GARBLED):
+            # Something listens there, and may just be slow.
+            self._pauses = self._first_pauses()
         self._silences += silent and not begun
         # A server that says nothing may still be at work on the first request, and each further one adds to it.
         if (failure.cause is Cause.UNKNOWN_NAME and not self._contacted) or self._silences > 1:
@@ -304,6 +308,9 @@ class Attempts:
         """Note that the address is right."""
         if not self._contacted:
             self._contacted, self._pauses = True, None
+
+    def _first_pauses(self) -> Pauses:
+        return Pauses(min(self._patience.seconds, FIRST_CONTACT))
 
     def _next(self, again: Again, asked: float, spent: float) -> None:
         self.count += 1

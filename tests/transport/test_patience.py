@@ -96,3 +96,18 @@ def test_an_attempt_that_took_long_leaves_the_patience_whole(clock: QuickClock) 
     attempts.failed(NetworkError(Cause.DROPPED, ""), begun=True)
     assert attempts.pause() is None
     assert "tried 2 times in 200 s" in attempts.note
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_repeated"), [(Cause.GARBLED, True), (Cause.DROPPED, True), (Cause.REFUSED, False)]
+)
+def test_a_slow_first_answer_that_cannot_be_read_is_requested_again(
+    cause: Cause, is_repeated: bool, clock: QuickClock
+) -> None:
+    attempts = Attempts(Patience(), True, False, 300)
+    clock.waited.append(4.0)
+    attempts.failed(NetworkError(cause, ""), begun=False)
+    assert (attempts.pause() is not None) == is_repeated
+    clock.waited.append(4.0)
+    attempts.failed(NetworkError(cause, ""), begun=False)
+    assert attempts.pause() is None
