@@ -119,7 +119,8 @@ class ArrayOperations(ArrayParts):
             There is no geometry, or the volume is 4D or in colour; or `like` is of another patient or in another frame
             of reference, so that the two have no common coordinates.
         ValueError
-            Neither or both of `like` and `spacing` are given, or there is no such interpolation.
+            Neither or both of `like` and `spacing` are given, or there is no such interpolation, or not for a label
+            map: between the labels 1 and 3 there is no label 2.
 
         Examples
         --------
@@ -147,6 +148,11 @@ class ArrayOperations(ArrayParts):
         method: Interpolation = interpolation or ("nearest" if discrete else "linear")
         if method not in regrid.INTERPOLATIONS:
             raise ValueError(f"interpolation={interpolation!r}: one of {', '.join(map(repr, regrid.INTERPOLATIONS))}")
+        if method != "nearest" and discrete and not self._is_mask():
+            raise ValueError(
+                f"interpolation={method!r} would mix the labels of a label map into others: leave it out, or interpolate "
+                'each label as a mask, as in volume.with_array(volume.array == 1, units="mask").resample(...).'
+            )
         values = self.array
         if not discrete and values.dtype.kind != "f":
             values = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)

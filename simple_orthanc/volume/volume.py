@@ -212,7 +212,7 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         return tuple(self.array.shape)
 
     @classmethod
-    def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None) -> Volume:
+    def from_sitk(cls, image: SimpleITK.Image, like: Volume | None = None, units: str | None = None) -> Volume:
         """Create a volume from a 3D SimpleITK image, such as a result computed from `to_sitk`.
 
         Parameters
@@ -220,20 +220,24 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         image : SimpleITK.Image
         like : Volume, optional
             Where the header, the unit and the images that it was made from are taken from.
+        units : str, optional
+            The unit of the values; ``"mask"`` for an image of 0 and 1, ``"label"`` for a label map. Default: that of
+            `like`.
 
         Examples
         --------
         >>> import SimpleITK as sitk
         >>> mask = sitk.BinaryThreshold(volume.to_sitk(), lowerThreshold=100, upperThreshold=3000)
-        >>> bone = Volume.from_sitk(mask, like=volume)
-        >>> bone.geometry == volume.geometry, bone.log
-        (True, ('from a SimpleITK image',))
+        >>> bone = Volume.from_sitk(mask, like=volume, units="mask")
+        >>> bone.geometry == volume.geometry, bone.units, bone.log
+        (True, 'mask', ('from a SimpleITK image',))
         """
         array, geometry = export.from_sitk(image)
         log = ("from a SimpleITK image",)
         if like is None:
-            return cls(array, geometry, Dataset(), log=log)
-        return cls(array, geometry, like.header, units=like.units, log=log, sources=like._source_table())
+            return cls(array, geometry, Dataset(), units=units or "", log=log)
+        unit = like.units if units is None else units
+        return cls(array, geometry, like.header, units=unit, log=log, sources=like._source_table())
 
     def window(self, center: float, width: float) -> NDArray[np.uint8]:
         """Map values to grey levels from 0 to 255 for display; MONOCHROME1 is inverted, so that it looks as meant.

@@ -43,6 +43,7 @@ class TestHandOver:
         assert back.geometry.isclose(found.geometry, 1e-6)
         assert np.array_equal(back.array, found.array)
         assert back.units == "HU"
+        assert Volume.from_sitk(image, like=found, units="mask").units == "mask"
 
     def test_colour_and_types(self) -> None:
         array = np.random.default_rng(0).integers(0, 255, (3, 4, 5, 3), dtype=np.uint8)

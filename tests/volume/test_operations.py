@@ -170,6 +170,15 @@ class TestResampling:
         assert labels.dtype == np.uint8
         assert set(np.unique(labels.array)) <= set(range(120))
 
+    @pytest.mark.parametrize("interpolation", ["linear", "bspline"])
+    def test_labels_are_not_mixed(self, interpolation: Any) -> None:
+        labels = plain(np.uint8, units="label")
+        with pytest.raises(ValueError, match="mix the labels"):
+            labels.resample(spacing=1, interpolation=interpolation)
+        mask = labels.with_array(labels.array == 1, units="mask")
+        assert mask.resample(spacing=1, interpolation=interpolation).dtype == bool
+        assert labels.resample(spacing=1, interpolation="nearest").units == "label"
+
     def test_outside_nothing_is_known(self) -> None:
         larger = Geometry((12, 5, 4), GRID.spacing, GRID.origin, AXIAL)
         far = plain().resample(like=larger)
