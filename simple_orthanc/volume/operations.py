@@ -150,7 +150,7 @@ class ArrayOperations(ArrayParts):
             raise ValueError(f"interpolation={interpolation!r}: one of {', '.join(map(repr, regrid.INTERPOLATIONS))}")
         if method != "nearest" and discrete and not self._is_mask():
             raise ValueError(
-                f"interpolation={method!r} would mix the labels of a label map into others: leave it out, or interpolate "
+                f"interpolation={method!r} would mix labels into others: leave it out, or interpolate "
                 'each label as a mask, as in volume.with_array(volume.array == 1, units="mask").resample(...).'
             )
         values = self.array
