@@ -21,7 +21,7 @@ from benchmarks.archive import Archive
 from benchmarks.images import Images, make_compressed, make_ct, make_time_series
 from benchmarks.jobs import Job, Place
 from benchmarks.peers import PeerEnvironment
-from benchmarks.resources import importing
+from benchmarks.resources import first_answer, importing
 from benchmarks.servers import Recipe, fill, installed, workshop
 from benchmarks.timing import ROUNDS, interleaved
 
@@ -105,6 +105,9 @@ def measure(recipe: Recipe, data: Data, size: Size, stand_ins: Sequence[str], pe
         title = f"headers of {{}} slices, {size.instances:,} other instances"
         done += [jobs.headers(place, "headers", title, peers), few, uploading]
         done += [jobs.column(place, peers), jobs.table(place), jobs.one_patient(place), jobs.memory(place)]
+        done.append(
+            Job("first answer", "import, and count the series", interleaved(first_answer(place.url), size.rounds))
+        )
         # Takes three times as long as all other jobs about tags together.
         done += [jobs.kvp(place)] if peers is not jobs.no_peers else []
         with recipe.server(data.few / recipe.version) as few_server:

@@ -63,7 +63,7 @@ BARS = (
     Bar("KVP", "cheapest single way", 1.3),
     Bar("one patient", "requests", 4),
     Bar("memory", "share of the array", 1.5),
-    Bar("import", "requests and pydicom", 1.3),
+    Bar("import", "requests and pydicom", 1.1),
     Bar("first table", "pydicom, headers", 1.0),
     Bar("growth", "requests, largest to smallest", 1.0),
     Bar("growth", "client time, largest to smallest", 1.5),

@@ -8,7 +8,7 @@ The one line that does the whole job::
 `LocalOrthanc` starts a server on this machine.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simple_orthanc import foreign as foreign  # before all that imports pydicom
 from simple_orthanc import limits
@@ -35,14 +35,15 @@ from simple_orthanc.errors import (
     UnsupportedError,
     VolumeError,
 )
-from simple_orthanc.selection.conditions import Condition
-from simple_orthanc.selection.criteria import age, exact, has_series, label, like, metadata, tag
+from simple_orthanc.on_demand import on_demand
 from simple_orthanc.session import Orthanc, Session
 from simple_orthanc.version import __version__
 
 if TYPE_CHECKING:
     from simple_orthanc.local.server import LocalOrthanc
     from simple_orthanc.pixels.suv import SuvRecord
+    from simple_orthanc.selection.conditions import Condition
+    from simple_orthanc.selection.criteria import age, exact, has_series, label, like, metadata, tag
     from simple_orthanc.session.asynchronous import AsyncSession
     from simple_orthanc.session.deidentifying.results import Deidentified
     from simple_orthanc.session.dicomweb import DicomWeb
@@ -96,26 +97,23 @@ __all__ = [
 ]
 
 
-# A program does not wait for imports that it does not need.
-_ON_DEMAND = {
-    "AsyncSession": "simple_orthanc.session.asynchronous",
-    "Deidentified": "simple_orthanc.session.deidentifying.results",
-    "DicomWeb": "simple_orthanc.session.dicomweb",
-    "Folder": "simple_orthanc.session.folder",
-    "Geometry": "simple_orthanc.volume.geometry",
-    "LocalOrthanc": "simple_orthanc.local.server",
-    "SuvRecord": "simple_orthanc.pixels.suv",
-    "Volume": "simple_orthanc.volume.volume",
-}
+_CRITERIA = "simple_orthanc.selection.criteria"
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = globals()[name] = getattr(import_module(_ON_DEMAND[name]), name)
-    return found
+__getattr__ = on_demand(
+    __name__,
+    {
+        "AsyncSession": "simple_orthanc.session.asynchronous",
+        "Condition": "simple_orthanc.selection.conditions",
+        "Deidentified": "simple_orthanc.session.deidentifying.results",
+        "DicomWeb": "simple_orthanc.session.dicomweb",
+        "Folder": "simple_orthanc.session.folder",
+        "Geometry": "simple_orthanc.volume.geometry",
+        "LocalOrthanc": "simple_orthanc.local.server",
+        "SuvRecord": "simple_orthanc.pixels.suv",
+        "Volume": "simple_orthanc.volume.volume",
+        **dict.fromkeys(("age", "exact", "has_series", "label", "like", "metadata", "tag"), _CRITERIA),
+    },
+)
 
 
 def __dir__() -> list[str]:

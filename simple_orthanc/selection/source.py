@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
-from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.selection.predicates import Predicate
+
+if TYPE_CHECKING:
+    from simple_orthanc.files.streaming import LongFile
 
 
 @dataclass(slots=True)

@@ -12,13 +12,12 @@ from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import SelectionError, UnknownTagError, stacklevel
-from simple_orthanc.selection.ages import ages
-from simple_orthanc.selection.index import Index
-from simple_orthanc.selection.resolving import keys_at
-from simple_orthanc.selection.selection import Selection
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simple_orthanc.selection.index import Index
+    from simple_orthanc.selection.selection import Selection
 
 Varying: TypeAlias = Literal["na", "list"]
 
@@ -77,9 +76,15 @@ def default_columns(level: Level) -> list[str]:
 def row_keys(index: Index, selection: Selection, level: Level) -> list[str]:
     """Return the keys of the selected rows of a level in the order that holds everywhere."""
     if level == "patient":
-        studies = index.ordered("study", keys_at(index, selection, "study"))
+        studies = index.ordered("study", _selected(index, selection, "study"))
         return list(dict.fromkeys(index.up("study", studies, "patient")))
-    return index.ordered(level, keys_at(index, selection, level))
+    return index.ordered(level, _selected(index, selection, level))
+
+
+def _selected(index: Index, selection: Selection, level: Level) -> list[str]:
+    from simple_orthanc.selection.resolving import keys_at
+
+    return keys_at(index, selection, level)
 
 
 class Columns:
@@ -102,14 +107,14 @@ class Columns:
     def read(self, tags: Sequence[Tag]) -> None:
         """Read in one pass the tags that only the files hold."""
         if any(self._index.home(tag) is None for tag in tags):
-            self._index.read_files(tags, keys_at(self._index, self._selection, "instance"))
+            self._index.read_files(tags, _selected(self._index, self._selection, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
         """Return for each row the distinct values of a tag in it, [None] if it is missing in all of it."""
         home = self._index.home(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
-        below = self._index.ordered(home, keys_at(self._index, self._selection, home))
+        below = self._index.ordered(home, _selected(self._index, self._selection, home))
         owners = self._index.up(home, below, self.level)
         gathered: dict[str, dict[Any, Value]] = {key: {} for key in self.keys}
         meanings: dict[Value, Any] = {}
@@ -122,8 +127,10 @@ class Columns:
 
     def ages(self) -> list[list[float]]:
         """Return for each row the distinct ages of its patient at its studies, the lowest first."""
+        from simple_orthanc.selection.ages import ages
+
         level = deepest("study", self.level)
-        keys = self.keys if level == self.level else keys_at(self._index, self._selection, level)
+        keys = self.keys if level == self.level else _selected(self._index, self._selection, level)
         studies = self._index.up(level, keys, "study")
         known = ages(self._index, studies)
         gathered: dict[str, set[float]] = {key: set() for key in self.keys}
@@ -143,7 +150,7 @@ class Columns:
         target: Level = name.removesuffix("_count")  # type: ignore[assignment]
         if depth(target) < depth(self.level):
             raise SelectionError(f"{name} counts what lies below a row, and a {self.level} contains no {target}.")
-        below = keys_at(self._index, self._selection, target)
+        below = _selected(self._index, self._selection, target)
         tally = dict.fromkeys(self.keys, 0)
         for owner in self._index.up(target, below, self.level):
             if owner in tally:

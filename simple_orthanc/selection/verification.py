@@ -17,11 +17,12 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
-from simple_orthanc.selection.index import Index
-from simple_orthanc.selection.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simple_orthanc.selection.index import Index
+    from simple_orthanc.selection.source import Source
 
 COLUMNS = ("tag", "level", "problem", "indexed", "found", "files")
 _IDENTIFIERS: dict[Level, str] = {

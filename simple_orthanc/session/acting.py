@@ -6,34 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pydicom.dataset import Dataset
-
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import AmbiguousSelectionError
-from simple_orthanc.selection.index import Index
-from simple_orthanc.session.acts.deleting import DELETED, delete_all
-from simple_orthanc.session.acts.reports import ActReport
-from simple_orthanc.session.acts.targets import whole_targets
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.uploads.documents import UploadsDocuments
-from simple_orthanc.session.uploads.files import (
-    Pending,
-    Uploader,
-    jobs_for,
-    jobs_for_datasets,
-    jobs_in_folder,
-    report_table,
-)
 from simple_orthanc.session.uploads.masks import UploadsMasks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from pydicom.dataset import Dataset
     from typing_extensions import Self
 
     from simple_orthanc.session.acts.receiving import Receiver
-    from simple_orthanc.session.acts.reports import Target
+    from simple_orthanc.session.acts.reports import ActReport, Target
+    from simple_orthanc.session.uploads.files import Pending, Uploader
 
 
 class ActingSession(UploadsDocuments, UploadsMasks, Session):
@@ -93,6 +81,8 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         >>> orthanc.select(PatientName="Phantom*").instance_count
         1
         """
+        from simple_orthanc.session.uploads.files import jobs_for
+
         return self._upload(jobs_for(file), test_dicom, allow_foreign_uids)
 
     def upload_folder(
@@ -129,6 +119,8 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         >>> table.status.value_counts().to_dict()
         {'stored': 48}
         """
+        from simple_orthanc.session.uploads.files import jobs_in_folder
+
         return self._upload(jobs_in_folder(folder, recursive), test_dicom, allow_foreign_uids)
 
     def upload_dataset(self, dataset: Dataset | Sequence[Dataset], *, allow_foreign_uids: bool = False) -> pd.DataFrame:
@@ -157,12 +149,17 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         >>> orthanc.select(PatientName="Phantom*").get_array().shape
         (3, 8, 8)
         """
+        from simple_orthanc.session.uploads.files import jobs_for_datasets
+
         datasets = list(dataset) if isinstance(dataset, Sequence) else [dataset]
         return self._upload(jobs_for_datasets(datasets), True, allow_foreign_uids)
 
     upload_pydicom_dataset = upload_dataset
 
     def _upload(self, pending: Any, test_dicom: bool, allow_foreign_uids: bool = False) -> pd.DataFrame:
+        from simple_orthanc.selection.index import Index
+        from simple_orthanc.session.uploads.files import report_table
+
         jobs: list[Pending] = list(pending)
         try:
             table = report_table(self._uploader().run(jobs, test_dicom, allow_foreign_uids=allow_foreign_uids))
@@ -231,6 +228,10 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         >>> orthanc.reset().PatientIDs
         ['EX-003', 'EX-006']
         """
+        from simple_orthanc.session.acts.deleting import DELETED, delete_all
+        from simple_orthanc.session.acts.reports import ActReport
+        from simple_orthanc.session.acts.targets import whole_targets
+
         report = ActReport(whole_targets(self, level, DELETED, everything=everything, whole=whole), DELETED)
         if dry_run:
             return report.planned()
@@ -311,6 +312,10 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
         return self._delete_one("series", everything, whole)
 
     def _delete_one(self, level: Level, everything: bool, whole: bool) -> Self:
+        from simple_orthanc.session.acts.deleting import DELETED, delete_all
+        from simple_orthanc.session.acts.reports import ActReport
+        from simple_orthanc.session.acts.targets import whole_targets
+
         targets = whole_targets(self, level, DELETED, everything=everything, whole=whole)
         if len(targets) > 1 and not everything:
             raise AmbiguousSelectionError(

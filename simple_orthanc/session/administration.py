@@ -11,10 +11,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import TagLike
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import tables
-from simple_orthanc.session.acts.targets import selected_keys
 from simple_orthanc.session.orthanc_state import OrthancState
-from simple_orthanc.sources.orthanc.answers import ask, has
-from simple_orthanc.sources.orthanc.changes import count_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +115,8 @@ class Administration(OrthancState):
         >>> orthanc.system["DicomAet"]
         'HERE'
         """
+        from simple_orthanc.sources.orthanc.answers import ask, has
+
         system: dict[str, Any] = ask(self._orthanc.transport, "GET", "/system", has(Version=str))
         return system
 
@@ -136,6 +135,9 @@ class Administration(OrthancState):
         0         3        3       8        163
         """
         import pandas as pd
+
+        from simple_orthanc.sources.orthanc.answers import ask, has
+        from simple_orthanc.sources.orthanc.changes import count_all
 
         counts = count_all(self._orthanc.transport)
         is_right = has(TotalDiskSize=_SIZE, TotalUncompressedSize=_SIZE)
@@ -306,6 +308,8 @@ class Administration(OrthancState):
         'http://127.0.0.1:.../app/explorer.html'
         """
         import pandas as pd
+
+        from simple_orthanc.session.acts.targets import selected_keys
 
         if level not in ("patient", "study", "series"):
             raise SelectionError(f"viewer_links(level={level!r}): the level is 'patient', 'study' or 'series'.")

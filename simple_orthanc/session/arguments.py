@@ -5,21 +5,20 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import tag_for_keyword
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, stacklevel
-from simple_orthanc.selection.conditions import Comparison, Condition
-from simple_orthanc.selection.criteria import condition_for
-from simple_orthanc.selection.index import Index
-from simple_orthanc.selection.predicates import StringIs
-from simple_orthanc.selection.resolving import exact_where_unreadable
-from simple_orthanc.selection.selection import Criterion
-from simple_orthanc.selection.source import IdentifierMatch
 from simple_orthanc.session.containers import unshared
+
+if TYPE_CHECKING:
+    from simple_orthanc.selection.conditions import Condition
+    from simple_orthanc.selection.index import Index
+    from simple_orthanc.selection.selection import Criterion
+    from simple_orthanc.selection.source import IdentifierMatch
 
 
 def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Mapping[str, Any]) -> list[Criterion]:
@@ -44,6 +43,11 @@ def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Map
     UnknownTagError, SelectionError, AmbiguousSelectionError
         As for `Session.select`.
     """
+    from simple_orthanc.selection.conditions import Condition
+    from simple_orthanc.selection.criteria import condition_for
+    from simple_orthanc.selection.resolving import exact_where_unreadable
+    from simple_orthanc.selection.selection import Criterion
+
     parsed = {name: parse_tag(name) for name in tags}
     criteria = []
     for name, value in tags.items():
@@ -93,8 +97,7 @@ def _identifier_criteria(index: Index, text: str) -> list[Criterion]:
         )
     if tag_for_keyword(first.tag) is None:
         return _own_identifier_criteria(index, first)
-    tag = parse_tag(first.tag)
-    return [Criterion(Comparison(tag, StringIs(text.strip(), "exact", True)), tag.name, text.strip())]
+    return [_exactly(parse_tag(first.tag), text.strip())]
 
 
 def _own_identifier_criteria(index: Index, match: IdentifierMatch) -> list[Criterion]:
@@ -118,14 +121,24 @@ def object_criteria(index: Index, level: Level, row_level: Level, key: str) -> l
     row_level, key
         A row of the object, or of one below it.
     """
+    from simple_orthanc.selection.criteria import condition_for
+    from simple_orthanc.selection.selection import Criterion
+
     criteria = []
     for above in LEVELS[: LEVELS.index(level) + 1]:
         tag = parse_tag(IDENTIFIERS[above])
         value = index.column(tag, row_level, [key])[0]
-        given = str(value[0]) if value else None
-        condition = condition_for(tag, None) if given is None else Comparison(tag, StringIs(given, "exact", True))
-        criteria.append(Criterion(condition, tag.name, given))
+        missing = Criterion(condition_for(tag, None), tag.name, None)
+        criteria.append(_exactly(tag, str(value[0])) if value else missing)
     return criteria
+
+
+def _exactly(tag: Tag, text: str) -> Criterion:
+    from simple_orthanc.selection.conditions import Comparison
+    from simple_orthanc.selection.predicates import StringIs
+    from simple_orthanc.selection.selection import Criterion
+
+    return Criterion(Comparison(tag, StringIs(text, "exact", True)), tag.name, text)
 
 
 def whole_number(value: Any) -> int | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.sends import Sends
 from simple_orthanc.session.completion.ipython import offer_completions
 from simple_orthanc.session.completion.vocabulary import usual_tags
@@ -21,6 +19,7 @@ from simple_orthanc.session.unknown_names import parse_name
 from simple_orthanc.showing.table import Shown
 
 if TYPE_CHECKING:
+    from simple_orthanc.selection.source import Source
     from simple_orthanc.session.display.overview import Overview
 
 _DEBUGGER = "_pydevd_bundle.pydevd_resolver"
@@ -129,6 +128,8 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
 
     def _repr_html_(self) -> str:
         if not self._is_open:
+            from html import escape
+
             return escape(repr(self))
         from simple_orthanc.session.display.rendering import overview_html
 

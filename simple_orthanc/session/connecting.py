@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.transport import Transport
 from simple_orthanc.transport.secret import Secret, reveal
+
+if TYPE_CHECKING:
+    from simple_orthanc.transport import Transport
 
 
 def open_transport(url: Any, username: str | None, password: Any, *, auth: Any = None, **options: Any) -> Transport:
@@ -28,6 +30,8 @@ def open_transport(url: Any, username: str | None, password: Any, *, auth: Any =
     SelectionError
         Both a username or password and `auth` are given.
     """
+    from simple_orthanc.transport import Transport
+
     if username is not None or password is not None:
         if auth is not None:
             raise SelectionError("Give either username and password or auth, not both.")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from pydicom.multival import MultiValue
 
 from simple_orthanc.errors import SelectionError, UnknownNameError
-from simple_orthanc.selection.selection import Selection
-from simple_orthanc.selection.source import Source
 from simple_orthanc.showing.table import ShownAsTable, Table
 from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
+    from simple_orthanc.selection.selection import Selection
+    from simple_orthanc.selection.source import Source
     from simple_orthanc.volume.volume import Volume
 
 Child = TypeVar("Child")

@@ -16,8 +16,6 @@ from simple_orthanc.dicom.tags import BINARY_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.usual import in_order, usual_in_files
 from simple_orthanc.dicom.values import Value, shown
 from simple_orthanc.selection import tables
-from simple_orthanc.selection.index import NotKnownError
-from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.tables import Columns
 from simple_orthanc.session.looking import Looking, names_in
 
@@ -139,14 +137,16 @@ class Describing(Looking):
     def _read_together(self, tags: Sequence[Tag]) -> None:
         """Read in one pass the tags that only the files hold."""
         if any(self._index.home(tag) is None for tag in tags):
-            self._index.read_files(tags, keys_at(self._index, self._selection, "instance"))
+            self._index.read_files(tags, self._selected_keys("instance"))
 
     def _summary(self, tag: Tag) -> Summary:
-        columns = Columns(self._index, self._selection, tag.level, keys_at(self._index, self._selection, tag.level))
+        columns = Columns(self._index, self._selection, tag.level, self._selected_keys(tag.level))
         return summarize(tag, columns.values(tag))
 
     def _usual(self, known: Sequence[Summary]) -> list[Summary]:
         """Return the tags that files of the selected modalities usually hold, with values as far as these were read."""
+        from simple_orthanc.selection.index import NotKnownError
+
         modalities = next((summary.counts for summary in known if summary.tag == _MODALITY), None)
         summaries = []
         with self._index.offline():

@@ -14,8 +14,7 @@ from simple_orthanc.dicom.levels import Level, deepest
 from simple_orthanc.dicom.tags import TagLike, parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import stacklevel
-from simple_orthanc.selection import resolving, tables, verification
-from simple_orthanc.selection.selection import Step
+from simple_orthanc.selection import tables
 from simple_orthanc.selection.tables import Columns, Varying
 from simple_orthanc.session.arguments import object_criteria
 from simple_orthanc.session.containers import Children
@@ -40,7 +39,7 @@ class Looking(SessionState):
         >>> archive.select(Modality="CT").patient_count
         3
         """
-        return resolving.count(self._index, self._selection, "patient")
+        return self._count("patient")
 
     @property
     def study_count(self) -> int:
@@ -51,7 +50,7 @@ class Looking(SessionState):
         >>> archive.select(PatientID="EX-001").study_count
         2
         """
-        return resolving.count(self._index, self._selection, "study")
+        return self._count("study")
 
     @property
     def series_count(self) -> int:
@@ -64,7 +63,7 @@ class Looking(SessionState):
         >>> len(archive)
         4
         """
-        return resolving.count(self._index, self._selection, "series")
+        return self._count("series")
 
     @property
     def instance_count(self) -> int:
@@ -75,7 +74,7 @@ class Looking(SessionState):
         >>> archive.select(SeriesDescription="*portal venous").instance_count
         40
         """
-        return resolving.count(self._index, self._selection, "instance")
+        return self._count("instance")
 
     def __len__(self) -> int:
         """Return the number of selected series."""
@@ -271,6 +270,8 @@ class Looking(SessionState):
             level                tag                    problem         found
         0  series  SeriesDescription  differs inside the series  (neck, head)
         """
+        from simple_orthanc.selection import verification
+
         return verification.verify_index(self._source, self._index, self._nonempty())
 
     @property
@@ -329,7 +330,7 @@ class Looking(SessionState):
         index, selection = self._index, self._selection
         keys = self._instances() if level == "instance" else tables.row_keys(index, selection, level)
         deepest_level = deepest(selection.level or "study", level, "study")
-        inner = resolving.keys_at(index, selection, deepest_level)
+        inner = self._selected_keys(deepest_level)
         owned: dict[str, list[str]] = {key: [] for key in keys}
         for key, owner in zip(inner, index.up(deepest_level, inner, level), strict=True):
             owned[owner].append(key)
@@ -344,6 +345,9 @@ class Looking(SessionState):
         return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]), show)
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Self:
+        from simple_orthanc.selection import resolving
+        from simple_orthanc.selection.selection import Step
+
         child = self.copy()
         chain = object_criteria(self._index, level, inner_level, inner[0])
         narrowed = replace(self._selection, level=inner_level, keys=tuple(inner))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.conditions import And, Condition, Not
-from simple_orthanc.selection.meanings import with_known_meanings
-from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.session.arguments import read_criteria, whole_number
 from simple_orthanc.session.containers import SelectionView, unshared
 from simple_orthanc.session.options import SortOrder
@@ -21,6 +20,9 @@ from simple_orthanc.session.state import SessionState
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
+
+    from simple_orthanc.selection.conditions import Condition
+    from simple_orthanc.selection.selection import Criterion
 
 _PLURALS: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 
@@ -119,12 +121,12 @@ class Narrowing(SessionState):
         criteria = read_criteria(self._index, conditions, tags)
         if not criteria:
             return self
-        joined = criteria[0].condition
-        for criterion in criteria[1:]:
-            joined = And(joined, criterion.condition)
+        from simple_orthanc.selection.selection import Criterion
+
+        excluded = ~reduce(and_, (criterion.condition for criterion in criteria))
         names = {criterion.tag for criterion in criteria}
         name = names.pop() if len(names) == 1 else ""
-        return self._assign(self._resolve(self._selection, [Criterion(Not(joined), name, Not(joined))]))
+        return self._assign(self._resolve(self._selection, [Criterion(excluded, name, excluded)]))
 
     def reset(self, tag: TagLike | None = None) -> Self:
         """Remove the whole selection, or the criteria on one tag.
@@ -149,12 +151,12 @@ class Narrowing(SessionState):
         16
         """
         if tag is None:
-            return self._assign(Selection())
+            return self._assign(self._everything(in_order=False))
         name = parse_tag(tag).name
         kept = [criterion for criterion in self._selection.criteria if criterion.tag != name]
         if len(kept) == len(self._selection.criteria):
             return self
-        return self._assign(self._resolve(Selection(order=self._selection.order), kept))
+        return self._assign(self._resolve(self._everything(), kept))
 
     def undo(self, steps: int = 1) -> Self:
         """Undo the last `select`, `exclude`, `reset` or assignment, or the last few of them.
@@ -213,7 +215,7 @@ class Narrowing(SessionState):
             self._selection, self._history = before, history
             if self._index is not index:
                 # The session was refreshed inside the block, and the earlier selection may have changed with it.
-                self._selection = self._resolve(Selection(order=before.order), before.criteria)
+                self._selection = self._resolve(self._everything(), before.criteria)
                 self._history = ()
 
     @property
@@ -244,9 +246,7 @@ class Narrowing(SessionState):
             else:
                 spanning.append(criterion.condition)
         for name, criteria in by_tag.items():
-            joined: Condition = criteria[0].condition
-            for criterion in criteria[1:]:
-                joined = And(joined, criterion.condition)
+            joined: Condition = reduce(and_, (criterion.condition for criterion in criteria))
             result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
         if spanning:
             result["conditions"] = spanning
@@ -254,6 +254,9 @@ class Narrowing(SessionState):
 
     @selection.setter
     def selection(self, wanted: Mapping[str, Any] | None) -> None:
+        from simple_orthanc.selection.conditions import Condition
+        from simple_orthanc.selection.meanings import with_known_meanings
+
         if wanted is None:
             self.reset()
             return
@@ -274,7 +277,7 @@ class Narrowing(SessionState):
         conditions += [value for value in wanted.values() if isinstance(value, Condition)]
         tags = {name: value for name, value in wanted.items() if not isinstance(value, Condition)}
         criteria = with_known_meanings(known or self._selection, read_criteria(self._index, conditions, tags))
-        self._assign(self._resolve(Selection(order=self._selection.order), criteria))
+        self._assign(self._resolve(self._everything(), criteria))
 
     def sort_by(self, tag: TagLike, order: SortOrder = "ascending") -> Self:
         """Sort headers, instances and values of tags of the instance by a tag.

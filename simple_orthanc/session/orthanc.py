@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.selection import tables
@@ -18,15 +16,16 @@ from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.in_plugin import OpensInPlugin
 from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
-from simple_orthanc.session.uploads.files import Uploader
 from simple_orthanc.session.watching.verbs import Watching
-from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
 
 if TYPE_CHECKING:
+    import requests
+
     from simple_orthanc.rest.jobs import Jobs
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.pacs import Pacs
+    from simple_orthanc.session.uploads.files import Uploader
 
 # What a browser shows behind the root of a server: Orthanc Explorer, Orthanc Explorer 2 and the viewers of its plugins.
 _PAGES = (
@@ -124,6 +123,8 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
     ) -> None:
         # First of all, so that no traceback shows them.
         host, password, auth, token, headers = hide_url(host), hide(password), hide(auth), hide(token), hide(headers)
+        from simple_orthanc.sources.orthanc.source import OrthancSource
+
         url, from_environment = _url(host, port)
         if from_environment and username is None and password is None and auth is None and token is None:
             username, password = os.environ.get("ORTHANC_USERNAME"), hide(os.environ.get("ORTHANC_PASSWORD"))
@@ -265,6 +266,8 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         return Pacs(self, self.modalities[name].name, timeout)
 
     def _uploader(self) -> Uploader:
+        from simple_orthanc.session.uploads.files import Uploader
+
         return Uploader(self._orthanc.store)
 
     def _delete_object(self, level: Level, key: str) -> bool:

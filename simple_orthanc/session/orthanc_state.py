@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simple_orthanc.session.acting import ActingSession
-from simple_orthanc.sources.orthanc.source import OrthancSource
 
 if TYPE_CHECKING:
     # Not at run time: with the class of an annotation, Tab looks at that class and finds none of the routes by name.
     from simple_orthanc.rest import Rest
+    from simple_orthanc.sources.orthanc.source import OrthancSource
 
 
 class OrthancState(ActingSession):
@@ -17,6 +17,8 @@ class OrthancState(ActingSession):
 
     @property
     def _orthanc(self) -> OrthancSource:
+        from simple_orthanc.sources.orthanc.source import OrthancSource
+
         source = self._source
         assert isinstance(source, OrthancSource)
         return source

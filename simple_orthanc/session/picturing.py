@@ -12,8 +12,7 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, shown
 from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
 from simple_orthanc.extras import import_extra
-from simple_orthanc.selection import resolving, tables
-from simple_orthanc.selection.index import NotKnownError
+from simple_orthanc.selection import tables
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of
 from simple_orthanc.session.reading.verbs import Reading
@@ -144,6 +143,8 @@ class Picturing(Reading):
 
     def _instances_of(self, series: Sequence[str]) -> dict[str, list[str]]:
         """Return the keys of the selected instances of some series, in the usual order."""
+        from simple_orthanc.selection import resolving
+
         selection, index = self._selection, self._index
         if selection.level != "instance":
             # Only the instances of these series need to be listed.
@@ -188,6 +189,8 @@ class Picturing(Reading):
         """Say how many instances a series has, and at how many positions if these repeat and are known."""
         if len(instances) == 1:
             return ""
+        from simple_orthanc.selection.index import NotKnownError
+
         positions: list[Value] = []
         with self._index.offline(), suppress(NotKnownError):
             positions = self._index.column(_POSITION, "instance", instances)

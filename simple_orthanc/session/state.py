@@ -13,14 +13,13 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import EmptySelectionError, OrthancError, SelectionError, UnknownTagError, stacklevel
-from simple_orthanc.selection import resolving
-from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.selection.selection import Criterion, Selection
-from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.kept_plans import KeptPlans
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from simple_orthanc.selection.selection import Criterion, Selection
+    from simple_orthanc.selection.source import Source
 
 _SECONDS_AFTER_INTERRUPTION = 0.3
 
@@ -38,6 +37,9 @@ class SessionState:
     """
 
     def __init__(self, source: Source) -> None:
+        from simple_orthanc.selection.index import Index
+        from simple_orthanc.selection.selection import Selection
+
         self._source = source
         self._index = Index(source)
         self._selection = Selection()
@@ -103,7 +105,7 @@ class SessionState:
         index, selection = self._index, self._selection
         try:
             self._index = index.updated()
-            self._selection = self._resolve(Selection(order=selection.order), selection.criteria)
+            self._selection = self._resolve(self._everything(), selection.criteria)
         except BaseException:
             self._index, self._selection = index, selection
             raise
@@ -116,6 +118,8 @@ class SessionState:
 
     def _reread_after(self, error: BaseException) -> None:
         """Re-read the archive after an error; if that fails too, only forget what is known of it."""
+        from simple_orthanc.selection.index import Index
+
         try:
             # Ctrl-C is not to wait for a server that is mute.
             with nullcontext() if isinstance(error, Exception) else for_at_most(_SECONDS_AFTER_INTERRUPTION):
@@ -159,8 +163,27 @@ class SessionState:
         self._selection = selection
         return self
 
+    def _everything(self, *, in_order: bool = True) -> Selection:
+        """Return the selection of all that the source holds, in the order of `sort_by` or without it."""
+        from simple_orthanc.selection.selection import Selection
+
+        return Selection(order=self._selection.order if in_order else None)
+
+    def _count(self, level: Level) -> int:
+        from simple_orthanc.selection import resolving
+
+        return resolving.count(self._index, self._selection, level)
+
+    def _selected_keys(self, level: Level) -> list[str]:
+        """Return the keys of the selected objects of a level."""
+        from simple_orthanc.selection import resolving
+
+        return resolving.keys_at(self._index, self._selection, level)
+
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:
         """Narrow a selection by criteria, with a warning where nothing is left."""
+        from simple_orthanc.selection import resolving
+
         narrowed = resolving.narrow(self._index, selection, *criteria)
         for position, step in enumerate(narrowed.steps[len(selection.steps) :], len(selection.steps)):
             if step.emptied:
@@ -174,7 +197,7 @@ class SessionState:
 
     def _instances(self) -> list[str]:
         """Return the keys of the selected instances, in the order of `sort_by`, or else in the usual order."""
-        keys = self._index.ordered("instance", resolving.keys_at(self._index, self._selection, "instance"))
+        keys = self._index.ordered("instance", self._selected_keys("instance"))
         if self._selection.order is None:
             return keys
         tag, descending = self._selection.order
@@ -213,6 +236,9 @@ class SessionState:
 
     def _known(self) -> tuple[dict[Level, list[str]], dict[Level, int]]:
         """Return what is selected, and how much that is at each level, as far as that needs no request."""
+        from simple_orthanc.selection import resolving
+        from simple_orthanc.selection.index import NotKnownError
+
         plans = self._kept_plans()
         if plans.shown is not None:
             return plans.shown

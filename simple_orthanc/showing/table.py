@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simple_orthanc.showing import html
 from simple_orthanc.showing.text import columns, safe
 
 # Rows of a table that is shown without being asked for.
@@ -70,6 +69,8 @@ class Table:
 
     def html(self) -> str:
         """Write the table for a notebook."""
+        from simple_orthanc.showing import html
+
         rows = [html.table(self.header, self.rows)] if self.rows else []
         return html.block(html.heading(self.title), *rows, *map(html.note, self._remarks()))
 

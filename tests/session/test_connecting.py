@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc import DicomWeb, Orthanc
+from simple_orthanc import DicomWeb, Orthanc, transport
 from simple_orthanc.errors import SelectionError, TransportError
-from simple_orthanc.session import connecting
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.transport import Transport
 from simple_orthanc.transport.secret import hide, reveal
@@ -32,7 +31,7 @@ def test_a_username_is_one_way_to_authenticate(
 ) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(
-        connecting, "Transport", lambda url, auth, **options: calls.append((url, {"auth": reveal(auth), **options}))
+        transport, "Transport", lambda url, auth, **options: calls.append((url, {"auth": reveal(auth), **options}))
     )
     open_transport("http://127.0.0.1:1", username, hide(password), auth=hide(auth), timeout=3)
     assert calls == [("http://127.0.0.1:1", {"auth": used, "timeout": 3})]

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from simple_orthanc import Orthanc
+from simple_orthanc import Orthanc, transport
 from simple_orthanc.dicom.levels import LEVELS
 from simple_orthanc.errors import NotFoundError, SelectionError, TransportError
 from simple_orthanc.phantom import make_series
-from simple_orthanc.session import connecting
 from simple_orthanc.session.orthanc import _address_hint
 from tests.http_stand_in import StandIn, always, reply
 from tests.orthanc_stand_in import OrthancServer
@@ -26,7 +25,7 @@ def asked_url(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
         urls.append(url)
         raise TransportError("stopped")
 
-    monkeypatch.setattr(connecting, "Transport", stop)
+    monkeypatch.setattr(transport, "Transport", stop)
     with pytest.raises(TransportError, match="stopped"):
         Orthanc(*arguments)
     return urls[0]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.session.acts.copy_verbs import MakesCopies
-from simple_orthanc.session.acts.reports import ActReport
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simple_orthanc.session.acts.reports import ActReport
 
 
 class ActsOnServer(MakesCopies):

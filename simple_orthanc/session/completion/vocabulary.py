@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import INDEXED
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.usual import in_order, usual_in_files
 from simple_orthanc.dicom.values import Value, shown
-from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.selection.resolving import keys_at
-from simple_orthanc.selection.selection import Selection
 from simple_orthanc.session.state import SessionState
+
+if TYPE_CHECKING:
+    from simple_orthanc.selection.index import Index
+    from simple_orthanc.selection.selection import Selection
 
 # So many rows show whether a tag is used.
 _ROWS_LOOKED_AT = 2000
@@ -72,6 +73,8 @@ def known_values(session: SessionState, tag: Tag) -> list[Any]:
 
 
 def _values(session: SessionState, tag: Tag) -> Sequence[Value]:
+    from simple_orthanc.selection.index import NotKnownError
+
     index = session._index
     with suppress(NotKnownError), index.offline(wait=False):
         try:
@@ -89,6 +92,9 @@ def _column(index: Index, selection: Selection, tag: Tag, most: int | None = Non
     NotKnownError
         They are not known.
     """
+    from simple_orthanc.selection.index import NotKnownError
+    from simple_orthanc.selection.resolving import keys_at
+
     home = index.home(tag)
     if home is None and not index.has_read(tag):
         raise NotKnownError
@@ -98,6 +104,8 @@ def _column(index: Index, selection: Selection, tag: Tag, most: int | None = Non
 
 def _is_missing(session: SessionState, tag: Tag) -> bool:
     """Check whether a tag is known to be missing in all that is selected."""
+    from simple_orthanc.selection.index import NotKnownError
+
     index = session._index
     with suppress(NotKnownError), index.offline(wait=False):
         column = _column(index, session._selection, tag, _ROWS_LOOKED_AT)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.times import parse_date
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import AmbiguousSelectionError
-from simple_orthanc.selection.index import Index
+
+if TYPE_CHECKING:
+    from simple_orthanc.selection.index import Index
 
 _MOST_LISTED = 6
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')

@@ -11,8 +11,6 @@ from pydicom.dataset import Dataset
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
-from simple_orthanc.files.characters import warn_of_unknown_character_sets
-from simple_orthanc.files.parsing import parse_file, typed_errors
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.containers import LazyVolumes
 from simple_orthanc.session.options import Dims, Gaps, GapsOfMany, OnError, Units
@@ -100,11 +98,9 @@ class Reading(SessionState):
         keys = self._nonempty()
         if index is not None:
             keys = [_item(keys, index)]
-        headers = self._read_each(
+        return self._read_datasets(
             self._source.header, keys, "get_headers", errors, partial(run_all, label="reading headers")
         )
-        warn_of_unknown_character_sets(headers)
-        return headers
 
     def get_instances(self, *, errors: OnError = "raise") -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
@@ -127,9 +123,16 @@ class Reading(SessionState):
         """
         keys = self._nonempty()
         run = partial(map_ordered, total=len(keys), label="reading instances")
-        instances = self._read_each(self._instance, keys, "get_instances", errors, run)
-        warn_of_unknown_character_sets(instances)
-        return instances
+        return self._read_datasets(self._instance, keys, "get_instances", errors, run)
+
+    def _read_datasets(
+        self, read: Callable[[str], Dataset], keys: Sequence[str], verb: str, errors: str, run: Callable[..., Any]
+    ) -> list[Dataset]:
+        from simple_orthanc.files.characters import warn_of_unknown_character_sets
+
+        datasets = self._read_each(read, keys, verb, errors, run)
+        warn_of_unknown_character_sets(datasets)
+        return datasets
 
     def _read_each(
         self, read: Callable[[str], Result], keys: Sequence[str], verb: str, errors: str, run: Callable[..., Any]
@@ -141,6 +144,8 @@ class Reading(SessionState):
         return [str(value[0]) if value else None for value in self._index.column(_INSTANCE_UID, "instance", keys)]
 
     def _instance(self, key: str) -> Dataset:
+        from simple_orthanc.files.parsing import parse_file, typed_errors
+
         content = self._source.content(key)
         with typed_errors(content):
             return parse_file(content)

@@ -14,13 +14,12 @@ from pydicom.dataset import Dataset
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.session.acts.reports import ActReport, Outcome, Target
-from simple_orthanc.session.uploads.files import jobs_for_datasets
 
 if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK
 
+    from simple_orthanc.session.acts.reports import ActReport, Target
     from simple_orthanc.volume.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -81,6 +80,9 @@ class UploadsVolumes:
 
     def _upload_made(self, datasets: Sequence[Dataset], allow_foreign_uids: bool) -> pd.DataFrame:
         """Send objects that were made here, and return one row for each."""
+        from simple_orthanc.session.acts.reports import ActReport
+        from simple_orthanc.session.uploads.files import jobs_for_datasets
+
         report = ActReport([_target(dataset) for dataset in datasets], "stored")
         try:
             table = self._upload(jobs_for_datasets(datasets), True, allow_foreign_uids)
@@ -147,12 +149,16 @@ def _read_image(path: str) -> SimpleITK.Image:
 
 
 def _target(dataset: Dataset) -> Target:
+    from simple_orthanc.session.acts.reports import Target
+
     uid = str(dataset.SOPInstanceUID)
     return Target("instance", uid, tuple(str(dataset[keyword].value) for keyword in IDENTIFIERS.values()), (uid,))
 
 
 def _write_down(report: ActReport, table: pd.DataFrame | None) -> None:
     """Write the outcomes of an upload, which are in the order of the slices; None if it ended without telling them."""
+    from simple_orthanc.session.acts.reports import Outcome
+
     unknown = Outcome("failed", "the upload ended early, so it may or may not be stored: the same call sends the rest")
     outcomes = itertools.repeat(unknown) if table is None else map(Outcome, table["status"], table["message"])
     for target, outcome in zip(report.targets, outcomes, strict=False):

@@ -16,14 +16,13 @@ from simple_orthanc.errors import RequestTimeout, SelectionError, ServerError, T
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.orthanc_state import OrthancState
-from simple_orthanc.sources.orthanc.answers import AWAY, is_alive
-from simple_orthanc.sources.orthanc.changes import TYPES, Change, read_feed
 
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
     from simple_orthanc.session.watching.watcher import WatchedLevel
+    from simple_orthanc.sources.orthanc.changes import Change
 
 # Seconds between two questions whether a server answers.
 _PAUSE = 0.25
@@ -73,6 +72,8 @@ class Watching(OrthancState):
         >>> list(orthanc.changes(since=changes[-1], type="NewPatient"))
         []
         """
+        from simple_orthanc.sources.orthanc.changes import TYPES, Change, read_feed
+
         number = since.sequence if isinstance(since, Change) else 0 if since is None else whole_number(since)
         if number is None or number < 0:
             raise SelectionError(
@@ -201,6 +202,8 @@ class Watching(OrthancState):
         >>> orthanc.is_alive()
         True
         """
+        from simple_orthanc.sources.orthanc.answers import is_alive
+
         _check_seconds("is_alive", "timeout", timeout)
         if not timeout:
             raise SelectionError("is_alive(timeout=0): nothing answers in no time; give a number of seconds above 0.")
@@ -237,6 +240,8 @@ class Watching(OrthancState):
         ...     print(Orthanc.when_ready(server.url, within=120).series_count)
         0
         """
+        from simple_orthanc.sources.orthanc.answers import AWAY
+
         _check_seconds("when_ready", "within", within)
         end = time.monotonic() + within
         while True:
@@ -293,6 +298,8 @@ def _unknown_type(name: object) -> str:
     if name == "Deleted":
         return "changes(type='Deleted'): the feed of changes holds no deletions. refresh() finds them."
     import difflib
+
+    from simple_orthanc.sources.orthanc.changes import TYPES
 
     similar = difflib.get_close_matches(str(name), TYPES, n=3)
     hint = f"did you mean {' or '.join(similar)}?" if similar else f"the types are {', '.join(TYPES)}."
