@@ -65,6 +65,19 @@ def is_float(header: Dataset) -> bool:
     return _allocated(header) in (32, 64) and any(elements.number(header, keyword) is None for keyword in needed)
 
 
+def needs_pixels(header: Dataset) -> bool:
+    """Check whether only the element that holds the pixels would tell whether they are integers or floats.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.BitsAllocated, header.BitsStored, header.PixelRepresentation = 32, 32, 0
+    >>> needs_pixels(header)
+    True
+    """
+    return elements.number(header, "BitsAllocated") in (32, 64) and not is_float(header)
+
+
 def stored_dtype(header: Dataset) -> np.dtype[Any]:
     """Return the type of the stored values; for a palette, the type of its entries.
 

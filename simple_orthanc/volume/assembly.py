@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from simple_orthanc.pixels import suv
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
 from simple_orthanc.pixels.padding import background_value, padding_mask
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
+from simple_orthanc.pixels.sample_format import stored_dtype
 from simple_orthanc.volume.choosing import Stack, apply_gaps
 from simple_orthanc.volume.coordinates import find_coordinates
 from simple_orthanc.volume.mosaic import split_tiles
 from simple_orthanc.volume.planes import Plane
+from simple_orthanc.volume.slice_parts import kept_slices, parts_of
 from simple_orthanc.volume.volume import AXES, Volume
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ def assemble(
     stored: Callable[[int], NDArray[Any]],
     units: str = "modality",
     gaps: str = "raise",
+    slices: slice | None = None,
 ) -> Volume:
     """Put the pixels of planned stacks into one array.
 
@@ -47,6 +51,8 @@ def assemble(
         "stored", "modality", "real world", "philips", "SUVbw", "SUVlbm", "SUVbsa" or "SUVibw".
     gaps : {"raise", "nan"}
         What to do about missing slices.
+    slices : slice, optional
+        The slices that are wanted: the volume is that part of the whole one, and only their objects are asked for.
 
     Returns
     -------
@@ -59,23 +65,39 @@ def assemble(
     """
     chosen = require_regular(stacks, gaps)
     if chosen[0].is_label_map:
-        return _label_map(chosen[0], headers, stored, units)
+        # Segments that overlap anywhere are no label map.
+        return part_of(_label_map(chosen[0], headers, stored, units), slices)
     values = FrameValues(chosen, headers, units)
-    first = chosen[0]
-    shape = (len(chosen), *first.shape)
+    parts = parts_of(chosen, slices)
+    shape = (len(parts), parts[0].slices, *chosen[0].shape[1:])
     array = np.empty(shape, values.dtype)
-    nothing = background_value(headers[first.planes[0].instance]) if first.is_sparse else np.nan
-    for step, stack in enumerate(chosen):
+    nothing = background_value(headers[chosen[0].planes[0].instance]) if chosen[0].is_sparse else np.nan
+    for step, stack in enumerate(parts):
         for slice_index in sorted(set(range(stack.slices)) - set(stack.slice_indices)):
             array[step, slice_index] = nothing
     mask: NDArray[np.bool_] | None = None
-    for (step, slice_index, plane), frame in _frames(chosen, stored):
+    for (step, slice_index, plane), frame in _frames(parts, stored):
         array[step, slice_index] = values.of(plane, frame)
         padded = padding_mask(headers[plane.instance], frame)
         if padded is not None:
             mask = np.zeros(shape[:4], bool) if mask is None else mask
             mask[step, slice_index] = padded
-    return make_volume(chosen, headers, array, mask, values)
+    return make_volume(chosen, headers, array, mask, values, slices)
+
+
+def part_of(volume: Volume, slices: slice | None) -> Volume:
+    """Return some slices of a volume, with memory of their own; all of them are the volume itself."""
+    if slices is None:
+        return volume
+    kept_slices(slices, volume.shape[len(volume.dims) - 3])
+    part = _indexed(volume, slices)
+    mask = None if part.padding_mask is None else part.padding_mask.copy()
+    return replace(part, array=part.array.copy(), padding_mask=mask)
+
+
+def _indexed(volume: Volume, slices: slice) -> Volume:
+    part: Volume = volume[(*[slice(None)] * (len(volume.dims) - 3), slices)]
+    return part
 
 
 def array_bytes(stack: Stack, headers: Sequence[Dataset], units: str = "modality") -> int:
@@ -115,11 +137,24 @@ def make_volume(
     array: NDArray[Any],
     mask: NDArray[np.bool_] | None,
     values: FrameValues,
+    slices: slice | None = None,
 ) -> Volume:
-    """Return the volume of filled arrays, (step, slice, row, column), with the log and the table of its frames."""
+    """Return the volume of filled arrays, (step, slice, row, column), with the log and the table of its frames.
+
+    Parameters
+    ----------
+    chosen, headers, values
+        Of the whole volume.
+    array, mask : ndarray
+        Of the slices that are wanted.
+    slices : slice, optional
+        The slices that are wanted.
+    """
+    if slices is not None:
+        return _made_part(chosen, headers, array, mask, values, slices)
     first = chosen[0]
     log = list(dict.fromkeys(note for stack in chosen for note in stack.log)) + values.log
-    slices = _table(chosen, [values.slope(plane) for stack in chosen for plane in stack.planes])
+    table = _table(chosen, [values.slope(plane) for stack in chosen for plane in stack.planes])
     dims: tuple[str, ...] = AXES
     coordinates: dict[str, tuple[Any, ...]] = {}
     coordinate_units: dict[str, str] = {}
@@ -131,20 +166,44 @@ def make_volume(
         coordinates[axis], coordinate_units[axis] = found.values, found.unit
         if found.directions:
             coordinates["direction"], coordinate_units["direction"] = found.directions, ""
-        slices[axis] = [value for stack, value in zip(chosen, found.values, strict=True) for _ in stack.planes]
+        table[axis] = [value for stack, value in zip(chosen, found.values, strict=True) for _ in stack.planes]
     return Volume(
         array=array,
         geometry=first.geometry,
         header=headers[first.planes[0].instance],
         units=values.unit,
         padding_mask=mask,
-        slices=slices,
+        slices=table,
         log=tuple(log),
         suv=values.suv,
         dims=dims,
         coordinates=coordinates,
         coordinate_units=coordinate_units,
     )
+
+
+def _made_part(
+    chosen: Sequence[Stack],
+    headers: Sequence[Dataset],
+    array: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    values: FrameValues,
+    slices: slice,
+) -> Volume:
+    """Return the part of the whole volume, which is made with values that take no memory."""
+    shape = (array.shape[0], chosen[0].slices, *array.shape[2:])
+    whole = make_volume(chosen, headers, np.broadcast_to(array.dtype.type(0), shape), None, values)
+    if mask is None and any(_names_padding(plane, headers) for stack in chosen for plane in stack.planes):
+        mask = np.zeros(array.shape[:4], bool)
+    if chosen[0].step is None:
+        array, mask = array[0], None if mask is None else mask[0]
+    return replace(_indexed(whole, slices), array=array, padding_mask=mask)
+
+
+def _names_padding(plane: Plane, headers: Sequence[Dataset]) -> bool:
+    """Check whether a header names a value of padding, whether pixels have it or not."""
+    header = headers[plane.instance]
+    return plane.samples == 1 and padding_mask(header, np.zeros((1, 1), stored_dtype(header))) is not None
 
 
 def require_regular(stacks: Stack | Sequence[Stack], gaps: str) -> list[Stack]:

@@ -22,6 +22,7 @@ from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.volume.assembly import FrameValues, assemble, make_volume, require_regular
 from simple_orthanc.volume.choosing import Stack
 from simple_orthanc.volume.mosaic import read_mosaic
+from simple_orthanc.volume.slice_parts import parts_of
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -121,13 +122,17 @@ class VolumeBuilder:
             return self._mask
 
     def finish(
-        self, stacks: Stack | Sequence[Stack], again: Callable[[int], NDArray[Any]], gaps: str = "raise"
+        self,
+        stacks: Stack | Sequence[Stack],
+        again: Callable[[int], NDArray[Any]],
+        gaps: str = "raise",
+        slices: slice | None = None,
     ) -> Volume:
         """Return the volume.
 
         Parameters
         ----------
-        stacks, gaps
+        stacks, gaps, slices
             As for `assemble`, whose errors these are too.
         again : callable
             Gives the stored values of an object once more: only where they were not kept, and what was written in
@@ -136,37 +141,45 @@ class VolumeBuilder:
         chosen = require_regular(stacks, gaps)
         if self._array is not None and not chosen[0].is_label_map:
             values = FrameValues(chosen, self._headers, self._units, self._placed)
-            if self._serves(chosen, values):
-                return self._arranged(chosen, values)
+            parts = parts_of(chosen, slices)
+            if self._serves(chosen, parts, values):
+                array, mask = self._arranged(parts, values)
+                return make_volume(chosen, self._headers, array, mask, values, slices)
 
         def stored(instance: int) -> NDArray[Any]:
             kept = self._kept.pop(instance, None)
             return again(instance) if kept is None else kept
 
         self._array = self._mask = None
-        return assemble(chosen, self._headers, stored, self._units, gaps)
+        return assemble(chosen, self._headers, stored, self._units, gaps, slices)
 
-    def _serves(self, chosen: Sequence[Stack], values: FrameValues) -> bool:
-        """Check whether what was written are the values of the volume, and all of them."""
-        assert self._array is not None
+    def _serves(self, chosen: Sequence[Stack], parts: Sequence[Stack], values: FrameValues) -> bool:
+        """Check whether what was written are the values that are wanted of the volume, and all of them."""
+        array = self._array
+        assert array is not None
         # In the type of all slices together nothing has wrapped; in that of the first alone, others may have.
-        return self._array.dtype == values.complete and all(
-            self._array.shape[1:] == stack.shape[1:]
-            and not stack.is_sparse
-            and all(plane.number_of_frames == 1 and plane.instance in self._placed for plane in stack.planes)
-            for stack in chosen
+        return (
+            array.dtype == values.complete
+            and all(array.shape[1:] == stack.shape[1:] and not stack.is_sparse for stack in chosen)
+            and all(
+                plane.number_of_frames == 1 and plane.instance in self._placed
+                for stack in parts
+                for plane in stack.planes
+            )
         )
 
-    def _arranged(self, chosen: Sequence[Stack], values: FrameValues) -> Volume:
+    def _arranged(
+        self, parts: Sequence[Stack], values: FrameValues
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Put what was written into the order of the slices, in place where it is all there is."""
         assert self._array is not None
-        array, mask, slices = self._array, self._mask, chosen[0].slices
+        array, mask, slices = self._array, self._mask, parts[0].slices
         targets = {
             self._rows[plane.instance]: step * slices + slice_index
-            for step, stack in enumerate(chosen)
+            for step, stack in enumerate(parts)
             for slice_index, plane in zip(stack.slice_indices, stack.planes, strict=True)
         }
-        whole = len(chosen) * slices
+        whole = len(parts) * slices
         if len(targets) == whole == len(array) and array.dtype == values.dtype:
             _permute(array, targets)
             if mask is not None:
@@ -185,16 +198,11 @@ class VolumeBuilder:
                 moved[targeted] = mask[rows]
                 mask = moved
         self._array = self._mask = None
-        if not any(plane.instance in self._padded for stack in chosen for plane in stack.planes):
+        if not any(plane.instance in self._padded for stack in parts for plane in stack.planes):
             mask = None
-        steps = (len(chosen), slices)
-        return make_volume(
-            chosen,
-            self._headers,
-            array.reshape(*steps, *array.shape[1:]),
-            None if mask is None else mask.reshape(*steps, *mask.shape[1:]),
-            values,
-        )
+        steps = (len(parts), slices)
+        shaped = None if mask is None else mask.reshape(*steps, *mask.shape[1:])
+        return array.reshape(*steps, *array.shape[1:]), shaped
 
 
 def _permute(array: NDArray[Any], targets: Mapping[int, int]) -> None:

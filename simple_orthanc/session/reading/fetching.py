@@ -22,6 +22,7 @@ from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels.layout import NativeLayout, native_layout, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
+from simple_orthanc.pixels.sample_format import needs_pixels
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of, with_way_out
@@ -89,6 +90,8 @@ class ObjectFetcher:
             An object cannot be read, or the archive returns another one.
         """
         builder = VolumeBuilder(instances, self.headers, self._units)
+        if not instances:
+            return builder
 
         def fetch(instance: int, with_layout: bool = False) -> FileLayout | None:
             stored, layout = self._whole(instance, with_layout)
@@ -105,6 +108,27 @@ class ObjectFetcher:
 
         self._each(fetch, others)
         return builder
+
+    def read_headers(self, instances: Sequence[int]) -> None:
+        """Read the headers alone of objects, by their indexes, for a volume of which not all slices are wanted.
+
+        Raises
+        ------
+        OrthancError
+            A header cannot be read, or the archive returns another one.
+        """
+
+        def read(instance: int) -> None:
+            try:
+                header = self._source.header(self._keys[instance])
+            except OrthancError as error:
+                raise with_way_out(error, self._uids[instance], "get_volume") from None
+            if needs_pixels(header):
+                self._whole(instance)
+            else:
+                self.headers[instance] = header
+
+        run_all(read, instances, label="reading headers")
 
     def again(self, instance: int) -> NDArray[Any]:
         """Fetch the stored values of an object once more.

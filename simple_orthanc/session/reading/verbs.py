@@ -159,6 +159,7 @@ class Reading(SessionState):
         spacing: float | None = None,
         across_series: bool = False,
         errors: OnError = "raise",
+        slices: slice | int | None = None,
     ) -> Volume:
         """Read the selected images as one regular volume, or raise an error that names the reason.
 
@@ -181,6 +182,10 @@ class Reading(SessionState):
         errors : {"raise", "report"}
             How to treat files that cannot be read, or are not the instances that were asked for: an error that names
             them, or a warning that names them and a volume of the others.
+        slices : slice or int, optional
+            Read these slices of the volume alone: ``slices=slice(100, 140)`` is what ``get_volume()[100:140]`` is, and
+            ``slices=100`` is slice 100. Of the other images only the headers are read, which decide whether there is
+            one volume, where it lies, and of which type its values are. With ``errors="report"`` all images are read.
 
         Returns
         -------
@@ -211,6 +216,12 @@ class Reading(SessionState):
         >>> archive.reset().select(SeriesDescription="DCE*").get_volume(dims="time")
         <Volume 20 x 8 x 64 x 64 (time, slice, row, column) int16 stored, voxels of 6 x 2.7 x 2.7 mm>
 
+        Some slices of a long series, without fetching the others:
+
+        >>> part = archive.reset().select(PatientID="EX-002", Modality="CT").get_volume(slices=slice(10, 15))
+        >>> part.shape, part.origin
+        ((5, 128, 128), (-139.7, -139.7, -47.5))
+
         What is no regular volume is refused, with what can be done about it:
 
         >>> archive.reset().select(PatientID="EX-006", SeriesNumber=3).get_volume()
@@ -220,8 +231,9 @@ class Reading(SessionState):
         19x96x96), but 1 slice is missing: ...
         """
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
+        from simple_orthanc.volume.slice_parts import read_slices
 
-        request = VolumeRequest(units, gaps, dims, spacing, across_series, errors)
+        request = VolumeRequest(units, gaps, dims, spacing, across_series, errors, read_slices(slices))
         return self._volume_reader(request, many=False).volume()
 
     def get_array(
@@ -233,12 +245,13 @@ class Reading(SessionState):
         spacing: float | None = None,
         across_series: bool = False,
         errors: OnError = "raise",
+        slices: slice | int | None = None,
     ) -> np.ndarray[Any, Any]:
         """Read the selected images as one numpy array (slice, row, column): ``get_volume(...).array``.
 
         Parameters
         ----------
-        units, gaps, dims, spacing, across_series, errors
+        units, gaps, dims, spacing, across_series, errors, slices
             As for `get_volume`.
 
         Examples
@@ -247,8 +260,8 @@ class Reading(SessionState):
         >>> array.shape, array.dtype
         ((40, 128, 128), dtype('int16'))
         """
-        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
-        return self.get_volume(units, gaps, dims, **options).array
+        rest: dict[str, Any] = {"across_series": across_series, "errors": errors, "slices": slices}
+        return self.get_volume(units, gaps, dims, spacing=spacing, **rest).array
 
     def get_image(
         self,
@@ -259,13 +272,14 @@ class Reading(SessionState):
         spacing: float | None = None,
         across_series: bool = False,
         errors: OnError = "raise",
+        slices: slice | int | None = None,
         assume_geometry: bool = False,
     ) -> SimpleITK.Image:
         """Read the selected images as one SimpleITK image: ``get_volume(...).to_sitk()``.
 
         Parameters
         ----------
-        units, gaps, dims, spacing, across_series, errors
+        units, gaps, dims, spacing, across_series, errors, slices
             As for `get_volume`.
         assume_geometry : bool
             Place images without a position in the patient at the origin, with unit spacing; otherwise they raise an
@@ -277,8 +291,8 @@ class Reading(SessionState):
         >>> image.GetSize(), image.GetSpacing()
         ((128, 128, 40), (2.2, 2.2, 5.0))
         """
-        options: dict[str, Any] = {"spacing": spacing, "across_series": across_series, "errors": errors}
-        return self.get_volume(units, gaps, dims, **options).to_sitk(assume_geometry=assume_geometry)
+        rest: dict[str, Any] = {"across_series": across_series, "errors": errors, "slices": slices}
+        return self.get_volume(units, gaps, dims, spacing=spacing, **rest).to_sitk(assume_geometry=assume_geometry)
 
     def get_volumes(
         self,

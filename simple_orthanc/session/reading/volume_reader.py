@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydicom.dataset import Dataset
@@ -41,7 +41,7 @@ from simple_orthanc.session.reading.unreadable import (
 )
 from simple_orthanc.showing.table import MOST_ROWS, Table
 from simple_orthanc.showing.text import counted
-from simple_orthanc.volume.assembly import array_bytes
+from simple_orthanc.volume.assembly import array_bytes, part_of
 from simple_orthanc.volume.choosing import (
     Stack,
     apply_gaps,
@@ -53,12 +53,15 @@ from simple_orthanc.volume.choosing import (
     summarize,
 )
 from simple_orthanc.volume.planes import read_planes
+from simple_orthanc.volume.slice_parts import objects_of
 from simple_orthanc.volume.stacking import check_spacing
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# The second reading is of what the first turns out to lack; more are needed only where objects are replaced meanwhile.
+_MOST_READINGS = 3
 # What objects that can each be read have wrong between them.
 _BETWEEN_OBJECTS = (InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError, SuvError)
 
@@ -108,6 +111,8 @@ class VolumeRequest:
     spacing: float | None = None
     across_series: bool = False
     errors: str = "raise"
+    # Before Python 3.12 a slice has no hash.
+    slices: slice | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -152,11 +157,17 @@ class VolumeReader:
         self._planned: dict[str, Labelled] | None = None
 
     def volume(self) -> Volume:
-        """Read all instances as one volume.
+        """Read all instances as one volume, or the slices of it that are wanted.
 
         Everything is fetched once: what is read decides whether it was one volume.
         """
-        check_options(self._request.gaps, self._request.dims)
+        request = self._request
+        check_options(request.gaps, request.dims)
+        if request.slices is not None and request.errors == "report":
+            # Which files can be read, and so how the slices are numbered, shows only when all of them are.
+            whole = replace(request, slices=None)
+            reader = VolumeReader(self._source, self._instances, self._names, whole, self._plans)
+            return part_of(reader.volume(), request.slices)
         return self._without_unreadable(self._instances, self._volume)
 
     def _volume(self, group: Group) -> Volume:
@@ -164,18 +175,36 @@ class VolumeReader:
         # What is left of a run between holes is one volume, or has holes of its own.
         gaps = "raise" if request.gaps == "split" else request.gaps
         known = self._plans.known(keys, request)
-        if known is not None:
-            # What is no volume need not be fetched to be refused.
-            choose_volume(known, dims=request.dims, gaps=gaps)
+        # What is no volume need not be fetched to be refused.
+        chosen = None if known is None else choose_volume(known, dims=request.dims, gaps=gaps)
+        read, unread = self._expected(group, chosen), set(range(len(group)))
         first = self._header(group[0])
-        self._check_memory(len(group) * volume_bytes(first, request.units), f"{len(group)} instances like the first")
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
-            builder = fetcher.read(range(len(group)))
-            if reasons := unreadable_objects(fetcher.headers):
-                raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
-            planned = self._plans.plan(keys, fetcher.headers, request)
-            return builder.finish(choose_volume(planned, request.dims, gaps), fetcher.again, gaps)
+            for _ in range(_MOST_READINGS):
+                needed = len(read) * volume_bytes(first, request.units)
+                self._check_memory(needed, f"{len(read)} instances like the first")
+                builder = fetcher.read(read)
+                fetcher.read_headers(sorted(unread.difference(read)))
+                unread.clear()
+                if reasons := unreadable_objects(fetcher.headers):
+                    raise unreadable_error({group[index].name: why for index, why in reasons.items()}, len(group))
+                chosen = choose_volume(self._plans.plan(keys, fetcher.headers, request), request.dims, gaps)
+                wanted = objects_of(chosen, request.slices)
+                if set(wanted) <= set(read):
+                    return builder.finish(chosen, fetcher.again, gaps, request.slices)
+                read = wanted
+        raise VolumeError("Images were replaced in the archive while their volume was read. Read it again.")
+
+    def _expected(self, group: Group, chosen: Sequence[Stack] | None) -> Sequence[int]:
+        """Return the indexes of the objects that are probably wanted; what is planned of them decides."""
+        everything, slices = range(len(group)), self._request.slices
+        if slices is None or len(group) == 1:
+            return everything
+        if chosen is not None:
+            return objects_of(chosen, slices)
+        # In the usual order there is one object for each slice.
+        return sorted(everything[slices]) if self._request.dims is None else ()
 
     def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
         keys, uids = [instance.key for instance in group], [instance.uid for instance in group]
