@@ -168,9 +168,7 @@ class VolumeBuilder:
             )
         )
 
-    def _arranged(
-        self, parts: Sequence[Stack], values: FrameValues
-    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    def _arranged(self, parts: Sequence[Stack], values: FrameValues) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Put what was written into the order of the slices, in place where it is all there is."""
         assert self._array is not None
         array, mask, slices = self._array, self._mask, parts[0].slices
