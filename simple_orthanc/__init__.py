@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.deidentifying.results import Deidentified
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.folder import Folder
+    from simple_orthanc.sources.cache.cache import Cache
     from simple_orthanc.volume.geometry import Geometry
     from simple_orthanc.volume.volume import Volume
 
@@ -56,6 +57,7 @@ __all__ = [
     "AmbiguousSelectionError",
     "AsyncSession",
     "AuthenticationError",
+    "Cache",
     "Condition",
     "Deidentified",
     "DicomWeb",
@@ -103,6 +105,7 @@ __getattr__ = on_demand(
     __name__,
     {
         "AsyncSession": "simple_orthanc.session.asynchronous",
+        "Cache": "simple_orthanc.sources.cache.cache",
         "Condition": "simple_orthanc.selection.conditions",
         "Deidentified": "simple_orthanc.session.deidentifying.results",
         "DicomWeb": "simple_orthanc.session.dicomweb",

@@ -1,0 +1,1 @@
+"""Files of servers that were read once, kept on disk."""

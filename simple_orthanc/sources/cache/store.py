@@ -1,0 +1,375 @@
+"""A folder in which files of archives are kept, up to a limit, by any number of threads and processes at once.
+
+An entry is a file of its own, which appears under its name when it is whole, so nothing has to be repaired after a
+process was killed. The time at which an entry was last used is that of its file. The sum of all sizes is in the file
+``total``, which is locked while an entry is added or removed; whoever is killed meanwhile leaves a sum that is too
+large, never one that is too small, and it is counted anew when it is next at the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simple_orthanc.errors import SelectionError, stacklevel
+from simple_orthanc.files.locking import lock_file
+from simple_orthanc.files.paths import make_folders
+from simple_orthanc.sources.cache import entries
+from simple_orthanc.sources.cache.entries import DamagedEntryError, Entry, Record
+
+# As https://bford.info/cachedir/ defines it: programs for backups leave such folders out.
+_MARKER = "CACHEDIR.TAG"
+_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Kept by simple_orthanc, format 1.\n"
+_OWN = frozenset({_MARKER, "entries", "parts", "total"})
+_NAME = re.compile(r"[0-9a-f]{40}")
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
+# A part is written in one go: an older one was left by a process that was killed.
+_SECONDS_OF_PARTS = 600
+# Somebody else may look through a large cache meanwhile; a process that is stopped may hold the lock for ever.
+_SECONDS_FOR_LOCK = 2.0
+_SECONDS_BETWEEN_ATTEMPTS = 0.0005
+
+
+class _Used(NamedTuple):
+    """An entry, by the time of its last use."""
+
+    used: int
+    size: int
+    path: str
+
+
+class EntryStore:
+    """The entries in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Absolute.
+    limit : int
+        The most bytes that are kept.
+
+    Raises
+    ------
+    SelectionError
+        The folder cannot be made, belongs to another user, or holds other files.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder, self.limit = folder, limit
+        self._start()
+        self._open()
+
+    def _start(self) -> None:
+        self._is_open = self._is_full = False
+        # Those that were used longest ago when the entries were last looked through, in order.
+        self._oldest: deque[_Used] = deque()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle where it is: a process that loads it opens the folder when it is used."""
+        return {"folder": self.folder, "limit": self.limit}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what was pickled."""
+        self.__dict__.update(state)
+        self._start()
+
+    def sizes(self) -> list[int]:
+        """Return the bytes of each entry."""
+        return [entry.size for entry in self._entries()]
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        with self._locked() as ledger:
+            for entry in self._entries():
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+            self._remove_parts(0)
+            self._oldest.clear()
+            if ledger is not None:
+                _write_total(ledger, 0)
+
+    # The folder
+
+    def _open(self) -> None:
+        """Make the folder, or check that it is a cache.
+
+        Raises
+        ------
+        SelectionError
+            It cannot be one.
+        """
+        example = f"Give a folder for this alone, such as cache={str(self.folder / 'cache')!r}."
+        try:
+            make_folders(self.folder)
+            status, names = os.stat(self.folder), set(os.listdir(self.folder))
+            if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+                raise SelectionError(f"The folder {self.folder} belongs to another user, who could read it. {example}")
+            marker = self.folder / _MARKER
+            written = marker.read_bytes()[: len(_SIGNATURE)] if _MARKER in names else b""
+            if written != _SIGNATURE:
+                # Another process may be writing it.
+                if names - _OWN or not _SIGNATURE.startswith(written):
+                    others = ", ".join(map(repr, sorted(names - _OWN)[:3])) or repr(_MARKER)
+                    raise SelectionError(f"The folder {self.folder} holds files that are no cache: {others}. {example}")
+                self._write_private(marker, _SIGNATURE)
+            if status.st_mode & 0o077:
+                os.chmod(self.folder, 0o700)
+            for name in ("entries", "parts"):
+                make_folders(self.folder / name)
+            self._remove_parts(_SECONDS_OF_PARTS)
+        except OSError as error:
+            raise SelectionError(f"{self.folder} cannot be a cache: {error.strerror or error}. {example}") from error
+        self._is_open = True
+
+    def _write_private(self, path: Path, content: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o600)
+        try:
+            entries.write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
+
+    def _remove_parts(self, seconds: float) -> None:
+        """Remove the parts of entries that are older."""
+        for part in os.scandir(self.folder / "parts"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - part.stat(follow_symlinks=False).st_mtime >= seconds:
+                    os.unlink(part.path)
+
+    def path(self, archive: str, key: str, is_whole: bool = True) -> str:
+        """Return the path of the entry for an instance: of its file, or of the beginning of it."""
+        text = "\0".join((archive, key, "file" if is_whole else "beginning"))
+        name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+        return os.path.join(self.folder, "entries", name[:2], name)
+
+    def _entries(self) -> Iterator[_Used]:
+        """Look through all entries."""
+        if not self._is_open:
+            self._open()
+        for group in os.scandir(self.folder / "entries"):
+            if len(group.name) == 2 and group.is_dir(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
+                    yield from _entries_in(group.path)
+
+    # Reading
+
+    def read(self, path: str, is_right: Callable[[Record], bool], read: Callable[[int, Entry], Any]) -> Any:
+        """Read an entry; None if there is none that is right.
+
+        What is damaged is removed.
+
+        Parameters
+        ----------
+        path : str
+            Of the entry: see `path`.
+        is_right : callable
+            Decides by its record.
+        read : callable
+            Called with its descriptor and the entry; one of `simple_orthanc.sources.cache.entries`.
+        """
+        try:
+            descriptor = os.open(path, _FLAGS)
+        except OSError:
+            return None
+        try:
+            entry = entries.open_entry(descriptor)
+            if not is_right(entry.record):
+                return None
+            content = read(descriptor, entry)
+            with contextlib.suppress(OSError):
+                _mark_as_used(descriptor)
+            return content
+        except (DamagedEntryError, ValueError, TypeError):
+            self.remove(path)
+        except OSError:
+            # A disk that fails is no reason to fail as well.
+            return None
+        finally:
+            os.close(descriptor)
+        return None
+
+    # Adding and removing
+
+    def add(self, path: str, record: Record, content: memoryview) -> None:
+        """Keep a content; where that is impossible, nothing is kept, and the first time a warning says so."""
+        if len(content) > self.limit:
+            return
+
+        def write(descriptor: int) -> bytes:
+            entries.write_all(descriptor, content)
+            return entries.ending(record, content)
+
+        self._add(path, write)
+
+    def add_file(self, path: str, record: Record, source: Path) -> None:
+        """Keep the content of a file."""
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            length = os.fstat(descriptor).st_size
+            if length <= self.limit:
+                self._add(
+                    path,
+                    lambda target: entries.ending_of(record, *entries.copy_content(descriptor, target, length)),
+                )
+        finally:
+            os.close(descriptor)
+
+    def _add(self, path: str, write: Callable[[int], bytes]) -> None:
+        """Keep what a function writes into a file, with the end that it returns."""
+        if self._is_full:
+            return
+        part = ""
+        try:
+            if not self._is_open:
+                self._open()
+            part = os.path.join(self.folder, "parts", secrets.token_hex(16))
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                entries.write_all(descriptor, write(descriptor))
+                size = os.fstat(descriptor).st_size
+                _mark_as_used(descriptor)
+            finally:
+                os.close(descriptor)
+            self._publish(part, path, size)
+        except DamagedEntryError:
+            # The file that was to be kept became shorter meanwhile.
+            return
+        except (OSError, SelectionError) as error:
+            self._stop_adding(error)
+        finally:
+            if part:
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+
+    def _publish(self, part: str, path: str, size: int) -> None:
+        """Give an entry its name, and remove others if there are too many."""
+        with self._locked() as ledger:
+            if ledger is None or size > self.limit:
+                return
+            before = _size(path)
+            total = self._shrink(ledger, self.limit - size + before, path)
+            # Before the entry is there: a process that is killed leaves no sum that is too small.
+            _write_total(ledger, total - before + size)
+            # It may have been cleared by another process.
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    os.replace(part, path)
+                except FileNotFoundError:
+                    make_folders(Path(path).parent)
+                    os.replace(part, path)
+
+    def _shrink(self, ledger: int, most: int, spared: str) -> int:
+        """Remove the entries that were used longest ago until no more than so many bytes are kept, and return the sum.
+
+        The entry at a path is spared.
+        """
+        total = _read_total(ledger)
+        if total is None:
+            total = self._look_through()
+        is_counted = False
+        while total > most:
+            if not self._oldest:
+                if is_counted:
+                    # Others remain only if they cannot be removed.
+                    break
+                total, is_counted = self._look_through(), True
+                continue
+            entry = self._oldest.popleft()
+            status = _status(entry.path)
+            if status is None or status.st_mtime_ns != entry.used or entry.path == spared:
+                # Used since, or removed by another process.
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry.path)
+            total -= status.st_size
+            _write_total(ledger, total)
+        return total
+
+    def _look_through(self) -> int:
+        """Look through all entries, and return the sum of their sizes."""
+        found = sorted(self._entries())
+        self._oldest = deque(found)
+        return sum(entry.size for entry in found)
+
+    def remove(self, path: str) -> None:
+        """Remove an entry, if it is there."""
+        with contextlib.suppress(OSError), self._locked() as ledger:
+            size = _size(path)
+            os.unlink(path)
+            total = None if ledger is None else _read_total(ledger)
+            if ledger is not None and total is not None:
+                _write_total(ledger, max(0, total - size))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """Hold the lock, and yield the descriptor of the file with the sum; None if it cannot be had."""
+        if not self._is_open:
+            self._open()
+        deadline = time.monotonic() + _SECONDS_FOR_LOCK
+        while (ledger := lock_file(self.folder / "total")) is None and time.monotonic() < deadline:
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        try:
+            yield ledger
+        finally:
+            if ledger is not None:
+                os.close(ledger)
+
+    def _stop_adding(self, error: OSError | SelectionError) -> None:
+        is_first, self._is_full = not self._is_full, True
+        if is_first:
+            reason = str(error) if isinstance(error, SelectionError) else f"{error.strerror or error}."
+            warnings.warn(
+                f"Nothing more is kept in the cache {self.folder}: {reason} Reading goes on without it.",
+                stacklevel=stacklevel(),
+            )
+
+
+def _entries_in(folder: str) -> Iterator[_Used]:
+    for item in os.scandir(folder):
+        if _NAME.fullmatch(item.name):
+            with contextlib.suppress(FileNotFoundError):
+                status = item.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    yield _Used(status.st_mtime_ns, status.st_size, item.path)
+
+
+def _mark_as_used(descriptor: int) -> None:
+    # The system's own clock for this moves in steps of some milliseconds.
+    now = time.time_ns()
+    os.utime(descriptor, ns=(now, now))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _size(path: str) -> int:
+    status = _status(path)
+    return 0 if status is None else status.st_size
+
+
+def _read_total(ledger: int) -> int | None:
+    """Return the sum of all sizes; None if it is not known."""
+    try:
+        return int(os.pread(ledger, 32, 0))
+    except ValueError:
+        return None
+
+
+def _write_total(ledger: int, total: int) -> None:
+    os.pwrite(ledger, b"%20d\n" % total, 0)
