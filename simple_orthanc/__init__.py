@@ -16,6 +16,7 @@ from simple_orthanc.concurrency.progress import show_progress
 from simple_orthanc.errors import (
     AmbiguousSelectionError,
     AuthenticationError,
+    CohortError,
     DuplicateSlicesError,
     EmptySelectionError,
     InconsistentSlicesError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from simple_orthanc.selection.conditions import Condition
     from simple_orthanc.selection.criteria import age, exact, has_series, label, like, metadata, tag
     from simple_orthanc.session.asynchronous import AsyncSession
+    from simple_orthanc.session.cohorts.cohort import Cohort
     from simple_orthanc.session.deidentifying.results import Deidentified
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.folder import Folder
@@ -58,6 +60,8 @@ __all__ = [
     "AsyncSession",
     "AuthenticationError",
     "Cache",
+    "Cohort",
+    "CohortError",
     "Condition",
     "Deidentified",
     "DicomWeb",
@@ -106,6 +110,7 @@ __getattr__ = on_demand(
     {
         "AsyncSession": "simple_orthanc.session.asynchronous",
         "Cache": "simple_orthanc.sources.cache.cache",
+        "Cohort": "simple_orthanc.session.cohorts.cohort",
         "Condition": "simple_orthanc.selection.conditions",
         "Deidentified": "simple_orthanc.session.deidentifying.results",
         "DicomWeb": "simple_orthanc.session.dicomweb",

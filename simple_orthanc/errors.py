@@ -15,6 +15,7 @@
     │  ├─ UnknownNameError              a mapping has no such name                        (also KeyError)
     │  ├─ EmptySelectionError           nothing is selected                              (also LookupError)
     │  └─ AmbiguousSelectionError       more than one where exactly one is needed
+    ├─ CohortError                      the file of a cohort, or what it froze, is not as it was (also ValueError)
     └─ VolumeError                      the images do not make one volume                (also ValueError)
        ├─ InconsistentSlicesError       sizes, orientations, echoes, times, uneven spacing: .groups
        ├─ MissingSlicesError            holes in an otherwise regular stack: .gaps
@@ -304,6 +305,22 @@ class AmbiguousSelectionError(SelectionError):
     def __init__(self, message: str = "", *, candidates: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.candidates = candidates
+
+
+class CohortError(OrthancError, ValueError):
+    """A frozen cohort cannot be used: its file is damaged, or objects are missing or have changed since.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from simple_orthanc import Cohort, CohortError
+    >>> _ = Path("notes.txt").write_text("no cohort")
+    >>> try:
+    ...     Cohort.load("notes.txt")
+    ... except CohortError as error:
+    ...     print(error.message)
+    notes.txt is not the file of a cohort, as Session.freeze and Cohort.save write it.
+    """
 
 
 class VolumeError(OrthancError, ValueError):

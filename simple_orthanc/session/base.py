@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.session.acts.sends import Sends
+from simple_orthanc.session.cohorts.verb import Freezing
 from simple_orthanc.session.completion.ipython import offer_completions
 from simple_orthanc.session.completion.vocabulary import usual_tags
 from simple_orthanc.session.deidentifying.verb import Deidentifying
@@ -27,7 +28,7 @@ _DEBUGGER = "_pydevd_bundle.pydevd_resolver"
 _LOOKERS = ("rlcompleter", "jedi.inference.compiled.access", "_pydev_bundle._pydev_imports_tipper", _DEBUGGER)
 
 
-class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends, Shown):
+class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends, Freezing, Shown):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

@@ -23,6 +23,9 @@ class OrthancState(ActingSession):
         assert isinstance(source, OrthancSource)
         return source
 
+    def _server_versions(self) -> dict[str, str]:
+        return {"Orthanc": str(self.rest.get("/system")["Version"])}
+
     @property
     def rest(self) -> Rest:
         """The server's REST API: any route by its path.

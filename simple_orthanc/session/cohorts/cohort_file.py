@@ -1,0 +1,429 @@
+r"""The file of a cohort: JSON lines, one for each instance, so that two files can be compared line by line.
+
+::
+
+    {"format": "simple_orthanc cohort", "schema": 1}
+    {"frozen": "2026-11-29T16:40:00+00:00"}
+    {"source": "http://127.0.0.1:8042", "versions": {"simple_orthanc": "0.9", "pydicom": "3.0.1", "Orthanc": "1.12.7"}}
+    {"criterion": "Modality == 'CT'", "meaning": "Modality == like 'CT'", "condition": {"Comparison": ...}}
+    {"patients": 1, "studies": 1, "series": 1, "instances": 2, "checksums": "files"}
+    {"patient": "EX-002"}
+    {"study": "1.2.826.0.1"}
+    {"series": "1.2.826.0.1.1"}
+    ["1.2.826.0.1.1.1", 8962, "0cc175b9c0f1b6a831c399e269772661"]
+    ["1.2.826.0.1.1.2", 8962, "92eb5ffee6ae2fec3ad71c777531578f"]
+    {"sha256": "..."}
+
+An instance is its SOPInstanceUID, the length of its file, its MD5, and the SHA-256 of its dataset, as far as they were
+frozen. There is a line for each criterion, none if the whole archive was frozen, and ``{"combined": true}`` instead if
+the cohort was made of others. The last line is a checksum of all lines but the one with the date, so that a file that
+was cut or changed is not taken for a cohort.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, get_args
+
+from simple_orthanc import limits
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import CohortError
+from simple_orthanc.files.inflating import expansion_problem
+from simple_orthanc.files.opening import open_regular
+from simple_orthanc.files.paths import path_text
+from simple_orthanc.selection.cohort import (
+    Checksums,
+    FrozenCriterion,
+    FrozenInstance,
+    FrozenQuery,
+    FrozenSeries,
+    Patient,
+)
+from simple_orthanc.selection.serialization import NotReadableError, NotWritableError, condition_from_json, to_json
+
+_FORMAT, _SCHEMA = "simple_orthanc cohort", 1
+_COUNTS = ("patients", "studies", "series", "instances")
+_GZIP = b"\x1f\x8b"
+_MD5, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+# The lengths of a row, by the checksums in it.
+_LENGTHS: dict[Checksums | None, int] = {None: 1, "files": 3, "datasets": 4}
+
+
+@dataclass(frozen=True)
+class CohortData:
+    """What the file of a cohort holds.
+
+    Attributes
+    ----------
+    frozen : datetime
+        When the selection was frozen.
+    source : str
+        The archive, without a password; "" if it was left out.
+    versions : dict
+        Name of a program to its version.
+    query : FrozenQuery or None
+        What was asked; None for a cohort that was made of others.
+    checksums : {"files", "datasets"} or None
+        Which checksums the instances have.
+    series : tuple of FrozenSeries
+        The objects.
+    """
+
+    frozen: datetime
+    source: str
+    versions: dict[str, str]
+    query: FrozenQuery | None
+    checksums: Checksums | None
+    series: tuple[FrozenSeries, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Count patients, studies, series and instances."""
+        return {
+            "patients": len({each.patient for each in self.series}),
+            "studies": len({each.chain[:2] for each in self.series}),
+            "series": len(self.series),
+            "instances": sum(len(each.instances) for each in self.series),
+        }
+
+
+# Writing
+
+
+def lines(data: CohortData) -> Iterator[str]:
+    """Yield the lines of the file but the last, without their ends."""
+    head: list[Any] = [
+        {"format": _FORMAT, "schema": _SCHEMA},
+        {"frozen": data.frozen.isoformat(timespec="seconds")},
+        {"source": data.source, "versions": data.versions},
+    ]
+    if data.query is None:
+        head.append({"combined": True})
+    else:
+        head += map(_written_criterion, data.query.criteria)
+        if data.query.order is not None:
+            tag, is_descending = data.query.order
+            head.append({"order": tag.name, "descending": is_descending})
+    head.append({**data.counts(), "checksums": data.checksums})
+    yield from map(_json, head)
+    length = _LENGTHS[data.checksums]
+    patient: Patient | None = None
+    study: str | None = None
+    for series in data.series:
+        if series.patient != patient:
+            patient, study = series.patient, None
+            yield _json({"patient": patient})
+        if series.study != study:
+            study = series.study
+            yield _json({"study": study})
+        yield _json({"series": series.series})
+        for instance in series.instances:
+            yield _json(instance[:length])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _written_criterion(criterion: FrozenCriterion) -> dict[str, Any]:
+    condition = None
+    with suppress(NotWritableError):
+        condition = None if criterion.condition is None else to_json(criterion.condition)
+    return {"criterion": criterion.text, "meaning": criterion.meaning, "condition": condition}
+
+
+def _encoded(line: str) -> bytes:
+    # An identifier may hold bytes that no character set decodes.
+    return line.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
+    """Write a file, compressed if its name ends in ``.gz``; it appears when it is whole.
+
+    Raises
+    ------
+    SelectionError
+        No path was given.
+    CohortError
+        The file cannot be written; one of that name is as it was.
+    """
+    path = Path(path_text(given, 'save("train.cohort")')).expanduser()
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with open(part, "xb") as raw:
+                if path.suffix.lower() == ".gz":
+                    # Without a time, so that equal cohorts make equal files.
+                    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                        _write_lines(data, packed)
+                else:
+                    _write_lines(data, raw)
+                raw.flush()
+                os.fsync(raw.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CohortError(f"The cohort cannot be written to {str(path)!r}: {reason}. Choose another path.") from error
+    return path
+
+
+def _write_lines(data: CohortData, stream: Any) -> None:
+    summed = hashlib.sha256()
+    for number, line in enumerate(lines(data)):
+        encoded = _encoded(line)
+        stream.write(encoded)
+        if number != 1:
+            summed.update(encoded)
+    stream.write(_encoded(_json({"sha256": summed.hexdigest()})))
+
+
+# Reading
+
+
+class _DamagedError(Exception):
+    """A line is not what it should be."""
+
+
+def read(given: str | os.PathLike[str]) -> CohortData:
+    """Read a file.
+
+    Raises
+    ------
+    SelectionError
+        No path was given.
+    CohortError
+        There is no such file, it is not that of a cohort, or it is damaged.
+    """
+    path = Path(path_text(given, 'Cohort.load("train.cohort")')).expanduser()
+    try:
+        with open_regular(os.fspath(path)) as raw:
+            is_packed = raw.read(2) == _GZIP
+            size = raw.seek(0, os.SEEK_END)
+            raw.seek(0)
+            if not is_packed:
+                return _Reader(raw, size, path).read()
+            with gzip.GzipFile(fileobj=raw, mode="rb") as packed:
+                return _Reader(packed, size, path).read()
+    except FileNotFoundError:
+        raise CohortError(f"There is no file {str(path)!r}. Session.freeze(path) writes one.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CohortError(f"{path} cannot be read: {reason}.") from error
+    except _DamagedError as error:
+        raise CohortError(
+            f"{path} is damaged, or was changed after it was written: {error}. Use another copy of it, or freeze again."
+        ) from error
+
+
+class _Reader:
+    """Reads the lines of a file, of which nothing is believed."""
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, size: int, path: Path) -> None:
+        self._stream, self._size, self._path = stream, size, path
+        self._summed = hashlib.sha256()
+        self._number = self._length = 0
+
+    def read(self) -> CohortData:
+        self._check_format()
+        frozen = self._date(self._object("frozen"))
+        source, versions = self._about(self._object("source", "versions"))
+        query, totals, checksums = self._query()
+        series = tuple(self._series(totals, checksums))
+        data = CohortData(frozen, source, versions, query, checksums, series)
+        if data.counts() != totals:
+            raise _DamagedError(f"it holds {data.counts()}, and should hold {totals}")
+        return data
+
+    def _line(self) -> Any:
+        """Read the next line as JSON."""
+        line = self._stream.readline(limits.json_bytes)
+        self._number += 1
+        self._length += len(line)
+        if not line:
+            raise _DamagedError("it was cut off")
+        problem = expansion_problem(self._length, self._size)
+        if problem is not None:
+            raise _DamagedError(problem.rstrip("."))
+        if not line.endswith(b"\n"):
+            raise _DamagedError(f"line {self._number} is cut off, or too long")
+        self._last = line
+        try:
+            return json.loads(line.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            raise _DamagedError(f"line {self._number} is not JSON") from None
+
+    def _keep(self) -> None:
+        """Take the last line into the checksum."""
+        self._summed.update(self._last)
+
+    def _object(self, *names: str) -> dict[str, Any]:
+        found = self._line()
+        return self._checked(found, *names)
+
+    def _checked(self, found: Any, *names: str) -> dict[str, Any]:
+        if not isinstance(found, dict) or tuple(found) != names:
+            raise _DamagedError(f"line {self._number} should have {', '.join(names)}")
+        if names != ("frozen",):
+            self._keep()
+        return found
+
+    def _check_format(self) -> None:
+        try:
+            found = self._line()
+        except _DamagedError:
+            found = None
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise CohortError(
+                f"{self._path} is not the file of a cohort, as Session.freeze and Cohort.save write it."
+            ) from None
+        schema = found.get("schema")
+        if type(schema) is int and schema > _SCHEMA:
+            raise CohortError(
+                f"{self._path} was written by a newer simple_orthanc: its schema is {schema}, and {_SCHEMA} is the "
+                "newest that this version reads. Update simple_orthanc."
+            )
+        if self._checked(found, "format", "schema")["schema"] != _SCHEMA or type(schema) is not int:
+            raise _DamagedError(f"there is no schema {schema!r}")
+
+    def _string(self, value: Any, *, may_be_empty: bool = False) -> str:
+        if not isinstance(value, str) or not (value or may_be_empty):
+            raise _DamagedError(f"line {self._number} should have a string")
+        return value
+
+    def _date(self, found: dict[str, Any]) -> datetime:
+        try:
+            frozen = datetime.fromisoformat(self._string(found["frozen"]))
+        except ValueError:
+            raise _DamagedError(f"line {self._number} has no date") from None
+        if frozen.tzinfo is None:
+            raise _DamagedError(f"line {self._number} has no time zone")
+        return frozen
+
+    def _about(self, found: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        versions = found["versions"]
+        if not isinstance(versions, dict):
+            raise _DamagedError(f"line {self._number} has no versions")
+        versions = {name: self._string(version, may_be_empty=True) for name, version in versions.items()}
+        return self._string(found["source"], may_be_empty=True), versions
+
+    def _query(self) -> tuple[FrozenQuery | None, dict[str, int], Checksums | None]:
+        criteria: list[FrozenCriterion] = []
+        order = None
+        is_combined = False
+        while True:
+            found = self._line()
+            if isinstance(found, dict) and "criterion" in found and not is_combined and order is None:
+                criteria.append(self._criterion(self._checked(found, "criterion", "meaning", "condition")))
+            elif isinstance(found, dict) and "order" in found and not is_combined and order is None:
+                self._checked(found, "order", "descending")
+                if type(found["descending"]) is not bool:
+                    raise _DamagedError(f"line {self._number} has no order")
+                order = self._tag(found["order"]), found["descending"]
+            elif isinstance(found, dict) and "combined" in found and not (is_combined or criteria or order):
+                is_combined = self._checked(found, "combined")["combined"] is True
+            else:
+                break
+        self._checked(found, *_COUNTS, "checksums")
+        checksums = found.pop("checksums")
+        if any(type(count) is not int or count < 0 for count in found.values()):
+            raise _DamagedError(f"line {self._number} has no counts")
+        if checksums is not None and checksums not in get_args(Checksums):
+            raise _DamagedError(f"there are no checksums of {checksums!r}")
+        return None if is_combined else FrozenQuery(tuple(criteria), order), found, checksums
+
+    def _tag(self, name: Any) -> Any:
+        try:
+            return parse_tag(self._string(name))
+        except ValueError as error:
+            raise _DamagedError(f"line {self._number}: {error}".rstrip(".")) from None
+
+    def _criterion(self, found: dict[str, Any]) -> FrozenCriterion:
+        condition = found["condition"]
+        try:
+            read = None if condition is None else condition_from_json(condition)
+        except NotReadableError as error:
+            raise _DamagedError(f"line {self._number} has a condition that cannot be read") from error
+        return FrozenCriterion(self._string(found["criterion"]), self._string(found["meaning"]), read)
+
+    def _series(self, totals: dict[str, int], checksums: Checksums | None) -> Iterator[FrozenSeries]:
+        patient: Patient | None = None
+        study: str | None = None
+        series: str | None = None
+        instances: dict[str, FrozenInstance] = {}
+        seen: set[tuple[Patient, str, str]] = set()
+
+        def ended() -> Iterator[FrozenSeries]:
+            if series is None:
+                return
+            assert patient is not None
+            assert study is not None
+            chain = patient, study, series
+            if chain in seen or not instances:
+                raise _DamagedError(f"the series before line {self._number} is empty, or occurs twice")
+            seen.add(chain)
+            yield FrozenSeries(*chain, tuple(instances.values()))
+
+        left = totals["instances"]
+        while True:
+            found = self._line()
+            if isinstance(found, list):
+                left -= 1
+                if series is None or left < 0:
+                    raise _DamagedError(f"line {self._number} is one instance too many")
+                instance = self._instance(found, checksums)
+                if instance.uid in instances:
+                    raise _DamagedError(f"line {self._number} repeats an instance")
+                instances[instance.uid] = instance
+                self._keep()
+                continue
+            yield from ended()
+            name = next(iter(found), "") if isinstance(found, dict) else ""
+            if name == "patient":
+                patient, study, series = self._patient(self._checked(found, "patient")["patient"]), None, None
+            elif name == "study" and patient is not None:
+                study, series = self._string(self._checked(found, "study")["study"]), None
+            elif name == "series" and study is not None:
+                series, instances = self._string(self._checked(found, "series")["series"]), {}
+            elif name == "sha256":
+                break
+            else:
+                raise _DamagedError(f"line {self._number} is not expected there")
+        self._check_end(found)
+
+    def _check_end(self, found: dict[str, Any]) -> None:
+        if found != {"sha256": self._summed.hexdigest()}:
+            raise _DamagedError("its SHA-256 is another one")
+        if self._stream.read(1):
+            raise _DamagedError("something follows its end")
+
+    def _patient(self, value: Any) -> Patient:
+        if type(value) is int:
+            return value
+        return self._string(value, may_be_empty=True)
+
+    def _instance(self, found: list[Any], checksums: Checksums | None) -> FrozenInstance:
+        if len(found) != _LENGTHS[checksums]:
+            raise _DamagedError(f"line {self._number} has {len(found)} values")
+        uid, *rest = found
+        self._string(uid)
+        if rest:
+            size, *sums = rest
+            patterns = (_MD5, _SHA256)[: len(sums)]
+            is_right = type(size) is int and size >= 0
+            for value, pattern in zip(sums, patterns, strict=True):
+                is_right = is_right and isinstance(value, str) and pattern.fullmatch(value) is not None
+            if not is_right:
+                raise _DamagedError(f"line {self._number} has no length or checksum")
+        return FrozenInstance(uid, *rest)

@@ -1,0 +1,176 @@
+"""From a selection to a cohort: series by series, so that memory holds little more than the cohort itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+import pydicom
+
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
+from simple_orthanc.dicom.levels import IDENTIFIERS, Level
+from simple_orthanc.dicom.tags import Tag, parse_tag
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.files.checksums import dataset_sha256, md5_of
+from simple_orthanc.selection import tables
+from simple_orthanc.selection.cohort import (
+    Checksums,
+    FrozenCriterion,
+    FrozenInstance,
+    FrozenQuery,
+    FrozenSeries,
+    without_patients,
+)
+from simple_orthanc.selection.conditions import Condition, all_comparisons
+from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.selection import Criterion, Selection
+from simple_orthanc.selection.source import Row, Source, batches
+from simple_orthanc.session.cohorts.cohort_file import CohortData
+from simple_orthanc.version import __version__
+
+if TYPE_CHECKING:
+    from simple_orthanc.session.cohorts.verb import Freezing
+
+# The instances of so many series are listed at a time.
+SERIES_AT_ONCE = 400
+_NAMES = {level: parse_tag(keyword) for level, keyword in IDENTIFIERS.items()}
+_IDENTIFYING = frozenset({"AccessionNumber", "StudyID"})
+
+
+def check_checksums(checksums: object) -> None:
+    """Check the argument ``checksums``."""
+    if checksums is not None and checksums not in get_args(Checksums):
+        raise SelectionError(f'checksums={checksums!r} is not valid; choose "files", "datasets" or None.')
+
+
+def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) -> CohortData:
+    """Freeze what a session has selected; see `Session.freeze`."""
+    check_checksums(checksums)
+    if checksums is not None:
+        session._check_has_files()
+    frozen = datetime.now(timezone.utc).replace(microsecond=0)
+    index, selection = session._index, session._selection
+    series_keys = tables.row_keys(index, selection, "series")
+    if not series_keys:
+        raise session._empty()
+    members = tables.instances_by_series(index, selection)
+    series: list[FrozenSeries] = []
+    with progress_bar(len(series_keys), "freezing") as advance:
+        for keys in batches(series_keys, SERIES_AT_ONCE):
+            for frozen_series in _frozen(index, {key: members[key] for key in keys}, checksums):
+                series.append(frozen_series)
+                advance(1)
+    query = frozen_query(selection)
+    source = session._source.description
+    if not identifiers:
+        series, query, source = list(without_patients(series)), _without_identifiers(query), ""
+    versions = {"simple_orthanc": __version__, "pydicom": pydicom.__version__, **session._server_versions()}
+    return CohortData(frozen, source, versions, query, checksums, tuple(series))
+
+
+def _frozen(index: Index, members: dict[str, list[str]], checksums: Checksums | None) -> Iterator[FrozenSeries]:
+    """Freeze some series: key to the keys of the instances that are selected in it."""
+    keys = list(members)
+    index.load("series", keys)
+    chains = [[_text(index, level, key) for level in ("patient", "study", "series")] for key in keys]
+    # An index of its own, so that that of the session does not grow by all that is frozen.
+    listed = _listed_instances(index, keys, members)
+    read = partial(frozen_instance, index.source, checksums=checksums, buffer=ReusableBuffer())
+    for key, chain in zip(keys, chains, strict=True):
+        ordered = listed.ordered("instance", members[key])
+        uids = [_text(listed, "instance", each, "instance") for each in ordered]
+        instances = map_ordered(lambda pair: read(*pair), list(zip(ordered, uids, strict=True)))
+        yield FrozenSeries(chain[0], chain[1], chain[2], tuple(instances))
+
+
+def _text(index: Index, level: Level, key: str, row_level: Level = "series") -> str:
+    """Return the identifier of the object of a level that a row is in, "" if it is missing."""
+    (value,) = index.column(_NAMES[level], row_level, [key])
+    return "" if value is None else "\\".join(map(str, value))
+
+
+def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list[str]]) -> Index:
+    """List the instances of some series, as the archive has them now.
+
+    Raises
+    ------
+    SelectionError
+        One that is selected is not there any more.
+    """
+    listed = Index(index.source)
+    rows = [index.row("series", key) for key in keys]
+    studies = list(dict.fromkeys(row.parent for row in rows))
+    listed.add("study", [index.row("study", key) for key in studies])
+    listed.add("series", [replace(row, has_unknown_children=False) for row in rows])
+    wanted = {key for inside in members.values() for key in inside}
+    found: dict[str, Row] = {row.key: row for row in index.source.below("instance", rows) if row.key in wanted}
+    gone = len(wanted) - len(found)
+    if gone:
+        raise SelectionError(
+            f"{gone} of {len(wanted)} instances are not in the archive any more. refresh() brings the selection up to "
+            "date; then freeze it."
+        )
+    listed.add("instance", found.values())
+    return listed
+
+
+def frozen_instance(
+    source: Source, key: str, uid: str, *, checksums: Checksums | None, buffer: ReusableBuffer
+) -> FrozenInstance:
+    """Freeze an instance, with the checksums that are wanted; what the archive does not know of its file is read."""
+    if checksums is None:
+        return FrozenInstance(uid)
+    if checksums == "files":
+        stored = source.stored_file(key)
+        if stored.size is not None and stored.md5 is not None:
+            return FrozenInstance(uid, stored.size, stored.md5)
+    content = source.read(key, buffer)
+    return FrozenInstance(
+        uid, len(content), md5_of(content), dataset_sha256(content) if checksums == "datasets" else None
+    )
+
+
+def frozen_query(selection: Selection) -> FrozenQuery:
+    """Return what a selection asked for, with the meaning that its strings were found to have."""
+    criteria = tuple(_criterion(criterion) for criterion in selection.criteria)
+    return FrozenQuery(criteria, selection.order)
+
+
+def _criterion(criterion: Criterion) -> FrozenCriterion:
+    return FrozenCriterion(str(criterion.condition), str(criterion.meaning), criterion.meaning)
+
+
+def _without_identifiers(query: FrozenQuery) -> FrozenQuery:
+    """Leave out what criteria on patients compare with."""
+    return replace(query, criteria=tuple(map(_anonymous, query.criteria)))
+
+
+def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
+    assert criterion.condition is not None
+    names = _identifying(criterion.condition)
+    if not names:
+        return criterion
+    text = f"a criterion on {', '.join(names)}, which was left out"
+    return FrozenCriterion(text, text, None)
+
+
+def _identifying(condition: Condition) -> list[str]:
+    """List the fields of a condition whose values may identify a patient."""
+    fields = (comparison.field for comparison in all_comparisons(condition))
+    return list(dict.fromkeys(str(field) for field in fields if isinstance(field, Tag) and is_identifying(field)))
+
+
+def is_identifying(tag: Tag) -> bool:
+    """Check whether the values of a tag may identify a patient by themselves.
+
+    Examples
+    --------
+    >>> is_identifying(parse_tag("PatientID")), is_identifying(parse_tag("Modality"))
+    (True, False)
+    """
+    is_of_patient = tag.level == "patient" and tag.keyword != "PatientSex"
+    return is_of_patient or tag.keyword in _IDENTIFYING or tag.vr == "PN"

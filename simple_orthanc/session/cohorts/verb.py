@@ -1,0 +1,76 @@
+"""The verb that freezes what is selected."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from simple_orthanc.selection.cohort import Checksums
+from simple_orthanc.session.looking import Looking
+
+if TYPE_CHECKING:
+    from simple_orthanc.session.cohorts.cohort import Cohort
+
+
+class Freezing(Looking):
+    """The verb of a session that freezes what is selected."""
+
+    def _server_versions(self) -> dict[str, str]:
+        """Return the name of the server's program and its version, as far as they are known."""
+        return {}
+
+    def freeze(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        checksums: Checksums | None = "files",
+        identifiers: bool = True,
+    ) -> Cohort:
+        """Write down what is selected, so that it can be opened again, here or on another archive.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to save it at once: see `Cohort.save`.
+        checksums : {"files", "datasets"} or None
+            What later readings are compared with. "files": length and MD5 of each file. An Orthanc knows them: from
+            1.12.5 on they come with the list of instances, before it takes one small request for each file. DICOMweb
+            servers and folders do not, so that each file is read. "datasets": also a checksum of the dataset alone, for
+            archives that hold the same objects in other files; each file is read. None: identifiers alone, of which
+            nothing is compared.
+        identifiers : bool
+            Whether to keep PatientIDs, the values of criteria on patients, and the address of the archive. False: for a
+            cohort that is published. UIDs and other criteria stay.
+
+        Returns
+        -------
+        Cohort
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        SelectionError
+            An instance is not in the archive any more.
+        CohortError
+            The file cannot be written.
+
+        See Also
+        --------
+        Cohort.load : Reads the file.
+
+        Examples
+        --------
+        >>> cohort = archive.select(Modality="CT").freeze("ct.cohort")
+        >>> cohort.series_count, cohort.instance_count
+        (4, 120)
+        >>> cohort.table("instance").md5.nunique()
+        120
+        """
+        from simple_orthanc.session.cohorts.cohort import Cohort
+        from simple_orthanc.session.cohorts.freezing import freeze
+
+        cohort = Cohort(freeze(self, checksums, identifiers))
+        if path is not None:
+            cohort.save(path)
+        return cohort
