@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -287,19 +286,23 @@ class Cohort(Shown):
 
     def __or__(self, other: Cohort) -> Cohort:
         """Return the instances of either cohort."""
-        return self._combined(other, lambda mine, theirs: {**mine, **theirs})
+        mine, theirs = self._both(other)
+        return self._of({**mine, **theirs}, other)
 
     def __and__(self, other: Cohort) -> Cohort:
         """Return the instances of both cohorts."""
-        return self._combined(other, lambda mine, theirs: {key: mine[key] for key in mine if key in theirs})
+        mine, theirs = self._both(other)
+        return self._of({key: mine[key] for key in mine if key in theirs}, other)
 
     def __sub__(self, other: Cohort) -> Cohort:
         """Return the instances of this cohort that the other one does not have."""
-        return self._combined(other, lambda mine, theirs: {key: mine[key] for key in mine if key not in theirs})
+        mine, theirs = self._both(other)
+        return self._of({key: mine[key] for key in mine if key not in theirs}, other)
 
-    def _combined(self, other: Any, combine: Callable[[_Records, _Records], _Records]) -> Cohort:
+    def _both(self, other: object) -> tuple[_Records, _Records]:
+        """Return the instances of both cohorts by what identifies them."""
         if not isinstance(other, Cohort):
-            return NotImplemented
+            raise SelectionError(f"{other!r} is not a cohort; Session.freeze makes one.")
         if self.checksums != other.checksums:
             raise SelectionError(
                 f"One cohort has checksums={self.checksums!r}, and the other {other.checksums!r}. Freeze both with the "
@@ -313,7 +316,10 @@ class Cohort(Shown):
                 f"{len(different)} instances have other checksums in one cohort than in the other ({named}), so that "
                 "they are not the same. Freeze both on one archive."
             )
-        series = grouped(combine(mine, theirs).values())
+        return mine, theirs
+
+    def _of(self, records: _Records, other: Cohort) -> Cohort:
+        series = grouped(records.values())
         source = self.source if self.source == other.source else ""
         data = replace(self._data, query=None, series=series, source=source, frozen=max(self.frozen, other.frozen))
         return Cohort(data)

@@ -51,7 +51,7 @@ SMALL = cohort_of(("P1", "1", "1.1", "1.1.1"), ("P1", "1", "1.1", "1.1.2"), ("P2
 def test_what_is_written_is_read(
     instances: dict[Any, int], checksums: Any, query: Any, suffix: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    sums: dict[Any, tuple[str | None, str | None]] = {
+    sums = {
         "files": (MD5, None),
         "datasets": (MD5, SHA256),
         None: (None, None),
