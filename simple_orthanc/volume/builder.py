@@ -19,8 +19,9 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
 from simple_orthanc.pixels.padding import padding_mask
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
-from simple_orthanc.volume.assembly import FrameValues, assemble, make_volume, require_regular
+from simple_orthanc.volume.assembly import assemble, make_volume, require_regular
 from simple_orthanc.volume.choosing import Stack
+from simple_orthanc.volume.frame_values import FrameValues
 from simple_orthanc.volume.mosaic import read_mosaic
 from simple_orthanc.volume.slice_parts import parts_of
 from simple_orthanc.volume.volume import Volume
@@ -159,7 +160,7 @@ class VolumeBuilder:
         assert array is not None
         # In the type of all slices together nothing has wrapped; in that of the first alone, others may have.
         return (
-            array.dtype == values.complete
+            array.dtype == values.type.complete
             and all(array.shape[1:] == stack.shape[1:] and not stack.is_sparse for stack in chosen)
             and all(
                 plane.number_of_frames == 1 and plane.instance in self._placed
@@ -178,7 +179,7 @@ class VolumeBuilder:
             for slice_index, plane in zip(stack.slice_indices, stack.planes, strict=True)
         }
         whole = len(parts) * slices
-        if len(targets) == whole == len(array) and array.dtype == values.dtype:
+        if len(targets) == whole == len(array) and array.dtype == values.type.dtype:
             _permute(array, targets)
             if mask is not None:
                 _permute(mask, targets)
@@ -186,7 +187,7 @@ class VolumeBuilder:
             rows, targeted = list(targets), list(targets.values())
             missing = np.setdiff1d(np.arange(whole), targeted)
             # By slices: whole arrays in between would need the memory once more.
-            array = np.empty((whole, *array.shape[1:]), values.dtype)
+            array = np.empty((whole, *array.shape[1:]), values.type.dtype)
             for row, target in targets.items():
                 array[target] = self._array[row]
             if missing.size:
