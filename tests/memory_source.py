@@ -191,6 +191,12 @@ class MemorySource:
         removed = not set(since.token) <= set(now)
         return Changes(Revision(now, self._count()), frozenset(added), removed)
 
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
+        """Return nothing: objects in memory are other ones where they land."""
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        return 0
+
     def indexed(self, tag: Tag) -> Level | None:
         return self._indexed.get(tag.name)
 

@@ -115,6 +115,10 @@ class Tag:
 
     steps: tuple[Step, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the name, which is a tenth as long as the steps and what was found out about them."""
+        return parse_tag, (self.name,)
+
     @cached_property
     def name(self) -> str:
         """The canonical spelling: the keyword where there is one. Parsing it gives the tag again."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from threading import RLock
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag
@@ -62,9 +62,16 @@ class Index:
     ----------
     source : Source
         Where rows and columns are read from.
+    revision : Revision, optional
+        A state of the archive before anything is read from it, if one is known.
+
+    Attributes
+    ----------
+    revision : Revision or None
+        That state; None before anything is read.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, revision: Revision | None = None) -> None:
         self.source = source
         self._rows: dict[Level, dict[str, Row]] = {level: {} for level in ROW_LEVELS}
         self._complete: set[Level] = set()
@@ -73,20 +80,11 @@ class Index:
         # Key of instance to key of series, as the rows of series have it; None: to be made again from these.
         self._owners: dict[str, str] | None = None
         self._searches: dict[tuple[Level, str, Predicate], list[str]] = {}
-        self._revision: Revision | None = None
+        self.revision = revision
         self._counts: dict[Level, int] | None = None
         self._offline = False
         self._server_fields: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
         self._lock = RLock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lock, which belongs to this process."""
-        with self._lock:
-            return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make a lock of its own."""
-        self.__dict__.update(state, _lock=RLock())
 
     @contextmanager
     def offline(self, wait: bool = True) -> Iterator[None]:
@@ -122,8 +120,8 @@ class Index:
     @_locked
     def begin(self) -> None:
         """Note the state of the archive before anything is read from it; only once."""
-        if self._revision is None:
-            self._revision = self.source.revision()
+        if self.revision is None:
+            self.revision = self.source.revision()
 
     @_locked
     def updated(self) -> Index:
@@ -134,10 +132,10 @@ class Index:
         of the other instances is kept.
         """
         fresh = Index(self.source)
-        if self._revision is None:
+        if self.revision is None:
             return fresh
-        changes = self.source.changes(self._revision)
-        fresh._revision = changes.revision
+        changes = self.source.changes(self.revision)
+        fresh.revision = changes.revision
         if changes.added is None:
             return fresh
         for name, column in self._columns.items():
@@ -171,14 +169,14 @@ class Index:
         """Count everything, at each level."""
         if self._counts is None:
             source = self._online()
-            counted = self._revision.counts if self._revision is not None else None
+            counted = self.revision.counts if self.revision is not None else None
             self._counts = dict(source.counts() if counted is None else counted)
         return self._counts
 
     @_locked
     def known_count(self, level: Level) -> int | None:
         """Count the rows of a whole level where that needs no request; else None."""
-        counts = self._counts or (self._revision.counts if self._revision is not None else None)
+        counts = self._counts or (self.revision.counts if self.revision is not None else None)
         return len(self._rows[level]) if level in self._complete else None if counts is None else counts[level]
 
     @_locked
@@ -344,7 +342,7 @@ class Index:
 
     def _is_most(self, level: Level, keys: Sequence[str]) -> bool:
         """Check whether keys are most of a level; a few are not counted where that would need requests."""
-        is_counted = self._counts is not None or (self._revision is not None and self._revision.counts is not None)
+        is_counted = self._counts is not None or (self.revision is not None and self.revision.counts is not None)
         return (is_counted or len(keys) > _FEW) and 2 * len(keys) > self.counts()[level]
 
     def _load_below(self, level: Level, missing: Sequence[str]) -> None:

@@ -316,6 +316,37 @@ class Source(Protocol):
         """Find out what has changed in the archive since a revision that this source has returned."""
         ...
 
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+        """Return a small state that can be pickled, with which `replaced_since` works; sends no request.
+
+        Parameters
+        ----------
+        revision : Revision, optional
+            The state of the archive before something was read from it.
+        instances : sequence of str, optional
+            Keys of the instances that are asked about later; None: too many to be listed.
+
+        Returns
+        -------
+        Revision or None
+            None if the source cannot tell what was replaced.
+        """
+        ...
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Count those of some instances whose files were replaced since a state that `mark` has returned.
+
+        Parameters
+        ----------
+        mark : Revision
+            The state.
+        instances : sequence of str
+            Keys of the instances for which it was made.
+        at : float
+            The time, by `time.monotonic`, from which on the source must have looked.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connections and files; the source opens them again if it is used again."""
         ...

@@ -121,14 +121,14 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
         └─ 2020-01-01 Synthetic phantom: 1 series
            └─ CT 1 ct_scan: 4 instances
         """
-        if not self._is_open:
+        if not self._is_open or self._packed is not None:
             return repr(self)
         from simple_orthanc.session.display.rendering import overview_text
 
         return overview_text(self._overview())
 
     def _repr_html_(self) -> str:
-        if not self._is_open:
+        if not self._is_open or self._packed is not None:
             from html import escape
 
             return escape(repr(self))

@@ -153,8 +153,9 @@ class Narrowing(SessionState):
         if tag is None:
             return self._assign(self._everything(in_order=False))
         name = parse_tag(tag).name
-        kept = [criterion for criterion in self._selection.criteria if criterion.tag != name]
-        if len(kept) == len(self._selection.criteria):
+        criteria = self._asked.criteria
+        kept = [criterion for criterion in criteria if criterion.tag != name]
+        if len(kept) == len(criteria):
             return self
         return self._assign(self._resolve(self._everything(), kept))
 
@@ -240,7 +241,7 @@ class Narrowing(SessionState):
         result: dict[str, Any] = {}
         spanning: list[Condition] = []
         by_tag: dict[str, list[Criterion]] = {}
-        for criterion in self._selection.criteria:
+        for criterion in self._asked.criteria:
             if criterion.tag:
                 by_tag.setdefault(criterion.tag, []).append(criterion)
             else:
@@ -250,7 +251,7 @@ class Narrowing(SessionState):
             result[name] = unshared(criteria[0].given) if len(criteria) == 1 else joined
         if spanning:
             result["conditions"] = spanning
-        return SelectionView(result, self._selection, self._source)
+        return SelectionView(result, self._asked, self._source)
 
     @selection.setter
     def selection(self, wanted: Mapping[str, Any] | None) -> None:
@@ -276,7 +277,7 @@ class Narrowing(SessionState):
         conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
         conditions += [value for value in wanted.values() if isinstance(value, Condition)]
         tags = {name: value for name, value in wanted.items() if not isinstance(value, Condition)}
-        criteria = with_known_meanings(known or self._selection, read_criteria(self._index, conditions, tags))
+        criteria = with_known_meanings(known or self._asked, read_criteria(self._index, conditions, tags))
         self._assign(self._resolve(self._everything(), criteria))
 
     def sort_by(self, tag: TagLike, order: SortOrder = "ascending") -> Self:
@@ -333,7 +334,7 @@ class Narrowing(SessionState):
         """
         import pandas as pd
 
-        steps = self._selection.steps
+        steps = self._asked.steps
         frame = pd.DataFrame(
             {"criterion": [step.criterion for step in steps], "decided": [step.decided for step in steps]}
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -18,10 +19,13 @@ from simple_orthanc.session.reading.kept_plans import KeptPlans
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from simple_orthanc.selection.packing import PackedSelection
     from simple_orthanc.selection.selection import Criterion, Selection
     from simple_orthanc.selection.source import Source
 
 _SECONDS_AFTER_INTERRUPTION = 0.3
+# What was read of the archive, or is soon made again.
+_NOT_PICKLED = frozenset({"_index", "_settled", "_history", "_landed_at", "_plans"})
 
 
 class SessionState:
@@ -42,9 +46,32 @@ class SessionState:
 
         self._source = source
         self._index = Index(source)
-        self._selection = Selection()
+        self._settled = Selection()
+        # What a pickle has brought, until it is needed.
+        self._packed: PackedSelection | None = None
+        self._landed_at = 0.0
         self._history: tuple[Selection, ...] = ()
         self._plans = KeptPlans()
+
+    @property
+    def _selection(self) -> Selection:
+        """What is selected; that of a pickle is looked for when it is first needed."""
+        packed = self._packed
+        if packed is not None:
+            from simple_orthanc.selection.packing import unpack
+
+            self._selection = unpack(self._index, packed, self._landed_at)
+        return self._settled
+
+    @_selection.setter
+    def _selection(self, selection: Selection) -> None:
+        self._settled, self._packed = selection, None
+
+    @property
+    def _asked(self) -> Selection:
+        """The criteria, steps and order of what is selected; its keys may not be known."""
+        packed = self._packed
+        return self._settled if packed is None else packed.asked
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse to assign to names that are not properties."""
@@ -57,12 +84,39 @@ class SessionState:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Check that every criterion can be pickled."""
-        for selection in (self._selection, *self._history):
-            for criterion in selection.criteria:
-                _check_picklable(criterion)
-        # Plans are as large as headers, and soon made again.
-        return {**self.__dict__, "_plans": KeptPlans()}
+        """Return where the archive is and what is selected, and nothing that was read: a few kilobytes.
+
+        Raises
+        ------
+        SelectionError
+            A criterion cannot be pickled.
+        """
+        for criterion in self._asked.criteria:
+            _check_picklable(criterion)
+        state = {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
+        if self._packed is None and self._settled.level is None:
+            state["_settled"] = self._settled
+        elif self._packed is None:
+            from simple_orthanc.selection.packing import pack
+
+            state["_packed"] = pack(self._index, self._settled)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what was pickled, without a request."""
+        from simple_orthanc.selection.index import Index
+        from simple_orthanc.selection.selection import Selection
+
+        packed: PackedSelection | None = state["_packed"]
+        index = Index(state["_source"], None if packed is None else packed.mark)
+        own = {"_index": index, "_landed_at": time.monotonic(), "_history": (), "_plans": KeptPlans()}
+        self.__dict__.update({"_settled": Selection(), **state, **own})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return an independent session; what was read of the archive is shared."""
+        twin: Self = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def copy(self) -> Self:
         """Return an independent session with the same selection.
@@ -102,12 +156,12 @@ class SessionState:
         >>> other.series_count, other.refresh().series_count
         (4, 5)
         """
-        index, selection = self._index, self._selection
+        index, settled, packed = self._index, self._settled, self._packed
         try:
             self._index = index.updated()
-            self._selection = self._resolve(self._everything(), selection.criteria)
+            self._selection = self._resolve(self._everything(), self._asked.criteria)
         except BaseException:
-            self._index, self._selection = index, selection
+            self._index, self._settled, self._packed = index, settled, packed
             raise
         # Earlier selections were resolved on an archive that may have changed.
         self._history = ()
@@ -159,7 +213,9 @@ class SessionState:
 
     def _assign(self, selection: Selection) -> Self:
         """Store a complete selection, so that an error or Ctrl-C before this point has changed nothing."""
-        self._history = (*self._history, self._selection)
+        with nullcontext() if self._packed is None else suppress(SelectionError):
+            # What a pickle has brought may not be there any more, and then is nothing to come back to.
+            self._history = (*self._history, self._selection)
         self._selection = selection
         return self
 
@@ -167,7 +223,7 @@ class SessionState:
         """Return the selection of all that the source holds, in the order of `sort_by` or without it."""
         from simple_orthanc.selection.selection import Selection
 
-        return Selection(order=self._selection.order if in_order else None)
+        return Selection(order=self._asked.order if in_order else None)
 
     def _count(self, level: Level) -> int:
         from simple_orthanc.selection import resolving
@@ -232,13 +288,16 @@ class SessionState:
         )
 
     def _criteria_texts(self) -> list[str]:
-        return [str(criterion.condition) for criterion in self._selection.criteria]
+        return [str(criterion.condition) for criterion in self._asked.criteria]
 
     def _known(self) -> tuple[dict[Level, list[str]], dict[Level, int]]:
         """Return what is selected, and how much that is at each level, as far as that needs no request."""
         from simple_orthanc.selection import resolving
         from simple_orthanc.selection.index import NotKnownError
 
+        packed = self._packed
+        if packed is not None:
+            return {}, dict(packed.counts)
         plans = self._kept_plans()
         if plans.shown is not None:
             return plans.shown

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from requests import Response, Session
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
 from simple_orthanc.transport.arguments import (
@@ -48,7 +49,7 @@ _CHUNK = 1 << 16
 _DOWNLOAD_CHUNK = 1 << 20
 
 
-class Transport:
+class Transport(LandsOnce):
     """A connection to one server, safe to use from many threads at once, and picklable.
 
     Parameters
@@ -140,6 +141,7 @@ class Transport:
         credentials = Credentials(auth, token, headers)
         authorities = verify if isinstance(verify, bool) else existing(verify, "verify")
         self.url = address.url
+        self._kept: dict[Any, Any] = {}
         self.patience = Patience(patience)
         self._defaults = Defaults(self.url, checked_times(timeout, _CONNECT), self.patience, checked_rate(minimum_rate))
         self._sender = Sender(
@@ -153,6 +155,20 @@ class Transport:
     def __repr__(self) -> str:
         """Show the address, never a password."""
         return f"Transport({self.url!r})"
+
+    def _pickled_state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("url", "patience", "_defaults", "_sender")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what was pickled, not connected yet."""
+        vars(self).update(state, _kept={})
+
+    def kept(self, kind: Callable[[Transport], T]) -> T:
+        """Return the one object of a class that is kept with the connection: what was learned of its server."""
+        if kind not in self._kept:
+            self._kept.setdefault(kind, kind(self))
+        kept: T = self._kept[kind]
+        return kept
 
     def __enter__(self) -> Transport:
         """Return the connection itself, which is closed at the end of the block."""

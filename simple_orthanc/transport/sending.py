@@ -176,15 +176,12 @@ class Sender:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave connections out of the pickle."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in ("_http", "_lock", "_process", "_bulk", "_outage")
-        }
+        own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "sent")
+        return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state with connections of its own."""
-        vars(self).update(state)
+        """Restore the state with connections of its own, to an address that may be wrong in this place."""
+        vars(self).update(state, _contacted=False)
         self._open()
 
     def _open(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Callable
 
@@ -313,11 +312,3 @@ def test_threads_fill_one_index_together(level: Level) -> None:
     one = Index(alone)
     one.ordered(level, one.everything(level))
     assert source.requests == alone.requests
-
-
-def test_an_index_is_pickled_without_its_lock() -> None:
-    index = Index(MemorySource(archive()))
-    studies = index.everything("study")
-    twin = pickle.loads(pickle.dumps(index))
-    assert twin.everything("study") == studies
-    assert twin._lock is not index._lock

@@ -72,15 +72,6 @@ class RowBuilder:
         self._shown_patients: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock out of the pickle."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state with a lock of its own."""
-        vars(self).update(state)
-        self._lock = threading.Lock()
-
     def build(
         self,
         level: Level,

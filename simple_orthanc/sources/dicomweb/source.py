@@ -29,6 +29,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level, depth, indexed_level
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
@@ -68,7 +69,7 @@ _HINT = (
 )
 
 
-class DicomWebSource:
+class DicomWebSource(LandsOnce):
     """A DICOMweb server; see `simple_orthanc.selection.source.Source` for the methods.
 
     Parameters
@@ -82,12 +83,19 @@ class DicomWebSource:
     """
 
     def __init__(self, transport: Transport, rest: Transactions, root: str = "") -> None:
-        self.transport, self.rest = transport, rest
+        self.transport, self.rest, self._root = transport, rest, root
         self._queries = Queries(transport, rest, root)
         self._rows = RowBuilder(self._queries, CharacterLoss(transport, root))
         self._completion = Completion(self._queries, self._rows)
         self._instances = InstanceReader(rest, self._rows, self.description)
         self._metadata = MetadataReader(rest, self._queries, self._rows, self._instances)
+
+    def _pickled_state(self) -> tuple[Transport, Transactions, str]:
+        return self.transport, self.rest, self._root
+
+    def __setstate__(self, state: tuple[Transport, Transactions, str]) -> None:
+        """Restore the connection, and nothing that was read."""
+        DicomWebSource.__init__(self, *state)
 
     def __repr__(self) -> str:
         """Show the address, never a password."""
@@ -151,6 +159,13 @@ class DicomWebSource:
     def changes(self, since: Revision) -> Changes:
         """Report that anything may have changed."""
         return Changes(self.revision(), None, True)
+
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
+        """Return nothing: DICOMweb does not tell what was replaced."""
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Count nothing, since there are no marks."""
+        return 0
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows carry a tag, None if only the files hold it."""

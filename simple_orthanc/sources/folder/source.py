@@ -13,6 +13,7 @@ Nothing in the folder is ever changed, and a file is opened for indexing once: s
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -27,6 +28,7 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.dicom.levels import Level, indexed_level
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag, is_searchable
@@ -55,7 +57,7 @@ _TROUBLES: dict[Status, str] = {
 _NAMES_OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
 
-class FolderSource:
+class FolderSource(LandsOnce):
     """The DICOM files of a folder.
 
     Parameters
@@ -81,6 +83,9 @@ class FolderSource:
 
     requests = 0
 
+    # A fork of this process need not look at the files again.
+    _is_its_own_twin = True
+
     # What the representation shows if the constructor fails.
     _given: str = ""
     _name: str | None = None
@@ -93,7 +98,7 @@ class FolderSource:
         cache: str | os.PathLike[str] | Literal[False] | None = None,
         name: str | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._is_told = name, False
         self._given = os.path.abspath(os.path.expanduser(path_text(path, 'Folder("scans")')))
         self._listing = _kind(self._given) == "DICOMDIR"
         self._recursive = recursive or self._listing
@@ -101,6 +106,9 @@ class FolderSource:
         self._top = top
         self.files = Files(top)
         self._cache_folder = cache_folder(cache)
+        self._forget()
+
+    def _forget(self) -> None:
         self._index: FolderIndex | None = None
         self._known: dict[str, list[Item]] | None = None
         self._is_fresh = False
@@ -156,7 +164,9 @@ class FolderSource:
             self._index = FolderIndex(items, others, self.files.differ)
             self._is_fresh = True
             self._keep()
-            self._warn(before)
+            if not self._is_told:
+                self._warn(before)
+            self._is_told = False
             return self._index
 
     def expect_changes(self) -> None:
@@ -385,19 +395,35 @@ class FolderSource:
         removed = any(now.instances.get(key) != item for key, item in before.instances.items())
         return Changes(revision, added, removed)
 
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+        """Return a digest of where the files of instances are, of their lengths and times; None for too many."""
+        return None if instances is None else Revision(self._digest(self.index, instances))
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Return the number of instances if the file of any of them has another length or time, else 0."""
+        if self._digest(self.index, instances) == mark.token:
+            return 0
+        return len(instances) if self._digest(self.look_again(), instances) != mark.token else 0
+
+    @staticmethod
+    def _digest(index: FolderIndex, instances: Sequence[str]) -> str:
+        items = [index.instances.get(key) for key in sorted(instances)]
+        files = [item and (item.path, item.member, item.member_index, item.size, item.stamp) for item in items]
+        return hashlib.blake2b(repr(files).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
     def close(self) -> None:
         """Close the zips."""
         self.files.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle what is known of the files, without locks."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_scanner")}
+    def _pickled_state(self) -> dict[str, Any]:
+        names = ("_name", "_given", "_listing", "_recursive", "_top", "files", "_cache_folder")
+        return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what is known of the files."""
-        self.__dict__.update(state)
-        self._scanner = Scanner()
-        self._lock = threading.RLock()
+        """Restore where the files are; they are looked at when something is asked."""
+        # What is missing from the archive was told where the session was opened.
+        self.__dict__.update(state, _is_told=True)
+        self._forget()
 
     def __repr__(self) -> str:
         """Return the name or the path of the folder."""

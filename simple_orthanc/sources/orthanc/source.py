@@ -36,6 +36,7 @@ from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
+from simple_orthanc.sources.orthanc.additions import Additions
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
@@ -74,11 +75,7 @@ class OrthancSource:
         self._last_change: int | None = None
         self._listed_files: dict[str, ListedFile] = {}
         self._values_of_files: dict[str, Mapping[str, Value]] = {}
-        self._connect()
-
-    def _connect(self) -> None:
-        """Make what is not pickled."""
-        self.rest = Rest(self.transport)
+        self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
         self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums)
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
@@ -119,6 +116,15 @@ class OrthancSource:
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes
+
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+        """Return the number of the last change in a state; None if this user may not read the feed of changes."""
+        return Revision(revision.token) if revision is not None and isinstance(revision.token, int) else None
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Count the instances that were stored again since a state."""
+        assert isinstance(mark.token, int)
+        return self.transport.kept(Additions).count(instances, mark.token, at)
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows hold a tag; None if only the files hold it."""
@@ -346,15 +352,9 @@ class OrthancSource:
         """Close the connections; they are opened again when they are needed."""
         self.transport.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process."""
-        names = ("transport", "_checksums", "_observed", "_last_change", "_listed_files", "_values_of_files")
-        return {name: self.__dict__[name] for name in names}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make again what was left out."""
-        self.__dict__.update(state)
-        self._connect()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the connection, and nothing that was read."""
+        return OrthancSource, (self.transport, self._checksums)
 
     def __repr__(self) -> str:
         """Show the address, never a password."""

@@ -61,26 +61,13 @@ class PacsSource:
     def __init__(self, transport: Transport, modality: str, timeout: int | None = None) -> None:
         self.transport, self.modality, self._timeout = transport, modality, timeout
         self._finds: dict[Level, bool] = {}
-        self._connect()
+        self.rest = transport.kept(Rest)
+        self._queries = Queries(self.rest, self.modality, self.description, self._timeout)
         self._rows = RowBuilder(self._answers_about_study, self.description)
 
-    def _connect(self) -> None:
-        """Make what is not pickled."""
-        self.rest = Rest(self.transport)
-        self._queries = Queries(self.rest, self.modality, self.description, self._timeout)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what holds the connection."""
-        state = dict(vars(self))
-        del state["rest"], state["_queries"]
-        return state | {"lossy_character_sets": self.lossy_character_sets}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state, not connected yet."""
-        lossy = state.pop("lossy_character_sets")
-        vars(self).update(state)
-        self._connect()
-        self._queries.lossy_character_sets |= lossy
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the connection and the name, and nothing that was answered."""
+        return PacsSource, (self.transport, self.modality, self._timeout)
 
     def __repr__(self) -> str:
         """Show the PACS and the address of the server, never a password."""
@@ -134,6 +121,13 @@ class PacsSource:
     def changes(self, since: Revision) -> Changes:
         """Report that anything may have changed."""
         return Changes(self.revision(), None, True)
+
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
+        """Return nothing: a PACS does not tell what was replaced."""
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Count nothing, since there are no marks."""
+        return 0
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows hold a tag; None if C-FIND is not asked for it."""
