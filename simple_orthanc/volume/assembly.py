@@ -89,12 +89,13 @@ def part_of(volume: Volume, slices: slice | None) -> Volume:
     if slices is None:
         return volume
     kept_slices(slices, volume.shape[len(volume.dims) - 3])
-    part = _indexed(volume, slices)
+    part = indexed(volume, slices)
     mask = None if part.padding_mask is None else part.padding_mask.copy()
     return replace(part, array=part.array.copy(), padding_mask=mask)
 
 
-def _indexed(volume: Volume, slices: slice) -> Volume:
+def indexed(volume: Volume, slices: slice) -> Volume:
+    """Return some slices of a volume, of each step of a 4D volume."""
     part: Volume = volume[(*[slice(None)] * (len(volume.dims) - 3), slices)]
     return part
 
@@ -196,7 +197,7 @@ def _made_part(
         mask = np.zeros(array.shape[:4], bool)
     if chosen[0].step is None:
         array, mask = array[0], None if mask is None else mask[0]
-    return replace(_indexed(whole, slices), array=array, padding_mask=mask)
+    return replace(indexed(whole, slices), array=array, padding_mask=mask)
 
 
 def _names_padding(plane: Plane, headers: Sequence[Dataset]) -> bool:

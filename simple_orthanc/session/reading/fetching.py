@@ -7,7 +7,7 @@ So every object is fetched once, and memory holds hardly more than the volume it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +109,16 @@ class ObjectFetcher:
         self._each(fetch, others)
         return builder
 
-    def read_headers(self, instances: Sequence[int]) -> None:
+    def read_headers(
+        self, instances: Sequence[int], seen: Callable[[int, Dataset], None] = lambda instance, header: None
+    ) -> None:
         """Read the headers alone of objects, by their indexes, for a volume of which not all slices are wanted.
+
+        Parameters
+        ----------
+        instances : sequence of int
+        seen : callable, optional
+            Called, in any thread, with the index and the header of each object as it was read.
 
         Raises
         ------
@@ -123,6 +131,7 @@ class ObjectFetcher:
                 header = self._source.header(self._keys[instance])
             except OrthancError as error:
                 raise with_way_out(error, self._uids[instance], "get_volume") from None
+            seen(instance, header)
             if needs_pixels(header):
                 self._whole(instance)
             else:
@@ -164,11 +173,21 @@ class ObjectFetcher:
 
         Of an object that is no image, such as raw data in a series of images, only the header is read.
         """
+        content, dataset = self.fetch(instance)
+        return self._decode(instance, content, dataset, with_layout)
+
+    def fetch(self, instance: int) -> tuple[memoryview, Dataset]:
+        """Fetch the file of an object; it may lie in memory that the next one overwrites.
+
+        Raises
+        ------
+        OrthancError
+            The object cannot be read, or the archive returns another one.
+        """
         try:
-            content, dataset = self._fetch(instance)
+            return self._fetch(instance)
         except OrthancError as error:
             raise with_way_out(error, self._uids[instance], "get_volume") from None
-        return self._decode(instance, content, dataset, with_layout)
 
     def _fetch(self, instance: int) -> tuple[memoryview, Dataset]:
         content = self._source.read(self._keys[instance], self._buffer)

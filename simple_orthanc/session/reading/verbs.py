@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.containers import LazyVolumes
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import SimpleITK
+    import xarray
 
     from simple_orthanc.session.base import Session
     from simple_orthanc.session.reading.masks import Masks
@@ -25,6 +26,32 @@ if TYPE_CHECKING:
 class Reading(ReadingHeaders):
     """The verbs of a session that read what is selected: headers, instances, volumes."""
 
+    @overload
+    def get_volume(
+        self,
+        units: Units = ...,
+        gaps: Gaps = ...,
+        dims: Dims | None = ...,
+        *,
+        spacing: float | None = ...,
+        across_series: bool = ...,
+        errors: OnError = ...,
+        slices: slice | int | None = ...,
+        lazy: Literal[False] = ...,
+    ) -> Volume: ...
+    @overload
+    def get_volume(
+        self,
+        units: Units = ...,
+        gaps: Gaps = ...,
+        dims: Dims | None = ...,
+        *,
+        spacing: float | None = ...,
+        across_series: bool = ...,
+        errors: OnError = ...,
+        slices: slice | int | None = ...,
+        lazy: Literal[True],
+    ) -> xarray.DataArray: ...
     def get_volume(
         self,
         units: Units = "modality",
@@ -35,7 +62,8 @@ class Reading(ReadingHeaders):
         across_series: bool = False,
         errors: OnError = "raise",
         slices: slice | int | None = None,
-    ) -> Volume:
+        lazy: bool = False,
+    ) -> Volume | xarray.DataArray:
         """Read the selected images as one regular volume, or raise an error that names the reason.
 
         Parameters
@@ -61,11 +89,17 @@ class Reading(ReadingHeaders):
             Read these slices of the volume alone: ``slices=slice(100, 140)`` is what ``get_volume()[100:140]`` is, and
             ``slices=100`` is slice 100. Of the other images only the headers are read, which decide whether there is
             one volume, where it lies, and of which type its values are. With ``errors="report"`` all images are read.
+        lazy : bool
+            Return an xarray.DataArray whose slices are read when they are computed. Needs xarray and Dask (extras
+            ``xarray`` and ``dask``).
 
         Returns
         -------
         Volume
             ``array`` is (slice, row, column), colour (slice, row, column, 3); geometry in LPS millimetres.
+        xarray.DataArray
+            With ``lazy=True``: what `Volume.to_xarray` returns, over a dask.array with a block for each slice, or for
+            all slices of an object that has several. A block is an error if the object was replaced meanwhile.
 
         Raises
         ------
@@ -97,6 +131,12 @@ class Reading(ReadingHeaders):
         >>> part.shape, part.origin
         ((5, 128, 128), (-139.7, -139.7, -47.5))
 
+        A volume whose slices are read when they are computed, one at a time:
+
+        >>> data = archive.get_volume(lazy=True)
+        >>> data.data.chunksize, float(data.sel(slice=slice(-20, 20)).mean().compute().round(2))
+        ((1, 128, 128), -526.41)
+
         What is no regular volume is refused, with what can be done about it:
 
         >>> archive.reset().select(PatientID="EX-006", SeriesNumber=3).get_volume()
@@ -109,7 +149,8 @@ class Reading(ReadingHeaders):
         from simple_orthanc.volume.slice_parts import read_slices
 
         request = VolumeRequest(units, gaps, dims, spacing, across_series, errors, read_slices(slices))
-        return self._volume_reader(request, many=False).volume()
+        reader = self._volume_reader(request, many=False)
+        return reader.on_demand() if lazy else reader.volume()
 
     def get_array(
         self,
@@ -135,8 +176,10 @@ class Reading(ReadingHeaders):
         >>> array.shape, array.dtype
         ((40, 128, 128), dtype('int16'))
         """
-        rest: dict[str, Any] = {"across_series": across_series, "errors": errors, "slices": slices}
-        return self.get_volume(units, gaps, dims, spacing=spacing, **rest).array
+        volume = self.get_volume(
+            units, gaps, dims, spacing=spacing, across_series=across_series, errors=errors, slices=slices
+        )
+        return volume.array
 
     def get_image(
         self,
@@ -166,8 +209,10 @@ class Reading(ReadingHeaders):
         >>> image.GetSize(), image.GetSpacing()
         ((128, 128, 40), (2.2, 2.2, 5.0))
         """
-        rest: dict[str, Any] = {"across_series": across_series, "errors": errors, "slices": slices}
-        return self.get_volume(units, gaps, dims, spacing=spacing, **rest).to_sitk(assume_geometry=assume_geometry)
+        volume = self.get_volume(
+            units, gaps, dims, spacing=spacing, across_series=across_series, errors=errors, slices=slices
+        )
+        return volume.to_sitk(assume_geometry=assume_geometry)
 
     def get_volumes(
         self,

@@ -59,6 +59,7 @@ from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray
 
 # The second reading is of what the first turns out to lack; more are needed only where objects are replaced meanwhile.
 _MOST_READINGS = 3
@@ -169,6 +170,13 @@ class VolumeReader:
             reader = VolumeReader(self._source, self._instances, self._names, whole, self._plans)
             return part_of(reader.volume(), request.slices)
         return self._without_unreadable(self._instances, self._volume)
+
+    def on_demand(self) -> xarray.DataArray:
+        """Return all instances as one volume whose slices are read when they are computed."""
+        from simple_orthanc.session.reading.on_demand import read_on_demand
+
+        check_options(self._request.gaps, self._request.dims)
+        return read_on_demand(self._source, self._instances, self._request, self._plans)
 
     def _volume(self, group: Group) -> Volume:
         request, keys = self._request, [instance.key for instance in group]
