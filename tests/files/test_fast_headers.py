@@ -76,13 +76,19 @@ def test_what_is_not_plain_is_left_to_pydicom(name: str) -> None:
     assert Scanner().scan(Path(str(path)).read_bytes()) is None
 
 
-@settings(max_examples=examples(100))
-@given(st.integers(0, 2000))
-def test_a_file_that_is_cut_before_its_pixels_is_not_read(length: int) -> None:
+@pytest.mark.parametrize("behind", range(-8, 16))
+def test_a_file_that_is_cut_before_the_value_of_its_pixels_is_not_read(behind: int) -> None:
     content = as_bytes(make_series((1, 40, 40))[0])
     _, pixels = by_pydicom(content)
-    found = Scanner().scan(content[:length])
-    assert (found is not None) == (length >= pixels + 8)
+    found = Scanner().scan(content[: pixels + behind])
+    # Tag, VR, two bytes that are reserved, length.
+    assert (found is not None) == (behind >= 12)
+
+
+@settings(max_examples=examples(100))
+@given(st.integers(0, 1000))
+def test_a_file_that_is_cut_in_its_header_is_not_read(length: int) -> None:
+    assert Scanner().scan(as_bytes(make_series((1, 40, 40))[0])[:length]) is None
 
 
 def test_equal_elements_are_kept_once_and_never_shared_once_converted() -> None:
