@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from simple_orthanc.session.dicomweb import DicomWeb
     from simple_orthanc.session.pacs import Pacs
     from simple_orthanc.session.uploads.files import Uploader
+    from simple_orthanc.sources.cache.cache import Cache
 
 # What a browser shows behind the root of a server: Orthanc Explorer, Orthanc Explorer 2 and the viewers of its plugins.
 _PAGES = (
@@ -73,6 +74,9 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         Whether the MD5 of each file that is read is compared with the server's. None: where the server lists it with
         the instances (Orthanc 1.12.5 and newer), which takes some 0.9 ms of processor time for a slice of 512 x 512.
         True: on older servers too, with one small request per file. False: not. `download` and uploads always do.
+    cache : str, Path or Cache, optional
+        A folder in which files that are read are kept, so that the next time they are read from there, if the server
+        still has the same. With a limit of its own: `Cache`.
     http : requests.Session, optional
         Used instead of a new one: for proxies, adapters and the like.
 
@@ -119,10 +123,12 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         patience: float = 20.0,
         minimum_rate: float = 100.0,
         checksums: bool | None = None,
+        cache: str | os.PathLike[str] | Cache | None = None,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
         host, password, auth, token, headers = hide_url(host), hide(password), hide(auth), hide(token), hide(headers)
+        from simple_orthanc.sources.cache.cache import as_cache
         from simple_orthanc.sources.orthanc.source import OrthancSource
 
         url, from_environment = _url(host, port)
@@ -142,7 +148,7 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
             minimum_rate=minimum_rate,
             http=http,
         )
-        source = OrthancSource(transport, checksums)
+        source = OrthancSource(transport, checksums, as_cache(cache))
         try:
             source.rest.connect()
         except (TransportError, NotFoundError) as error:
@@ -150,6 +156,24 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
             raise
         source.watch()
         super().__init__(source, selection=selection)
+
+    @property
+    def cache(self) -> Cache | None:
+        """The folder in which files that are read are kept; None without one.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Orthanc
+        >>> from simple_orthanc.testing import OrthancStandIn, make_series
+        >>> server = OrthancStandIn(make_series((3, 8, 8))).start()
+        >>> session = Orthanc(server.url, cache="cache")
+        >>> volume = session.get_volume()
+        >>> len(session.cache)
+        3
+        >>> session.cache.clear()
+        >>> server.stop()
+        """
+        return self._orthanc.cache
 
     @property
     def jobs(self) -> Jobs:

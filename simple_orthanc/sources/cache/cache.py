@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.paths import path_text
+from simple_orthanc.sources.cache.kept_files import KeptFiles
 from simple_orthanc.sources.cache.store import EntryStore
 
 
@@ -93,3 +94,13 @@ class Cache:
         0
         """
         self._store.clear()
+
+
+def as_cache(given: str | os.PathLike[str] | Cache | None) -> Cache | None:
+    """Return the cache that a session was given, or the one in a folder that it was given."""
+    return given if given is None or isinstance(given, Cache) else Cache(given)
+
+
+def kept_files(cache: Cache | None, archive: str) -> KeptFiles | None:
+    """Return the files of an archive in a cache, if there is one."""
+    return None if cache is None else KeptFiles(cache._store, archive)

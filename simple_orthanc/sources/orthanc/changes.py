@@ -184,7 +184,7 @@ def read_changes(transport: Transport, since: Revision) -> Changes:
     if last == 0:
         # There was no entry that could still be there. The feed is complete if the server was empty.
         return Changes(_current_revision(transport), None if before.get("instance") else frozenset(), True)
-    entries = _entries(transport, last)
+    entries = read_entries(transport, last)
     if entries is None:
         return Changes(_current_revision(transport), None, True)
     stored = [str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance" and entry["Seq"] > last]
@@ -193,7 +193,7 @@ def read_changes(transport: Transport, since: Revision) -> Changes:
     return Changes(Revision(entries[-1]["Seq"], counts), frozenset(stored), removed)
 
 
-def _entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:
+def read_entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:
     """Read the feed from the entry ``last`` on; None if that entry is gone, or if there are too many to read."""
     entries: list[dict[str, Any]] = []
     since = last - 1

@@ -26,8 +26,10 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has
+from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
@@ -48,10 +50,19 @@ class ListedFile(NamedTuple):
         Its length in bytes.
     md5 : str or None
         Its MD5 in hexadecimal; None if that is not known.
+    uuid : str or None
+        Its name in the server's storage, another one for each file that is stored; None if that is not known.
     """
 
     size: int
     md5: str | None = None
+    uuid: str | None = None
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """What tells this file from every other of the same instance; None if that is not known."""
+        version = self.uuid or self.md5
+        return None if version is None else Stamp(f"{version} {self.size}", self.md5)
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> ListedFile | None:
@@ -60,15 +71,16 @@ class ListedFile(NamedTuple):
         Examples
         --------
         >>> ListedFile.of({"ID": "4ac2", "FileSize": 1024})
-        ListedFile(size=1024, md5=None)
+        ListedFile(size=1024, md5=None, uuid=None)
         >>> ListedFile.of({"Attachments": [{"ContentType": 1, "UncompressedSize": "8", "UncompressedMD5": "0f"}]})
-        ListedFile(size=8, md5='0f')
+        ListedFile(size=8, md5='0f', uuid=None)
         """
         if "FileSize" in answer:
-            return cls(int(answer["FileSize"]))
+            return cls(int(answer["FileSize"]), uuid=answer.get("FileUuid"))
         for attachment in answer.get("Attachments", ()):
             if attachment["ContentType"] == _DICOM_FILE:
-                return cls(int(attachment["UncompressedSize"]), attachment.get("UncompressedMD5") or None)
+                md5 = attachment.get("UncompressedMD5") or None
+                return cls(int(attachment["UncompressedSize"]), md5, attachment.get("Uuid"))
         return None
 
     def difference(self, size: int, md5: Callable[[], str] | None) -> str | None:
@@ -102,10 +114,23 @@ class FileReader:
     checksums : bool, optional
         Whether MD5s are compared by `header`, `content` and `read`, too; `save` always does. True: also those that
         must be asked for, one small request per file. False: none. None: those that came with the list of instances.
+    kept : KeptFiles, optional
+        The files of this server in a cache.
+    replacements : Replacements, optional
+        Notices what was replaced since it was listed.
     """
 
-    def __init__(self, transport: Transport, rest: Rest, listed: dict[str, ListedFile], checksums: bool | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        rest: Rest,
+        listed: dict[str, ListedFile],
+        checksums: bool | None,
+        kept: KeptFiles | None = None,
+        replacements: Replacements | None = None,
+    ) -> None:
         self._transport, self._rest, self._listed, self._checksums = transport, rest, listed, checksums
+        self._kept, self._replacements = kept, replacements
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
         self._keeps_checksums = True
@@ -114,36 +139,60 @@ class FileReader:
         """Return the length and the MD5 of a file; the MD5 is None if the server keeps none."""
         self._learn_checksum(key)
         listed = self._listed.get(key) or self._list(key, with_md5=False)
-        return StoredFile(*listed)
+        return StoredFile(listed.size, listed.md5)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""
 
         def read() -> Dataset:
-            header = read_header(self._part_reader(key), _HEADER_BYTES, self._scanner)
+            stamp = self._stamp(key)
+            fetched = bytearray()
+            header = read_header(self._part_reader(key, stamp, fetched), _HEADER_BYTES, self._scanner)
             self.check_identity(key, header)
+            if self._kept is not None and stamp is not None and fetched:
+                self._kept.add(key, stamp, memoryview(fetched), is_whole=False)
             return header
 
         return self._until_whole(read)
 
-    def _part_reader(self, key: str) -> Callable[[int, int], tuple[memoryview, bool]]:
+    def _part_reader(
+        self, key: str, stamp: Stamp | None, fetched: bytearray
+    ) -> Callable[[int, int], tuple[memoryview, bool]]:
+        """Return what reads parts of a file; those that were fetched from its beginning on are added to an array."""
+        beginning = bytearray()
+
         def read(start: int, stop: int) -> tuple[memoryview, bool]:
             """Read bytes of the file, and whether they are the whole file."""
-            listed = self._listed.get(key)
-            # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
-            if not self._rest.capabilities.ranges or listed is None or listed.size <= stop:
-                return self._read_once(key, self._buffer), True
-            part = self._transport.read_into(f"/instances/{key}/attachments/dicom/data", self._buffer, (start, stop))
-            if len(part) == stop - start:
-                return part, False
-            # Where the server ignores the range this is the whole file.
-            self._check(key, len(part), None)
-            return part, True
+            kept = None if stamp is None or self._kept is None else self._kept.part(key, stamp, start, stop)
+            part, whole = self._fetched_part(key, stamp, start, stop) if kept is None else kept
+            if stamp is not None and not whole:
+                beginning.extend(part)
+                if kept is None:
+                    fetched[:] = beginning
+            return part, whole
 
         return read
 
+    def _fetched_part(self, key: str, stamp: Stamp | None, start: int, stop: int) -> tuple[memoryview, bool]:
+        listed = self._listed.get(key)
+        # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
+        if not self._rest.capabilities.ranges or listed is None or listed.size <= stop:
+            content = self._read_once(key, self._buffer)
+            self._keep(key, stamp, content)
+            return content, True
+        part = self._transport.read_into(f"/instances/{key}/attachments/dicom/data", self._buffer, (start, stop))
+        if len(part) == stop - start:
+            return part, False
+        # Where the server ignores the range this is the whole file.
+        self._check(key, len(part), None)
+        return part, True
+
     def content(self, key: str) -> bytes:
         """Read the file of an instance."""
+        stamp = self._stamp(key)
+        kept = self._read_kept(key, stamp, _new_memory)
+        if kept is not None:
+            return bytes(kept)
 
         def read() -> bytes:
             content = self._transport.content("GET", f"/instances/{key}/file")
@@ -153,13 +202,21 @@ class FileReader:
 
         if self._checksums:
             self._learn_checksum(key)
-        return self._until_whole(read)
+        content = self._until_whole(read)
+        self._keep(key, stamp, memoryview(content))
+        return content
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read the file of an instance into memory of its length that `allocate` provides, or into other memory."""
+        stamp = self._stamp(key)
+        kept = self._read_kept(key, stamp, allocate)
+        if kept is not None:
+            return kept
         if self._checksums:
             self._learn_checksum(key)
-        return self._until_whole(lambda: self._read_once(key, allocate))
+        content = self._until_whole(lambda: self._read_once(key, allocate))
+        self._keep(key, stamp, content)
+        return content
 
     def _read_once(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         content = self._transport.read_into(f"/instances/{key}/file", allocate)
@@ -172,8 +229,13 @@ class FileReader:
         def check(part: Path) -> None:
             self._check_file(key, part)
 
+        stamp = self._stamp(key)
+        if stamp is not None and self._kept is not None and self._kept.copy(key, stamp, path):
+            return
         self._learn_checksum(key)
         self._until_whole(lambda: self._transport.download(f"/instances/{key}/file", path, check=check))
+        if self._kept is not None and (now := self._unreplaced(key, stamp)) is not None:
+            self._kept.add_file(key, now, path)
 
     def is_copy(self, key: str, path: Path) -> bool:
         """Check whether a file on disk is that of an instance."""
@@ -205,6 +267,45 @@ class FileReader:
 
         return self._transport.repeat(attempt)
 
+    # What is kept in a cache
+
+    def _stamp(self, key: str) -> Stamp | None:
+        """Return what tells the file that the server has from others; None if nothing is kept."""
+        if self._kept is None or self._replacements is None:
+            return None
+        self._replacements.look()
+        listed = self._listed.get(key)
+        if listed is None or listed.stamp is None:
+            listed = self._listed[key] = self._list(key, with_md5=False)
+        if listed.stamp is None:
+            self._learn_checksum(key)
+        return self._listed[key].stamp
+
+    def _read_kept(self, key: str, stamp: Stamp | None, allocate: Callable[[int], memoryview]) -> memoryview | None:
+        if self._kept is None or stamp is None:
+            return None
+        return self._kept.read(key, stamp, allocate, is_compared=bool(self._checksums))
+
+    def _keep(self, key: str, stamp: Stamp | None, content: memoryview) -> None:
+        """Keep a file that was read since a stamp was asked for."""
+        now = self._unreplaced(key, stamp)
+        if self._kept is None or now is None:
+            return
+        if now.md5 is None or self._checksums is False:
+            # Nothing has shown yet that it is the file of this instance.
+            now = now._replace(md5=None)
+            try:
+                self._check_identity(key, _identity_at_beginning(content))
+            except TransportError:
+                return
+        self._kept.add(key, now, content)
+
+    def _unreplaced(self, key: str, stamp: Stamp | None) -> Stamp | None:
+        """Return the stamp of a file with what was learnt of it since; None if it was replaced since."""
+        listed = self._listed.get(key)
+        now = None if listed is None else listed.stamp
+        return now if now is not None and stamp is not None and now.version == stamp.version else None
+
     # What the server lists
 
     def _check(self, key: str, size: int, md5: Callable[[], str] | None) -> None:
@@ -226,7 +327,7 @@ class FileReader:
 
     def _list(self, key: str, with_md5: bool) -> ListedFile:
         answer = ask(self._transport, "GET", f"/instances/{key}", _IS_FILE, params={"short": ""})
-        listed = ListedFile(int(answer["FileSize"]))
+        listed = ListedFile(int(answer["FileSize"]), uuid=answer.get("FileUuid"))
         return listed._replace(md5=self.stored_md5(key)) if with_md5 else listed
 
     def _learn_checksum(self, key: str) -> None:
@@ -286,6 +387,12 @@ class FileReader:
             **instance["MainDicomTags"],
         }
         return Identity(*(str(tags.get(parse_tag(keyword).number, "")).strip() for keyword in KEYWORDS))
+
+
+def _identity_at_beginning(content: memoryview) -> Identity:
+    # Most files are shorter; of a longer one no copy is made.
+    beginning = content[:_PIECE]
+    return identity_in(io.BytesIO(beginning), len(beginning))
 
 
 def _new_memory(size: int) -> memoryview:

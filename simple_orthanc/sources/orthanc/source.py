@@ -35,6 +35,7 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
+from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.orthanc.additions import Additions
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
@@ -43,6 +44,7 @@ from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
 from simple_orthanc.sources.orthanc.labels import read_label, read_metadata
+from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.transport import Transport
 
@@ -62,22 +64,30 @@ class OrthancSource:
         The connection.
     checksums : bool, optional
         Whether the MD5s of files are compared; see `simple_orthanc.sources.orthanc.files.FileReader`.
+    cache : Cache, optional
+        Where files that were read are kept.
 
     Attributes
     ----------
     rest : Rest
         The REST API over the connection.
+    cache : Cache or None
+        Where files that were read are kept.
     """
 
-    def __init__(self, transport: Transport, checksums: bool | None = None) -> None:
-        self.transport, self._checksums = transport, checksums
+    def __init__(self, transport: Transport, checksums: bool | None = None, cache: Cache | None = None) -> None:
+        self.transport, self._checksums, self.cache = transport, checksums, cache
         self._observed = Observed()
         self._last_change: int | None = None
         self._listed_files: dict[str, ListedFile] = {}
         self._values_of_files: dict[str, Mapping[str, Value]] = {}
         self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
-        self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums)
+        self._replacements = Replacements(self.transport, self._listed_files)
+        kept = kept_files(self.cache, self.description)
+        self._reader = FileReader(
+            self.transport, self.rest, self._listed_files, self._checksums, kept, self._replacements
+        )
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
 
     @property
@@ -100,11 +110,14 @@ class OrthancSource:
         """Return the state that the archive is in."""
         self._values_of_files.clear()
         last, self._last_change = self._last_change, None
-        return Revision(read_last(self.transport) if last is None else last, self.counts())
+        last = read_last(self.transport) if last is None else last
+        self._replacements.note(last)
+        return Revision(last, self.counts())
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
         self._last_change = read_last(self.transport)
+        self._replacements.note(self._last_change)
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""
@@ -113,6 +126,7 @@ class OrthancSource:
         # What the server listed of a file is not true of the one that replaced it.
         for key in list(self._listed_files) if changes.added is None else changes.added:
             self._listed_files.pop(key, None)
+        self._replacements.note(changes.revision.token)
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes
@@ -354,7 +368,7 @@ class OrthancSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the connection, and nothing that was read."""
-        return OrthancSource, (self.transport, self._checksums)
+        return OrthancSource, (self.transport, self._checksums, self.cache)
 
     def __repr__(self) -> str:
         """Show the address, never a password."""

@@ -1,0 +1,126 @@
+"""The files of one archive in a cache: read if they are those that the server has now, and kept after they were read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from simple_orthanc.sources.cache import entries
+from simple_orthanc.sources.cache.entries import HEAD, DamagedEntryError, Entry, Record
+from simple_orthanc.sources.cache.store import EntryStore
+
+
+class Stamp(NamedTuple):
+    """By what a server tells the file that it has of an instance from every other.
+
+    Attributes
+    ----------
+    version : str
+        Another one for each file that is stored.
+    md5 : str or None
+        Its MD5, if the server lists it.
+    """
+
+    version: str
+    md5: str | None = None
+
+
+class KeptFiles:
+    """The files of one archive in a cache.
+
+    Parameters
+    ----------
+    store : EntryStore
+        Where they are.
+    archive : str
+        The address of the server, without a password.
+    """
+
+    def __init__(self, store: EntryStore, archive: str) -> None:
+        self._store, self._archive = store, archive
+
+    def read(
+        self, key: str, stamp: Stamp, allocate: Callable[[int], memoryview], is_compared: bool = False
+    ) -> memoryview | None:
+        """Read the file of an instance; None if it is not kept.
+
+        Parameters
+        ----------
+        key : str
+            Of the instance.
+        stamp : Stamp
+            Of the file that is wanted.
+        allocate : callable
+            Returns memory of a number of bytes.
+        is_compared : bool
+            Whether it must have been compared with the MD5 that the server lists before it was kept.
+        """
+        return self._find(key, stamp, partial(_whole, allocate), is_compared)
+
+    def part(
+        self, key: str, stamp: Stamp, start: int, stop: int, is_compared: bool = False
+    ) -> tuple[memoryview, bool] | None:
+        """Read bytes of a file, or all of it, which the second value tells; None if they are not kept."""
+        read = partial(_part, start, stop)
+        found = self._find(key, stamp, read, is_compared)
+        if found is None and not is_compared:
+            found = self._find(key, stamp, read, is_compared, is_whole=False)
+        return found
+
+    def copy(self, key: str, stamp: Stamp, path: Path) -> bool:
+        """Write a file that was compared with the MD5 of the server to a path, if it is kept."""
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            if not self._find(key, stamp, partial(_copy, part), is_compared=True):
+                return False
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    def add(self, key: str, stamp: Stamp, content: memoryview, is_whole: bool = True) -> None:
+        """Keep a file, or its beginning, after it was checked."""
+        record = Record(self._archive, key, stamp.version, stamp.md5, is_whole)
+        self._store.add(self._store.path(self._archive, key, is_whole), record, content)
+
+    def add_file(self, key: str, stamp: Stamp, path: Path) -> None:
+        """Keep the file at a path, after it was checked."""
+        record = Record(self._archive, key, stamp.version, stamp.md5, True)
+        self._store.add_file(self._store.path(self._archive, key), record, path)
+
+    def _find(
+        self, key: str, stamp: Stamp, read: Callable[[int, Entry], object], is_compared: bool, is_whole: bool = True
+    ):  # type: ignore[no-untyped-def]
+        def is_right(record: Record) -> bool:
+            same = (record.archive, record.key, record.stamp) == (self._archive, key, stamp.version)
+            known = record.md5 is not None and stamp.md5 is not None
+            return same and (record.md5 == stamp.md5 if known else record.md5 is not None or not is_compared)
+
+        return self._store.read(self._store.path(self._archive, key, is_whole), is_right, read)
+
+
+def _whole(allocate: Callable[[int], memoryview], descriptor: int, entry: Entry) -> memoryview:
+    return entries.read_content(descriptor, entry, allocate)
+
+
+def _part(start: int, stop: int, descriptor: int, entry: Entry) -> tuple[memoryview, bool] | None:
+    if entry.record.is_whole and stop <= HEAD and stop < entry.length:
+        return memoryview(entries.read_head(descriptor, entry))[start:stop], False
+    if not entry.record.is_whole and stop > entry.length:
+        return None
+    content = entries.read_content(descriptor, entry, lambda size: memoryview(bytearray(size)))
+    return (content, True) if entry.record.is_whole else (content[start:stop], False)
+
+
+def _copy(path: Path, descriptor: int, entry: Entry) -> bool:
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        if entries.copy_content(descriptor, target, entry.length) != (entry.head_crc, entry.rest_crc):
+            raise DamagedEntryError
+    finally:
+        os.close(target)
+    return True
