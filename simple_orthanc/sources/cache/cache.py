@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.paths import path_text
-from simple_orthanc.sources.cache.kept_files import KeptFiles
+from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.cache.store import EntryStore
 
 
@@ -101,6 +102,6 @@ def as_cache(given: str | os.PathLike[str] | Cache | None) -> Cache | None:
     return given if given is None or isinstance(given, Cache) else Cache(given)
 
 
-def kept_files(cache: Cache | None, archive: str) -> KeptFiles | None:
-    """Return the files of an archive in a cache, if there is one."""
-    return None if cache is None else KeptFiles(cache._store, archive)
+def kept_files(cache: Cache | None, archive: str, is_current: Callable[[str, Stamp], bool]) -> KeptFiles | None:
+    """Return the files of an archive in a cache, if there is one; see `KeptFiles` for the arguments."""
+    return None if cache is None else KeptFiles(cache._store, archive, is_current)

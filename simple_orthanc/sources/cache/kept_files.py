@@ -1,4 +1,4 @@
-"""The files of one archive in a cache: read if they are those that the server has now, and kept after they were read."""
+"""The files of one archive in a cache: read if they are those that the server has, and kept after they were read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from simple_orthanc.sources.cache import entries
 from simple_orthanc.sources.cache.entries import HEAD, DamagedEntryError, Entry, Record
 from simple_orthanc.sources.cache.store import EntryStore
+
+Content = TypeVar("Content")
 
 
 class Stamp(NamedTuple):
@@ -38,10 +40,12 @@ class KeptFiles:
         Where they are.
     archive : str
         The address of the server, without a password.
+    is_current : callable
+        Checks whether the server still has the file of an instance that a stamp is of; called before one is read.
     """
 
-    def __init__(self, store: EntryStore, archive: str) -> None:
-        self._store, self._archive = store, archive
+    def __init__(self, store: EntryStore, archive: str, is_current: Callable[[str, Stamp], bool]) -> None:
+        self._store, self._archive, self._is_current = store, archive, is_current
 
     def read(
         self, key: str, stamp: Stamp, allocate: Callable[[int], memoryview], is_compared: bool = False
@@ -93,12 +97,18 @@ class KeptFiles:
         self._store.add_file(self._store.path(self._archive, key), record, path)
 
     def _find(
-        self, key: str, stamp: Stamp, read: Callable[[int, Entry], object], is_compared: bool, is_whole: bool = True
-    ):  # type: ignore[no-untyped-def]
+        self,
+        key: str,
+        stamp: Stamp,
+        read: Callable[[int, Entry], Content],
+        is_compared: bool,
+        is_whole: bool = True,
+    ) -> Content | None:
         def is_right(record: Record) -> bool:
             same = (record.archive, record.key, record.stamp) == (self._archive, key, stamp.version)
             known = record.md5 is not None and stamp.md5 is not None
-            return same and (record.md5 == stamp.md5 if known else record.md5 is not None or not is_compared)
+            checked = record.md5 == stamp.md5 if known else record.md5 is not None or not is_compared
+            return same and checked and self._is_current(key, stamp)
 
         return self._store.read(self._store.path(self._archive, key, is_whole), is_right, read)
 

@@ -19,7 +19,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.files.locking import lock_file
@@ -38,6 +38,9 @@ _SECONDS_OF_PARTS = 600
 # Somebody else may look through a large cache meanwhile; a process that is stopped may hold the lock for ever.
 _SECONDS_FOR_LOCK = 2.0
 _SECONDS_BETWEEN_ATTEMPTS = 0.0005
+
+
+Content = TypeVar("Content")
 
 
 class _Used(NamedTuple):
@@ -162,7 +165,9 @@ class EntryStore:
 
     # Reading
 
-    def read(self, path: str, is_right: Callable[[Record], bool], read: Callable[[int, Entry], Any]) -> Any:
+    def read(
+        self, path: str, is_right: Callable[[Record], bool], read: Callable[[int, Entry], Content]
+    ) -> Content | None:
         """Read an entry; None if there is none that is right.
 
         What is damaged is removed.

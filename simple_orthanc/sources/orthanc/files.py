@@ -29,7 +29,6 @@ from simple_orthanc.selection.source import StoredFile
 from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has
-from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
@@ -116,8 +115,6 @@ class FileReader:
         must be asked for, one small request per file. False: none. None: those that came with the list of instances.
     kept : KeptFiles, optional
         The files of this server in a cache.
-    replacements : Replacements, optional
-        Notices what was replaced since it was listed.
     """
 
     def __init__(
@@ -127,10 +124,9 @@ class FileReader:
         listed: dict[str, ListedFile],
         checksums: bool | None,
         kept: KeptFiles | None = None,
-        replacements: Replacements | None = None,
     ) -> None:
         self._transport, self._rest, self._listed, self._checksums = transport, rest, listed, checksums
-        self._kept, self._replacements = kept, replacements
+        self._kept = kept
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
         self._keeps_checksums = True
@@ -271,12 +267,13 @@ class FileReader:
 
     def _stamp(self, key: str) -> Stamp | None:
         """Return what tells the file that the server has from others; None if nothing is kept."""
-        if self._kept is None or self._replacements is None:
+        if self._kept is None:
             return None
-        self._replacements.look()
         listed = self._listed.get(key)
         if listed is None or listed.stamp is None:
-            listed = self._listed[key] = self._list(key, with_md5=False)
+            # Where MD5s come with the list of instances they are compared, so that of this one is asked for.
+            with_md5 = self._rest.capabilities.extended_find and self._checksums is not False
+            listed = self._listed[key] = self._list(key, with_md5)
         if listed.stamp is None:
             self._learn_checksum(key)
         return self._listed[key].stamp
@@ -284,7 +281,11 @@ class FileReader:
     def _read_kept(self, key: str, stamp: Stamp | None, allocate: Callable[[int], memoryview]) -> memoryview | None:
         if self._kept is None or stamp is None:
             return None
-        return self._kept.read(key, stamp, allocate, is_compared=bool(self._checksums))
+        kept = self._kept.read(key, stamp, allocate, is_compared=bool(self._checksums))
+        if kept is None:
+            # It may have been found to be replaced: what arrives now is compared with what is listed now.
+            self._stamp(key)
+        return kept
 
     def _keep(self, key: str, stamp: Stamp | None, content: memoryview) -> None:
         """Keep a file that was read since a stamp was asked for."""

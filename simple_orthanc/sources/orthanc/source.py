@@ -84,10 +84,8 @@ class OrthancSource:
         self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
         self._replacements = Replacements(self.transport, self._listed_files)
-        kept = kept_files(self.cache, self.description)
-        self._reader = FileReader(
-            self.transport, self.rest, self._listed_files, self._checksums, kept, self._replacements
-        )
+        kept = kept_files(self.cache, self.description, self._replacements.is_current)
+        self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, kept)
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
 
     @property
