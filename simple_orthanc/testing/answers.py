@@ -249,7 +249,8 @@ class Answers(ABC):
         content = {name: value for name, value in self._object(level, number, short).items() if name in names}
         if "Attachments" in wanted:
             is_file = level == "Instance"
-            content["Attachments"] = [{"ContentType": 1, "UncompressedSize": self._size(number)}] if is_file else []
+            file = {"ContentType": 1, "UncompressedSize": self._size(number), "Uuid": self._uuid(number)}
+            content["Attachments"] = [file] if is_file else []
         return content
 
     def _matching(self, level: str, query: Mapping[str, str], candidates: Iterable[int] | None) -> Iterable[int]:
@@ -305,6 +306,10 @@ class Answers(ABC):
     def _size(self, instance: int) -> int:
         """Return the size of the file of an instance in bytes."""
 
+    def _uuid(self, instance: int) -> str:
+        """Return the name of the file of an instance in the storage."""
+        return self.identifier("Instance", instance)
+
     def _candidates(self, level: str, query: Mapping[str, str]) -> Iterable[int]:
         """Return the numbers of the objects of which a query is decided one by one."""
         return range(self._counts[level])
@@ -328,7 +333,7 @@ class Answers(ABC):
         elif level == "Instance":
             content |= {
                 "FileSize": self._size(number),
-                "FileUuid": content["ID"],
+                "FileUuid": self._uuid(number),
                 "IndexInSeries": int(tags["InstanceNumber"]) if "InstanceNumber" in tags else None,
             }
         content["MainDicomTags"] = _written(tags, short)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -288,6 +289,10 @@ class DatasetAnswers(Answers):
 
     def _size(self, instance: int) -> int:
         return len(self._files[instance])
+
+    def _uuid(self, instance: int) -> str:
+        # Another one for another file, as Orthanc's is.
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(self._files[instance]).hexdigest()))
 
 
 def short_json(content: bytes) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.files.locking import lock_file
 from simple_orthanc.files.paths import make_folders
@@ -51,7 +52,7 @@ class _Used(NamedTuple):
     path: str
 
 
-class EntryStore:
+class EntryStore(LandsOnce):
     """The entries in a folder.
 
     Parameters
@@ -77,8 +78,8 @@ class EntryStore:
         # Those that were used longest ago when the entries were last looked through, in order.
         self._oldest: deque[_Used] = deque()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle where it is: a process that loads it opens the folder when it is used."""
+    def _pickled_state(self) -> dict[str, Any]:
+        """Return where it is: a process that loads it opens the folder when it is used."""
         return {"folder": self.folder, "limit": self.limit}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
