@@ -79,7 +79,7 @@ def shows_undecoded_strings(values: Mapping[str, Value]) -> bool:
     """
     for name, value in values.items():
         for part in value or ():
-            if not isinstance(part, str):
+            if not isinstance(part, str) or (part.isascii() and "=" not in part):
                 continue
             if _HALF_WIDTH.search(part):
                 return True

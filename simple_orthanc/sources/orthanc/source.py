@@ -44,6 +44,7 @@ from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
 from simple_orthanc.sources.orthanc.labels import read_label, read_metadata
+from simple_orthanc.sources.orthanc.listings import Listings
 from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.transport import Transport
@@ -52,6 +53,15 @@ _CHILDREN_KEY = {"study": "Series", "series": "Instances"}
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PATIENT_ID, _ACCESSION_NUMBER = parse_tag("PatientID"), parse_tag("AccessionNumber")
 _IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+# Where an answer has the strings of a row, and their names and VRs by their numbers.
+_GROUPS: dict[Level, tuple[str, ...]] = {
+    "study": ("PatientMainDicomTags", "MainDicomTags"),
+    "series": ("MainDicomTags",),
+    "instance": ("MainDicomTags",),
+}
+_COLUMNS = {level: {number: (tag.name, tag.vr) for number, tag in tags.items()} for level, tags in INDEX_TAGS.items()}
+# Neither padded nor several values, and without any sign that it was not decoded.
+_PLAIN = re.compile("[0-9A-Za-z^._:+-](?:[0-9A-Za-z ^._:+-]*[0-9A-Za-z^._:+-])?").fullmatch
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 
 
@@ -86,6 +96,7 @@ class OrthancSource:
         self._replacements = Replacements(self.transport, self._listed_files)
         kept = kept_files(self.cache, self.description, self._replacements.is_current)
         self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, kept)
+        self._listings = Listings(self._finder)
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
 
     @property
@@ -106,7 +117,7 @@ class OrthancSource:
 
     def revision(self) -> Revision:
         """Return the state that the archive is in."""
-        self._values_of_files.clear()
+        self._forget()
         last, self._last_change = self._last_change, None
         last = read_last(self.transport) if last is None else last
         self._replacements.note(last)
@@ -119,7 +130,7 @@ class OrthancSource:
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""
-        self._values_of_files.clear()
+        self._forget()
         changes = read_changes(self.transport, since)
         # What the server listed of a file is not true of the one that replaced it.
         for key in list(self._listed_files) if changes.added is None else changes.added:
@@ -128,6 +139,11 @@ class OrthancSource:
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes
+
+    def _forget(self) -> None:
+        """Forget what was read and is not known to be up to date."""
+        self._values_of_files.clear()
+        self._listings.forget()
 
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
         """Return the number of the last change in a state; None if this user may not read the feed of changes."""
@@ -150,7 +166,7 @@ class OrthancSource:
 
     def listing(self, level: Level) -> Iterator[Row]:
         """Yield every row of a level."""
-        yield from self._to_rows(level, self._finder.all(level))
+        yield from self._to_rows(level, self._listings.all(level))
 
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
         """Yield at least the rows for which a predicate holds."""
@@ -375,21 +391,23 @@ class OrthancSource:
 
 def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
     """Return the row for one answer, and whether one of its strings shows that it was not decoded."""
-    strings = answer.get("MainDicomTags", {})
-    if level == "study":
-        strings = {**answer.get("PatientMainDicomTags", {}), **strings}
-    tags = INDEX_TAGS[level]
+    columns = _COLUMNS[level]
     values: dict[str, Value] = {}
     mangled = False
-    for number, string in strings.items():
-        tag = tags.get(number)
-        if tag is None or not string or not isinstance(string, str):
-            continue
-        # Most strings are one plain word, for which there is nothing to do; there are many of them.
-        value = (string,) if string.isalnum() and string.isascii() else from_text(string, tag.vr)
-        mangled = mangled or is_mangled(string)
-        if value is not None:
-            values[tag.name] = value
+    for group in _GROUPS[level]:
+        for number, string in answer.get(group, {}).items():
+            column = columns.get(number)
+            if column is None or not string or not isinstance(string, str):
+                continue
+            name, vr = column
+            # Most strings are plain, and there are many of them.
+            if _PLAIN(string):
+                values[name] = (string,)
+                continue
+            value = from_text(string, vr)
+            mangled = mangled or is_mangled(string)
+            if value is not None:
+                values[name] = value
     children = tuple(answer.get(_CHILDREN_KEY.get(level, ""), ()))
     is_unreliable = level == "study" and shows_undecoded_strings(values)
     # No study or series of Orthanc is empty: children that are not listed are looked for.

@@ -1,0 +1,79 @@
+"""The studies come with the series, once, and are asked for again where they did not come."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from simple_orthanc.errors import TransportError
+from simple_orthanc.sources.orthanc.find import Finder
+from simple_orthanc.sources.orthanc.listings import Listings
+
+
+class Levels:
+    """Answers for whole levels, and what was asked for."""
+
+    def __init__(self, *failures: str) -> None:
+        self.asked: list[str] = []
+        self.failures = list(failures)
+
+    def all(self, level: str) -> list[dict[str, Any]]:
+        self.asked.append(level)
+        if level in self.failures:
+            self.failures.remove(level)
+            raise TransportError(f"no {level}")
+        return [{"ID": level}]
+
+
+def listings_of(levels: Levels) -> Listings:
+    return Listings(cast(Finder, levels))
+
+
+def test_the_studies_come_with_the_series_and_are_handed_over_once() -> None:
+    levels = Levels()
+    listings = listings_of(levels)
+    assert listings.all("series") == [{"ID": "series"}]
+    assert sorted(levels.asked) == ["series", "study"]
+    assert listings.all("study") == [{"ID": "study"}]
+    assert len(levels.asked) == 2
+    assert listings.all("study") == [{"ID": "study"}]
+    assert levels.asked[2:] == ["study"]
+
+
+@pytest.mark.parametrize("first", ["study", "series"])
+def test_studies_that_were_listed_are_not_listed_with_the_series(first: Any) -> None:
+    levels = Levels()
+    listings = listings_of(levels)
+    listings.all(first)
+    levels.asked.clear()
+    listings.all("series")
+    assert levels.asked == ["series"]
+
+
+def test_what_came_before_a_change_is_forgotten() -> None:
+    levels = Levels()
+    listings = listings_of(levels)
+    listings.all("series")
+    listings.forget()
+    levels.asked.clear()
+    listings.all("study")
+    listings.forget()
+    listings.all("series")
+    assert sorted(levels.asked) == ["series", "study", "study"]
+
+
+def test_an_error_of_the_studies_is_for_whoever_asks_for_them() -> None:
+    listings = listings_of(Levels("study"))
+    assert listings.all("series") == [{"ID": "series"}]
+    assert listings.all("study") == [{"ID": "study"}]
+    with pytest.raises(TransportError, match="no study"):
+        listings_of(Levels("study")).all("study")
+    with pytest.raises(TransportError, match="no series"):
+        listings_of(Levels("series")).all("series")
+
+
+def test_instances_come_alone() -> None:
+    levels = Levels()
+    assert listings_of(levels).all("instance") == [{"ID": "instance"}]
+    assert levels.asked == ["instance"]
