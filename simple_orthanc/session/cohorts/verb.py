@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from simple_orthanc.selection.cohort import Checksums
 from simple_orthanc.session.looking import Looking
 
 if TYPE_CHECKING:
+    from simple_orthanc.selection.cohort import Checksums
     from simple_orthanc.session.cohorts.cohort import Cohort
 
 

@@ -44,7 +44,8 @@ class Listings:
             They cannot be listed.
         """
         if level == "series" and not self._has_listed_studies:
-            series, self._studies = run_all(self._beside, ("series", "study"), workers=2)
+            levels: tuple[Level, Level] = ("series", "study")
+            series, self._studies = run_all(self._beside, levels, workers=2)
             self._has_listed_studies = True
             assert series is not None
             return series
