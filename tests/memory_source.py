@@ -258,6 +258,12 @@ class MemorySource:
         self._request("stored file")
         return StoredFile(len(as_file(self._dataset(key))))
 
+    def listed_file(self, key: str) -> StoredFile:
+        return StoredFile()
+
+    def stored_md5(self, key: str) -> str | None:
+        return None
+
     def header(self, key: str) -> Dataset:
         self._request("header")
         # Made of the dataset itself it would share its elements, and the pixels would be removed there too.

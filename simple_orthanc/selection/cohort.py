@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.selection.conditions import Condition
@@ -160,6 +161,32 @@ def digest_of(series: Iterable[FrozenSeries]) -> str:
     """
     lines = sorted(json.dumps([*chain[:3], *instance]) for chain, instance in chains(series))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def packed(series: Iterable[FrozenSeries]) -> bytes:
+    """Return series as few bytes, for pickles.
+
+    Examples
+    --------
+    >>> frozen = (FrozenSeries("P1", "1.2", "1.2.3", (FrozenInstance("1.2.3.4", 9, "0f" * 16),)),)
+    >>> unpacked(packed(frozen)) == frozen
+    True
+    """
+    values = [[*each.chain, [_written(instance) for instance in each.instances]] for each in series]
+    return zlib.compress(json.dumps(values).encode(), 9)
+
+
+def _written(instance: FrozenInstance) -> list[Any]:
+    return [value for value in instance if value is not None]
+
+
+def unpacked(written: bytes) -> tuple[FrozenSeries, ...]:
+    """Return the series that `packed` has packed."""
+    values = json.loads(zlib.decompress(written))
+    return tuple(
+        FrozenSeries(patient, study, series, tuple(FrozenInstance(*instance) for instance in instances))
+        for patient, study, series, instances in values
+    )
 
 
 def without_patients(series: Sequence[FrozenSeries]) -> tuple[FrozenSeries, ...]:

@@ -254,6 +254,14 @@ class Source(Protocol):
         """Return the length and the MD5 of an instance's file, as far as they are known without reading it."""
         ...
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of an instance's file as far as they came with its row; sends no request."""
+        ...
+
+    def stored_md5(self, key: str) -> str | None:
+        """Return the MD5 of an instance's file as the source has it now; None if it can only be read from the file."""
+        ...
+
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels.
 
@@ -441,6 +449,17 @@ class Store(Protocol):
     def is_alive(self) -> bool:
         """Wait for the server to answer, as long as patience lasts, and return whether it does."""
         ...
+
+
+def archive_of(source: Source) -> Source:
+    """Return the whole archive behind a source that shows a part of it, and any other source as it is."""
+    archive: Source = getattr(source, "archive", source)
+    return archive
+
+
+def part_name(source: Source) -> str:
+    """Return what the part of an archive is called that a source shows, "" if it shows the whole of it."""
+    return str(getattr(source, "part", ""))
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

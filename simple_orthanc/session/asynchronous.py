@@ -171,7 +171,7 @@ class AsyncSession:
         session = self.session
         criteria = " & ".join(session._criteria_texts())
         selected = f", selected by {criteria}" if criteria else ""
-        return f"<AsyncSession of {type(session).__name__} {session._source.description}{selected}>"
+        return f"<AsyncSession of {type(session).__name__} {session._place()}{selected}>"
 
     async def assign(self, name: str, value: Any) -> None:
         """Assign to an attribute of the session, such as "selection", in its turn.

@@ -94,7 +94,7 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
         """Show counts and criteria on one line, without a request. It never raises, since tracebacks show it."""
         if not self._is_open:
             return f"<{type(self).__name__}: not connected>"
-        return session_text(type(self).__name__, self._source.description, self._known()[1], self._criteria_texts())
+        return session_text(type(self).__name__, self._place(), self._known()[1], self._criteria_texts())
 
     def __str__(self) -> str:
         """Show what is known of the selection on several lines, without a request: values, patients, studies, series.
@@ -142,7 +142,7 @@ class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends,
     def _overview(self) -> Overview:
         from simple_orthanc.session.display.overview import overview
 
-        return overview(type(self).__name__, self._source.description, self._index, self._selection, *self._known())
+        return overview(type(self).__name__, self._place(), self._index, self._selection, *self._known())
 
     @property
     def _is_open(self) -> bool:

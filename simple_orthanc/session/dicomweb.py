@@ -9,6 +9,7 @@ import requests
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicomweb import Transactions
+from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.profiles import OpensProfiles
@@ -140,7 +141,7 @@ class DicomWeb(OpensProfiles, ActingSession):
 
     @property
     def _dicomweb(self) -> DicomWebSource:
-        source = self._source
+        source = archive_of(self._source)
         assert isinstance(source, DicomWebSource)
         return source
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.exports.downloading import file_paths
 from simple_orthanc.sources.folder.source import FolderSource
@@ -121,7 +122,7 @@ class Folder(Session):
     def _receiver(self, instances: Sequence[Target], allow_foreign_uids: bool) -> Receiver:
         from simple_orthanc.session.acts.receiving import FolderReceiver
 
-        source = self._source
+        source = archive_of(self._source)
         assert isinstance(source, FolderSource)
         chains, keys = [each.identifiers for each in instances], [each.key for each in instances]
         paths = file_paths(source.writable_folder(), chains, keys)
@@ -151,7 +152,7 @@ class Folder(Session):
         """
         import pandas as pd
 
-        source = self._source
+        source = archive_of(self._source)
         assert isinstance(source, FolderSource)
         rows = [
             (_shown(source.files.full(each.path)), _shown(each.member), each.status, each.uid, each.message)

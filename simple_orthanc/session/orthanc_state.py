@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.acting import ActingSession
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class OrthancState(ActingSession):
     def _orthanc(self) -> OrthancSource:
         from simple_orthanc.sources.orthanc.source import OrthancSource
 
-        source = self._source
+        source = archive_of(self._source)
         assert isinstance(source, OrthancSource)
         return source
 

@@ -18,6 +18,7 @@ from simple_orthanc.selection import resolving, tables
 from simple_orthanc.selection.conditions import AgeField, Comparison, all_comparisons
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.selection import Criterion, Selection
+from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.base import Session
 from simple_orthanc.sources.keys import UID_TAGS, Key
 from simple_orthanc.sources.pacs.queries import ASKED, keys_for
@@ -84,7 +85,7 @@ class Pacs(Session):
 
     @property
     def _pacs(self) -> PacsSource:
-        source = self._source
+        source = archive_of(self._source)
         assert isinstance(source, PacsSource)
         return source
 

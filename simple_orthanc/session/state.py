@@ -167,6 +167,16 @@ class SessionState:
         self._history = ()
         return self
 
+    def _on(self, source: Source, order: tuple[Tag, bool] | None = None) -> Self:
+        """Return a session of the same kind on another source, with nothing selected."""
+        from simple_orthanc.selection.index import Index
+        from simple_orthanc.selection.selection import Selection
+
+        twin = self.copy()
+        twin._source, twin._index = source, Index(source)
+        twin._selection, twin._plans = Selection(order=order), KeptPlans()
+        return twin
+
     def _check_has_files(self) -> None:
         """Refuse to copy from an archive that hands over no files; a session on such a one overrides this."""
 
@@ -289,6 +299,12 @@ class SessionState:
 
     def _criteria_texts(self) -> list[str]:
         return [str(criterion.condition) for criterion in self._asked.criteria]
+
+    def _place(self) -> str:
+        """Return where the archive is, and which cohort of it this is."""
+        from simple_orthanc.selection.source import part_name
+
+        return ", ".join(filter(None, [self._source.description, part_name(self._source)]))
 
     def _known(self) -> tuple[dict[Level, list[str]], dict[Level, int]]:
         """Return what is selected, and how much that is at each level, as far as that needs no request."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import Source, archive_of
 from simple_orthanc.session.acts.originals import Original, OriginalError, is_source_alive
 from simple_orthanc.session.acts.receiving import Receiver, Unchecked
 from simple_orthanc.session.acts.reports import Outcome, Target
@@ -63,7 +63,7 @@ def check_archives_differ(session: Session, to: Session) -> None:
     SelectionError
         Both sessions are on one server, or the one folder is inside the other.
     """
-    here, there = session._source, to._source
+    here, there = archive_of(session._source), archive_of(to._source)
     if isinstance(here, FolderSource) and isinstance(there, FolderSource):
         is_same = Path(os.path.realpath(there.description)).is_relative_to(os.path.realpath(here.description))
     else:

@@ -17,8 +17,11 @@ from simple_orthanc.errors import EmptySelectionError, SelectionError
 from simple_orthanc.selection import tables
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.resolving import keys_at
+from simple_orthanc.selection.selection import Selection
+from simple_orthanc.selection.source import part_name
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.display import counted
+from simple_orthanc.sources.frozen.source import FrozenSource
 
 if TYPE_CHECKING:
     # Verbs that every session has are carried out with this module too.
@@ -48,7 +51,7 @@ def check_narrowed(session: Session, done: str, everything: bool) -> None:
         Nothing is left in the selection.
     """
     selection = session._selection
-    if not selection.criteria and not everything:
+    if not selection.criteria and not everything and not part_name(session._source):
         raise SelectionError(
             f"Nothing was selected, so the whole archive would be {done}: narrow it with select(...), or allow it with "
             "everything=True."
@@ -63,6 +66,27 @@ def check_narrowed(session: Session, done: str, everything: bool) -> None:
 def selected_keys(session: Session, level: Level) -> list[str]:
     """Return the source's keys of the selected objects of a level, in the order of tables."""
     return tables.row_keys(session._index, session._selection, level)
+
+
+def _instances_of(index: Index, selection: Selection) -> Selection:
+    """Return the same selection as one of instances."""
+    return replace(selection, level="instance", keys=tuple(keys_at(index, selection, "instance")))
+
+
+def _whole_archive(source: FrozenSource, instances: Sequence[str]) -> Index:
+    """Return an index of the archive that a cohort is in, where its objects may hold more than what was frozen.
+
+    Raises
+    ------
+    CohortError
+        Some of the instances have changed since they were frozen: what is there now is not what was selected.
+    """
+    source.check(instances)
+    index = Index(source.archive)
+    index.begin()
+    for level, rows in source.archive_rows().items():
+        index.add(level, rows)
+    return index
 
 
 class Present:
@@ -81,11 +105,15 @@ class Present:
 
     def __init__(self, session: Session) -> None:
         self._known, self._made = session._index, session._selection
-        if not self.is_everything:
+        if not self.is_everything or isinstance(session._source, FrozenSource):
             # A dry run is a look at everything that is selected, so that the act after it takes nothing else.
             with suppress(SelectionError):
                 keys_at(self._known, self._made, "instance")
-        self.index = self._known.updated()
+        if isinstance(session._source, FrozenSource):
+            self._made = _instances_of(self._known, self._made)
+            self.index = _whole_archive(session._source, self._made.keys)
+        else:
+            self.index = self._known.updated()
         self._selection = self._made
         if self._made.level is not None:
             held = self.index.held(self._made.level, self._made.keys)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simple_orthanc.session.cohorts.opening import AnySession
+    from simple_orthanc.session.options import OnMissing
+
 _COUNTS = {"patient": "patient_count", "study": "study_count", "series": "series_count"}
 _MOST_NAMED = 3
 
@@ -281,6 +284,61 @@ class Cohort(Shown):
             frame["md5"] = pd.Series([record.md5 for record in records], dtype="string")
             frame["sha256"] = pd.Series([record.sha256 for record in records], dtype="string")
         return frame
+
+    def open(self, session: AnySession, *, missing: OnMissing = "raise") -> AnySession:
+        """Open the cohort on an archive: the one where it was frozen, or another that holds the same objects.
+
+        Parameters
+        ----------
+        session : Session
+            On the archive; an `Orthanc`, `DicomWeb`, `Folder` or any other. Its own selection plays no part, and it is
+            not changed.
+        missing : {"raise", "warn"}
+            Whether an instance that the archive does not hold is an error, or left out with a warning.
+
+        Returns
+        -------
+        Session
+            Of the same class, with everything that was frozen and nothing else: `select` narrows within the cohort, and
+            `reset` returns to it. The order of `sort_by` is that of the frozen session.
+
+        Raises
+        ------
+        CohortError
+            Instances are not in the archive; the message counts them. Later, when an instance is read or acted on: its
+            content has changed since.
+
+        Warns
+        -----
+        UserWarning
+            Instances have changed, as far as the archive lists lengths or checksums; reading them raises.
+
+        Notes
+        -----
+        Whatever reads a file or a header raises where the bytes of the file are others than were frozen; with
+        ``checksums="datasets"`` a file whose File Meta Information alone differs is the same. With
+        ``errors="report"`` the others are read. Tags that the index holds are shown as the archive has them now.
+
+        An act, such as `delete` or `send`, touches nothing that was not frozen, also where the series or study holds
+        more by now, and nothing that has changed.
+
+        The objects are found by their UIDs, in some requests for some hundreds of series, whatever else the archive
+        holds.
+
+        Examples
+        --------
+        >>> cohort = archive.select(PatientID=["EX-002", "EX-003"], Modality="CT").freeze()
+        >>> on_server = cohort.open(orthanc)
+        >>> on_server.series_count, orthanc.series_count
+        (2, 8)
+        >>> on_server.select(PatientID="EX-003").get_volume().units
+        'HU'
+        >>> on_server.reset().PatientIDs
+        ['EX-002', 'EX-003']
+        """
+        from simple_orthanc.session.cohorts.opening import open_cohort
+
+        return open_cohort(self._data, session, missing)
 
     # Sets of instances
 

@@ -12,7 +12,7 @@ from simple_orthanc.deidentification.profile import Profile
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import PADDING, parse_tag
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import Source, archive_of
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.deidentifying.results import TargetFolder, check_apart
 from simple_orthanc.session.display import counted
@@ -132,7 +132,7 @@ def read_target(to: Any, source: Source, layout: object) -> Any:
         layout cannot be.
     """
     session = to if isinstance(to, SessionState) else None
-    into = None if session is None else session._source
+    into, source = None if session is None else archive_of(session._source), archive_of(source)
     if isinstance(into, FolderSource) or isinstance(to, (str, os.PathLike)):
         folder = into.writable_folder() if isinstance(into, FolderSource) else target_folder(to, "deidentify")
         check_apart(folder, Path(source.top) if isinstance(source, FolderSource) else None)

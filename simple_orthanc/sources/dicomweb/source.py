@@ -395,6 +395,13 @@ class DicomWebSource(LandsOnce):
         """Return that nothing is known of a file before it is read."""
         return StoredFile()
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return that nothing is known of a file before it is read."""
+        return StoredFile()
+
+    def stored_md5(self, key: str) -> None:
+        """Return that no checksum is known without reading the file."""
+
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from its file, without pixels."""
         return self._instances.header(Key.parse(key))

@@ -315,6 +315,13 @@ class FolderSource(LandsOnce):
         """Return the length of the file of an instance when the folder was looked at."""
         return StoredFile(self._item(key).size)
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return the length of the file of an instance when the folder was looked at."""
+        return self.stored_file(key)
+
+    def stored_md5(self, key: str) -> None:
+        """Return that no checksum is known without reading the file."""
+
     def header(self, key: str) -> Dataset:
         """Read the header of an instance."""
         item = self._item(key)

@@ -137,6 +137,11 @@ class FileReader:
         listed = self._listed.get(key) or self._list(key, with_md5=False)
         return StoredFile(listed.size, listed.md5)
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of a file as far as the server listed them."""
+        listed = self._listed.get(key)
+        return StoredFile() if listed is None else StoredFile(listed.size, listed.md5)
+
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""
 

@@ -329,6 +329,14 @@ class OrthancSource:
         """Return the length of an instance's file, and its MD5 unless the server keeps none."""
         return self._reader.stored_file(key)
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of an instance's file as far as the server listed them."""
+        return self._reader.listed_file(key)
+
+    def stored_md5(self, key: str) -> str | None:
+        """Return the MD5 of an instance's file as the server has it now; None if it keeps none."""
+        return self._reader.stored_md5(key)
+
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""
         return self._reader.header(key)

@@ -380,6 +380,13 @@ class PacsSource:
         """Refuse: a PACS tells nothing of files."""
         self._refuse(key)
 
+    def listed_file(self, key: str) -> StoredFile:
+        """Return that nothing is known of a file before it is read."""
+        return StoredFile()
+
+    def stored_md5(self, key: str) -> None:
+        """Return that no checksum is known without reading the file."""
+
     def header(self, key: str) -> Dataset:
         """Refuse: a PACS hands over no file."""
         self._refuse(key)

@@ -1,0 +1,67 @@
+"""From a cohort to a session on what of it an archive holds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, TypeVar
+
+from simple_orthanc.errors import CohortError, SelectionError, stacklevel
+from simple_orthanc.selection.source import archive_of
+from simple_orthanc.session.cohorts.cohort_file import CohortData
+from simple_orthanc.session.options import OnMissing
+from simple_orthanc.session.state import SessionState
+from simple_orthanc.sources.frozen.source import FrozenSource, missing_text, named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simple_orthanc.selection.cohort import Chain
+
+AnySession = TypeVar("AnySession", bound=SessionState)
+
+
+def check_session(session: object, verb: str) -> None:
+    """Check that what was given is a session."""
+    if not isinstance(session, SessionState):
+        raise SelectionError(
+            f"Cohort.{verb}({session!r}): give the session of an archive, as in Cohort.{verb}(Orthanc())."
+        )
+
+
+def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> AnySession:
+    """Open a cohort on the archive of a session; see `Cohort.open`."""
+    check_session(session, "open")
+    if missing not in ("raise", "warn"):
+        raise SelectionError(f'missing={missing!r} is not valid; choose "raise" or "warn".')
+    source = FrozenSource(archive_of(session._source), data.series, data.checksums, part_of(data))
+    found = source.look()
+    if found.missing:
+        _tell_missing(found.missing, data, source, missing)
+    changed = source.changed()
+    if changed:
+        warnings.warn(
+            f"{len(changed):,} of {data.counts()['instances']:,} instances of the {source.part} have changed in "
+            f"{source.description} ({named(changed)}), and are refused when they are read.",
+            stacklevel=stacklevel(),
+        )
+    opened = session._on(source, None if data.query is None else data.query.order)
+    # What is known already is shown without a further call.
+    opened._index.counts()
+    opened._index.everything("study")
+    opened._index.everything("series")
+    return opened
+
+
+def part_of(data: CohortData) -> str:
+    """Return what a cohort is called in messages."""
+    return f"cohort of {data.frozen:%Y-%m-%d}"
+
+
+def _tell_missing(chains: Sequence[Chain], data: CohortData, source: FrozenSource, missing: OnMissing) -> None:
+    what = missing_text(chains, data.series, source.part, source.description)
+    is_all = len(chains) == data.counts()["instances"]
+    if missing == "raise" or is_all:
+        way_out = "" if is_all else ', or open what is there with missing="warn"'
+        raise CohortError(f"{what}. Store them there, or open the cohort on another archive{way_out}.")
+    source.leave_out_missing()
+    warnings.warn(f"{what}, and are left out.", stacklevel=stacklevel())

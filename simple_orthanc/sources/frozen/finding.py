@@ -1,0 +1,138 @@
+"""Finds frozen objects in an archive by their UIDs: some requests for some hundreds of series, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.values import Value
+from simple_orthanc.errors import CohortError
+from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, Patient
+from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs
+from simple_orthanc.selection.source import Row, Source, batches
+from simple_orthanc.sources.identity import is_another_patient
+
+# Series that are searched for at once; of more, a source might list its whole archive.
+_AT_ONCE = 200
+_SERIES = parse_tag("SeriesInstanceUID")
+
+
+@dataclass
+class Found:
+    """Frozen objects that an archive holds.
+
+    Attributes
+    ----------
+    rows : dict
+        The rows of their studies and series as the archive has them, by level and key.
+    children : dict
+        Key of each of these to the keys of the frozen objects in it.
+    instances : dict
+        Key of each instance to its identifiers and what was frozen of it.
+    missing : list of Chain
+        Those that the archive does not hold.
+    """
+
+    rows: dict[Level, dict[str, Row]] = field(default_factory=lambda: {"study": {}, "series": {}})
+    children: dict[str, list[str]] = field(default_factory=dict)
+    instances: dict[str, tuple[Chain, FrozenInstance]] = field(default_factory=dict)
+    missing: list[Chain] = field(default_factory=list)
+
+
+def find(source: Source, series: Sequence[FrozenSeries]) -> Found:
+    """Find frozen objects.
+
+    Raises
+    ------
+    CohortError
+        A series without a PatientID occurs under several patients, so that nobody knows which was frozen.
+    """
+    found = Found()
+    for batch in batches(series, _AT_ONCE):
+        _find_some(source, batch, found)
+    return found
+
+
+def _find_some(source: Source, series: Sequence[FrozenSeries], found: Found) -> None:
+    rows = list(_series_rows(source, series))
+    parents = list(dict.fromkeys(row.parent for row in rows))
+    studies = {row.key: row for row in source.rows("study", parents)} if parents else {}
+    held: dict[tuple[str, str], list[tuple[str, Row]]] = {}
+    for row in rows:
+        study = studies.get(row.parent)
+        if study is not None:
+            uids = text(study.values.get("StudyInstanceUID")), text(row.values.get("SeriesInstanceUID"))
+            held.setdefault(uids, []).append((text(study.values.get("PatientID")), row))
+    matched: list[tuple[FrozenSeries, Row]] = []
+    for each in series:
+        match = _match(each, held.get((each.study, each.series), ()), source.description)
+        if match is None:
+            found.missing += [Chain(*each.chain, instance.uid) for instance in each.instances]
+        else:
+            matched.append((each, match))
+    if matched:
+        members = _instances(source, [row for _, row in matched])
+        for each, row in matched:
+            _take(each, row, studies[row.parent], members.get(row.key, {}), found)
+
+
+def _series_rows(source: Source, series: Sequence[FrozenSeries]) -> Iterator[Row]:
+    uids = list(dict.fromkeys(each.series for each in series))
+    predicates = tuple(StringIs(uid, "exact", True) for uid in uids)
+    predicate: Predicate = predicates[0] if len(predicates) == 1 else AnyOf(predicates)
+    wanted = set(uids)
+    is_searchable = source.searchable(_SERIES, predicate)
+    rows = source.search("series", _SERIES, predicate) if is_searchable else source.listing("series")
+    return (row for row in rows if text(row.values.get("SeriesInstanceUID")) in wanted)
+
+
+def _match(frozen: FrozenSeries, held: Sequence[tuple[str, Row]], where: str) -> Row | None:
+    """Return the row of a frozen series among those with its UIDs, which may be those of several patients."""
+    if frozen.is_anonymous:
+        if len(held) > 1:
+            raise CohortError(
+                f"The series {frozen.series} occurs under {len(held)} patients in {where}, and this cohort was frozen "
+                "without PatientIDs, so that nobody knows which is meant. Open one that was frozen with them."
+            )
+        return held[0][1] if held else None
+    exact = [row for patient, row in held if patient == frozen.patient]
+    others = [row for patient, row in held if is_same_patient(frozen.patient, patient)]
+    return exact[0] if exact else others[0] if len(others) == 1 else None
+
+
+def is_same_patient(one: Patient, other: str) -> bool:
+    """Check whether a frozen PatientID may be the one that an archive has; a number stands for any."""
+    return not isinstance(one, str) or not is_another_patient(one, other)
+
+
+def _instances(source: Source, series: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """Return the key of each instance in some series, by the key of the series and the SOPInstanceUID."""
+    members: dict[str, dict[str, str]] = {}
+    for row in source.below("instance", series):
+        members.setdefault(row.parent, {})[text(row.values.get("SOPInstanceUID"))] = row.key
+    return members
+
+
+def _take(frozen: FrozenSeries, row: Row, study: Row, members: dict[str, str], found: Found) -> None:
+    keys: list[str] = []
+    for instance in frozen.instances:
+        chain, key = Chain(*frozen.chain, instance.uid), members.get(instance.uid)
+        if key is None:
+            found.missing.append(chain)
+        else:
+            keys.append(key)
+            found.instances[key] = chain, instance
+    if not keys:
+        return
+    found.rows["study"][study.key], found.rows["series"][row.key] = study, row
+    found.children[row.key] = keys
+    inside = found.children.setdefault(study.key, [])
+    if row.key not in inside:
+        inside.append(row.key)
+
+
+def text(value: Value) -> str:
+    """Return an identifier as one string, "" if it is missing."""
+    return "" if value is None else "\\".join(map(str, value))

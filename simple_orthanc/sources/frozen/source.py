@@ -1,0 +1,424 @@
+"""A frozen cohort in an archive; see `simple_orthanc.selection.source.Source` for the methods.
+
+What is compared, and when
+--------------------------
+- A file that is read is compared by its MD5 before it is handed over. If that differs, and the cohort has checksums of
+  datasets, the dataset is compared.
+- A header or a column is read from a part of the file, or by the server. So the MD5 that the server has of the whole
+  file is asked for afterwards; where there is none, the whole file is read.
+- Values of the index, such as descriptions of series, are as the archive has them now.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import Tag, is_searchable
+from simple_orthanc.dicom.values import Value
+from simple_orthanc.errors import CohortError, SelectionError, stacklevel
+from simple_orthanc.files.checksums import dataset_sha256, md5_of
+from simple_orthanc.files.parsing import parse_header
+from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.selection.cohort import (
+    Chain,
+    Checksums,
+    FrozenInstance,
+    FrozenSeries,
+    grouped,
+    packed,
+    unpacked,
+)
+from simple_orthanc.selection.predicates import Predicate
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, Source, StoredFile, batches
+from simple_orthanc.sources.frozen.finding import Found, find
+
+# A source may list its whole archive for more keys at once.
+_AT_ONCE = 200
+_MOST_NAMED = 3
+
+
+class FrozenSource:
+    """The frozen objects of an archive.
+
+    Parameters
+    ----------
+    archive : Source
+        Where they are.
+    series : sequence of FrozenSeries
+        What was frozen.
+    checksums : {"files", "datasets"} or None
+        What readings are compared with.
+    part : str
+        What the cohort is called in messages.
+
+    Attributes
+    ----------
+    archive : Source
+        Where they are, with everything else that is there.
+    part : str
+        What the cohort is called.
+    """
+
+    def __init__(self, archive: Source, series: Sequence[FrozenSeries], checksums: Checksums | None, part: str) -> None:
+        self.archive, self.part = archive, part
+        self._series, self._checksums = tuple(series), checksums
+        self._buffer = ReusableBuffer()
+        self._kept: Found | None = None
+        self._is_fresh = False
+        self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the archive and what was frozen, and nothing that was found."""
+        return _unpacked, (self.archive, packed(self._series), self._checksums, self.part)
+
+    @property
+    def description(self) -> str:
+        """The name of the archive."""
+        return self.archive.description
+
+    @property
+    def requests(self) -> int:
+        """How many requests have been sent to it."""
+        return self.archive.requests
+
+    # What there is
+
+    def look(self) -> Found:
+        """Find the frozen objects in the archive, as it is now."""
+        with self._lock:
+            self._kept = find(self.archive, self._series)
+            self._is_fresh = True
+            return self._kept
+
+    def leave_out_missing(self) -> None:
+        """Take what the archive holds for the whole of the cohort."""
+        instances = self._found.instances.values()
+        self._series = grouped(instances)
+
+    @property
+    def _found(self) -> Found:
+        """The frozen objects that the archive holds.
+
+        Raises
+        ------
+        CohortError
+            Nothing was looked for before, and some are missing.
+        """
+        with self._lock:
+            found = self._kept
+            if found is None:
+                found = self.look()
+                if found.missing:
+                    self._kept = None
+                    raise CohortError(missing_text(found.missing, self._series, self.part, self.description) + ".")
+            return found
+
+    def archive_rows(self) -> Mapping[Level, Iterable[Row]]:
+        """Return the rows of the studies and series as the archive has them, with whatever else is in them."""
+        return {level: list(rows.values()) for level, rows in self.look().rows.items()}
+
+    def counts(self) -> Mapping[Level, int]:
+        """Count what is there of the cohort, at each level."""
+        rows = self._found.rows
+        return {
+            "patient": len({row.parent for row in rows["study"].values()}),
+            "study": len(rows["study"]),
+            "series": len(rows["series"]),
+            "instance": len(self._found.instances),
+        }
+
+    def revision(self) -> Revision:
+        """Return the state of the archive."""
+        inner = self.archive.revision()
+        if not self._is_fresh:
+            self.look()
+        self._is_fresh = False
+        return Revision(inner, self.counts())
+
+    def changes(self, since: Revision) -> Changes:
+        """Find out what has changed of the cohort.
+
+        Warns
+        -----
+        UserWarning
+            Some of it is not there any more.
+        """
+        assert isinstance(since.token, Revision)
+        inner, before = self.archive.changes(since.token), self._found
+        if inner.added is None or inner.added or inner.removed:
+            now = self.look()
+            gone = len(before.instances.keys() - now.instances.keys())
+            if gone:
+                warnings.warn(
+                    f"{gone:,} of {len(before.instances):,} instances of the {self.part} are not in {self.description} "
+                    "any more.",
+                    stacklevel=stacklevel(),
+                )
+        self._is_fresh = False
+        added = None if inner.added is None else inner.added & self._found.instances.keys()
+        return Changes(Revision(inner.revision, self.counts()), added, inner.removed)
+
+    def indexed(self, tag: Tag) -> Level | None:
+        """Return the level whose rows hold a tag."""
+        return self.archive.indexed(tag)
+
+    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
+        """Check whether rows are searched for by a tag."""
+        if self.indexed(tag) == "instance":
+            return tag.vr == "UI" and self.archive.searchable(tag, predicate)
+        return is_searchable(tag) and self.indexed(tag) is not None
+
+    def listing(self, level: Level) -> Iterator[Row]:
+        """List all rows of a level."""
+        if level == "instance":
+            yield from self.below(level, list(self.listing("series")))
+        else:
+            yield from map(self._part, self._found.rows[level].values())
+
+    def _part(self, row: Row) -> Row:
+        """Return a row with its frozen children alone."""
+        return replace(row, children=tuple(self._found.children[row.key]), has_unknown_children=False)
+
+    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterable[Row]:
+        """List at least the rows for which a predicate holds."""
+        if level == "instance":
+            return self._own(self.archive.search(level, tag, predicate))
+        # They are in memory.
+        return self.listing(level)
+
+    def _own(self, rows: Iterable[Row]) -> Iterator[Row]:
+        return (row for row in rows if row.key in self._found.instances)
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
+        """List the rows of a level below some others."""
+        if level == "series":
+            series = self._found.rows["series"]
+            keys = (key for row in parents for key in self._found.children.get(row.key, ()))
+            yield from (self._part(series[key]) for key in keys)
+            return
+        for batch in batches([row for row in parents if row.key in self._found.children], _AT_ONCE):
+            yield from self._own(self.archive.below(level, batch))
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
+        """Return the rows with these keys."""
+        found = self._found
+        known = found.instances if level == "instance" else found.rows[level]
+        for batch in batches([key for key in keys if key in known], _AT_ONCE):
+            rows = self.archive.rows(level, batch)
+            yield from rows if level == "instance" else map(self._part, rows)
+
+    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterable[Row]:
+        """Return rows with the values of their files."""
+        return self.archive.reload_from_files(level, rows, tag)
+
+    def columns(
+        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
+    ) -> Mapping[str, Mapping[str, Value]]:
+        """Read tags of frozen instances, whose files have not changed."""
+        frozen = frozenset(key for row in series for key in self._found.children.get(row.key, ()))
+        wanted = frozen if keys is None else frozen & keys
+        columns = self.archive.columns(tags, series, wanted)
+        self.check([key for row in series for key in row.children if key in wanted])
+        return {name: {key: column[key] for key in column.keys() & wanted} for name, column in columns.items()}
+
+    def resolve(self, text: str) -> list[IdentifierMatch]:
+        """Find the frozen objects that an identifier names."""
+        patients = {row.parent for row in self._found.rows["study"].values()}
+        own = {"patient": patients, "instance": self._found.instances, **self._found.rows}
+        return [match for match in self.archive.resolve(text) if match.key in own[match.level]]
+
+    def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
+        """Return what the archive has of labels or metadata."""
+        return self.archive.server_field(kind, name)
+
+    # Files
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of a file as the archive has it."""
+        return self.archive.stored_file(key)
+
+    def listed_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of a file as far as they came with its row."""
+        return self.archive.listed_file(key)
+
+    def stored_md5(self, key: str) -> str | None:
+        """Return the MD5 of a file as the archive has it now."""
+        return self.archive.stored_md5(key)
+
+    def header(self, key: str) -> Dataset:
+        """Read the header of an instance whose file has not changed."""
+        self._frozen(key)
+        header = self.archive.header(key)
+        content = self._checked(key)
+        return header if content is None else _header_in(content)
+
+    def content(self, key: str) -> bytes:
+        """Read a file that has not changed."""
+        content = self.archive.content(key)
+        self._compare(key, content)
+        return content
+
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read a file that has not changed into reusable memory."""
+        content = self.archive.read(key, allocate)
+        self._compare(key, content)
+        return content
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Raise a TransportError if a header is not that of the instance."""
+        self.archive.check_identity(key, header)
+
+    def save(self, key: str, path: Path) -> None:
+        """Write a file that has not changed; the path appears only when the file is complete."""
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            self.archive.save(key, part)
+            self._compare(key, part.read_bytes())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def is_copy(self, key: str, path: Path) -> bool:
+        """Check whether a file on disk is the one that was frozen."""
+        if self._checksums is None:
+            return self.archive.is_copy(key, path)
+        return self._is_frozen(key, path.read_bytes())
+
+    # What was frozen
+
+    def check(self, keys: Sequence[str]) -> None:
+        """Check that the archive still has the files of some instances, before they are handed over unread.
+
+        Raises
+        ------
+        CohortError
+            Some have changed.
+        """
+        if self._checksums is None:
+            return
+        keys = list(dict.fromkeys(keys))
+        listed = self._listed_now(keys)
+        doubtful = [key for key in keys if listed.get(key) != self._frozen(key)[1].md5]
+        different = [
+            key for key, is_same in zip(doubtful, run_all(self._is_same, doubtful), strict=True) if not is_same
+        ]
+        if different:
+            raise self._changed(different, len(keys))
+
+    def _is_same(self, key: str) -> bool:
+        try:
+            self._checked(key)
+        except CohortError:
+            return False
+        return True
+
+    def _listed_now(self, keys: Sequence[str]) -> dict[str, str | None]:
+        """List the MD5s of files as the archive has them now, where they come with the rows."""
+        if not keys or self.archive.listed_file(keys[0]).md5 is None:
+            return {}
+        wanted = set(keys)
+        series = [
+            row for row in self._found.rows["series"].values() if not wanted.isdisjoint(self._found.children[row.key])
+        ]
+        listed: dict[str, str | None] = {}
+        for batch in batches(series, _AT_ONCE):
+            for row in self.archive.below("instance", batch):
+                if row.key in wanted:
+                    listed[row.key] = self.archive.listed_file(row.key).md5
+        return listed
+
+    def changed(self) -> list[Chain]:
+        """List the instances that are there and whose listed length or MD5 differs, without reading any."""
+        if self._checksums != "files":
+            # A file may differ, and its dataset not.
+            return []
+        return [
+            chain for key, (chain, frozen) in self._found.instances.items() if self._is_listed_otherwise(key, frozen)
+        ]
+
+    def _is_listed_otherwise(self, key: str, frozen: FrozenInstance) -> bool:
+        listed = self.archive.listed_file(key)
+        return listed.size not in (None, frozen.size) or listed.md5 not in (None, frozen.md5)
+
+    def _frozen(self, key: str) -> tuple[Chain, FrozenInstance]:
+        try:
+            return self._found.instances[key]
+        except KeyError:
+            raise SelectionError(f"An instance is not part of the {self.part}: refresh() leaves it out.") from None
+
+    def _checked(self, key: str) -> bytes | None:
+        """Check that the archive has the file that was frozen; return it if it had to be read."""
+        if self._checksums is None or self.archive.stored_md5(key) == self._frozen(key)[1].md5:
+            return None
+        content = self.archive.read(key, self._buffer)
+        self._compare(key, content)
+        return bytes(content)
+
+    def _compare(self, key: str, content: bytes | memoryview) -> None:
+        if not self._is_frozen(key, content):
+            raise self._changed([key], 1)
+
+    def _is_frozen(self, key: str, content: bytes | memoryview) -> bool:
+        """Check whether a file, or the dataset in it, is what was frozen."""
+        _, frozen = self._frozen(key)
+        if frozen.md5 is None or (len(content) == frozen.size and md5_of(content) == frozen.md5):
+            return True
+        return frozen.sha256 is not None and dataset_sha256(content) == frozen.sha256
+
+    def _changed(self, keys: Sequence[str], total: int) -> CohortError:
+        uids = [self._frozen(key)[0].instance for key in keys]
+        if total == 1:
+            what = f"SOPInstanceUID {uids[0]} has another content"
+        else:
+            some = named([self._frozen(key)[0] for key in keys])
+            what = f"{len(uids):,} of {total:,} instances have another content ({some})"
+        message = (
+            f"{what} in {self.description} than when the {self.part} was frozen. Cohort.difference(session) lists what "
+            "has changed."
+        )
+        if self._checksums != "datasets":
+            message += (
+                " An archive that keeps the same objects in other files has other MD5s: for such a one freeze with "
+                'checksums="datasets".'
+            )
+        return CohortError(message)
+
+    def close(self) -> None:
+        """Close the connections of the archive."""
+        self.archive.close()
+
+    def __repr__(self) -> str:
+        """Show the cohort and the archive, never a password."""
+        return f"<{self.part} in {self.description}>"
+
+
+def missing_text(missing: Sequence[Chain], series: Iterable[FrozenSeries], part: str, where: str) -> str:
+    """Return how much of a cohort is missing in an archive, without the end of the sentence."""
+    total = sum(len(each.instances) for each in series)
+    return f"{len(missing):,} of {total:,} instances of the {part} are not in {where} ({named(missing)})"
+
+
+def named(chains: Sequence[Chain]) -> str:
+    """Return the first few SOPInstanceUIDs of some instances."""
+    uids = ", ".join(chain.instance for chain in chains[:_MOST_NAMED])
+    return f"{uids}, ..." if len(chains) > _MOST_NAMED else uids
+
+
+def _unpacked(archive: Source, written: bytes, checksums: Checksums | None, part: str) -> FrozenSource:
+    return FrozenSource(archive, unpacked(written), checksums, part)
+
+
+def _header_in(content: bytes) -> Dataset:
+    return parse_header(io.BytesIO(content), lambda tag, vr, length: tag in PIXELS)
