@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.interruption import for_at_most
@@ -91,11 +92,18 @@ class SessionState:
         SelectionError
             A criterion cannot be pickled.
         """
+        from simple_orthanc.selection.source import part_name
+
         for criterion in self._asked.criteria:
             _check_picklable(criterion)
         state = {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
         if self._packed is None and self._settled.level is None:
             state["_settled"] = self._settled
+        elif self._packed is None and part_name(self._source):
+            # What is selected of a cohort is a cohort of its own.
+            part: Any = self._source
+            state["_source"] = part.narrowed_to(self._settled.level, self._settled.keys)
+            state["_settled"] = replace(self._settled, level=None, keys=())
         elif self._packed is None:
             from simple_orthanc.selection.packing import pack
 

@@ -24,7 +24,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
-from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import CohortError, SelectionError, stacklevel
@@ -107,6 +107,14 @@ class FrozenSource:
         instances = self._found.instances.values()
         self._series = grouped(instances)
 
+    def narrowed_to(self, level: Level, keys: Iterable[str]) -> FrozenSource:
+        """Return the frozen objects in some studies or series, or some instances; sends no request."""
+        children, found = self._found.children, self._found.instances
+        while level != "instance":
+            keys = [child for key in keys for child in children[key]]
+            level = LEVELS[depth(level) + 1]
+        return FrozenSource(self.archive, grouped(found[key] for key in keys), self._checksums, self.part)
+
     @property
     def _found(self) -> Found:
         """The frozen objects that the archive holds.
@@ -139,13 +147,21 @@ class FrozenSource:
             "instance": len(self._found.instances),
         }
 
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
+        """Return no state: what was replaced shows when it is read."""
+
+    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+        """Return 0, since there is no such state."""
+        return 0
+
     def revision(self) -> Revision:
         """Return the state of the archive."""
         inner = self.archive.revision()
-        if not self._is_fresh:
+        if self._kept is not None and not self._is_fresh:
             self.look()
+        counts = self.counts()
         self._is_fresh = False
-        return Revision(inner, self.counts())
+        return Revision(inner, counts)
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed of the cohort.

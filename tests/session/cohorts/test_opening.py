@@ -16,7 +16,7 @@ from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts.cohort import Cohort
 from simple_orthanc.sources.folder.source import FolderSource
 from simple_orthanc.testing import OrthancStandIn, make_series
-from tests.memory_source import instance
+from tests.memory_source import MemorySource, instance
 from tests.session.cohorts.archives import OPENERS, changed, make_archive, session_on, uids
 from tests.session.sessions import session_of, source_of, three_series
 from tests.sources.contract import Archive
@@ -164,6 +164,36 @@ def test_it_is_pickled_with_what_was_frozen_alone(archive: Archive, datasets: li
     again = pickle.loads(pickle.dumps(opened))
     assert uids(again) == uids(opened)
     assert again.reset().instance_count == 9
+
+
+def test_a_child_of_it_is_pickled_without_the_others(archive: Archive, datasets: list[Dataset]) -> None:
+    opened = frozen_elsewhere(datasets, Modality="CT").open(session_on(archive))
+    child = opened.select(StudyDate="20200102").series[0]
+    requests = archive.source.requests
+    pickled = pickle.dumps(child)
+    again = pickle.loads(pickled)
+    assert archive.source.requests == requests
+    assert repr(again) == repr(child) or "series" not in repr(again)
+    assert uids(again) == uids(child)
+    assert again.selection == child.selection
+    assert again.reset().instance_count == 3
+    # An archive in memory is in the pickle.
+    assert isinstance(archive.source, MemorySource) or b"1.2.1.1.3" not in pickled
+
+
+@pytest.mark.parametrize("archive", [kind for kind in OPENERS if kind != "memory"], indirect=True)
+def test_what_lands_and_is_gone_or_has_changed_is_an_error(archive: Archive, datasets: list[Dataset]) -> None:
+    opened = frozen_elsewhere(datasets, Modality="CT").open(session_on(archive))
+    gone, other = (pickle.dumps(series) for series in opened.series[1:3])
+    for dataset in datasets:
+        if dataset.SOPInstanceUID == "1.2.3.1.2":
+            archive.delete(dataset)
+        if dataset.SOPInstanceUID == "1.2.1.1.1":
+            replace(archive, dataset)
+    with pytest.raises(CohortError, match=r"1 of 3 instances .* are not in .*1\.2\.3\.1\.2"):
+        pickle.loads(gone).get_headers()
+    with pytest.raises(CohortError, match="another content"):
+        pickle.loads(other).get_headers()
 
 
 # What does not depend on the kind of archive
