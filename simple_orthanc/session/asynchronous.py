@@ -155,6 +155,10 @@ class AsyncSession:
             functools.update_wrapper(attribute, getattr(self.session, name), updated=())
         return attribute
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the session; where it lands it has threads of its own."""
+        return type(self), (self._session, self._threads.most)
+
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         """Refuse: an assignment cannot be awaited."""
         raise SelectionError(
@@ -211,7 +215,8 @@ class AsyncSession:
     async def _result(self, work: Work, changes: bool) -> Any:
         turn = self._turns.take()
         await turn.come()
-        if changes:
+        # What a pickle has brought is looked for once, and not in the thread of the event loop.
+        if changes or self.session._packed is not None:
             return await self._threads.run(lambda: _made(work(self.session)), turn.over)
         try:
             # Shared with all copies, so that what one of them has planned is planned for the others.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.transport.secret import Secret, reveal
+from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, reveal
 
 if TYPE_CHECKING:
     from simple_orthanc.transport import Transport
@@ -35,5 +36,10 @@ def open_transport(url: Any, username: str | None, password: Any, *, auth: Any =
     if username is not None or password is not None:
         if auth is not None:
             raise SelectionError("Give either username and password or auth, not both.")
-        auth = Secret((username or "", reveal(password) or ""))
+        login = partial(_login, username or "")
+        auth = password.then(login) if isinstance(password, KeptElsewhere) else Secret(login(hide(password)))
     return Transport(url, auth=auth, **options)
+
+
+def _login(username: str, password: Secret | None) -> tuple[str, str]:
+    return username, reveal(password) or ""

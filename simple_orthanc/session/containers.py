@@ -132,6 +132,10 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
         """Return the number of entries."""
         return len(self._keys)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a list of the sessions."""
+        return list, (list(self),)
+
     def __repr__(self) -> str:
         """Show the number of entries."""
         return f"<{len(self)} sessions>"

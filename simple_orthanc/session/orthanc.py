@@ -17,7 +17,7 @@ from simple_orthanc.session.in_plugin import OpensInPlugin
 from simple_orthanc.session.machines import KnowsMachines
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.watching.verbs import Watching
-from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
+from simple_orthanc.transport.secret import Secret, from_environment, hide, hide_url, reveal
 
 if TYPE_CHECKING:
     import requests
@@ -131,13 +131,15 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         from simple_orthanc.sources.cache.cache import as_cache
         from simple_orthanc.sources.orthanc.source import OrthancSource
 
-        url, from_environment = _url(host, port)
-        if from_environment and username is None and password is None and auth is None and token is None:
-            username, password = os.environ.get("ORTHANC_USERNAME"), hide(os.environ.get("ORTHANC_PASSWORD"))
+        url, is_from_environment = _url(host, port)
+        if is_from_environment and username is None and password is None and auth is None and token is None:
+            username, login = os.environ.get("ORTHANC_USERNAME"), from_environment("ORTHANC_PASSWORD")
+        else:
+            login = hide(password)
         transport = open_transport(
             url,
             username,
-            password,
+            login,
             auth=auth,
             token=token,
             headers=headers,
@@ -325,19 +327,24 @@ class Interface:
 
 def _url(host: str | Secret | None, port: int | None) -> tuple[str | Secret, bool]:
     """Return the URL, hidden if it may hold a password, and whether it came from the environment."""
-    if host is None and port is None and os.environ.get("ORTHANC_URL"):
-        return hide_url(_BROWSER_PAGE.sub("", os.environ["ORTHANC_URL"])), True
+    named = from_environment("ORTHANC_URL") if host is None and port is None else None
+    if named is not None:
+        return (named.then(_without_page) if "@" in named.reveal() else _without_page(named)), True
     if not isinstance(host, str | Secret | None):
         raise SelectionError(
             f'host is of type {type(host).__name__}; give a name or an address, Orthanc("127.0.0.1"), or a whole URL, '
             f'Orthanc("https://pacs.example.org/orthanc").'
         )
-    url = _joined(_BROWSER_PAGE.sub("", reveal(host) or "127.0.0.1"), port)
+    url = _joined(_without_page(host or "127.0.0.1"), port)
     if url is None:
         raise SelectionError(
             f"host={host!r} holds a port already, and port={port!r} is another: give the one or the other."
         )
     return hide_url(url), False
+
+
+def _without_page(url: str | Secret) -> str:
+    return _BROWSER_PAGE.sub("", reveal(url))
 
 
 def _address_hint(error: OrthancError, url: str) -> str:

@@ -25,12 +25,13 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.extras import import_extra
-from simple_orthanc.transport.secret import Secret, hide, hide_arguments
+from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_arguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -99,13 +100,12 @@ class Profile:
     def _secret(self, name: str, where: str) -> Secret:
         variable = _ENVIRONMENT.fullmatch(where)
         if variable is None:
-            return _from_keyring(self.name, name, str(self.options.get("username", name)))
-        secret: Secret | None = hide(os.environ.get(variable[1]) or None)
-        if secret is None:
-            raise SelectionError(
-                f"The profile {self.name!r} takes its {name} from the environment variable {variable[1]}, which is not "
-                "set. Set it before Python starts, or use the keyring."
-            )
+            read = partial(_from_keyring, self.name, name, str(self.options.get("username", name)))
+        else:
+            read = partial(_from_environment, self.name, name, variable[1])
+        secret = KeptElsewhere(read)
+        # What is missing is told at once.
+        _ = secret.reveal()
         return secret
 
 
@@ -300,7 +300,16 @@ def _line(text: str, section: str, key: str) -> int:
     return 0
 
 
-def _from_keyring(profile: str, name: str, user: str) -> Secret:
+def _from_environment(profile: str, name: str, variable: str) -> str:
+    if not os.environ.get(variable):
+        raise SelectionError(
+            f"The profile {profile!r} takes its {name} from the environment variable {variable}, which is not set. Set "
+            "it before Python starts, in each process that works with the session, or use the keyring."
+        )
+    return os.environ[variable]
+
+
+def _from_keyring(profile: str, name: str, user: str) -> Any:
     service = f"simple_orthanc:{profile}"
     how = f'keyring set "{service}" "{user}"'
     keyring = import_extra(
@@ -315,7 +324,7 @@ def _from_keyring(profile: str, name: str, user: str) -> Secret:
         reason = str(error) or type(error).__name__
     else:
         if secret is not None:
-            return secret
+            return secret.reveal()
         raise SelectionError(f"The keyring holds no {name} for the profile {profile!r}. Store it in a shell: {how}")
     # Raised here, so that the frames of the keyring are not kept.
     raise UnsupportedError(

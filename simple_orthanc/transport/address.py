@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import inspect
 import ipaddress
+import pickle
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -212,14 +213,37 @@ class Credentials:
         if fault:
             raise TransportError(fault)
         self._headers = Secret(dict(reveal(headers) or {}))
-        # The function that returns a token is asked for each request; a fixed one is checked here, once.
-        self._provider: Secret | None = next((given for given in (auth, token) if _is_provider(given)), None)
-        self._fixed: Secret | None = None
-        self._password = Secret("")
-        if self._provider is None and auth is not None:
-            self._fixed, self._password = _basic(auth)
-        elif self._provider is None and token is not None:
-            self._fixed = Secret(_bearer(token))
+        self._auth: Secret | None = auth
+        self._token: Secret | None = token
+        # A fixed token is checked here, once.
+        self._known: _Login | None = _Login.of(auth, token)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what was given, as it was given.
+
+        Raises
+        ------
+        TransportError
+            It cannot be pickled.
+        """
+        for name, given in (("auth", self._auth), ("token", self._token)):
+            fault = _pickling_fault(given)
+            if fault:
+                raise TransportError(
+                    f"A session with {name}={fault} cannot be pickled, because that cannot. Another process finds a "
+                    "function by its name, so write it with def at the top of a module; or give username and password."
+                )
+        return {"_headers": self._headers, "_auth": self._auth, "_token": self._token}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what was given; what is kept elsewhere is read when it is needed."""
+        vars(self).update(state, _known=None)
+
+    @property
+    def _login(self) -> _Login:
+        if self._known is None:
+            self._known = _Login.of(self._auth, self._token)
+        return self._known
 
     def __repr__(self) -> str:
         """Show nothing of the credentials."""
@@ -234,7 +258,7 @@ class Credentials:
     @property
     def present(self) -> bool:
         """Whether there are credentials other than headers."""
-        return self._fixed is not None or self._provider is not None
+        return self._auth is not None or self._token is not None
 
     @property
     def secret(self) -> bool:
@@ -244,23 +268,58 @@ class Credentials:
     @property
     def secrets(self) -> list[str]:
         """What messages must never repeat: the password and the values of the headers."""
-        return [self._password.reveal(), *self.headers.values()]
+        return [self._login.password.reveal(), *self.headers.values()]
 
     @property
     def constant(self) -> bool:
         """Whether every request carries the same credentials, whatever it asks for."""
-        return self._provider is None and (
-            self._fixed is None or type(self._fixed.reveal()) in (HTTPBasicAuth, _Authorization)
-        )
+        provider, fixed, _ = self._login
+        return provider is None and (fixed is None or type(fixed.reveal()) in (HTTPBasicAuth, _Authorization))
 
     def auth(self) -> Any:
         """Return the authentication for one request.
 
         A token function is called; its own errors are raised as they are.
         """
-        if self._provider is not None:
-            return _bearer(Secret(self._provider.reveal()()))
-        return _NoAuth() if self._fixed is None else self._fixed.reveal()
+        provider, fixed, _ = self._login
+        if provider is not None:
+            # It is asked for each request.
+            return _bearer(Secret(provider.reveal()()))
+        return _NoAuth() if fixed is None else fixed.reveal()
+
+
+class _Login(NamedTuple):
+    """How requests log in: by a function that returns a token, or always in the same way, with a password in it."""
+
+    provider: Secret | None
+    fixed: Secret | None
+    password: Secret
+
+    @classmethod
+    def of(cls, auth: Secret | None, token: Secret | None) -> _Login:
+        provider = next((given for given in (auth, token) if _is_provider(given)), None)
+        if provider is None and auth is not None:
+            return cls(None, *_basic(auth))
+        fixed = Secret(_bearer(token)) if provider is None and token is not None else None
+        return cls(provider, fixed, Secret(""))
+
+
+def _pickling_fault(given: Secret | None) -> str:
+    """Return the name of what cannot be pickled, "" if it can. It raises nothing, since it may hold a password."""
+    value = reveal(given) if type(given) is Secret else None
+    if value is None or isinstance(value, (str, tuple, list)):
+        return ""
+    try:
+        pickle.dumps(value)
+    except Exception:  # it may be of any class
+        return getattr(value, "__qualname__", type(value).__name__)
+    return ""
+
+
+def login_in_url(url: Secret) -> tuple[str, str]:
+    """Return the user and the password in a URL that has them."""
+    address = parse_address(url)
+    return address.user or "", reveal(address.password) or ""
 
 
 def _is_provider(given: Secret | None) -> bool:

@@ -17,7 +17,7 @@ from requests import Response, Session
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.errors import TransportError
-from simple_orthanc.transport.address import Credentials, parse_address, warn_if_readable
+from simple_orthanc.transport.address import Credentials, login_in_url, parse_address, warn_if_readable
 from simple_orthanc.transport.arguments import (
     Defaults,
     RequestOptions,
@@ -34,7 +34,7 @@ from simple_orthanc.transport.connections import warn_if_unchecked
 from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
-from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
+from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import Request, Sender
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ class Transport(LandsOnce):
             raise TransportError(f"http is of type {type(http).__name__}; give a requests.Session(), or leave it out.")
         address = parse_address(url)
         if address.user is not None and auth is None and token is None:
-            auth = Secret((address.user, reveal(address.password)))
+            given: Any = url
+            is_elsewhere = isinstance(given, KeptElsewhere)
+            auth = given.then(login_in_url) if is_elsewhere else Secret((address.user, reveal(address.password)))
         credentials = Credentials(auth, token, headers)
         authorities = verify if isinstance(verify, bool) else existing(verify, "verify")
         self.url = address.url

@@ -7,8 +7,12 @@ and taken out only inside the expression that uses it, in a function that raises
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+from simple_orthanc.errors import SelectionError
 
 SECRET_ARGUMENTS = ("password", "auth", "token", "headers")
 """The arguments of a session whose values are secret. A URL is too, if it holds a password."""
@@ -41,6 +45,66 @@ class Secret:
     def __repr__(self) -> str:
         """Show three asterisks, whatever the value is."""
         return "***"
+
+
+class KeptElsewhere(Secret):
+    """A secret whose pickle holds where it is kept, and not the value, which is read again where it lands.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the value, from the environment or a keyring; it can be pickled, and raises where there is none.
+
+    Examples
+    --------
+    >>> import os
+    >>> import pickle
+    >>> os.environ["PASSWORD"] = "wonderland"
+    >>> secret = KeptElsewhere(partial(read_variable, "PASSWORD"))
+    >>> b"wonderland" in pickle.dumps(secret), pickle.loads(pickle.dumps(secret)).reveal()
+    (False, 'wonderland')
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        super().__init__(None)
+        self._read = read
+
+    def reveal(self) -> Any:
+        """Return the value itself, which is read when it is first asked for."""
+        if self._value is None:
+            self._value = self._read()
+        return self._value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle where the value is kept."""
+        return KeptElsewhere, (self._read,)
+
+    def then(self, change: Callable[[Secret], Any]) -> KeptElsewhere:
+        """Return what a function that can be pickled makes of this secret."""
+        return KeptElsewhere(partial(change, self))
+
+
+def read_variable(name: str) -> str:
+    """Return the value of an environment variable that holds a secret.
+
+    Raises
+    ------
+    SelectionError
+        It is not set.
+    """
+    if not os.environ.get(name):
+        raise SelectionError(
+            f"This session takes its login from the environment variable {name}, which is not set in this process. Set "
+            "it for each process that works with the session."
+        )
+    return os.environ[name]
+
+
+def from_environment(name: str) -> KeptElsewhere | None:
+    """Return the secret in an environment variable, None if it is not set or empty."""
+    return KeptElsewhere(partial(read_variable, name)) if os.environ.get(name) else None
 
 
 def hide(value: object) -> Any:

@@ -175,7 +175,24 @@ class Sender:
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave connections out of the pickle."""
+        """Leave connections out of the pickle.
+
+        Raises
+        ------
+        TransportError
+            The user's own session cannot be pickled.
+        """
+        try:
+            pickle.dumps(self._given)
+        except Exception:  # it may hold anything
+            fault = True
+        else:
+            fault = False
+        if fault:
+            raise TransportError(
+                "A session with http= cannot be pickled, because that requests.Session cannot: its adapters, its "
+                "authentication and its hooks must be objects that can, and functions at the top of a module."
+            )
         own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "sent")
         return {name: value for name, value in vars(self).items() if name not in own}
 
