@@ -1,4 +1,4 @@
-"""The verbs that show images: a gallery of series, a widget of one."""
+"""The verbs that show images: a gallery of series, a small picture or a widget of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, shown
-from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError
+from simple_orthanc.errors import (
+    AmbiguousSelectionError,
+    NoPixelDataError,
+    OrthancError,
+    SelectionError,
+    UnsupportedError,
+)
 from simple_orthanc.extras import import_extra
 from simple_orthanc.selection import tables
 from simple_orthanc.session.arguments import whole_number
@@ -19,6 +25,7 @@ from simple_orthanc.session.reading.verbs import Reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from simple_orthanc.pixels.processes import DecodingProcesses
     from simple_orthanc.volume.contact_sheet import Picture
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
 _WORKERS = 4
 # Whole-slide images, of many gigabytes, are not read as a whole.
 _NOT_READ = {"SM": "a whole-slide image, which is not read as a whole"}
+# Pixels of a picture in which anything is seen.
+_SMALLEST = 16
 _NAMING = ("Modality", "SeriesNumber", "SeriesDescription")
 _POSITION = parse_tag("ImagePositionPatient")
 # What tells series apart that are named alike, in this order.
@@ -105,6 +114,70 @@ class Picturing(Reading):
         return draw_tiles(
             [Tile(label, content) for label, content in zip(labels, contents, strict=True)], title, columns
         )
+
+    def thumbnail(self, size: int = 256) -> Image:
+        """Draw the middle slice of the selected series small, as `gallery` draws that of many.
+
+        One object is read: the middle one in the usual order. If it has several frames, the middle frame of its first
+        volume is drawn. The slice is turned for a reader, with a letter at each side, and windowed by itself, as by
+        `Volume.plot`.
+
+        Parameters
+        ----------
+        size : int
+            Pixels of the longer side, at least 16.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Grey (mode "L"), or in colour ("RGB"). A notebook shows it.
+
+        Raises
+        ------
+        EmptySelectionError
+            Nothing is selected.
+        AmbiguousSelectionError
+            Several series are selected.
+        SelectionError
+            `size` is not such a number.
+        NoPixelDataError
+            The series holds no images.
+        UnsupportedError
+            It is a whole-slide image, which is not read as a whole; or the session is on a PACS.
+
+        Examples
+        --------
+        >>> from simple_orthanc import Folder
+        >>> picture = Folder.example().select(PatientID="EX-002", Modality="CT").thumbnail()
+        >>> picture.mode, picture.size
+        ('L', (256, 256))
+        >>> picture.save("ct.png")
+        """
+        if (whole_number(size) or 0) < _SMALLEST:
+            raise SelectionError(
+                f"size={size!r}: thumbnail() needs a whole number of pixels from {_SMALLEST}, as in size=256."
+            )
+        from simple_orthanc.pixels.processes import DecodingProcesses
+        from simple_orthanc.session.reading.volume_reader import read_middle_slice
+        from simple_orthanc.volume.thumbnails import slice_picture
+
+        self._check_has_files()
+        every = tables.row_keys(self._index, self._selection, "series")
+        if not every:
+            raise self._empty()
+        if len(every) > 1:
+            raise AmbiguousSelectionError(
+                f"{len(every)} series are selected, and thumbnail() draws one: gallery() draws all, and "
+                "session.series[0].thumbnail() the first.",
+                candidates=tuple(every),
+            )
+        (modality,) = self._texts("Modality", every)
+        if modality in _NOT_READ:
+            raise UnsupportedError(f"A thumbnail was requested of {_NOT_READ[modality]}.")
+        own = self._instances_of(every)[every[0]]
+        with DecodingProcesses(1) as processes:
+            volume, _ = read_middle_slice(self._source, own[len(own) // 2], processes)
+        return slice_picture(volume, int(size))
 
     def view(self, overlay: Any = None, *, allow_other_frame: bool = False) -> VolumeViewer:
         """Read the selected series as one volume, and return a widget to scroll through it.

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from pydicom.dataset import Dataset
 
 from simple_orthanc import (
+    AmbiguousSelectionError,
     DicomWeb,
     EmptySelectionError,
     Folder,
     LocalOrthanc,
+    NoPixelDataError,
     Orthanc,
     SelectionError,
     Session,
@@ -265,3 +267,62 @@ def test_orthanc_is_asked_once_for_each_picture(orthanc: Orthanc) -> None:
     before = orthanc._source.requests
     orthanc.gallery()
     assert orthanc._source.requests - before == 3
+
+
+def test_a_thumbnail_is_the_picture_of_the_gallery() -> None:
+    array = np.arange(3 * 8 * 10).reshape(3, 8, 10)
+    images = series(1, array=array, modality="CT", WindowCenter=120, WindowWidth=80)
+    session = session_of(*images)
+    # Too small for letters: each pixel is one of the slice, windowed from 80 to 160.
+    picture = session.thumbnail(size=20)
+    assert (picture.mode, picture.size) == ("L", (20, 16))
+    expected = np.clip((array[1] - 80.0) / 80, 0, 1) * 255
+    assert np.abs(np.asarray(picture)[::2, ::2] - expected).max() <= 1
+    assert session.thumbnail().size == (256, 205)
+    turned = session_of(*series(1, array=array, orientation=(-1, 0, 0, 0, -1, 0), WindowCenter=120, WindowWidth=80))
+    assert np.array_equal(np.asarray(turned.thumbnail(size=20)), np.asarray(picture)[::-1, ::-1])
+
+
+def test_a_thumbnail_has_the_sides_of_the_voxels_in_mm() -> None:
+    assert session_of(*series(1, spacing=(1.0, 2.0, 1.0))).thumbnail(size=80).size == (50, 80)
+
+
+def test_one_object_is_read_for_a_thumbnail() -> None:
+    session = session_of(*series(1, (9, 8, 10)))
+    session.table("SeriesDescription", "SeriesNumber", "Modality", "InstanceNumber", level="instance")
+    before = source_of(session).requests
+    session.thumbnail()
+    assert source_of(session).requests - before == 1
+
+
+def test_a_thumbnail_of_colour_and_of_many_frames() -> None:
+    colour = np.random.default_rng(1).integers(0, 256, (1, 8, 10, 3)).astype(np.uint8)
+    picture = session_of(*make_series(array=colour, slope=None, intercept=None)).thumbnail(size=20)
+    assert (picture.mode, picture.size) == ("RGB", (20, 16))
+    assert np.array_equal(np.asarray(picture)[::2, ::2], colour[0])
+    frames = np.zeros((5, 8, 10), np.int16)
+    frames[2, 3, 4] = 100
+    middle = np.asarray(session_of(make_enhanced(array=frames)).thumbnail(size=20))
+    assert middle[6, 8] == 255
+    assert (middle > 0).sum() == 4
+
+
+@pytest.mark.parametrize("size", [0, -1, 15, 1.5, "256", None, True])
+def test_a_thumbnail_of_no_size_is_refused(size: Any) -> None:
+    session = session_of(*series(1))
+    with pytest.raises(SelectionError, match="thumbnail\\(\\) needs a whole number of pixels from 16"):
+        session.thumbnail(size)
+
+
+def test_a_thumbnail_of_what_is_not_one_series_of_images_is_refused() -> None:
+    session = session_of(*series(1), *series(2))
+    with pytest.raises(AmbiguousSelectionError, match=r"2 series are selected.*gallery\(\) draws all"):
+        session.thumbnail()
+    with pytest.warns(UserWarning, match="Nothing is selected"):
+        session.select(PatientID="nobody")
+    with pytest.raises(EmptySelectionError):
+        session.thumbnail()
+    with pytest.raises(NoPixelDataError):
+        session_of(instance(1, Modality="SR")).thumbnail()
+    with pytest.raises(UnsupportedError, match="a whole-slide image, which is not read as a whole"):
+        session_of(instance(1, Modality="SM")).thumbnail()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,7 +26,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import Revision, Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.unreadable import unreadable_error, unreadable_objects
 from simple_orthanc.volume.assembly import indexed, make_label_map, make_volume
@@ -62,6 +63,8 @@ class StoredPiece(NamedTuple):
         Checksum of its header when the volume was planned.
     md5 : str or None
         That of its file then, where the source knew it.
+    mark : Revision or None
+        Else the state of its file, where the source can tell whether it was replaced since.
     """
 
     key: str
@@ -69,6 +72,7 @@ class StoredPiece(NamedTuple):
     piece: Piece
     header: str
     md5: str | None
+    mark: Revision | None
 
 
 class SlicesOnDemand:
@@ -124,9 +128,23 @@ class SlicesOnDemand:
             fetcher = ObjectFetcher(self._source, keys, uids, pattern.units, processes)
             for index, item in enumerate(objects):
                 content, dataset = fetcher.fetch(index)
-                _check_unchanged(item, content)
+                self._check_unchanged(item, content)
                 pattern.fill(array, box, item.piece, dataset, stored_values(dataset, processes))
         return array
+
+    def _check_unchanged(self, item: StoredPiece, content: memoryview) -> None:
+        """Refuse an object that is another one than was planned."""
+        if item.md5 is not None:
+            is_same = item.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
+        else:
+            mark = item.mark
+            is_same = mark is None or not self._source.replaced_since(mark, [item.key], time.monotonic())
+        header, _ = read_beginning(content, Scanner())
+        if not is_same or checksum(header) != item.header:
+            raise VolumeError(
+                f"The file of SOPInstanceUID {item.uid or item.key} is another one than when the volume was requested: "
+                "it was replaced in the archive. Call refresh(), and get_volume(lazy=True) again."
+            )
 
     @cached_property
     def _at(self) -> dict[tuple[int, int], list[int]]:
@@ -179,18 +197,6 @@ def _range(key: int | slice, size: int) -> range:
     return range(position, position + 1)
 
 
-def _check_unchanged(item: StoredPiece, content: memoryview) -> None:
-    """Refuse an object that is another one than was planned."""
-    if item.md5 is None or item.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest():
-        header, _ = read_beginning(content, Scanner())
-        if checksum(header) == item.header:
-            return
-    raise VolumeError(
-        f"The file of SOPInstanceUID {item.uid or item.key} is another one than when the volume was requested: it was "
-        "replaced in the archive. Call refresh(), and get_volume(lazy=True) again."
-    )
-
-
 def read_on_demand(
     source: Source, instances: Sequence[SelectedInstance], request: VolumeRequest, plans: KeptPlans
 ) -> xarray.DataArray:
@@ -219,10 +225,12 @@ def read_on_demand(
             "which files are to be left out. Use one of the two."
         )
     keys, uids = [instance.key for instance in instances], [instance.uid for instance in instances]
-    checksums: dict[int, tuple[str, str | None]] = {}
+    checksums: dict[int, tuple[str, str | None, Revision | None]] = {}
 
     def seen(index: int, header: Dataset) -> None:
-        checksums[index] = checksum(header), source.stored_file(keys[index]).md5
+        md5 = source.stored_file(keys[index]).md5
+        mark = source.mark(None, [keys[index]]) if md5 is None else None
+        checksums[index] = checksum(header), md5, mark
 
     with DecodingProcesses(len(instances)) as processes:
         fetcher = ObjectFetcher(source, keys, uids, request.units, processes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import xarray
 
-from simple_orthanc import Folder, Session, UnsupportedError, VolumeError
+from simple_orthanc import Folder, SelectionError, Session, UnsupportedError, VolumeError
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, PixelDecodeError
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.selection.source import StoredFile
@@ -52,6 +53,9 @@ class StoredFiles(CountedFiles):
         content = self.files[int(key)]
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self._knows_md5 else None
         return StoredFile(len(content), md5)
+
+    def mark(self, revision: Any, instances: Sequence[str] | None) -> Any:
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self.files, "knows_md5": self._knows_md5}
@@ -240,6 +244,30 @@ def test_in_other_processes(tmp_path: Path) -> None:
     with dask.config.set({"scheduler": "processes", "num_workers": 2, "multiprocessing.context": "spawn"}):
         computed = data.compute()
     xarray.testing.assert_identical(computed, session.get_volume(units="SUVbw").to_xarray())
+
+
+def test_a_file_that_is_another_one_in_another_process_is_refused(tmp_path: Path) -> None:
+    for number, content in enumerate(KINDS["CT"].files):
+        (tmp_path / f"{number}.dcm").write_bytes(content)
+    data = Folder(tmp_path).get_volume(lazy=True)
+    pickled = pickle.dumps(data)
+    (tmp_path / "2.dcm").write_bytes(_with_other_pixels(KINDS["CT"].files[2]))
+    with pytest.raises(SelectionError, match="has changed since the folder was looked at"):
+        data.compute()
+    program = f"""
+import pickle, dask
+from simple_orthanc import VolumeError
+data = pickle.loads({pickled!r})
+with dask.config.set(scheduler="synchronous"):
+    print(data.isel(slice=slice(3, None)).compute().shape)
+    try:
+        data.compute()
+    except VolumeError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(3, 3, 4)\nThe file of SOPInstanceUID")
+    assert "it was replaced in the archive" in done.stdout
 
 
 @pytest.mark.parametrize(("package", "extra"), [("dask", "dask"), ("xarray", "xarray")])
