@@ -254,6 +254,9 @@ class MemorySource:
         self._request(f"server field {kind} {name}")
         return self.server_fields.get((kind, name), {})
 
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        return {}
+
     def stored_file(self, key: str) -> StoredFile:
         self._request("stored file")
         return StoredFile(len(as_file(self._dataset(key))))

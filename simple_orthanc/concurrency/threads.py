@@ -57,7 +57,7 @@ def map_ordered(
                 yield result
             return
         waiting: deque[_Call[Result]] = deque()
-        with _Crew() as crew:
+        with Crew() as crew:
             calls: queue.SimpleQueue[_Call[Result] | None] = queue.SimpleQueue()
             try:
                 for item in items:
@@ -99,7 +99,14 @@ def run_all(
     items : sequence
     """
     with progress_bar(len(items), label) as advance:
+        if workers <= 1:
+            return [_advancing(function(item), advance) for item in items]
         return _run_all(function, items, workers, advance)
+
+
+def _advancing(result: Result, advance: Callable[[int], object]) -> Result:
+    advance(1)
+    return result
 
 
 def _run_all(
@@ -120,7 +127,7 @@ def _run_all(
         except BaseException as error:  # raised below, in the caller's thread
             errors.append(error)
 
-    with _Crew() as crew:
+    with Crew() as crew:
         for _ in range(min(workers, len(items))):
             crew.start(work)
     try:
@@ -169,7 +176,7 @@ def _carry_out(calls: queue.SimpleQueue[_Call[Result] | None], interruption: Int
     calls.put(None)
 
 
-class _Crew:
+class Crew:
     """Threads that work for one call and end with it, or soon after it was interrupted.
 
     Attributes
@@ -188,7 +195,8 @@ class _Crew:
         self._begun: list[bool] = []
         self._ended: list[bool] = []
 
-    def __enter__(self) -> _Crew:
+    def __enter__(self) -> Crew:
+        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -197,9 +205,9 @@ class _Crew:
             if kind is None or issubclass(kind, Exception):
                 self._wait_for_all()
             else:
-                self._end()
+                self.end()
         except BaseException:
-            self._end()
+            self.end()
             raise
         finally:
             self.interruption.close()
@@ -244,7 +252,8 @@ class _Crew:
         if self.interruption.happened:
             raise KeyboardInterrupt
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Interrupt the threads, and wait a moment for their end."""
         self.interruption.interrupt()
         deadline = time.monotonic() + _SECONDS_AFTER_INTERRUPTION
         while len(self._ended) < len(self._begun) and (left := deadline - time.monotonic()) > 0:

@@ -125,7 +125,53 @@ class Changes:
     removed: bool
 
 
-class Source(Protocol):
+class FileReading(Protocol):
+    """What reads the files of single instances: the part of a `Source` that a volume is read with."""
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return the length and the MD5 of an instance's file, as far as they are known without reading it."""
+        ...
+
+    def header(self, key: str) -> Dataset:
+        """Read an instance's header: exact, from the DICOM bytes, without pixels.
+
+        Raises
+        ------
+        NotFoundError or SelectionError
+            There is no such instance any more; so for `read`, and `content` and `save` of a `Source`.
+        """
+        ...
+
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read an instance's DICOM file into reusable memory.
+
+        Parameters
+        ----------
+        key : str
+            Key of the instance.
+        allocate : function
+            Returns memory of a number of bytes. A source may use it or memory of its own.
+
+        Returns
+        -------
+        memoryview
+            The whole file and nothing else.
+        """
+        ...
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Check that a header, read from what `read` returned, is that of the instance.
+
+        `header` of this class, and `content` and `save` of a `Source`, check it themselves.
+
+        Raises
+        ------
+        TransportError
+            If it is that of another object.
+        """
+
+
+class Source(FileReading, Protocol):
     """A place that holds DICOM objects.
 
     What holds for all members:
@@ -250,10 +296,6 @@ class Source(Protocol):
         """
         ...
 
-    def stored_file(self, key: str) -> StoredFile:
-        """Return the length and the MD5 of an instance's file, as far as they are known without reading it."""
-        ...
-
     def listed_file(self, key: str) -> StoredFile:
         """Return the length and the MD5 of an instance's file as far as they came with its row; sends no request."""
         ...
@@ -262,47 +304,25 @@ class Source(Protocol):
         """Return the MD5 of an instance's file as the source has it now; None if it can only be read from the file."""
         ...
 
-    def header(self, key: str) -> Dataset:
-        """Read an instance's header: exact, from the DICOM bytes, without pixels.
+    def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes]:
+        """Read the files of some series, which are small, with one request, where the source gains by that.
 
-        Raises
-        ------
-        NotFoundError or SelectionError
-            There is no such instance any more; so for `content`, `read` and `save`.
+        Parameters
+        ----------
+        series : sequence of Row
+            The rows of the series, with their children, whose own rows were read before.
+
+        Returns
+        -------
+        mapping
+            Key of instance to its whole file, which was compared with what the source knows of it. What is missing
+            is read by `read`, one by one; nothing is there where that is as good.
         """
         ...
 
     def content(self, key: str) -> bytes:
         """Read an instance's DICOM file."""
         ...
-
-    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
-        """Read an instance's DICOM file into reusable memory.
-
-        Parameters
-        ----------
-        key : str
-            Key of the instance.
-        allocate : function
-            Returns memory of a number of bytes. A source may use it or memory of its own.
-
-        Returns
-        -------
-        memoryview
-            The whole file and nothing else.
-        """
-        ...
-
-    def check_identity(self, key: str, header: Dataset) -> None:
-        """Check that a header, read from what `read` returned, is that of the instance.
-
-        `header`, `content` and `save` check it themselves.
-
-        Raises
-        ------
-        TransportError
-            If it is that of another object.
-        """
 
     def save(self, key: str, path: Path) -> None:
         """Write an instance's DICOM file; the path appears only when the file is complete."""

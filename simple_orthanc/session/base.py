@@ -16,6 +16,7 @@ from simple_orthanc.session.display.words import session_text
 from simple_orthanc.session.exporting import Exporting
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.picturing import Picturing
+from simple_orthanc.session.reading.iterating import Iterating
 from simple_orthanc.session.unknown_names import parse_name
 from simple_orthanc.showing.table import Shown
 
@@ -28,7 +29,7 @@ _DEBUGGER = "_pydevd_bundle.pydevd_resolver"
 _LOOKERS = ("rlcompleter", "jedi.inference.compiled.access", "_pydev_bundle._pydev_imports_tipper", _DEBUGGER)
 
 
-class Session(Narrowing, Describing, Picturing, Exporting, Deidentifying, Sends, Freezing, Shown):
+class Session(Narrowing, Describing, Picturing, Iterating, Exporting, Deidentifying, Sends, Freezing, Shown):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

@@ -371,6 +371,14 @@ class SourceTests(abc.ABC):
             assert (target / f"{uid}.dcm").read_bytes() == files[uid]
         assert {path.name for path in target.iterdir()} == {f"{uid}.dcm" for uid in uids.values()}
 
+    def test_what_is_read_together_are_the_files(self, source: Source, datasets: list[Dataset]) -> None:
+        files = {str(dataset.SOPInstanceUID): as_file(dataset) for dataset in datasets}
+        uids = uid_of_each(source)
+        series = list(source.listing("series"))
+        held = {child.parent for child in source.below("instance", series)}
+        for key, content in source.read_together([row for row in series if row.key in held]).items():
+            assert content == files[uids[key]]
+
     def test_a_file_on_disk_is_compared_with_an_instance(
         self, source: Source, datasets: list[Dataset], tmp_path: Path
     ) -> None:

@@ -24,7 +24,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.pixels.sample_format import needs_pixels
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import FileReading
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of, with_way_out
 from simple_orthanc.volume.builder import VolumeBuilder
 from simple_orthanc.volume.planes import has_image
@@ -58,7 +58,7 @@ class ObjectFetcher:
 
     Parameters
     ----------
-    source : Source
+    source : FileReading
         The archive.
     keys, uids : sequence of str
         Keys of all objects, and the SOPInstanceUID of each, None where it is not known.
@@ -66,16 +66,20 @@ class ObjectFetcher:
         The units of the volume.
     processes : DecodingProcesses
         Decode compressed pixels.
+    connections : int, optional
+        How many objects are fetched at a time; 1: in the thread of the caller.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: FileReading,
         keys: Sequence[str],
         uids: Sequence[str | None],
         units: str,
         processes: DecodingProcesses,
+        connections: int | None = None,
     ) -> None:
+        self._connections = _CONNECTIONS if connections is None else connections
         self._source, self._keys, self._uids = source, keys, uids
         self._units, self._processes = units, processes
         self.headers = [Dataset() for _ in keys]
@@ -166,7 +170,7 @@ class ObjectFetcher:
         return None
 
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
-        return run_all(function, instances, workers=_CONNECTIONS, label="reading images")
+        return run_all(function, instances, workers=self._connections, label="reading images")
 
     def _whole(self, instance: int, with_layout: bool = False) -> tuple[NDArray[Any] | None, FileLayout | None]:
         """Fetch and read a whole object; its pixels may be in memory that the next one overwrites.

@@ -58,6 +58,30 @@ def short_names(index: Index, series: Sequence[str]) -> dict[str, tuple[str, str
     return {key: (uid, name) for key, uid, name in zip(series, uids, names, strict=True)}
 
 
+class Labels:
+    """The labels of volumes, each once.
+
+    Examples
+    --------
+    >>> labels = Labels()
+    >>> labels.add("head - ", "axial 2x4x4"), labels.add("head - ", "axial 2x4x4")
+    ('head - axial 2x4x4', 'head - axial 2x4x4 (2)')
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def add(self, prefix: str, name: str) -> str:
+        """Return the label of a further volume, from the prefix of its series and its name in it."""
+        unnumbered = plain_label(prefix + name)
+        label, number = unnumbered, 1
+        while label in self._taken:
+            number += 1
+            label = f"{unnumbered} ({number})"
+        self._taken.add(label)
+        return label
+
+
 def plain_label(label: str) -> str:
     """Replace in the label of a volume what no file system takes in a name.
 

@@ -29,7 +29,7 @@ from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
-from simple_orthanc.session.reading.series_names import plain_label
+from simple_orthanc.session.reading.series_names import Labels
 from simple_orthanc.session.reading.unreadable import (
     check_errors,
     is_about_one_object,
@@ -94,6 +94,13 @@ class Labelled:
     problem: VolumeError | None
     # Of the array that it becomes.
     bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name in the series."""
+        if self.stack is not None:
+            return self.stack.label
+        return "no images" if isinstance(self.problem, NoPixelDataError) else "no volume"
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ class VolumeReader:
             fetcher = self._fetcher(group, processes)
             for _ in range(_MOST_READINGS):
                 needed = len(read) * volume_bytes(first, request.units)
-                self._check_memory(needed, f"{len(read)} instances like the first")
+                self.check_memory(needed, f"{len(read)} instances like the first")
                 builder = fetcher.read(read)
                 fetcher.read_headers(sorted(unread.difference(read)))
                 unread.clear()
@@ -239,9 +246,9 @@ class VolumeReader:
         reasons = {index: reason for index, reason in enumerate(tried) if reason is not None}
         return {**unreadable_objects(fetcher.headers), **reasons}
 
-    def _check_memory(self, needed: int, what: str) -> None:
+    def check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
-        free = _free_memory()
+        free = free_memory()
         if free is not None and needed > free:
             raise VolumeError(
                 f"{what} would need {needed / 1e9:,.1f} GB as an array, and {free / 1e9:,.1f} GB of memory are free. "
@@ -270,17 +277,11 @@ class VolumeReader:
             by_series.setdefault(instance.series, []).append(instance)
         # Complete or not at all: it may be kept after Ctrl-C.
         planned: dict[str, Labelled] = {}
+        labels = Labels()
         for series, instances in by_series.items():
             prefix = f"{self._names[series][1]} - " if len(by_series) > 1 else ""
             for group in self._groups(series, instances):
-                nothing = "no images" if isinstance(group.problem, NoPixelDataError) else "no volume"
-                name = nothing if group.stack is None else group.stack.label
-                unnumbered = plain_label(prefix + name)
-                label, number = unnumbered, 1
-                while label in planned:
-                    number += 1
-                    label = f"{unnumbered} ({number})"
-                planned[label] = group
+                planned[labels.add(prefix, group.name)] = group
         self._planned = planned
         return planned
 
@@ -375,7 +376,7 @@ class VolumeReader:
     def _planned_volume(self, label: str, group: Labelled, stack: Stack, needed: Sequence[int]) -> Volume:
         first = stack.planes[0]
         of_object = volume_bytes(self._source.header(group.instances[first.instance].key), self._request.units)
-        self._check_memory(of_object // first.number_of_frames * stack.slices, f"The volume {label!r}")
+        self.check_memory(of_object // first.number_of_frames * stack.slices, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
             fetcher = self._fetcher(group.instances, processes)
             builder = fetcher.read(needed)
@@ -458,7 +459,7 @@ def _check_planned(stack: Stack, headers: Sequence[Dataset], spacing: float | No
             )
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes of memory that are available without swapping; None where the system does not report them."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:

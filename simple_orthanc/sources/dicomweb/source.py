@@ -402,6 +402,10 @@ class DicomWebSource(LandsOnce):
     def stored_md5(self, key: str) -> None:
         """Return that no checksum is known without reading the file."""
 
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read nothing: files are read one by one."""
+        return {}
+
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from its file, without pixels."""
         return self._instances.header(Key.parse(key))

@@ -292,6 +292,11 @@ class FrozenSource:
         self._compare(key, content)
         return content
 
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read the files of some series that have not changed; `read` tells of the others."""
+        files = self.archive.read_together(series)
+        return {key: content for key, content in files.items() if self._is_frozen(key, content)}
+
     def check_identity(self, key: str, header: Dataset) -> None:
         """Raise a TransportError if a header is not that of the instance."""
         self.archive.check_identity(key, header)

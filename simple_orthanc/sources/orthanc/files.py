@@ -13,13 +13,13 @@ import hashlib
 import io
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import ReusableBuffer
+from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, TransportError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
@@ -141,6 +141,17 @@ class FileReader:
         """Return the length and the MD5 of a file as far as the server listed them."""
         listed = self._listed.get(key)
         return StoredFile() if listed is None else StoredFile(listed.size, listed.md5)
+
+    @property
+    def asks_for_checksums(self) -> bool:
+        """Whether the MD5 of a file is asked for before it is read, if it is not known."""
+        return bool(self._checksums)
+
+    def is_as_listed(self, key: str, content: bytes) -> bool:
+        """Check whether a file agrees with what the server has listed of it."""
+        listed = self._listed.get(key)
+        md5 = None if self._checksums is False else lambda: _md5(content)
+        return listed is not None and listed.difference(len(content), md5) is None
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""
@@ -282,6 +293,19 @@ class FileReader:
         if listed.stamp is None:
             self._learn_checksum(key)
         return self._listed[key].stamp
+
+    def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Stamp | None]]:
+        """Return those files that are kept, and the stamps with which others are kept by `keep`."""
+        if self._kept is None:
+            return {}, {}
+        stamps = dict(zip(keys, run_all(self._stamp, keys), strict=True))
+        found = {key: self._read_kept(key, stamp, _new_memory) for key, stamp in stamps.items()}
+        return {key: bytes(content) for key, content in found.items() if content is not None}, stamps
+
+    def keep(self, key: str, stamp: Stamp | None, content: bytes) -> None:
+        """Keep a file that was read since its stamp was asked for, if files are kept."""
+        if stamp is not None:
+            self._keep(key, stamp, memoryview(content))
 
     def _read_kept(self, key: str, stamp: Stamp | None, allocate: Callable[[int], memoryview]) -> memoryview | None:
         if self._kept is None or stamp is None:

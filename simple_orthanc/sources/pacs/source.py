@@ -387,6 +387,10 @@ class PacsSource:
     def stored_md5(self, key: str) -> None:
         """Return that no checksum is known without reading the file."""
 
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read nothing: a PACS hands over no file."""
+        return {}
+
     def header(self, key: str) -> Dataset:
         """Refuse: a PACS hands over no file."""
         self._refuse(key)

@@ -37,15 +37,15 @@ def test_a_request_without_meaning_is_refused_before_anything_is_read(wrong: dic
 def test_a_volume_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(MemorySource(make_series((3, 4, 4))))
     # Three slices of 16 values, two bytes each.
-    monkeypatch.setattr(volume_reader, "_free_memory", lambda: 96)
+    monkeypatch.setattr(volume_reader, "free_memory", lambda: 96)
     assert session.get_array().nbytes == 96
-    monkeypatch.setattr(volume_reader, "_free_memory", lambda: 95)
+    monkeypatch.setattr(volume_reader, "free_memory", lambda: 95)
     with pytest.raises(VolumeError, match=r"3 instances like the first would need .* of memory are free"):
         session.get_volume()
     ((label, _),) = session.volume_table()[["label", "slices"]].itertuples(index=False)
     with pytest.raises(VolumeError, match=f"The volume '{label}' would need"):
         session.get_volumes()[label]
-    monkeypatch.setattr(volume_reader, "_free_memory", lambda: None)
+    monkeypatch.setattr(volume_reader, "free_memory", lambda: None)
     assert session.get_array().nbytes == 96
 
 
@@ -91,5 +91,5 @@ def test_a_report_says_whose_the_volumes_are() -> None:
 
 
 def test_free_memory_is_known_on_this_system_or_not_at_all() -> None:
-    free = volume_reader._free_memory()
+    free = volume_reader.free_memory()
     assert free is None or free > 1_000_000

@@ -1,0 +1,320 @@
+"""Volumes one after the other, each with its label, while the next ones are read."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from simple_orthanc.concurrency.ahead import Ahead, Sized
+from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError, stacklevel
+from simple_orthanc.pixels.conversion import volume_bytes
+from simple_orthanc.pixels.processes import DecodingProcesses
+from simple_orthanc.selection import tables
+from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.reading.fetching import ObjectFetcher
+from simple_orthanc.session.reading.prefetching import WORKERS, Wanted, jobs
+from simple_orthanc.session.reading.series_names import Labels, short_names
+from simple_orthanc.session.reading.unreadable import is_about_one_object, unreadable_objects
+from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeReader, VolumeRequest, free_memory
+from simple_orthanc.volume.choosing import apply_gaps
+from simple_orthanc.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from simple_orthanc.selection.source import FileReading, Source
+    from simple_orthanc.session.reading.verbs import Reading
+
+MOST_BYTES = 1 << 30
+"""Bytes of volumes that are read ahead, if a quarter of the free memory is not less."""
+
+# Rows of so many instances are listed at a time, at first and later.
+_FIRST_INSTANCES, _MOST_INSTANCES = 100, 4000
+
+
+def default_memory() -> int:
+    """Return how many bytes are read ahead unless the user says."""
+    free = free_memory()
+    return MOST_BYTES if free is None else min(MOST_BYTES, free // 4)
+
+
+def checked_memory(memory: object) -> int:
+    """Check the argument ``memory``.
+
+    Raises
+    ------
+    SelectionError
+        It is no number of bytes.
+    """
+    number = whole_number(memory)
+    if number is None or number < 0:
+        raise SelectionError(f"memory={memory!r} is not valid; give the bytes that may be read ahead, such as 1 << 30.")
+    return number
+
+
+class Found(NamedTuple):
+    """A volume, or why there is none.
+
+    Attributes
+    ----------
+    series : str
+        Key of its series.
+    name : str
+        Of the volume in its series.
+    result : Volume or OrthancError
+    has_images : bool
+        Whether there is anything that could be one.
+    """
+
+    series: str
+    name: str
+    result: Volume | OrthancError
+    has_images: bool = True
+
+
+class VolumeIterator(Iterator[Volume]):
+    """The volumes of a selection in order, each read before it is needed.
+
+    `Session.get_volumes_lazily` returns it. What is iterated over stays what was selected when it was made. Its end,
+    that of a ``with`` block around it, and the end of the loop over it end what is being read.
+
+    Parameters
+    ----------
+    session : Session
+        Has the selection.
+    request : VolumeRequest
+        How the volumes are asked for.
+    errors : {"raise", "report"}
+        Whether a volume that cannot be read is an error.
+    memory : int
+        Bytes that may be read ahead.
+
+    Attributes
+    ----------
+    label : str
+        Of the volume that came last, as `Session.get_volumes` has it; "" before the first.
+    problems : dict
+        Label to error, of the volumes that could not be read so far.
+
+    Examples
+    --------
+    >>> volumes = archive.select(PatientID="EX-006", Modality="CT").get_volumes_lazily(errors="report")
+    >>> for label, volume in volumes.items():
+    ...     print(f"{label}: {getattr(volume, 'shape', type(volume).__name__)}")
+    CT chest with scout - axial 20x96x96: (20, 96, 96)
+    CT chest with scout - localizer coronal 1x96x96: (1, 96, 96)
+    CT chest - axial 19x96x96: MissingSlicesError
+    >>> list(volumes.problems)
+    ['CT chest - axial 19x96x96']
+    """
+
+    def __init__(self, session: Reading, request: VolumeRequest, errors: str, memory: int) -> None:
+        self.label, self.problems = "", dict[str, OrthancError]()
+        self._is_raised = errors == "raise"
+        series = _SelectedSeries(session, request)
+        self._names, self._labels = series.names, Labels()
+        self._pixelless: list[OrthancError] = []
+        self._ahead = Ahead(jobs(session._source, series.all(), memory), memory, WORKERS)
+
+    def __next__(self) -> Volume:
+        """Return the next volume that can be read."""
+        for label, result in self.items():
+            if isinstance(result, Volume):
+                return result
+            if self._is_raised:
+                raise result
+            warnings.warn(f"{label} cannot be read and is left out: {result}", stacklevel=stacklevel())
+        raise StopIteration
+
+    def items(self) -> Iterator[tuple[str, Volume | OrthancError]]:
+        """Iterate over label and volume, or label and error where a volume cannot be read.
+
+        With ``errors="raise"`` the error is raised.
+        """
+        for series, name, result, has_images in self._ahead:
+            label = self._labels.add(self._prefix(series), name)
+            if isinstance(result, OrthancError) and not has_images:
+                self._pixelless.append(result)
+                continue
+            self.label = label
+            if isinstance(result, OrthancError):
+                self.problems[label] = result
+                if self._is_raised:
+                    raise result
+            yield label, result
+        self._end()
+
+    def _prefix(self, series: str) -> str:
+        return f"{self._names[series][1]} - " if len(self._names) > 1 else ""
+
+    def _end(self) -> None:
+        """Report series without images, as `get_volumes` does."""
+        pixelless, self._pixelless = self._pixelless, []
+        if not pixelless:
+            return
+        if not self.label:
+            raise pixelless[0]
+        warnings.warn(
+            f"{len(pixelless)} of {len(self._names)} series hold no images and have no volume: see volume_table().",
+            stacklevel=stacklevel(),
+        )
+
+    def close(self) -> None:
+        """End the reading; nothing comes any more."""
+        self._ahead.close()
+
+    def __enter__(self) -> VolumeIterator:
+        """Return the iterator itself, which is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the reading."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show of how many series there are volumes."""
+        return f"<volumes of {len(self._names)} series, read one after the other>"
+
+
+class _SelectedSeries:
+    """The series of a selection, as it is when this is made.
+
+    Attributes
+    ----------
+    names : dict
+        Key to SeriesInstanceUID, and to its name in labels, in order.
+    """
+
+    def __init__(self, session: Reading, request: VolumeRequest) -> None:
+        # The session may be narrowed, reset or refreshed before all series are read.
+        self._session, self._request = session.copy(), request
+        self._index, self._selection = session._index, session._selection
+        self._sorted: dict[str, list[str]] | None = None
+        if self._selection.order is not None:
+            # The order of single instances may be that of their series.
+            keys = session._instances()
+            self._sorted = _grouped(keys, self._index.up("instance", keys, "series"))
+        series = self._sorted or tables.row_keys(self._index, self._selection, "series")
+        if not series:
+            raise session._empty()
+        self.names = short_names(self._index, list(series))
+
+    def all(self) -> Iterator[Wanted[Found]]:
+        """Yield all series; the rows of their instances are listed for many at a time."""
+        for batch in self._batches():
+            instances = self._sorted or self._listed(batch)
+            keys = [key for series in batch for key in instances[series]]
+            uids = dict(zip(keys, self._session._instance_uids(keys), strict=True))
+            for series in batch:
+                row = self._index.row("series", series)
+                selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
+                yield Wanted(
+                    tuple(instances[series]),
+                    row if set(row.children) == set(instances[series]) else None,
+                    partial(_read_series, self._session._source, selected, {series: self.names[series]}, self._request),
+                )
+
+    def _batches(self) -> Iterator[list[str]]:
+        """Yield the keys of series whose instances are listed together."""
+        batch: list[str] = []
+        count, limit = 0, _FIRST_INSTANCES
+        for series in self.names:
+            batch.append(series)
+            count += len(self._index.row("series", series).children) or 1
+            if count >= limit:
+                yield batch
+                batch, count, limit = [], 0, min(4 * limit, _MOST_INSTANCES)
+        if batch:
+            yield batch
+
+    def _listed(self, series: Sequence[str]) -> dict[str, list[str]]:
+        """Return the selected instances of some series, in the usual order."""
+        keys = self._index.down("series", series, "instance")
+        if self._selection.level == "instance":
+            selected = set(self._selection.keys)
+            keys = [key for key in keys if key in selected]
+        keys = self._index.ordered("instance", keys)
+        return _grouped(keys, self._index.up("instance", keys, "series"))
+
+
+def _grouped(keys: Sequence[str], owners: Sequence[str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for key, owner in zip(keys, owners, strict=True):
+        grouped.setdefault(owner, []).append(key)
+    return grouped
+
+
+def _read_series(
+    source: Source,
+    instances: Sequence[SelectedInstance],
+    names: Mapping[str, tuple[str, str]],
+    request: VolumeRequest,
+    files: FileReading,
+) -> list[Sized[Found]]:
+    """Read the volumes of one series.
+
+    Parameters
+    ----------
+    source, instances, names, request
+        As for `VolumeReader`.
+    files : FileReading
+        Reads the files of the instances: files in memory, or the source itself.
+    """
+    reader = VolumeReader(source, instances, names, request)
+    try:
+        if files is source:
+            first = source.header(instances[0].key)
+            reader.check_memory(len(instances) * volume_bytes(first, request.units), "The series")
+        found = _read_at_once(instances, request, files, 1 if files is not source else None)
+    except OrthancError as error:
+        if not is_about_one_object(error):
+            raise
+        found = None
+    if found is None:
+        found = _read_by_label(reader, instances[0].series)
+    return [Sized(each, _bytes(each.result)) for each in found]
+
+
+def _bytes(result: Volume | OrthancError) -> int:
+    if not isinstance(result, Volume):
+        return 0
+    return result.array.nbytes + (0 if result.padding_mask is None else result.padding_mask.nbytes)
+
+
+def _read_at_once(
+    instances: Sequence[SelectedInstance], request: VolumeRequest, files: FileReading, connections: int | None
+) -> list[Found] | None:
+    """Fetch each object once, before it is known which volumes they make; None if any of them cannot be read.
+
+    `_read_by_label` tells what is wrong with which of the volumes.
+    """
+    keys, uids = [instance.key for instance in instances], [instance.uid for instance in instances]
+    with DecodingProcesses(len(instances)) as processes:
+        fetcher = ObjectFetcher(files, keys, uids, request.units, processes, connections)
+        builder = fetcher.read(range(len(instances)))
+        if unreadable_objects(fetcher.headers):
+            return None
+        found = []
+        for stack in apply_gaps(request.plan(fetcher.headers), request.gaps):
+            result: Volume | OrthancError | None = stack.problem
+            if result is None:
+                # Each takes its slices from what was read.
+                result = copy.copy(builder).finish(stack, fetcher.again, request.gaps)
+            found.append(Found(instances[0].series, stack.label, result))
+        return found
+
+
+def _read_by_label(reader: VolumeReader, series: str) -> list[Found]:
+    """Plan the volumes from headers, and read one after the other."""
+    found = []
+    for label, group in reader.planned().items():
+        result: Volume | OrthancError
+        try:
+            result = reader.labelled(label)
+        except OrthancError as error:
+            if not is_about_one_object(error):
+                raise
+            result = error
+        found.append(Found(series, group.name, result, not isinstance(group.problem, NoPixelDataError)))
+    return found

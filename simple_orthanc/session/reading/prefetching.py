@@ -1,0 +1,187 @@
+"""Series that are read ahead of the loop that uses them: small ones together, large ones one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from pydicom.dataset import Dataset
+
+from simple_orthanc.concurrency.ahead import Job, Sized
+from simple_orthanc.concurrency.threads import run_all
+from simple_orthanc.errors import OrthancError, TransportError
+from simple_orthanc.selection.source import FileReading, Row, Source, StoredFile
+from simple_orthanc.session.reading.unreadable import is_about_one_object
+
+Result = TypeVar("Result")
+
+WORKERS = 2
+"""Groups that are read at a time: while one waits for the server, the other is decoded."""
+
+# Files up to this many bytes together are held in memory until they are decoded.
+_GROUP_BYTES = 8 << 20
+# A group grows up to this many series, from few, so that the first comes soon.
+_FIRST_GROUP, _LARGEST_GROUP = 4, 64
+# What a file is taken for whose size is not known.
+_USUAL_FILE = 300_000
+_CONNECTIONS = 4
+
+
+@dataclass(frozen=True)
+class Wanted(Generic[Result]):
+    """A series, or some of its instances, to be read.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Of the instances.
+    series : Row or None
+        The row of the series, if all its instances are wanted.
+    read : callable
+        Called with what reads the files: files in memory, or the source itself. Returns the results.
+    """
+
+    keys: tuple[str, ...]
+    series: Row | None
+    read: Callable[[FileReading], list[Sized[Result]]]
+
+
+def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterator[Job[Result]]:
+    """Yield the jobs that read series, in their order.
+
+    Parameters
+    ----------
+    source : Source
+        Has the files.
+    wanted : iterable of Wanted
+        Taken as they are needed.
+    most : int
+        Bytes of memory that may be used; a group takes at most a quarter of it.
+    """
+    group: list[Wanted[Result]] = []
+    held, limit = 0, _FIRST_GROUP
+    group_bytes = min(_GROUP_BYTES, most // 4)
+    expansion = _Expansion()
+    for item in wanted:
+        size = _size(source, item.keys)
+        if group and (held + size > group_bytes or len(group) >= limit):
+            yield _together(source, group, held, expansion)
+            group, held, limit = [], 0, min(2 * limit, _LARGEST_GROUP)
+        if size > group_bytes:
+            yield _alone(source, item, size, expansion)
+            continue
+        group.append(item)
+        held += size
+    if group:
+        yield _together(source, group, held, expansion)
+
+
+def _size(source: Source, keys: Sequence[str]) -> int:
+    sizes = [source.listed_file(key).size for key in keys]
+    return sum(_USUAL_FILE if size is None else size for size in sizes)
+
+
+class _Expansion:
+    """How much larger than their files volumes are, as far as they were read: compressed ones may be by far."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def expected(self, size: int) -> int:
+        return int(size * self.factor)
+
+    def learn(self, size: int, results: Sequence[Sized[Any]]) -> None:
+        self.factor = max(self.factor, sum(result.bytes for result in results) / max(size, 1))
+
+
+def _alone(source: Source, item: Wanted[Result], size: int, expansion: _Expansion) -> Job[Result]:
+    """Return the job that reads one series, whose files need not be held."""
+
+    def work() -> list[Sized[Result]]:
+        results = item.read(source)
+        expansion.learn(size, results)
+        return results
+
+    return Job(expansion.expected(size), work)
+
+
+def _together(source: Source, group: Sequence[Wanted[Result]], size: int, expansion: _Expansion) -> Job[Result]:
+    """Return the job that reads several series, whose files are fetched together."""
+
+    def work() -> list[Sized[Result]]:
+        files = HeldFiles(source, _fetch(source, group))
+        results: list[Sized[Result]] = []
+        for item in group:
+            results += item.read(files)
+            files.forget(item.keys)
+        expansion.learn(size, results)
+        return results
+
+    # The files, and what they become.
+    return Job(size + expansion.expected(size), work)
+
+
+def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, bytes]:
+    """Read the files of several series; those that cannot be read are missing, which reading them again explains."""
+    whole = [item.series for item in group if item.series is not None]
+    files = dict(source.read_together(whole)) if whole else {}
+    missing = [key for item in group for key in item.keys if key not in files]
+    read = run_all(partial(_content, source), missing, workers=_CONNECTIONS)
+    files.update((key, content) for key, content in zip(missing, read, strict=True) if content is not None)
+    return files
+
+
+def _content(source: Source, key: str) -> bytes | None:
+    try:
+        return bytes(source.read(key, _new_memory))
+    except OrthancError as error:
+        if not is_about_one_object(error):
+            raise
+        return None
+
+
+def _new_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
+
+
+class HeldFiles:
+    """Files that were fetched together, and are read from memory; what is missing is read from the source.
+
+    Parameters
+    ----------
+    source : FileReading
+        Has all files.
+    files : mapping
+        Key of instance to file.
+    """
+
+    def __init__(self, source: FileReading, files: Mapping[str, bytes]) -> None:
+        self._source, self._files = source, dict(files)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Release the memory of files that were used."""
+        for key in keys:
+            self._files.pop(key, None)
+
+    def stored_file(self, key: str) -> StoredFile:
+        """Return what the source knows of a file."""
+        return self._source.stored_file(key)
+
+    def header(self, key: str) -> Dataset:
+        """Read the header of an instance from the source."""
+        return self._source.header(key)
+
+    def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read the file of an instance."""
+        content = self._files.get(key)
+        return self._source.read(key, allocate) if content is None else memoryview(content)
+
+    def check_identity(self, key: str, header: Dataset) -> None:
+        """Raise a TransportError if a header is not that of the instance, whose file is then fetched anew."""
+        try:
+            self._source.check_identity(key, header)
+        except TransportError:
+            self.forget([key])
+            raise

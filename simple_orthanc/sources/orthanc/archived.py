@@ -1,0 +1,120 @@
+"""The files of series of small images, read from one archive that the server makes of them.
+
+What decides is the work of the server for each file, measured with 10,000 instances of 10 kB in its database, in
+processor time. From 1.12 on, a request for one file takes it 1.4 ms, most of which looks the file up, and its share of
+an archive 0.6 ms. Orthanc 1.10 needs 0.07 ms for a request and 0.25 ms in an archive, where it deflates. So there an
+archive serves only where each request waits for a network. Of larger files an archive would take longer: Orthanc
+deflates some 40 MB per second.
+
+The archive names series: from 1.12 on, Orthanc takes ten times as long for instances by their ids. It leaves out what
+it cannot read, and its members have names that say nothing, so each is known by the identifiers in it, and compared
+with what the server lists. A file that is not there, or differs, is left to be read by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Sequence
+
+from simple_orthanc.errors import AuthenticationError, ServerError
+from simple_orthanc.files.zips import member_problem, members_of, open_zip
+from simple_orthanc.rest import Rest
+from simple_orthanc.selection.source import Row
+from simple_orthanc.sources.identity import identity_in, orthanc_id
+from simple_orthanc.sources.orthanc.files import FileReader
+from simple_orthanc.transport import Transport
+
+_SMALL = 40_000
+"""The mean size in bytes up to which files are read from an archive."""
+
+_SLOW_SINGLE_FILES = (1, 12)
+"""The version from which on single files take the server longer than an archive."""
+
+_FAR = 0.004
+"""The round trip in seconds from which on an archive is quicker whatever the server's own work."""
+
+_ATTEMPTS = 3
+
+
+class ArchiveReader:
+    """Reads the files of whole series from archives.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    rest : Rest
+        The REST API over it, for what the server can do.
+    reader : FileReader
+        Knows what the server lists of files.
+    """
+
+    def __init__(self, transport: Transport, rest: Rest, reader: FileReader) -> None:
+        self._transport, self._rest, self._reader = transport, rest, reader
+        self._is_refused = False
+        self._is_far: bool | None = None
+
+    def read(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read the files of some series; empty where single files are read as quickly, or no archive can be had."""
+        if not self._pays([key for row in series for key in row.children]):
+            return {}
+        kept, stamps = self._reader.read_kept([key for row in series for key in row.children])
+        incomplete = [row for row in series if not kept.keys() >= set(row.children)]
+        if not incomplete:
+            return kept
+        try:
+            content = self._transport.content(
+                "POST", "/tools/create-archive", data=json.dumps([row.key for row in incomplete]), idempotent=True
+            )
+        except AuthenticationError:
+            raise
+        except ServerError:
+            # A plugin may forbid archives, or a series be gone, which reading its files tells.
+            self._is_refused = True
+            return kept
+        files = self._unpacked(content, {key for row in incomplete for key in row.children})
+        for key in files.keys() - kept.keys():
+            self._reader.keep(key, stamps.get(key), files[key])
+        return {**files, **kept}
+
+    def _pays(self, keys: Sequence[str]) -> bool:
+        if self._is_refused or len(keys) < 2 or self._reader.asks_for_checksums:
+            return False
+        sizes = [self._reader.listed_file(key).size for key in keys]
+        if any(size is None for size in sizes) or sum(size or 0 for size in sizes) > _SMALL * len(keys):
+            return False
+        return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or self._waits_for_network()
+
+    def _waits_for_network(self) -> bool:
+        """Measure once whether the server is far away, whatever its address says: it may be that of a tunnel."""
+        if self._is_far is None:
+            seconds = []
+            for _ in range(_ATTEMPTS):
+                began = time.perf_counter()
+                self._transport.json("GET", "/system")
+                seconds.append(time.perf_counter() - began)
+            self._is_far = min(seconds) > _FAR
+        return self._is_far
+
+    def _unpacked(self, content: bytes, keys: set[str]) -> dict[str, bytes]:
+        files: dict[str, bytes] = {}
+        try:
+            archive = open_zip(io.BytesIO(content))
+        except ValueError:
+            return files
+        with archive:
+            for member in members_of(archive):
+                if member_problem(member) is not None:
+                    continue
+                try:
+                    file = archive.read(member)
+                except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+                    continue
+                key = orthanc_id(identity_in(io.BytesIO(file), len(file)))
+                if key in keys and self._reader.is_as_listed(key, file):
+                    files[key] = file
+        return files
