@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,20 @@ import dask
 import numpy as np
 import pytest
 import xarray
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simple_orthanc import Folder, SelectionError, Session, UnsupportedError, VolumeError
-from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, PixelDecodeError
+from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, OrthancError, PixelDecodeError
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.selection.source import StoredFile
 from simple_orthanc.session.reading.on_demand import SlicesOnDemand
 from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.volume.slice_parts import read_slices
+from simple_orthanc.volume.volume import Volume
+from tests.examples import examples
 from tests.memory_source import MemorySource
-from tests.session.reading.test_fetching import reader
+from tests.session.reading.test_fetching import UNITS, outcome, reader, slices
 from tests.session.reading.test_slices import CountedFiles
 from tests.session.reading.volume_kinds import SLICES, Kind, kinds
 from tests.volume.helpers import segmentation
@@ -78,6 +83,26 @@ def test_computed_it_is_the_volume(kind: Kind) -> None:
     found = lazily(StoredFiles(kind.files), **kind.options)
     assert found.data.dtype == expected.dtype
     xarray.testing.assert_identical(found.compute(), expected)
+
+
+@settings(max_examples=examples(60, thorough=2000))
+@given(files=slices(), units=st.sampled_from(UNITS), gaps=st.sampled_from(["raise", "nan"]), data=st.data())
+def test_whatever_differs_between_slices_it_is_the_volume(
+    files: list[bytes], units: str, gaps: str, data: st.DataObject
+) -> None:
+    if gaps == "nan" and len(files) > 3:
+        del files[data.draw(st.integers(0, len(files) - 1))]
+    request = VolumeRequest(units, gaps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = outcome(lambda: reader(StoredFiles(files), request).volume())
+        try:
+            found = reader(StoredFiles(files), request).on_demand().compute()
+        except OrthancError:
+            assert not isinstance(whole, Volume)
+        else:
+            assert isinstance(whole, Volume)
+            xarray.testing.assert_identical(found, whole.to_xarray())
 
 
 @pytest.mark.parametrize("wanted", [slice(0, 2), slice(None, None, -1), -1], ids=str)
