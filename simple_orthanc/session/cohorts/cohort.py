@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simple_orthanc.session.cohorts.difference import CohortDifference
     from simple_orthanc.session.cohorts.opening import AnySession
     from simple_orthanc.session.options import OnMissing
+    from simple_orthanc.session.state import SessionState
 
 _COUNTS = {"patient": "patient_count", "study": "study_count", "series": "series_count"}
 _MOST_NAMED = 3
@@ -339,6 +341,41 @@ class Cohort(Shown):
         from simple_orthanc.session.cohorts.opening import open_cohort
 
         return open_cohort(self._data, session, missing)
+
+    def difference(self, session: SessionState, *, checksums: bool = True) -> CohortDifference:
+        """Compare the cohort with an archive as it is now: what is new, what is gone, what has changed.
+
+        Parameters
+        ----------
+        session : Session
+            On the archive; its own selection plays no part, and it is not changed.
+        checksums : bool
+            Whether files are compared by checksums that the archive does not list with the instances: on Orthanc before
+            1.12.5 one small request for each file, in folders and on DICOMweb servers reading each file. False compares
+            what is listed: MD5s on newer Orthancs, lengths on the older ones and in folders.
+
+        Returns
+        -------
+        CohortDifference
+            With the tables ``new``, ``gone`` and ``changed``, one row per instance.
+
+        Notes
+        -----
+        What is new is found by applying the criteria again, with the meaning that their strings had when they were
+        frozen. Criteria with a function cannot be applied again: what is new is then not known, and asking for it
+        raises.
+
+        Examples
+        --------
+        >>> cohort = orthanc.select(Modality="CT").freeze()
+        >>> _ = orthanc.select(PatientID="EX-006", SeriesNumber=3).delete()
+        >>> difference = cohort.difference(orthanc)
+        >>> len(difference.new), len(difference.gone), len(difference.changed)
+        (0, 19, 0)
+        """
+        from simple_orthanc.session.cohorts.difference import CohortDifference, difference
+
+        return CohortDifference(difference(self._data, session, checksums))
 
     # Sets of instances
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -27,6 +27,7 @@ from simple_orthanc.selection.cohort import (
 )
 from simple_orthanc.selection.conditions import Condition, all_comparisons
 from simple_orthanc.selection.index import Index
+from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Row, Source, batches
 from simple_orthanc.session.cohorts.cohort_file import CohortData
@@ -54,22 +55,35 @@ def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) ->
         session._check_has_files()
     frozen = datetime.now(timezone.utc).replace(microsecond=0)
     index, selection = session._index, session._selection
-    series_keys = tables.row_keys(index, selection, "series")
-    if not series_keys:
+    members = members_of(index, selection)
+    if not members:
         raise session._empty()
-    members = tables.instances_by_series(index, selection)
-    series: list[FrozenSeries] = []
-    with progress_bar(len(series_keys), "freezing") as advance:
-        for keys in batches(series_keys, SERIES_AT_ONCE):
-            for frozen_series in _frozen(index, {key: members[key] for key in keys}, checksums):
-                series.append(frozen_series)
-                advance(1)
+    series = frozen_series(index, members, checksums)
     query = frozen_query(selection)
     source = session._source.description
     if not identifiers:
         series, query, source = list(without_patients(series)), _without_identifiers(query), ""
     versions = {"simple_orthanc": __version__, "pydicom": pydicom.__version__, **session._server_versions()}
     return CohortData(frozen, source, versions, query, checksums, tuple(series))
+
+
+def members_of(index: Index, selection: Selection) -> dict[str, list[str]]:
+    """Return the keys of the selected instances by the key of their series, series in the usual order."""
+    if selection.level != "instance":
+        # All at once, so that it takes few requests.
+        index.down("series", keys_at(index, selection, "series"), "instance")
+    return tables.instances_by_series(index, selection)
+
+
+def frozen_series(index: Index, members: Mapping[str, list[str]], checksums: Checksums | None) -> list[FrozenSeries]:
+    """Freeze instances: key of each series to the keys of those that are wanted of it."""
+    series: list[FrozenSeries] = []
+    with progress_bar(len(members), "freezing") as advance:
+        for keys in batches(list(members), SERIES_AT_ONCE):
+            for each in _frozen(index, {key: members[key] for key in keys}, checksums):
+                series.append(each)
+                advance(1)
+    return series
 
 
 def _frozen(index: Index, members: dict[str, list[str]], checksums: Checksums | None) -> Iterator[FrozenSeries]:

@@ -37,7 +37,7 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
     found = source.look()
     if found.missing:
         _tell_missing(found.missing, data, source, missing)
-    changed = source.changed()
+    changed = [each.chain for each in source.changed(is_thorough=False)]
     if changed:
         warnings.warn(
             f"{len(changed):,} of {data.counts()['instances']:,} instances of the {source.part} have changed in "

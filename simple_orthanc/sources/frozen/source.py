@@ -18,8 +18,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 
@@ -49,6 +50,27 @@ _AT_ONCE = 200
 _MOST_NAMED = 3
 
 
+class ChangedFile(NamedTuple):
+    """An instance that an archive holds with another content.
+
+    Attributes
+    ----------
+    chain : Chain
+        Its identifiers.
+    frozen : FrozenInstance
+        What was frozen of it.
+    size : int or None
+        Length of its file now, if that is known.
+    md5 : str or None
+        MD5 of its file now, if that is known.
+    """
+
+    chain: Chain
+    frozen: FrozenInstance
+    size: int | None
+    md5: str | None
+
+
 class FrozenSource:
     """The frozen objects of an archive.
 
@@ -76,6 +98,7 @@ class FrozenSource:
         self._series, self._checksums = tuple(series), checksums
         self._buffer = ReusableBuffer()
         self._kept: Found | None = None
+        self._state: Revision | None = None
         self._is_fresh = False
         self._lock = threading.RLock()
 
@@ -98,6 +121,7 @@ class FrozenSource:
     def look(self) -> Found:
         """Find the frozen objects in the archive, as it is now."""
         with self._lock:
+            self._state = self.archive.revision()
             self._kept = find(self.archive, self._series)
             self._is_fresh = True
             return self._kept
@@ -156,12 +180,12 @@ class FrozenSource:
 
     def revision(self) -> Revision:
         """Return the state of the archive."""
-        inner = self.archive.revision()
-        if self._kept is not None and not self._is_fresh:
-            self.look()
-        counts = self.counts()
-        self._is_fresh = False
-        return Revision(inner, counts)
+        with self._lock:
+            if self._kept is not None and not self._is_fresh:
+                self.look()
+            counts = self.counts()
+            self._is_fresh = False
+            return Revision(self._state, counts)
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed of the cohort.
@@ -172,9 +196,10 @@ class FrozenSource:
             Some of it is not there any more.
         """
         assert isinstance(since.token, Revision)
-        inner, before = self.archive.changes(since.token), self._found
+        before = self._found
+        inner = self.archive.changes(since.token)
         if inner.added is None or inner.added or inner.removed:
-            now = self.look()
+            now = self._kept = find(self.archive, self._series)
             gone = len(before.instances.keys() - now.instances.keys())
             if gone:
                 warnings.warn(
@@ -182,7 +207,6 @@ class FrozenSource:
                     "any more.",
                     stacklevel=stacklevel(),
                 )
-        self._is_fresh = False
         added = None if inner.added is None else inner.added & self._found.instances.keys()
         return Changes(Revision(inner.revision, self.counts()), added, inner.removed)
 
@@ -360,18 +384,41 @@ class FrozenSource:
                     listed[row.key] = self.archive.listed_file(row.key).md5
         return listed
 
-    def changed(self) -> list[Chain]:
-        """List the instances that are there and whose listed length or MD5 differs, without reading any."""
-        if self._checksums != "files":
-            # A file may differ, and its dataset not.
-            return []
-        return [
-            chain for key, (chain, frozen) in self._found.instances.items() if self._is_listed_otherwise(key, frozen)
-        ]
+    def changed(self, *, is_thorough: bool) -> list[ChangedFile]:
+        """List the instances that are there with another content.
 
-    def _is_listed_otherwise(self, key: str, frozen: FrozenInstance) -> bool:
-        listed = self.archive.listed_file(key)
-        return listed.size not in (None, frozen.size) or listed.md5 not in (None, frozen.md5)
+        Parameters
+        ----------
+        is_thorough : bool
+            Whether what the archive does not list with the instances is asked for, or read. False: only what it lists
+            is compared.
+        """
+        if self._checksums is None:
+            return []
+        doubtful = [key for key, (_, frozen) in self._found.instances.items() if not self._is_listed_so(key, frozen)]
+        changes = run_all(partial(self._change, is_thorough=is_thorough), doubtful, label="comparing")
+        return [change for change in changes if change is not None]
+
+    def _is_listed_so(self, key: str, frozen: FrozenInstance) -> bool:
+        return self.archive.listed_file(key) == (frozen.size, frozen.md5)
+
+    def _change(self, key: str, *, is_thorough: bool) -> ChangedFile | None:
+        chain, frozen = self._found.instances[key]
+        size, md5 = self.archive.listed_file(key)
+        if md5 is None and is_thorough:
+            md5 = self.archive.stored_md5(key)
+        may_be_same = size in (None, frozen.size) and md5 in (None, frozen.md5)
+        if may_be_same and (md5 is not None or not is_thorough):
+            return None
+        if may_be_same or frozen.sha256 is not None:
+            # What tells them apart is in the file.
+            if not is_thorough:
+                return None
+            content = self.archive.read(key, self._buffer)
+            if self._is_frozen(key, content):
+                return None
+            size, md5 = len(content), md5_of(content)
+        return ChangedFile(chain, frozen, size, md5)
 
     def _frozen(self, key: str) -> tuple[Chain, FrozenInstance]:
         try:
