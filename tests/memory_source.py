@@ -13,6 +13,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from simple_orthanc.concurrency.threads import READERS
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
@@ -266,6 +267,9 @@ class MemorySource:
 
     def stored_md5(self, key: str) -> str | None:
         return None
+
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        return READERS
 
     def header(self, key: str) -> Dataset:
         self._request("header")

@@ -17,6 +17,10 @@ Result = TypeVar("Result")
 
 # Orthanc serves fifty requests at once by default; eight keep two cores of a client busy and leave room for others.
 WORKERS = 8
+"""Threads for requests that are answered at once, such as those for headers."""
+# More at a time come no faster from a server of a few processors, and wait for each other here.
+READERS = 4
+"""Threads for whole files, which keep the processors busy."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_AFTER_INTERRUPTION = 0.5
 _LARGEST_KEPT = 16 * 1024 * 1024

@@ -132,6 +132,18 @@ class FileReading(Protocol):
         """Return the length and the MD5 of an instance's file, as far as they are known without reading it."""
         ...
 
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return how many of some instances are best read at a time, from 1 on; sends no request.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Keys of the instances.
+        headers : bool
+            Whether their headers are read, and not their files.
+        """
+        ...
+
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels.
 

@@ -58,7 +58,8 @@ def verify_index(source: Source, index: Index, keys: Sequence[str]) -> pd.DataFr
     owners = {level: index.up("instance", keys, level) for level in ("study", "series", "instance")}
     # For each tag and each object of the tag's level: distinct value to number of files.
     tallies: dict[tuple[Tag, str], dict[Value, int]] = {}
-    headers = map_ordered(source.header, keys, total=len(keys), label="reading headers")
+    workers = source.at_once(keys, headers=True)
+    headers = map_ordered(source.header, keys, workers=workers, total=len(keys), label="reading headers")
     for position, header in enumerate(headers):
         for tag, home in homes.items():
             tally = tallies.setdefault((tag, owners[home][position]), {})

@@ -162,7 +162,8 @@ class Describing(Looking):
     def _summaries_of_headers(self, known: set[str]) -> list[Summary]:
         """Summarize the other tags in the header of one instance of each series, by the objects that have them."""
         keys = [keys[0] for keys in tables.instances_by_series(self._index, self._selection).values()]
-        headers: list[Dataset] = run_all(self._source.header, keys, label="reading headers")
+        workers = self._source.at_once(keys, headers=True)
+        headers: list[Dataset] = run_all(self._source.header, keys, workers=workers, label="reading headers")
         names = list(dict.fromkeys(name for header in headers for name in names_in(header)))
         usual = {name: rank for rank, name in enumerate(usual_in_files())}
         names.sort(key=lambda name: usual.get(name, len(usual)))

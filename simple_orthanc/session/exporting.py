@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import shown
@@ -113,7 +113,9 @@ class Exporting(Reading):
             download.keep_copies(errors)
         download.check_space()
         with download.started():
-            run = partial(map_ordered, total=len(keys), label="downloading")
+            run = partial(
+                map_ordered, workers=max(WORKERS, self._source.at_once(keys)), total=len(keys), label="downloading"
+            )
             return self._read_each(download.save, keys, "download", errors, run)
 
     def _layout_column(self, keys: list[str], name: str) -> list[object]:

@@ -10,6 +10,7 @@ Anything else is asked for again through `Sender.exchange`, which knows what it 
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import time
@@ -26,28 +27,58 @@ from simple_orthanc.transport.address import DEFAULT_PORTS
 from simple_orthanc.transport.bodies import AT_ONCE
 from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.heads import END, parse_head
+from simple_orthanc.transport.pace import Pace
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import Watch
 
 # A longer head is not plain.
 _MOST_HEAD = 1 << 16
+_SECONDS_BETWEEN_LOOKS = 0.2
 _NOT_IN_PATHS = re.compile(r"[^\x21-\x7e]")
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
 
 
+CROWDED = (429, 503)
+"""What servers and proxies answer where they serve no more requests at a time."""
+
+
+class CrowdedError(Exception):
+    """The server has not served a request, perhaps because of those beside it.
+
+    Attributes
+    ----------
+    waited_in_vain : bool
+        Whether it accepted a new connection, and answered others since; else it refused the connection or the request.
+    """
+
+    def __init__(self, waited_in_vain: bool = False) -> None:
+        super().__init__()
+        self.waited_in_vain = waited_in_vain
+
+
 class _Connection:
     """A connection, which is open where `sock` is not None, and memory for the heads of responses."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.sock: socket.socket | None = None
+        self.is_new = True
+        self._pace = pace
         self.memory = memoryview(bytearray(_MOST_HEAD))
+
+    def answered(self) -> None:
+        if self.is_new:
+            self.is_new = False
+            self._pace.serves(1)
 
     def close(self) -> None:
         if self.sock is not None:
             self.sock.close()
             self.sock = None
+            if not self.is_new:
+                self.is_new = True
+                self._pace.serves(-1)
 
 
 class BulkReader:
@@ -59,10 +90,12 @@ class BulkReader:
         The server.
     headers : mapping
         Sent with every request.
+    pace : Pace
+        What is known of how many connections the server serves.
     """
 
-    def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
-        self._address = (host, port)
+    def __init__(self, host: str, port: int, headers: Mapping[str, str], pace: Pace) -> None:
+        self._address, self._pace = (host, port), pace
         self._lines = Secret(_request_lines(host, port, headers))
         # Those that are not in use, each with the time of its last use; the last one used is reused first.
         self._free: deque[tuple[_Connection, float]] = deque()
@@ -98,6 +131,8 @@ class BulkReader:
             If no byte came in time.
         NetworkError
             If the response takes longer than the watch allows.
+        CrowdedError
+            If the server does not serve a new connection, or no more requests.
         """
         if _NOT_IN_PATHS.search(path):
             return None
@@ -112,11 +147,14 @@ class BulkReader:
             sock.settimeout(timeout[1])
             wait = interruption.begin(partial(shut, sock))
             own = b"" if part is None else b"Range: %s\r\n" % part.encode("ascii")
+            watch.sending()
             sock.sendall(b"GET %s HTTP/1.1\r\n%s%s\r\n" % (path.encode("ascii"), self._lines.reveal(), own))
-            received = _receive_head(sock, watch, connection.memory)
+            received = self._receive_head(connection, sock, timeout[1], watch)
             if received is None:
                 return None
             head, rest = parse_head(received[0]), received[1]
+            if head is not None and head.status in CROWDED:
+                raise CrowdedError
             if head is None or head.status != (200 if part is None else 206) or head.encoding:
                 return None
             body = _body(sock, watch, rest, head.length, allocate)
@@ -125,6 +163,8 @@ class BulkReader:
         except TimeoutError:
             raise
         except OSError:
+            if connection.is_new and not watch.has_begun:
+                raise CrowdedError from None
             return None
         finally:
             if wait is not None:
@@ -134,11 +174,39 @@ class BulkReader:
             else:
                 connection.close()
 
+    def _receive_head(
+        self, connection: _Connection, sock: socket.socket, timeout: float | None, watch: Watch
+    ) -> tuple[bytes, memoryview] | None:
+        """Receive a head as `_receive_head` does, unless the server does not serve the connection."""
+        if connection.is_new:
+            self._wait_for_first(sock, timeout, watch)
+        received = _receive_head(sock, watch, connection.memory)
+        if received is not None:
+            connection.answered()
+        elif connection.is_new and not watch.has_begun:
+            # Closed, by the server or by an interruption.
+            interruption.check()
+            raise CrowdedError
+        return received
+
+    def _wait_for_first(self, sock: socket.socket, timeout: float | None, watch: Watch) -> None:
+        """Wait for the first byte on a new connection, unless the server does not serve it."""
+        began = time.monotonic()
+        look = min(_SECONDS_BETWEEN_LOOKS, math.inf if timeout is None else timeout)
+        with self._pace.first_answer() as is_in_vain:
+            while not wait_for_read(sock, look):
+                now = time.monotonic()
+                watch.check(now)
+                if is_in_vain():
+                    raise CrowdedError(waited_in_vain=True)
+                if timeout is not None and now - began >= timeout:
+                    raise TimeoutError
+
     def _connection(self) -> _Connection:
         try:
             connection, last_used = self._free.pop()
         except IndexError:
-            return _Connection()
+            return _Connection(self._pace)
         # What has come since then, if not the end, belongs to no request.
         if time.monotonic() - last_used > MAX_IDLE or (
             connection.sock is not None and wait_for_read(connection.sock, 0)
@@ -147,13 +215,13 @@ class BulkReader:
         return connection
 
     def _opened(self, connection: _Connection, timeout: float | None) -> socket.socket | None:
-        """Return the socket of a connection, connected where it is not; None if that is not possible."""
+        """Return the socket of a connection, connected where it is not; None if that takes too long."""
         if connection.sock is None:
             try:
                 connection.sock = socket.create_connection(self._address, timeout)
-                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
+            except TimeoutError:
                 return None
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection.sock
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from requests import Response, Session
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.landing import LandsOnce
+from simple_orthanc.concurrency.threads import READERS
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import Credentials, login_in_url, parse_address, warn_if_readable
 from simple_orthanc.transport.arguments import (
@@ -33,6 +34,7 @@ from simple_orthanc.transport.bulk import BufferProvider
 from simple_orthanc.transport.connections import warn_if_unchecked
 from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
+from simple_orthanc.transport.pace import MOST
 from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
 from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_url, reveal
 from simple_orthanc.transport.sending import Request, Sender
@@ -77,7 +79,7 @@ class Transport(LandsOnce):
         s. 0 for any. Not for a session given as `http`.
     http : requests.Session, optional
         Used as it is, with its own authentication, proxies, adapters, certificates and cookies. It is not closed.
-    pool_size : int, default 16
+    pool_size : int, default 24
         How many connections are kept for reuse.
 
     Attributes
@@ -130,7 +132,7 @@ class Transport(LandsOnce):
         patience: float = 20.0,
         minimum_rate: float = 100.0,
         http: Session | None = None,
-        pool_size: int = 16,
+        pool_size: int = MOST,
     ) -> None:
         url, auth, token, headers = hide_url(url), hide(auth), hide(token), hide(headers)
         if http is not None and not isinstance(http, Session):
@@ -184,6 +186,23 @@ class Transport(LandsOnce):
     def requests(self) -> int:
         """How many requests were sent, with repetitions, since this object was made or unpickled."""
         return self._sender.sent
+
+    def at_once(self, size: int | None = None, nearby: int = READERS) -> int:
+        """Return how many files are best read at a time: more of them the smaller they are and the further the server.
+
+        Parameters
+        ----------
+        size : int, optional
+            Bytes of a file; by default those of a slice of 256 x 256.
+        nearby : int, default 4
+            How many are best where the server is nearby.
+
+        Examples
+        --------
+        >>> Transport("http://127.0.0.1:8042").at_once(500_000)
+        4
+        """
+        return self._sender.pace.at_once(size, nearby)
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones. A session given as `http` stays open."""

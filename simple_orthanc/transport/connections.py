@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import TransportError, stacklevel
+from simple_orthanc.transport import watching
 from simple_orthanc.transport.watching import WatchedResponse
 
 MAX_IDLE = 0.8
@@ -60,6 +61,9 @@ class _SteadyConnection:
         # The socket and not this object: it is still read from when a response has separated it from here.
         self.release()
         self._wait = interruption.begin(partial(shut, self.sock))
+        watch = watching.current.get()
+        if watch is not None:
+            watch.sending()
         if isinstance(data, bytes) and len(data) > _SEND_BLOCK:
             view = memoryview(data)
             for start in range(0, len(data), _SEND_BLOCK):

@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
 from simple_orthanc.transport.bodies import read_all, read_beginning
-from simple_orthanc.transport.bulk import BufferProvider, BulkReader
+from simple_orthanc.transport.bulk import CROWDED, BufferProvider, BulkReader, CrowdedError
 from simple_orthanc.transport.connections import new_session
 from simple_orthanc.transport.failures import (
     NetworkError,
@@ -31,6 +32,7 @@ from simple_orthanc.transport.failures import (
     public_error,
     server_error,
 )
+from simple_orthanc.transport.pace import Pace
 from simple_orthanc.transport.patience import Attempts, Outage, Patience, UnusableError, is_uncertain
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import Watch, watched
@@ -42,6 +44,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
+# How often a request is sent again on another connection because of those beside it, before patience decides.
+_MOST_CROWDED = 10
 
 _LOST = "An earlier attempt of this request lost its answer, and may have been carried out."
 
@@ -152,6 +156,8 @@ class Sender:
         The root of the server, without any password.
     sent : int
         How many requests were sent so far, with repetitions.
+    pace : Pace
+        How many requests are sent at a time.
     """
 
     def __init__(
@@ -193,7 +199,7 @@ class Sender:
                 "A session with http= cannot be pickled, because that requests.Session cannot: its adapters, its "
                 "authentication and its hooks must be objects that can, and functions at the top of a module."
             )
-        own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "sent")
+        own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "sent", "pace")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -206,6 +212,7 @@ class Sender:
         self._process = os.getpid()
         self._bulk: BulkReader | None = None
         self._outage = Outage()
+        self.pace = Pace()
         self.sent = 0
         if self._given is not None:
             self._http = self._given
@@ -240,27 +247,42 @@ class Sender:
         attempts = self._attempts(request)
         error: Exception | None = None
         bulk = self._bulk_reader()
-        if bulk is not None:
+        for _ in range(_MOST_CROWDED if bulk is not None else 0):
+            assert bulk is not None
             watch = self._watch(request, attempts)
-            with self._lock:
-                self.sent += 1
-            try:
-                with network():
-                    body = bulk.read(
-                        f"{urlsplit(self.url).path}/{request.path}",
-                        allocate,
-                        attempts.shortened(request.timeout),
-                        watch,
-                        request.headers.get("Range"),
-                    )
-                if body is not None:
-                    self._contacted = True
-                    attempts.succeeded()
-                    return body
-            except NetworkError as failure:
-                attempts.failed(failure, begun=watch.has_begun)
-                error = self.failed(request, failure, attempts)
-        return memoryview(self._exchange(request, read_all, attempts, error))
+            with self.pace.turn():
+                began = time.monotonic()
+                try:
+                    body = self._read_in_bulk(bulk, request, allocate, attempts, watch)
+                except CrowdedError as crowded:
+                    if self.pace.refused(began, crowded.waited_in_vain):
+                        continue
+                    break
+                except NetworkError as failure:
+                    attempts.failed(failure, begun=watch.has_begun)
+                    error = self.failed(request, failure, attempts)
+                    break
+                if body is None:
+                    break
+                self.pace.succeeded()
+            self._contacted = True
+            attempts.succeeded()
+            return body
+        return memoryview(self._exchange(request, read_all, attempts, error, self.pace.turn))
+
+    def _read_in_bulk(
+        self, bulk: BulkReader, request: Request, allocate: BufferProvider, attempts: Attempts, watch: Watch
+    ) -> memoryview | None:
+        with self._lock:
+            self.sent += 1
+        with network():
+            return bulk.read(
+                f"{urlsplit(self.url).path}/{request.path}",
+                allocate,
+                attempts.shortened(request.timeout),
+                watch,
+                request.headers.get("Range"),
+            )
 
     def _bulk_reader(self) -> BulkReader | None:
         """Return the reader of many plain GETs, if it sends exactly what `exchange` would send."""
@@ -275,7 +297,7 @@ class Sender:
                     auth=self._credentials.auth(),
                 )
                 headers = {name: _as_string(value) for name, value in session.prepare_request(plain).headers.items()}
-                self._bulk = BulkReader(parts.hostname, parts.port or DEFAULT_PORTS["http"], headers)
+                self._bulk = BulkReader(parts.hostname, parts.port or DEFAULT_PORTS["http"], headers, self.pace)
         return self._bulk
 
     def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
@@ -298,20 +320,25 @@ class Sender:
         read: Callable[[Response], T],
         attempts: Attempts,
         error: Exception | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> T:
         while (pause := attempts.pause()) is not None:
             if attempts.count:
                 interruption.pause(pause)
                 request.rewind()
-            try:
-                return self._attempt(request, read, attempts)
-            except NetworkError as failure:
-                error = self.failed(request, failure, attempts)
-            except UnusableError as unusable:
-                attempts.unusable()
-                error = unusable.error
-            except RefusalError as refusal:
-                error = self._refused(request, refusal, attempts)
+            with turn():
+                began = time.monotonic()
+                try:
+                    return self._attempt(request, read, attempts)
+                except NetworkError as failure:
+                    error = self.failed(request, failure, attempts)
+                except UnusableError as unusable:
+                    attempts.unusable()
+                    error = unusable.error
+                except RefusalError as refusal:
+                    error = self._refused(request, refusal, attempts)
+                    if refusal.response.status_code in CROWDED:
+                        self.pace.refused(began)
         # Raised outside of the except blocks, so that no foreign error becomes the context of this one.
         assert error is not None
         raise error
@@ -341,7 +368,7 @@ class Sender:
         raise RefusalError(response, read_beginning(response, _ERROR_BODY))
 
     def _watch(self, request: Request, attempts: Attempts) -> Watch:
-        return Watch(request.minimum_rate, request.timeout[1], request.deadline, attempts.remaining)
+        return Watch(request.minimum_rate, request.timeout[1], request.deadline, attempts.remaining, self.pace.answered)
 
     def _send(self, request: Request, attempts: Attempts) -> Response:
         """Send a request once, following redirects within the server."""

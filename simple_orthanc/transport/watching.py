@@ -10,7 +10,7 @@ import http.client
 import io
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -45,6 +45,8 @@ class Watch:
         What `remaining` is a part of, for the message.
     remaining : float, optional
         Seconds from now on until the response must be complete.
+    answered : callable, optional
+        Called with the seconds from the request to the first byte of its response.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Watch:
         timeout: float | None,
         deadline: float | None = None,
         remaining: float | None = None,
+        answered: Callable[[float], object] | None = None,
     ) -> None:
+        self._answered, self._sent = answered, math.inf
         self._rate = minimum_rate
         self._timeout = math.inf if timeout is None else timeout
         self._deadline = deadline
@@ -65,6 +69,10 @@ class Watch:
     def has_begun(self) -> bool:
         """Whether the first byte of the response has come."""
         return self._head_bytes != 0
+
+    def sending(self) -> None:
+        """Note that the request is about to be sent, or a part of it."""
+        self._sent = time.monotonic()
 
     def start_head(self) -> None:
         """Note that the head of a response is awaited."""
@@ -137,6 +145,8 @@ class Watch:
                 # How long the server thinks before its first byte is the matter of the timeout.
                 self._head_end, self.is_limited = now + limits.head_seconds, True
                 waited = 0.0
+                if self._answered is not None and count and now > self._sent:
+                    self._answered(now - self._sent)
             self._head_bytes += count
             if self._head_bytes > limits.head_bytes:
                 raise NetworkError(Cause.EXCESS, f"its head has no end. {limits.advice('head_bytes')}")

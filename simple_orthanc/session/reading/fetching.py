@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
@@ -44,8 +45,6 @@ _OF_SLICES = frozenset(
         *("WindowCenter", "WindowWidth", "SmallestImagePixelValue", "LargestImagePixelValue"),
     )
 )
-# More at a time fetch no faster from a server of a few processors, and wait for each other here.
-_CONNECTIONS = 4
 
 
 class ObjectFetcher:
@@ -66,8 +65,6 @@ class ObjectFetcher:
         The units of the volume.
     processes : DecodingProcesses
         Decode compressed pixels.
-    connections : int, optional
-        How many objects are fetched at a time; 1: in the thread of the caller.
     """
 
     def __init__(
@@ -77,16 +74,22 @@ class ObjectFetcher:
         uids: Sequence[str | None],
         units: str,
         processes: DecodingProcesses,
-        connections: int | None = None,
     ) -> None:
-        self._connections = _CONNECTIONS if connections is None else connections
         self._source, self._keys, self._uids = source, keys, uids
         self._units, self._processes = units, processes
         self.headers = [Dataset() for _ in keys]
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
 
-    def read(self, instances: Sequence[int]) -> VolumeBuilder:
+    def read(self, instances: Sequence[int], check: Callable[[Dataset], object] | None = None) -> VolumeBuilder:
         """Fetch objects by their indexes.
+
+        Parameters
+        ----------
+        instances : sequence of int
+            The indexes.
+        check : callable, optional
+            Called with the header of the first object before those between the first and the last are fetched; what it
+            raises ends the reading.
 
         Raises
         ------
@@ -97,19 +100,24 @@ class ObjectFetcher:
         if not instances:
             return builder
 
-        def fetch(instance: int, with_layout: bool = False) -> FileLayout | None:
-            stored, layout = self._whole(instance, with_layout)
+        def fetch(instance: int) -> None:
+            stored, _ = self._whole(instance)
             if stored is not None:
                 builder.add(instance, self.headers[instance], stored)
-            return layout
 
         first, *others = instances
-        layout = fetch(first, with_layout=True)
-        if len(others) > 1 and layout is not None and builder.can_place(self.headers[first]):
-            other = fetch(others.pop(), with_layout=True)
-            if other is not None and other.same_layout(layout):
-                others = self._place_all(builder, others, layout)
-
+        ends = [first, others.pop()] if len(others) > 1 else [first]
+        # Both at once, since over a slow link each waits for its answer. Neither overwrites the memory of the other.
+        read = self._each(partial(self._whole, with_layout=True, allocate=_new_memory), ends)
+        if check is not None:
+            check(self.headers[first])
+        for instance, (stored, _) in zip(ends, read, strict=True):
+            if stored is not None:
+                builder.add(instance, self.headers[instance], stored)
+        layout, other = read[0][1], read[-1][1]
+        has_ends = len(ends) > 1 and layout is not None and builder.can_place(self.headers[first])
+        if has_ends and other is not None and layout is not None and other.same_layout(layout):
+            others = self._place_all(builder, others, layout)
         self._each(fetch, others)
         return builder
 
@@ -141,7 +149,8 @@ class ObjectFetcher:
             else:
                 self.headers[instance] = header
 
-        run_all(read, instances, label="reading headers")
+        workers = self._source.at_once([self._keys[instance] for instance in instances], headers=True)
+        run_all(read, instances, workers=workers, label="reading headers")
 
     def again(self, instance: int) -> NDArray[Any]:
         """Fetch the stored values of an object once more.
@@ -170,18 +179,21 @@ class ObjectFetcher:
         return None
 
     def _each(self, function: Any, instances: Sequence[int]) -> list[Any]:
-        return run_all(function, instances, workers=self._connections, label="reading images")
+        workers = self._source.at_once([self._keys[instance] for instance in instances])
+        return run_all(function, instances, workers=workers, label="reading images")
 
-    def _whole(self, instance: int, with_layout: bool = False) -> tuple[NDArray[Any] | None, FileLayout | None]:
+    def _whole(
+        self, instance: int, with_layout: bool = False, allocate: Callable[[int], memoryview] | None = None
+    ) -> tuple[NDArray[Any] | None, FileLayout | None]:
         """Fetch and read a whole object; its pixels may be in memory that the next one overwrites.
 
         Of an object that is no image, such as raw data in a series of images, only the header is read.
         """
-        content, dataset = self.fetch(instance)
+        content, dataset = self.fetch(instance, allocate)
         return self._decode(instance, content, dataset, with_layout)
 
-    def fetch(self, instance: int) -> tuple[memoryview, Dataset]:
-        """Fetch the file of an object; it may lie in memory that the next one overwrites.
+    def fetch(self, instance: int, allocate: Callable[[int], memoryview] | None = None) -> tuple[memoryview, Dataset]:
+        """Fetch the file of an object; by default it may lie in memory that the next one overwrites.
 
         Raises
         ------
@@ -189,16 +201,16 @@ class ObjectFetcher:
             The object cannot be read, or the archive returns another one.
         """
         try:
-            return self._fetch(instance)
+            return self._fetch(instance, allocate or self._buffer)
         except OrthancError as error:
             raise with_way_out(error, self._uids[instance], "get_volume") from None
 
-    def _fetch(self, instance: int) -> tuple[memoryview, Dataset]:
-        content = self._source.read(self._keys[instance], self._buffer)
+    def _fetch(self, instance: int, allocate: Callable[[int], memoryview]) -> tuple[memoryview, Dataset]:
+        content = self._source.read(self._keys[instance], allocate)
         dataset = read_image(content, self._scanner)
         if self._is_other(instance, dataset):
             # A proxy that mixed up two responses may not do so again.
-            content = self._source.read(self._keys[instance], self._buffer)
+            content = self._source.read(self._keys[instance], allocate)
             dataset = read_image(content, self._scanner)
             self._source.check_identity(self._keys[instance], dataset)
         return content, dataset
@@ -255,6 +267,10 @@ class ObjectFetcher:
                     continue
             different.append(instance)
         return different
+
+
+def _new_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 @dataclass(frozen=True, eq=False)

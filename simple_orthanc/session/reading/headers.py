@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError
 from simple_orthanc.session.arguments import whole_number
@@ -86,9 +86,8 @@ class ReadingHeaders(SessionState):
         keys = self._nonempty()
         if index is not None:
             keys = [_item(keys, index)]
-        return self._read_datasets(
-            self._source.header, keys, "get_headers", errors, partial(run_all, label="reading headers")
-        )
+        run = partial(run_all, workers=self._source.at_once(keys, headers=True), label="reading headers")
+        return self._read_datasets(self._source.header, keys, "get_headers", errors, run)
 
     def get_instances(self, *, errors: OnError = "raise") -> list[Dataset]:
         """Read all selected instances with their pixels, in slice order or the order of `sort_by`.
@@ -110,7 +109,8 @@ class ReadingHeaders(SessionState):
         (40, (64, 64))
         """
         keys = self._nonempty()
-        run = partial(map_ordered, total=len(keys), label="reading instances")
+        workers = max(WORKERS, self._source.at_once(keys))
+        run = partial(map_ordered, workers=workers, total=len(keys), label="reading instances")
         return self._read_datasets(self._instance, keys, "get_instances", errors, run)
 
     def _read_datasets(

@@ -266,7 +266,7 @@ def _read_series(
         if files is source:
             first = source.header(instances[0].key)
             reader.check_memory(len(instances) * volume_bytes(first, request.units), "The series")
-        found = _read_at_once(instances, request, files, 1 if files is not source else None)
+        found = _read_at_once(instances, request, files)
     except OrthancError as error:
         if not is_about_one_object(error):
             raise
@@ -283,7 +283,7 @@ def _bytes(result: Volume | OrthancError) -> int:
 
 
 def _read_at_once(
-    instances: Sequence[SelectedInstance], request: VolumeRequest, files: FileReading, connections: int | None
+    instances: Sequence[SelectedInstance], request: VolumeRequest, files: FileReading
 ) -> list[Found] | None:
     """Fetch each object once, before it is known which volumes they make; None if any of them cannot be read.
 
@@ -291,7 +291,7 @@ def _read_at_once(
     """
     keys, uids = [instance.key for instance in instances], [instance.uid for instance in instances]
     with DecodingProcesses(len(instances)) as processes:
-        fetcher = ObjectFetcher(files, keys, uids, request.units, processes, connections)
+        fetcher = ObjectFetcher(files, keys, uids, request.units, processes)
         builder = fetcher.read(range(len(instances)))
         if unreadable_objects(fetcher.headers):
             return None

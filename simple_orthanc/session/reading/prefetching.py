@@ -26,7 +26,6 @@ _GROUP_BYTES = 8 << 20
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
 # What a file is taken for whose size is not known.
 _USUAL_FILE = 300_000
-_CONNECTIONS = 4
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, bytes]:
     whole = [item.series for item in group if item.series is not None]
     files = dict(source.read_together(whole)) if whole else {}
     missing = [key for item in group for key in item.keys if key not in files]
-    read = run_all(partial(_content, source), missing, workers=_CONNECTIONS)
+    read = run_all(partial(_content, source), missing, workers=source.at_once(missing))
     files.update((key, content) for key, content in zip(missing, read, strict=True) if content is not None)
     return files
 
@@ -168,6 +167,10 @@ class HeldFiles:
     def stored_file(self, key: str) -> StoredFile:
         """Return what the source knows of a file."""
         return self._source.stored_file(key)
+
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return 1 for files that are in memory."""
+        return self._source.at_once(keys, headers) if headers else 1
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the source."""

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydicom.dataset import Dataset
@@ -63,6 +64,9 @@ if TYPE_CHECKING:
 
 # The second reading is of what the first turns out to lack; more are needed only where objects are replaced meanwhile.
 _MOST_READINGS = 3
+# So few objects may each be as large as a volume. Their memory is checked by a header, of more by the first that is
+# fetched, since over a slow link one more answer is waited for.
+_FEW = 2
 # What objects that can each be read have wrong between them.
 _BETWEEN_OBJECTS = (InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError, SuvError)
 
@@ -193,13 +197,14 @@ class VolumeReader:
         # What is no volume need not be fetched to be refused.
         chosen = None if known is None else choose_volume(known, dims=request.dims, gaps=gaps)
         read, unread = self._expected(group, chosen), set(range(len(group)))
-        first = self._header(group[0])
+        first = self._header(group[0]) if len(read) <= _FEW or len(read) < len(group) else None
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
             for _ in range(_MOST_READINGS):
-                needed = len(read) * volume_bytes(first, request.units)
-                self.check_memory(needed, f"{len(read)} instances like the first")
-                builder = fetcher.read(read)
+                check = partial(self._check_objects, len(read))
+                if first is not None:
+                    check(first)
+                builder = fetcher.read(read, check if first is None else None)
                 fetcher.read_headers(sorted(unread.difference(read)))
                 unread.clear()
                 if reasons := unreadable_objects(fetcher.headers):
@@ -242,9 +247,14 @@ class VolumeReader:
         """Try each object alone, and return the index and the reason of those that cannot be read."""
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
-            tried = run_all(fetcher.try_reading, range(len(group)), label="finding unreadable images")
+            workers = self._source.at_once([instance.key for instance in group])
+            tried = run_all(fetcher.try_reading, range(len(group)), workers=workers, label="finding unreadable images")
         reasons = {index: reason for index, reason in enumerate(tried) if reason is not None}
         return {**unreadable_objects(fetcher.headers), **reasons}
+
+    def _check_objects(self, count: int, first: Dataset) -> None:
+        needed = count * volume_bytes(first, self._request.units)
+        self.check_memory(needed, f"{count} instances like the first")
 
     def check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""
@@ -317,7 +327,8 @@ class VolumeReader:
             Some objects cannot be read, and were not to be left out.
         """
         keys = [instance.key for instance in instances]
-        headers = run_all(self._try_header, keys, label="reading headers")
+        workers = self._source.at_once(keys, headers=True)
+        headers = run_all(self._try_header, keys, workers=workers, label="reading headers")
         reasons = {index: reason_of(header) for index, header in enumerate(headers) if isinstance(header, OrthancError)}
         whole = [Dataset() if isinstance(header, OrthancError) else header for header in headers]
         reasons = {**unreadable_objects(whole), **reasons}
@@ -374,9 +385,7 @@ class VolumeReader:
         return VolumeReader(self._source, instances, self._names, request, self._plans).volume()
 
     def _planned_volume(self, label: str, group: Labelled, stack: Stack, needed: Sequence[int]) -> Volume:
-        first = stack.planes[0]
-        of_object = volume_bytes(self._source.header(group.instances[first.instance].key), self._request.units)
-        self.check_memory(of_object // first.number_of_frames * stack.slices, f"The volume {label!r}")
+        self.check_memory(group.bytes, f"The volume {label!r}")
         with DecodingProcesses(len(needed)) as processes:
             fetcher = self._fetcher(group.instances, processes)
             builder = fetcher.read(needed)

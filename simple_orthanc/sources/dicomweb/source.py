@@ -30,7 +30,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.landing import LandsOnce
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import READERS, WORKERS, map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level, depth, indexed_level
 from simple_orthanc.dicom.tags import TEXT_VRS, Tag, parse_tag
 from simple_orthanc.dicom.values import Value
@@ -405,6 +405,10 @@ class DicomWebSource(LandsOnce):
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read nothing: files are read one by one."""
         return {}
+
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return how many files, or headers, are best read at a time: more where the server is far away."""
+        return self.transport.at_once(nearby=WORKERS if headers else READERS)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from its file, without pixels."""

@@ -29,6 +29,7 @@ from typing import Any, Literal
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.landing import LandsOnce
+from simple_orthanc.concurrency.threads import READERS, WORKERS
 from simple_orthanc.dicom.levels import Level, indexed_level
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag, is_searchable
@@ -325,6 +326,10 @@ class FolderSource(LandsOnce):
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read nothing: files are read as quickly one by one."""
         return {}
+
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return how many files, or headers, are best read at a time."""
+        return WORKERS if headers else READERS
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance."""

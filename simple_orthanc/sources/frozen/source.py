@@ -297,6 +297,10 @@ class FrozenSource:
         """Return the MD5 of a file as the archive has it now."""
         return self.archive.stored_md5(key)
 
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return how many files, or headers, are best read at a time."""
+        return self.archive.at_once(keys, headers)
+
     def header(self, key: str) -> Dataset:
         """Read the header of an instance whose file has not changed."""
         self._frozen(key)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
+from simple_orthanc.concurrency.threads import READERS, WORKERS, ReusableBuffer, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, TransportError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
@@ -152,6 +152,14 @@ class FileReader:
         listed = self._listed.get(key)
         md5 = None if self._checksums is False else lambda: _md5(content)
         return listed is not None and listed.difference(len(content), md5) is None
+
+    def at_once(self, keys: Sequence[str], headers: bool) -> int:
+        """Return how many files, or headers, of some instances are best read at a time."""
+        sizes = [listed.size for key in (*keys[:1], *keys[-1:]) if (listed := self._listed.get(key)) is not None]
+        size = max(sizes, default=None)
+        if headers and self._rest.capabilities.ranges:
+            size = _HEADER_BYTES if size is None else min(size, _HEADER_BYTES)
+        return self._transport.at_once(size, WORKERS if headers else READERS)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""

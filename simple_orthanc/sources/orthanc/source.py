@@ -343,6 +343,10 @@ class OrthancSource:
         """Read the files of series of small files from one archive, where that is quicker."""
         return self._archives.read(series)
 
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return how many files, or headers, are best read at a time: more where the server is far away."""
+        return self._reader.at_once(keys, headers)
+
     def header(self, key: str) -> Dataset:
         """Read an instance's header: exact, from the DICOM bytes, without pixels."""
         return self._reader.header(key)

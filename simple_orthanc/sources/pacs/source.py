@@ -391,6 +391,10 @@ class PacsSource:
         """Read nothing: a PACS hands over no file."""
         return {}
 
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        """Return 1: a PACS hands over no file."""
+        return 1
+
     def header(self, key: str) -> Dataset:
         """Refuse: a PACS hands over no file."""
         self._refuse(key)

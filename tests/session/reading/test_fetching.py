@@ -18,6 +18,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from simple_orthanc.concurrency.threads import READERS
 from simple_orthanc.errors import OrthancError, PixelDecodeError, VolumeError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_image
@@ -52,6 +53,9 @@ class Files:
     @property
     def keys(self) -> list[str]:
         return [str(number) for number in range(len(self.files))]
+
+    def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
+        return READERS
 
     def header(self, key: str) -> Dataset:
         return whole(self.files[int(key)], stop_before_pixels=True)

@@ -147,7 +147,10 @@ def test_a_connection_that_fails_concerns_all_objects(verb: str, error: OrthancE
         def header(self, key: str) -> Dataset:
             raise error
 
-        content = read = header  # type: ignore[assignment]
+        content = header  # type: ignore[assignment]
+
+        def read(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+            raise error
 
         def save(self, key: str, path: Path) -> None:
             raise error
