@@ -14,6 +14,7 @@ from simple_orthanc.session.deidentifying.verb import Deidentifying
 from simple_orthanc.session.describing import Describing
 from simple_orthanc.session.display.words import session_text
 from simple_orthanc.session.exporting import Exporting
+from simple_orthanc.session.mapping.verb import MapsFunctions
 from simple_orthanc.session.narrowing import Narrowing
 from simple_orthanc.session.picturing import Picturing
 from simple_orthanc.session.reading.iterating import Iterating
@@ -29,7 +30,9 @@ _DEBUGGER = "_pydevd_bundle.pydevd_resolver"
 _LOOKERS = ("rlcompleter", "jedi.inference.compiled.access", "_pydev_bundle._pydev_imports_tipper", _DEBUGGER)
 
 
-class Session(Narrowing, Describing, Picturing, Iterating, Exporting, Deidentifying, Sends, Freezing, Shown):
+class Session(
+    Narrowing, Describing, Picturing, Iterating, Exporting, MapsFunctions, Deidentifying, Sends, Freezing, Shown
+):
     """A view of an archive that is narrowed step by step, shown as tables, and read as headers and volumes.
 
     `Orthanc` is the session on an Orthanc server, `DicomWeb` on any server that speaks DICOMweb, `Folder` on files.

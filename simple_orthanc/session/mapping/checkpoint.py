@@ -1,0 +1,347 @@
+"""A file of finished rows, from which a run that ended early goes on.
+
+JSON lines: the first states what the rows are results of, and each other line is one row. A row is written with one
+call of the system when its object is finished, so that what was finished is in the file however the process ends, and
+a line that was cut off is the last one and is dropped. A file that ends in ``.parquet`` cannot be appended to: its rows
+grow in JSON lines beside it, and become the table in Parquet at the end of the run, also after an error or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import stat
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.extras import import_extra
+from simple_orthanc.files.locking import lock_file
+from simple_orthanc.files.opening import open_regular
+from simple_orthanc.files.paths import make_folders
+from simple_orthanc.session.mapping.calls import Row
+from simple_orthanc.session.mapping.results import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JSON_LINES, PARQUET = ".jsonl", ".parquet"
+_FORMAT = "simple_orthanc map 1"
+_STORED = "checkpoint"
+_US = datetime.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the rows of a checkpoint are results of.
+
+    Attributes
+    ----------
+    function : str
+        The name of the function.
+    digest : str
+        What `functions.digest_of` returns for it.
+    level : str
+    archive : str
+        The description of the source.
+    """
+
+    function: str
+    digest: str
+    level: str
+    archive: str
+
+
+class ObjectKey(NamedTuple):
+    """By what a row is recognized as that of an object.
+
+    Attributes
+    ----------
+    identifiers : tuple
+        PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID, as deep as its level.
+    contents : str
+        The number of its selected instances, and a digest of what the selection leaves of it.
+    """
+
+    identifiers: tuple[str | None, ...]
+    contents: str
+
+
+def checked_path(path: Any) -> Path:
+    """Return the path of a checkpoint, whose suffix is that of a format.
+
+    Raises
+    ------
+    SelectionError
+        It is no path, or has another suffix.
+    UnsupportedError
+        Parquet needs pyarrow, which is not installed.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(path, bytes):
+        raise SelectionError(f"checkpoint={path!r} is not a path.")
+    checked = Path(path).expanduser()
+    if checked.suffix not in (JSON_LINES, PARQUET):
+        raise SelectionError(
+            f"checkpoint={str(path)!r}: the name of the file ends in {JSON_LINES} (JSON lines) or {PARQUET} (Parquet)."
+        )
+    if checked.suffix == PARQUET:
+        import_extra("pyarrow", "parquet", "A checkpoint in Parquet", f", or choose a name that ends in {JSON_LINES}")
+    return checked
+
+
+class Checkpoint:
+    """The finished rows of a map; any number of threads may add some at once.
+
+    Parameters
+    ----------
+    path : Path
+        As `checked_path` returns it.
+    origin : Origin
+        What the rows are results of.
+
+    Raises
+    ------
+    SelectionError
+        What is there is no checkpoint, or one of something else; it cannot be written, or another process writes it.
+
+    Attributes
+    ----------
+    rows : dict
+        Row by object, those of earlier runs included.
+    """
+
+    def __init__(self, path: Path, origin: Origin) -> None:
+        self.path, self.rows = path, dict[ObjectKey, Row]()
+        self._origin = origin
+        self._journal = path if path.suffix == JSON_LINES else path.with_name(f".{path.name}{JSON_LINES}")
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        try:
+            make_folders(path.parent)
+            for each in {path, self._journal}:
+                if os.path.lexists(each) and not stat.S_ISREG(os.stat(each).st_mode):
+                    raise SelectionError(f"{each} is not a file: choose another checkpoint.")
+            self._descriptor = lock_file(self._journal)
+            if self._descriptor is None:
+                raise SelectionError(
+                    f"{path} is the checkpoint of another call that runs now: wait for its end, or choose another file."
+                )
+            self._read()
+        except OSError as error:
+            self._release()
+            raise SelectionError(
+                f"checkpoint={str(path)!r} cannot be used: {error.strerror or error}. Choose another file."
+            ) from error
+        except BaseException:
+            self._release()
+            raise
+
+    def add(self, key: ObjectKey, row: Row) -> None:
+        """Write the row of an object; after `close` nothing is written any more."""
+        line = _as_line(_entry(key, row))
+        with self._lock:
+            if self._descriptor is None:
+                return
+            self.rows[key] = row
+            try:
+                _write(self._descriptor, line)
+            except OSError as error:
+                raise SelectionError(
+                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. What was finished "
+                    "before is in it, and the same call goes on from there."
+                ) from error
+
+    def close(self) -> None:
+        """Finish the file."""
+        with self._lock:
+            try:
+                if self._descriptor is not None and self.path.suffix == PARQUET:
+                    self._write_table()
+                    self._journal.unlink()
+            finally:
+                self._release()
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _read(self) -> None:
+        """Read the rows that are there, and leave the journal such that rows can be appended."""
+        assert self._descriptor is not None
+        if self.path.suffix == PARQUET and os.path.lexists(self.path):
+            self._read_table()
+        with open_regular(self._journal) as stream:
+            content = stream.read()
+        # What was cut off when a process was killed is the last line, without its end.
+        whole = content[: content.rfind(b"\n") + 1]
+        if content and not whole and not _as_line(self._header()).startswith(content):
+            raise self._no_checkpoint()
+        lines = whole.splitlines()
+        if lines:
+            self._check(self._parsed(lines[0]))
+            for line in lines[1:]:
+                self._take(self._parsed(line))
+        os.ftruncate(self._descriptor, len(whole))
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+        if not lines:
+            _write(self._descriptor, _as_line(self._header()))
+
+    def _header(self) -> dict[str, Any]:
+        return {"format": _FORMAT, **asdict(self._origin)}
+
+    def _parsed(self, line: bytes | str) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            raise self._no_checkpoint()
+        return entry
+
+    def _no_checkpoint(self) -> SelectionError:
+        return SelectionError(f"{self.path} is there, and is no checkpoint of map(): choose another file.")
+
+    def _check(self, header: Mapping[str, Any]) -> None:
+        """Refuse the rows of something else."""
+        if header.get("format") != _FORMAT:
+            raise self._no_checkpoint()
+        there = [str(header.get(name)) for name in ("function", "level", "archive")]
+        here = [self._origin.function, self._origin.level, self._origin.archive]
+        if there != here:
+            function, level, archive = there
+            raise SelectionError(
+                f"{self.path} is the checkpoint of {function} at level={level!r} on {archive}, and this is "
+                f"{here[0]} at level={here[1]!r} on {here[2]}: choose another file."
+            )
+        if header.get("digest") != self._origin.digest:
+            raise SelectionError(
+                f"{self.path} was written with other code of {here[0]}, or with other values that it holds, so that "
+                "its rows may differ from those of the function as it is now: choose another file, or remove this one."
+            )
+
+    def _take(self, entry: Mapping[str, Any]) -> None:
+        try:
+            values = entry["values"]
+            plain = None if values is None else {name: _decoded(value) for name, value in values.items()}
+            key = ObjectKey(tuple(entry["identifiers"]), str(entry["contents"]))
+            self.rows[key] = Row(plain, entry["error"], float(entry["seconds"]))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._no_checkpoint() from None
+
+    def _read_table(self) -> None:
+        import pandas as pd
+
+        try:
+            table = pd.read_parquet(self.path, engine="pyarrow")
+            lines, header = table[_STORED].tolist(), {str(name): value for name, value in table.attrs.items()}
+        except (ValueError, KeyError, OSError):
+            # What pyarrow raises for a file that is none of its own is a ValueError.
+            raise self._no_checkpoint() from None
+        self._check(header)
+        for line in lines:
+            self._take(self._parsed(line))
+
+    def _write_table(self) -> None:
+        """Write the rows as a table: its typed columns for whoever reads it, and each row as it is in JSON lines."""
+        from simple_orthanc.session.mapping.table import as_table
+
+        keys = list(self.rows)
+        rows = [self.rows[key] for key in keys]
+        table = as_table([key.identifiers for key in keys], rows)
+        for name in table.select_dtypes(object).columns:
+            table[name] = _storable(table[name])
+        stored = [_as_line(_entry(key, row)).decode() for key, row in zip(keys, rows, strict=True)]
+        table[_STORED] = stored
+        table.attrs.update(self._header())
+        growing = self.path.with_name(f".{self.path.name}.part")
+        with suppress(FileNotFoundError):
+            growing.unlink()
+        descriptor = os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            table.to_parquet(stream, engine="pyarrow", index=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(growing, self.path)
+
+
+def _entry(key: ObjectKey, row: Row) -> dict[str, Any]:
+    values = None if row.values is None else {name: _encoded(value) for name, value in row.values.items()}
+    return {
+        "identifiers": list(key.identifiers),
+        "contents": key.contents,
+        "values": values,
+        "error": row.error,
+        "seconds": row.seconds,
+    }
+
+
+def _storable(column: pd.Series[Any]) -> list[Any]:
+    """Return a column of tuples or of mixed types as Parquet can hold it: as lists of one type, or else as strings."""
+    pyarrow: Any = import_extra("pyarrow", "parquet", "A checkpoint in Parquet")
+    values = [None if value is None else value for value in column.where(column.notna(), None)]
+    try:
+        pyarrow.array(values)
+    except pyarrow.ArrowException:
+        return [None if value is None else str(value) for value in values]
+    return values
+
+
+def _as_line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, allow_nan=False).encode("ascii") + b"\n"
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _encoded(value: Value) -> Any:
+    """Return a value as JSON has it; what JSON lacks is an object with one name."""
+    if isinstance(value, tuple):
+        return [_encoded(item) for item in value]
+    if isinstance(value, datetime.datetime):
+        return {"datetime": value.isoformat()}
+    if isinstance(value, datetime.timedelta):
+        return {"microseconds": value // _US}
+    if isinstance(value, float) and value - value != 0:
+        return {"float": repr(value)}
+    return value
+
+
+def _decoded(value: Any) -> Value:
+    if isinstance(value, list):
+        return tuple(_decoded(item) for item in value)
+    if isinstance(value, dict):
+        ((kind, content),) = value.items()
+        if kind == "datetime":
+            return datetime.datetime.fromisoformat(content)
+        return float(content) if kind == "float" else int(content) * _US
+    return value
+
+
+def contents_of(count: int, uids: Sequence[str]) -> str:
+    """Return what is selected of an object, as a checkpoint compares it.
+
+    Parameters
+    ----------
+    count : int
+        How many instances.
+    uids : sequence of str
+        The UIDs of what the selection leaves of it, at the level at which it was made.
+
+    Examples
+    --------
+    >>> contents_of(40, ["1.2.3"])
+    '40 instances, dc0d9f5c8ca2bbcf'
+    """
+    import hashlib
+
+    digest = hashlib.sha256("\n".join(sorted(uids)).encode()).hexdigest()[:16]
+    return f"{count} instances, {digest}"

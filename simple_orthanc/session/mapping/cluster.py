@@ -1,0 +1,245 @@
+"""A map on the cluster of a `dask.distributed` client, and the selection as a bag of sessions.
+
+Dask schedules: it decides which worker computes what, and computes again what a lost worker has left. Here objects are
+only put into tasks, few enough at a time that a selection of any size needs little memory.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.errors import SelectionError, TransportError
+from simple_orthanc.extras import import_extra
+from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out, recording
+from simple_orthanc.session.mapping.functions import name_of, pickled_function
+from simple_orthanc.session.mapping.local_runs import LABEL
+from simple_orthanc.session.mapping.process_worker import as_bytes
+
+if TYPE_CHECKING:
+    import dask.bag
+
+    from simple_orthanc.session.mapping.run import Run
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_COUNTS = 2.0
+# A task takes about so long, so that Dask's own time, about a millisecond for each, does not count, and the progress
+# bar moves.
+_SECONDS_PER_TASK = 0.5
+_MOST_PER_TASK = 32
+# Tasks for each thread of the workers, so that none waits for the next one.
+_TASKS_PER_THREAD = 3
+# An object whose task was lost is computed alone, and so often, before it is given up.
+_MOST_ATTEMPTS = 3
+# As many as Dask's own bags of sequences have.
+_PARTITIONS = 100
+
+
+def is_client(scheduler: object) -> bool:
+    """Check whether an object is a `dask.distributed.Client`, without importing Dask."""
+    return any(
+        f"{kind.__module__}.{kind.__qualname__}" == "distributed.client.Client" for kind in type(scheduler).__mro__
+    )
+
+
+@dataclass
+class _Task:
+    """Some objects that are computed one after the other."""
+
+    positions: Sequence[int]
+    future: Any
+
+
+class ClusterRun:
+    """One map on a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        It is not closed.
+    run : Run
+        The objects, and where their outcomes go.
+
+    Raises
+    ------
+    SelectionError
+        The function cannot be handed to another process, or the client is closed or works in an event loop.
+    """
+
+    def __init__(self, client: Any, run: Run[Any]) -> None:
+        if client.asynchronous:
+            raise SelectionError(
+                "This Dask client works in an event loop: give one that does not, Client(...), and await the map of an "
+                "AsyncSession instead."
+            )
+        self._client, self._run = client, run
+        self._content = pickled_function(run.function, "dask")
+        self._left = deque(run.pending)
+        # Objects whose task was lost with its worker, and how often.
+        self._suspects: deque[int] = deque()
+        self._attempts: dict[int, int] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._seconds, self._count = 0.0, 0
+        self._threads, self._counted = 1, float("-inf")
+
+    def run(self) -> None:
+        """Compute all objects; however this ends, no task of it is left on the cluster.
+
+        Raises
+        ------
+        TransportError
+            The client lost the cluster.
+        """
+        if not self._left:
+            return
+        # A task, and no scattered data: Dask computes it again if the worker that holds it is lost.
+        self._function = self._client.submit(_loaded, self._content, key=_new_key("function"), pure=False)
+        try:
+            with progress_bar(len(self._left), LABEL) as advance:
+                while self._left or self._suspects or self._tasks:
+                    self._submit()
+                    self._take(advance)
+        finally:
+            futures = [task.future for task in self._tasks.values()]
+            # The cluster may be gone.
+            with suppress(Exception):
+                self._client.cancel([*futures, self._function], force=True)
+
+    def _submit(self) -> None:
+        """Keep the workers busy."""
+        while self._left and len(self._tasks) < _TASKS_PER_THREAD * self._capacity():
+            count = min(self._size(), len(self._left))
+            self._submit_task([self._left.popleft() for _ in range(count)])
+        if self._suspects and not self._tasks:
+            # Alone on the cluster: whatever ends its worker then is the object itself.
+            self._submit_task([self._suspects.popleft()])
+
+    def _submit_task(self, positions: Sequence[int]) -> None:
+        sessions = [self._run.child(position) for position in positions]
+        key = _new_key("map")
+        future = self._client.submit(_computed, self._function, pickle.dumps(sessions), key=key, pure=False)
+        self._tasks[key] = _Task(positions, future)
+        future.add_done_callback(self._finished.put)
+
+    def _capacity(self) -> int:
+        if time.monotonic() - self._counted > _SECONDS_BETWEEN_COUNTS:
+            self._threads = max(1, sum(self._client.nthreads().values()))
+            self._counted = time.monotonic()
+        return self._threads
+
+    def _size(self) -> int:
+        """Return how many objects the next task has."""
+        if not self._count:
+            return 1
+        return max(1, min(_MOST_PER_TASK, int(_SECONDS_PER_TASK * self._count / max(self._seconds, 1e-6))))
+
+    def _take(self, advance: Callable[[int], object]) -> None:
+        """Wait for the end of a task, and take its outcomes."""
+        try:
+            future = self._finished.get(timeout=_SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            interruption.check()
+            if self._client.status not in ("running", "connecting"):
+                raise TransportError(
+                    f"The Dask client is {self._client.status}: connect again, and call map() again; a checkpoint lets "
+                    "it go on from where it was."
+                ) from None
+            return
+        task = self._tasks.pop(future.key)
+        if future.status == "finished":
+            for position, content in zip(task.positions, future.result(), strict=True):
+                outcome: Outcome = pickle.loads(content)
+                self._seconds, self._count = self._seconds + outcome.row.seconds, self._count + 1
+                self._run.finish(position, outcome)
+                advance(1)
+            return
+        error = future.exception() if future.status == "error" else None
+        if self._function.status == "error":
+            raise SelectionError(
+                f"{name_of(self._run.function)} cannot be read on the workers: {error!r}. They need the same packages "
+                "as this program, simple_orthanc among them."
+            ) from None
+        if error is not None and type(error).__name__ != "KilledWorker":
+            raise error
+        for position in task.positions:
+            self._note_lost(position, error, advance)
+
+    def _note_lost(self, position: int, error: BaseException | None, advance: Callable[[int], object]) -> None:
+        """Try an object again whose task was lost, up to a limit."""
+        attempts = self._attempts[position] = self._attempts.get(position, 0) + 1
+        if attempts < _MOST_ATTEMPTS:
+            self._suspects.append(position)
+            return
+        how = "Its workers ended while they computed it" if error is not None else "Its task was cancelled"
+        failure = RuntimeError(f"{how}, {attempts} times.")
+        self._run.finish(position, Outcome(Row(None, str(failure), 0.0), failure))
+        advance(1)
+
+
+def run_on_cluster(client: Any, run: Run[Any]) -> None:
+    """Compute all objects of a map on the cluster of a client; errors as those of `ClusterRun`."""
+    ClusterRun(client, run).run()
+
+
+def _new_key(name: str) -> str:
+    import uuid
+
+    return f"simple_orthanc-{name}-{uuid.uuid4().hex}"
+
+
+def _loaded(content: bytes) -> Any:
+    return pickle.loads(content)
+
+
+def _computed(function: Callable[[Any], Any], content: bytes) -> list[bytes]:
+    """Compute some objects on a worker."""
+    outcomes = []
+    for session in pickle.loads(content):
+        with recording() as warned:
+            outcome = carry_out(function, partial(_same, session))
+        outcomes.append(as_bytes(outcome, tuple(warned)))
+    return outcomes
+
+
+def _same(session: Any) -> Any:
+    return session
+
+
+def as_bag(sessions: Sequence[Any], npartitions: int | None) -> dask.bag.Bag:
+    """Return sessions as a bag, whose partitions are pickled as a whole.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+    npartitions : int, optional
+        How many partitions; None: about a hundred, or one for each session where there are fewer.
+    """
+    bag: Any = import_extra("dask.bag", "dask", "to_dask()")
+    delayed: Any = import_extra("dask.delayed", "dask", "to_dask()").delayed
+    count = len(sessions)
+    size = -(-count // (npartitions or _PARTITIONS)) or 1
+    load = delayed(_loaded_partition, pure=False)
+    parts = [load(_Partition(tuple(sessions[start : start + size]))) for start in range(0, count, size)]
+    made: dask.bag.Bag = bag.from_delayed(parts) if parts else bag.from_sequence([], npartitions=1)
+    return made
+
+
+@dataclass(frozen=True)
+class _Partition:
+    """Sessions that Dask does not look into."""
+
+    sessions: tuple[Any, ...]
+
+
+def _loaded_partition(partition: _Partition) -> list[Any]:
+    return list(partition.sessions)

@@ -1,0 +1,152 @@
+"""Functions as other processes get them, and by what a checkpoint recognizes them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import inspect
+import pickle
+import textwrap
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from typing import Any
+
+from simple_orthanc.errors import OrthancError, SelectionError
+from simple_orthanc.extras import import_extra
+
+
+def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
+    """Pickle a function for another process, by its name if it can be imported there, and else by its code.
+
+    Parameters
+    ----------
+    function : callable
+    extra : str
+        The extra that installs cloudpickle, which is needed for functions of a notebook or script, lambdas and
+        functions inside others.
+
+    Raises
+    ------
+    UnsupportedError
+        It cannot be imported by its name, and cloudpickle is not installed.
+    SelectionError
+        It refers to something that cannot be pickled.
+    """
+    try:
+        if _is_importable(function):
+            return pickle.dumps(function)
+        cloudpickle = import_extra("cloudpickle", extra, "A function that other processes cannot import by its name")
+        content: bytes = cloudpickle.dumps(function)
+        return content
+    except OrthancError:
+        raise
+    except Exception as error:
+        raise SelectionError(
+            f"{name_of(function)} cannot be handed to another process: {type(error).__name__}: {error}. Open files, "
+            "connections and locks inside it, rather than before, or use threads: map(function)."
+        ) from error
+
+
+def _is_importable(function: Any) -> bool:
+    if not isinstance(function, (FunctionType, BuiltinFunctionType, type)):
+        return False
+    found: Any = None
+    if function.__module__ not in (None, "__main__"):
+        try:
+            found = importlib.import_module(function.__module__)
+            for part in function.__qualname__.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError):
+            return False
+    return found is function
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a function, with its module.
+
+    Examples
+    --------
+    >>> name_of(textwrap.dedent), name_of(functools.partial(textwrap.indent, prefix="-"))
+    ('textwrap.dedent', 'textwrap.indent')
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def digest_of(function: Any) -> str:
+    """Return a SHA-256 of what a function does as far as it can be seen: its code, defaults, and the values it holds.
+
+    Comments, layout and where it is written make no difference. What it calls is not looked at, nor are global
+    variables.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(function, set()):
+        digest.update(part.encode("utf-8", "replace") + b"\0")
+    return digest.hexdigest()
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[str]:
+    if isinstance(value, (FunctionType, MethodType, functools.partial)):
+        # One that calls itself holds itself.
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+    if isinstance(value, functools.partial):
+        yield "partial"
+        for part in (value.func, *value.args, *(each for item in sorted(value.keywords.items()) for each in item)):
+            yield from _parts(part, seen)
+    elif isinstance(value, MethodType):
+        yield from _parts(value.__func__, seen)
+        yield from _parts(value.__self__, seen)
+    elif isinstance(value, FunctionType):
+        yield _code_of(value)
+        for part in (*(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items())):
+            yield from _parts(part, seen)
+        for cell in value.__closure__ or ():
+            try:
+                content = cell.cell_contents
+            except ValueError:
+                # A name that is not bound yet.
+                continue
+            yield from _parts(content, seen)
+    elif isinstance(value, BuiltinFunctionType) or inspect.ismodule(value) or inspect.isclass(value):
+        yield getattr(value, "__qualname__", value.__name__)
+    else:
+        yield _state_of(value)
+        if callable(value) and isinstance(type(value).__call__, FunctionType):
+            yield from _parts(type(value).__call__, seen)
+
+
+def _state_of(value: Any) -> str:
+    """Return the content of a value as a string that is the same in another process."""
+    if isinstance(value, (str, bytes, int, float, complex, type(None))):
+        return repr(value)
+    if isinstance(value, (set, frozenset)):
+        return f"{type(value).__name__} {sorted(map(_state_of, value))}"
+    try:
+        return hashlib.sha256(pickle.dumps(value, 4)).hexdigest()
+    except Exception:  # whatever cannot be pickled is known by its type alone
+        return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _code_of(function: FunctionType) -> str:
+    """Return the code of a function: as Python writes its source anew, or else its byte code."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
+        kinds = (ast.Lambda,) if function.__name__ == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    except (OSError, TypeError, SyntaxError, ValueError):
+        found = []
+    # Of several lambdas on one line nobody knows which one is meant; of a function the outermost is.
+    if found and (function.__name__ != "<lambda>" or len(found) == 1):
+        return ast.unparse(found[0])
+    return _byte_code(function.__code__)
+
+
+def _byte_code(code: CodeType) -> str:
+    constants = [_byte_code(each) if isinstance(each, CodeType) else _state_of(each) for each in code.co_consts]
+    return f"{code.co_code.hex()} {constants} {code.co_names} {code.co_varnames} {code.co_freevars}"

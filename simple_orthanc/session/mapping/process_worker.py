@@ -1,0 +1,66 @@
+"""What a process does that computes for a map: reads the function once, and calls it for one object after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import site
+import warnings
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from simple_orthanc.session.mapping.calls import Outcome, carry_out, recording
+
+_LONGEST_OUTPUT = 100_000
+
+
+@cache
+def _prepare() -> None:
+    """Make this process, which was started without them, find what `site` adds, such as packages in development."""
+    site.main()
+    # The process that shows the warnings decides which.
+    warnings.simplefilter("always")
+
+
+@cache
+def _function(path: str) -> Callable[[Any], Any]:
+    with open(path, "rb") as stream:
+        function: Callable[[Any], Any] = pickle.load(stream)
+    return function
+
+
+def answer(path: str, content: bytes) -> tuple[None, bytes]:
+    """Compute one object.
+
+    Parameters
+    ----------
+    path : str
+        The file of the pickled function.
+    content : bytes
+        The pickled session of the object.
+
+    Returns
+    -------
+    tuple
+        None, and the pickled `Outcome`.
+    """
+    _prepare()
+    function = _function(path)
+    printed = io.StringIO()
+    with recording() as warned, contextlib.redirect_stdout(printed):
+        outcome = carry_out(function, partial(pickle.loads, content))
+    return None, as_bytes(outcome, tuple(warned), printed.getvalue()[:_LONGEST_OUTPUT])
+
+
+def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: str = "") -> bytes:
+    """Pickle an outcome, whatever its error is."""
+    complete = Outcome(outcome.row, outcome.failure, outcome.is_unusable, warned, printed)
+    try:
+        content = pickle.dumps(complete)
+        # Some errors can be pickled, and not unpickled.
+        pickle.loads(content)
+    except Exception:  # classes of a notebook, locks, anything
+        return pickle.dumps(complete.portable())
+    return content

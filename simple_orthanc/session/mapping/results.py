@@ -1,0 +1,177 @@
+"""What a function may return for one object, as plain values of a table's row."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import numbers
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from pydicom.valuerep import PersonName
+
+from simple_orthanc.dicom.levels import IDENTIFIERS
+from simple_orthanc.errors import SelectionError
+
+Value: TypeAlias = Any
+"""None, bool, int, float, str, naive datetime, timedelta, or a tuple of these."""
+
+RESULT = "result"
+"""The column of a result without names."""
+ERROR, SECONDS = "error", "seconds"
+RESERVED = frozenset({*IDENTIFIERS.values(), ERROR, SECONDS})
+
+# A longer list is an array by mistake.
+_LONGEST_TUPLE = 1000
+_ADVICE = (
+    "A function returns a number, a string, a date, or a dictionary or Series of them: compute numbers from it, or "
+    "save it in the function and return its path."
+)
+
+
+def plain_values(result: Any) -> dict[str, Value]:
+    """Return what a function returned as values by column.
+
+    Parameters
+    ----------
+    result : object
+        A scalar is the column "result"; a mapping, a Series, a table of one row, a named tuple or a dataclass has a
+        column for each name. None is a row without values.
+
+    Raises
+    ------
+    SelectionError
+        It is nothing that a row can hold, or a name is that of a column which each table has.
+
+    Examples
+    --------
+    >>> plain_values(np.float32(0.5)), plain_values({"mean": 3, "kernel": None})
+    ({'result': 0.5}, {'mean': 3, 'kernel': None})
+    >>> plain_values({"error": 0.1})
+    Traceback (most recent call last):
+    simple_orthanc.errors.SelectionError: The function returned a value named 'error', which is a column of every \
+table: leave it out, or choose another name.
+    """
+    named = _named(result)
+    if named is None:
+        return {RESULT: _plain(result, "what it returned")}
+    values: dict[str, Value] = {}
+    for key, value in named:
+        name = _column_name(key)
+        if name in RESERVED:
+            raise SelectionError(
+                f"The function returned a value named {name!r}, which is a column of every table: leave it out, or "
+                "choose another name."
+            )
+        if name in values:
+            raise SelectionError(f"The function returned two values named {name!r}.")
+        values[name] = _plain(value, f"its value {name!r}")
+    return values
+
+
+def _named(result: Any) -> list[tuple[Any, Any]] | None:
+    """List the names and values of a result that has names; None for a scalar."""
+    if result is None:
+        return []
+    kind = type(result)
+    if isinstance(result, Mapping):
+        return list(result.items())
+    if isinstance(result, tuple) and hasattr(kind, "_fields"):
+        return list(zip(kind._fields, result, strict=True))
+    if dataclasses.is_dataclass(result) and not _is_own(kind):
+        return [(field.name, getattr(result, field.name)) for field in dataclasses.fields(result)]
+    if kind.__module__.partition(".")[0] == "pandas":
+        import pandas as pd
+
+        if isinstance(result, pd.Series):
+            return list(result.items())
+        if isinstance(result, pd.DataFrame):
+            if len(result) != 1:
+                raise SelectionError(
+                    f"The function returned a table of {len(result)} rows, and a row of the result holds one: select "
+                    "it, as in table.iloc[0], or compute numbers from it."
+                )
+            return list(result.iloc[0].items())
+    return None
+
+
+def _column_name(key: Any) -> str:
+    if isinstance(key, (str, numbers.Real)):
+        return _text(str(key))
+    raise SelectionError(
+        f"The function returned a value named {key!r}: names of columns are strings or numbers, as in "
+        f"{{{str(key)!r}: ...}}."
+    )
+
+
+def _plain(value: Any, what: str, inside: bool = False) -> Value:
+    """Return a value in one of the types of `Value`; missing values of every kind are None."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (str, PersonName, os.PathLike)):
+        return _text(os.fspath(value) if isinstance(value, os.PathLike) else str.__str__(str(value)))
+    if value is None or _is_missing(value):
+        return None
+    if isinstance(value, (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)):
+        return _plain_time(value)
+    if isinstance(value, numbers.Integral):
+        if not -(2**63) <= int(value) < 2**63:
+            raise SelectionError(f"The function returned {value}, which needs more than 64 bits: return float(...).")
+        return int(value)
+    if isinstance(value, numbers.Complex) or type(value).__name__ == "Decimal":
+        if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+            raise SelectionError(f"The function returned the complex number {value}: return its parts by name.")
+        number = float(value)
+        return None if number != number else number
+    if isinstance(value, (list, tuple)) and not inside:
+        if len(value) > _LONGEST_TUPLE:
+            raise SelectionError(f"The function returned a list of {len(value):,} values ({what}). {_ADVICE}")
+        return tuple(_plain(item, what, inside=True) for item in value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        # An array without axes, of whichever library.
+        return _plain(value.item(), what, inside)
+    raise SelectionError(f"The function returned {_kind_of(value)} ({what}). {_ADVICE}")
+
+
+def _is_missing(value: Any) -> bool:
+    """Check whether a value is pandas's NA or NaT."""
+    return type(value).__name__ in ("NAType", "NaTType") and type(value).__module__.startswith("pandas")
+
+
+def _plain_time(value: Any) -> Value:
+    """Return a date or time as a datetime, in UTC if it has an offset, and a time of day as that since midnight."""
+    import pandas as pd
+
+    if isinstance(value, datetime.time):
+        return datetime.timedelta(
+            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+        )
+    if isinstance(value, (datetime.timedelta, np.timedelta64)):
+        duration = pd.Timedelta(value)
+        return None if _is_missing(duration) else duration.floor("us").to_pytimedelta()
+    if isinstance(value, np.datetime64):
+        return _plain(pd.Timestamp(value), "")
+    if not isinstance(value, datetime.datetime):
+        return datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, pd.Timestamp):
+        value = value.floor("us").to_pydatetime()
+    return value if value.tzinfo is None else value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+
+
+def _text(value: str) -> str:
+    """Return a string that files can hold: what is no character in any encoding becomes a question mark."""
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "simple_orthanc"
+
+
+def _kind_of(value: Any) -> str:
+    kind = type(value)
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and not _is_own(kind):
+        return f"an array of shape {shape}"
+    return f"a {kind.__name__}" if _is_own(kind) else f"a {kind.__module__}.{kind.__qualname__}"

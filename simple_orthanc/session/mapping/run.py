@@ -1,0 +1,157 @@
+"""One map over the objects of a selection: which are left to do, and what becomes of each."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.session.mapping.calls import Outcome, Row
+from simple_orthanc.session.mapping.checkpoint import Checkpoint, ObjectKey, contents_of
+from simple_orthanc.session.mapping.functions import name_of
+from simple_orthanc.session.mapping.table import as_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simple_orthanc.session.looking import Looking
+
+Child = TypeVar("Child", bound="Looking")
+
+# After so many objects in a row for which the source did not answer, it is given up: each takes as long as the patience
+# of the connection.
+_MOST_LOST = 3
+
+
+class Run(Generic[Child]):
+    """The objects of one map, and their rows as they are finished, in any order and from any thread.
+
+    Parameters
+    ----------
+    session : Session
+        Whose selected objects they are. It may be narrowed while this runs.
+    level : str
+    function : callable
+    raises : bool
+        Whether the first error ends the run.
+
+    Attributes
+    ----------
+    function : callable
+    pending : list of int
+        The positions of the objects that are left to do.
+    """
+
+    def __init__(self, session: Child, level: Level, function: Callable[[Any], Any], raises: bool) -> None:
+        self.function, self._level, self._raises = function, level, raises
+        columns = session._columns(level)
+        self._children = session._children(level)
+        self._index = session._index
+        above = LEVELS[: depth(level) + 1]
+        values = [columns.values(parse_tag(IDENTIFIERS[each])) for each in above]
+        self._identifiers = [tuple(_first(each) for each in row) for row in zip(*values, strict=True)]
+        # A UID that is there twice names no object: such rows are never taken from a checkpoint.
+        self._repeated = {each for each, count in Counter(self._identifiers).items() if count > 1}
+        self._rows: list[Row | None] = [None] * len(self._identifiers)
+        self.pending = list(range(len(self._rows)))
+        self._checkpoint: Checkpoint | None = None
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._lost, self._has_usable = 0, False
+        self._shown: dict[Any, Any] = {}
+
+    def child(self, position: int) -> Child:
+        """Return the session of an object."""
+        return self._children[position]
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take the rows that a checkpoint has, except those of errors, and write those to come into it."""
+        self._checkpoint = checkpoint
+        known = {key.identifiers for key, row in checkpoint.rows.items() if row.error is None}
+        left = []
+        for position in self.pending:
+            row = None
+            if self._identifiers[position] in known and (key := self._key(position)) is not None:
+                row = checkpoint.rows.get(key)
+            if row is None or row.error is not None:
+                left.append(position)
+            else:
+                self._rows[position], self._has_usable = row, True
+        self.pending = left
+
+    def _key(self, position: int) -> ObjectKey | None:
+        """Return by what a checkpoint recognizes an object; None for one that cannot be told from another."""
+        if self._identifiers[position] in self._repeated:
+            return None
+        child = self.child(position)
+        selection = child._selection
+        level = selection.level or "study"
+        uids = self._index.column(parse_tag(IDENTIFIERS[level]), level, selection.keys)
+        texts = [str(value[0]) if value else "" for value in uids]
+        return ObjectKey(self._identifiers[position], contents_of(child.instance_count, texts))
+
+    def finish(self, position: int, outcome: Outcome) -> None:
+        """Note what became of an object.
+
+        Raises
+        ------
+        Exception
+            That of the function, if the first error ends the run.
+        SelectionError
+            The function returned what no row can hold, and nothing else so far; or the checkpoint cannot be written.
+        OrthancError
+            The source did not answer for several objects in a row.
+        """
+        outcome = self._shown_here(outcome)
+        key = self._key(position) if self._checkpoint is not None else None
+        with self._lock:
+            if self._is_over:
+                return
+            self._rows[position] = outcome.row
+            if self._checkpoint is not None and key is not None:
+                self._checkpoint.add(key, outcome.row)
+            self._lost = self._lost + 1 if outcome.is_lost else 0
+            is_hopeless = self._lost == _MOST_LOST or (outcome.is_unusable and not self._has_usable)
+            self._has_usable |= outcome.failure is None
+        if outcome.failure is not None and (self._raises or is_hopeless):
+            self._name_object(outcome.failure, position)
+            raise outcome.failure
+
+    def _shown_here(self, outcome: Outcome) -> Outcome:
+        """Show what was printed and warned of in another process; filters may make an error of a warning."""
+        if outcome.printed:
+            sys.stdout.write(outcome.printed)
+        for warned in outcome.warned:
+            try:
+                with self._lock:
+                    warnings.warn_explicit(*warned, registry=self._shown)
+            except Warning as error:
+                return outcome.failed_with(error)
+        return outcome
+
+    def _name_object(self, error: BaseException, position: int) -> None:
+        identifiers = zip((IDENTIFIERS[level] for level in LEVELS), self._identifiers[position], strict=False)
+        note = f"{name_of(self.function)} was called for " + ", ".join(f"{name} {value}" for name, value in identifiers)
+        if sys.version_info >= (3, 11):
+            error.add_note(note)
+
+    def end(self) -> None:
+        """Take no further rows, and finish the checkpoint."""
+        with self._lock:
+            self._is_over = True
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+
+    def table(self) -> pd.DataFrame:
+        """Return what has become of each object so far."""
+        return as_table(self._identifiers, self._rows, depth(self._level) + 1)
+
+
+def _first(values: Sequence[Any]) -> str | None:
+    value = values[0]
+    return str(value[0]) if value else None

@@ -1,0 +1,206 @@
+"""The verbs that call a function for each selected object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection.tables import check_level
+from simple_orthanc.session.arguments import whole_number
+from simple_orthanc.session.looking import Looking
+from simple_orthanc.session.options import OnError
+from simple_orthanc.session.reading.unreadable import check_errors
+
+if TYPE_CHECKING:
+    import dask.bag
+    import distributed
+    import pandas as pd
+    from typing_extensions import Self
+
+    from simple_orthanc.session.mapping.run import Run
+
+
+class MapsFunctions(Looking):
+    """The verbs of a session that call a function for each selected object."""
+
+    def map(
+        self,
+        function: Callable[[Self], Any],
+        level: Level = "series",
+        scheduler: str | distributed.Client | None = None,
+        errors: OnError = "report",
+        checkpoint: str | Path | None = None,
+        *,
+        workers: int | None = None,
+    ) -> pd.DataFrame:
+        """Call a function for each selected object, many at a time, and return a table of its results.
+
+        Parameters
+        ----------
+        function : callable
+            Called with the session of one object, a child of this one. It returns a number, a string, a date, or
+            several by name: a dictionary, a Series, a table of one row, a named tuple or a dataclass. None: nothing.
+            With ``scheduler=None`` it is called from several threads at once.
+        level : {"patient", "study", "series", "instance"}
+            What an object is.
+        scheduler : {"threads", "processes"} or distributed.Client, optional
+            Where it is called. None: in threads, so that one object is read while others are computed. Processes are
+            quicker where the function itself takes long and is written in Python; a function that other processes
+            cannot import by its name (of a notebook, a lambda) needs ``pip install "simple-orthanc[processes]"``. A
+            client of Dask calls it on its cluster: ``pip install "simple-orthanc[dask]"``.
+        errors : {"report", "raise"}
+            How to treat an error of the function: a row that holds it, or the end of the call.
+        checkpoint : str or Path, optional
+            A file of finished rows. A call that ended early, even by the end of the process, is finished by the same
+            call: see below.
+        workers : int, optional
+            How many threads or processes. Default: 4 threads, or as many processes as there are processors.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per object, in the order of `table`: its PatientID and UIDs, the results in typed columns,
+            ``error`` (NA if there is none) and ``seconds``. The result of a function that returns one value without a
+            name is the column ``result``. Integers are Int64, other numbers Float64, truth values boolean, strings
+            string, dates datetime64 (in UTC where an offset is given), durations timedelta64, lists tuples; what a row
+            lacks, and NaN, is NA.
+
+        Raises
+        ------
+        SelectionError
+            An argument is not possible; the function returned nothing but what no table can hold, such as an array; or
+            the checkpoint is that of something else. The last two name what to do.
+        UnsupportedError
+            An extra is not installed.
+        OrthancError
+            The source did not answer for several objects in a row.
+        Exception
+            With ``errors="raise"`` that of the function. Every error, and Ctrl-C, has the rows so far as ``.table``.
+
+        Notes
+        -----
+        A checkpoint is a file of JSON lines (``.jsonl``), of which each is written as soon as its object is finished,
+        or a table in Parquet (``.parquet``, with ``pip install "simple-orthanc[parquet]"``), which is written at the
+        end; until then its rows are in JSON lines beside it. It holds UIDs and results, and other users cannot read it.
+
+        The same call goes on from it: finished rows are taken from it, and objects whose row holds an error are
+        computed again. It is refused if it is of another level, another archive, or another function: compared are its
+        name, its code without comments, and the values that it holds, but not what it calls, nor global variables. A
+        row is taken for an object with the same UIDs, of which the same is selected, and as many instances. Rows of
+        other objects stay in it. That the content of files was replaced is not noticed: see ``freeze``.
+
+        A process that ends in the middle, and a worker of Dask that is lost, cost nothing but time: its objects are
+        computed again, and one that ends it three times has an error. Warnings of the function are shown, wherever it
+        is called. Ctrl-C ends what waits for the source and all processes, and cancels the tasks on a cluster; a thread
+        that computes ends after its object.
+
+        Examples
+        --------
+        >>> def measure(series):
+        ...     volume = series.get_volume()
+        ...     return {"slices": len(volume.array), "highest": int(volume.array.max())}
+        >>> table = archive.select(PatientID="EX-003").map(measure)
+        >>> table[["PatientID", "slices", "highest", "error"]]
+
+        One value without a name, and a series for which there is none:
+
+        >>> def spacing(series):
+        ...     return series.get_volume().spacing[0]
+        >>> table = archive.reset().select(PatientID="EX-002").map(spacing)
+        >>> table[["result", "error"]]
+        """
+        wanted = check_level(level)
+        check_errors(errors)
+        _check_function(function)
+        from simple_orthanc.session.mapping.checkpoint import Checkpoint, Origin, checked_path
+        from simple_orthanc.session.mapping.functions import digest_of, name_of
+        from simple_orthanc.session.mapping.run import Run
+
+        compute = _runner(scheduler, _count(workers, "workers"))
+        path = None if checkpoint is None else checked_path(checkpoint)
+        run = Run(self, wanted, function, errors == "raise")
+        try:
+            if path is not None:
+                origin = Origin(name_of(function), digest_of(function), wanted, self._source.description)
+                run.resume(Checkpoint(path, origin))
+            compute(run)
+        except BaseException as error:
+            # Some errors of other libraries take no attributes.
+            with suppress(AttributeError, TypeError):
+                vars(error)["table"] = run.table()
+            raise
+        finally:
+            run.end()
+        return run.table()
+
+    def to_dask(self, level: Level = "series", npartitions: int | None = None) -> dask.bag.Bag:
+        """Return the selected objects as a Dask bag of sessions.
+
+        Parameters
+        ----------
+        level : {"patient", "study", "series", "instance"}
+            What an object is.
+        npartitions : int, optional
+            How many parts Dask computes independently. Default: about a hundred, or one for each object where there
+            are fewer.
+
+        Returns
+        -------
+        dask.bag.Bag
+            Of child sessions, in the order of `table`. Each is small, whatever the size of the archive, and connects
+            where it is used.
+
+        Raises
+        ------
+        UnsupportedError
+            Dask is not installed.
+
+        Examples
+        --------
+        >>> def slices(series):
+        ...     return series.instance_count
+        >>> bag = archive.select(Modality="CT").to_dask()
+        >>> bag.map(slices).sum().compute(scheduler="threads")
+        120
+        """
+        from simple_orthanc.session.mapping.cluster import as_bag
+
+        return as_bag(self._children(check_level(level)), _count(npartitions, "npartitions"))
+
+
+def _check_function(function: object) -> None:
+    if not callable(function):
+        raise SelectionError(
+            f"map({function!r}): give a function of one argument, the session of one object, as in "
+            "map(lambda series: series.get_volume().array.mean())."
+        )
+
+
+def _count(given: object, name: str) -> int | None:
+    number = None if given is None else whole_number(given) or 0
+    if number is not None and number < 1:
+        raise SelectionError(f"{name}={given!r}: give a whole number from 1 on.")
+    return number
+
+
+def _runner(scheduler: object, workers: int | None) -> Callable[[Run[Any]], None]:
+    """Return what computes the objects of a run, by the argument ``scheduler``."""
+    from simple_orthanc.session.mapping import cluster, local_runs
+
+    if scheduler is None or scheduler == "threads":
+        return partial(local_runs.run_in_threads, workers=workers)
+    if isinstance(scheduler, str) and scheduler == "processes":
+        return partial(local_runs.run_in_processes, workers=workers)
+    if not cluster.is_client(scheduler):
+        raise SelectionError(
+            f'scheduler={scheduler!r} is not valid: choose "threads", "processes", or give a client of Dask, '
+            "distributed.Client(...)."
+        )
+    if workers is not None:
+        raise SelectionError(f"workers={workers!r}: a cluster of Dask has as many as it was given.")
+    return partial(cluster.run_on_cluster, scheduler)
