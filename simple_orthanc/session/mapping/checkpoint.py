@@ -339,7 +339,7 @@ def contents_of(count: int, uids: Sequence[str]) -> str:
     Examples
     --------
     >>> contents_of(40, ["1.2.3"])
-    '40 instances, dc0d9f5c8ca2bbcf'
+    '40 instances, c47f5b18b8a430e6'
     """
     import hashlib
 

@@ -106,13 +106,20 @@ class MapsFunctions(Looking):
         ...     return {"slices": len(volume.array), "highest": int(volume.array.max())}
         >>> table = archive.select(PatientID="EX-003").map(measure)
         >>> table[["PatientID", "slices", "highest", "error"]]
+          PatientID  slices  highest error
+        0    EX-003      40      622  <NA>
+        1    EX-003      40    27385  <NA>
 
-        One value without a name, and a series for which there is none:
+        One value without a name, and series for which there is none:
 
         >>> def spacing(series):
         ...     return series.get_volume().spacing[0]
         >>> table = archive.reset().select(PatientID="EX-002").map(spacing)
-        >>> table[["result", "error"]]
+        >>> table[["PatientID", "result", "error"]]
+          PatientID  result                                              error
+        0    EX-002     2.2                                               <NA>
+        1    EX-002    <NA>  One volume was requested from a segmentation, ...
+        2    EX-002    <NA>  An image was requested from 1 object(s) withou...
         """
         wanted = check_level(level)
         check_errors(errors)

@@ -1,0 +1,146 @@
+"""How functions reach other processes, and when a checkpoint takes two functions for the same."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simple_orthanc import SelectionError, UnsupportedError
+from simple_orthanc.session.mapping import functions
+from simple_orthanc.session.mapping.functions import digest_of, name_of, pickled_function
+
+
+def defined(source: str, **names: Any) -> Any:
+    """Return the function f that some lines define, as a notebook does."""
+    source = textwrap.dedent(source)
+    path = f"<cell {len(linecache.cache)}>"
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    namespace: dict[str, Any] = {"__name__": "__main__", **names}
+    exec(compile(source, path, "exec"), namespace)
+    return namespace["f"]
+
+
+class Above:
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def __call__(self, session: Any) -> float:
+        return self.limit
+
+    def method(self, session: Any) -> float:
+        return self.limit
+
+
+def above(session: Any, limit: float = 0) -> float:
+    return limit
+
+
+def closure(limit: Any) -> Callable[[Any], Any]:
+    return lambda session: limit
+
+
+SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+    (lambda: defined("def f(s):\n  return 1"), lambda: defined("\n\ndef f(s):\n    # why\n    return (1)")),
+    (lambda: closure(3), lambda: closure(3)),
+    (lambda: closure({"b", "a"}), lambda: closure({"a", "b"})),
+    (lambda: closure(np.arange(3)), lambda: closure(np.arange(3))),
+    (lambda: Above(1), lambda: Above(1)),
+    (lambda: Above(1).method, lambda: Above(1).method),
+    (lambda: functools.partial(above, limit=1), lambda: functools.partial(above, limit=1)),
+    (lambda: closure(threading.Lock()), lambda: closure(threading.Lock())),
+    (lambda: defined("f = [lambda s: 1, lambda s: 2][0]"), lambda: defined("f = [lambda s: 1, lambda s: 3][0]")),
+    (lambda: len, lambda: len),
+]
+DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+    (lambda: defined("def f(s):\n  return 1"), lambda: defined("def f(s):\n  return 2")),
+    (lambda: defined("def f(s, n=K): return n", K=1), lambda: defined("def f(s, n=K): return n", K=2)),
+    (lambda: defined("def f(s, *, n=K): return n", K=1), lambda: defined("def f(s, *, n=K): return n", K=2)),
+    (lambda: closure(3), lambda: closure(4)),
+    (lambda: closure(3), lambda: closure("3")),
+    (lambda: closure(closure(3)), lambda: closure(closure(4))),
+    (lambda: closure(np.arange(3)), lambda: closure(np.arange(4))),
+    (lambda: Above(1), lambda: Above(2)),
+    (lambda: Above(1).method, lambda: Above(2).method),
+    (lambda: functools.partial(above, limit=1), lambda: functools.partial(above, limit=2)),
+    (lambda: functools.partial(above, 1), lambda: functools.partial(above, limit=1)),
+    (lambda: defined("f = [lambda s: 1, lambda s: 2][0]"), lambda: defined("f = [lambda s: 1, lambda s: 2][1]")),
+    (lambda: defined("f = lambda s: 1"), lambda: defined("f = lambda s: 2")),
+    (lambda: len, lambda: sum),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_the_same_function_made_again_has_the_same_digest(one: Callable[[], Any], other: Callable[[], Any]) -> None:
+    assert digest_of(one()) == digest_of(other())
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_other_code_and_other_values_have_other_digests(one: Callable[[], Any], other: Callable[[], Any]) -> None:
+    assert digest_of(one()) != digest_of(other())
+
+
+def test_a_function_that_calls_itself_has_a_digest() -> None:
+    def count(session: Any) -> int:
+        return count(session)
+
+    assert digest_of(count) == digest_of(count)
+
+
+def test_a_name_that_is_not_bound_yet_is_left_out() -> None:
+    def f(session: Any) -> Any:
+        return later
+
+    before = digest_of(f)
+    later = 3
+    assert digest_of(f) != before
+
+
+def test_a_digest_is_the_same_in_another_process() -> None:
+    program = "from tests.session.mapping import test_functions as t; print(t.digest_of(t.closure({'a', 'b', 3.5})))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == digest_of(closure({3.5, "b", "a"}))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: above, f"{__name__}.above"),
+        (lambda: functools.partial(functools.partial(above), limit=1), f"{__name__}.above"),
+        (lambda: Above(1), f"{__name__}.Above"),
+        (lambda: Above(1).method, f"{__name__}.Above.method"),
+        (lambda: closure(1), f"{__name__}.closure.<locals>.<lambda>"),
+    ],
+)
+def test_names(make: Callable[[], Any], name: str) -> None:
+    assert name_of(make()) == name
+
+
+def test_a_function_of_a_module_is_pickled_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions, "import_extra", None)
+    assert pickled_function(above, "processes") == pickle.dumps(above)
+
+
+@pytest.mark.parametrize("function", [closure(3), defined("def f(s): return 3")])
+def test_others_are_pickled_by_their_code(function: Callable[[Any], Any]) -> None:
+    assert pickle.loads(pickled_function(function, "processes"))(None) == 3
+
+
+def test_without_cloudpickle_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(UnsupportedError, match=r"simple-orthanc\[processes\]"):
+        pickled_function(closure(3), "processes")
+
+
+def test_what_cannot_be_pickled_is_refused_with_advice() -> None:
+    with pytest.raises(SelectionError, match=r"closure.<locals>.<lambda> cannot be handed .* Open files, connections"):
+        pickled_function(closure(threading.Lock()), "processes")

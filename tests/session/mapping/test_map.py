@@ -1,0 +1,415 @@
+"""One row for each object, in order, whatever computes it; and what a run that ended leaves for the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simple_orthanc import AsyncSession, Folder, SelectionError, Session, TransportError
+from simple_orthanc.concurrency import helpers
+from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
+from simple_orthanc.errors import AuthenticationError, NotFoundError, UnsupportedError
+from simple_orthanc.session.mapping.calls import carry_out
+from simple_orthanc.session.mapping.checkpoint import Checkpoint, Origin
+from simple_orthanc.session.mapping.run import Run
+from tests.memory_source import archives, instance
+from tests.session.mapping import computing
+from tests.session.mapping.computing import Counted, Killed, Slow, folder_of, measure, without_seconds
+from tests.session.sessions import session_of
+
+IN_BOTH = pytest.mark.parametrize("scheduler", ["threads", "processes"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return folder_of(tmp_path_factory.mktemp("map") / "files")
+
+
+@IN_BOTH
+def test_one_row_for_each_object_with_typed_columns(folder: Folder, scheduler: str) -> None:
+    table = folder.map(measure, scheduler=scheduler)
+    columns = [*("PatientID", "StudyInstanceUID", "SeriesInstanceUID"), *("mean", "number", "name", "odd", "highest")]
+    assert list(table.columns) == [*columns, "error", "seconds"]
+    types = ["string"] * 3 + ["Float64", "Int64", "string", "boolean", "Int64", "string", "Float64"]
+    assert list(map(str, table.dtypes)) == types
+    expected = folder.table("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+    pd.testing.assert_frame_equal(table[columns[:3]], expected)
+    arrays = [series.get_volume().array for series in folder.series]
+    assert table["mean"].isna().tolist() == [number == 2 for number in range(6)]
+    for number, array in enumerate(arrays):
+        if number != 2:
+            assert table["mean"][number] == array.mean()
+    assert [value for value in table["highest"] if not pd.isna(value)] == [arrays[n].max() for n in (0, 1, 3, 5)]
+    assert table["error"].fillna("").tolist() == ["", "", "ValueError: three", "", "", ""]
+    assert (table["seconds"] > 0).all()
+
+
+def test_processes_and_threads_have_the_same_table(folder: Folder) -> None:
+    in_threads = folder.map(measure, workers=1)
+    pd.testing.assert_frame_equal(
+        without_seconds(folder.map(measure, scheduler="processes", workers=3)), without_seconds(in_threads)
+    )
+    pd.testing.assert_frame_equal(without_seconds(folder.map(measure, workers=3)), without_seconds(in_threads))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level(folder: Folder, level: Level) -> None:
+    table = folder.map(lambda session: session.instance_count, level=level)
+    names = [IDENTIFIERS[each] for each in LEVELS[: LEVELS.index(level) + 1]]
+    assert list(table.columns) == [*names, "result", "error", "seconds"]
+    expected = folder.table(*names, level=level)
+    pd.testing.assert_frame_equal(table[names], expected)
+    assert table["result"].sum() == folder.instance_count
+
+
+def test_the_order_of_instances_is_that_of_the_session(folder: Folder) -> None:
+    session = folder.copy().sort_by("InstanceNumber", "descending")
+    table = session.map(lambda instance: instance.get_header().InstanceNumber, level="instance")
+    assert table["result"].tolist() == [3] * 6 + [2] * 6 + [1] * 6
+
+
+@pytest.mark.usefixtures("empty_selections")
+@given(archives(), st.sampled_from(LEVELS))
+def test_any_archive(datasets: list[Any], level: Level) -> None:
+    session = session_of(*datasets)
+    table = session.map(lambda each: each.instance_count, level=level)
+    assert table["result"].tolist() == session.table("instance_count", level=level)["instance_count"].tolist()
+    assert table["error"].isna().all()
+
+
+def test_an_empty_selection_has_an_empty_table(folder: Folder) -> None:
+    with pytest.warns(UserWarning, match="Nothing is selected"):
+        session = folder.copy().select(PatientID="nobody")
+    for scheduler in ("threads", "processes"):
+        table = session.map(measure, scheduler=scheduler)
+        assert list(table.columns) == [
+            *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "result", "error", "seconds")
+        ]
+        assert len(table) == 0
+
+
+def test_the_session_may_be_narrowed_meanwhile(folder: Folder) -> None:
+    session = folder.copy()
+
+    def narrow(series: Session) -> int:
+        session.select(SeriesNumber=1)
+        return series.instance_count
+
+    assert session.map(narrow)["result"].tolist() == [3] * 6
+    assert session.series_count == 1
+
+
+@IN_BOTH
+def test_the_first_error_is_raised_with_the_rows_so_far(folder: Folder, scheduler: str) -> None:
+    with pytest.raises(ValueError, match="three") as raised:
+        folder.map(measure, scheduler=scheduler, errors="raise", workers=1)
+    table: Any = raised.value.table  # type: ignore[attr-defined]
+    assert table["error"].fillna("").tolist() == ["", "", "ValueError: three", *["not tried"] * 3]
+    uid = folder.SeriesInstanceUIDs[2]
+    if sys.version_info >= (3, 11):
+        (note,) = raised.value.__notes__
+        assert note.startswith("tests.session.mapping.computing.measure was called for PatientID P1, Study")
+        assert note.endswith(uid)
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    ("function", "error"), [(computing.exits, "SystemExit: no 1"), (computing.raises_own, "OwnError: 1 and 2")]
+)
+def test_any_error_is_a_row(folder: Folder, scheduler: str, function: Callable[[Any], Any], error: str) -> None:
+    assert folder.map(function, scheduler=scheduler)["error"][0] == error
+
+
+@IN_BOTH
+def test_what_no_row_can_hold_ends_the_run_if_nothing_else_comes(folder: Folder, scheduler: str) -> None:
+    with pytest.raises(SelectionError, match=r"returned an array of shape \(3, 4, 5\)") as raised:
+        folder.map(lambda series: series.get_volume().array, scheduler=scheduler, workers=1)
+    assert raised.value.table["error"].tolist()[1:] == ["not tried"] * 5  # type: ignore[attr-defined]
+
+    def mostly(series: Session) -> Any:
+        return series if computing.number_of(series) == 2 else 1
+
+    table = folder.map(mostly, scheduler=scheduler, workers=1)
+    assert table["error"].isna().tolist() == [True, False, True, True, True, True]
+    assert "returned a Folder" in table["error"][1]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_ended"),
+    [
+        (TransportError("refused"), True),
+        (AuthenticationError("no", status=401), True),
+        (TransportError("cut off", is_about_object=True), False),
+        (NotFoundError("gone", status=404), False),
+        (ValueError("no"), False),
+    ],
+)
+def test_a_source_that_does_not_answer_is_given_up(folder: Folder, error: Exception, is_ended: bool) -> None:
+    def fail(series: Session) -> int:
+        raise error
+
+    if not is_ended:
+        assert folder.map(fail)["error"].notna().all()
+        return
+    with pytest.raises(type(error), match=str(error)) as raised:
+        folder.map(fail, workers=1)
+    assert raised.value.table["error"].tolist() == [*[str(error)] * 3, *["not tried"] * 3]  # type: ignore[attr-defined]
+
+
+@IN_BOTH
+@pytest.mark.filterwarnings("default:look at this")
+def test_warnings_are_shown_once_and_prints_too(
+    folder: Folder, scheduler: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        vars(computing).pop("__warningregistry__", None)
+        folder.map(computing.warns, scheduler=scheduler, workers=2)
+    ((message, category, path),) = {(str(each.message), each.category, each.filename) for each in caught}
+    assert (message, category, path) == ("look at this", UserWarning, computing.__file__)
+    assert len(caught) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert sorted(lines) == [f"printed {number}" for number in range(1, 7)]
+
+
+@IN_BOTH
+def test_a_warning_that_is_an_error_is_one_everywhere(folder: Folder, scheduler: str) -> None:
+    table = folder.map(computing.warns, scheduler=scheduler)
+    assert table["error"].tolist() == ["UserWarning: look at this"] * 6
+    assert table["result"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"function": 3}, "give a function of one argument"),
+        ({"level": "file"}, "is not a level"),
+        ({"errors": "ignore"}, 'choose "raise" or "report"'),
+        ({"scheduler": "dask"}, 'choose "threads", "processes", or give a client of Dask'),
+        ({"scheduler": 3}, 'choose "threads", "processes", or give a client of Dask'),
+        ({"workers": 0}, "give a whole number from 1 on"),
+        ({"workers": True}, "give a whole number from 1 on"),
+        ({"checkpoint": "a.csv"}, "ends in .jsonl"),
+    ],
+)
+def test_other_arguments_are_refused_before_anything_is_called(
+    folder: Folder, arguments: dict[str, Any], message: str
+) -> None:
+    called: list[Session] = []
+    with pytest.raises(SelectionError, match=message):
+        folder.map(**{"function": called.append, **arguments})
+    assert not called
+
+
+def test_functions_of_notebooks_in_processes(folder: Folder) -> None:
+    limit = 3
+
+    def above(series: Session) -> bool:
+        return computing.number_of(series) > limit
+
+    assert folder.map(above, scheduler="processes")["result"].tolist() == [False] * 3 + [True] * 3
+
+
+def test_a_function_that_cannot_be_read_elsewhere_is_refused(folder: Folder) -> None:
+    class Unreadable:
+        def __reduce__(self) -> Any:
+            return (int, ("no number",))
+
+    unreadable = Unreadable()
+    with pytest.raises(SelectionError, match="cannot be read in another process: ValueError: invalid literal"):
+        folder.map(lambda series: unreadable, scheduler="processes")
+
+
+def test_where_no_process_can_be_started_threads_are_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpers, "interpreter", lambda: None)
+    with pytest.raises(UnsupportedError, match="use threads"):
+        folder.map(computing.number_of, scheduler="processes")
+
+
+def test_a_process_that_is_killed_costs_nothing_but_time(folder: Folder, tmp_path: Path) -> None:
+    function = Killed(tmp_path / "calls")
+    table = folder.map(function, scheduler="processes", workers=2)
+    assert table["result"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert function.calls() == {1: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: 1}
+
+
+def test_an_object_that_ends_its_process_each_time_has_an_error(folder: Folder, tmp_path: Path) -> None:
+    function = Killed(tmp_path / "calls", always=True)
+    table = folder.map(function, scheduler="processes", workers=2)
+    assert table["result"].fillna(0).tolist() == [1, 0, 3, 4, 5, 6]
+    assert table["error"][1] == "The process that computed it ended 3 times (SIGKILL)."
+    assert function.calls() == {1: 1, 2: 3, 3: 1, 4: 1, 5: 1, 6: 1}
+
+
+# Checkpoints
+
+
+@IN_BOTH
+def test_what_is_finished_is_not_computed_again_and_errors_are(folder: Folder, scheduler: str, tmp_path: Path) -> None:
+    class Fails(Counted):
+        def act(self, number: int) -> None:
+            if number == 4 and self.calls()[4] == 1:
+                raise ValueError("four")
+
+    function, path = Fails(tmp_path / "calls"), tmp_path / "a.jsonl"
+    first = folder.map(function, scheduler=scheduler, checkpoint=path)
+    assert first["error"].notna().tolist() == [number == 4 for number in range(1, 7)]
+    second = folder.map(function, scheduler=scheduler, checkpoint=path)
+    assert second["result"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert function.calls() == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 6: 1}
+    third = folder.map(function, checkpoint=path)
+    pd.testing.assert_frame_equal(third, second)
+    assert function.calls() == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 6: 1}
+
+
+def test_types_are_the_same_after_a_checkpoint(folder: Folder, tmp_path: Path) -> None:
+    for path in (tmp_path / "a.jsonl", tmp_path / "a.parquet"):
+        first = folder.map(measure, checkpoint=path)
+        second = folder.map(measure, checkpoint=path)
+        pd.testing.assert_frame_equal(without_seconds(second), without_seconds(first))
+
+
+def test_rows_of_other_objects_stay_and_those_of_other_parts_are_not_taken(tmp_path: Path) -> None:
+    session, path, function = folder_of(tmp_path / "files", 2), tmp_path / "a.jsonl", Counted(tmp_path / "calls")
+    session.copy().select(SeriesNumber=1).map(function, checkpoint=path)
+    assert function.calls() == {1: 1}
+    assert session.copy().map(function, checkpoint=path)["result"].tolist() == [1, 2]
+    assert function.calls() == {1: 1, 2: 1}
+    # Of both series another part is selected.
+    part = session.copy().select(InstanceNumber=(1, 2))
+    part.map(function, checkpoint=path)
+    assert function.calls() == {1: 2, 2: 2}
+    other = session.copy().select(InstanceNumber=(2, 3))
+    other.map(function, checkpoint=path)
+    assert function.calls() == {1: 3, 2: 3}
+    for again in (session, part, other):
+        again.map(function, checkpoint=path)
+    assert function.calls() == {1: 3, 2: 3}
+
+
+def counted_patient(patient: Session) -> int:
+    _CALLED.append(1)
+    return patient.instance_count
+
+
+_CALLED: list[int] = []
+
+
+def test_a_uid_that_is_there_twice_is_never_taken_from_a_checkpoint(tmp_path: Path) -> None:
+    session = session_of(instance(1), instance(2, study="2"), instance(3, series="7"))
+    run = Run(session, "series", counted_patient, raises=False)
+    run._repeated = set(run._identifiers[:1])
+    run.resume(Checkpoint(tmp_path / "a.jsonl", Origin("f", "", "series", "")))
+    for position in run.pending:
+        run.finish(position, carry_out(counted_patient, partial(run.child, position)))
+    run.end()
+    again = Run(session, "series", counted_patient, raises=False)
+    again._repeated = run._repeated
+    again.resume(Checkpoint(tmp_path / "a.jsonl", Origin("f", "", "series", "")))
+    again.end()
+    assert again.pending == [0]
+
+
+def test_another_function_is_refused_before_anything_is_called(folder: Folder, tmp_path: Path) -> None:
+    path, called = tmp_path / "a.jsonl", []
+    folder.map(computing.number_of, checkpoint=path)
+    with pytest.raises(SelectionError, match=r"is the checkpoint of tests.session.mapping.computing.number_of at"):
+        folder.map(called.append, checkpoint=path)
+    assert not called
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from simple_orthanc import Folder
+from tests.session.mapping.computing import Slow
+
+if __name__ == "__main__":
+    function = Slow(Path(sys.argv[1]))
+    Folder({files!r}, cache=False).map(function, scheduler={scheduler!r}, checkpoint=sys.argv[2], workers=2)
+"""
+
+
+def started(folder: Folder, scheduler: str, calls: Path, path: Path) -> subprocess.Popen[str]:
+    program = PROGRAM.format(files=folder._source.description, scheduler=scheduler)
+    return subprocess.Popen([sys.executable, "-c", program, calls, path], text=True, stderr=subprocess.PIPE)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@IN_BOTH
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_ended_goes_on(folder: Folder, scheduler: str, how: signal.Signals, tmp_path: Path) -> None:
+    function, path = Slow(tmp_path / "calls"), tmp_path / "a.jsonl"
+    process = started(folder, scheduler, tmp_path / "calls", path)
+    try:
+        wait_for(lambda: len(function.processes()) == 2 and len(path.read_bytes().splitlines()) == 3)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert ("KeyboardInterrupt" in errors) == (how == signal.SIGINT)
+    wait_for(lambda: not any(map(is_running, function.processes())))
+    function.go_on()
+    table = folder.map(function, scheduler=scheduler, checkpoint=path, workers=2)
+    assert table["result"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert function.calls() == {1: 1, 2: 1, 3: 2, 4: 2, 5: 1, 6: 1}
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@IN_BOTH
+def test_ctrl_c_ends_soon_and_has_the_rows_so_far(folder: Folder, scheduler: str, tmp_path: Path) -> None:
+    function, path = Slow(tmp_path / "calls"), tmp_path / "a.jsonl"
+
+    def press() -> None:
+        wait_for(lambda: len(function.processes()) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        folder.map(function, scheduler=scheduler, checkpoint=path, workers=2)
+    thread.join()
+    assert raised.value.table["result"].notna().tolist() == [True, True, *[False] * 4]  # type: ignore[attr-defined]
+    if scheduler == "processes":
+        assert not any(map(is_running, function.processes()))
+    function.go_on()
+    wait_for(lambda: not any(each.name.startswith("simple_orthanc") for each in threading.enumerate()))
+    # What ends later is not in it.
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_an_awaited_map_is_the_same(folder: Folder) -> None:
+    import asyncio
+
+    async def main() -> pd.DataFrame:
+        table: pd.DataFrame = await AsyncSession(folder.copy()).map(measure)
+        return table
+
+    pd.testing.assert_frame_equal(without_seconds(asyncio.run(main())), without_seconds(folder.map(measure)))
