@@ -20,7 +20,7 @@ from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
 
 IDENTIFIERS: dict[Level, str] = {
     "patient": "PatientID",
@@ -195,7 +195,7 @@ class MemorySource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: objects in memory are other ones where they land."""
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         return 0
 
     def indexed(self, tag: Tag) -> Level | None:

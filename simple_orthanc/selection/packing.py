@@ -21,7 +21,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Selection
-from simple_orthanc.selection.source import Revision
+from simple_orthanc.selection.source import Mark, Revision
 
 # Bytes of packed keys.
 _MOST_BYTES = 1200
@@ -99,6 +99,8 @@ class PackedSelection:
         How much is selected at each level, as far as that was known.
     mark : Revision or None
         The state of the archive, if the source can tell what was replaced since.
+    packed_at : float
+        When it was packed, by `time.time`.
     """
 
     asked: Selection
@@ -107,6 +109,7 @@ class PackedSelection:
     instances: Digest | None
     counts: Mapping[Level, int]
     mark: Revision | None
+    packed_at: float
 
 
 def digest_of(keys: Iterable[str]) -> Digest:
@@ -149,6 +152,7 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
         compared,
         counts,
         index.source.mark(index.revision, instances),
+        time.time(),
     )
 
 
@@ -185,7 +189,7 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     packed : PackedSelection
         What was selected.
     landed : float, optional
-        The time, by `time.monotonic`, from which on the source must have looked for what was replaced. Default: now.
+        When the pickle landed, by `time.monotonic`. Default: now.
 
     Raises
     ------
@@ -207,8 +211,8 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     if packed.mark is not None and instances is not None:
         if index.is_offline:
             raise NotKnownError
-        at = time.monotonic() if landed is None else landed
-        replaced = index.source.replaced_since(packed.mark, instances, at)
+        mark = Mark(packed.mark, time.time() - packed.packed_at, time.monotonic() if landed is None else landed)
+        replaced = index.source.replaced_since(mark, instances, lambda keys: index.up("instance", keys, "series"))
         if replaced:
             raise _has_changed(f"{replaced:,} of its {len(instances):,} instances were stored again since")
     return replace(packed.asked, keys=keys)

@@ -105,6 +105,27 @@ class Revision:
     counts: Mapping[Level, int] | None = None
 
 
+class Mark(NamedTuple):
+    """A state of an archive that came in a pickle.
+
+    Attributes
+    ----------
+    revision : Revision
+        What `Source.mark` has returned.
+    age : float
+        Seconds since then.
+    landed : float
+        When the pickle landed, by `time.monotonic`: from then on the source must have looked for what was replaced.
+    """
+
+    revision: Revision
+    age: float
+    landed: float
+
+
+SeriesOf: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+
+
 @dataclass(frozen=True)
 class Changes:
     """What has changed in an archive since a revision.
@@ -373,17 +394,17 @@ class Source(FileReading, Protocol):
         """
         ...
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Count those of some instances whose files were replaced since a state that `mark` has returned.
 
         Parameters
         ----------
-        mark : Revision
-            The state.
+        mark : Mark
+            The state, and when it was marked.
         instances : sequence of str
             Keys of the instances for which it was made.
-        at : float
-            The time, by `time.monotonic`, from which on the source must have looked.
+        series_of : function
+            Called with keys of instances; returns the keys of the series that they are in, one for one.
         """
         ...
 

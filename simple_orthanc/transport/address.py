@@ -187,7 +187,7 @@ class _NoAuth(AuthBase):
 
 
 class Credentials:
-    """The credentials for one server. The representation shows nothing of them; the pickle holds all of them.
+    """The credentials for one server. The representation shows nothing of them; the pickle holds those given by hand.
 
     Parameters
     ----------

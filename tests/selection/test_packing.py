@@ -151,7 +151,7 @@ class Marking(MemorySource):
     def mark(self, revision, instances):  # type: ignore[no-untyped-def, override]
         return Revision("now")
 
-    def replaced_since(self, mark, instances, at):  # type: ignore[no-untyped-def, override]
+    def replaced_since(self, mark, instances, series_of):  # type: ignore[no-untyped-def, override]
         self.compared = tuple(instances)
         return self.replaced
 

@@ -45,7 +45,7 @@ from simple_orthanc.errors import (
     stacklevel,
 )
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile, batches
 from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
@@ -163,7 +163,7 @@ class DicomWebSource(LandsOnce):
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: DICOMweb does not tell what was replaced."""
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Count nothing, since there are no marks."""
         return 0
 

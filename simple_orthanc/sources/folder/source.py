@@ -42,7 +42,7 @@ from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.predicates import Predicate
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
@@ -415,11 +415,11 @@ class FolderSource(LandsOnce):
         """Return a digest of where the files of instances are, of their lengths and times; None for too many."""
         return None if instances is None else Revision(self._digest(self.index, instances))
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Return the number of instances if the file of any of them has another length or time, else 0."""
-        if self._digest(self.index, instances) == mark.token:
+        if self._digest(self.index, instances) == mark.revision.token:
             return 0
-        return len(instances) if self._digest(self.look_again(), instances) != mark.token else 0
+        return len(instances) if self._digest(self.look_again(), instances) != mark.revision.token else 0
 
     @staticmethod
     def _digest(index: FolderIndex, instances: Sequence[str]) -> str:

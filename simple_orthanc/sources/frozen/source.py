@@ -42,7 +42,17 @@ from simple_orthanc.selection.cohort import (
     unpacked,
 )
 from simple_orthanc.selection.predicates import Predicate
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, Source, StoredFile, batches
+from simple_orthanc.selection.source import (
+    Changes,
+    IdentifierMatch,
+    Mark,
+    Revision,
+    Row,
+    SeriesOf,
+    Source,
+    StoredFile,
+    batches,
+)
 from simple_orthanc.sources.frozen.finding import Found, find
 
 # A source may list its whole archive for more keys at once.
@@ -174,7 +184,7 @@ class FrozenSource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return no state: what was replaced shows when it is read."""
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Return 0, since there is no such state."""
         return 0
 

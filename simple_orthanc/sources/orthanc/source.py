@@ -34,7 +34,16 @@ from simple_orthanc.errors import NotFoundError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile, batches
+from simple_orthanc.selection.source import (
+    Changes,
+    IdentifierMatch,
+    Mark,
+    Revision,
+    Row,
+    SeriesOf,
+    StoredFile,
+    batches,
+)
 from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.orthanc.additions import Additions
@@ -90,6 +99,7 @@ class OrthancSource:
         self.transport, self._checksums, self.cache = transport, checksums, cache
         self._observed = Observed()
         self._last_change: int | None = None
+        self._requests_before = 0
         self._listed_files: dict[str, ListedFile] = {}
         self._values_of_files: dict[str, Mapping[str, Value]] = {}
         self.rest = transport.kept(Rest)
@@ -121,13 +131,16 @@ class OrthancSource:
         """Return the state that the archive is in."""
         self._forget()
         last, self._last_change = self._last_change, None
-        last = read_last(self.transport) if last is None else last
+        # What was asked meanwhile may have changed the server.
+        if last is None or self.requests != self._requests_before:
+            last = read_last(self.transport)
         self._replacements.note(last)
         return Revision(last, self.counts())
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
         self._last_change = read_last(self.transport)
+        self._requests_before = self.requests
         self._replacements.note(self._last_change)
 
     def changes(self, since: Revision) -> Changes:
@@ -151,10 +164,9 @@ class OrthancSource:
         """Return the number of the last change in a state; None if this user may not read the feed of changes."""
         return Revision(revision.token) if revision is not None and isinstance(revision.token, int) else None
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Count the instances that were stored again since a state."""
-        assert isinstance(mark.token, int)
-        return self.transport.kept(Additions).count(instances, mark.token, at)
+        return self.transport.kept(Additions).count_replaced(mark, instances, series_of)
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows hold a tag; None if only the files hold it."""

@@ -33,7 +33,7 @@ from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Revision, Row, StoredFile
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
 from simple_orthanc.sources.filters import Filter, loose_filters_for, misses_nothing
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for
@@ -125,7 +125,7 @@ class PacsSource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: a PACS does not tell what was replaced."""
 
-    def replaced_since(self, mark: Revision, instances: Sequence[str], at: float) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
         """Count nothing, since there are no marks."""
         return 0
 

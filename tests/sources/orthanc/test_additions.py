@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from simple_orthanc.selection.source import Mark, Revision
 from simple_orthanc.sources.orthanc import additions
 from simple_orthanc.sources.orthanc.additions import Additions
 from simple_orthanc.transport import Transport
@@ -23,6 +25,8 @@ class Feed(StandIn):
         super().__init__(self._answer)
 
     def _answer(self, asked: Asked, count: int) -> bytes:
+        if asked.path == "/tools/now":
+            return reply(written(0).encode())
         since = int(parse_qs(urlsplit(asked.path).query)["since"][0])
         after = [entry for entry in self.entries if entry["Seq"] > since]
         shown = after[: self.page]
@@ -31,23 +35,34 @@ class Feed(StandIn):
     def __enter__(self) -> Feed:
         return self
 
-    def store(self, *keys: str, kind: str = "NewInstance") -> int:
+    def store(self, *keys: str, kind: str = "NewInstance", age: float = 0) -> int:
         for key in keys:
-            self.entries.append({"Seq": len(self.entries) + 1, "ChangeType": kind, "ID": key})
+            entry = {"Seq": len(self.entries) + 1, "ChangeType": kind, "ID": key, "Date": written(age)}
+            self.entries.append(entry)
         return len(self.entries)
+
+
+def written(age: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(seconds=age)).strftime("%Y%m%dT%H%M%S")
+
+
+def count(known: Additions, keys: str, since: int, landed: float | None = None, age: float = 0) -> int:
+    """Count what was replaced of instances whose series has the same name in upper case."""
+    mark = Mark(Revision(since), age, time.monotonic() if landed is None else landed)
+    return known.count_replaced(mark, list(keys), lambda found: [key.upper() for key in found])
 
 
 def test_instances_stored_since_a_state_are_counted() -> None:
     with Feed() as feed:
         before = feed.store("a", "b")
         known = Additions(Transport(feed.url))
-        assert known.count("ab", before, 0) == 0
+        assert count(known, "ab", before) == 0
         feed.store("b", "c")
         feed.store("a", kind="StableSeries")
-        assert known.count("ab", before, time.monotonic()) == 1
+        assert count(known, "ab", before) == 1
         # Of an earlier state all is read again.
-        assert known.count("ab", 0, 0) == 2
-        assert known.count("ab", before, 0) == 1
+        assert count(known, "ab", 0, 0) == 2
+        assert count(known, "ab", before, 0) == 1
 
 
 def test_one_look_serves_all_that_landed_before_it() -> None:
@@ -56,11 +71,11 @@ def test_one_look_serves_all_that_landed_before_it() -> None:
         known = Additions(Transport(feed.url))
         landed = time.monotonic()
         for _ in range(5):
-            assert known.count("a", before, landed) == 0
+            assert count(known, "a", before, landed) == 0
         assert len(feed.asked) == 1
         feed.store("a")
-        assert known.count("a", before, landed) == 0
-        assert known.count("a", before, time.monotonic()) == 1
+        assert count(known, "a", before, landed) == 0
+        assert count(known, "a", before) == 1
         assert len(feed.asked) == 2
 
 
@@ -69,10 +84,10 @@ def test_only_what_is_new_is_read() -> None:
         before = feed.store("a")
         feed.store(*"bcdefg")
         known = Additions(Transport(feed.url))
-        assert known.count("ag", before, 0) == 1
+        assert count(known, "ag", before) == 1
         assert len(feed.asked) == 3
         feed.store("a")
-        assert known.count("ag", before, time.monotonic()) == 2
+        assert count(known, "ag", before) == 2
         assert len(feed.asked) == 4
 
 
@@ -82,6 +97,19 @@ def test_little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         before = feed.store("a")
         feed.store(*"bcdef")
         known = Additions(Transport(feed.url))
-        assert known.count("b", before, 0) == 1
-        assert known.count("b", feed.store("x"), 0) == 0
-        assert known.count("b", before, 0) == 1
+        assert count(known, "b", before) == 1
+        assert count(known, "b", feed.store("x")) == 0
+        assert count(known, "b", before) == 1
+
+
+@pytest.mark.parametrize(("age", "replaced"), [(0, 0), (59, 0), (65, 2), (600, 2)])
+def test_a_series_that_came_before_the_pickle_is_not_replaced(age: float, replaced: int) -> None:
+    """Series A and B came a minute ago, after the first look at the archive; an instance of C was stored again."""
+    with Feed() as feed:
+        before = feed.store("c")
+        feed.store("a", "b", age=60)
+        feed.store("A", "B", kind="NewSeries", age=60)
+        known = Additions(Transport(feed.url))
+        assert count(known, "abc", before, age=age) == replaced
+        feed.store("c")
+        assert count(known, "abc", before, age=age) == replaced + 1
