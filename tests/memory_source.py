@@ -195,7 +195,7 @@ class MemorySource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: objects in memory are other ones where they land."""
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         return 0
 
     def indexed(self, tag: Tag) -> Level | None:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
@@ -21,7 +22,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Selection
-from simple_orthanc.selection.source import Mark, Revision
+from simple_orthanc.selection.source import Mark
 
 # Bytes of packed keys.
 _MOST_BYTES = 1200
@@ -97,10 +98,8 @@ class PackedSelection:
         The instances selected; None if they were not known.
     counts : mapping
         How much is selected at each level, as far as that was known.
-    mark : Revision or None
+    mark : Mark or None
         The state of the archive, if the source can tell what was replaced since.
-    packed_at : float
-        When it was packed, by `time.time`.
     """
 
     asked: Selection
@@ -108,8 +107,7 @@ class PackedSelection:
     selected: Digest
     instances: Digest | None
     counts: Mapping[Level, int]
-    mark: Revision | None
-    packed_at: float
+    mark: Mark | None
 
 
 def digest_of(keys: Iterable[str]) -> Digest:
@@ -152,7 +150,6 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
         compared,
         counts,
         index.source.mark(index.revision, instances),
-        time.time(),
     )
 
 
@@ -211,8 +208,9 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     if packed.mark is not None and instances is not None:
         if index.is_offline:
             raise NotKnownError
-        mark = Mark(packed.mark, time.time() - packed.packed_at, time.monotonic() if landed is None else landed)
-        replaced = index.source.replaced_since(mark, instances, lambda keys: index.up("instance", keys, "series"))
+        at = time.monotonic() if landed is None else landed
+        series_of = partial(index.up, "instance", target="series")
+        replaced = index.source.replaced_since(packed.mark, instances, at, series_of)
         if replaced:
             raise _has_changed(f"{replaced:,} of its {len(instances):,} instances were stored again since")
     return replace(packed.asked, keys=keys)

@@ -106,21 +106,18 @@ class Revision:
 
 
 class Mark(NamedTuple):
-    """A state of an archive that came in a pickle.
+    """A state of an archive in a pickle, by which it shows later what was replaced.
 
     Attributes
     ----------
     revision : Revision
-        What `Source.mark` has returned.
-    age : float
-        Seconds since then.
-    landed : float
-        When the pickle landed, by `time.monotonic`: from then on the source must have looked for what was replaced.
+        The state, small enough for a pickle.
+    made_at : float
+        When it was marked, by `time.time`.
     """
 
     revision: Revision
-    age: float
-    landed: float
+    made_at: float
 
 
 SeriesOf: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
@@ -377,7 +374,7 @@ class Source(FileReading, Protocol):
         """Find out what has changed in the archive since a revision that this source has returned."""
         ...
 
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
         """Return a small state that can be pickled, with which `replaced_since` works; sends no request.
 
         Parameters
@@ -389,22 +386,25 @@ class Source(FileReading, Protocol):
 
         Returns
         -------
-        Revision or None
+        Mark or None
             None if the source cannot tell what was replaced.
         """
         ...
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count those of some instances whose files were replaced since a state that `mark` has returned.
 
         Parameters
         ----------
         mark : Mark
-            The state, and when it was marked.
+            The state.
         instances : sequence of str
             Keys of the instances for which it was made.
-        series_of : function
-            Called with keys of instances; returns the keys of the series that they are in, one for one.
+        at : float
+            The time, by `time.monotonic`, from which on the source must have looked for what was replaced.
+        series_of : function, optional
+            Called with keys of instances; returns the keys of the series that they are in, one for one. With it what
+            came with a whole series, between the state and its mark, does not count as replaced.
         """
         ...
 

@@ -116,7 +116,8 @@ class SessionState:
         from simple_orthanc.selection.selection import Selection
 
         packed: PackedSelection | None = state["_packed"]
-        index = Index(state["_source"], None if packed is None else packed.mark)
+        mark = None if packed is None else packed.mark
+        index = Index(state["_source"], None if mark is None else mark.revision)
         own = {"_index": index, "_landed_at": time.monotonic(), "_history": (), "_plans": KeptPlans()}
         self.__dict__.update({"_settled": Selection(), **state, **own})
 

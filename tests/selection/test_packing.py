@@ -17,7 +17,7 @@ from simple_orthanc.selection.index import ROW_LEVELS, Index, NotKnownError
 from simple_orthanc.selection.packing import Digest, PackedSelection, digest_of, pack, unpack
 from simple_orthanc.selection.resolving import keys_at, narrow
 from simple_orthanc.selection.selection import Criterion, Selection
-from simple_orthanc.selection.source import Revision
+from simple_orthanc.selection.source import Mark, Revision
 from tests.memory_source import MemorySource, instance
 from tests.session.sessions import CONDITIONS
 
@@ -42,7 +42,7 @@ def selected(index: Index, *conditions: object) -> Selection:
 
 def landed(packed: PackedSelection, datasets: list[Dataset]) -> Selection:
     packed = pickle.loads(pickle.dumps(packed))
-    return unpack(Index(MemorySource(datasets), packed.mark), packed)
+    return unpack(Index(MemorySource(datasets)), packed)
 
 
 def test_packing_sends_no_request() -> None:
@@ -142,6 +142,9 @@ def test_very_many_instances_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
         landed(packed, datasets[:-1])
 
 
+NOW = Mark(Revision("now"), 0)
+
+
 class Marking(MemorySource):
     """Tells how many instances were replaced."""
 
@@ -149,9 +152,9 @@ class Marking(MemorySource):
     compared: tuple[str, ...] = ()
 
     def mark(self, revision, instances):  # type: ignore[no-untyped-def, override]
-        return Revision("now")
+        return NOW
 
-    def replaced_since(self, mark, instances, series_of):  # type: ignore[no-untyped-def, override]
+    def replaced_since(self, mark, instances, at, series_of=None):  # type: ignore[no-untyped-def, override]
         self.compared = tuple(instances)
         return self.replaced
 
@@ -161,13 +164,13 @@ def test_a_replaced_file_is_an_error() -> None:
     index = Index(source)
     selection = selected(index, tag("Modality") == "CT")
     packed = pack(index, selection)
-    assert packed.mark == Revision("now")
-    assert unpack(Index(source, packed.mark), packed).keys == selection.keys
+    assert packed.mark == NOW
+    assert unpack(Index(source, NOW.revision), packed).keys == selection.keys
     assert len(source.compared) == 4
     source.replaced = 3
     with pytest.raises(SelectionError, match="3 of its 4 instances were stored again"):
-        unpack(Index(source, packed.mark), packed)
-    offline = Index(source, packed.mark)
+        unpack(Index(source, NOW.revision), packed)
+    offline = Index(source, NOW.revision)
     offline.everything("series")
     with offline.offline(), pytest.raises(NotKnownError):
         unpack(offline, packed)

@@ -26,7 +26,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
-from simple_orthanc.selection.source import Revision, Source
+from simple_orthanc.selection.source import Mark, Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.unreadable import unreadable_error, unreadable_objects
 from simple_orthanc.volume.assembly import indexed, make_label_map, make_volume
@@ -63,7 +63,7 @@ class StoredPiece(NamedTuple):
         Checksum of its header when the volume was planned.
     md5 : str or None
         That of its file then, where the source knew it.
-    mark : Revision or None
+    mark : Mark or None
         Else the state of its file, where the source can tell whether it was replaced since.
     """
 
@@ -72,7 +72,7 @@ class StoredPiece(NamedTuple):
     piece: Piece
     header: str
     md5: str | None
-    mark: Revision | None
+    mark: Mark | None
 
 
 class SlicesOnDemand:
@@ -225,7 +225,7 @@ def read_on_demand(
             "which files are to be left out. Use one of the two."
         )
     keys, uids = [instance.key for instance in instances], [instance.uid for instance in instances]
-    checksums: dict[int, tuple[str, str | None, Revision | None]] = {}
+    checksums: dict[int, tuple[str, str | None, Mark | None]] = {}
 
     def seen(index: int, header: Dataset) -> None:
         md5 = source.stored_file(keys[index]).md5

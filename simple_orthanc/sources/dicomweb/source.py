@@ -163,7 +163,7 @@ class DicomWebSource(LandsOnce):
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: DICOMweb does not tell what was replaced."""
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count nothing, since there are no marks."""
         return 0
 

@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -411,11 +412,11 @@ class FolderSource(LandsOnce):
         removed = any(now.instances.get(key) != item for key, item in before.instances.items())
         return Changes(revision, added, removed)
 
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
         """Return a digest of where the files of instances are, of their lengths and times; None for too many."""
-        return None if instances is None else Revision(self._digest(self.index, instances))
+        return None if instances is None else Mark(Revision(self._digest(self.index, instances)), time.time())
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Return the number of instances if the file of any of them has another length or time, else 0."""
         if self._digest(self.index, instances) == mark.revision.token:
             return 0

@@ -184,7 +184,7 @@ class FrozenSource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return no state: what was replaced shows when it is read."""
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Return 0, since there is no such state."""
         return 0
 

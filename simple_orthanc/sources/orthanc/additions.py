@@ -54,7 +54,7 @@ class Additions:
         self._stored: dict[str, _Entry] = {}
         self._lock = threading.Lock()
 
-    def count_replaced(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def count_replaced(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None) -> int:
         """Count those of some instances that were stored again since a state; see `Source.replaced_since`."""
         since = mark.revision.token
         assert isinstance(since, int)
@@ -63,12 +63,12 @@ class Additions:
                 self._start = self._end = since
                 self._stored = {}
                 self._read()
-            elif self._read_at < mark.landed:
+            elif self._read_at < at:
                 self._read()
             stored = dict.fromkeys(key for key in instances if self._is_new(key, since))
             entries = {key: self._stored[key] for key in stored}
-        if not stored:
-            return 0
+        if not stored or series_of is None:
+            return len(stored)
         series = dict(zip(stored, series_of(list(stored)), strict=True))
         late = [key for key in stored if self._is_new(series[key], since)]
         return len(stored) - len(late) + (self._count_after([entries[key] for key in late], mark) if late else 0)
@@ -81,7 +81,7 @@ class Additions:
         """Count the entries that were clearly written after the state was marked."""
         now = server_time(self._transport.content("GET", "/tools/now").decode("ascii", "replace"))
         dates = [server_time(entry.date) for entry in entries]
-        most = mark.age - _UNSURE
+        most = time.time() - mark.made_at - _UNSURE
         return sum(now is not None and date is not None and (now - date).total_seconds() < most for date in dates)
 
     def _read(self) -> None:

@@ -17,6 +17,7 @@ How objects are found is in `simple_orthanc.sources.orthanc.find`, how tags of t
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -160,13 +161,14 @@ class OrthancSource:
         self._values_of_files.clear()
         self._listings.forget()
 
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Revision | None:
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
         """Return the number of the last change in a state; None if this user may not read the feed of changes."""
-        return Revision(revision.token) if revision is not None and isinstance(revision.token, int) else None
+        token = None if revision is None else revision.token
+        return Mark(Revision(token), time.time()) if isinstance(token, int) else None
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count the instances that were stored again since a state."""
-        return self.transport.kept(Additions).count_replaced(mark, instances, series_of)
+        return self.transport.kept(Additions).count_replaced(mark, instances, at, series_of)
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows hold a tag; None if only the files hold it."""

@@ -125,7 +125,7 @@ class PacsSource:
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
         """Return nothing: a PACS does not tell what was replaced."""
 
-    def replaced_since(self, mark: Mark, instances: Sequence[str], series_of: SeriesOf) -> int:
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count nothing, since there are no marks."""
         return 0
 

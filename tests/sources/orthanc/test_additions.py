@@ -48,8 +48,8 @@ def written(age: float) -> str:
 
 def count(known: Additions, keys: str, since: int, landed: float | None = None, age: float = 0) -> int:
     """Count what was replaced of instances whose series has the same name in upper case."""
-    mark = Mark(Revision(since), age, time.monotonic() if landed is None else landed)
-    return known.count_replaced(mark, list(keys), lambda found: [key.upper() for key in found])
+    mark, at = Mark(Revision(since), time.time() - age), time.monotonic() if landed is None else landed
+    return known.count_replaced(mark, list(keys), at, lambda found: [key.upper() for key in found])
 
 
 def test_instances_stored_since_a_state_are_counted() -> None:
@@ -113,3 +113,5 @@ def test_a_series_that_came_before_the_pickle_is_not_replaced(age: float, replac
         assert count(known, "abc", before, age=age) == replaced
         feed.store("c")
         assert count(known, "abc", before, age=age) == replaced + 1
+        # Without knowing series all of it counts.
+        assert known.count_replaced(Mark(Revision(before), time.time()), list("abc"), 0, None) == 3
