@@ -332,7 +332,10 @@ class FrozenSource:
 
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read the files of some series that have not changed; `read` tells of the others."""
-        files = self.archive.read_together(series)
+        rows = self._found.rows["series"]
+        # Of a series that holds more by now, all of it would be read.
+        whole = [row for row in series if row.key in rows and set(rows[row.key].children) == set(row.children)]
+        files = self.archive.read_together(whole) if whole else {}
         return {key: content for key, content in files.items() if self._is_frozen(key, content)}
 
     def check_identity(self, key: str, header: Dataset) -> None:

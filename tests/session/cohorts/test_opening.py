@@ -79,6 +79,10 @@ def test_a_part_of_a_series_stays_a_part(archive: Archive, datasets: list[Datase
     assert len(opened.get_instances()) == 3
 
 
+def get_volume(session: Session) -> float:
+    return float(session.get_volume().array.mean())
+
+
 READS: dict[str, Callable[[Session, Path], object]] = {
     "get_headers": lambda session, folder: session.get_headers(),
     "get_header": lambda session, folder: session.get_header(),
@@ -89,6 +93,11 @@ READS: dict[str, Callable[[Session, Path], object]] = {
     "select": lambda session, folder: session.select(tag("KVP") > 100),
     "save_volumes": lambda session, folder: session.save_volumes(folder / "volumes", errors="raise"),
     "get_volume": lambda session, folder: session.get_volume(),
+    "get_volumes_lazily": lambda session, folder: list(session.get_volumes_lazily()),
+    "slices": lambda session, folder: session.get_volume(slices=slice(0, 1)),
+    "lazy": lambda session, folder: session.get_volume(lazy=True).compute(),
+    "thumbnail": lambda session, folder: session.thumbnail(),
+    "map": lambda session, folder: session.map(get_volume, errors="raise"),
     "verify_index": lambda session, folder: session.verify_index(),
 }
 
