@@ -228,7 +228,7 @@ def test_what_is_replaced_between_two_readings_is_read_as_it_is_then() -> None:
 
 def test_the_memory_that_a_part_needs_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(MemorySource(make_series((12, 4, 4))))
-    monkeypatch.setattr(volume_reader, "_free_memory", lambda: 64)
+    monkeypatch.setattr(volume_reader, "free_memory", lambda: 64)
     assert session.get_array(slices=slice(2, 4)).nbytes == 64
     with pytest.raises(VolumeError, match=r"3 instances like the first would need"):
         session.get_array(slices=slice(2, 5))
