@@ -40,6 +40,25 @@ def test_a_limit_on_results_hides_nothing(make_server: MakeServer) -> None:
         assert session.get_dicom_tag("KVP", unique=False) == [80.0] * 12
 
 
+@pytest.mark.parametrize("large", [0, 5000], ids=["large", "small"])
+@pytest.mark.parametrize("series", [1, 2])
+def test_a_limit_on_results_hides_no_study(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, series: int, large: int
+) -> None:
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find._LARGE", large)
+    server = make_server({"LimitFindResults": 4, "LimitFindInstances": 4})
+    studies = {"ADAMS": 2, "BAKER": 4, "CLARK": 5}
+    for patient, (name, count) in enumerate(studies.items()):
+        for number in range(count * series):
+            study = f"1.2.{patient}.{number // series}"
+            uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{number}"}
+            store(server, simple_file(100 * patient + number, PatientID=name, PatientName=name, **uids))
+    for name, count in studies.items():
+        with server.connect() as session:
+            assert session.select(PatientName=name).study_count == count
+            assert session.series_count == count * series
+
+
 def test_files_that_a_find_did_not_open_are_read_otherwise(make_server: MakeServer) -> None:
     server = make_server({"StorageAccessOnFind": "Never"})
     # One series UID under two patients: a find by it gives the files of both.

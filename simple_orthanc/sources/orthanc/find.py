@@ -20,7 +20,7 @@ from typing import Any
 
 from simple_orthanc.concurrency.threads import map_ordered
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.errors import NotFoundError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
@@ -40,6 +40,8 @@ _PAGES_WHOLE = (1, 12, 5)
 MAX_UIDS = 400
 # Up to this many rows are requested by their ids; for more, the whole level is listed, which costs less.
 MAX_IDS = 200
+# From this many instances on, two requests about a few studies take less time than one that goes through all instances.
+_LARGE = 5000
 # Up to this many patterns are sent as one find each; for more, the level is listed.
 _MAX_PATTERNS = 8
 
@@ -54,6 +56,8 @@ _ONLY_FOUND = frozenset({"Labels", "MetadataQuery"})
 PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
+
+_STUDY_UID = parse_tag("StudyInstanceUID")
 
 # A character that the server folds away leaves nothing behind, so that not even "?" would match it.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
@@ -139,6 +143,10 @@ class Finder:
         ids = self._ids(level)
         answers = {answer["ID"]: answer for answer in self._find_at_once(level, {}, len(ids))}
         return [*answers.values(), *self.by_id(level, ids - answers.keys())]
+
+    def _some_studies(self, count: int) -> list[Mapping[str, Any]]:
+        params = {"expand": "", "short": "", "since": 0, "limit": count}
+        return list(filter(None, ask(self._transport, "GET", "/studies", is_objects, params=params)))
 
     def _ids(self, level: Level) -> set[str]:
         """Return all ids of a level at one moment; what is added later is found by `OrthancSource.changes`.
@@ -274,7 +282,7 @@ class Finder:
             level == "study" if _ONLY_FOUND & options.keys() else options.get(PARENT_KEY.get(level, "")) is None
         )
         is_hidden = not answers and is_checked and self._finds_nothing(level)
-        if is_hidden or (not pages_whole and self._may_be_cut(level, len(answers), largest)):
+        if is_hidden or (not pages_whole and self._may_be_cut(level, list(answers.values()), largest)):
             return self._all_instead(level, options)
         return list(answers.values())
 
@@ -352,21 +360,36 @@ class Finder:
         page: list[Any] = ask(self._transport, "POST", "/tools/find", is_objects, body=body, idempotent=True)
         return [answer for answer in page if answer is not None]
 
-    def _may_be_cut(self, level: Level, count: int, largest: int) -> bool:
-        """Check whether a find with so many answers may have been cut by LimitFindResults, despite paging.
+    def _may_be_cut(self, level: Level, answers: Sequence[Mapping[str, Any]], largest: int) -> bool:
+        """Check whether a find with these answers may have been cut by LimitFindResults, despite paging.
 
-        It was not cut if this server has returned a larger page before, or if it returns one more object after so many
-        of all that it holds.
+        It was not cut if this server has returned a larger page before, or if it returns one more object after so many.
         """
+        count = len(answers)
         if count < largest:
             return False
         # What has been added since is found by `changes`, and comes last in a find of such a server.
         counts = self._observed.counts or self.count()
         if counts[level] <= count:
             return False
-        # The limit is the same for patients, studies and series, and the fewer there are the sooner the server answers.
+        # The limit is the same for patients, studies and series. A find goes through all instances of what it matches,
+        # so that one among the series of a few studies takes no longer in a large archive.
+        has_more = level == "study" and _count_children(level, answers) > count
+        is_large = counts["instance"] > _LARGE and counts["study"] > count
+        if level != "instance" and count < MAX_UIDS and (has_more or is_large):
+            uids = _study_uids(answers if has_more else self._some_studies(count + 1))
+            return not self._page("series", {_STUDY_UID.keyword: "\\".join(uids)}, count, 1)
         levels = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
         return not self._page(next(other for other in levels if counts[other] > count), {}, count, 1)
+
+
+def _study_uids(studies: Iterable[Mapping[str, Any]]) -> list[str]:
+    uids = (study.get("MainDicomTags", {}).get(_STUDY_UID.number) for study in studies)
+    return sorted({str(uid) for uid in uids if uid})
+
+
+def _count_children(level: Level, answers: Iterable[Mapping[str, Any]]) -> int:
+    return len({child for answer in answers for child in answer.get(_CHILDREN[level], ())})
 
 
 def queries_for(tag: Tag, patterns: Sequence[str]) -> list[str]:
