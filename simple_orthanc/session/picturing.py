@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _WORKERS = 4
 # Whole-slide images, of many gigabytes, are not read as a whole.
 _NOT_READ = {"SM": "a whole-slide image, which is not read as a whole"}
-# Pixels of a picture in which anything is seen.
-_SMALLEST = 16
+# Pixels of a picture in which anything is seen, and of one that no screen shows.
+_SMALLEST, _LARGEST = 16, 4096
 _NAMING = ("Modality", "SeriesNumber", "SeriesDescription")
 _POSITION = parse_tag("ImagePositionPatient")
 # What tells series apart that are named alike, in this order.
@@ -125,7 +125,7 @@ class Picturing(Reading):
         Parameters
         ----------
         size : int
-            Pixels of the longer side, at least 16.
+            Pixels of the longer side, from 16 to 4096.
 
         Returns
         -------
@@ -153,9 +153,10 @@ class Picturing(Reading):
         ('L', (256, 256))
         >>> picture.save("ct.png")
         """
-        if (whole_number(size) or 0) < _SMALLEST:
+        if not _SMALLEST <= (whole_number(size) or 0) <= _LARGEST:
             raise SelectionError(
-                f"size={size!r}: thumbnail() needs a whole number of pixels from {_SMALLEST}, as in size=256."
+                f"size={size!r}: thumbnail() needs a whole number of pixels from {_SMALLEST} to {_LARGEST}, as in "
+                "size=256."
             )
         from simple_orthanc.pixels.processes import DecodingProcesses
         from simple_orthanc.session.reading.volume_reader import read_middle_slice

@@ -64,6 +64,30 @@ def _segments() -> Dataset:
     return segmentation(frames)
 
 
+def _fractions() -> Dataset:
+    rng = np.random.default_rng(4)
+    frames = [(1, 2.0 * z, rng.integers(0, 255, (4, 5))) for z in range(SLICES)]
+    return segmentation(frames, kind="FRACTIONAL", MaximumFractionalValue=254)
+
+
+def _sparse(kind: str) -> list[Dataset]:
+    """Return a segmentation in three objects, of which slices 1, 3 and 4 have no frame."""
+    rng = np.random.default_rng(5)
+    factor = 3 if kind == "LABELMAP" else 1
+    frames = [(2, z, factor * (rng.random((4, 5)) < 0.5)) for z in (10.0, 0.0, 4.0)]
+    cut = {"ConcatenationUID": "1.2.3", "InConcatenationTotalNumber": 3, "PixelPaddingValue": None}
+    if kind == "LABELMAP":
+        cut["PixelPaddingValue"] = 7
+    first = segmentation(frames[:1], kind=kind, InConcatenationNumber=1, **cut)
+    return [
+        first,
+        *(
+            segmentation([frame], kind=kind, like=first, InConcatenationNumber=number, **cut)
+            for number, frame in enumerate(frames[1:], 2)
+        ),
+    ]
+
+
 def _palette() -> list[Dataset]:
     array = np.random.default_rng(1).integers(0, 256, (SLICES, 3, 4)).astype(np.uint8)
     series = make_series(array=array, slope=None, intercept=None)
@@ -147,4 +171,7 @@ def kinds() -> dict[str, Kind]:
         "enhanced, time": _kind(_enhanced_steps(), dims="time"),
         "enhanced, time in one": _kind([_enhanced_in_one()], dims="time"),
         "segments": _kind([_segments()]),
+        "fractions": _kind([_fractions()]),
+        "segments in objects": _kind(_sparse("BINARY")),
+        "labels in objects": _kind(_sparse("LABELMAP")),
     }
