@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency import interruption
@@ -40,6 +40,7 @@ _MOST_PER_TASK = 32
 _TASKS_PER_THREAD = 3
 # An object whose task was lost is computed alone, and so often, before it is given up.
 _MOST_ATTEMPTS = 3
+_LARGEST_SENT_EACH_TIME = 100_000
 # As many as Dask's own bags of sequences have.
 _PARTITIONS = 100
 
@@ -83,6 +84,7 @@ class ClusterRun:
             )
         self._client, self._run = client, run
         self._content = pickled_function(run.function, "dask")
+        self._sent: list[Any] = []
         self._left = deque(run.pending)
         # Objects whose task was lost with its worker, and how often.
         self._suspects: deque[int] = deque()
@@ -102,9 +104,8 @@ class ClusterRun:
         """
         if not self._left:
             return
-        # A task, and no scattered data: Dask computes it again if the worker that holds it is lost.
-        self._function = self._client.submit(_loaded, self._content, key=_new_key("function"), pure=False)
         try:
+            self._send_function()
             with progress_bar(len(self._left), LABEL) as advance:
                 while self._left or self._suspects or self._tasks:
                     self._submit()
@@ -113,7 +114,16 @@ class ClusterRun:
             futures = [task.future for task in self._tasks.values()]
             # The cluster may be gone.
             with suppress(Exception):
-                self._client.cancel([*futures, self._function], force=True)
+                self._client.cancel([*futures, *self._sent], force=True)
+
+    def _send_function(self) -> None:
+        """Send a function that holds much to the workers, instead of with each task."""
+        if len(self._content) <= _LARGEST_SENT_EACH_TIME:
+            return
+        # A task, and no scattered data: Dask computes it again if the worker that holds it is lost. It is on all
+        # workers, since Dask prefers those that hold what a task needs.
+        self._sent = [self._client.submit(_same, self._content, key=_new_key("function"), pure=False)]
+        self._client.replicate(self._sent)
 
     def _submit(self) -> None:
         """Keep the workers busy."""
@@ -127,7 +137,8 @@ class ClusterRun:
     def _submit_task(self, positions: Sequence[int]) -> None:
         sessions = [self._run.child(position) for position in positions]
         key = _new_key("map")
-        future = self._client.submit(_computed, self._function, pickle.dumps(sessions), key=key, pure=False)
+        function = self._sent[0] if self._sent else self._content
+        future = self._client.submit(_computed, function, pickle.dumps(sessions), key=key, pure=False)
         self._tasks[key] = _Task(positions, future)
         future.add_done_callback(self._finished.put)
 
@@ -164,10 +175,10 @@ class ClusterRun:
                 advance(1)
             return
         error = future.exception() if future.status == "error" else None
-        if self._function.status == "error":
+        if isinstance(error, UnreadableFunctionError):
             raise SelectionError(
-                f"{name_of(self._run.function)} cannot be read on the workers: {error!r}. They need the same packages "
-                "as this program, simple_orthanc among them."
+                f"{name_of(self._run.function)} cannot be read on the workers: {error}. They need the same packages as "
+                "this program."
             ) from None
         if error is not None and type(error).__name__ != "KilledWorker":
             raise error
@@ -197,12 +208,21 @@ def _new_key(name: str) -> str:
     return f"simple_orthanc-{name}-{uuid.uuid4().hex}"
 
 
+class UnreadableFunctionError(RuntimeError):
+    """A worker cannot read the function; the message is the reason."""
+
+
+@lru_cache(maxsize=4)
 def _loaded(content: bytes) -> Any:
-    return pickle.loads(content)
+    try:
+        return pickle.loads(content)
+    except Exception as error:
+        raise UnreadableFunctionError(f"{type(error).__name__}: {error}") from None
 
 
-def _computed(function: Callable[[Any], Any], content: bytes) -> list[bytes]:
+def _computed(function_content: bytes, content: bytes) -> list[bytes]:
     """Compute some objects on a worker."""
+    function: Callable[[Any], Any] = _loaded(function_content)
     outcomes = []
     for session in pickle.loads(content):
         with recording() as warned:

@@ -103,8 +103,8 @@ class Slow(Counted):
         Path(f"{self.folder}.go").touch()
 
     def processes(self) -> list[int]:
-        """Return the processes that wait for the third and the fourth series, which were started together."""
-        texts = [Path(f"{self.folder}.{number}").read_text() for number in (3, 4) if self.calls().get(number)]
+        """Return the processes that wait, one for each series."""
+        texts = [path.read_text() for path in Path(self.folder).parent.glob(f"{Path(self.folder).name}.[0-9]")]
         return [int(text) for text in texts if text]
 
 
