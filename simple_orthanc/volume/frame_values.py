@@ -78,7 +78,14 @@ class ValueType:
     dtype: np.dtype[Any]
     complete: np.dtype[Any]
 
-    def convert(self, plane: Plane, frame: NDArray[Any], rescale: Rescale, factor: float | None) -> NDArray[Any]:
+    def convert(
+        self,
+        plane: Plane,
+        frame: NDArray[Any],
+        rescale: Rescale,
+        factor: float | None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """Return the values of a frame.
 
         Parameters
@@ -89,6 +96,8 @@ class ValueType:
         rescale : Rescale
         factor : float or None
             That of a standardized uptake value.
+        out : ndarray, optional
+            Takes the values.
         """
         if frame.dtype.kind == "f" and not np.can_cast(frame.dtype, self.complete) and factor is None:
             raise PixelDecodeError(
@@ -96,8 +105,12 @@ class ValueType:
                 f"they decode to {frame.dtype}. Store the object again from its origin."
             )
         if factor is None:
-            return apply_rescale(frame, rescale, self.dtype)
-        return (apply_rescale(frame, rescale, np.dtype(np.float64)) * factor).astype(self.dtype)
+            return apply_rescale(frame, rescale, self.dtype, out)
+        values = apply_rescale(frame, rescale, np.dtype(np.float64)) * factor
+        if out is None:
+            return values.astype(self.dtype)
+        out[...] = values
+        return out
 
 
 class FrameValues:

@@ -96,7 +96,7 @@ class Pattern:
                 draw_segment(target, plane, number, frame)
             else:
                 rescale = read_rescale(header, rescale_key(plane)[1], units)
-                target[...] = self.type.convert(plane, frame, rescale, piece.factor)
+                self.type.convert(plane, frame, rescale, piece.factor, out=target)
 
 
 class Box(NamedTuple):

@@ -89,7 +89,7 @@ def test_a_part_of_what_has_holes_is_refused(orthanc: Orthanc) -> None:
     orthanc.upload_dataset([image for number, image in enumerate(make_series((9, 4, 4))) if number != 6])
     for options in ({"slices": slice(0, 3)}, {"lazy": True}):
         with pytest.raises(MissingSlicesError, match="1 slice is missing"):
-            orthanc.get_volume(**options)  # type: ignore[call-overload]
+            orthanc.get_volume(**options)
     assert orthanc.get_volume(gaps="nan", slices=6).array.dtype == np.float32
 
 

@@ -52,6 +52,19 @@ class Reading(ReadingHeaders):
         slices: slice | int | None = ...,
         lazy: Literal[True],
     ) -> xarray.DataArray: ...
+    @overload
+    def get_volume(
+        self,
+        units: Units = ...,
+        gaps: Gaps = ...,
+        dims: Dims | None = ...,
+        *,
+        spacing: float | None = ...,
+        across_series: bool = ...,
+        errors: OnError = ...,
+        slices: slice | int | None = ...,
+        lazy: bool,
+    ) -> Volume | xarray.DataArray: ...
     def get_volume(
         self,
         units: Units = "modality",

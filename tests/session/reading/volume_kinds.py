@@ -125,6 +125,20 @@ def _enhanced_in_one() -> Dataset:
     )
 
 
+def _one_position() -> Dataset:
+    (image,) = make_series((1, 3, 4), seed=1, SliceThickness=None)
+    image.NumberOfFrames = SLICES
+    image.PixelData = np.random.default_rng(6).integers(0, 900, (SLICES, 3, 4)).astype(np.int16).tobytes()
+    return image
+
+
+def _own_series() -> list[Dataset]:
+    series = make_series((SLICES, 3, 4), seed=1)
+    for number, dataset in enumerate(series):
+        dataset.SeriesInstanceUID = f"1.2.3.{number}"
+    return series
+
+
 def _holey() -> list[Dataset]:
     return [dataset for number, dataset in enumerate(make_series((SLICES, 3, 4), seed=1)) if number not in (2, 3)]
 
@@ -170,6 +184,8 @@ def kinds() -> dict[str, Kind]:
         "enhanced": _kind([make_enhanced(shape, slope=[1, 2, 3, 1, 2, 3])]),
         "enhanced, time": _kind(_enhanced_steps(), dims="time"),
         "enhanced, time in one": _kind([_enhanced_in_one()], dims="time"),
+        "frames of one position": _kind([_one_position()], spacing=2.5),
+        "a series for each slice": _kind(_own_series(), across_series=True),
         "segments": _kind([_segments()]),
         "fractions": _kind([_fractions()]),
         "segments in objects": _kind(_sparse("BINARY")),
