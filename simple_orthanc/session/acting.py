@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import AmbiguousSelectionError
 from simple_orthanc.session.base import Session
+from simple_orthanc.session.offline import check_online
 from simple_orthanc.session.uploads.documents import UploadsDocuments
 from simple_orthanc.session.uploads.masks import UploadsMasks
 
@@ -333,6 +334,7 @@ class ActingSession(UploadsDocuments, UploadsMasks, Session):
     @contextmanager
     def _acting(self, report: ActReport) -> Iterator[None]:
         """Re-read the archive after a block that changes it; an error carries the table of the report."""
+        check_online(self._source)
         with report.attached():
             try:
                 yield

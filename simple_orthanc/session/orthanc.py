@@ -15,6 +15,7 @@ from simple_orthanc.session.administration import Administration
 from simple_orthanc.session.connecting import open_transport
 from simple_orthanc.session.in_plugin import OpensInPlugin
 from simple_orthanc.session.machines import KnowsMachines
+from simple_orthanc.session.offline import KeepsFiles, open_offline
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.watching.verbs import Watching
 from simple_orthanc.transport.secret import Secret, from_environment, hide, hide_url, reveal
@@ -38,7 +39,7 @@ _BROWSER_PAGE = re.compile(rf"/({'|'.join(_PAGES)})(?![^/?#])[^@]*\Z")
 _DICOM_PORTS = (":4242", ":104", ":11112")
 
 
-class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watching, Administration):
+class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, KeepsFiles, ActsOnServer, Watching, Administration):
     """A session on an Orthanc server, 1.10.1 or later.
 
     Parameters
@@ -77,6 +78,8 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
     cache : str, Path or Cache, optional
         A folder in which files that are read are kept, so that the next time they are read from there, if the server
         still has the same. With a limit of its own: `Cache`.
+    offline : bool, default False
+        Whether to read from the cache alone, without any connection: the archive is what it holds of this server.
     http : requests.Session, optional
         Used instead of a new one: for proxies, adapters and the like.
 
@@ -86,6 +89,9 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         No server answers there, or it is not an Orthanc.
     AuthenticationError
         The server requires other credentials.
+    SelectionError
+        The folder of the cache belongs to another user or holds other files; or it is to be read offline and holds no
+        file of this server.
 
     See Also
     --------
@@ -124,6 +130,7 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
         minimum_rate: float = 100.0,
         checksums: bool | None = None,
         cache: str | os.PathLike[str] | Cache | None = None,
+        offline: bool = False,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -150,6 +157,9 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
             minimum_rate=minimum_rate,
             http=http,
         )
+        if offline:
+            super().__init__(open_offline(cache, transport.url), selection=selection)
+            return
         source = OrthancSource(transport, checksums, as_cache(cache))
         try:
             source.rest.connect()
@@ -158,24 +168,6 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, ActsOnServer, Watchin
             raise
         source.watch()
         super().__init__(source, selection=selection)
-
-    @property
-    def cache(self) -> Cache | None:
-        """The folder in which files that are read are kept; None without one.
-
-        Examples
-        --------
-        >>> from simple_orthanc import Orthanc
-        >>> from simple_orthanc.testing import OrthancStandIn, make_series
-        >>> server = OrthancStandIn(make_series((3, 8, 8))).start()
-        >>> session = Orthanc(server.url, cache="cache")
-        >>> volume = session.get_volume()
-        >>> len(session.cache)
-        3
-        >>> session.cache.clear()
-        >>> server.stop()
-        """
-        return self._orthanc.cache
 
     @property
     def jobs(self) -> Jobs:

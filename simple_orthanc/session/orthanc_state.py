@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.acting import ActingSession
+from simple_orthanc.session.offline import check_online, is_offline
 
 if TYPE_CHECKING:
     # Not at run time: with the class of an annotation, Tab looks at that class and finds none of the routes by name.
@@ -21,10 +22,14 @@ class OrthancState(ActingSession):
         from simple_orthanc.sources.orthanc.source import OrthancSource
 
         source = archive_of(self._source)
+        if not isinstance(source, OrthancSource):
+            check_online(source)
         assert isinstance(source, OrthancSource)
         return source
 
     def _server_versions(self) -> dict[str, str]:
+        if is_offline(self._source):
+            return {}
         return {"Orthanc": str(self.rest.get("/system")["Version"])}
 
     @property

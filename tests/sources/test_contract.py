@@ -15,6 +15,9 @@ from simple_orthanc.errors import UnsupportedError
 from simple_orthanc.selection.criteria import age, has_series, tag
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session import Session
+from simple_orthanc.sources.cache.cache import Cache, entry_store, kept_files
+from simple_orthanc.sources.cache.kept_files import Stamp
+from simple_orthanc.sources.cache.offline import OfflineSource
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.sources.folder.source import FolderSource
 from simple_orthanc.sources.orthanc.source import OrthancSource
@@ -53,6 +56,28 @@ class TestFolder(SourceTests):
         source = FolderSource(folder)
         yield Archive(source, store, lambda dataset: path(dataset).unlink())
         source.close()
+
+
+class TestOffline(SourceTests):
+    @classmethod
+    @contextmanager
+    def open_archive(cls, datasets: Sequence[Dataset], folder: Path) -> Iterator[Archive]:
+        cache = Cache(folder / "cache")
+        kept = kept_files(cache, "http://127.0.0.1:8042", lambda key, stamp: True)
+
+        def key(dataset: Dataset) -> str:
+            return OrthancServer.identifier_of(dataset, "instance")
+
+        def store(dataset: Dataset) -> None:
+            kept.add(key(dataset), Stamp("1"), memoryview(as_file(dataset)))
+
+        def remove(dataset: Dataset) -> None:
+            entries = entry_store(cache)
+            entries.remove(entries.path("http://127.0.0.1:8042", key(dataset)))
+
+        for dataset in datasets:
+            store(dataset)
+        yield Archive(OfflineSource(cache, "http://127.0.0.1:8042"), store, remove)
 
 
 class TestOrthanc(SourceTests):
@@ -107,7 +132,7 @@ class TestPeculiarDicomWeb(TestDicomWeb):
     peculiar = Peculiar(numbers=True, deaf_to_fields=True, lists=False, relational=False, counts=False, metadata="none")
 
 
-@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOrthanc, TestOldOrthanc, TestDicomWeb])
+@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOffline, TestOrthanc, TestOldOrthanc, TestDicomWeb])
 def test_what_an_archive_computes_is_the_same_on_every_source(tests: type[SourceTests], tmp_path: Path) -> None:
     with tests.open_archive(make_archive(), tmp_path) as archive:
         session = Session(archive.source)
@@ -123,7 +148,7 @@ def test_what_an_archive_computes_is_the_same_on_every_source(tests: type[Source
             assert session.copy().exclude(ModalitiesInStudy="CT").study_count == 0
 
 
-@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOrthanc, TestOldOrthanc, TestDicomWeb])
+@pytest.mark.parametrize("tests", [TestMemory, TestFolder, TestOffline, TestOrthanc, TestOldOrthanc, TestDicomWeb])
 def test_ages_and_questions_about_series_are_the_same_on_every_source(tests: type[SourceTests], tmp_path: Path) -> None:
     datasets = make_archive()
     for dataset in datasets:

@@ -102,6 +102,11 @@ def as_cache(given: str | os.PathLike[str] | Cache | None) -> Cache | None:
     return given if given is None or isinstance(given, Cache) else Cache(given)
 
 
-def kept_files(cache: Cache | None, archive: str, is_current: Callable[[str, Stamp], bool]) -> KeptFiles | None:
-    """Return the files of an archive in a cache, if there is one; see `KeptFiles` for the arguments."""
-    return None if cache is None else KeptFiles(cache._store, archive, is_current)
+def entry_store(cache: Cache) -> EntryStore:
+    """Return the entries of a cache."""
+    return cache._store
+
+
+def kept_files(cache: Cache, archive: str, is_current: Callable[[str, Stamp], bool]) -> KeptFiles:
+    """Return the files of an archive in a cache; see `KeptFiles` for the arguments."""
+    return KeptFiles(entry_store(cache), archive, is_current)

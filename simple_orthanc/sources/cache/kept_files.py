@@ -75,11 +75,11 @@ class KeptFiles:
             found = self._find(key, stamp, read, is_compared, is_whole=False)
         return found
 
-    def copy(self, key: str, stamp: Stamp, path: Path) -> bool:
-        """Write a file that was compared with the MD5 of the server to a path, if it is kept."""
+    def copy(self, key: str, stamp: Stamp, path: Path, is_compared: bool = True) -> bool:
+        """Write the file of an instance to a path, if it is kept."""
         part = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            if not self._find(key, stamp, partial(_copy, part), is_compared=True):
+            if not self._find(key, stamp, partial(_copy, part), is_compared):
                 return False
             os.replace(part, path)
         finally:

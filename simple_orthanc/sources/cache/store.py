@@ -91,6 +91,10 @@ class EntryStore(LandsOnce):
         """Return the bytes of each entry."""
         return [entry.size for entry in self._entries()]
 
+    def paths(self) -> list[str]:
+        """Return the path of each entry."""
+        return [entry.path for entry in self._entries()]
+
     def clear(self) -> None:
         """Remove all entries."""
         with self._locked() as ledger:
@@ -167,7 +171,11 @@ class EntryStore(LandsOnce):
     # Reading
 
     def read(
-        self, path: str, is_right: Callable[[Record], bool], read: Callable[[int, Entry], Content]
+        self,
+        path: str,
+        is_right: Callable[[Record], bool],
+        read: Callable[[int, Entry], Content],
+        is_use: bool = True,
     ) -> Content | None:
         """Read an entry; None if there is none that is right.
 
@@ -181,6 +189,8 @@ class EntryStore(LandsOnce):
             Decides by its record.
         read : callable
             Called with its descriptor and the entry; one of `simple_orthanc.sources.cache.entries`.
+        is_use : bool
+            Whether the entry counts as used.
         """
         try:
             descriptor = os.open(path, _FLAGS)
@@ -191,8 +201,9 @@ class EntryStore(LandsOnce):
             if not is_right(entry.record):
                 return None
             content = read(descriptor, entry)
-            with contextlib.suppress(OSError):
-                _mark_as_used(descriptor)
+            if is_use:
+                with contextlib.suppress(OSError):
+                    _mark_as_used(descriptor)
             return content
         except (DamagedEntryError, ValueError, TypeError):
             self.remove(path)

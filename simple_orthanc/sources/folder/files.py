@@ -61,7 +61,7 @@ def look(full: str, path: str, stamp: tuple[int, int, int]) -> list[Item]:
             beginning = stream.read(STEP)
             if is_zip(beginning):
                 return _look_into(stream, path, stamp, settled)
-            return [_judged(stream, beginning, Item(path, None, 0, stamp[0], stamp, "unreadable", is_settled=settled))]
+            return [judged(stream, beginning, Item(path, None, 0, stamp[0], stamp, "unreadable", is_settled=settled))]
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         return [Item(path, None, 0, stamp[0], stamp, "unreadable", message=message, is_settled=False)]
@@ -92,18 +92,18 @@ def _judged_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, item: Item
     with open_member(archive, member) as stream:
         beginning = stream.read(BEGINNING)
         if refusal(beginning, in_zip=True) is not None:
-            return _judged(BytesIO(beginning), beginning, item)
+            return judged(BytesIO(beginning), beginning, item)
         if member.file_size <= IN_MEMORY:
             beginning += stream.read()
-            return _judged(BytesIO(beginning), beginning, item)
-        item = _judged(stream, beginning, item)
+            return judged(BytesIO(beginning), beginning, item)
+        item = judged(stream, beginning, item)
     with open_member(archive, member) as stream:
         while stream.read(BEGINNING):
             pass
     return item
 
 
-def _judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
+def judged(stream: IO[bytes], beginning: bytes, item: Item) -> Item:
     """Complete an item by what its file holds."""
     if beginning[128:132] != b"DICM" and len(beginning) < min(item.size, BEGINNING):
         beginning += stream.read(BEGINNING - len(beginning))

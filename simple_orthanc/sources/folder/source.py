@@ -13,17 +13,13 @@ Nothing in the folder is ever changed, and a file is opened for indexing once: s
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
-import threading
-import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,9 +27,9 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.landing import LandsOnce
 from simple_orthanc.concurrency.threads import READERS, WORKERS
-from simple_orthanc.dicom.levels import Level, indexed_level
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.silence import quiet
-from simple_orthanc.dicom.tags import Tag, is_searchable
+from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.files.detection import BEGINNING, PassedBy, is_dicomdir, is_zip, packed_kind, walk
@@ -42,12 +38,12 @@ from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
-from simple_orthanc.selection.predicates import Predicate
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
+from simple_orthanc.selection.source import Row, StoredFile
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
-from simple_orthanc.sources.folder.processes import Met, look_at, side_by_side
+from simple_orthanc.sources.folder.index_source import IndexSource
+from simple_orthanc.sources.folder.processes import Met, look_at
 
 # What should have been part of the archive, and is not.
 _TROUBLES: dict[Status, str] = {
@@ -59,7 +55,7 @@ _TROUBLES: dict[Status, str] = {
 _NAMES_OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
 
-class FolderSource(LandsOnce):
+class FolderSource(LandsOnce, IndexSource):
     """The DICOM files of a folder.
 
     Parameters
@@ -82,8 +78,6 @@ class FolderSource(LandsOnce):
     -----
     The files are read when something is asked for the first time, or by `look_again`.
     """
-
-    requests = 0
 
     # A fork of this process need not look at the files again.
     _is_its_own_twin = True
@@ -111,11 +105,9 @@ class FolderSource(LandsOnce):
         self._forget()
 
     def _forget(self) -> None:
-        self._index: FolderIndex | None = None
+        super()._forget()
         self._known: dict[str, list[Item]] | None = None
-        self._is_fresh = False
         self._scanner = Scanner()
-        self._lock = threading.RLock()
 
     @property
     def description(self) -> str:
@@ -143,14 +135,6 @@ class FolderSource(LandsOnce):
     def top(self) -> str:
         """The folder or zip that holds the files."""
         return self._top
-
-    @property
-    def index(self) -> FolderIndex:
-        """The index of the folder when it was last looked at."""
-        with self._lock:
-            if self._index is None:
-                return self.look_again()
-            return self._index
 
     def look_again(self) -> FolderIndex:
         """Look at what has changed in the folder since the last time.
@@ -250,61 +234,10 @@ class FolderSource(LandsOnce):
         if not self._index.instances and (before is None or before.instances):
             warnings.warn(f"There is no DICOM object in {self._given}.", stacklevel=stacklevel())
 
-    def counts(self) -> Mapping[Level, int]:
-        """Count everything, at each level."""
-        return self.index.counts()
-
-    def indexed(self, tag: Tag) -> Level | None:
-        """Return the level of the rows that hold a tag."""
-        return indexed_level(tag.name)
-
-    def searchable(self, tag: Tag, predicate: Predicate) -> bool:
-        """Check whether rows are searched for by a tag."""
-        return is_searchable(tag)
-
-    def listing(self, level: Level) -> Iterable[Row]:
-        """List all rows of a level."""
-        index = self.index
-        return index.rows(level, list(index.keys(level)))
-
-    def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterable[Row]:
-        """List all rows of a level, those that match among them."""
-        # Choosing among rows takes longer than returning them all.
-        return self.listing(level)
-
-    def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
-        """List the rows of a level below some others."""
-        return self.index.rows(level, [child for row in parents for child in row.children])
-
-    def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
-        """Return the rows with these keys."""
-        return self.index.rows(level, keys)
-
-    def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterable[Row]:
-        """Return the rows as they are."""
-        # All strings are read from the files already.
-        return rows
-
-    def columns(
-        self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
-    ) -> Mapping[str, Mapping[str, Value]]:
-        """Read tags of all instances of some series from their files."""
-        wanted = [key for row in series for key in row.children if keys is None or key in keys]
-        columns: dict[str, dict[str, Value]] = {tag.name: {} for tag in tags}
-        read = partial(self._tags, tags=tuple(tags))
-        for key, values in zip(wanted, side_by_side(read, wanted, "reading tags"), strict=True):
-            for name, column in columns.items():
-                column[key] = values.get(name)
-        return columns
-
     def _tags(self, key: str, tags: tuple[Tag, ...]) -> dict[str, Value]:
         item = self._item(key)
         with self.files.reading(item) as stream:
             return read_tags(stream, item.size, tags)
-
-    def resolve(self, text: str) -> Sequence[IdentifierMatch]:
-        """Find the objects that an identifier names."""
-        return self.index.resolve(text)
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
         """Raise an error: only a server has labels and metadata."""
@@ -392,41 +325,6 @@ class FolderSource(LandsOnce):
                 f"An instance is no longer in {self._given}, which has been looked at again since it was selected. "
                 f"refresh() keeps the selection and leaves out what is gone."
             ) from None
-
-    def revision(self) -> Revision:
-        """Look at the folder, unless that was just done, and return its state."""
-        with self._lock:
-            index = self.index if self._is_fresh or self._index is None else self.look_again()
-            self._is_fresh = False
-            return Revision(index, index.counts())
-
-    def changes(self, since: Revision) -> Changes:
-        """Look at the folder again, and return what was added and whether anything was removed."""
-        before = since.token
-        now = self.look_again()
-        self._is_fresh = False
-        revision = Revision(now, now.counts())
-        if not isinstance(before, FolderIndex):
-            return Changes(revision, None, True)
-        added = frozenset(key for key, item in now.instances.items() if before.instances.get(key) != item)
-        removed = any(now.instances.get(key) != item for key, item in before.instances.items())
-        return Changes(revision, added, removed)
-
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
-        """Return a digest of where the files of instances are, of their lengths and times; None for too many."""
-        return None if instances is None else Mark(Revision(self._digest(self.index, instances)), time.time())
-
-    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
-        """Return the number of instances if the file of any of them has another length or time, else 0."""
-        if self._digest(self.index, instances) == mark.revision.token:
-            return 0
-        return len(instances) if self._digest(self.look_again(), instances) != mark.revision.token else 0
-
-    @staticmethod
-    def _digest(index: FolderIndex, instances: Sequence[str]) -> str:
-        items = [index.instances.get(key) for key in sorted(instances)]
-        files = [item and (item.path, item.member, item.member_index, item.size, item.stamp) for item in items]
-        return hashlib.blake2b(repr(files).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def close(self) -> None:
         """Close the zips."""

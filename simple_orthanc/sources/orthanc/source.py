@@ -106,7 +106,8 @@ class OrthancSource:
         self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
         self._replacements = Replacements(self.transport, self._listed_files)
-        kept = kept_files(self.cache, self.description, self._replacements.is_current)
+        is_current = self._replacements.is_current
+        kept = None if self.cache is None else kept_files(self.cache, self.description, is_current)
         self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, kept)
         self._listings = Listings(self._finder)
         self._archives = ArchiveReader(self.transport, self.rest, self._reader)

@@ -1,0 +1,139 @@
+"""Sessions on what is in a cache, without the server: everything that reads works, and nothing is sent."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simple_orthanc import Cache, Orthanc, SelectionError, UnsupportedError, label
+from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.testing import OrthancStandIn
+from tests.http_stand_in import free_port
+
+SERIES = [
+    *make_series((4, 32, 32), seed=1, PatientID="P1", Modality="CT"),
+    *make_series((3, 32, 32), seed=2, PatientID="P2", Modality="MR"),
+]
+
+
+class Before:
+    """What a session has read while the server was there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = folder / "cache"
+        with OrthancStandIn(SERIES) as server:
+            session = Orthanc(server.url, cache=self.cache)
+            self.url = server.url
+            self.arrays = {uid: session.copy().select(uid).get_array() for uid in session.SeriesInstanceUIDs}
+            self.table = session.table()
+            self.columns = session.table("PatientName", "KVP", "ImagePositionPatient", level="instance")
+            self.headers = [header.to_json() for header in session.get_headers()]
+
+    def offline(self) -> Orthanc:
+        return Orthanc(self.url, username="jane", password="a secret", cache=self.cache, offline=True)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Before:
+    return Before(tmp_path)
+
+
+@pytest.fixture
+def no_network(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network is used")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    for name in ("getaddrinfo", "create_connection", "gethostbyname"):
+        monkeypatch.setattr(socket, name, refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_everything_that_was_read_is_read_again(before: Before, tmp_path: Path) -> None:
+    session = before.offline()
+    assert session.table().equals(before.table)
+    columns = session.table("PatientName", "KVP", "ImagePositionPatient", level="instance")
+    assert columns.equals(before.columns)
+    assert [header.to_json() for header in session.get_headers()] == before.headers
+    for uid, array in before.arrays.items():
+        assert np.array_equal(session.copy().select(uid).get_array(), array)
+    assert session.volume_table().regular.all()
+    paths = session.download(tmp_path / "files")
+    assert sorted(path.read_bytes() for path in paths) == sorted(map(as_bytes, SERIES))
+    assert session.download(tmp_path / "files") == paths
+    assert session._source.requests == 0
+    assert f"{before.url} (offline)" in repr(session)
+    session.close()
+    assert session.refresh().instance_count == 7
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_pickled_session_lands_with_the_same_files(before: Before) -> None:
+    session = before.offline().select(Modality="MR")
+    written = pickle.dumps(session)
+    assert len(written) < 4096
+    assert b"a secret" not in written
+    landed = pickle.loads(written)
+    assert landed.instance_count == 3
+    assert np.array_equal(landed.get_array(), session.get_array())
+
+
+ACTS: dict[str, Callable[[Orthanc], Any]] = {
+    "upload": lambda session: session.upload_dataset(SERIES[:1]),
+    "delete": lambda session: session.delete(),
+    "delete_selected_series": lambda session: session.delete_selected_series(),
+    "label": lambda session: session.add_label("seen"),
+    "labels": lambda session: session.labels(),
+    "anonymize": lambda session: session.anonymize(),
+    "archive": lambda session: session.archive("out.zip"),
+    "rest": lambda session: session.rest.get("/system"),
+    "dicomweb": lambda session: session.dicomweb,
+    "modalities": lambda session: session.modalities,
+    "watch": lambda session: session.watch(print),
+    "select by label": lambda session: session.select(label("seen")),
+}
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("act", ACTS)
+def test_what_needs_the_server_is_refused(before: Before, act: str) -> None:
+    session = before.offline().select(Modality="CT")
+    with pytest.raises(UnsupportedError, match=r"Open it without offline=True"):
+        ACTS[act](session)
+    assert session.instance_count == 4
+    assert len(before.offline().cache or ()) == 7
+
+
+def test_what_is_kept_of_one_server_is_not_that_of_another(before: Before) -> None:
+    other = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(SelectionError, match=rf"holds no file of {other}\. It holds files of {before.url}\. Files are"):
+        Orthanc(other, cache=before.cache, offline=True)
+    with pytest.raises(SelectionError, match=r"holds no file of .* It is empty"):
+        Orthanc(before.url, cache=before.cache.parent / "new", offline=True)
+    with pytest.raises(SelectionError, match=r'offline=True reads from a cache: give .* cache="cache", offline=True'):
+        Orthanc(before.url, offline=True)
+
+
+def test_a_file_that_was_removed_meanwhile_is_named(before: Before) -> None:
+    session = before.offline().select(Modality="CT")
+    assert session.get_array().shape == (4, 32, 32)
+    Cache(before.cache).clear()
+    with pytest.raises(SelectionError, match=r"is not in the cache .* any more: .* without offline=True"):
+        session.get_array()
+
+
+def test_a_damaged_file_is_not_read(before: Before) -> None:
+    for path in (before.cache / "entries").rglob("*"):
+        if path.is_file():
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+    with pytest.raises(SelectionError, match="holds no file of"):
+        before.offline()
