@@ -187,6 +187,11 @@ class Transport(LandsOnce):
         """How many requests were sent, with repetitions, since this object was made or unpickled."""
         return self._sender.sent
 
+    @property
+    def is_nearby(self) -> bool:
+        """Whether the server has answered as quickly as one in the local network, whatever its address says."""
+        return self._sender.pace.is_nearby
+
     def at_once(self, size: int | None = None, nearby: int = READERS) -> int:
         """Return how many files are best read at a time: more of them the smaller they are and the further the server.
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import DicomWeb, LocalOrthanc, Orthanc
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.sources.orthanc import archived
+from simple_orthanc.transport import pace
 from tests.live.archives import store
 
 SERIES = 40
@@ -65,7 +65,7 @@ def test_small_series_take_few_requests(empty_server: LocalOrthanc, monkeypatch:
     assert sent[0] <= (20 if is_new else 16 + files)
     if not is_new:
         # A server behind a network is asked for archives, whatever its version.
-        monkeypatch.setattr(archived, "_FAR", 0.0)
+        monkeypatch.setattr(pace, "_NEARBY", 0.0)
         session = empty_server.connect()
         with counted(session) as sent:
             assert means(session) == expected
@@ -83,7 +83,7 @@ def test_an_archive_is_not_trusted(empty_server: LocalOrthanc, monkeypatch: pyte
     store(empty_server, zipped(series))
     session = empty_server.connect()
     expected = means(session)
-    monkeypatch.setattr(archived, "_FAR", 0.0)
+    monkeypatch.setattr(pace, "_NEARBY", 0.0)
     transport = session._source.transport
     whole = transport.content
 

@@ -431,13 +431,13 @@ def test_too_little_memory_is_an_error_before_the_download(
         assert session.select(PatientID="PHANTOM").instance_count == 12
         http.answers.clear()
         # 12 slices of 4096 x 4096 values of 2 bytes.
-        monkeypatch.setattr(volume_reader, "_free_memory", lambda: 402_653_183)
+        monkeypatch.setattr(volume_reader, "free_memory", lambda: 402_653_183)
         with pytest.raises(VolumeError, match=r"12 instances .* need 0\.4 GB as.*get_volumes\(\)") as caught:
             read(session)
         assert type(caught.value) is VolumeError
         # The header of one instance says what is needed.
         assert len(http.files()) == 1
-        monkeypatch.setattr(volume_reader, "_free_memory", lambda: 402_653_184)
+        monkeypatch.setattr(volume_reader, "free_memory", lambda: 402_653_184)
         with pytest.raises(PixelDecodeError, match="33554432 bytes"):
             read(session)
 
@@ -448,7 +448,7 @@ def test_too_little_memory_for_one_of_several_volumes(
     http = Watched()
     with Orthanc(empty_server.url, http=http) as session:
         session.upload_dataset(make_series((12, 4, 4), seed=1, Rows=4096, Columns=4096))
-        monkeypatch.setattr(volume_reader, "_free_memory", lambda: 402_653_183)
+        monkeypatch.setattr(volume_reader, "free_memory", lambda: 402_653_183)
         volumes = session.get_volumes()
         http.answers.clear()
         with pytest.raises(VolumeError, match=r"'axial 12x4096x4096' would need 0\.4 GB"):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -34,11 +33,6 @@ _SMALL = 40_000
 _SLOW_SINGLE_FILES = (1, 12)
 """The version from which on single files take the server longer than an archive."""
 
-_FAR = 0.004
-"""The round trip in seconds from which on an archive is quicker whatever the server's own work."""
-
-_ATTEMPTS = 3
-
 
 class ArchiveReader:
     """Reads the files of whole series from archives.
@@ -56,7 +50,6 @@ class ArchiveReader:
     def __init__(self, transport: Transport, rest: Rest, reader: FileReader) -> None:
         self._transport, self._rest, self._reader = transport, rest, reader
         self._is_refused = False
-        self._is_far: bool | None = None
 
     def read(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read the files of some series; empty where single files are read as quickly, or no archive can be had."""
@@ -87,18 +80,7 @@ class ArchiveReader:
         sizes = [self._reader.listed_file(key).size for key in keys]
         if any(size is None for size in sizes) or sum(size or 0 for size in sizes) > _SMALL * len(keys):
             return False
-        return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or self._waits_for_network()
-
-    def _waits_for_network(self) -> bool:
-        """Measure once whether the server is far away, whatever its address says: it may be that of a tunnel."""
-        if self._is_far is None:
-            seconds = []
-            for _ in range(_ATTEMPTS):
-                began = time.perf_counter()
-                self._transport.json("GET", "/system")
-                seconds.append(time.perf_counter() - began)
-            self._is_far = min(seconds) > _FAR
-        return self._is_far
+        return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or not self._transport.is_nearby
 
     def _unpacked(self, content: bytes, keys: set[str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}

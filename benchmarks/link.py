@@ -1,0 +1,197 @@
+"""What a slow link costs: ``python -m benchmarks.link`` reads through one of 100 Mbit/s with a round trip of 20 ms.
+
+Three jobs on each version of Orthanc, each on a fresh session: one CT volume in one line, a hundred small series one
+after the other, and the descriptions of all series. Each is compared with what the link needs for the bytes that it
+brought, and one round trip; with the same bytes fetched by `http.client` over the same link; and with the job without
+the link, which shows how much of the time the server and this library take themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import report, session
+from benchmarks.archive import Archive
+from benchmarks.images import Images, digest, make_ct, make_time_series
+from benchmarks.jobs import FLOOR, OURS, Job, bare_request
+from benchmarks.servers import Recipe, fill, installed, workshop
+from benchmarks.throttle import RATE, ROUND_TRIP, Figures, Link
+from benchmarks.timing import Contestant, interleaved
+from benchmarks.wire import Wire, file_path
+from simple_orthanc import Orthanc
+
+AT_MOST = 1.15
+"""How much longer than the link needs for its bytes a job may take."""
+
+LINK = "the link"
+_NEARBY = "ours without the link"
+_COHORT = "Bench^Cohort"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is built and how often it is measured."""
+
+    volume: tuple[int, int, int] = (300, 512, 512)
+    series: int = 100
+    slices: tuple[int, int, int] = (10, 128, 128)
+    instances: int = 20_000
+    rounds: int = 3
+
+
+QUICK = Size((24, 128, 128), 5, (10, 32, 32), 1_000, 1)
+
+
+def make_cohort(folder: Path, size: Size) -> tuple[Images, ...]:
+    """Make small MR series of one patient."""
+    shape = (1, *size.slices)
+    return tuple(
+        make_time_series(folder / f"{number:03d}", shape, f"cohort_{number:03d}", seed=1000 + number)
+        for number in range(size.series)
+    )
+
+
+def read_cohort(url: str) -> list[str]:
+    """Read every small series in a loop, and return the digests of their arrays."""
+    with Orthanc(url) as orthanc:
+        orthanc.select(SeriesDescription="cohort_*")
+        return [digest(volume.array) for volume in orthanc.get_volumes_lazily()]
+
+
+def read_many(url: str, instances: Sequence[str], connections: int) -> int:
+    """Read DICOM files over so many kept connections, and forget them."""
+    with Wire(url) as wire:
+        return sum(wire.each(lambda key: len(wire.ask("GET", file_path(key))), instances, connections))
+
+
+@dataclass(frozen=True)
+class _Task:
+    name: str
+    title: str
+    ours: Callable[[str], Any]
+    is_right: Callable[[Any], bool]
+    bare: Callable[[str], Any]
+
+
+def tasks(volume: Images, cohort: Sequence[Images], series: int) -> Iterator[_Task]:
+    """Yield what is timed."""
+    shape = " x ".join(map(str, volume.shape))
+    yield _Task(
+        "volume over a link",
+        f"one-line volume, {shape}",
+        lambda url: session.volume(url, volume),
+        lambda array: digest(array) == volume.digest,
+        lambda url: read_many(url, volume.instances, 6),
+    )
+    files = [key for images in cohort for key in images.instances]
+    shape = " x ".join(map(str, cohort[0].shape[-3:]))
+    yield _Task(
+        "cohort over a link",
+        f"{len(cohort)} series of {shape} in a loop",
+        read_cohort,
+        lambda found: sorted(found) == sorted(images.digest for images in cohort),
+        lambda url: read_many(url, files, 24),
+    )
+    yield _Task(
+        "column over a link",
+        f"descriptions of {series:,} series",
+        session.column,
+        lambda found: len(set(found)) > 1,
+        lambda url: len(bare_request(url)),
+    )
+
+
+def measure(task: _Task, url: str, rounds: int) -> Job:
+    """Time a task through a link and without it."""
+    with Link(url) as link:
+        needed: list[Figures] = []
+
+        def ours() -> Any:
+            before = link.figures()
+            result = task.ours(link.url)
+            needed.append(link.figures().since(before))
+            return result
+
+        contestants = {
+            OURS: Contestant(ours, task.is_right),
+            FLOOR: Contestant(lambda: task.bare(link.url), note="http.client over the link"),
+            _NEARBY: Contestant(lambda: task.ours(url)),
+        }
+        job = Job(task.name, task.title, interleaved(contestants, rounds))
+        if needed and job.timings[OURS].seconds:
+            seconds = [link.seconds_for(figures) for figures in needed]
+            ratios = [taken / least for taken, least in zip(job.timings[OURS].seconds, seconds, strict=False)]
+            job.figures = {
+                LINK: statistics.median(ratios),
+                "seconds that the link needs": statistics.median(seconds),
+                "megabytes": needed[-1].received / 1e6,
+                "requests": needed[-1].requests,
+                "connections": needed[-1].connections,
+                "processor time of the link, share": needed[-1].processor / job.timings[OURS].seconds[-1],
+            }
+    return job
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, measure and report; return the exit status: 0, or 1 if a job takes longer than it may."""
+    began, size = time.monotonic(), QUICK if arguments.quick else Size()
+    recipes, complaints = installed()
+    recipes = [each for each in recipes if not arguments.only or each.version.startswith(tuple(arguments.only))]
+    content: dict[str, Any] = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), **report.environment()}
+    content |= {"rate": RATE, "round trip": ROUND_TRIP, "at most": AT_MOST, "orthanc": {}}
+    for complaint in complaints:
+        print(f"Not measured: {complaint}\n", flush=True)
+    missed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="simple-orthanc-bench-", dir="/tmp") as name:
+        folder, archive = Path(name), Archive(size.instances)
+        volume, cohort = make_ct(folder / "ct", size.volume), make_cohort(folder / "cohort", size)
+        with workshop(folder / "servers") as place:
+            fill(recipes, place, archive, size.instances, (volume, *cohort))
+        for recipe in recipes:
+            print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
+            jobs = list(_measured(recipe, folder / "servers", volume, cohort, archive, size.rounds))
+            content["orthanc"][recipe.version] = [report.job_as_dict(job) for job in jobs]
+            print(f"## Orthanc {recipe.version}\n\n{report.table(jobs)}\n", flush=True)
+            missed += [
+                f"Orthanc {recipe.version}: {job.title}: {report.figure(job.figures.get(LINK, np.inf))}"
+                for job in jobs
+                if not job.figures.get(LINK, np.inf) <= AT_MOST or job.timings[OURS].right is False
+            ]
+    content["minutes"] = round((time.monotonic() - began) / 60, 1)
+    if arguments.json:
+        report.write(arguments.json, content)
+    print(f"Done in {content['minutes']} minutes. Longer than {AT_MOST} of what the link needs: {missed or 'nothing'}.")
+    return 1 if missed and not arguments.quick else 0
+
+
+def _measured(
+    recipe: Recipe, folder: Path, volume: Images, cohort: Sequence[Images], archive: Archive, rounds: int
+) -> Iterator[Job]:
+    with recipe.server(folder / recipe.version) as server:
+        read_cohort(server.url)
+        for task in tasks(volume, cohort, archive.series + 1 + len(cohort)):
+            yield measure(task, server.url, rounds)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.link", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
+    parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
+    parser.add_argument("--quick", action="store_true", help="small data and one round: to see that it works")
+    return run(parser.parse_args(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
