@@ -162,11 +162,10 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, KeepsFiles, ActsOnSer
             return
         source = OrthancSource(transport, checksums, as_cache(cache))
         try:
-            source.rest.connect()
+            source.connect()
         except (TransportError, NotFoundError) as error:
             error.args = (error.message + _address_hint(error, transport.url),)
             raise
-        source.watch()
         super().__init__(source, selection=selection)
 
     @property

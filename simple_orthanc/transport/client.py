@@ -239,7 +239,10 @@ class Transport(LandsOnce):
             If the server refused.
         """
         # Packing costs a server more than the loopback interface saves; Orthanc before 1.12.2 packs whatever it may.
-        extra = {"Accept": "application/json", "Accept-Encoding": "identity" if self._sender.is_local else "gzip"}
+        extra = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip" if self._sender.is_worth_packing else "identity",
+        }
         if body is not None:
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
@@ -365,8 +368,7 @@ class Transport(LandsOnce):
 
     def json_in_a_row(self, path: str, allocate: BufferProvider) -> Any:
         """GET JSON, for many short responses in a row; parameters as for `read_into`, errors as for `json`."""
-        # Over a network a response comes sooner packed, which `json` does.
-        if self._sender.is_local:
+        if not self._sender.is_worth_packing:
             try:
                 return read_json(bytes(self.read_into(path, allocate)))
             except UnreadableJsonError:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.errors import NotFoundError, TransportError
@@ -140,8 +140,11 @@ class Finder:
         return {str(child) for parent in parents for child in parent.get(_CHILDREN[level], ())}
 
     def _find_all(self, level: Level) -> list[dict[str, Any]]:
-        ids = self._ids(level)
-        answers = {answer["ID"]: answer for answer in self._find_at_once(level, {}, len(ids))}
+        # Their number decides how they are paged, and none is lost if it is another one by now.
+        total = (self._observed.counts or self.count())[level]
+        asked: list[Callable[[], Any]] = [lambda: self._ids(level), lambda: self._find_at_once(level, {}, total)]
+        ids, objects = run_all(lambda ask: ask(), asked, workers=2)
+        answers = {answer["ID"]: answer for answer in objects}
         return [*answers.values(), *self.by_id(level, ids - answers.keys())]
 
     def _some_studies(self, count: int) -> list[Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,12 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
-from simple_orthanc.errors import NotFoundError
+from simple_orthanc.errors import NotFoundError, OrthancError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
@@ -138,6 +139,26 @@ class OrthancSource:
             last = read_last(self.transport)
         self._replacements.note(last)
         return Revision(last, self.counts())
+
+    def connect(self) -> None:
+        """Ask what the server can do and, at the same time, for the end of its feed of changes, as `watch` does.
+
+        Raises
+        ------
+        OrthancError
+            Nothing answers there, or no Orthanc.
+        """
+
+        def watch() -> bool:
+            with suppress(OrthancError):
+                self.watch()
+                return True
+            return False
+
+        asked: list[Callable[[], Any]] = [self.rest.connect, watch]
+        _, is_watched = run_all(lambda ask: ask(), asked, workers=2)
+        if not is_watched:
+            self.watch()
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
