@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from typing import Any
@@ -76,6 +76,13 @@ class StandIn(Answers):
 
     def _size(self, instance: int) -> int:
         return _SIZE
+
+    def _content(self, level: str, number: int, short: bool, wanted: Sequence[str]) -> dict[str, Any]:
+        content = super()._content(level, number, short, wanted)
+        for attachment in content.get("Attachments", ()):
+            # There is no file; what is frozen is compared with the same number again.
+            attachment["UncompressedMD5"] = f"{number:032x}"
+        return content
 
     def _total_size(self) -> int:
         return _SIZE * self.archive.instances
