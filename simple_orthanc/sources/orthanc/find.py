@@ -38,7 +38,7 @@ _WORTH_PAGES_AT_ONCE = 4000
 _PAGES_WHOLE = (1, 12, 5)
 # How many UIDs one find may list: SQLite takes a bounded number of parameters.
 MAX_UIDS = 400
-# Up to this many rows are requested by their ids; for more, the whole level is listed, which costs less.
+# So many objects are requested by their ids at once.
 MAX_IDS = 200
 # From this many instances on, two requests about a few studies take less time than one that goes through all instances.
 _LARGE = 5000

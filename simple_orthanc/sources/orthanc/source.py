@@ -74,6 +74,8 @@ _GROUPS: dict[Level, tuple[str, ...]] = {
 _COLUMNS = {level: {number: (tag.name, tag.vr) for number, tag in tags.items()} for level, tags in INDEX_TAGS.items()}
 # Neither padded nor several values, and without any sign that it was not decoded.
 _PLAIN = re.compile("[0-9A-Za-z^._:+-](?:[0-9A-Za-z ^._:+-]*[0-9A-Za-z^._:+-])?").fullmatch
+# How many times as long as in a listing an object takes the server that is found by its id.
+_TIMES_BY_ID = 4
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 
 
@@ -249,11 +251,16 @@ class OrthancSource:
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """Yield the rows with these keys."""
-        if len(keys) > MAX_IDS:
+        if len(keys) > MAX_IDS and self._is_listed_sooner(level, len(keys)):
             wanted = set(keys)
             yield from (row for row in self.listing(level) if row.key in wanted)
         else:
             yield from self._to_rows(level, self._finder.completed(level, self._finder.by_id(level, keys), keys))
+
+    def _is_listed_sooner(self, level: Level, number: int) -> bool:
+        """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
+        counts = self._observed.counts or self.counts()
+        return _TIMES_BY_ID * number > counts[level]
 
     def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
         rows: list[Row] = []
