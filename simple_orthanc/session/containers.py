@@ -101,6 +101,8 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
         Called with a key; returns the session on that object.
     show : callable
         Called with keys; returns the table of their objects that a notebook shows, without a request.
+    leave : callable, optional
+        Called if a loop over the sequence is left before its end.
 
     Examples
     --------
@@ -114,9 +116,13 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
     """
 
     def __init__(
-        self, keys: Sequence[str], create: Callable[[str], Child], show: Callable[[Sequence[str]], Table]
+        self,
+        keys: Sequence[str],
+        create: Callable[[str], Child],
+        show: Callable[[Sequence[str]], Table],
+        leave: Callable[[], object] = lambda: None,
     ) -> None:
-        self._keys, self._create, self._show = tuple(keys), create, show
+        self._keys, self._create, self._show, self._leave = tuple(keys), create, show, leave
 
     @overload
     def __getitem__(self, index: int) -> Child: ...
@@ -125,7 +131,7 @@ class Children(ShownAsTable, Sequence[Child], Generic[Child]):
     def __getitem__(self, index: int | slice) -> Child | Children[Child]:
         """Create the session of an index, or return the sequence of a slice."""
         if isinstance(index, slice):
-            return Children(self._keys[index], self._create, self._show)
+            return Children(self._keys[index], self._create, self._show, self._leave)
         return self._create(self._keys[index])
 
     def __len__(self) -> int:

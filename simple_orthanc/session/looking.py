@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
@@ -18,12 +19,14 @@ from simple_orthanc.selection import tables
 from simple_orthanc.selection.tables import Columns, Varying
 from simple_orthanc.session.arguments import object_criteria
 from simple_orthanc.session.containers import Children
+from simple_orthanc.session.reading.kept_plans import KeptPlans
 from simple_orthanc.session.state import SessionState
 
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
+    from simple_orthanc.session.reading.headers import ReadingHeaders
     from simple_orthanc.showing.table import Table
 
 
@@ -342,7 +345,21 @@ class Looking(SessionState):
 
             return children_table(index, level, deepest_level, owned, shown)
 
-        return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]), show)
+        if level != "series":
+            return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]), show)
+        from simple_orthanc.session.reading.siblings import Siblings
+
+        siblings = Siblings(cast("ReadingHeaders", parent))
+        positions = {key: position for position, key in enumerate(keys)}
+
+        def create(key: str) -> Any:
+            siblings.list_instances(positions[key])
+            child = parent._child(level, deepest_level, owned[key])
+            child._plans = KeptPlans(child._selection, index)
+            child._plans.files_ahead = partial(siblings.files, positions[key])
+            return child
+
+        return Children(keys, create, show, siblings.leave)
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Self:
         from simple_orthanc.selection import resolving

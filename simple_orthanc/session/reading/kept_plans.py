@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
@@ -11,6 +11,7 @@ from simple_orthanc.dicom.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from simple_orthanc.dicom.levels import Level
+    from simple_orthanc.selection.source import FileReading
     from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest
     from simple_orthanc.volume.stacking import Stack
 
@@ -33,6 +34,8 @@ class KeptPlans:
         Request to the reader that has planned its volumes.
     shown : tuple or None
         The selected keys, and their number, by level, for representations, once both are known at each level.
+    files_ahead : callable or None
+        Returns what has the files of the selection in memory, or None, if it is one of several that are read in a row.
     """
 
     def __init__(self, *state: object) -> None:
@@ -41,6 +44,7 @@ class KeptPlans:
         self._by_keys: dict[Hashable, list[Stack]] = {}
         self.readers: dict[VolumeRequest, VolumeReader] = {}
         self.shown: tuple[dict[Level, list[str]], dict[Level, int]] | None = None
+        self.files_ahead: Callable[[], FileReading | None] | None = None
 
     def is_of(self, *state: object) -> bool:
         """Check whether these are the plans of a state."""

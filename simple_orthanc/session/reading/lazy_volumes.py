@@ -12,13 +12,13 @@ from simple_orthanc.concurrency.ahead import Ahead, Sized
 from simple_orthanc.errors import NoPixelDataError, OrthancError, SelectionError, stacklevel
 from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
-from simple_orthanc.selection import tables
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.prefetching import WORKERS, Wanted, jobs
+from simple_orthanc.session.reading.selected_series import SelectedInstance, SelectedSeries
 from simple_orthanc.session.reading.series_names import Labels, short_names
 from simple_orthanc.session.reading.unreadable import is_about_one_object, unreadable_objects
-from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeReader, VolumeRequest, free_memory
+from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest, free_memory
 from simple_orthanc.volume.choosing import apply_gaps
 from simple_orthanc.volume.volume import Volume
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Bytes of volumes that are read ahead, if a quarter of the free memory is not less."""
-
-# Rows of so many instances are listed at a time, at first and later.
-_FIRST_INSTANCES, _MOST_INSTANCES = 100, 4000
 
 
 def default_memory() -> int:
@@ -112,10 +109,19 @@ class VolumeIterator(Iterator[Volume]):
     def __init__(self, session: Reading, request: VolumeRequest, errors: str, memory: int) -> None:
         self.label, self.problems = "", dict[str, OrthancError]()
         self._is_raised = errors == "raise"
-        series = _SelectedSeries(session, request)
-        self._names, self._labels = series.names, Labels()
+        series = SelectedSeries(session)
+        if not series.keys:
+            raise session._empty()
+        source, names = session._source, short_names(session._index, series.keys)
+        self._names, self._labels = names, Labels()
         self._pixelless: list[OrthancError] = []
-        self._ahead = Ahead(jobs(session._source, series.all(), memory), memory, WORKERS)
+
+        def wanted() -> Iterator[Wanted[Found]]:
+            for listed in series.listed():
+                own = {listed.key: names[listed.key]}
+                yield Wanted(listed, partial(_read_series, source, listed.instances, own, request))
+
+        self._ahead = Ahead(jobs(source, wanted(), memory), memory, WORKERS)
 
     def __next__(self) -> Volume:
         """Return the next volume that can be read."""
@@ -175,74 +181,6 @@ class VolumeIterator(Iterator[Volume]):
     def __repr__(self) -> str:
         """Show of how many series there are volumes."""
         return f"<volumes of {len(self._names)} series, read one after the other>"
-
-
-class _SelectedSeries:
-    """The series of a selection, as it is when this is made.
-
-    Attributes
-    ----------
-    names : dict
-        Key to SeriesInstanceUID, and to its name in labels, in order.
-    """
-
-    def __init__(self, session: Reading, request: VolumeRequest) -> None:
-        # The session may be narrowed, reset or refreshed before all series are read.
-        self._session, self._request = session.copy(), request
-        self._index, self._selection = session._index, session._selection
-        self._sorted: dict[str, list[str]] | None = None
-        if self._selection.order is not None:
-            # The order of single instances may be that of their series.
-            keys = session._instances()
-            self._sorted = _grouped(keys, self._index.up("instance", keys, "series"))
-        series = self._sorted or tables.row_keys(self._index, self._selection, "series")
-        if not series:
-            raise session._empty()
-        self.names = short_names(self._index, list(series))
-
-    def all(self) -> Iterator[Wanted[Found]]:
-        """Yield all series; the rows of their instances are listed for many at a time."""
-        for batch in self._batches():
-            instances = self._sorted or self._listed(batch)
-            keys = [key for series in batch for key in instances[series]]
-            uids = dict(zip(keys, self._session._instance_uids(keys), strict=True))
-            for series in batch:
-                row = self._index.row("series", series)
-                selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
-                yield Wanted(
-                    tuple(instances[series]),
-                    row if set(row.children) == set(instances[series]) else None,
-                    partial(_read_series, self._session._source, selected, {series: self.names[series]}, self._request),
-                )
-
-    def _batches(self) -> Iterator[list[str]]:
-        """Yield the keys of series whose instances are listed together."""
-        batch: list[str] = []
-        count, limit = 0, _FIRST_INSTANCES
-        for series in self.names:
-            batch.append(series)
-            count += len(self._index.row("series", series).children) or 1
-            if count >= limit:
-                yield batch
-                batch, count, limit = [], 0, min(4 * limit, _MOST_INSTANCES)
-        if batch:
-            yield batch
-
-    def _listed(self, series: Sequence[str]) -> dict[str, list[str]]:
-        """Return the selected instances of some series, in the usual order."""
-        keys = self._index.down("series", series, "instance")
-        if self._selection.level == "instance":
-            selected = set(self._selection.keys)
-            keys = [key for key in keys if key in selected]
-        keys = self._index.ordered("instance", keys)
-        return _grouped(keys, self._index.up("instance", keys, "series"))
-
-
-def _grouped(keys: Sequence[str], owners: Sequence[str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for key, owner in zip(keys, owners, strict=True):
-        grouped.setdefault(owner, []).append(key)
-    return grouped
 
 
 def _read_series(

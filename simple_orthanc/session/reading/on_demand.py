@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simple_orthanc.session.reading.kept_plans import KeptPlans
-    from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeRequest
+    from simple_orthanc.session.reading.selected_series import SelectedInstance
+    from simple_orthanc.session.reading.volume_reader import VolumeRequest
     from simple_orthanc.volume.choosing import Stack
     from simple_orthanc.volume.volume import Volume
 

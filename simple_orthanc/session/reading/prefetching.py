@@ -10,9 +10,13 @@ from typing import Any, Generic, TypeVar
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.ahead import Job, Sized
+from simple_orthanc.concurrency.interruption import check
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import OrthancError, TransportError
-from simple_orthanc.selection.source import FileReading, Row, Source, StoredFile
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.files.partial import read_beginning
+from simple_orthanc.selection.source import FileReading, Source, StoredFile
+from simple_orthanc.session.reading.selected_series import ListedSeries
 from simple_orthanc.session.reading.unreadable import is_about_one_object
 
 Result = TypeVar("Result")
@@ -30,20 +34,16 @@ _USUAL_FILE = 300_000
 
 @dataclass(frozen=True)
 class Wanted(Generic[Result]):
-    """A series, or some of its instances, to be read.
+    """A series to be read.
 
     Attributes
     ----------
-    keys : tuple of str
-        Of the instances.
-    series : Row or None
-        The row of the series, if all its instances are wanted.
+    series : ListedSeries
     read : callable
         Called with what reads the files: files in memory, or the source itself. Returns the results.
     """
 
-    keys: tuple[str, ...]
-    series: Row | None
+    series: ListedSeries
     read: Callable[[FileReading], list[Sized[Result]]]
 
 
@@ -64,7 +64,9 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
     group_bytes = min(_GROUP_BYTES, most // 4)
     expansion = _Expansion()
     for item in wanted:
-        size = _size(source, item.keys)
+        # What takes long is not always a wait.
+        check()
+        size = _size(source, item.series.keys)
         if group and (held + size > group_bytes or len(group) >= limit):
             yield _together(source, group, held, expansion)
             group, held, limit = [], 0, min(2 * limit, _LARGEST_GROUP)
@@ -113,8 +115,9 @@ def _together(source: Source, group: Sequence[Wanted[Result]], size: int, expans
         files = HeldFiles(source, _fetch(source, group))
         results: list[Sized[Result]] = []
         for item in group:
+            check()
             results += item.read(files)
-            files.forget(item.keys)
+            files.forget(item.series.keys)
         expansion.learn(size, results)
         return results
 
@@ -124,9 +127,9 @@ def _together(source: Source, group: Sequence[Wanted[Result]], size: int, expans
 
 def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, bytes]:
     """Read the files of several series; those that cannot be read are missing, which reading them again explains."""
-    whole = [item.series for item in group if item.series is not None]
+    whole = [item.series.row for item in group if item.series.row is not None]
     files = dict(source.read_together(whole)) if whole else {}
-    missing = [key for item in group for key in item.keys if key not in files]
+    missing = [key for item in group for key in item.series.keys if key not in files]
     read = run_all(partial(_content, source), missing, workers=source.at_once(missing))
     files.update((key, content) for key, content in zip(missing, read, strict=True) if content is not None)
     return files
@@ -158,6 +161,16 @@ class HeldFiles:
 
     def __init__(self, source: FileReading, files: Mapping[str, bytes]) -> None:
         self._source, self._files = source, dict(files)
+        self._scanner = Scanner()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the files."""
+        return sum(map(len, self._files.values()))
+
+    def part(self, keys: Iterable[str]) -> HeldFiles:
+        """Return those files that have some keys."""
+        return HeldFiles(self._source, {key: self._files[key] for key in keys if key in self._files})
 
     def forget(self, keys: Iterable[str]) -> None:
         """Release the memory of files that were used."""
@@ -170,11 +183,16 @@ class HeldFiles:
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return 1 for files that are in memory."""
-        return self._source.at_once(keys, headers) if headers else 1
+        return 1
 
     def header(self, key: str) -> Dataset:
-        """Read the header of an instance from the source."""
-        return self._source.header(key)
+        """Read the header of an instance."""
+        content = self._files.get(key)
+        if content is None:
+            return self._source.header(key)
+        header, _ = read_beginning(content, self._scanner)
+        self.check_identity(key, header)
+        return header
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read the file of an instance."""

@@ -346,13 +346,16 @@ class Reading(ReadingHeaders):
 
     def _volume_reader(self, request: VolumeRequest, *, many: bool) -> VolumeReader:
         # What only volumes need is imported with the first of them.
-        from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeReader
+        from simple_orthanc.session.reading.selected_series import SelectedInstance
+        from simple_orthanc.session.reading.volume_reader import VolumeReader
 
         plans = self._kept_plans()
         # What is left out of a report is warned about each time.
         is_kept = many and request.errors == "raise"
         if is_kept and request in plans.readers:
             return plans.readers[request]
+        # This may read the rows that are needed next, for many series at a time.
+        files = plans.files_ahead() if plans.files_ahead is not None and not many else None
         index, keys = self._index, self._nonempty()
         series = index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))
@@ -362,7 +365,7 @@ class Reading(ReadingHeaders):
             raise several_series(index, owners, is_one_instance_each=len(owners) == len(keys))
         uids = self._instance_uids(keys)
         instances = [SelectedInstance(*fields) for fields in zip(keys, series, uids, strict=True)]
-        reader = VolumeReader(self._source, instances, short_names(index, owners), request, plans)
+        reader = VolumeReader(self._source, instances, short_names(index, owners), request, plans, files)
         if is_kept:
             plans.readers[request] = reader
         return reader

@@ -6,6 +6,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,9 +28,10 @@ from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import FileReading, Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
+from simple_orthanc.session.reading.selected_series import SelectedInstance
 from simple_orthanc.session.reading.series_names import Labels
 from simple_orthanc.session.reading.unreadable import (
     check_errors,
@@ -69,20 +71,6 @@ _MOST_READINGS = 3
 _FEW = 2
 # What objects that can each be read have wrong between them.
 _BETWEEN_OBJECTS = (InconsistentSlicesError, MissingSlicesError, DuplicateSlicesError, SuvError)
-
-
-@dataclass(frozen=True)
-class SelectedInstance:
-    """A selected instance: the source's key, the key of its series, and its SOPInstanceUID where that is known."""
-
-    key: str
-    series: str
-    uid: str | None = None
-
-    @property
-    def name(self) -> str:
-        """How messages name it."""
-        return self.uid or self.key
 
 
 Group: TypeAlias = Sequence[SelectedInstance]
@@ -153,6 +141,8 @@ class VolumeReader:
         How the volumes are asked for.
     plans : KeptPlans, optional
         What was planned for the selection before.
+    files : FileReading, optional
+        Has the files of the instances in memory.
     """
 
     def __init__(
@@ -162,8 +152,10 @@ class VolumeReader:
         names: Mapping[str, tuple[str, str]],
         request: VolumeRequest,
         plans: KeptPlans | None = None,
+        files: FileReading | None = None,
     ) -> None:
         self._source, self._names, self._request = source, dict(names), request
+        self._files: FileReading = source if files is None else files
         self._instances = list(instances)
         self._plans = KeptPlans() if plans is None else plans
         self._planned: dict[str, Labelled] | None = None
@@ -180,6 +172,11 @@ class VolumeReader:
             whole = replace(request, slices=None)
             reader = VolumeReader(self._source, self._instances, self._names, whole, self._plans)
             return part_of(reader.volume(), request.slices)
+        if self._files is not self._source:
+            with suppress(OrthancError):
+                return self._volume(self._instances)
+            # The source tells what is wrong.
+            self._files = self._source
         return self._without_unreadable(self._instances, self._volume)
 
     def on_demand(self) -> xarray.DataArray:
@@ -197,14 +194,16 @@ class VolumeReader:
         # What is no volume need not be fetched to be refused.
         chosen = None if known is None else choose_volume(known, dims=request.dims, gaps=gaps)
         read, unread = self._expected(group, chosen), set(range(len(group)))
-        first = self._header(group[0]) if len(read) <= _FEW or len(read) < len(group) else None
+        is_in_memory = self._files is not self._source
+        is_checked_first = not is_in_memory and (len(read) <= _FEW or len(read) < len(group))
+        first = self._header(group[0]) if is_checked_first else None
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
             for _ in range(_MOST_READINGS):
                 check = partial(self._check_objects, len(read))
                 if first is not None:
                     check(first)
-                builder = fetcher.read(read, check if first is None else None)
+                builder = fetcher.read(read, None if is_checked_first or is_in_memory else check)
                 fetcher.read_headers(sorted(unread.difference(read)))
                 unread.clear()
                 if reasons := unreadable_objects(fetcher.headers):
@@ -228,7 +227,7 @@ class VolumeReader:
 
     def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
         keys, uids = [instance.key for instance in group], [instance.uid for instance in group]
-        return ObjectFetcher(self._source, keys, uids, self._request.units, processes)
+        return ObjectFetcher(self._files, keys, uids, self._request.units, processes)
 
     def _without_unreadable(self, group: Group, read: Callable[[Group], Volume]) -> Volume:
         """Read a volume; with ``errors="report"``, once more without the objects that cannot be read."""

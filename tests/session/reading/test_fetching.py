@@ -27,7 +27,8 @@ from simple_orthanc.pixels.layout import NativeLayout
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.session.reading.fetching import FileLayout, ObjectFetcher
-from simple_orthanc.session.reading.volume_reader import SelectedInstance, VolumeReader, VolumeRequest
+from simple_orthanc.session.reading.selected_series import SelectedInstance
+from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest
 from simple_orthanc.volume.assembly import assemble
 from simple_orthanc.volume.choosing import apply_gaps, choose_volume, plan_stacks
 from simple_orthanc.volume.volume import Volume

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,16 @@ class TogetherSource(MemorySource):
         self.together: list[int] = []
         self.wrong: dict[str, bytes | None] = {}
 
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        return {self.key(dataset, "instance"): as_bytes(dataset) for dataset in self.datasets}
+
     def listed_file(self, key: str) -> StoredFile:
-        return StoredFile(len(as_bytes(self._dataset(key))))
+        return StoredFile(len(self.files[key]))
 
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         self.together.append(len(series))
-        files = {key: as_bytes(self._dataset(key)) for row in series for key in row.children}
+        files = {key: self.files[key] for row in series for key in row.children}
         for key, content in self.wrong.items():
             files.pop(key, None)
             if content is not None:

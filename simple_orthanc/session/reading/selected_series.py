@@ -1,0 +1,119 @@
+"""The selected series with their instances, which are listed for many series at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simple_orthanc.selection import tables
+from simple_orthanc.selection.source import Row
+
+if TYPE_CHECKING:
+    from simple_orthanc.session.reading.headers import ReadingHeaders
+
+# Rows of so many instances are listed at a time, at first and later.
+_FIRST_INSTANCES, _MOST_INSTANCES = 100, 4000
+
+
+@dataclass(frozen=True)
+class SelectedInstance:
+    """A selected instance: the source's key, the key of its series, and its SOPInstanceUID where that is known."""
+
+    key: str
+    series: str
+    uid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return self.uid or self.key
+
+
+@dataclass(frozen=True)
+class ListedSeries:
+    """A series, or what is selected of it.
+
+    Attributes
+    ----------
+    key : str
+    instances : tuple of SelectedInstance
+        In their order.
+    row : Row or None
+        The row of the series, if all its instances are selected.
+    """
+
+    key: str
+    instances: tuple[SelectedInstance, ...]
+    row: Row | None
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the instances."""
+        return [instance.key for instance in self.instances]
+
+
+class SelectedSeries:
+    """The series of a selection, as it is when this is made.
+
+    Parameters
+    ----------
+    session : Session
+        Has the selection. It may be narrowed, reset or refreshed afterwards.
+
+    Attributes
+    ----------
+    keys : list of str
+        Of the series, in their order.
+    """
+
+    def __init__(self, session: ReadingHeaders) -> None:
+        self._session = session.copy()
+        self._index, self._selection = session._index, session._selection
+        self._sorted: dict[str, list[str]] | None = None
+        if self._selection.order is not None:
+            # The order of single instances may be that of their series.
+            keys = session._instances()
+            self._sorted = _grouped(keys, self._index.up("instance", keys, "series"))
+        self.keys = list(self._sorted or tables.row_keys(self._index, self._selection, "series"))
+
+    def listed(self, start: int = 0) -> Iterator[ListedSeries]:
+        """Yield the series from a position on; the rows of their instances are read for many at a time."""
+        for batch in self._batches(self.keys[start:]):
+            instances = self._sorted or self._listed(batch)
+            keys = [key for series in batch for key in instances[series]]
+            uids = dict(zip(keys, self._session._instance_uids(keys), strict=True))
+            for series in batch:
+                row = self._index.row("series", series)
+                selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
+                is_whole = set(row.children) == set(instances[series])
+                yield ListedSeries(series, selected, row if is_whole else None)
+
+    def _batches(self, keys: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the keys of series whose instances are listed together."""
+        batch: list[str] = []
+        count, limit = 0, _FIRST_INSTANCES
+        for series in keys:
+            batch.append(series)
+            count += len(self._index.row("series", series).children) or 1
+            if count >= limit:
+                yield batch
+                batch, count, limit = [], 0, min(4 * limit, _MOST_INSTANCES)
+        if batch:
+            yield batch
+
+    def _listed(self, series: Sequence[str]) -> dict[str, list[str]]:
+        """Return the selected instances of some series, in the usual order."""
+        keys = self._index.down("series", series, "instance")
+        if self._selection.level == "instance":
+            selected = set(self._selection.keys)
+            keys = [key for key in keys if key in selected]
+        keys = self._index.ordered("instance", keys)
+        return _grouped(keys, self._index.up("instance", keys, "series"))
+
+
+def _grouped(keys: Sequence[str], owners: Sequence[str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for key, owner in zip(keys, owners, strict=True):
+        grouped.setdefault(owner, []).append(key)
+    return grouped
