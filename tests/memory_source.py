@@ -19,8 +19,9 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import Tag, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf
 
 IDENTIFIERS: dict[Level, str] = {
     "patient": "PatientID",

@@ -17,7 +17,8 @@ from pathlib import Path
 from simple_orthanc.errors import NotFoundError, OrthancError, SelectionError, TransportError
 from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.streaming import IN_MEMORY, LongFile
-from simple_orthanc.selection.source import Source, StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
+from simple_orthanc.selection.source import Source
 from simple_orthanc.session.acts.reports import Outcome, Target
 from simple_orthanc.session.acts.transfers import FAILED, GONE
 

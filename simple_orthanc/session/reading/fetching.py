@@ -25,7 +25,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
 from simple_orthanc.pixels.sample_format import needs_pixels
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
-from simple_orthanc.selection.source import FileReading
+from simple_orthanc.selection.file_reading import FileReading
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of, with_way_out
 from simple_orthanc.volume.builder import VolumeBuilder
 from simple_orthanc.volume.planes import has_image

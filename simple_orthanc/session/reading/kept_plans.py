@@ -11,7 +11,7 @@ from simple_orthanc.dicom.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from simple_orthanc.dicom.levels import Level
-    from simple_orthanc.selection.source import FileReading
+    from simple_orthanc.selection.file_reading import FileReading
     from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest
     from simple_orthanc.volume.stacking import Stack
 

@@ -23,7 +23,8 @@ from simple_orthanc.volume.choosing import apply_gaps
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
-    from simple_orthanc.selection.source import FileReading, Source
+    from simple_orthanc.selection.file_reading import FileReading
+    from simple_orthanc.selection.source import Source
     from simple_orthanc.session.reading.verbs import Reading
 
 MOST_BYTES = 1 << 30

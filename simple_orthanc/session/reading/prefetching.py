@@ -15,7 +15,8 @@ from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
-from simple_orthanc.selection.source import FileReading, Source, StoredFile
+from simple_orthanc.selection.file_reading import FileReading, StoredFile
+from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.selected_series import ListedSeries
 from simple_orthanc.session.reading.unreadable import is_about_one_object
 

@@ -21,7 +21,7 @@ from simple_orthanc.session.reading.prefetching import WORKERS, HeldFiles, Wante
 from simple_orthanc.session.reading.selected_series import ListedSeries, SelectedSeries
 
 if TYPE_CHECKING:
-    from simple_orthanc.selection.source import FileReading
+    from simple_orthanc.selection.file_reading import FileReading
     from simple_orthanc.session.reading.headers import ReadingHeaders
 
 _MOST_BYTES = 32 << 20

@@ -28,7 +28,8 @@ from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
-from simple_orthanc.selection.source import FileReading, Source
+from simple_orthanc.selection.file_reading import FileReading
+from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
 from simple_orthanc.session.reading.selected_series import SelectedInstance

@@ -24,7 +24,8 @@ from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import STEP
-from simple_orthanc.selection.source import Row, StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
+from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.cache import entries
 from simple_orthanc.sources.cache.cache import Cache, entry_store, kept_files
 from simple_orthanc.sources.cache.entries import Entry, Record

@@ -44,8 +44,9 @@ from simple_orthanc.errors import (
     UnsupportedError,
     stacklevel,
 )
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile, batches
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
 from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader

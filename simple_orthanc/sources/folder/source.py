@@ -38,7 +38,8 @@ from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
-from simple_orthanc.selection.source import Row, StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
+from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of

@@ -41,18 +41,9 @@ from simple_orthanc.selection.cohort import (
     packed,
     unpacked,
 )
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate
-from simple_orthanc.selection.source import (
-    Changes,
-    IdentifierMatch,
-    Mark,
-    Revision,
-    Row,
-    SeriesOf,
-    Source,
-    StoredFile,
-    batches,
-)
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, Source, batches
 from simple_orthanc.sources.frozen.finding import Found, find
 
 # A source may list its whole archive for more keys at once.

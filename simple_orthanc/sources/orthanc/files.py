@@ -25,7 +25,7 @@ from simple_orthanc.errors import ServerError, TransportError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
-from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has

@@ -35,17 +35,9 @@ from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import NotFoundError, OrthancError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
-from simple_orthanc.selection.source import (
-    Changes,
-    IdentifierMatch,
-    Mark,
-    Revision,
-    Row,
-    SeriesOf,
-    StoredFile,
-    batches,
-)
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
 from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.orthanc.additions import Additions

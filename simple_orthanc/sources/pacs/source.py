@@ -32,8 +32,9 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import ServerError, UnsupportedError, stacklevel
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, StoredFile
+from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf
 from simple_orthanc.sources.filters import Filter, loose_filters_for, misses_nothing
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc import Folder
 from simple_orthanc.errors import SelectionError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.paths import put_new
-from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session.acts import receiving
 from simple_orthanc.session.acts.originals import Original, OriginalError
 from simple_orthanc.session.acts.receiving import FolderReceiver, ServerReceiver, Unchecked

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc import Cohort, CohortError, DicomWeb, EmptySelectionError, Folder, SelectionError, exact, tag
-from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts import freezing
 from simple_orthanc.testing import OrthancStandIn, make_series

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.phantom import make_series
-from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session import Session
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.deidentifying.results import Deidentified

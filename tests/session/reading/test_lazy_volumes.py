@@ -18,7 +18,8 @@ from pydicom.dataset import Dataset
 from simple_orthanc import EmptySelectionError, Folder, MissingSlicesError, OrthancError, Session, Volume, VolumeError
 from simple_orthanc.errors import NoPixelDataError, SelectionError
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_report, make_series
-from simple_orthanc.selection.source import Row, StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
+from simple_orthanc.selection.source import Row
 from tests.memory_source import MemorySource
 from tests.session.damaged import CheckingSource, DamagedSource
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from simple_orthanc import Folder, SelectionError, Session, UnsupportedError, VolumeError
 from simple_orthanc.errors import InconsistentSlicesError, MissingSlicesError, OrthancError, PixelDecodeError
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.selection.source import StoredFile
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session.reading.on_demand import SlicesOnDemand
 from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.volume.slice_parts import read_slices
