@@ -106,15 +106,17 @@ def main(module: str, preload: str, path: list[str]) -> None:
     sys.path += [entry for entry in path if entry not in sys.path]
     # GDCM tries these modules of Python 2, and would take a user's folder of that name for one.
     sys.modules.update(dict.fromkeys(("dl", "DLFCN")))  # type: ignore[arg-type]
-    # What libraries print must not come between the messages.
-    outgoing = os.dup(1)
+    # What libraries print must not come between the messages, and programs that they start must not read them.
+    incoming, outgoing = os.dup(0), os.dup(1)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     answer = load(module).answer
     if preload:
         # Each message is then answered with the same error.
         with contextlib.suppress(ImportError):
             importlib.import_module(preload)
-    serve(FileIO(0), FileIO(outgoing, "w"), answer)
+    serve(FileIO(incoming), FileIO(outgoing, "w"), answer)
     # Nothing is left to do, and an orderly end of the interpreter takes time.
     os._exit(0)
 

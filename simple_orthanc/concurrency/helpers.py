@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -71,6 +72,47 @@ def interpreter() -> str | None:
     frozen = getattr(sys, "frozen", False) or not sys.executable
     name = "" if frozen else Path(sys.executable).name.lower()
     return sys.executable if ("python" in name or "pypy" in name) and _PROGRAM.is_file() else None
+
+
+class Helper:
+    """A helper that answers one caller alone.
+
+    Parameters
+    ----------
+    process : Popen
+        The helper.
+    replace : callable
+        Starts another in its place, and returns how it ended.
+
+    Attributes
+    ----------
+    is_usable : bool
+        Whether it answers; after an error it does not.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], replace: Callable[[subprocess.Popen[bytes]], str]) -> None:
+        self._process, self._replace = process, replace
+        self.is_usable = True
+
+    def call(self, head: Any, body: bytes = b"") -> tuple[Any, bytearray]:
+        """Let the helper answer a message, and wait for it; arguments, results and errors as for `HelperPool.call`."""
+        try:
+            with interruption.ended_by(self._process.kill):
+                send(_raw(self._process.stdin), head, body)
+                (kind, result), content = receive(_raw(self._process.stdout))
+        except BaseException as error:
+            # Whatever happened, the helper may be in the middle of a message.
+            self.is_usable = False
+            if not isinstance(error, Exception):
+                self._process.kill()
+            reason = self._replace(self._process)
+            interruption.check()
+            if isinstance(error, (EOFError, OSError)):
+                raise HelperEndedError(reason) from error
+            raise
+        if kind is not None:
+            raise HelperTaskError(kind, result)
+        return result, content
 
 
 class HelperPool:
@@ -139,32 +181,35 @@ class HelperPool:
         RuntimeError
             The pool is closed.
         """
+        with self.lend() as helper:
+            return None if helper is None else helper.call(head, body)
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[Helper | None]:
+        """Wait for a free helper, which is the caller's in a ``with`` block; None where there is no helper.
+
+        Raises
+        ------
+        RuntimeError
+            The pool is closed.
+        """
         if not self._started:
-            return None
-        helper = self._free_helper()
+            yield None
+            return
+        process = self._free_helper()
         if self._closed:
-            self._free.put(helper)
+            self._free.put(process)
             raise RuntimeError("the helpers were ended by close()")
-        if helper is None:
+        if process is None:
             self._free.put(None)
-            return None
+            yield None
+            return
+        helper = Helper(process, self._replace)
         try:
-            with interruption.ended_by(helper.kill):
-                send(_raw(helper.stdin), head, body)
-                (kind, result), content = receive(_raw(helper.stdout))
-        except BaseException as error:
-            # Whatever happened, the helper may be in the middle of a message.
-            if not isinstance(error, Exception):
-                helper.kill()
-            reason = self._replace(helper)
-            interruption.check()
-            if isinstance(error, (EOFError, OSError)):
-                raise HelperEndedError(reason) from error
-            raise
-        self._free.put(helper)
-        if kind is not None:
-            raise HelperTaskError(kind, result)
-        return result, content
+            yield helper
+        finally:
+            if helper.is_usable:
+                self._free.put(process)
 
     def _free_helper(self) -> subprocess.Popen[bytes] | None:
         """Wait for a helper with nothing to do."""

@@ -23,6 +23,7 @@ from simple_orthanc.extras import import_extra
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out, recording
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
 from simple_orthanc.session.mapping.local_runs import LABEL
+from simple_orthanc.session.mapping.parcels import Parcel, ParcelSize
 from simple_orthanc.session.mapping.process_worker import as_bytes
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_COUNTS = 2.0
-# A task takes about so long, so that Dask's own time, about a millisecond for each, does not count, and the progress
-# bar moves.
-_SECONDS_PER_TASK = 0.5
-_MOST_PER_TASK = 32
 # Tasks for each thread of the workers, so that none waits for the next one.
 _TASKS_PER_THREAD = 3
 # An object whose task was lost is computed alone, and so often, before it is given up.
@@ -86,12 +83,14 @@ class ClusterRun:
         self._content = pickled_function(run.function, "dask")
         self._sent: list[Any] = []
         self._left = deque(run.pending)
+        # Objects that cannot be computed together with others.
+        self._alone: deque[int] = deque()
         # Objects whose task was lost with its worker, and how often.
         self._suspects: deque[int] = deque()
         self._attempts: dict[int, int] = {}
         self._tasks: dict[str, _Task] = {}
         self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._seconds, self._count = 0.0, 0
+        self._size = ParcelSize()
         self._threads, self._counted = 1, float("-inf")
 
     def run(self) -> None:
@@ -107,7 +106,7 @@ class ClusterRun:
         try:
             self._send_function()
             with progress_bar(len(self._left), LABEL) as advance:
-                while self._left or self._suspects or self._tasks:
+                while self._left or self._alone or self._suspects or self._tasks:
                     self._submit()
                     self._take(advance)
         finally:
@@ -127,18 +126,19 @@ class ClusterRun:
 
     def _submit(self) -> None:
         """Keep the workers busy."""
+        while self._alone and len(self._tasks) < _TASKS_PER_THREAD * self._capacity():
+            self._submit_task([self._alone.popleft()])
         while self._left and len(self._tasks) < _TASKS_PER_THREAD * self._capacity():
-            count = min(self._size(), len(self._left))
+            count = min(self._size.next(len(self._left), self._capacity()), len(self._left))
             self._submit_task([self._left.popleft() for _ in range(count)])
         if self._suspects and not self._tasks:
             # Alone on the cluster: whatever ends its worker then is the object itself.
             self._submit_task([self._suspects.popleft()])
 
     def _submit_task(self, positions: Sequence[int]) -> None:
-        sessions = [self._run.child(position) for position in positions]
         key = _new_key("map")
         function = self._sent[0] if self._sent else self._content
-        future = self._client.submit(_computed, function, pickle.dumps(sessions), key=key, pure=False)
+        future = self._client.submit(_computed, function, self._run.parcel(positions), key=key, pure=False)
         self._tasks[key] = _Task(positions, future)
         future.add_done_callback(self._finished.put)
 
@@ -147,12 +147,6 @@ class ClusterRun:
             self._threads = max(1, sum(self._client.nthreads().values()))
             self._counted = time.monotonic()
         return self._threads
-
-    def _size(self) -> int:
-        """Return how many objects the next task has."""
-        if not self._count:
-            return 1
-        return max(1, min(_MOST_PER_TASK, int(_SECONDS_PER_TASK * self._count / max(self._seconds, 1e-6))))
 
     def _take(self, advance: Callable[[int], object]) -> None:
         """Wait for the end of a task, and take its outcomes."""
@@ -168,9 +162,13 @@ class ClusterRun:
             return
         task = self._tasks.pop(future.key)
         if future.status == "finished":
-            for position, content in zip(task.positions, future.result(), strict=True):
+            contents = future.result()
+            if contents is None:
+                self._alone.extend(task.positions)
+                return
+            for position, content in zip(task.positions, contents, strict=True):
                 outcome: Outcome = pickle.loads(content)
-                self._seconds, self._count = self._seconds + outcome.row.seconds, self._count + 1
+                self._size.add(outcome.row.seconds)
                 self._run.finish(position, outcome)
                 advance(1)
             return
@@ -220,13 +218,18 @@ def _loaded(content: bytes) -> Any:
         raise UnreadableFunctionError(f"{type(error).__name__}: {error}") from None
 
 
-def _computed(function_content: bytes, content: bytes) -> list[bytes]:
-    """Compute some objects on a worker."""
+def _computed(function_content: bytes, content: bytes) -> list[bytes] | None:
+    """Compute the objects of a parcel on a worker; None if they are to be sent one by one."""
     function: Callable[[Any], Any] = _loaded(function_content)
+    parcel: Parcel = pickle.loads(content)
+    try:
+        sessions = parcel.sessions()
+    except Exception:  # each object then tells what is wrong with it
+        return None
     outcomes = []
-    for session in pickle.loads(content):
+    for position in range(parcel.count):
         with recording() as warned:
-            outcome = carry_out(function, partial(_same, session))
+            outcome = carry_out(function, partial(sessions.__getitem__, position))
         outcomes.append(as_bytes(outcome, tuple(warned)))
     return outcomes
 

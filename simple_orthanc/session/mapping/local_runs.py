@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.concurrency.helpers import HelperEndedError, HelperPool, HelperTaskError, processors
-from simple_orthanc.concurrency.threads import run_all
+from simple_orthanc.concurrency.helpers import Helper, HelperEndedError, HelperPool, HelperTaskError, processors
+from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
+from simple_orthanc.session.mapping.parcels import ParcelSize
 
 if TYPE_CHECKING:
     from simple_orthanc.session.mapping.run import Run
@@ -52,40 +57,94 @@ def run_in_processes(run: Run[Any], workers: int | None) -> None:
     count = min(workers or processors(), len(run.pending))
     pool = HelperPool(_WORKER)
     # The function may hold much, so each process reads it once, from a file that no other user can read.
-    with tempfile.TemporaryDirectory(prefix="simple_orthanc-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="simple_orthanc-") as folder,
+        progress_bar(len(run.pending), LABEL) as advance,
+    ):
         path = os.path.join(folder, "function")
         with open(path, "wb") as stream:
             stream.write(content)
+        lanes = _Lanes(run, pool, path, count, advance)
         try:
             pool.start(count)
-            run_all(partial(_compute, run, pool, path), run.pending, workers=count, label=LABEL)
+            list(map_ordered(lanes.work, range(count), workers=max(count, 2)))
         finally:
             pool.close()
 
 
-def _compute(run: Run[Any], pool: HelperPool, path: str, position: int) -> None:
-    content = pickle.dumps(run.child(position))
-    for attempt in range(1, _MOST_ENDS + 1):
+class _Lanes:
+    """Threads that each let one process after the other compute parcels, until there is nothing left."""
+
+    def __init__(
+        self, run: Run[Any], pool: HelperPool, path: str, count: int, advance: Callable[[int], object]
+    ) -> None:
+        self._run, self._pool, self._path, self._count, self._advance = run, pool, path, count, advance
+        self._lock = threading.Lock()
+        self._left = deque(run.pending)
+        self._alone: deque[int] = deque()
+        # How often a process ended while it computed an object.
+        self._ends: dict[int, int] = {}
+        self._size = ParcelSize()
+        self._is_over = False
+
+    def work(self, lane: int) -> None:
         try:
-            answer = pool.call(path, content)
+            while positions := self._next():
+                with self._pool.lend() as helper:
+                    if helper is None:
+                        raise UnsupportedError(
+                            "No process can be started from this program: use threads, map(function), or "
+                            'scheduler="threads".'
+                        )
+                    self._compute(helper, deque(positions))
+        except BaseException:
+            # It ends the other lanes too.
+            self._is_over = True
+            raise
+
+    def _next(self) -> list[int]:
+        with self._lock:
+            if self._is_over:
+                return []
+            if self._alone:
+                return [self._alone.popleft()]
+            count = min(self._size.next(len(self._left), self._count), len(self._left))
+            return [self._left.popleft() for _ in range(count)]
+
+    def _compute(self, helper: Helper, positions: deque[int]) -> None:
+        """Compute a parcel; what was not computed is left for later."""
+        try:
+            if not self._ask(helper, ["open", self._path], self._run.parcel(positions))[0]:
+                self._leave(positions)
+                return
+            while positions:
+                _, content = self._ask(helper, ["next", self._path])
+                outcome: Outcome = pickle.loads(content)
+                self._note(positions.popleft(), outcome)
         except HelperEndedError as ended:
-            if attempt == _MOST_ENDS:
-                run.finish(position, _ended(str(ended)))
-            continue
+            suspect = positions.popleft()
+            self._leave(positions)
+            self._ends[suspect] = self._ends.get(suspect, 0) + 1
+            if self._ends[suspect] < _MOST_ENDS:
+                self._leave([suspect])
+                return
+            error = RuntimeError(f"The process that computed it ended {_MOST_ENDS} times ({ended}).")
+            self._note(suspect, Outcome(Row(None, str(error), 0.0), error))
+
+    def _ask(self, helper: Helper, head: Any, body: bytes = b"") -> tuple[Any, bytearray]:
+        try:
+            return helper.call(head, body)
         except HelperTaskError as error:
             raise SelectionError(
-                f"{name_of(run.function)} cannot be read in another process: {error.kind}: {error}. It imports what it "
-                "needs by the same names as here; threads need no second import: map(function)."
+                f"{name_of(self._run.function)} cannot be read in another process: {error.kind}: {error}. It imports "
+                "what it needs by the same names as here; threads need no second import: map(function)."
             ) from None
-        if answer is None:
-            raise UnsupportedError(
-                'No process can be started from this program: use threads, map(function), or scheduler="threads".'
-            )
-        outcome: Outcome = pickle.loads(answer[1])
-        run.finish(position, outcome)
-        return
 
+    def _note(self, position: int, outcome: Outcome) -> None:
+        self._size.add(outcome.row.seconds)
+        self._run.finish(position, outcome)
+        self._advance(1)
 
-def _ended(how: str) -> Outcome:
-    error = RuntimeError(f"The process that computed it ended {_MOST_ENDS} times ({how}).")
-    return Outcome(Row(None, str(error), 0.0), error)
+    def _leave(self, positions: Iterable[int]) -> None:
+        with self._lock:
+            self._alone.extend(positions)

@@ -10,11 +10,13 @@ import site
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import count
 from typing import Any
 
 from simple_orthanc.session.mapping.calls import Outcome, carry_out, recording
+from simple_orthanc.session.mapping.parcels import Parcel
 
 _LONGEST_OUTPUT = 100_000
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -43,27 +45,46 @@ def _function(path: str) -> Callable[[Any], Any]:
     return function
 
 
-def answer(path: str, content: bytes) -> tuple[None, bytes]:
-    """Compute one object.
+_opened: list[Sequence[Any]] = []
+_position = count()
+
+
+def answer(question: tuple[str, str], content: bytes) -> tuple[bool, bytes]:
+    """Open a parcel, or compute the next object of the one that is open.
 
     Parameters
     ----------
-    path : str
-        The file of the pickled function.
+    question : list of str
+        "open" or "next", and the file of the pickled function.
     content : bytes
-        The pickled session of the object.
+        With "open" a pickled `Parcel`.
 
     Returns
     -------
     tuple
-        None, and the pickled `Outcome`.
+        With "open" whether its objects can be computed together. With "next" the pickled `Outcome`.
     """
     _prepare()
+    what, path = question
     function = _function(path)
+    if what == "open":
+        return _is_open(content), b""
+    position = next(_position)
     printed = io.StringIO()
     with recording() as warned, contextlib.redirect_stdout(printed):
-        outcome = carry_out(function, partial(pickle.loads, content))
-    return None, as_bytes(outcome, tuple(warned), printed.getvalue()[:_LONGEST_OUTPUT])
+        outcome = carry_out(function, lambda: _opened[0][position])
+    return True, as_bytes(outcome, tuple(warned), printed.getvalue()[:_LONGEST_OUTPUT])
+
+
+def _is_open(content: bytes) -> bool:
+    global _position
+    parcel: Parcel = pickle.loads(content)
+    _position = count()
+    try:
+        _opened[:] = [parcel.sessions()]
+    except Exception:  # each object then tells what is wrong with it
+        return False
+    return True
 
 
 def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: str = "") -> bytes:

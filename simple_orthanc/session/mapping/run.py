@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
@@ -14,6 +16,7 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.mapping.calls import Outcome, Row
 from simple_orthanc.session.mapping.checkpoint import Checkpoint, ObjectKey, contents_of
 from simple_orthanc.session.mapping.functions import name_of
+from simple_orthanc.session.mapping.parcels import Parcel
 from simple_orthanc.session.mapping.table import as_table
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ class Run(Generic[Child]):
 
     def __init__(self, session: Child, level: Level, function: Callable[[Any], Any], raises: bool) -> None:
         self.function, self._level, self._raises = function, level, raises
+        self._session = session.copy()
         columns = session._columns(level)
         self._children = session._children(level)
         self._index = session._index
@@ -68,6 +72,16 @@ class Run(Generic[Child]):
     def child(self, position: int) -> Child:
         """Return the session of an object."""
         return self._children[position]
+
+    def parcel(self, positions: Sequence[int]) -> bytes:
+        """Pickle objects for another process."""
+        if len(positions) > 1:
+            selections = [self.child(position)._selection for position in positions]
+            together = self._session.copy()
+            keys = tuple(key for selection in selections for key in selection.keys)
+            together._selection = replace(self._session._selection, level=selections[0].level, keys=keys)
+            return pickle.dumps(Parcel(together, self._level, len(positions)))
+        return pickle.dumps(Parcel(self.child(positions[0])))
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take the rows that a checkpoint has, except those of errors, and write those to come into it."""

@@ -255,6 +255,22 @@ def test_an_object_that_ends_its_process_each_time_has_an_error(folder: Folder, 
     assert function.calls() == {1: 1, 2: 3, 3: 1, 4: 1, 5: 1, 6: 1}
 
 
+def test_programs_that_a_function_starts_read_nothing(folder: Folder) -> None:
+    def read(series: Session) -> int:
+        return len(subprocess.run(["cat"], capture_output=True, check=True).stdout)
+
+    assert folder.map(read, scheduler="processes")["result"].tolist() == [0] * 6
+
+
+def test_an_object_that_is_gone_has_an_error_and_the_others_have_none(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "files", 12)
+    for path in folder.files.loc[folder.files["path"].str.contains("/6.dcm|/7.dcm|/8.dcm"), "path"]:
+        os.unlink(path)
+    table = folder.map(lambda series: series.get_volume().shape[0], scheduler="processes", workers=1)
+    assert table["error"].isna().tolist() == [number != 3 for number in range(1, 13)]
+    assert table["result"].fillna(0).tolist() == [3, 3, 0, *[3] * 9]
+
+
 # Checkpoints
 
 

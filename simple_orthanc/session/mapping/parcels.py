@@ -1,0 +1,78 @@
+"""Objects as they are sent to other processes: several as one selection, so that they are read together there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.errors import SelectionError
+
+SECONDS = 0.5
+"""How long the objects of one parcel probably take: what is sent costs little, and nobody waits long for the last."""
+# What is selected is pickled by its keys, of which so many are few enough.
+_MOST = 16
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Some objects.
+
+    Attributes
+    ----------
+    session : Session
+        A selection that holds them and nothing else, or the session of a single one.
+    level : str or None
+        The level of the objects; None for a single one.
+    count : int
+        How many there are.
+    """
+
+    session: Any
+    level: Level | None = None
+    count: int = 1
+
+    def sessions(self) -> Sequence[Any]:
+        """Return the sessions of the objects, in the order in which they were put in.
+
+        Raises
+        ------
+        SelectionError
+            They are not what they were, so that each is to be sent alone, and tells what is wrong with it.
+        """
+        if self.level is None:
+            return [self.session]
+        sessions: Sequence[Any] = self.session._children(self.level)
+        if len(sessions) != self.count:
+            raise SelectionError(
+                f"{self.count} objects of level {self.level!r} were sent, and there are {len(sessions)}."
+            )
+        return sessions
+
+
+class ParcelSize:
+    """How many objects the next parcel has, from how long those before took."""
+
+    def __init__(self) -> None:
+        self._seconds, self._count = 0.0, 0
+
+    def add(self, seconds: float) -> None:
+        """Count an object that took so long."""
+        self._seconds += seconds
+        self._count += 1
+
+    def next(self, left: int, lanes: int) -> int:
+        """Return the size of the next parcel.
+
+        Parameters
+        ----------
+        left : int
+            How many objects are left.
+        lanes : int
+            How many parcels are computed at a time; none is to have much to do when the others have nothing.
+        """
+        if not self._count:
+            return 1
+        in_time = SECONDS * self._count / max(self._seconds, 1e-6)
+        return max(1, min(_MOST, int(in_time), left // (2 * lanes)))
