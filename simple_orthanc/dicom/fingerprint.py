@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -13,6 +13,7 @@ from simple_orthanc.dicom.header import stored_elements, texts
 
 _GROUP_OF_PIXELS = 0x7FE0
 _CHARACTER_SET = 0x00080005
+_CHARACTER_SETS = frozenset({_CHARACTER_SET})
 
 
 def fingerprint(header: Dataset) -> int:
@@ -30,16 +31,18 @@ def fingerprint(header: Dataset) -> int:
     """
     # pydicom converts the character set when it reads a header, and the fast reader does not.
     character_set = texts(header, _CHARACTER_SET)
-    elements = (
-        (tag, element.VR, element.value if isinstance(element.value, bytes) else _hashable(element.value))
+    elements = [
+        element if type(element) is RawDataElement and type(element.value) is bytes else _hashable(tag, element)
         for tag, element in stored_elements(header).items()
-        if tag >> 16 != _GROUP_OF_PIXELS and tag != _CHARACTER_SET
-    )
+        # Tags compare much more slowly than they are found in a set.
+        if tag >> 16 != _GROUP_OF_PIXELS and tag not in _CHARACTER_SETS
+    ]
     return hash((*character_set, *elements))
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(map(fingerprint, value)) if isinstance(value, Sequence) else repr(value)
+def _hashable(tag: int, element: DataElement | RawDataElement) -> Any:
+    value = element.value
+    return tag, element.VR, tuple(map(fingerprint, value)) if isinstance(value, Sequence) else repr(value)
 
 
 def checksum(header: Dataset) -> str:
@@ -91,13 +94,17 @@ def differing(one: Dataset, other: Dataset) -> set[int]:
     (['0x200013'], set())
     """
     mine, theirs = stored_elements(one), stored_elements(other)
-    different: set[int] = {tag for tag, element in mine.items() if not _is_equal(element, theirs.get(tag))}
+    different: set[int] = {
+        tag
+        for tag, element in mine.items()
+        # Slices of one series share most of their elements.
+        if (other_element := theirs.get(tag)) is not element and not _is_equal(element, other_element)
+    }
     return different.union(theirs.keys() - mine.keys())
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    # Slices of one series share most of their elements.
-    return one is other or (
+    return (
         isinstance(one, RawDataElement)
         and isinstance(other, RawDataElement)
         and (one.value, one.VR, one.is_little_endian) == (other.value, other.VR, other.is_little_endian)
