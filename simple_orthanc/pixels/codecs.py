@@ -7,13 +7,14 @@ second more in each helper.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+# What libjpeg prints of a stream whose end is missing.
+_CUT_OFF = b"premature end of data segment"
 # What to import before a helper is ready for its first codestream.
 MODULES = {"openjpeg": "openjpeg.utils", "charls": "jpeg_ls", "gdcm": "gdcm"}
 
@@ -36,55 +37,57 @@ def charls(stream: bytes) -> bytes | bytearray:
 
 
 class _StandardError:
-    """The C library's stream ``stderr``, led nowhere for a while; what Python prints does not go through it.
+    """The C library's stream ``stderr``, led into memory for a while; what Python prints does not go through it.
 
-    Of glibc alone, where it is a variable; elsewhere nothing is changed.
+    Of glibc alone, where it is a variable; elsewhere nothing is changed, and nothing is read.
     """
 
     def __init__(self) -> None:
         import ctypes
 
         self._lock = threading.Lock()
-        self._users = 0
-        self._variable: ctypes.c_void_p | None = None
-        self._nowhere = self._original = None
+        self._library: Any = None
+        self._text, self._size = ctypes.c_void_p(), ctypes.c_size_t()
         with suppress(OSError, TypeError, ValueError, AttributeError):
             library = ctypes.CDLL(None)
             library.gnu_get_libc_version  # noqa: B018 - raises AttributeError where it is another library
-            library.fopen.restype = ctypes.c_void_p
-            self._nowhere = library.fopen(os.devnull.encode(), b"w")
+            library.open_memstream.restype = ctypes.c_void_p
+            library.open_memstream.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+            library.fclose.argtypes = library.free.argtypes = (ctypes.c_void_p,)
             self._variable = ctypes.c_void_p.in_dll(library, "stderr")
-            self._original = self._variable.value
+            self._library = library
 
-    def lead_nowhere(self) -> None:
-        """Let C code print nothing, until `lead_back` has been called as often."""
-        with self._lock:
-            self._users += 1
-            if self._variable is not None and self._nowhere is not None:
-                self._variable.value = self._nowhere
+    def read_while(self, function: Callable[[], Any]) -> tuple[Any, bytes]:
+        """Call a function, and return its result and what C code has printed meanwhile; one call at a time."""
+        import ctypes
 
-    def lead_back(self) -> None:
-        """Let C code print again."""
+        if self._library is None:
+            return function(), b""
         with self._lock:
-            self._users -= 1
-            if self._variable is not None and not self._users:
-                self._variable.value = self._original
+            stream = self._library.open_memstream(ctypes.byref(self._text), ctypes.byref(self._size))
+            original, self._variable.value = self._variable.value, stream
+            try:
+                result = function()
+            finally:
+                self._variable.value = original
+                printed = self._taken(stream)
+        return result, printed
+
+    def _taken(self, stream: int | None) -> bytes:
+        """Close a stream, and return what was printed to it."""
+        import ctypes
+
+        if not stream:
+            return b""
+        self._library.fclose(stream)
+        printed = ctypes.string_at(self._text.value, self._size.value) if self._text.value else b""
+        self._library.free(self._text)
+        return printed
 
 
 @lru_cache(maxsize=1)
 def _standard_error() -> _StandardError:
     return _StandardError()
-
-
-@contextmanager
-def _quiet_c_library() -> Iterator[None]:
-    """Keep libjpeg inside GDCM from printing about damaged streams: the error that is raised tells of them."""
-    stream = _standard_error()
-    stream.lead_nowhere()
-    try:
-        yield
-    finally:
-        stream.lead_back()
 
 
 def gdcm(
@@ -114,10 +117,12 @@ def gdcm(
     image.SetTransferSyntax(package.TransferSyntax(package.TransferSyntax.GetTSType(syntax)))
     allocated = 8 if precision <= 8 else 16
     image.SetPixelFormat(package.PixelFormat(samples, allocated, precision, precision - 1, signed))
-    with _quiet_c_library():
-        text = image.GetBuffer()
+    # libjpeg inside GDCM prints what is wrong with a stream, and fills what is missing of it with anything.
+    text, printed = _standard_error().read_while(image.GetBuffer)
     if text is None:
         raise ValueError("GDCM cannot decode the stream")
+    if _CUT_OFF in printed:
+        raise ValueError("the stream ends before its pixels do")
     # GDCM's wrapper returns the bytes as a string.
     decoded: bytes = text.encode("utf-8", "surrogateescape")
     return decoded

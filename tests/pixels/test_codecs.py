@@ -39,36 +39,54 @@ def test_samples_of_lossless_jpeg() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere stderr is no variable of the C library")
-def test_c_code_prints_nothing_inside_and_again_after(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+def test_lossless_jpeg_that_is_cut_off_before_its_end_marker_is_refused(share: float) -> None:
+    stream, arguments, _ = jpeg_lossless()
+    cut = stream[: int(share * len(stream))].rstrip(b"\xff") + b"\xff\xd9"
+    with pytest.raises(ValueError, match="the stream ends before its pixels do"):
+        codecs.run("gdcm", cut, arguments)
+
+
+def write(line: bytes) -> None:
+    """Print as C code does."""
     library = ctypes.CDLL(None)
+    stream = ctypes.c_void_p.in_dll(library, "stderr")
+    library.fputs(line, stream)
+    library.fflush(stream)
 
-    def write(line: bytes) -> None:
-        stream = ctypes.c_void_p.in_dll(library, "stderr")
-        library.fputs(line, stream)
-        library.fflush(stream)
 
-    with codecs._quiet_c_library():
-        write(b"one ")
-        with codecs._quiet_c_library():
-            write(b"two ")
-        write(b"three ")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere stderr is no variable of the C library")
+def test_what_c_code_prints_is_read_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        write(b"one")
         # Python's own stream is another.
         print("python", file=sys.stderr, flush=True)
-    write(b"four")
-    assert capfd.readouterr().err == "python\nfour"
+        return 1
+
+    def fail() -> None:
+        write(b"two")
+        raise ValueError("failed")
+
+    stream = codecs._standard_error()
+    assert stream.read_while(work) == (1, b"one")
+    with pytest.raises(ValueError, match="failed"):
+        stream.read_while(fail)
+    assert stream.read_while(lambda: None) == (None, b"")
+    write(b"three")
+    assert capfd.readouterr().err == "python\nthree"
 
 
-def test_threads_leave_the_stream_as_it_was() -> None:
-    variable = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr") if sys.platform == "linux" else ctypes.c_void_p()
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere stderr is no variable of the C library")
+def test_threads_read_what_they_printed_themselves_and_leave_the_stream_as_it_was() -> None:
+    variable = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr")
     before = variable.value
 
-    def enter(_: int) -> None:
-        for _ in range(200):
-            with codecs._quiet_c_library():
-                pass
+    def work(number: int) -> bool:
+        line = str(number).encode()
+        return all(codecs._standard_error().read_while(lambda: write(line))[1] == line for _ in range(200))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(enter, range(8)))
+        assert all(pool.map(work, range(8)))
     assert variable.value == before
 
 
