@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,15 +13,17 @@ from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.connecting import open_transport
+from simple_orthanc.session.offline import KeepsFiles, check_online, open_offline
 from simple_orthanc.session.profiles import OpensProfiles
 from simple_orthanc.session.uploads.files import Uploader
+from simple_orthanc.sources.cache.cache import Cache, as_cache
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore
 from simple_orthanc.sources.dicomweb.source import DicomWebSource
 from simple_orthanc.transport import Transport
 from simple_orthanc.transport.secret import hide, hide_url
 
 
-class DicomWeb(OpensProfiles, ActingSession):
+class DicomWeb(OpensProfiles, KeepsFiles, ActingSession):
     """A session on any server that speaks DICOMweb (PS3.18): the same selection, tables, headers and volumes.
 
     Parameters
@@ -34,6 +37,10 @@ class DicomWeb(OpensProfiles, ActingSession):
         or deleting.
     selection, auth, token, headers, verify, cert, timeout, patience, minimum_rate, http
         As for `Orthanc`.
+    cache, offline
+        As for `Orthanc`. DICOMweb tells nothing by which a file that was replaced is noticed. So with a connection
+        files are read from the cache only if the server is an Orthanc whose own API answers beside its DICOMweb; files
+        of any server are kept, and read with ``offline=True``.
 
     Raises
     ------
@@ -100,6 +107,8 @@ class DicomWeb(OpensProfiles, ActingSession):
         timeout: tuple[float, float] = (3, 300),
         patience: float = 20.0,
         minimum_rate: float = 100.0,
+        cache: str | os.PathLike[str] | Cache | None = None,
+        offline: bool = False,
         http: requests.Session | None = None,
     ) -> None:
         # First of all, so that no traceback shows them.
@@ -125,23 +134,27 @@ class DicomWeb(OpensProfiles, ActingSession):
             stow_prefix=stow_prefix,
             delete_prefix=delete_prefix,
         )
-        self._start(DicomWebSource(transport, rest), selection)
+        if offline:
+            super().__init__(open_offline(cache, transport.url), selection=selection)
+        else:
+            self._start(DicomWebSource(transport, rest, cache=as_cache(cache)), selection)
 
     def _start(self, source: DicomWebSource, selection: Mapping[str, Any] | None = None) -> None:
         source.connect()
         super().__init__(source, selection=selection)
 
     @classmethod
-    def _below(cls, transport: Transport, root: str) -> DicomWeb:
+    def _below(cls, transport: Transport, root: str, cache: Cache | None = None) -> DicomWeb:
         """Open a session through an existing connection, on a service below its address."""
         session = cls.__new__(cls)
         rest = Transactions(transport, qido_prefix=root, wado_prefix=root, stow_prefix=root, delete_prefix=root)
-        session._start(DicomWebSource(transport, rest, root))
+        session._start(DicomWebSource(transport, rest, root, cache))
         return session
 
     @property
     def _dicomweb(self) -> DicomWebSource:
         source = archive_of(self._source)
+        check_online(source)
         assert isinstance(source, DicomWebSource)
         return source
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.selection.source import archive_of
 
 if TYPE_CHECKING:
     from simple_orthanc.selection.source import Source
@@ -37,7 +38,7 @@ class KeepsFiles:
         >>> session.cache.clear()
         >>> server.stop()
         """
-        source: Any = self._source
+        source: Any = archive_of(self._source)
         cache: Cache | None = source.cache
         return cache
 
@@ -82,7 +83,7 @@ def is_offline(source: Source) -> bool:
     """Check whether a source is one that is read offline."""
     from simple_orthanc.sources.cache.offline import OfflineSource
 
-    return isinstance(source, OfflineSource)
+    return isinstance(archive_of(source), OfflineSource)
 
 
 def check_online(source: Source) -> None:
@@ -95,6 +96,7 @@ def check_online(source: Source) -> None:
     """
     from simple_orthanc.sources.cache.offline import OfflineSource
 
+    source = archive_of(source)
     if isinstance(source, OfflineSource):
         raise UnsupportedError(
             f"This needs the server {source.address}, and the session is offline: it reads what is in the cache "

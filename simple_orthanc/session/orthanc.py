@@ -246,7 +246,7 @@ class Orthanc(OpensProfiles, OpensInPlugin, KnowsMachines, KeepsFiles, ActsOnSer
         # The plugin's own page is below its root, which the configuration may have moved.
         page, separator, _ = str(plugin.get("RootUri") or "").partition("app/")
         root = page.removeprefix("../").strip("/") if separator else ""
-        return DicomWeb._below(self._orthanc.transport, root or "dicom-web")
+        return DicomWeb._below(self._orthanc.transport, root or "dicom-web", self.cache)
 
     def modality(self, name: str, *, timeout: int | None = None) -> Pacs:
         """Open a session on a PACS that the server knows as one of its `modalities`.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc import LocalOrthanc, Orthanc
+from simple_orthanc import CohortError, DicomWeb, LocalOrthanc, Orthanc, UnsupportedError
 from simple_orthanc.phantom import as_bytes, make_series
 from tests.conftest import MakeServer, ask
 from tests.live.archives import store
@@ -154,3 +155,80 @@ def test_a_changed_session_reads_what_it_has_made(server_that_overwrites: LocalO
     new = session.get_array()
     assert (new != old).all()
     assert np.array_equal(new, server.connect().get_array())
+
+
+def retrieved(session: DicomWeb, read: Callable[[], object]) -> int:
+    """Count the instances that a call retrieves over DICOMweb, whole or in part."""
+    rest: Any = session.rest
+    count = 0
+
+    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*uids: str) -> Any:
+            nonlocal count
+            count += 1
+            return function(*uids)
+
+        return counted
+
+    names = ("retrieve_instance", "open_instance")
+    for name in names:
+        setattr(rest, name, counting(getattr(rest, name)))
+    try:
+        read()
+    finally:
+        for name in names:
+            delattr(rest, name)
+    return count
+
+
+@pytest.mark.parametrize("is_below", [False, True])
+def test_dicomweb_reads_from_the_cache_what_orthanc_still_has(
+    server_that_overwrites: LocalOrthanc, tmp_path: Path, is_below: bool
+) -> None:
+    server = server_that_overwrites
+    datasets = make_series((4, 32, 32), seed=8)
+    store(server, *map(as_bytes, datasets))
+
+    def connect() -> DicomWeb:
+        if is_below:
+            return server.connect(cache=tmp_path / "cache").dicomweb
+        return DicomWeb(f"{server.url}/dicom-web", *(server.credentials or ()), cache=tmp_path / "cache")
+
+    before = connect()
+    old = before.get_array()
+    again = connect()
+    assert retrieved(again, lambda: np.testing.assert_array_equal(again.get_array(), old)) == 0
+    assert retrieved(again, again.get_headers) == 0
+    store(server, as_bytes(changed(datasets[2])))
+    new = server.connect().get_array()
+    assert (new != old).any(axis=(1, 2)).sum() == 1
+    for session in (before, again, connect()):
+        assert np.array_equal(session.get_array(), new)
+    assert retrieved(again, again.get_array) == 0
+    offline = DicomWeb(before._source.description, cache=tmp_path / "cache", offline=True)
+    assert np.array_equal(offline.get_array(), new)
+    assert offline._source.requests == 0
+    with pytest.raises(UnsupportedError, match="without offline=True"):
+        offline.upload_dataset(datasets)
+
+
+def test_a_frozen_cohort_is_read_offline(server_that_overwrites: LocalOrthanc, tmp_path: Path) -> None:
+    server = server_that_overwrites
+    store(server, *map(as_bytes, [*make_series((3, 32, 32), seed=9), *make_series((2, 32, 32), seed=10)]))
+    session = server.connect(cache=tmp_path / "cache")
+    first, second = session.SeriesInstanceUIDs
+    cohort = session.freeze()
+    arrays = [session.copy().select(first).get_array()]
+    offline = Orthanc(server.url, cache=tmp_path / "cache", offline=True)
+    with pytest.raises(CohortError, match=r"are not in .*download\(\) them with the same cache"):
+        cohort.open(offline)
+    arrays.append(session.copy().select(second).get_array())
+    server.stop()
+    opened = cohort.open(offline.refresh())
+    assert opened.instance_count == 5
+    for uid, array in zip((first, second), arrays, strict=True):
+        assert np.array_equal(opened.copy().select(uid).get_array(), array)
+    assert opened.map(lambda series: float(series.get_array().mean())).result.tolist() == [
+        pytest.approx(array.mean()) for array in arrays
+    ]
+    assert len(opened.download(tmp_path / "files")) == 5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from simple_orthanc.errors import CohortError, SelectionError, stacklevel
 from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.cohorts.cohort_file import CohortData
+from simple_orthanc.session.offline import is_offline
 from simple_orthanc.session.options import OnMissing
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.sources.frozen.source import FrozenSource, missing_text, named
@@ -62,6 +63,10 @@ def _tell_missing(chains: Sequence[Chain], data: CohortData, source: FrozenSourc
     is_all = len(chains) == data.counts()["instances"]
     if missing == "raise" or is_all:
         way_out = "" if is_all else ', or open what is there with missing="warn"'
-        raise CohortError(f"{what}. Store them there, or open the cohort on another archive{way_out}.")
+        if is_offline(source):
+            to_have = "Read or download() them with the same cache and without offline=True"
+        else:
+            to_have = "Store them there, or open the cohort on another archive"
+        raise CohortError(f"{what}. {to_have}{way_out}.")
     source.leave_out_missing()
     warnings.warn(f"{what}, and are left out.", stacklevel=stacklevel())

@@ -6,7 +6,7 @@ If one UID exists under two patients, only one of the two can be read: the other
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import read_tags
 from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
 from simple_orthanc.sources.keys import Key
@@ -40,14 +41,28 @@ class InstanceReader:
         Knows which studies exist under several patients.
     description : str
         The address of the service, for messages.
+    kept : KeptFiles, optional
+        The files of this server in a cache.
+    stamp : callable, optional
+        Returns what tells the file that the server has of an instance from others; None where nothing does.
     """
 
-    def __init__(self, rest: Transactions, rows: RowBuilder, description: str) -> None:
+    def __init__(
+        self,
+        rest: Transactions,
+        rows: RowBuilder,
+        description: str,
+        kept: KeptFiles | None = None,
+        stamp: Callable[[Key], Stamp | None] | None = None,
+    ) -> None:
         self._rest, self._rows, self._description = rest, rows, description
+        self._kept, self._stamp_of = kept, stamp
 
     def header(self, key: Key) -> Dataset:
         """Read the header of an instance from its file, of a large file no more than that."""
-        header = None
+        header = self._kept_header(key)
+        if header is not None:
+            return header
         with suppress(ServerError, TransportError), self._rest.open_instance(*key[1:]) as (chunks, is_whole):
             content = b"".join(chunks) if is_whole else b""
             header = _read_header(content) if is_whole else _read_beginning(chunks)
@@ -58,9 +73,43 @@ class InstanceReader:
 
     def content(self, key: Key) -> bytes:
         """Read the file of an instance."""
+        return bytes(self.read(key, lambda size: memoryview(bytearray(size))))
+
+    def read(self, key: Key, allocate: Callable[[int], memoryview]) -> memoryview:
+        """Read the file of an instance into memory that `allocate` provides, or into other memory."""
+        stamp = self._stamp(key)
+        if self._kept is not None and stamp is not None:
+            kept = self._kept.read(str(key), stamp, allocate)
+            if kept is not None:
+                return kept
+            # It may have been found to be replaced.
+            stamp = self._stamp(key)
         content = self._retrieve(key)
         self.check_identity(key, identity_in(io.BytesIO(content), len(content)))
-        return content
+        if self._kept is not None and self._stamp(key) == stamp:
+            # Without a stamp it is read offline alone.
+            self._kept.add(str(key), stamp or Stamp(""), memoryview(content))
+        return memoryview(content)
+
+    def _stamp(self, key: Key) -> Stamp | None:
+        return None if self._stamp_of is None or self._rows.is_shared(key) else self._stamp_of(key)
+
+    def _kept_header(self, key: Key) -> Dataset | None:
+        stamp = self._stamp(key)
+        if self._kept is None or stamp is None:
+            return None
+        kept = self._kept
+
+        def read(start: int, stop: int) -> tuple[memoryview, bool]:
+            part = kept.part(str(key), stamp, start, stop)
+            if part is None:
+                raise EOFError
+            return part
+
+        try:
+            return read_header(read, _HEADER_BYTES, Scanner())
+        except EOFError:
+            return None
 
     def save(self, key: Key, path: Path) -> None:
         """Write the file of an instance; `path` appears only when the file is complete."""

@@ -47,6 +47,7 @@ from simple_orthanc.errors import (
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
+from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
@@ -57,6 +58,7 @@ from simple_orthanc.sources.dicomweb.queries import (
 )
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.dicomweb.trust import CharacterLoss
+from simple_orthanc.sources.dicomweb.versions import StoredVersions
 from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
@@ -81,20 +83,25 @@ class DicomWebSource(LandsOnce):
         The transactions over it.
     root : str
         Path of the service below the address of the connection.
+    cache : Cache, optional
+        Where files that were read are kept.
     """
 
-    def __init__(self, transport: Transport, rest: Transactions, root: str = "") -> None:
-        self.transport, self.rest, self._root = transport, rest, root
+    def __init__(self, transport: Transport, rest: Transactions, root: str = "", cache: Cache | None = None) -> None:
+        self.transport, self.rest, self._root, self.cache = transport, rest, root, cache
         self._queries = Queries(transport, rest, root)
         self._rows = RowBuilder(self._queries, CharacterLoss(transport, root))
         self._completion = Completion(self._queries, self._rows)
-        self._instances = InstanceReader(rest, self._rows, self.description)
+        self._versions = StoredVersions(transport, root)
+        kept = None if cache is None else kept_files(cache, self.description, self._versions.is_current)
+        stamp = None if cache is None else self._versions.stamp
+        self._instances = InstanceReader(rest, self._rows, self.description, kept, stamp)
         self._metadata = MetadataReader(rest, self._queries, self._rows, self._instances)
 
-    def _pickled_state(self) -> tuple[Transport, Transactions, str]:
-        return self.transport, self.rest, self._root
+    def _pickled_state(self) -> tuple[Transport, Transactions, str, Cache | None]:
+        return self.transport, self.rest, self._root, self.cache
 
-    def __setstate__(self, state: tuple[Transport, Transactions, str]) -> None:
+    def __setstate__(self, state: tuple[Transport, Transactions, str, Cache | None]) -> None:
         """Restore the connection, and nothing that was read."""
         DicomWebSource.__init__(self, *state)
 
@@ -155,6 +162,7 @@ class DicomWebSource(LandsOnce):
     def revision(self) -> Revision:
         """Return a new state: DICOMweb does not say what has changed."""
         self._queries.forget()
+        self._versions.forget()
         return Revision(None)
 
     def changes(self, since: Revision) -> Changes:
@@ -420,8 +428,8 @@ class DicomWebSource(LandsOnce):
         return self._instances.content(Key.parse(key))
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
-        """Read the file of an instance, into memory of its own."""
-        return memoryview(self.content(key))
+        """Read the file of an instance, into memory of its own unless it is in the cache."""
+        return self._instances.read(Key.parse(key), allocate)
 
     def check_identity(self, key: str, header: Dataset) -> None:
         """Raise a TransportError if a header is not that of the instance."""
