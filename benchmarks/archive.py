@@ -19,6 +19,9 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 INSTANCES, SERIES, STUDIES, PATIENTS = 20_000, 2_111, 1_103, 581
 
+# A PatientID is this and the number of the patient.
+PATIENT_ID, PATIENT_ID_DIGITS = "BENCH", 7
+
 # The organisation root that pydicom uses for the UIDs it generates.
 _ROOT = "1.2.826.0.1.3680043.8.498"
 _FAMILIES = (
@@ -72,6 +75,18 @@ class Archive:
     """
 
     instances: int = INSTANCES
+
+    @classmethod
+    def of_series(cls, series: int) -> Archive:
+        """Return the smallest archive with a number of series.
+
+        Examples
+        --------
+        >>> archive = Archive.of_series(1_000_000)
+        >>> archive.series, archive.instances
+        (1000000, 9474184)
+        """
+        return cls(-(-series * INSTANCES // SERIES))
 
     @property
     def series(self) -> int:
@@ -135,7 +150,7 @@ def patient_tags(number: int) -> dict[str, str]:
     family, given = _FAMILIES[number % len(_FAMILIES)], _GIVEN[number % len(_GIVEN)]
     return {
         "PatientName": f"{family}^{given}^{number}",
-        "PatientID": f"BENCH{number:07d}",
+        "PatientID": f"{PATIENT_ID}{number:0{PATIENT_ID_DIGITS}d}",
         "PatientBirthDate": f"{1930 + number % 70}{1 + number % 12:02d}{1 + number % 28:02d}",
         "PatientSex": "FM"[number % 2],
     }

@@ -7,22 +7,34 @@ client's new habit is seen, and not answered wrongly.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.archive import Archive, instance_tags, patient_tags, series_tags, study_tags
+from benchmarks.archive import (
+    PATIENT_ID,
+    PATIENT_ID_DIGITS,
+    Archive,
+    instance_tags,
+    patient_tags,
+    series_tags,
+    study_tags,
+)
 from simple_orthanc.testing.answers import LEVELS, Answers, UnknownHereError, alternatives, pattern
 
 _UIDS = {"StudyInstanceUID": "Study", "SeriesInstanceUID": "Series", "SOPInstanceUID": "Instance"}
+# Of a file, as far as the size of the whole archive is concerned.
 _SIZE = 1300
+_FILE = re.compile(r"/instances/([0-9a-f-]{44})/file")
 
 
 class StandIn(Answers):
@@ -38,8 +50,15 @@ class StandIn(Answers):
 
     def __init__(self, archive: Archive) -> None:
         super().__init__(archive)
-        names = ((self._tags("Patient", number)["PatientName"].upper(), number) for number in range(archive.patients))
-        self._names = sorted(names)
+        self._file = lru_cache(maxsize=50_000)(self._made_file)
+
+    def _number_all(self) -> None:
+        """Leave numbers out: an object of a large archive is known once a client was told of it."""
+
+    @cached_property
+    def _names(self) -> list[tuple[str, int]]:
+        names = (self._tags("Patient", number)["PatientName"].upper() for number in range(self.archive.patients))
+        return sorted(zip(names, range(self.archive.patients), strict=True))
 
     def _candidates(self, level: str, query: Mapping[str, str]) -> Iterable[int]:
         for keyword, above in reversed(_UIDS.items()):
@@ -48,9 +67,23 @@ class StandIn(Answers):
                 found = [n for n in numbers if n < self._counts[above]]
                 found = [n for n in found if self._tags(above, n)[keyword] in query[keyword].split("\\")]
                 return self._below(above, sorted(found), level)
+        if "PatientID" in query:
+            return self._below("Patient", self._with_ids(query["PatientID"]), level)
         if "PatientName" in query:
             return self._below("Patient", sorted(self._named(query["PatientName"])), level)
         return range(self._counts[level])
+
+    def _with_ids(self, query: str) -> Iterable[int]:
+        """Find patients whose ids begin as those of the query do, behind a first wildcard and before the next one."""
+        found: set[int] = set()
+        for alternative in alternatives(query.upper()):
+            beginning = re.split(r"[*?]", alternative.lstrip("*"))[0]
+            digits = beginning.removeprefix(PATIENT_ID)
+            if beginning == digits or not digits.isdecimal():
+                return range(self.archive.patients)
+            step = 10 ** max(0, PATIENT_ID_DIGITS - len(digits))
+            found.update(range(int(digits) * step, min((int(digits) + 1) * step, self.archive.patients)))
+        return sorted(found)
 
     def _named(self, query: str) -> set[int]:
         """Find patients in the sorted names, among those with the prefix of the query before its first wildcard."""
@@ -75,13 +108,27 @@ class StandIn(Answers):
         return {"ImageOrientationPatient": instance_tags(0, 0)["ImageOrientationPatient"]}
 
     def _size(self, instance: int) -> int:
-        return _SIZE
+        return len(self._file(instance))
+
+    def _made_file(self, instance: int) -> bytes:
+        (content,) = self.archive.files([instance])
+        return content
+
+    def file(self, identifier: str) -> bytes:
+        """Return the file of an instance.
+
+        Raises
+        ------
+        KeyError
+            There is no such instance, or no client was told of it.
+        """
+        return self._file(self._numbers["Instance"][identifier])
 
     def _content(self, level: str, number: int, short: bool, wanted: Sequence[str]) -> dict[str, Any]:
         content = super()._content(level, number, short, wanted)
         for attachment in content.get("Attachments", ()):
-            # There is no file; what is frozen is compared with the same number again.
-            attachment["UncompressedMD5"] = f"{number:032x}"
+            digest = hashlib.md5(self._file(number), usedforsecurity=False)
+            attachment["UncompressedMD5"] = digest.hexdigest()
         return content
 
     def _total_size(self) -> int:
@@ -101,15 +148,21 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         arguments = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        file = _FILE.fullmatch(url.path)
+        answer: Any
         try:
-            status, answer = 200, self.stand_in.answer(self.command, url.path, arguments, body)
+            if file is not None and self.command == "GET":
+                status, answer = 200, self.stand_in.file(file[1])
+            else:
+                status, answer = 200, self.stand_in.answer(self.command, url.path, arguments, body)
         except KeyError:
             status, answer = 404, {"Message": "Unknown resource", "HttpStatus": 404}
         except UnknownHereError as error:
             status, answer = 501, {"Message": f"The stand-in does not know: {error}", "HttpStatus": 501}
-        content = json.dumps(answer).encode()
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
+        kind = "application/dicom" if isinstance(answer, bytes) else "application/json; charset=utf-8"
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -120,9 +173,9 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def serve(instances: int) -> ThreadingHTTPServer:
-    """Return a server for an archive of a number of instances, on a free port of the loopback interface."""
-    handler = type("BoundHandler", (Handler,), {"stand_in": StandIn(Archive(instances))})
+def serve(archive: Archive) -> ThreadingHTTPServer:
+    """Return a server for an archive, on a free port of the loopback interface."""
+    handler = type("BoundHandler", (Handler,), {"stand_in": StandIn(archive)})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     return server
@@ -130,7 +183,7 @@ def serve(instances: int) -> ThreadingHTTPServer:
 
 def main() -> None:
     """Serve until the standard input is closed."""
-    server = serve(int(sys.argv[1]))
+    server = serve(Archive(int(sys.argv[1])))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     sys.stdin.read()

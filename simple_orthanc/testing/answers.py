@@ -78,11 +78,14 @@ class Answers(ABC):
             "Series": archive.series,
             "Instance": archive.instances,
         }
-        self._numbers: dict[str, dict[str, int]] = {}
-        for level in ("Patient", "Study", "Series"):
-            self._numbers[level] = {self.identifier(level, number): number for number in range(self._counts[level])}
-        # Identifiers of instances are added when a client is told of them, since it knows no others.
-        self._numbers["Instance"] = {}
+        # Identifiers are added when a client is told of them too: those of instances, since it knows no others.
+        self._numbers: dict[str, dict[str, int]] = {level: {} for level in LEVELS}
+        self._number_all()
+
+    def _number_all(self) -> None:
+        for level in LEVELS[:-1]:
+            for number in range(self._counts[level]):
+                self.identifier(level, number)
 
     def identifier(self, level: str, number: int) -> str:
         """Return Orthanc's identifier of an object.
@@ -96,8 +99,7 @@ class Answers(ABC):
         """
         chain = self._chain(level, number)
         identifier = orthanc_id([self._tags(name, own).get(IDENTIFIERS[name], "") for name, own in chain])
-        if level == "Instance":
-            self._numbers["Instance"][identifier] = number
+        self._numbers[level].setdefault(identifier, number)
         return identifier
 
     def answer(self, method: str, path: str, arguments: Mapping[str, str], body: bytes) -> Any:
