@@ -454,6 +454,34 @@ class Index:
         return in_order(self, level, keys)
 
 
+def part_of(index: Index, level: Level, keys: Iterable[str]) -> Index:
+    """Return an index with what another knows of some studies, series or instances; sends no request.
+
+    What is read of them later is kept there alone: memory does not grow with each object of thousands, and threads that
+    read several of them do not wait for each other.
+    """
+    part = Index(index.source, index.revision)
+    with index._lock:
+        above: Level = level
+        wanted: Iterable[str] = list(keys)
+        below = wanted
+        while above != "patient":
+            known = index._rows[above]
+            part._rows[above] = {key: known[key] for key in wanted if key in known}
+            wanted = dict.fromkeys(row.parent for row in part._rows[above].values())
+            above = LEVELS[depth(above) - 1]
+        while level != "instance":
+            below = [child for key in below if key in part._rows[level] for child in part._rows[level][key].children]
+            level = LEVELS[depth(level) + 1]
+            known = index._rows[level]
+            part._rows[level] = {key: known[key] for key in below if key in known}
+        part._verified = index._verified.intersection(part._rows["series"])
+        for name, column in index._columns.items():
+            part._columns[name] = {key: column[key] for key in below if key in column}
+        part._counts, part._server_fields = index._counts, dict(index._server_fields)
+    return part
+
+
 def _raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
     if gone:
         raise SelectionError(

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from simple_orthanc.dicom.levels import LEVELS, Level
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import index as index_module
-from simple_orthanc.selection.index import Index, NotKnownError
+from simple_orthanc.selection.index import ROW_LEVELS, Index, NotKnownError, part_of
 from simple_orthanc.selection.predicates import StringIs
 from tests.memory_source import MemorySource, instance
 
@@ -312,3 +312,39 @@ def test_threads_fill_one_index_together(level: Level) -> None:
     one = Index(alone)
     one.ordered(level, one.everything(level))
     assert source.requests == alone.requests
+
+
+@pytest.mark.parametrize("level", ROW_LEVELS)
+def test_a_part_knows_what_the_whole_knows_of_it(level: Level) -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    for each in ROW_LEVELS:
+        index.everything(each)
+    index.read_files([parse_tag("KVP")], index.everything("instance")[:9])
+    counts = index.counts()
+    keys = index.everything(level)[1:3]
+    before = source.requests
+    part = part_of(index, level, keys)
+    instances = part.down(level, keys, "instance")
+    assert instances == index.down(level, keys, "instance")
+    for above in LEVELS[: depth(level)]:
+        assert part.up("instance", instances, above) == index.up("instance", instances, above)
+    assert part.counts() == counts
+    known = [key for key in instances if key in index.everything("instance")[:9]]
+    assert part.column(parse_tag("KVP"), "instance", known) == index.column(parse_tag("KVP"), "instance", known)
+    assert source.requests == before
+    # Nothing else, and what it reads is its own.
+    other = next(key for key in index.everything("study") if key not in part.up("instance", instances, "study"))
+    part.load("study", [other])
+    assert source.requests > before
+
+
+def test_a_part_of_what_is_hardly_known_reads_the_rest() -> None:
+    source = MemorySource(archive())
+    index = Index(source)
+    series = index.everything("series")[2:3]
+    part = part_of(index, "series", series)
+    instances = part.down("series", series, "instance")
+    assert part.column(parse_tag("InstanceNumber"), "instance", instances) == [("0",), ("1",), ("2",)]
+    assert not index._rows["instance"]
+    assert part.updated().revision is not None

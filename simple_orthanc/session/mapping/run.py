@@ -70,8 +70,13 @@ class Run(Generic[Child]):
         self._shown: dict[Any, Any] = {}
 
     def child(self, position: int) -> Child:
-        """Return the session of an object."""
-        return self._children[position]
+        """Return the session of an object, which keeps what it reads to itself."""
+        from simple_orthanc.selection.index import part_of
+
+        child = self._children[position]
+        selection = child._selection
+        child._index = part_of(child._index, selection.level or "study", selection.keys)
+        return child
 
     def parcel(self, positions: Sequence[int]) -> bytes:
         """Pickle objects for another process."""
