@@ -24,22 +24,21 @@ Landed = TypeVar("Landed", bound="LandsOnce")
 class LandsOnce:
     """An object whose pickles are one object in each process where they land.
 
-    A class has `_pickled_state`, and `__setstate__` if its state is not simply its attributes.
+    A class names the attributes that are pickled: an address, and nothing that was learned. It has `__setstate__` if
+    that is not enough.
     """
+
+    _pickled: ClassVar[tuple[str, ...]]
 
     _is_its_own_twin: ClassVar[bool] = False
     """Whether a pickle that lands in the process it comes from, or in a fork of it, is the object itself."""
 
-    def _pickled_state(self) -> Any:
-        """Return what is pickled: an address, and nothing that was learned."""
-        raise NotImplementedError
-
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the state and the token."""
+        """Pickle the attributes and the token."""
         token = vars(self).setdefault(_TOKEN, secrets.token_bytes(12))
         if self._is_its_own_twin:
             _origins[token] = self
-        return _land, (type(self), token, self._pickled_state())
+        return _land, (type(self), token, {name: getattr(self, name) for name in self._pickled})
 
 
 _origins: WeakValueDictionary[bytes, LandsOnce] = WeakValueDictionary()

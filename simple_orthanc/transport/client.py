@@ -145,7 +145,6 @@ class Transport(LandsOnce):
         credentials = Credentials(auth, token, headers)
         authorities = verify if isinstance(verify, bool) else existing(verify, "verify")
         self.url = address.url
-        self._kept: dict[Any, Any] = {}
         self.patience = Patience(patience)
         self._defaults = Defaults(self.url, checked_times(timeout, _CONNECT), self.patience, checked_rate(minimum_rate))
         self._sender = Sender(
@@ -160,19 +159,12 @@ class Transport(LandsOnce):
         """Show the address, never a password."""
         return f"Transport({self.url!r})"
 
-    def _pickled_state(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("url", "patience", "_defaults", "_sender")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what was pickled, not connected yet."""
-        vars(self).update(state, _kept={})
+    _pickled = ("url", "patience", "_defaults", "_sender")
 
     def kept(self, kind: Callable[[Transport], T]) -> T:
         """Return the one object of a class that is kept with the connection: what was learned of its server."""
-        if kind not in self._kept:
-            self._kept.setdefault(kind, kind(self))
-        kept: T = self._kept[kind]
-        return kept
+        kept: dict[Any, T] = vars(self).setdefault("_kept", {})
+        return kept[kind] if kind in kept else kept.setdefault(kind, kind(self))
 
     def __enter__(self) -> Transport:
         """Return the connection itself, which is closed at the end of the block."""

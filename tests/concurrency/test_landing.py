@@ -17,8 +17,7 @@ class Connection(LandsOnce):
     def __init__(self, address: str) -> None:
         self.address, self.learned = address, ["much"]
 
-    def _pickled_state(self) -> Any:
-        return {"address": self.address}
+    _pickled = ("address",)
 
 
 class Itself(Connection):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.streaming import LongFile, read_file, read_member
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.sources.identity import identity_in, orthanc_id
 from simple_orthanc.sources.orthanc.source import OrthancSource
 from simple_orthanc.transport import Transport

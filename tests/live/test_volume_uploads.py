@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from simple_orthanc import DicomWeb, LocalOrthanc, Orthanc, TransportError
 from simple_orthanc.phantom import ct_phantom
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.testing import make_series
 from tests.conftest import MakeServer

@@ -1,4 +1,4 @@
-"""A server in memory that takes uploads, and files for it; see `simple_orthanc.selection.source.Store`."""
+"""A server in memory that takes uploads, and files for it; see `simple_orthanc.selection.store.Store`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pydicom
 
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.session.uploads.files import Report, Uploader, jobs_for
 from tests.memory_source import as_file, instance
 

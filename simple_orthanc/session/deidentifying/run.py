@@ -17,7 +17,8 @@ from simple_orthanc.deidentification.pseudonyms import Pseudonyms
 from simple_orthanc.deidentification.report import Tally
 from simple_orthanc.dicom.levels import IDENTIFIERS
 from simple_orthanc.errors import OrthancError, TransportError
-from simple_orthanc.selection.source import Source, Store
+from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.store import Store
 from simple_orthanc.session.acts.lost_suv import suv_warnings
 from simple_orthanc.session.acts.originals import OriginalError, is_source_alive, md5_of
 from simple_orthanc.session.acts.reports import ActReport, Outcome, Target

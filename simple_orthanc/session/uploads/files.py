@@ -29,7 +29,7 @@ from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.streaming import LongFile, nesting_refusal, read_file, read_member
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
-from simple_orthanc.selection.source import Comparison, Store, StoreOutcome
+from simple_orthanc.selection.store import Comparison, Store, StoreOutcome
 from simple_orthanc.session.uploads.uid_owners import UidOwners
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from simple_orthanc.errors import ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.selection.source import Store
+from simple_orthanc.selection.store import Store
 from simple_orthanc.sources.identity import Identity, identity_in, is_another_patient
 
 _MOST_QUESTIONS = 3

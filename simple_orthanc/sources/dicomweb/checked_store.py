@@ -15,7 +15,7 @@ from simple_orthanc.files.detection import dataset_bytes
 from simple_orthanc.files.parsing import parse_file, parse_header
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.files.walker import PIXELS
-from simple_orthanc.selection.source import Comparison, StoreOutcome
+from simple_orthanc.selection.store import Comparison, StoreOutcome
 
 _IDENTIFIERS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
@@ -27,7 +27,7 @@ _UNSEEN = (400, 403, 405, 406, 415, 422, 501)
 
 
 class CheckedStore:
-    """Stores files on a DICOMweb server; see `simple_orthanc.selection.source.Store` for the members.
+    """Stores files on a DICOMweb server; see `simple_orthanc.selection.store.Store` for the members.
 
     Parameters
     ----------

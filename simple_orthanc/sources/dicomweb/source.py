@@ -98,12 +98,11 @@ class DicomWebSource(LandsOnce):
         self._instances = InstanceReader(rest, self._rows, self.description, kept, stamp)
         self._metadata = MetadataReader(rest, self._queries, self._rows, self._instances)
 
-    def _pickled_state(self) -> tuple[Transport, Transactions, str, Cache | None]:
-        return self.transport, self.rest, self._root, self.cache
+    _pickled = ("transport", "rest", "_root", "cache")
 
-    def __setstate__(self, state: tuple[Transport, Transactions, str, Cache | None]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the connection, and nothing that was read."""
-        DicomWebSource.__init__(self, *state)
+        DicomWebSource.__init__(self, *state.values())
 
     def __repr__(self) -> str:
         """Show the address, never a password."""

@@ -331,9 +331,7 @@ class FolderSource(LandsOnce, IndexSource):
         """Close the zips."""
         self.files.close()
 
-    def _pickled_state(self) -> dict[str, Any]:
-        names = ("_name", "_given", "_listing", "_recursive", "_top", "files", "_cache_folder")
-        return {name: self.__dict__[name] for name in names}
+    _pickled = ("_name", "_given", "_listing", "_recursive", "_top", "files", "_cache_folder")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore where the files are; they are looked at when something is asked."""

@@ -16,7 +16,8 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
 from simple_orthanc.files.streaming import LongFile
 from simple_orthanc.rest import Rest
-from simple_orthanc.selection.source import Comparison, StoreOutcome, StoreStatus, batches
+from simple_orthanc.selection.source import batches
+from simple_orthanc.selection.store import Comparison, StoreOutcome, StoreStatus
 from simple_orthanc.sources.identity import Identity, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
@@ -32,7 +33,7 @@ _UID = parse_tag("SOPInstanceUID")
 
 
 class OrthancStore:
-    """Stores single files on an Orthanc server; see `simple_orthanc.selection.source.Store` for the members.
+    """Stores single files on an Orthanc server; see `simple_orthanc.selection.store.Store` for the members.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ import pytest
 from simple_orthanc.errors import OrthancError, RequestTimeout, ServerError, TransportError
 from simple_orthanc.files import streaming as long_files
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.session.uploads import files as uploads
 from simple_orthanc.session.uploads.files import (
     Job,

@@ -14,7 +14,7 @@ import SimpleITK
 from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import AmbiguousSelectionError, SelectionError, TransportError, VolumeError
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.asynchronous import AsyncSession
 from simple_orthanc.session.uploads.files import Uploader

@@ -13,7 +13,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from simple_orthanc.errors import NotFoundError, ServerError
 from simple_orthanc.phantom import as_bytes, make_series
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.sources.dicomweb.checked_store import CheckedStore, same_object
 
 Change = Callable[[Dataset], None]

@@ -17,7 +17,7 @@ from simple_orthanc.errors import (
     TransportError,
 )
 from simple_orthanc.files.streaming import LongFile
-from simple_orthanc.selection.source import StoreOutcome
+from simple_orthanc.selection.store import StoreOutcome
 from simple_orthanc.session.uploads.files import jobs_in_folder
 from simple_orthanc.sources.folder import files as folder_files
 from tests.memory_source import as_file, instance
