@@ -24,8 +24,8 @@ Landed = TypeVar("Landed", bound="LandsOnce")
 class LandsOnce:
     """An object whose pickles are one object in each process where they land.
 
-    A class names the attributes that are pickled: an address, and nothing that was learned. It has `__setstate__` if
-    that is not enough.
+    A class names in ``_pickled`` the attributes that are pickled: an address, and nothing that was learned. It has
+    `__setstate__` if that is not enough.
     """
 
     _pickled: ClassVar[tuple[str, ...]]

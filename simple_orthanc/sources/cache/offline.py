@@ -50,8 +50,7 @@ class OfflineSource(LandsOnce, IndexSource):
     def __init__(self, cache: Cache, address: str) -> None:
         self.__setstate__({"cache": cache, "address": address})
 
-    def _pickled_state(self) -> dict[str, Any]:
-        return {"cache": self.cache, "address": self.address}
+    _pickled = ("cache", "address")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore where the files are; they are looked at when something is asked."""

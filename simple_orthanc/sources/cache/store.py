@@ -78,9 +78,8 @@ class EntryStore(LandsOnce):
         # Those that were used longest ago when the entries were last looked through, in order.
         self._oldest: deque[_Used] = deque()
 
-    def _pickled_state(self) -> dict[str, Any]:
-        """Return where it is: a process that loads it opens the folder when it is used."""
-        return {"folder": self.folder, "limit": self.limit}
+    # Where it is: a process that loads it opens the folder when it is used.
+    _pickled = ("folder", "limit")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore what was pickled."""
