@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, Set, ValuesView
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from pydicom.multival import MultiValue
@@ -176,8 +177,28 @@ def unknown_entry(kind: str, name: object, names: Sequence[str]) -> UnknownNameE
     return UnknownNameError(f"There is no {kind} {name!r}. {advice}{known}")
 
 
+class _Items(ItemsView[str, Any]):
+    """The items of `LazyVolumes`."""
+
+    _mapping: LazyVolumes
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return zip(self._mapping, self._mapping.read_all(), strict=True)
+
+
+class _Values(ValuesView[Any]):
+    """The values of `LazyVolumes`."""
+
+    _mapping: LazyVolumes
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._mapping.read_all()
+
+
 class LazyVolumes(ShownAsTable, Mapping[str, Any]):
     """Volumes by label; each is read when it is looked up, and not kept.
+
+    A loop over `items` or `values` reads the next ones while one is used.
 
     Parameters
     ----------
@@ -187,12 +208,31 @@ class LazyVolumes(ShownAsTable, Mapping[str, Any]):
         Called with a label; returns the volume.
     show : callable
         Called with labels; returns the table of their volumes that a notebook shows, without a request.
+    read_all : callable, optional
+        Called with labels; returns an iterator over their volumes. By default they are read when they are needed.
     """
 
     def __init__(
-        self, labels: Sequence[str], read: Callable[[str], Volume], show: Callable[[Sequence[str]], Table]
+        self,
+        labels: Sequence[str],
+        read: Callable[[str], Volume],
+        show: Callable[[Sequence[str]], Table],
+        read_all: Callable[[Sequence[str]], Iterator[Volume]] | None = None,
     ) -> None:
         self._labels, self._read, self._show = tuple(labels), read, show
+        self._read_all = partial(map, read) if read_all is None else read_all
+
+    def items(self) -> ItemsView[str, Volume]:
+        """Return the pairs of label and volume."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Volume]:
+        """Return the volumes."""
+        return _Values(self)
+
+    def read_all(self) -> Iterator[Volume]:
+        """Read all volumes, in order."""
+        return self._read_all(self._labels)
 
     def __getitem__(self, label: str) -> Volume:
         """Read the volume of a label."""

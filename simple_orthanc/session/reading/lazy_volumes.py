@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.prefetching import WORKERS, Wanted, jobs
-from simple_orthanc.session.reading.selected_series import SelectedInstance, SelectedSeries
+from simple_orthanc.session.reading.selected_series import ListedSeries, SelectedInstance, SelectedSeries
 from simple_orthanc.session.reading.series_names import Labels, short_names
 from simple_orthanc.session.reading.unreadable import is_about_one_object, unreadable_objects
 from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest, free_memory
@@ -24,7 +24,7 @@ from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     from simple_orthanc.selection.file_reading import FileReading
-    from simple_orthanc.selection.source import Source
+    from simple_orthanc.selection.source import Row, Source
     from simple_orthanc.session.reading.verbs import Reading
 
 MOST_BYTES = 1 << 30
@@ -257,3 +257,53 @@ def _read_by_label(reader: VolumeReader, series: str) -> list[Found]:
             result = error
         found.append(Found(series, group.name, result, not isinstance(group.problem, NoPixelDataError)))
     return found
+
+
+def read_labelled(
+    source: Source, reader: VolumeReader, labels: Sequence[str], row_of: Callable[[str], Row]
+) -> Iterator[Volume]:
+    """Read volumes that are planned, the next ones while one is used.
+
+    Parameters
+    ----------
+    source : Source
+    reader : VolumeReader
+        Has planned them.
+    labels : sequence of str
+    row_of : callable
+        Called with the key of a series; returns its row.
+
+    Raises
+    ------
+    OrthancError
+        One of them cannot be read.
+    """
+    planned = reader.planned()
+
+    def wanted() -> Iterator[Wanted[Volume | OrthancError]]:
+        for label in labels:
+            group = planned[label]
+            needed = () if group.stack is None else sorted({plane.instance for plane in group.stack.planes})
+            instances = tuple(group.instances[index] for index in needed)
+            row = row_of(group.series)
+            is_whole = set(row.children) == {instance.key for instance in instances}
+            series = ListedSeries(group.series, instances, row if is_whole else None)
+            yield Wanted(series, partial(_read_label, reader, label))
+
+    memory = default_memory()
+    with Ahead(jobs(source, wanted(), memory), memory, WORKERS) as results:
+        for result in results:
+            if isinstance(result, OrthancError):
+                raise result
+            yield result
+
+
+def _read_label(reader: VolumeReader, label: str, files: FileReading) -> list[Sized[Volume | OrthancError]]:
+    result: Volume | OrthancError
+    try:
+        result = reader.with_files(files).labelled(label)
+    except OrthancError as error:
+        if not is_about_one_object(error):
+            raise
+        result = error
+    return [Sized(result, _bytes(result))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from simple_orthanc.dicom.tags import parse_tag
@@ -247,7 +248,7 @@ class Reading(ReadingHeaders):
         -------
         Mapping
             Label to Volume. The labels come from the headers and can be names of files. Each volume is read when it is
-            asked for, and not kept.
+            asked for, and not kept. A loop over `items()` or `values()` reads the next ones while one is used.
 
         Examples
         --------
@@ -260,7 +261,14 @@ class Reading(ReadingHeaders):
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
         reader = self._volume_reader(VolumeRequest(units, gaps, spacing=spacing, errors=errors), many=True)
-        return LazyVolumes(reader.labels(), reader.labelled, reader.shown)
+        source, row_of = self._source, partial(self._index.row, "series")
+
+        def read_all(labels: Sequence[str]) -> Iterator[Volume]:
+            from simple_orthanc.session.reading.lazy_volumes import read_labelled
+
+            return read_labelled(source, reader, labels, row_of)
+
+        return LazyVolumes(reader.labels(), reader.labelled, reader.shown, read_all)
 
     def get_masks(self, like: Volume | None = None) -> Masks:
         """Read the selected segmentations (SEG) and structure sets (RTSTRUCT) as masks by name.

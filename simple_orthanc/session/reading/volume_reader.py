@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import warnings
@@ -354,6 +355,12 @@ class VolumeReader:
             return self._source.header(instance.key)
         except OrthancError as error:
             raise with_way_out(error, instance.uid, "get_volume") from None
+
+    def with_files(self, files: FileReading) -> VolumeReader:
+        """Return a reader of what is planned here that takes files from elsewhere."""
+        reader = copy.copy(self)
+        reader._files = files
+        return reader
 
     def labelled(self, label: str) -> Volume:
         """Read one volume by its label."""

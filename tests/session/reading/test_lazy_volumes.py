@@ -279,3 +279,26 @@ def test_a_folder_is_read_ahead() -> None:
     session = Folder.example().select(Modality=["CT", "PT"])
     assert_same(outcomes(session.get_volumes()), dict(session.get_volumes_lazily(errors="report").items()))
     assert repr(session.get_volumes_lazily()) == "<volumes of 5 series, read one after the other>"
+
+
+@pytest.mark.parametrize("kind", [MemorySource, TogetherSource])
+def test_a_loop_over_get_volumes_reads_ahead(kind: type[MemorySource]) -> None:
+    datasets = [dataset for number in range(6) for dataset in series_of(number, "scout" if number == 3 else "plain")]
+    source = kind(datasets)
+    volumes = Session(source).get_volumes()
+    expected = outcomes(volumes)
+    assert_same(expected, dict(volumes.items()))
+    assert [volume.array.tobytes() for volume in volumes.values()] == [
+        volume.array.tobytes() for volume in expected.values()
+    ]
+    assert len(volumes.values()) == len(volumes.items()) == 7
+    if isinstance(source, TogetherSource):
+        assert max(source.together) > 1
+
+
+def test_a_loop_over_get_volumes_raises_in_turn() -> None:
+    session = Session(MemorySource([*series_of(0, "plain"), *series_of(3, "hole"), *series_of(6, "plain")]))
+    found = iter(session.get_volumes().items())
+    assert next(found)[1].shape == (5, 4, 4)
+    with pytest.raises(MissingSlicesError):
+        next(found)
