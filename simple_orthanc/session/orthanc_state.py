@@ -28,7 +28,7 @@ class OrthancState(ActingSession):
         return source
 
     def _server_versions(self) -> dict[str, str]:
-        if is_offline(self._source):
+        if is_offline(archive_of(self._source)):
             return {}
         return {"Orthanc": str(self.rest.get("/system")["Version"])}
 

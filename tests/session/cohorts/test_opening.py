@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc import CohortError, Orthanc, OrthancError, SelectionError, VolumeError, tag
+from simple_orthanc import CohortError, Orthanc, OrthancError, SelectionError, UnsupportedError, VolumeError, tag
 from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts.cohort import Cohort
 from simple_orthanc.sources.folder.source import FolderSource
@@ -289,6 +289,29 @@ def test_it_shows_which_cohort_it_is() -> None:
     assert repr(opened).startswith("<Session memory, cohort of 20")
     assert "1 patient, 1 study, 2 series, 3 instances" in repr(opened)
     assert "cohort of 20" in opened._repr_html_()
+
+
+def test_it_is_opened_from_a_cache_without_the_server(tmp_path: Path) -> None:
+    with OrthancStandIn([*make_series((4, 4, 4)), *make_series((2, 4, 4), seed=3, Modality="MR")]) as server:
+        session = Orthanc(server.url, cache=tmp_path / "cache")
+        cohort, everything = session.copy().select(Modality="CT").freeze(), session.freeze()
+        cohort.open(session).get_volume()
+    offline = Orthanc(server_url(session), cache=tmp_path / "cache", offline=True)
+    opened = cohort.open(offline)
+    assert opened.get_volume().array.shape == (4, 4, 4)
+    assert len(opened.get_headers()) == 4
+    assert opened.table("KVP").KVP.tolist() == [120]
+    assert opened.freeze() == cohort
+    assert pickle.loads(pickle.dumps(opened.series[0])).instance_count == 4
+    assert not cohort.difference(offline)
+    with pytest.raises(CohortError, match=r"2 of 6 instances .* are not in .*offline"):
+        everything.open(offline)
+    with pytest.raises(UnsupportedError, match="offline"):
+        opened.delete()
+
+
+def server_url(session: Orthanc) -> str:
+    return session._source.description
 
 
 # Acting
