@@ -266,6 +266,9 @@ class MemorySource:
     def listed_file(self, key: str) -> StoredFile:
         return StoredFile()
 
+    def compared_md5(self, key: str) -> str | None:
+        return None
+
     def stored_md5(self, key: str) -> str | None:
         return None
 

@@ -257,6 +257,13 @@ class Source(FileReading, Protocol):
         """Return the MD5 of an instance's file as the source has it now; None if it can only be read from the file."""
         ...
 
+    def compared_md5(self, key: str) -> str | None:
+        """Return the MD5 with which every file is compared that is read of an instance; None if it is not.
+
+        After a file was read, it is that of this file.
+        """
+        ...
+
     def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes]:
         """Read the files of some series, which are small, with one request, where the source gains by that.
 

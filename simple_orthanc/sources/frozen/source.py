@@ -294,6 +294,10 @@ class FrozenSource:
         """Return the length and the MD5 of a file as far as they came with its row."""
         return self.archive.listed_file(key)
 
+    def compared_md5(self, key: str) -> str | None:
+        """Return the MD5 with which the archive compares what it reads of an instance."""
+        return self.archive.compared_md5(key)
+
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of a file as the archive has it now."""
         return self.archive.stored_md5(key)
@@ -311,14 +315,16 @@ class FrozenSource:
 
     def content(self, key: str) -> bytes:
         """Read a file that has not changed."""
+        is_compared = self.archive.compared_md5(key) is not None
         content = self.archive.content(key)
-        self._compare(key, content)
+        self._compare(key, content, is_compared)
         return content
 
     def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read a file that has not changed into reusable memory."""
+        is_compared = self.archive.compared_md5(key) is not None
         content = self.archive.read(key, allocate)
-        self._compare(key, content)
+        self._compare(key, content, is_compared)
         return content
 
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
@@ -442,14 +448,26 @@ class FrozenSource:
         self._compare(key, content)
         return bytes(content)
 
-    def _compare(self, key: str, content: bytes | memoryview) -> None:
-        if not self._is_frozen(key, content):
+    def _compare(self, key: str, content: bytes | memoryview, is_compared: bool = False) -> None:
+        if not self._is_frozen(key, content, self.archive.compared_md5(key) if is_compared else None):
             raise self._changed([key], 1)
 
-    def _is_frozen(self, key: str, content: bytes | memoryview) -> bool:
-        """Check whether a file, or the dataset in it, is what was frozen."""
+    def _is_frozen(self, key: str, content: bytes | memoryview, compared: str | None = None) -> bool:
+        """Check whether a file, or the dataset in it, is what was frozen.
+
+        Parameters
+        ----------
+        key : str
+            Of the instance.
+        content : bytes or memoryview
+            The file.
+        compared : str, optional
+            Its MD5, if the archive has computed it already.
+        """
         _, frozen = self._frozen(key)
-        if frozen.md5 is None or (len(content) == frozen.size and md5_of(content) == frozen.md5):
+        if frozen.md5 is None:
+            return True
+        if len(content) == frozen.size and frozen.md5 == (compared or md5_of(content)):
             return True
         return frozen.sha256 is not None and dataset_sha256(content) == frozen.sha256
 

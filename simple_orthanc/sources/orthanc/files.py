@@ -142,6 +142,10 @@ class FileReader:
         listed = self._listed.get(key)
         return StoredFile() if listed is None else StoredFile(listed.size, listed.md5)
 
+    def compared_md5(self, key: str) -> str | None:
+        """Return the listed MD5, if what is read is compared with it; a kept file was compared when it was stored."""
+        return None if self._checksums is False or self._kept is not None else self.listed_file(key).md5
+
     @property
     def asks_for_checksums(self) -> bool:
         """Whether the MD5 of a file is asked for before it is read, if it is not known."""

@@ -370,6 +370,10 @@ class OrthancSource:
         """Return the length and the MD5 of an instance's file as far as the server listed them."""
         return self._reader.listed_file(key)
 
+    def compared_md5(self, key: str) -> str | None:
+        """Return the MD5 with which what is read of an instance is compared."""
+        return self._reader.compared_md5(key)
+
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of an instance's file as the server has it now; None if it keeps none."""
         return self._reader.stored_md5(key)

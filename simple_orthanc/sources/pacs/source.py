@@ -385,6 +385,9 @@ class PacsSource:
         """Return that nothing is known of a file before it is read."""
         return StoredFile()
 
+    def compared_md5(self, key: str) -> None:
+        """Return that files are not compared with a checksum."""
+
     def stored_md5(self, key: str) -> None:
         """Return that no checksum is known without reading the file."""
 
