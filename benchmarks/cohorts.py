@@ -91,7 +91,7 @@ def steps(url: str, cohort: int) -> Iterator[Step]:
     session.select(SeriesInstanceUID=[child.SeriesInstanceUID[0] for child in children])
     frozen, done = step("freeze", cohort, session.freeze)
     yield done
-    opened, done = step("open", cohort, lambda: frozen.open(Orthanc(url)))
+    opened, done = step("open", cohort, lambda: frozen.open(session))
     yield done
     first = round(cohort * _FIRST_PART)
     uids = opened.table("SeriesInstanceUID")["SeriesInstanceUID"].tolist()

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.selection.selection import Selection
+from simple_orthanc.selection.selection import Selection, Step
 from simple_orthanc.selection.source import Mark
 
 # Bytes of packed keys.
@@ -88,8 +88,10 @@ class PackedSelection:
 
     Attributes
     ----------
-    asked : Selection
-        Its level, criteria, steps and order.
+    bare : Selection
+        Its level, criteria and order.
+    steps : bytes
+        How its criteria were decided, compressed.
     keys : PackedKeys or None
         How its keys are found again; None: by its criteria.
     selected : Digest
@@ -102,12 +104,19 @@ class PackedSelection:
         The state of the archive, if the source can tell what was replaced since.
     """
 
-    asked: Selection
+    bare: Selection
+    steps: bytes
     keys: PackedKeys | None
     selected: Digest
     instances: Digest | None
     counts: Mapping[Level, int]
     mark: Mark | None
+
+    @property
+    def asked(self) -> Selection:
+        """The selection, as it was but for its keys."""
+        steps = json.loads(zlib.decompress(self.steps))
+        return replace(self.bare, steps=tuple(Step(*step) for step in steps))
 
 
 def digest_of(keys: Iterable[str]) -> Digest:
@@ -143,8 +152,10 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
     compared = digest_of(instances) if instances is not None else None
     if compared is None and "instance" in counts:
         compared = Digest(counts["instance"])
+    steps = json.dumps([[getattr(step, field.name) for field in fields(Step)] for step in selection.steps])
     return PackedSelection(
-        replace(selection, keys=()),
+        replace(selection, keys=(), steps=()),
+        zlib.compress(steps.encode(), 9),
         _pack_keys(index, level, selection.keys),
         digest_of(selection.keys),
         compared,
@@ -193,7 +204,7 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     SelectionError
         The archive holds other objects than were selected: some are gone, were added or were replaced.
     """
-    level = packed.asked.level
+    level = packed.bare.level
     assert level is not None
     keys = _found_again(index, packed, level)
     _compare(level, packed.selected, digest_of(keys))
@@ -203,7 +214,7 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
         _compare("instance", packed.instances, digest_of(instances))
     elif packed.instances is not None:
         with suppress(NotKnownError), index.offline():
-            count = resolving.count(index, replace(packed.asked, keys=keys), "instance")
+            count = resolving.count(index, replace(packed.bare, keys=keys), "instance")
             _compare("instance", packed.instances, Digest(count))
     if packed.mark is not None and instances is not None:
         if index.is_offline:
@@ -218,8 +229,8 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
 
 def _found_again(index: Index, packed: PackedSelection, level: Level) -> tuple[str, ...]:
     if packed.keys is None:
-        selection = Selection(order=packed.asked.order)
-        narrowed = resolving.narrow(index, selection, *packed.asked.criteria, with_hints=False)
+        selection = Selection(order=packed.bare.order)
+        narrowed = resolving.narrow(index, selection, *packed.bare.criteria, with_hints=False)
         return narrowed.keys if narrowed.level == level else tuple(resolving.keys_at(index, narrowed, level))
     at = packed.keys.level
     keys = tuple(json.loads(zlib.decompress(packed.keys.text)))

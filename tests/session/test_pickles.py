@@ -126,6 +126,13 @@ def test_children_of_any_level_are_small_and_the_same(session: Session) -> None:
     assert np.array_equal(landed(child).get_array(), child.get_array())
 
 
+def test_a_child_of_a_child_of_a_child_is_small_too(session: Session) -> None:
+    session.select(tag("InstanceNumber") < 3, has_series(Modality="MR"), StudyDate=("19000101", None))
+    child = session.patients[0].studies[0].series[0].instances[0]
+    assert len(pickle.dumps(child)) < 4096
+    assert answers(landed(child)) == answers(child)
+
+
 @pytest.mark.usefixtures("empty_selections")
 @given(archives(), st.lists(st.one_of(CONDITIONS, KEYWORDS), max_size=3), st.sampled_from(list(SOURCES)), st.data())
 def test_any_selection_answers_alike(datasets: list[Dataset], asked: list[Any], kind: str, data: st.DataObject) -> None:
