@@ -121,6 +121,8 @@ def volume(place: Place, name: str, title: str, description: str, peers: Peers, 
             lambda: _simpleitk(images), partial(_is_image, images.digest)
         )
     contestants["pydicom, local files"] = Contestant(lambda: _pydicom(images), right)
+    if name.startswith("JPEG"):
+        contestants["pydicom, all processors"] = Contestant(lambda: _decoded(images), right)
     contestants |= peers(
         name, url=place.url, description=description, series=images.series, uid=images.uid, digest=images.digest
     )

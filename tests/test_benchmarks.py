@@ -141,7 +141,7 @@ def test_a_bar_is_missed_above_its_ratio_only() -> None:
     assert report.missed(at, "Orthanc 1.10.1") == []
     assert [verdict.met for verdict in above] == [False]
     assert report.missed(above, "Orthanc 1.10.1") == [
-        "Orthanc 1.10.1: column, against bare request: 1.51 instead of 1.50"
+        "Orthanc 1.10.1: column, against bare request: 1.41 instead of 1.40"
     ]
 
 
