@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import simple_orthanc
 from simple_orthanc.cli import (
     archive,
+    cohorts,
     copies,
     deidentifying,
     files,
@@ -70,7 +71,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
     )
-    for group in (looking, files, volume_uploads, copies, deidentifying, archive, web, local):
+    for group in (looking, files, volume_uploads, copies, deidentifying, archive, cohorts, web, local):
         group.add_commands(commands)
     for command in commands.choices.values():
         command.before = parser.options - command.options

@@ -65,6 +65,9 @@ def add_selection(parser: ArgumentParser) -> None:
         help="keep the studies that have a series which satisfies it, with all their series, as in Modality=SEG; "
         "may be given several times",
     )
+    group.add_argument(
+        "--cohort", metavar="FILE", help="only what was frozen in this file, by freeze; what has changed is refused"
+    )
     parser.add_argument(
         "identifier",
         nargs="?",
@@ -79,8 +82,15 @@ def criteria(args: Namespace) -> Callable[[Session], Session]:
     wanted += [has_series(criterion(text)) for text in args.has_series]
     unwanted = [criterion(text) for text in args.exclude]
     identifier: str | None = args.identifier
+    cohort = None
+    if args.cohort is not None:
+        from simple_orthanc.session.cohorts.cohort import Cohort
+
+        cohort = Cohort.load(args.cohort)
 
     def narrow(session: Session) -> Session:
+        if cohort is not None:
+            session = cohort.open(session)
         session.select(*([identifier] if identifier is not None else []), *wanted)
         for condition in unwanted:
             session.exclude(condition)
