@@ -27,7 +27,7 @@ _MOST_RECORD = 1 << 16
 
 
 class DamagedEntryError(Exception):
-    """An entry is not what was written; it never leaves this package."""
+    """An entry is not what was written, or the disk cannot read it; it never leaves this package."""
 
 
 class Record(NamedTuple):
@@ -89,7 +89,7 @@ def open_entry(descriptor: int) -> Entry:
         It is not one, or not whole.
     """
     size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
+    tail = _read(descriptor, _TAIL, max(0, size - _TAIL))
     if len(tail) < _FOOTER.size:
         raise DamagedEntryError
     magic, length, crc, head_crc, rest_crc = _FOOTER.unpack(tail[-_FOOTER.size :])
@@ -98,7 +98,7 @@ def open_entry(descriptor: int) -> Entry:
         raise DamagedEntryError
     text = tail[-_FOOTER.size - length : -_FOOTER.size]
     if len(text) < length:
-        text = os.pread(descriptor, length, start)
+        text = _read(descriptor, length, start)
     if zlib.crc32(text) != crc:
         raise DamagedEntryError
     return Entry(Record(*json.loads(text)), start, head_crc, rest_crc)
@@ -115,7 +115,10 @@ def read_content(descriptor: int, entry: Entry, allocate: Callable[[int], memory
     memory = allocate(entry.length)
     filled = 0
     while filled < entry.length:
-        count = os.preadv(descriptor, [memory[filled:]], filled)
+        try:
+            count = os.preadv(descriptor, [memory[filled:]], filled)
+        except OSError as error:
+            raise DamagedEntryError from error
         if not count:
             raise DamagedEntryError
         filled += count
@@ -132,7 +135,7 @@ def read_head(descriptor: int, entry: Entry) -> bytes:
     DamagedEntryError
         They are not what was written.
     """
-    head = os.pread(descriptor, min(HEAD, entry.length), 0)
+    head = _read(descriptor, min(HEAD, entry.length), 0)
     if zlib.crc32(head) != entry.head_crc:
         raise DamagedEntryError
     return head
@@ -151,7 +154,7 @@ def copy_content(source: int, target: int, length: int) -> tuple[int, int]:
     while position < length:
         # The head first, so that no piece belongs to both parts.
         size = HEAD if position < HEAD else 1 << 20
-        piece = os.pread(source, min(size - position % HEAD, length - position), position)
+        piece = _read(source, min(size - position % HEAD, length - position), position)
         if not piece:
             raise DamagedEntryError
         part = 0 if position < HEAD else 1
@@ -166,3 +169,10 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _read(descriptor: int, size: int, position: int) -> bytes:
+    try:
+        return os.pread(descriptor, size, position)
+    except OSError as error:
+        raise DamagedEntryError from error

@@ -39,6 +39,8 @@ _SECONDS_OF_PARTS = 600
 # Somebody else may look through a large cache meanwhile; a process that is stopped may hold the lock for ever.
 _SECONDS_FOR_LOCK = 2.0
 _SECONDS_BETWEEN_ATTEMPTS = 0.0005
+# For so long nothing is kept if the lock could not be had, so that not every file waits for it.
+_SECONDS_BUSY = 10.0
 
 
 Content = TypeVar("Content")
@@ -75,6 +77,7 @@ class EntryStore(LandsOnce):
 
     def _start(self) -> None:
         self._is_open = self._is_full = False
+        self._busy_until = 0.0
         # Those that were used longest ago when the entries were last looked through, in order.
         self._oldest: deque[_Used] = deque()
 
@@ -196,21 +199,31 @@ class EntryStore(LandsOnce):
         except OSError:
             return None
         try:
-            entry = entries.open_entry(descriptor)
-            if not is_right(entry.record):
+            entry = self._opened(path, descriptor)
+            if entry is None or not is_right(entry.record):
                 return None
-            content = read(descriptor, entry)
-            if is_use:
+            content = self._content(path, descriptor, entry, read)
+            if is_use and content is not None:
                 with contextlib.suppress(OSError):
                     _mark_as_used(descriptor)
             return content
-        except (DamagedEntryError, ValueError, TypeError):
-            self.remove(path)
-        except OSError:
-            # A disk that fails is no reason to fail as well.
-            return None
         finally:
             os.close(descriptor)
+
+    def _opened(self, path: str, descriptor: int) -> Entry | None:
+        try:
+            return entries.open_entry(descriptor)
+        except (DamagedEntryError, ValueError, TypeError):
+            self.remove(path)
+        return None
+
+    def _content(
+        self, path: str, descriptor: int, entry: Entry, read: Callable[[int, Entry], Content]
+    ) -> Content | None:
+        try:
+            return read(descriptor, entry)
+        except DamagedEntryError:
+            self.remove(path)
         return None
 
     # Adding and removing
@@ -244,7 +257,7 @@ class EntryStore(LandsOnce):
 
     def _add(self, path: str, write: Callable[[int], bytes]) -> None:
         """Keep what a function writes into a file, with the end that it returns."""
-        if self._is_full:
+        if self._is_full or time.monotonic() < self._busy_until:
             return
         part = ""
         try:
@@ -336,6 +349,8 @@ class EntryStore(LandsOnce):
         deadline = time.monotonic() + _SECONDS_FOR_LOCK
         while (ledger := lock_file(self.folder / "total")) is None and time.monotonic() < deadline:
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        if ledger is None:
+            self._busy_until = time.monotonic() + _SECONDS_BUSY
         try:
             yield ledger
         finally:

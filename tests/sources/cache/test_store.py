@@ -252,6 +252,7 @@ def test_a_lock_that_nobody_releases_stops_no_reading(tmp_path: Path, monkeypatc
     cache = Cache(tmp_path / "cache")
     put(cache, "a", b"content")
     monkeypatch.setattr(store, "_SECONDS_FOR_LOCK", 0.01)
+    monkeypatch.setattr(store, "_SECONDS_BUSY", 0.0)
     held = store.lock_file(cache.folder / "total")
     assert held is not None
     put(cache, "b", b"content")
@@ -259,6 +260,18 @@ def test_a_lock_that_nobody_releases_stops_no_reading(tmp_path: Path, monkeypatc
     os.close(held)
     put(cache, "b", b"content")
     assert get(cache, "b") == b"content"
+
+
+def test_an_error_while_it_is_decided_is_not_damage(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    put(cache, "a", b"content")
+
+    def fail(record: Record) -> bool:
+        raise SelectionError("The server does not answer.")
+
+    with pytest.raises(SelectionError, match="does not answer"):
+        cache._store.read(path_of(cache, "a"), fail, entries.read_head)
+    assert get(cache, "a") == b"content"
 
 
 def test_a_sum_that_is_wrong_is_counted_again(tmp_path: Path) -> None:
