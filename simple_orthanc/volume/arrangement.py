@@ -119,7 +119,7 @@ def arrange_positions(
     real = real[real >= SAME_POSITION_TOLERANCE * typical]
     # At a spacing of 0, which some writers put where it is unknown, all slices would share a position.
     known = abs(spacing or 0.0)
-    candidates = [known] if known > floor else [real[(len(real) - 1) // 2], real[0]]
+    candidates = [known] if known > floor else list(dict.fromkeys([real[(len(real) - 1) // 2], real[0]]))
     run_on = _run_on([numbers[index] for index in order]) if len(numbers) else np.zeros(len(gaps), bool)
     same = max(floor, SAME_POSITION_TOLERANCE * typical)
     # A gap across which the numbers run on is one step, however wide it is.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
@@ -452,7 +453,9 @@ def _value(header: Dataset, keyword: str) -> DiscriminatorValue | None:
     return values[0] if len(values) == 1 else tuple(values)
 
 
+@lru_cache(maxsize=4096)
 def _converted(text: str, vr: str) -> float | str:
+    """Convert a string; most slices of a series have the same ones."""
     if vr in ("TM", "DT"):
         seconds = _seconds(text, vr)
         return text if seconds is None else seconds

@@ -343,8 +343,9 @@ def line_direction(positions: ArrayLike) -> Floats | None:
 
 def slice_normal(orientation: Sequence[float]) -> Floats:
     """Return the unit vector along which slices are ordered: the cross product of the two direction cosines."""
-    values = np.asarray(orientation, np.float64)
-    return np.cross(values[:3], values[3:])
+    # For three numbers, `numpy.cross` takes twenty times as long.
+    a, b, c, d, e, f = map(float, orientation)
+    return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
 
 def stack_geometry(

@@ -65,6 +65,8 @@ class ObjectFetcher:
         The units of the volume.
     processes : DecodingProcesses
         Decode compressed pixels.
+    scanner : Scanner, optional
+        One that has read the headers of similar files.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class ObjectFetcher:
         uids: Sequence[str | None],
         units: str,
         processes: DecodingProcesses,
+        scanner: Scanner | None = None,
     ) -> None:
         self._source, self._keys, self._uids = source, keys, uids
         self._units, self._processes = units, processes
         self.headers = [Dataset() for _ in keys]
-        self._scanner, self._buffer = Scanner(), ReusableBuffer()
+        self._scanner, self._buffer = scanner or Scanner(), ReusableBuffer()
 
     def read(self, instances: Sequence[int], check: Callable[[Dataset], object] | None = None) -> VolumeBuilder:
         """Fetch objects by their indexes.

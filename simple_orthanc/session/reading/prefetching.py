@@ -158,11 +158,18 @@ class HeldFiles:
         Has all files.
     files : mapping
         Key of instance to file.
+    scanner : Scanner, optional
+        One that has read similar files.
+
+    Attributes
+    ----------
+    scanner : Scanner
+        Reads the headers of the files.
     """
 
-    def __init__(self, source: FileReading, files: Mapping[str, bytes]) -> None:
+    def __init__(self, source: FileReading, files: Mapping[str, bytes], scanner: Scanner | None = None) -> None:
         self._source, self._files = source, dict(files)
-        self._scanner = Scanner()
+        self.scanner = scanner or Scanner()
 
     @property
     def bytes(self) -> int:
@@ -171,7 +178,7 @@ class HeldFiles:
 
     def part(self, keys: Iterable[str]) -> HeldFiles:
         """Return those files that have some keys."""
-        return HeldFiles(self._source, {key: self._files[key] for key in keys if key in self._files})
+        return HeldFiles(self._source, {key: self._files[key] for key in keys if key in self._files}, self.scanner)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Release the memory of files that were used."""
@@ -191,7 +198,7 @@ class HeldFiles:
         content = self._files.get(key)
         if content is None:
             return self._source.header(key)
-        header, _ = read_beginning(content, self._scanner)
+        header, _ = read_beginning(content, self.scanner)
         self.check_identity(key, header)
         return header
 
