@@ -25,7 +25,7 @@ PATIENT_ID = "BENCH-VOLUME"
 _PROCESSES = 2
 
 # Elements of a CT beyond those that every image must have.
-_CT_HEADER: dict[str, Any] = {
+CT_HEADER: dict[str, Any] = {
     "SpecificCharacterSet": "ISO_IR 100",
     "ImageType": ("ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"),
     "InstanceCreationDate": "20200101",
@@ -153,7 +153,7 @@ def make_ct(folder: Path, shape: tuple[int, int, int], description: str = "ct_vo
         PatientID=PATIENT_ID,
         SeriesDescription=description,
         SeriesNumber=seed,
-        **_CT_HEADER,
+        **CT_HEADER,
     )
     return _write(folder, datasets, description, stored.astype(np.int16) - 1024)
 
