@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
+from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered, run_all
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
@@ -140,7 +140,7 @@ class ColumnReader:
     def _fill_by_json(self, columns: Columns, tags: Sequence[Tag], series: Sequence[Row]) -> None:
         doubtful: dict[str, list[Tag]] = {}
 
-        def read_series(row: Row) -> list[tuple[str, Tag, Value, bool]]:
+        def read_series(row: Row) -> None:
             path = f"/series/{row.key}/instances-tags?short"
 
             def ask_once() -> Any:
@@ -151,20 +151,18 @@ class ColumnReader:
                 answer = self._transport.repeat(ask_once)
             except NotFoundError:
                 # Deleted meanwhile: the index raises for the values that are missing.
-                return []
-            # An element that is present, and null, is too long or binary.
-            return [
-                (key, tag, *_value_in_json(values, tag, null=_TOO_LONG))
-                for key, values in answer.items()
-                for tag in tags
-            ]
+                return
+            for key, values in answer.items():
+                for tag in tags:
+                    # An element that is present, and null, is too long or binary.
+                    columns[tag.name][key], is_sure = _value_in_json(values, tag, null=_TOO_LONG)
+                    if not is_sure:
+                        doubtful.setdefault(key, []).append(tag)
 
-        # The server takes as long for these answers as reading them here: more at a time only wait for each other.
-        for answers in map_ordered(read_series, series, workers=4, total=len(series), label="reading tags"):
-            for key, tag, value, is_sure in answers:
-                columns[tag.name][key] = value
-                if not is_sure:
-                    doubtful.setdefault(key, []).append(tag)
+        # The server takes as long for these answers as reading them here: more at a time only wait for each other. The
+        # long ones come first, since one that was left to the end would be waited for alone.
+        longest_first = sorted(series, key=lambda row: len(row.children), reverse=True)
+        run_all(read_series, longest_first, workers=4, label="reading tags")
         self._reread_doubtful(columns, doubtful)
 
     def _reread_doubtful(self, columns: Columns, doubtful: Mapping[str, Iterable[Tag]]) -> None:
