@@ -7,7 +7,7 @@ comparisons, and changed by giving it other comparisons, both in the order of `C
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, TypeVar
 
@@ -329,6 +329,20 @@ def conjuncts(condition: Condition) -> Iterator[Condition]:
         yield from conjuncts(condition.right)
     else:
         yield condition
+
+
+def is_about(condition: Condition, tags: Collection[str]) -> bool:
+    """Check whether a condition depends on some tags alone.
+
+    Examples
+    --------
+    >>> from simple_orthanc import tag
+    >>> condition = (tag("Modality") == "CT") | ~(tag("PatientID") == "P1")
+    >>> is_about(condition, {"Modality", "PatientID"}), is_about(condition, {"PatientID"})
+    (True, False)
+    """
+    fields = (comparison.field for comparison in condition.comparisons())
+    return all(isinstance(field, Tag) and field.name in tags for field in fields)
 
 
 def all_comparisons(condition: Condition) -> Iterator[Comparison]:

@@ -363,6 +363,7 @@ class Looking(SessionState):
 
     def _child(self, level: Level, inner_level: Level, inner: Sequence[str]) -> Self:
         from simple_orthanc.selection import resolving
+        from simple_orthanc.selection.conditions import is_about
         from simple_orthanc.selection.selection import Step
 
         child = self.copy()
@@ -371,7 +372,10 @@ class Looking(SessionState):
         counts = resolving.known_counts(self._index, narrowed)
         how = "here, with the others that name this object"
         steps = [Step(str(criterion.condition), how, 0, counts) for criterion in chain]
-        child._selection = replace(narrowed, criteria=(*narrowed.criteria, *chain), steps=(*narrowed.steps, *steps))
+        # What was asked of the identifiers that name the object follows from these, and may be a list of thousands.
+        named = {criterion.tag for criterion in chain}
+        others = [each for each in narrowed.criteria if not is_about(each.condition, named)]
+        child._selection = replace(narrowed, criteria=(*others, *chain), steps=(*narrowed.steps, *steps))
         return child
 
     def _columns(self, level: Level) -> Columns:

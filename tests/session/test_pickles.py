@@ -133,6 +133,21 @@ def test_a_child_of_a_child_of_a_child_is_small_too(session: Session) -> None:
     assert answers(landed(child)) == answers(child)
 
 
+def test_a_child_is_named_by_its_own_identifiers_alone(session: Session) -> None:
+    uids = session.SeriesInstanceUIDs
+    long = session.copy().select(SeriesInstanceUID=[*uids, *(f"1.2.3.{number}" for number in range(10_000))])
+    assert len(pickle.dumps(long)) > 100_000
+    child = long.series[2]
+    assert len(pickle.dumps(child)) < 4096
+    assert child.selection["SeriesInstanceUID"] == uids[2]
+    assert child.refresh().SeriesInstanceUIDs == [uids[2]]
+    assert answers(landed(child)) == answers(child)
+    others = session.copy().exclude(SeriesInstanceUID=uids[0]).series
+    assert [other.SeriesInstanceUID[0] for other in others] == uids[1:]
+    kept = session.copy().select((tag("PatientID") == "P0") | (tag("Modality") == "CT")).series[0]
+    assert "conditions" in kept.selection
+
+
 @pytest.mark.usefixtures("empty_selections")
 @given(archives(), st.lists(st.one_of(CONDITIONS, KEYWORDS), max_size=3), st.sampled_from(list(SOURCES)), st.data())
 def test_any_selection_answers_alike(datasets: list[Dataset], asked: list[Any], kind: str, data: st.DataObject) -> None:
