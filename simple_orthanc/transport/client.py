@@ -239,7 +239,7 @@ class Transport(LandsOnce):
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
         request = self._request(method, path, extra, **options)
-        return self._sender.exchange(request, partial(self._parse, request))
+        return self._sender.exchange(request, partial(self._parse, request), in_turn=method == "GET")
 
     def _parse(self, request: Request, response: Response) -> Any:
         content = read_all(response, "json_bytes")
@@ -280,7 +280,7 @@ class Transport(LandsOnce):
                 # Without its frames, which would keep the body in memory for as long as the error is kept.
                 raise UnusableError(error.with_traceback(None)) from None
 
-        return self._sender.exchange(request, parsed)
+        return self._sender.exchange(request, parsed, in_turn=method == "GET")
 
     def repeat(self, read: Callable[[], T]) -> T:
         """Call a function again, a few times within the patience, where it raises `UnusableError`; return its result.

@@ -14,15 +14,18 @@ import http.client
 import json
 import socket
 import ssl
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import requests.exceptions as rq
 import urllib3.exceptions as u3
+from requests import Response
 
 from simple_orthanc.errors import (
     AuthenticationError,
@@ -68,6 +71,34 @@ class NetworkError(Exception):
         self.cause = cause
         self.reason = reason
         self.dropped = dropped or cause is Cause.DROPPED
+
+
+class RefusalError(Exception):
+    """A status of 400 or more, on its way to the decision whether to try again.
+
+    Attributes
+    ----------
+    response : Response
+        Its headers; the body has been read.
+    content : bytes
+        The beginning of the body.
+    """
+
+    def __init__(self, response: Response, content: bytes) -> None:
+        super().__init__()
+        self.response = response
+        self.content = content
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds that the server asks to wait, by the header Retry-After, which holds seconds or a date."""
+        header = self.response.headers.get("Retry-After", "").strip()
+        if header.isdecimal():
+            return float(header)
+        try:
+            return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+        except (TypeError, ValueError, OverflowError):
+            return 0.0
 
 
 class RequestContext(NamedTuple):

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -26,7 +25,9 @@ from simple_orthanc.transport.bodies import read_all, read_beginning
 from simple_orthanc.transport.bulk import CROWDED, BufferProvider, BulkReader, CrowdedError
 from simple_orthanc.transport.connections import new_session
 from simple_orthanc.transport.failures import (
+    Cause,
     NetworkError,
+    RefusalError,
     RequestContext,
     network,
     public_error,
@@ -62,34 +63,6 @@ _NOT_SECRET = {
     "transfer-encoding",
     "user-agent",
 }
-
-
-class RefusalError(Exception):
-    """A status of 400 or more, on its way to the decision whether to try again.
-
-    Attributes
-    ----------
-    response : Response
-        Its headers; the body has been read.
-    content : bytes
-        The beginning of the body.
-    """
-
-    def __init__(self, response: Response, content: bytes) -> None:
-        super().__init__()
-        self.response = response
-        self.content = content
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds that the server asks to wait, by the header Retry-After, which holds seconds or a date."""
-        header = self.response.headers.get("Retry-After", "").strip()
-        if header.isdecimal():
-            return float(header)
-        try:
-            return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-        except (TypeError, ValueError, OverflowError):
-            return 0.0
 
 
 @dataclass(frozen=True)
@@ -300,10 +273,21 @@ class Sender:
                 self._bulk = BulkReader(parts.hostname, parts.port or DEFAULT_PORTS["http"], headers, self.pace)
         return self._bulk
 
-    def exchange(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send a request, again where `patience` allows it, and read the response."""
+    def exchange(self, request: Request, read: Callable[[Response], T], in_turn: bool = False) -> T:
+        """Send a request, again where `patience` allows it, and read the response.
+
+        Parameters
+        ----------
+        request : Request
+        read : callable
+            Reads the response.
+        in_turn : bool
+            Whether it waits while as many requests are under way as the server serves: for those of which there may be
+            many, and which send no others while they are read.
+        """
+        turn = self.pace.turn if in_turn else nullcontext
         try:
-            return self._exchange(request, read, self._attempts(request))
+            return self._exchange(request, read, self._attempts(request), turn=turn)
         except KeyboardInterrupt:
             # Raised below, without the frames of requests: their variables hold the headers that log in.
             pass
@@ -329,9 +313,13 @@ class Sender:
             with turn():
                 began = time.monotonic()
                 try:
-                    return self._attempt(request, read, attempts)
+                    result = self._attempt(request, read, attempts)
+                    self.pace.succeeded()
+                    return result
                 except NetworkError as failure:
                     error = self.failed(request, failure, attempts)
+                    if failure.dropped or failure.cause is Cause.REFUSED:
+                        self.pace.refused(began)
                 except UnusableError as unusable:
                     attempts.unusable()
                     error = unusable.error

@@ -6,7 +6,8 @@ import queue
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -17,6 +18,21 @@ from simple_orthanc.transport.pace import MOST, Pace
 from tests.http_stand_in import Asked, StandIn, always, reply
 
 FAR = 0.02
+
+
+def far_away(round_trip: float = FAR) -> Pace:
+    server = Pace()
+    for _ in range(3):
+        server.answered(round_trip)
+    return server
+
+
+@contextmanager
+def under_way(server: Pace, count: int) -> Iterator[None]:
+    """Take turns as other threads do."""
+    server._under_way += count
+    yield
+    server._under_way -= count
 
 
 class Clock:
@@ -59,9 +75,7 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_small_files_of_a_server_far_away_are_read_many_at_a_time(
     round_trip: float | None, size: int | None, expected: int
 ) -> None:
-    server = Pace()
-    if round_trip is not None:
-        server.answered(round_trip)
+    server = Pace() if round_trip is None else far_away(round_trip)
     assert server.at_once(size) == expected
     # The number for a server nearby is never gone below.
     assert server.at_once(size, WORKERS) == max(expected, WORKERS)
@@ -69,8 +83,8 @@ def test_small_files_of_a_server_far_away_are_read_many_at_a_time(
 
 def test_the_shortest_wait_decides_how_far_away_a_server_is() -> None:
     server = Pace()
-    assert server.is_nearby
     for seconds in (0.5, FAR, 3.0):
+        assert server.is_nearby
         server.answered(seconds)
     assert not server.is_nearby
     assert server.round_trip == FAR
@@ -79,17 +93,12 @@ def test_the_shortest_wait_decides_how_far_away_a_server_is() -> None:
 
 
 def test_requests_that_were_refused_together_halve_their_number_once(moved: Clock) -> None:
-    server = Pace()
-    server.answered(FAR)
-    with ExitStack() as turns:
-        for _ in range(20):
-            turns.enter_context(server.turn())
+    server = far_away()
+    with under_way(server, 20):
         assert all(server.refused(moved.now) for _ in range(12))
     assert server.at_once(1000) == 10
     moved.now += 1
-    with ExitStack() as turns:
-        for _ in range(10):
-            turns.enter_context(server.turn())
+    with under_way(server, 10):
         assert server.refused(moved.now)
     assert server.at_once(1000) == 5
     assert server.at_once(1000, nearby=8) == 5
@@ -103,13 +112,10 @@ def test_a_request_that_was_alone_was_not_refused_because_of_others(moved: Clock
 
 
 def test_a_server_that_goes_on_answering_is_sent_more_again(moved: Clock) -> None:
-    server = Pace()
-    server.answered(FAR)
+    server = far_away()
 
     def refuse(of: int) -> None:
-        with ExitStack() as turns:
-            for _ in range(of):
-                turns.enter_context(server.turn())
+        with under_way(server, of):
             moved.now += 1
             server.refused(moved.now)
 
@@ -135,8 +141,7 @@ def test_a_server_that_goes_on_answering_is_sent_more_again(moved: Clock) -> Non
 def test_only_connections_that_others_have_overtaken_wait_in_vain(moved: Clock) -> None:
     server = Pace()
     with ExitStack() as stack:
-        for _ in range(6):
-            stack.enter_context(server.turn())
+        stack.enter_context(under_way(server, 6))
         server.serves(2)
         waiting = [stack.enter_context(server.first_answer()) for _ in range(4)]
         moved.now += 5
@@ -189,9 +194,7 @@ def test_no_more_requests_than_the_limit_are_under_way() -> None:
 def test_waiting_for_a_turn_ends_with_an_interruption() -> None:
     server, interruption = Pace(), Interruption()
     ended = queue.SimpleQueue[bool]()
-    with ExitStack() as stack:
-        for _ in range(MOST):
-            stack.enter_context(server.turn())
+    with under_way(server, MOST):
 
         def wait() -> None:
             with interruption:
@@ -213,11 +216,24 @@ def test_a_transport_measures_how_far_away_its_server_is() -> None:
 
     with StandIn(slowly) as server, Transport(server.url) as transport:
         assert transport.at_once(1000) == READERS
-        transport.json("GET", "/a")
+        for _ in range(3):
+            transport.json("GET", "/a")
         assert transport.at_once(1000) == MOST
     with StandIn(slowly) as server, Transport(server.url) as transport:
-        transport.read_into("/a", ReusableBuffer())
+        for _ in range(3):
+            transport.read_into("/a", ReusableBuffer())
         assert transport.at_once(1000) == MOST
+
+
+def test_json_is_packed_on_a_slow_link_through_a_tunnel() -> None:
+    with StandIn(always(reply({"a": 1}))) as server, Transport(server.url) as transport:
+        transport.json("GET", "/a")
+        transport._sender.pace = far_away()
+        # What follows may be answered sooner than the link allows.
+        transport._sender.pace.answered = lambda seconds: None  # type: ignore[method-assign]
+        transport.json("GET", "/a")
+        transport.json_in_a_row("/a", ReusableBuffer())
+    assert [asked.headers["accept-encoding"] for asked in server.asked] == ["identity", "gzip", "gzip"]
 
 
 class Crowded:
@@ -277,7 +293,8 @@ class Crowded:
 def test_a_server_that_serves_few_connections_answers_everything(how: str, most: int) -> None:
     body = bytes(range(256)) * 40
     with Crowded(most, how, body) as server, Transport(server.url) as transport:
-        transport.read_into("/first", ReusableBuffer())
+        for _ in range(3):
+            transport.read_into("/first", ReusableBuffer())
         assert transport.at_once(len(body)) == MOST
         buffer = ReusableBuffer()
 
@@ -295,7 +312,7 @@ def test_all_connections_are_used_where_the_server_serves_them() -> None:
     together, barrier_of = [], threading.Barrier(MOST)
 
     def script(asked: Asked, count: int) -> bytes:
-        if count:
+        if count >= 3:
             # Broken if fewer are asked for at a time.
             together.append(barrier_of.wait(timeout=20))
         else:
@@ -303,8 +320,9 @@ def test_all_connections_are_used_where_the_server_serves_them() -> None:
         return reply(b"x" * 1000)
 
     with StandIn(script) as server, Transport(server.url) as transport:
-        transport.read_into("/first", ReusableBuffer())
         buffer = ReusableBuffer()
+        for _ in range(3):
+            transport.read_into("/first", buffer)
         workers = transport.at_once(1000)
         run_all(lambda number: transport.read_into(f"/{number}", buffer), range(MOST), workers=workers)
     assert len(together) == MOST
@@ -318,3 +336,24 @@ def test_a_pickled_transport_measures_anew() -> None:
         twin = pickle.loads(pickle.dumps(transport))
         assert twin._sender.pace is not transport._sender.pace
         assert twin.at_once(1000) == READERS
+
+
+def test_what_is_sent_inside_a_turn_needs_no_other() -> None:
+    server = Pace()
+    server._limit = 1
+    with server.turn(), server.turn():
+        assert server._under_way == 1
+    assert server._under_way == 0
+
+
+@pytest.mark.parametrize("how", ["closed", "503"])
+def test_json_and_bodies_are_asked_for_as_many_at_a_time_as_are_served(how: str) -> None:
+    with Crowded(2, how, b'{"a": 1}') as server, Transport(server.url) as transport:
+        transport._sender.pace = far_away()
+        expected = [{"a": 1}, b'{"a": 1}']
+
+        def read(number: int) -> bool:
+            return [transport.json("GET", f"/{number}"), transport.content("GET", f"/{number}")] == expected
+
+        assert sum(run_all(read, range(40), workers=MOST)) == 40
+        assert server.refused

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.silence import quiet
@@ -74,7 +74,8 @@ class MetadataReader:
         if from_metadata:
             read = partial(self._of_series, tags=from_metadata)
             names = [row.key for row in series]
-            answers = map_ordered(read, names, workers=4, total=len(names), label="reading metadata")
+            workers = self._queries.at_once(4)
+            answers = map_ordered(read, names, workers=workers, total=len(names), label="reading metadata")
             for name, readings in zip(names, answers, strict=True):
                 for reading in readings:
                     if keys is None or reading.key in keys:
@@ -91,7 +92,13 @@ class MetadataReader:
         return columns
 
     def _fill_from_files(self, columns: dict[str, dict[str, Value]], unsure: Mapping[str, Sequence[Tag]]) -> None:
-        headers = map_ordered(self._header, list(unsure), total=len(unsure), label="reading headers")
+        headers = map_ordered(
+            self._header,
+            list(unsure),
+            workers=self._queries.at_once(WORKERS),
+            total=len(unsure),
+            label="reading headers",
+        )
         with quiet():
             for (key, tags), header in zip(unsure.items(), headers, strict=True):
                 for tag in tags:
@@ -178,7 +185,8 @@ class MetadataReader:
                 values = self._of_instances(first.parent, frozenset([key]), tags, problems)
                 return {row.key: values[key]} if key in values else {}
 
-            for values in map_ordered(read, rows, total=len(rows), label="reading metadata"):
+            workers = self._queries.at_once(WORKERS)
+            for values in map_ordered(read, rows, workers=workers, total=len(rows), label="reading metadata"):
                 values_of.update(values)
         if problems:
             warnings.warn(

@@ -53,6 +53,9 @@ _TOO_MUCH = (400, 403, 413, 414, 422)
 _REFUSED_FIELDS = (400, 414, 422, 501)
 
 UIDS_AT_ONCE = 50
+
+# Bytes of the metadata of a few instances.
+_ANSWER = 1 << 15
 """How many UIDs one filter lists: a URL of 4,000 characters is accepted everywhere."""
 
 
@@ -95,6 +98,10 @@ class Queries:
         except (ServerError, TransportError):
             return False
         return isinstance(system, dict) and "ApiVersion" in system
+
+    def at_once(self, nearby: int) -> int:
+        """Return how many searches, or parts of metadata, are best asked for at a time."""
+        return self._transport.at_once(_ANSWER, nearby)
 
     def first_study(self) -> dict[str, Any] | None:
         """Ask for one study; None if there is none.
@@ -226,7 +233,9 @@ class Queries:
             found += self.across(level, {keyword: ",".join(batch)}) or []
         present = {read_string(answer, keyword) for answer in found}
         for answers in map_ordered(
-            lambda uid: self.across(level, {keyword: uid}), [uid for uid in wanted if uid not in present], workers=4
+            lambda uid: self.across(level, {keyword: uid}),
+            [uid for uid in wanted if uid not in present],
+            workers=self.at_once(4),
         ):
             if answers is None:
                 return None

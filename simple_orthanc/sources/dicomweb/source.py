@@ -272,7 +272,7 @@ class DicomWebSource(LandsOnce):
             return self._queries.across(level, {keyword: item.value})
 
         # Two are not worth threads, each of which would check what the server understands.
-        workers = 1 if len(filters) <= 2 else 4
+        workers = 1 if len(filters) <= 2 else self._queries.at_once(4)
         for item, answers in zip(filters, map_ordered(ask, filters, workers=workers), strict=True):
             if answers is None and not item.is_optional:
                 return None
@@ -313,7 +313,9 @@ class DicomWebSource(LandsOnce):
         def ask(batch: Sequence[str]) -> list[dict[str, Any]]:
             return self._queries.across(level, {UID_TAGS[above]: ",".join(batch)}) or []
 
-        for answers in map_ordered(ask, list(batches(list(filter(is_uid, uids)), UIDS_AT_ONCE)), workers=4):
+        for answers in map_ordered(
+            ask, list(batches(list(filter(is_uid, uids)), UIDS_AT_ONCE)), workers=self._queries.at_once(4)
+        ):
             yield from self._rows.build(level, answers)
 
     def _below_each(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
@@ -325,7 +327,9 @@ class DicomWebSource(LandsOnce):
         shown = expected = 0
         ask = partial(self._queries.below, level)
         for (parent, names), (answers, is_searched) in zip(
-            keys.items(), map_ordered(ask, list(keys), total=len(keys), label="listing"), strict=True
+            keys.items(),
+            map_ordered(ask, list(keys), workers=self._queries.at_once(WORKERS), total=len(keys), label="listing"),
+            strict=True,
         ):
             build = self._rows.build if is_searched else self._rows.build_of_images
             rows = build(level, answers, parent)

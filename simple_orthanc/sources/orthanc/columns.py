@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered, run_all
+from simple_orthanc.concurrency.threads import WORKERS, ReusableBuffer, map_ordered, run_all
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import BINARY_VRS, TEXT_VRS, Tag, parse_tag
@@ -44,6 +44,9 @@ _GROUPS_FROM_HEADER = (2, 0x7FE0)
 
 # A header takes as long as about so many instances in an answer for a whole series.
 _FEW = 4
+
+# Bytes of the tags of a series of ten slices.
+_TAGS_OF_SERIES = 1 << 15
 
 _TOO_LONG = object()
 
@@ -162,7 +165,7 @@ class ColumnReader:
         # The server takes as long for these answers as reading them here: more at a time only wait for each other. The
         # long ones come first, since one that was left to the end would be waited for alone.
         longest_first = sorted(series, key=lambda row: len(row.children), reverse=True)
-        run_all(read_series, longest_first, workers=4, label="reading tags")
+        run_all(read_series, longest_first, workers=self._transport.at_once(_TAGS_OF_SERIES), label="reading tags")
         self._reread_doubtful(columns, doubtful)
 
     def _reread_doubtful(self, columns: Columns, doubtful: Mapping[str, Iterable[Tag]]) -> None:
@@ -178,7 +181,8 @@ class ColumnReader:
                 # Deleted meanwhile: the index raises for the values that are missing.
                 return None
 
-        headers = map_ordered(read, keys, total=len(keys), label="reading headers")
+        workers = self._transport.at_once(nearby=WORKERS)
+        headers = map_ordered(read, keys, workers=workers, total=len(keys), label="reading headers")
         with quiet():
             for key, header in zip(keys, headers, strict=True):
                 if header is not None:

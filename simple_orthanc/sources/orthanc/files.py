@@ -32,6 +32,8 @@ from simple_orthanc.sources.orthanc.answers import ask, has
 from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
+# Bytes of the answers that tell whether a file is still the same.
+_STAMP = 1 << 9
 _PIECE = 1 << 20
 # Orthanc's number for an attachment that is the DICOM file itself.
 _DICOM_FILE = 1
@@ -310,7 +312,8 @@ class FileReader:
         """Return those files that are kept, and the stamps with which others are kept by `keep`."""
         if self._kept is None:
             return {}, {}
-        stamps = dict(zip(keys, run_all(self._stamp, keys), strict=True))
+        workers = self._transport.at_once(_STAMP, WORKERS)
+        stamps = dict(zip(keys, run_all(self._stamp, keys, workers=workers), strict=True))
         found = {key: self._read_kept(key, stamp, _new_memory) for key, stamp in stamps.items()}
         return {key: bytes(content) for key, content in found.items() if content is not None}, stamps
 

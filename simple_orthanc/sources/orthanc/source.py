@@ -27,7 +27,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from simple_orthanc.concurrency.threads import map_ordered, run_all
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered, run_all
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
@@ -271,7 +271,9 @@ class OrthancSource:
 
     def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterator[Row]:
         """Yield rows with the values of one file of each, which the server does not decode."""
-        yield from map_ordered(partial(self._from_file, level), rows, total=len(rows), label="reading headers")
+        workers = self.transport.at_once(nearby=WORKERS)
+        read = partial(self._from_file, level)
+        yield from map_ordered(read, rows, workers=workers, total=len(rows), label="reading headers")
 
     def _from_file(self, level: Level, row: Row) -> Row:
         in_file = self._indexed_values(self._instance_of(level, row))

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from simple_orthanc.concurrency.threads import map_ordered
+from simple_orthanc.concurrency.threads import WORKERS, map_ordered
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
 from simple_orthanc.files.streaming import LongFile
@@ -30,6 +30,8 @@ _STATUSES: Mapping[str, StoreStatus] = {
     "FilteredOut": "filtered",
 }
 _UID = parse_tag("SOPInstanceUID")
+# Bytes of an answer with an MD5.
+_MD5_BYTES = 1 << 8
 
 
 class OrthancStore:
@@ -157,7 +159,8 @@ class OrthancStore:
             for batch in batches([key for key in keys if self._uids.get(key)], MAX_UIDS):
                 held |= self._find_md5s(batch)
         unknown = [key for key in keys if key not in held]
-        read = map_ordered(self._md5, unknown, total=len(unknown), label="comparing")
+        workers = self._transport.at_once(_MD5_BYTES, WORKERS)
+        read = map_ordered(self._md5, unknown, workers=workers, total=len(unknown), label="comparing")
         held |= {key: md5 for key, md5 in zip(unknown, read, strict=True) if md5 is not _GONE}
         return [self._compared(held, key, md5) for key, md5 in files]
 
