@@ -10,6 +10,7 @@
 # make servers   (root) the Orthanc of Debian 13 and of Debian sid beside this system's own, and PostgreSQL, for the tests
 # make bench     how fast it is, against the wire and the local disk, on each version of Orthanc that is here
 # make bench-peers  the same, and against the other clients, which are installed into .venv-peers
+# make bench-link  what a slow link costs, on each version of Orthanc that is here
 # make realdata FOLDER=path  every series of a folder against dcm2niix and SimpleITK, voxel by voxel
 # make docs      the documentation as a site: docs/_build/html
 # make notebooks executes the notebooks, and stores their outputs and pictures
@@ -28,7 +29,7 @@ INSTALLED := .venv/installed
 # In the order of tests/conftest.py: the longest modules first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-peers realdata \
+.PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-link bench-peers realdata \
 	fuzz docs notebooks format clean orthanc openssl plugin dcmtk chromium
 .DEFAULT_GOAL := test
 
@@ -109,6 +110,9 @@ servers: orthanc
 
 bench: $(INSTALLED) orthanc
 	$(BIN)/python -m benchmarks --json benchmarks/results/bench.json
+
+bench-link: $(INSTALLED) orthanc
+	$(BIN)/python -m benchmarks.link --json benchmarks/results/bench-link.json
 
 bench-peers: $(INSTALLED) orthanc
 	@benchmarks/peers/make-environment "$(PYTHON)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, 
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
 from benchmarks.jobs import FLOOR, OURS, Job, Place
+from benchmarks.link import LINK, Size, make_cohort, measure, tasks
 from benchmarks.relay import Relay
+from benchmarks.throttle import ROUND_TRIP, Flow, Lane, Link
 from benchmarks.timing import Contestant, Elsewhere, SkippedError, Timing, interleaved
 from benchmarks.wire import Wire, read_files, store
 from simple_orthanc.local.server import LocalOrthanc
@@ -340,6 +344,92 @@ def test_a_relay_counts_requests_and_bytes(imitation: str) -> None:
     assert relay.requests == 3
     content = sum(len(answer.content) for answer in heads) + len(body)
     assert content < relay.received < content + 3 * 1000
+
+
+def test_a_lane_passes_its_rate_in_turns_among_connections() -> None:
+    lane = Lane(rate=1000.0, delay=0.5)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        long, short = Flow(ours, theirs), Flow(theirs, ours)
+        assert lane.next_event() is None
+        lane.put(long, bytes(24 << 10), now=10.0)
+        lane.put(short, b"x" * 100, now=10.0)
+        lane.put(short, b"", now=10.0)
+        assert lane.next_event() == 0.0
+        # Looked at late: no byte is later for that.
+        arrived = lane.arrivals(now=100.0)
+    assert [(flow is long, len(content)) for flow, content in arrived] == [
+        *((True, 8192), (False, 100), (True, 8192), (False, 0), (True, 8192))
+    ]
+    assert lane.next_event() is None
+    lane.put(long, bytes(1000), now=200.0)
+    assert lane.arrivals(now=200.0) == []
+    assert lane.next_event() == pytest.approx(201.5)
+    assert lane.arrivals(now=201.4) == []
+    assert len(lane.arrivals(now=201.5)) == 1
+
+
+def test_a_lane_counts_from_when_it_was_free() -> None:
+    lane = Lane(rate=1000.0, delay=0.0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        flow = Flow(ours, theirs)
+        for number in range(4):
+            lane.put(flow, bytes(1000), now=10.0 + number / 10)
+        times = []
+        while (event := lane.next_event()) is not None:
+            times += [event] * len(lane.arrivals(event))
+    assert times == pytest.approx([11.0, 12.0, 13.0, 14.0])
+
+
+def test_a_link_passes_what_is_sent_and_counts_it(imitation: str) -> None:
+    direct = requests.get(imitation + "/series?expand", timeout=10).content
+    with Link(imitation, rate=1e9, round_trip=0.05) as link:
+        before = link.figures()
+        began = time.monotonic()
+        with Wire(link.url) as wire:
+            bodies = wire.each(lambda path: wire.ask("GET", path), ["/series?expand"] * 12, connections=6)
+        # Each connection waits for two round trips before its first answer, and for one before its second.
+        assert time.monotonic() - began >= 0.15
+        passed = link.figures().since(before)
+        assert bodies == [direct] * 12
+        assert (passed.requests, passed.connections, passed.most_connections) == (12, 6, 6)
+        assert 12 * len(direct) < passed.received < 12 * (len(direct) + 1000)
+        assert passed.sent > 12 * len("GET /series?expand")
+        assert link.seconds_for(passed) == pytest.approx(passed.received / 1e9 + 0.05)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(link.url + "/system", timeout=10)
+
+
+def test_a_link_does_not_pass_more_than_its_rate(imitation: str) -> None:
+    with Link(imitation, rate=2e5, round_trip=0.0) as link, Wire(link.url) as wire:
+        before, began = link.figures(), time.monotonic()
+        while link.figures().since(before).received < 1e5:
+            wire.each(lambda path: wire.ask("GET", path), ["/series?expand"] * 8, connections=4)
+        seconds = time.monotonic() - began
+        assert seconds >= 0.9 * link.figures().since(before).received / 2e5
+
+
+def test_a_server_that_is_not_there_closes_the_connections_of_a_link() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with Link(f"http://127.0.0.1:{port}", round_trip=0.0) as link, pytest.raises(requests.ConnectionError):
+        requests.get(link.url, timeout=10)
+
+
+def test_what_a_link_costs_is_measured_on_every_version(empty_server: LocalOrthanc, tmp_path: Path) -> None:
+    volume = make_ct(tmp_path / "ct", (6, 32, 32))
+    cohort = make_cohort(tmp_path / "cohort", Size(series=3, slices=(4, 16, 16)))
+    for images in (volume, *cohort):
+        store(empty_server.url, [path.read_bytes() for path in images.files])
+    for task in tasks(volume, cohort, 4):
+        job = measure(task, empty_server.url, rounds=1)
+        for name, timing in job.timings.items():
+            assert (timing.error, timing.right is False) == ("", False), (job.name, name)
+        assert job.timings[OURS].right
+        assert job.figures["requests"] > 0
+        assert job.figures[LINK] > 0.5
+        assert job.timings[OURS].seconds[0] > ROUND_TRIP
 
 
 def test_the_jobs_are_right_on_every_version(empty_server: LocalOrthanc, tmp_path: Path) -> None:
