@@ -142,8 +142,8 @@ class Finder:
     def _find_all(self, level: Level) -> list[dict[str, Any]]:
         # Their number decides how they are paged, and none is lost if it is another one by now.
         total = (self._observed.counts or self.count())[level]
-        asked: list[Callable[[], Any]] = [lambda: self._ids(level), lambda: self._find_at_once(level, {}, total)]
-        ids, objects = run_all(lambda ask: ask(), asked, workers=2)
+        asked: list[Callable[[], Any]] = [lambda: self._find_at_once(level, {}, total), lambda: self._ids(level)]
+        objects, ids = run_all(lambda ask: ask(), asked, workers=2)
         answers = {answer["ID"]: answer for answer in objects}
         return [*answers.values(), *self.by_id(level, ids - answers.keys())]
 
