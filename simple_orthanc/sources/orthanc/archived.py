@@ -9,6 +9,10 @@ deflates some 40 MB per second.
 The archive names series: from 1.12 on, Orthanc takes ten times as long for instances by their ids. It leaves out what
 it cannot read, and its members have names that say nothing, so each is known by the identifiers in it, and compared
 with what the server lists. A file that is not there, or differs, is left to be read by itself.
+
+For Orthanc an archive is a job. It waits behind those that run, and when it has ended it pushes the oldest out of the
+history, which holds ten, and of which somebody may still want to know the outcome, or to fetch what it has made. So an
+archive is only asked for where no other job is active, or was lately.
 """
 
 from __future__ import annotations
@@ -17,13 +21,16 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from simple_orthanc.errors import AuthenticationError, ServerError
+from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.rest import Rest
+from simple_orthanc.rest.server_time import server_time
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.identity import identity_in, orthanc_id
+from simple_orthanc.sources.orthanc.answers import ask
 from simple_orthanc.sources.orthanc.files import FileReader
 from simple_orthanc.transport import Transport
 
@@ -32,6 +39,13 @@ _SMALL = 40_000
 
 _SLOW_SINGLE_FILES = (1, 12)
 """The version from which on single files take the server longer than an archive."""
+
+# Below that of other jobs, by which the jobs of these archives are also known.
+_PRIORITY = -1
+# Seconds after which nobody waits for the outcome of a job any more.
+_LATELY = 600.0
+# Seconds after which single files are quicker.
+_TIMEOUT = 20.0
 
 
 class ArchiveReader:
@@ -59,15 +73,24 @@ class ArchiveReader:
         incomplete = [row for row in series if not kept.keys() >= set(row.children)]
         if not incomplete:
             return kept
+        question = {"Resources": [row.key for row in incomplete], "Priority": _PRIORITY}
         try:
+            if self._has_other_jobs():
+                return kept
             content = self._transport.content(
-                "POST", "/tools/create-archive", data=json.dumps([row.key for row in incomplete]), idempotent=True
+                "POST",
+                "/tools/create-archive",
+                data=json.dumps(question),
+                timeout=_TIMEOUT,
+                patience=0,
+                idempotent=True,
             )
-        except AuthenticationError:
-            raise
         except ServerError:
-            # A plugin may forbid archives, or a series be gone, which reading its files tells.
+            # A user may not be allowed archives, or a series be gone, which reading its files tells.
             self._is_refused = True
+            return kept
+        except TransportError:
+            # So does reading files tell whether the server can be reached.
             return kept
         files = self._unpacked(content, {key for row in incomplete for key in row.children})
         for key in files.keys() - kept.keys():
@@ -81,6 +104,11 @@ class ArchiveReader:
         if any(size is None for size in sizes) or sum(size or 0 for size in sizes) > _SMALL * len(keys):
             return False
         return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or not self._transport.is_nearby
+
+    def _has_other_jobs(self) -> bool:
+        """Check whether the server has jobs of somebody else, which are active or have ended lately."""
+        jobs = ask(self._transport, "GET", "/jobs", _is_jobs, params={"expand": ""})
+        return any(_is_active_lately(job) for job in jobs if not _is_own(job))
 
     def _unpacked(self, content: bytes, keys: set[str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
@@ -100,3 +128,16 @@ class ArchiveReader:
                 if key in keys and self._reader.is_as_listed(key, file):
                     files[key] = file
         return files
+
+
+def _is_jobs(answer: Any) -> bool:
+    return isinstance(answer, list) and all(isinstance(job, dict) and "State" in job for job in answer)
+
+
+def _is_own(job: Mapping[str, Any]) -> bool:
+    return job.get("Type") == "Archive" and job.get("Priority") == _PRIORITY
+
+
+def _is_active_lately(job: Mapping[str, Any]) -> bool:
+    now, completed = server_time(job.get("Timestamp")), server_time(job.get("CompletionTime"))
+    return now is None or completed is None or (now - completed).total_seconds() < _LATELY
