@@ -1,0 +1,122 @@
+"""Files that were replaced since they were listed are noticed by the feed of changes, once for some reads in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simple_orthanc.errors import ServerError
+from simple_orthanc.sources.cache.kept_files import Stamp
+from simple_orthanc.sources.orthanc import replacements
+from simple_orthanc.sources.orthanc.files import ListedFile
+from simple_orthanc.sources.orthanc.replacements import Replacements
+
+
+class Feed:
+    """The part of a connection that reads a feed of changes."""
+
+    url = "http://127.0.0.1:8042"
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, str]] = [(1, "a"), (2, "b"), (3, "c")]
+        self.asked = 0
+        self.is_refused = False
+
+    def repeat(self, read: Any) -> Any:
+        return read()
+
+    def json(self, method: str, path: str, params: dict[str, Any], **options: object) -> Any:
+        assert (method, path) == ("GET", "/changes")
+        self.asked += 1
+        if self.is_refused:
+            raise ServerError("no", status=403)
+        found = self.entries[-1:] if "last" in params else [each for each in self.entries if each[0] > params["since"]]
+        changes = [{"Seq": seq, "ID": key, "ChangeType": "NewInstance"} for seq, key in found]
+        return {"Changes": changes, "Done": True, "Last": self.entries[-1][0]}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(replacements.time, "monotonic", clock.monotonic)
+    return clock
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+@pytest.fixture
+def listed() -> dict[str, ListedFile]:
+    return {key: ListedFile(8, uuid=f"{key}-1") for key in "abc"}
+
+
+@pytest.fixture
+def noted(feed: Any, listed: dict[str, ListedFile]) -> Replacements:
+    found = Replacements(feed, listed)
+    found.note(3)
+    return found
+
+
+def current(noted: Replacements) -> str:
+    """Return the keys of the instances that are as they were listed."""
+    return "".join(key for key in "abc" if noted.is_current(key, Stamp(f"{key}-1 8")))
+
+
+def test_reads_in_a_row_look_once(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    assert current(noted) == "abc"
+    assert feed.asked == 1
+    clock.now += 0.004
+    assert current(noted) == "abc"
+    assert feed.asked == 1
+    clock.now += 0.006
+    assert current(noted) == "abc"
+    assert feed.asked == 2
+
+
+def test_a_long_row_looks_now_and_then(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    for _ in range(1000):
+        assert noted.is_current("a", Stamp("a-1 8"))
+        clock.now += 0.002
+    assert 4 <= feed.asked <= 5
+
+
+def test_what_was_stored_since_is_listed_no_more(clock: Clock, feed: Feed, noted: Replacements, listed: Any) -> None:
+    feed.entries.append((4, "b"))
+    assert current(noted) == "ac"
+    assert list(listed) == ["a", "c"]
+    listed["b"] = ListedFile(8, uuid="b-2")
+    clock.now += 1
+    assert noted.is_current("b", Stamp("b-2 8"))
+    assert not noted.is_current("b", Stamp("b-1 8"))
+
+
+def test_of_a_feed_that_lost_its_place_nothing_is_believed(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    feed.entries = [(1, "a"), (5, "c")]
+    assert current(noted) == ""
+
+
+def test_a_server_that_was_empty_has_no_place_in_its_feed(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    noted.note(0)
+    assert current(noted) == ""
+
+
+def test_where_the_feed_may_not_be_read_the_list_is_believed(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    feed.is_refused = True
+    feed.entries.append((4, "b"))
+    assert current(noted) == "abc"
+
+
+def test_the_md5_may_be_learnt_later(clock: Clock, noted: Replacements, listed: dict[str, ListedFile]) -> None:
+    listed["a"] = listed["a"]._replace(md5="0f")
+    assert noted.is_current("a", Stamp("a-1 8"))
