@@ -19,6 +19,8 @@ LATER = [
     "simple_orthanc.rest",
     "simple_orthanc.selection.conditions",
     "simple_orthanc.selection.index",
+    "simple_orthanc.selection.predicates",
+    "simple_orthanc.selection.source",
     "simple_orthanc.session.uploads.files",
     "simple_orthanc.sources.orthanc",
     "simple_orthanc.transport.client",

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
-from simple_orthanc.selection.source import archive_of
 
 if TYPE_CHECKING:
     from simple_orthanc.selection.source import Source
@@ -38,6 +37,8 @@ class KeepsFiles:
         >>> session.cache.clear()
         >>> server.stop()
         """
+        from simple_orthanc.selection.source import archive_of
+
         source: Any = archive_of(self._source)
         cache: Cache | None = source.cache
         return cache
@@ -81,6 +82,7 @@ def open_offline(cache: str | os.PathLike[str] | Cache | None, archive: str) -> 
 
 def is_offline(source: Source) -> bool:
     """Check whether a source is one that is read offline."""
+    from simple_orthanc.selection.source import archive_of
     from simple_orthanc.sources.cache.offline import OfflineSource
 
     return isinstance(archive_of(source), OfflineSource)
@@ -94,6 +96,7 @@ def check_online(source: Source) -> None:
     UnsupportedError
         The source is one that is read offline.
     """
+    from simple_orthanc.selection.source import archive_of
     from simple_orthanc.sources.cache.offline import OfflineSource
 
     source = archive_of(source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.acting import ActingSession
 from simple_orthanc.session.offline import check_online, is_offline
 
@@ -19,6 +18,7 @@ class OrthancState(ActingSession):
 
     @property
     def _orthanc(self) -> OrthancSource:
+        from simple_orthanc.selection.source import archive_of
         from simple_orthanc.sources.orthanc.source import OrthancSource
 
         source = archive_of(self._source)
@@ -28,6 +28,8 @@ class OrthancState(ActingSession):
         return source
 
     def _server_versions(self) -> dict[str, str]:
+        from simple_orthanc.selection.source import archive_of
+
         if is_offline(archive_of(self._source)):
             return {}
         return {"Orthanc": str(self.rest.get("/system")["Version"])}
