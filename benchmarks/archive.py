@@ -84,7 +84,7 @@ class Archive:
         --------
         >>> archive = Archive.of_series(1_000_000)
         >>> archive.series, archive.instances
-        (1000000, 9474184)
+        (1000000, 9474183)
         """
         return cls(-(-series * INSTANCES // SERIES))
 

@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +48,8 @@ class Step:
     requests : int
     resident : float
         MB of resident memory at its end.
+    bytes : int
+        The largest of the pickles, where there are any.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Step:
     client: float
     requests: int
     resident: float
+    bytes: int = 0
 
 
 def resident() -> float:
@@ -85,9 +88,7 @@ def steps(url: str, cohort: int) -> Iterator[Step]:
     yield done
     children = list(session.series[:cohort])
     _, done = step("pickle and land", cohort, lambda: [pickle.loads(pickle.dumps(child)) for child in children])
-    yield done
-    largest = max(len(pickle.dumps(child)) for child in children[:100])
-    yield Step(f"bytes of a child's pickle: {largest}", 1, 0, 0, 0, resident())
+    yield replace(done, bytes=max(len(pickle.dumps(child)) for child in children[:100]))
     session.select(SeriesInstanceUID=[child.SeriesInstanceUID[0] for child in children])
     frozen, done = step("freeze", cohort, session.freeze)
     yield done
@@ -119,7 +120,8 @@ def report(found: Sequence[tuple[int, Sequence[Step]]]) -> Iterator[str]:
         for each in taken:
             per = [each.seconds * 1000 / each.series, each.client * 1000 / each.series, each.requests / each.series]
             numbers = " | ".join(f"{value:.2f}" for value in per)
-            yield f"| {size:,} series | {each.name} | {each.series:,} | {numbers} | {each.resident:.0f} |"
+            name = f"{each.name}, {each.bytes:,} bytes" if each.bytes else each.name
+            yield f"| {size:,} series | {name} | {each.series:,} | {numbers} | {each.resident:.0f} |"
 
 
 def main(given: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import socket
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
-from benchmarks import growth, jobs, report, summary
+from benchmarks import cohorts, growth, jobs, report, summary
 from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, series_tags
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
@@ -326,6 +327,35 @@ def test_a_session_works_on_the_stand_in(imitation: str) -> None:
     assert step.instances == SMALL.instances
     assert len(step.client) == len(step.seconds) == 4
     assert step.requests > 2
+
+
+def test_cohorts_are_selected_frozen_and_mapped_over(imitation: str) -> None:
+    found = list(cohorts.steps(imitation, 12))
+    assert [each.series for each in found] == [12, 12, 12, 12, 3, 9]
+    by_name = {each.name.partition(",")[0]: each for each in found}
+    assert by_name["pickle and land"].requests == 0
+    assert by_name["select"].requests < 10
+    (first, *lines) = list(cohorts.report([(31, found)]))[1:]
+    assert first.startswith("| ---:")
+    assert all(line.startswith("| 31 series | ") for line in lines)
+
+
+def test_the_files_of_the_stand_in_are_those_of_its_checksums(imitation: str) -> None:
+    with Wire(imitation) as wire:
+        question = {"Level": "Instance", "Query": {}, "Limit": 2, "ResponseContent": ["Attachments"]}
+        for answer in wire.json("/tools/find", question):
+            content = requests.get(f"{imitation}/instances/{answer['ID']}/file", timeout=10).content
+            (attachment,) = answer["Attachments"]
+            assert attachment["UncompressedSize"] == len(content)
+            assert attachment["UncompressedMD5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert requests.get(f"{imitation}/instances/{'0' * 44}/file", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize(("query", "count"), [("BENCH000000*", 10), ("*BENCH0000001", 1), ("*", 11), ("nobody", 0)])
+def test_the_stand_in_finds_patients_by_their_ids(imitation: str, query: str, count: int) -> None:
+    with Wire(imitation) as wire:
+        found = wire.json("/tools/find", {"Level": "Patient", "Query": {"PatientID": query}})
+    assert len(found) == min(count, SMALL.patients)
 
 
 def test_growth_compares_the_largest_with_the_smallest() -> None:

@@ -206,14 +206,15 @@ def _checked_url(given: str, root: str) -> str:
 
 
 def existing(path: Any, parameter: str) -> str:
-    """Return the path of a file or folder, and raise a `TransportError` if it does not exist."""
+    """Return the whole path of a file or folder, and raise a `TransportError` if it does not exist."""
     try:
         name = os.fspath(path)
     except TypeError:
         raise TransportError(f"{parameter} is of type {type(path).__name__}; give the path of a file.") from None
     if not os.path.exists(name):
         raise TransportError(f"The file {name!r} given as {parameter} does not exist.")
-    return str(name)
+    # A connection may be used in another working directory, or by a process that has another.
+    return os.path.abspath(str(name))
 
 
 def certificate(cert: Any) -> Any:

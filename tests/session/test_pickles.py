@@ -431,6 +431,35 @@ def test_a_password_of_a_profile_is_read_where_it_lands(monkeypatch: pytest.Monk
             landed(child).get_array()
 
 
+def test_a_password_in_the_keyring_is_read_where_it_lands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with OrthancServer(archive_of(1)) as server:
+        profiles = tmp_path / "profiles.ini"
+        profiles.write_text(f"[mine]\nurl = {server.url}\nusername = alice\npassword = keyring\n")
+        monkeypatch.setenv("SIMPLE_ORTHANC_PROFILES", str(profiles))
+        asked: list[tuple[str, str]] = []
+        monkeypatch.setattr("keyring.get_password", lambda *names: asked.append(names) or SECRET)
+        child = Orthanc.from_profile("mine").series[0]
+        content = pickle.dumps(child)
+        assert not holds(content, SECRET)
+        twin = landed(child)
+        assert asked == [("simple_orthanc:mine", "alice")]
+        assert twin.get_array().shape == (3, 4, 4)
+        assert asked == [("simple_orthanc:mine", "alice")] * 2
+        monkeypatch.setattr("keyring.get_password", lambda *names: None)
+        with pytest.raises(SelectionError, match="The keyring holds no password for the profile 'mine'"):
+            landed(child).get_array()
+
+
+def test_a_relative_certificate_is_found_from_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with OrthancServer(archive_of(1)) as server:
+        (tmp_path / "ca.pem").write_text("")
+        monkeypatch.chdir(tmp_path)
+        child = Orthanc(server.url, verify="ca.pem").series[0]
+        monkeypatch.chdir("/")
+        assert landed(child).get_array().shape == (3, 4, 4)
+        assert landed(child)._source.transport._sender._verify == str(tmp_path / "ca.pem")
+
+
 def test_a_password_that_was_given_lands() -> None:
     with OrthancServer(archive_of(1)) as server:
         for login in ({"username": "alice", "password": SECRET}, {"token": SECRET}, {"auth": ("alice", SECRET)}):

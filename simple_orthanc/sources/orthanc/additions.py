@@ -21,7 +21,7 @@ from simple_orthanc.transport import Transport
 _PAGE = 1000
 # What is behind so many pages is not looked for: then a replaced instance is not noticed here.
 _MOST_PAGES = 50
-_MOST_KEPT = 200_000
+_MOST_KEPT = 100_000
 # Seconds that the times of two entries of the feed may be wrong by, together with clocks of several machines.
 _UNSURE = 1.0
 
@@ -61,7 +61,7 @@ class Additions:
         with self._lock:
             if self._start < 0 or since < self._start or len(self._stored) > _MOST_KEPT:
                 self._start = self._end = since
-                self._stored = {}
+                self._stored, self._read_at = {}, 0.0
                 self._read()
             elif self._read_at < at:
                 self._read()

@@ -115,3 +115,21 @@ def test_a_series_that_came_before_the_pickle_is_not_replaced(age: float, replac
         assert count(known, "abc", before, age=age) == replaced + 1
         # Without knowing series all of it counts.
         assert known.count_replaced(Mark(Revision(before), time.time()), list("abc"), 0, None) == 3
+
+
+def test_what_is_interrupted_is_read_by_the_next_call() -> None:
+    with Feed() as feed:
+        before = feed.store("a")
+        known = Additions(Transport(feed.url))
+        later = feed.store("b")
+        assert count(known, "a", later) == 0
+        feed.store("a")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(known, "_read", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                count(known, "a", before, 0)
+        assert count(known, "a", before, 0.5) == 1
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
