@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.errors import CohortError, SelectionError
-from simple_orthanc.selection.cohort import Chain, Checksums, FrozenInstance, FrozenSeries, chains, digest_of, grouped
-from simple_orthanc.selection.tables import check_level
+from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, chains, grouped
 from simple_orthanc.session.cohorts import cohort_file
-from simple_orthanc.session.cohorts.cohort_file import CohortData
-from simple_orthanc.session.display import counted
-from simple_orthanc.showing.table import MOST_ROWS, Shown, Table
-from simple_orthanc.showing.text import safe
+from simple_orthanc.session.cohorts.contents import CohortContents
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
 
     from simple_orthanc.session.cohorts.difference import CohortDifference
     from simple_orthanc.session.cohorts.opening import AnySession
@@ -31,7 +23,7 @@ _COUNTS = {"patient": "patient_count", "study": "study_count", "series": "series
 _MOST_NAMED = 3
 
 
-class Cohort(Shown):
+class Cohort(CohortContents):
     """What was selected at one time, to be opened again: identifiers and checksums of all instances, and the query.
 
     `Session.freeze` makes it. It holds no images.
@@ -59,9 +51,6 @@ class Cohort(Shown):
     >>> Cohort.load("ct.cohort") == cohort
     True
     """
-
-    def __init__(self, data: CohortData) -> None:
-        self._data = data
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cohort:
@@ -120,172 +109,6 @@ class Cohort(Shown):
         'pet.cohort.gz'
         """
         return cohort_file.write(self._data, path)
-
-    @property
-    def frozen(self) -> datetime:
-        """When it was frozen, in UTC.
-
-        Examples
-        --------
-        >>> archive.freeze().frozen.tzname()
-        'UTC'
-        """
-        return self._data.frozen
-
-    @property
-    def source(self) -> str:
-        """The archive, without a password; "" if it was left out.
-
-        Examples
-        --------
-        >>> archive.freeze().source
-        'example'
-        """
-        return self._data.source
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of simple_orthanc, pydicom and, where it is known, the server.
-
-        Examples
-        --------
-        >>> sorted(archive.freeze().versions)
-        ['pydicom', 'simple_orthanc']
-        """
-        return dict(self._data.versions)
-
-    @property
-    def checksums(self) -> Checksums | None:
-        """Which checksums the instances have: "files", "datasets" or None; see `Session.freeze`.
-
-        Examples
-        --------
-        >>> archive.select(Modality="PT").freeze().checksums
-        'files'
-        """
-        return self._data.checksums
-
-    @property
-    def criteria(self) -> list[str]:
-        """The criteria of the selection that was frozen, as `explain` shows them.
-
-        Examples
-        --------
-        >>> archive.select(Modality="MR", SeriesDescription="T1*").freeze().criteria
-        ["Modality == 'MR'", "SeriesDescription == 'T1*'"]
-        """
-        return [] if self._data.query is None else [criterion.text for criterion in self._data.query.criteria]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the identifiers and checksums, in hexadecimal: names the cohort in a paper.
-
-        Equal cohorts have the same, whenever and wherever they were frozen.
-
-        Examples
-        --------
-        >>> pet = archive.select(Modality="PT")
-        >>> pet.freeze().digest == pet.freeze().digest
-        True
-        """
-        return digest_of(self._data.series)
-
-    @property
-    def patient_count(self) -> int:
-        """Number of patients.
-
-        Examples
-        --------
-        >>> archive.select(Modality="CT").freeze().patient_count
-        3
-        """
-        return self._data.counts()["patients"]
-
-    @property
-    def study_count(self) -> int:
-        """Number of studies.
-
-        Examples
-        --------
-        >>> archive.select(PatientID="EX-001").freeze().study_count
-        2
-        """
-        return self._data.counts()["studies"]
-
-    @property
-    def series_count(self) -> int:
-        """Number of series.
-
-        Examples
-        --------
-        >>> archive.select(Modality="CT").freeze().series_count
-        4
-        """
-        return len(self._data.series)
-
-    @property
-    def instance_count(self) -> int:
-        """Number of instances.
-
-        Examples
-        --------
-        >>> archive.select(Modality="PT").freeze().instance_count
-        40
-        """
-        return self._data.counts()["instances"]
-
-    def __len__(self) -> int:
-        """Return the number of series."""
-        return len(self._data.series)
-
-    def __bool__(self) -> bool:
-        """Return True: an empty cohort is a cohort too."""
-        return True
-
-    def table(self, level: Level = "series") -> pd.DataFrame:
-        """Return a table of the identifiers, with one row per object of a level.
-
-        Parameters
-        ----------
-        level : {"patient", "study", "series", "instance"}
-            What a row is.
-
-        Returns
-        -------
-        pandas.DataFrame
-            PatientID, or a number in its place, down to the identifier of the level, and how much is below it; of
-            instances the size in bytes, MD5 of the file and SHA-256 of the dataset, NA where they were not frozen.
-
-        Examples
-        --------
-        >>> archive.select(Modality="CT").freeze().table("patient")
-          PatientID  study_count  series_count  instance_count
-        0    EX-002            1             1              40
-        1    EX-003            1             1              40
-        2    EX-006            1             2              40
-        """
-        import pandas as pd
-
-        wanted = check_level(level)
-        below = LEVELS[depth(wanted) + 1 :]
-        members: dict[tuple[Any, ...], dict[Level, set[Any]]] = {}
-        records: list[FrozenInstance] = []
-        for chain, instance in chains(self._data.series):
-            held = members.setdefault(chain[: depth(wanted) + 1], {each: set() for each in below})
-            for each in below:
-                held[each].add(chain[: depth(each) + 1])
-            if wanted == "instance":
-                records.append(instance)
-        names = [IDENTIFIERS[each] for each in LEVELS[: depth(wanted) + 1]]
-        frame: pd.DataFrame = pd.DataFrame(list(members), columns=names)
-        frame = frame.astype({name: "string" for name in names if frame[name].dtype == object})
-        for each in below:
-            frame[f"{each}_count"] = pd.Series([len(held[each]) for held in members.values()], dtype="Int64")
-        if wanted == "instance":
-            frame["size"] = pd.Series([record.size for record in records], dtype="Int64")
-            frame["md5"] = pd.Series([record.md5 for record in records], dtype="string")
-            frame["sha256"] = pd.Series([record.sha256 for record in records], dtype="string")
-        return frame
 
     def open(self, session: AnySession, *, missing: OnMissing = "raise") -> AnySession:
         """Open the cohort on an archive: the one where it was frozen, or another that holds the same objects.
@@ -428,31 +251,6 @@ class Cohort(Shown):
     def __hash__(self) -> int:
         """Return a number that equal cohorts share."""
         return hash(frozenset(chain for chain, _ in chains(self._data.series)))
-
-    # How it is shown
-
-    def __repr__(self) -> str:
-        """Show counts, date and criteria on one line."""
-        return safe(f"<Cohort: {self._title()}>")
-
-    def _title(self) -> str:
-        counts = dict(zip(LEVELS, self._data.counts().values(), strict=True))
-        selected = f", selected by {' & '.join(self.criteria)}" if self.criteria else ""
-        return f"{counted(counts)}, frozen {self.frozen:%Y-%m-%d}{selected}"
-
-    def _as_text(self) -> str:
-        return self._shown().text()
-
-    def _repr_html_(self) -> str:
-        return self._shown().html()
-
-    def _shown(self) -> Table:
-        series = self._data.series[:MOST_ROWS]
-        rows = [(each.patient, each.study, each.series, len(each.instances)) for each in series]
-        header = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "instance_count")
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        note = ", ".join(filter(None, [self.source, versions]))
-        return Table(f"Cohort: {self._title()}", header, rows, len(self._data.series) - len(rows), note)
 
 
 _Records = dict[tuple[Any, ...], tuple[Chain, FrozenInstance]]

@@ -17,7 +17,8 @@ from simple_orthanc.session.cohorts.opening import check_session, part_of
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.showing.table import MOST_ROWS, Shown, Table
 from simple_orthanc.showing.text import safe
-from simple_orthanc.sources.frozen.source import ChangedFile, FrozenSource
+from simple_orthanc.sources.frozen.files import ChangedFile
+from simple_orthanc.sources.frozen.source import FrozenSource
 
 if TYPE_CHECKING:
     import pandas as pd

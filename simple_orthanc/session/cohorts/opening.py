@@ -11,7 +11,8 @@ from simple_orthanc.session.cohorts.cohort_file import CohortData
 from simple_orthanc.session.offline import is_offline
 from simple_orthanc.session.options import OnMissing
 from simple_orthanc.session.state import SessionState
-from simple_orthanc.sources.frozen.source import FrozenSource, missing_text, named
+from simple_orthanc.sources.frozen.files import missing_text, named
+from simple_orthanc.sources.frozen.source import FrozenSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

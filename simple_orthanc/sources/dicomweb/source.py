@@ -62,6 +62,7 @@ from simple_orthanc.sources.dicomweb.versions import StoredVersions
 from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
+from simple_orthanc.sources.unlisted import UnlistedFiles
 from simple_orthanc.transport import Transport
 
 _DAY = re.compile(r"[0-9.]+")
@@ -72,7 +73,7 @@ _HINT = (
 )
 
 
-class DicomWebSource(LandsOnce):
+class DicomWebSource(UnlistedFiles, LandsOnce):
     """A DICOMweb server; see `simple_orthanc.selection.source.Source` for the methods.
 
     Parameters
@@ -406,20 +407,6 @@ class DicomWebSource(LandsOnce):
     def stored_file(self, key: str) -> StoredFile:
         """Return that nothing is known of a file before it is read."""
         return StoredFile()
-
-    def listed_file(self, key: str) -> StoredFile:
-        """Return that nothing is known of a file before it is read."""
-        return StoredFile()
-
-    def compared_md5(self, key: str) -> None:
-        """Return that files are not compared with a checksum."""
-
-    def stored_md5(self, key: str) -> None:
-        """Return that no checksum is known without reading the file."""
-
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
-        """Read nothing: files are read one by one."""
-        return {}
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time: more where the server is far away."""

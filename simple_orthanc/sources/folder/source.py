@@ -39,12 +39,12 @@ from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.file_reading import StoredFile
-from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
 from simple_orthanc.sources.folder.index_source import IndexSource
 from simple_orthanc.sources.folder.processes import Met, look_at
+from simple_orthanc.sources.unlisted import UnlistedFiles
 
 # What should have been part of the archive, and is not.
 _TROUBLES: dict[Status, str] = {
@@ -56,7 +56,7 @@ _TROUBLES: dict[Status, str] = {
 _NAMES_OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
 
-class FolderSource(LandsOnce, IndexSource):
+class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
     """The DICOM files of a folder.
 
     Parameters
@@ -254,16 +254,6 @@ class FolderSource(LandsOnce, IndexSource):
     def listed_file(self, key: str) -> StoredFile:
         """Return the length of the file of an instance when the folder was looked at."""
         return self.stored_file(key)
-
-    def compared_md5(self, key: str) -> None:
-        """Return that files are not compared with a checksum."""
-
-    def stored_md5(self, key: str) -> None:
-        """Return that no checksum is known without reading the file."""
-
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
-        """Read nothing: files are read as quickly one by one."""
-        return {}
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time."""

@@ -40,13 +40,14 @@ from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for
 from simple_orthanc.sources.pacs.rows import RowBuilder
 from simple_orthanc.sources.pacs.unknown import needs_retrieval, tell_unknown
+from simple_orthanc.sources.unlisted import UnlistedFiles
 from simple_orthanc.transport import Transport
 
 # Each query is a connection of its own to the PACS, which may allow few.
 _WORKERS = 4
 
 
-class PacsSource:
+class PacsSource(UnlistedFiles):
     """A PACS behind an Orthanc server; see `simple_orthanc.selection.source.Source` for the methods.
 
     Parameters
@@ -380,20 +381,6 @@ class PacsSource:
     def stored_file(self, key: str) -> StoredFile:
         """Refuse: a PACS tells nothing of files."""
         self._refuse(key)
-
-    def listed_file(self, key: str) -> StoredFile:
-        """Return that nothing is known of a file before it is read."""
-        return StoredFile()
-
-    def compared_md5(self, key: str) -> None:
-        """Return that files are not compared with a checksum."""
-
-    def stored_md5(self, key: str) -> None:
-        """Return that no checksum is known without reading the file."""
-
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
-        """Read nothing: a PACS hands over no file."""
-        return {}
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return 1: a PACS hands over no file."""
