@@ -38,7 +38,6 @@ from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_string
 from simple_orthanc.errors import (
     AuthenticationError,
-    NotFoundError,
     ServerError,
     TransportError,
     UnsupportedError,
@@ -49,6 +48,7 @@ from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
 from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.dicomweb.completion import Completion
+from simple_orthanc.sources.dicomweb.deleting import delete_object
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.metadata import MetadataReader
 from simple_orthanc.sources.dicomweb.queries import (
@@ -449,24 +449,7 @@ class DicomWebSource(UnlistedFiles, LandsOnce):
             studies = [row.key for row in self.listing("study") if row.parent == key]
             was_there = [self.delete("study", study) for study in studies]
             return any(was_there)
-        named = Key.parse(key)
-        self._rows.patients.pop(named.study, None)
-        self._rows.build("study", self._queries.search("study", {"StudyInstanceUID": named.study}))
-        if self._rows.is_shared(named):
-            raise UnsupportedError(
-                f"StudyInstanceUID {named.study} exists under {len(self._rows.patients[named.study])} patients. "
-                f"DICOMweb deletes by UIDs alone, and might delete the other's. Nothing was deleted."
-            )
-        try:
-            if level == "study":
-                self.rest.delete_study(named.study)
-            elif level == "series":
-                self.rest.delete_series(named.study, named.series)
-            else:
-                self.rest.delete_instance(named.study, named.series, named.instance)
-        except NotFoundError:
-            return False
-        return True
+        return delete_object(self.rest, self._queries, self._rows, level, Key.parse(key))
 
     def close(self) -> None:
         """Close the connections."""
