@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError
+from simple_orthanc.selection.source import Row
 
 SECONDS = 0.5
 """How long the objects of one parcel probably take: what is sent costs little, and nobody waits long for the last."""
 # What is selected is pickled by its keys, of which so many are few enough.
-_MOST = 16
+_MOST = 32
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,14 @@ class Parcel:
         The level of the objects; None for a single one.
     count : int
         How many there are.
+    rows : mapping
+        By level, what is known here of them and of what they are in, so that nobody has to ask for it there.
     """
 
     session: Any
     level: Level | None = None
     count: int = 1
+    rows: Mapping[Level, Sequence[Row]] = field(default_factory=dict)
 
     def sessions(self) -> Sequence[Any]:
         """Return the sessions of the objects, in the order in which they were put in.
@@ -41,6 +45,8 @@ class Parcel:
         SelectionError
             They are not what they were, so that each is to be sent alone, and tells what is wrong with it.
         """
+        for level, rows in self.rows.items():
+            self.session._index.add(level, rows)
         if self.level is None:
             return [self.session]
         sessions: Sequence[Any] = self.session._children(self.level)

@@ -22,6 +22,7 @@ from simple_orthanc.session.mapping.table import as_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simple_orthanc.selection.source import Row as IndexRow
     from simple_orthanc.session.looking import Looking
 
 Child = TypeVar("Child", bound="Looking")
@@ -80,13 +81,25 @@ class Run(Generic[Child]):
 
     def parcel(self, positions: Sequence[int]) -> bytes:
         """Pickle objects for another process."""
-        if len(positions) > 1:
-            selections = [self.child(position)._selection for position in positions]
-            together = self._session.copy()
-            keys = tuple(key for selection in selections for key in selection.keys)
-            together._selection = replace(self._session._selection, level=selections[0].level, keys=keys)
-            return pickle.dumps(Parcel(together, self._level, len(positions)))
-        return pickle.dumps(Parcel(self.child(positions[0])))
+        children = [self.child(position) for position in positions]
+        keys = tuple(key for child in children for key in child._selection.keys)
+        level = children[0]._selection.level or "study"
+        rows = self._rows_of(level, keys)
+        if len(children) == 1:
+            return pickle.dumps(Parcel(children[0], rows=rows))
+        together = self._session.copy()
+        together._selection = replace(self._session._selection, level=level, keys=keys)
+        return pickle.dumps(Parcel(together, self._level, len(children), rows))
+
+    def _rows_of(self, level: Level, keys: Sequence[str]) -> dict[Level, list[IndexRow]]:
+        """Return the rows of studies and series that contain some objects, or are these."""
+        rows: dict[Level, list[IndexRow]] = {}
+        above: Level
+        for above in ("series", "study"):
+            if depth(above) <= depth(level):
+                owners = dict.fromkeys(self._index.up(level, keys, above))
+                rows[above] = [self._index.row(above, owner) for owner in owners]
+        return rows
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take the rows that a checkpoint has, except those of errors, and write those to come into it."""
