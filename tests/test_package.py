@@ -13,7 +13,17 @@ from tests.test_errors import ERRORS
 
 ROOT = Path(__file__).parents[1]
 
-SESSIONS = ["AsyncSession", "Deidentified", "DicomWeb", "Folder", "LocalOrthanc", "Orthanc", "Session"]
+SESSIONS = [
+    "AsyncSession",
+    "Cache",
+    "Cohort",
+    "Deidentified",
+    "DicomWeb",
+    "Folder",
+    "LocalOrthanc",
+    "Orthanc",
+    "Session",
+]
 VOLUMES = ["Geometry", "SuvRecord", "Volume"]
 CONDITIONS = ["Condition", "age", "exact", "has_series", "label", "like", "metadata", "tag"]
 PUBLIC = sorted([*ERRORS, *SESSIONS, *VOLUMES, *CONDITIONS, "limits", "show_progress", "__version__"])
