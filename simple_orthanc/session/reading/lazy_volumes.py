@@ -284,11 +284,12 @@ def read_labelled(
     def wanted() -> Iterator[Wanted[Volume | OrthancError]]:
         for label in labels:
             group = planned[label]
-            needed = () if group.stack is None else sorted({plane.instance for plane in group.stack.planes})
+            planes = () if group.stack is None else group.stack.planes
+            needed = sorted({plane.instance for plane in planes})
             instances = tuple(group.instances[index] for index in needed)
             row = row_of(group.series)
             is_whole = set(row.children) == {instance.key for instance in instances}
-            series = ListedSeries(group.series, instances, row if is_whole else None)
+            series = ListedSeries(group.series, instances, row if is_whole else None, partial(len, planes))
             yield Wanted(series, partial(_read_label, reader, label))
 
     memory = default_memory()

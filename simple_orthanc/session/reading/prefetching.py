@@ -29,8 +29,8 @@ WORKERS = 2
 _GROUP_BYTES = 8 << 20
 # A group grows up to this many series, from few, so that the first comes soon.
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
-# What a file is taken for whose size is not known.
-_USUAL_FILE = 300_000
+# What each frame of a file is taken for whose size is not known.
+_USUAL_FRAME = 300_000
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,20 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
     held, limit = 0, _FIRST_GROUP
     group_bytes = min(_GROUP_BYTES, most // 4)
     expansion = _Expansion()
+
+    def is_too_much(size: int) -> bool:
+        return size > group_bytes or expansion.expected(size) > most // 4
+
     for item in wanted:
         # What takes long is not always a wait.
         check()
-        size = _size(source, item.series.keys)
-        if group and (held + size > group_bytes or len(group) >= limit):
+        size, is_known = _size(source, item.series)
+        # Of files whose sizes are not known the first ones show how large they are.
+        is_full = len(group) >= limit or not (is_known or expansion.is_known)
+        if group and (is_full or is_too_much(held + size)):
             yield _together(source, group, held, expansion)
             group, held, limit = [], 0, min(2 * limit, _LARGEST_GROUP)
-        if size > group_bytes:
+        if is_too_much(size):
             yield _alone(source, item, size, expansion)
             continue
         group.append(item)
@@ -80,22 +86,35 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
         yield _together(source, group, held, expansion)
 
 
-def _size(source: Source, keys: Sequence[str]) -> int:
-    sizes = [source.listed_file(key).size for key in keys]
-    return sum(_USUAL_FILE if size is None else size for size in sizes)
+def _size(source: Source, series: ListedSeries) -> tuple[int, bool]:
+    """Return the bytes of the files of a series, and whether they are known or estimated."""
+    sizes = [source.listed_file(key).size for key in series.keys]
+    unknown = sizes.count(None)
+    known = sum(size for size in sizes if size is not None)
+    if not unknown:
+        return known, True
+    return known + _USUAL_FRAME * series.frames() * unknown // len(sizes), False
 
 
 class _Expansion:
-    """How much larger than their files volumes are, as far as they were read: compressed ones may be by far."""
+    """How much larger than their files volumes are, as far as they were read: compressed ones may be by far.
+
+    Attributes
+    ----------
+    factor : float
+    is_known : bool
+        Whether any have been read.
+    """
 
     def __init__(self) -> None:
-        self.factor = 1.0
+        self.factor, self.is_known = 1.0, False
 
     def expected(self, size: int) -> int:
         return int(size * self.factor)
 
     def learn(self, size: int, results: Sequence[Sized[Any]]) -> None:
         self.factor = max(self.factor, sum(result.bytes for result in results) / max(size, 1))
+        self.is_known = True
 
 
 def _alone(source: Source, item: Wanted[Result], size: int, expansion: _Expansion) -> Job[Result]:

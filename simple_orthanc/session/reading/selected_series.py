@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simple_orthanc.selection import tables
@@ -41,11 +42,14 @@ class ListedSeries:
         In their order.
     row : Row or None
         The row of the series, if all its instances are selected.
+    frames : callable
+        Returns how many frames the instances have together, as far as their rows tell.
     """
 
     key: str
     instances: tuple[SelectedInstance, ...]
     row: Row | None
+    frames: Callable[[], int]
 
     @property
     def keys(self) -> list[str]:
@@ -87,7 +91,12 @@ class SelectedSeries:
                 row = self._index.row("series", series)
                 selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
                 is_whole = set(row.children) == set(instances[series])
-                yield ListedSeries(series, selected, row if is_whole else None)
+                yield ListedSeries(
+                    series, selected, row if is_whole else None, partial(self._frames, instances[series])
+                )
+
+    def _frames(self, keys: Sequence[str]) -> int:
+        return sum(_number_of_frames(self._index.row("instance", key)) for key in keys)
 
     def _batches(self, keys: Sequence[str]) -> Iterator[list[str]]:
         """Yield the keys of series whose instances are listed together."""
@@ -117,3 +126,8 @@ def _grouped(keys: Sequence[str], owners: Sequence[str]) -> dict[str, list[str]]
     for key, owner in zip(keys, owners, strict=True):
         grouped.setdefault(owner, []).append(key)
     return grouped
+
+
+def _number_of_frames(row: Row) -> int:
+    written = str((row.values.get("NumberOfFrames") or ("",))[0])
+    return max(1, int(written)) if written.isdecimal() else 1

@@ -20,6 +20,7 @@ from simple_orthanc.errors import NoPixelDataError, SelectionError
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_report, make_series
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row
+from simple_orthanc.session.reading import prefetching
 from tests.memory_source import MemorySource
 from tests.session.damaged import CheckingSource, DamagedSource
 
@@ -258,6 +259,32 @@ def test_what_is_read_ahead_is_bounded_by_bytes() -> None:
             next(volumes)
             time.sleep(0.005)
             assert source.read_bytes <= (taken + 1) * size
+
+
+class SilentSource(SlowSource):
+    """Does not tell how large its files are."""
+
+    def listed_file(self, key: str) -> StoredFile:
+        return StoredFile()
+
+
+@pytest.mark.parametrize("kind", ["larger than usual", "many frames"])
+def test_it_is_bounded_where_sizes_are_not_known(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "many frames":
+        monkeypatch.setattr(prefetching, "_USUAL_FRAME", 64 * 64 * 2)
+        large = [make_enhanced((8, 64, 64), seed=50 + number, PatientID=f"Q{number}") for number in range(12)]
+        datasets = [*(dataset for number in range(8) for dataset in series_of(number, "plain")), *large]
+    else:
+        monkeypatch.setattr(prefetching, "_USUAL_FRAME", 1)
+        datasets = [dataset for number in range(12) for dataset in series_of(number, "plain")]
+    source = SilentSource(datasets)
+    size = max(volume.array.nbytes for volume in Session(source).get_volumes().values())
+    most = 0
+    with Session(source).get_volumes_lazily(memory=3 * size) as volumes:
+        for _ in volumes:
+            time.sleep(0.02)
+            most = max(most, volumes._ahead.held)
+    assert 0 < most <= 5 * size
 
 
 def test_leaving_the_loop_ends_the_threads() -> None:
