@@ -314,7 +314,7 @@ class Index:
         gone = [key for key in missing if key not in self._rows[level]]
         if gone and self._offline:
             raise NotKnownError
-        _raise_if_gone(gone, len(keys), level)
+        raise_if_gone(gone, len(keys), level)
 
     @_locked
     def held(self, level: Level, keys: Sequence[str]) -> list[str]:
@@ -426,7 +426,7 @@ class Index:
         for name, column in self._online().columns(unread, rows, frozenset(wanted)).items():
             self._columns[name].update(column)
             # A file that has not been read may have the tag all the same.
-            _raise_if_gone([key for key in ordered if key not in self._columns[name]], len(ordered), "instance")
+            raise_if_gone([key for key in ordered if key not in self._columns[name]], len(ordered), "instance")
 
     def _series_of(self, keys: Sequence[str]) -> list[str]:
         """Return the series of instances, from the rows of series, which list their instances, if these are known."""
@@ -482,7 +482,8 @@ def part_of(index: Index, level: Level, keys: Iterable[str]) -> Index:
     return part
 
 
-def _raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
+def raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
+    """Raise a SelectionError if some of the objects that were asked for are not in the archive any more."""
     if gone:
         raise SelectionError(
             f"{len(gone)} of {asked} objects of level {level} are not known: the archive has changed since it was "

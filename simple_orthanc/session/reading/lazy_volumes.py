@@ -120,7 +120,7 @@ class VolumeIterator(Iterator[Volume]):
         def wanted() -> Iterator[Wanted[Found]]:
             for listed in series.listed():
                 own = {listed.key: names[listed.key]}
-                yield Wanted(listed, partial(_read_series, source, listed.instances, own, request))
+                yield Wanted(listed, partial(_read_series, source, listed, own, request))
 
         self._ahead = Ahead(jobs(source, wanted(), memory), memory, WORKERS)
 
@@ -186,7 +186,7 @@ class VolumeIterator(Iterator[Volume]):
 
 def _read_series(
     source: Source,
-    instances: Sequence[SelectedInstance],
+    series: ListedSeries,
     names: Mapping[str, tuple[str, str]],
     request: VolumeRequest,
     files: FileReading,
@@ -195,11 +195,15 @@ def _read_series(
 
     Parameters
     ----------
-    source, instances, names, request
+    source, names, request
         As for `VolumeReader`.
+    series : ListedSeries
     files : FileReading
         Reads the files of the instances: files in memory, or the source itself.
     """
+    if series.error is not None:
+        return [Sized(Found(series.key, "no volume", series.error), 0)]
+    instances = series.instances
     reader = VolumeReader(source, instances, names, request)
     try:
         if files is source:

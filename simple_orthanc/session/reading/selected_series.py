@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import tables
+from simple_orthanc.selection.index import raise_if_gone
 from simple_orthanc.selection.source import Row
 
 if TYPE_CHECKING:
@@ -44,12 +46,15 @@ class ListedSeries:
         The row of the series, if all its instances are selected.
     frames : callable
         Returns how many frames the instances have together, as far as their rows tell.
+    error : SelectionError or None
+        Why its instances could not be listed.
     """
 
     key: str
     instances: tuple[SelectedInstance, ...]
     row: Row | None
     frames: Callable[[], int]
+    error: SelectionError | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -84,16 +89,28 @@ class SelectedSeries:
     def listed(self, start: int = 0) -> Iterator[ListedSeries]:
         """Yield the series from a position on; the rows of their instances are read for many at a time."""
         for batch in self._batches(self.keys[start:]):
+            yield from self._described(batch)
+
+    def _described(self, batch: Sequence[str]) -> Sequence[ListedSeries]:
+        """Return series with their instances; those that are not there any more have none, and the reason."""
+        try:
             instances = self._sorted or self._listed(batch)
+            raise_if_gone([series for series in batch if series not in instances], len(batch), "series")
             keys = [key for series in batch for key in instances[series]]
             uids = dict(zip(keys, self._session._instance_uids(keys), strict=True))
-            for series in batch:
-                row = self._index.row("series", series)
-                selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
-                is_whole = set(row.children) == set(instances[series])
-                yield ListedSeries(
-                    series, selected, row if is_whole else None, partial(self._frames, instances[series])
-                )
+        except SelectionError as error:
+            if len(batch) == 1:
+                return [ListedSeries(batch[0], (), None, lambda: 0, error)]
+            # The others can be read, and which they are is found in few requests.
+            middle = len(batch) // 2
+            return [*self._described(batch[:middle]), *self._described(batch[middle:])]
+        described = []
+        for series in batch:
+            row = self._index.row("series", series)
+            selected = tuple(SelectedInstance(key, series, uids[key]) for key in instances[series])
+            whole = row if set(row.children) == set(instances[series]) else None
+            described.append(ListedSeries(series, selected, whole, partial(self._frames, instances[series])))
+        return described
 
     def _frames(self, keys: Sequence[str]) -> int:
         return sum(_number_of_frames(self._index.row("instance", key)) for key in keys)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from simple_orthanc import EmptySelectionError, Folder, MissingSlicesError, OrthancError, Session, Volume, VolumeError
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import NoPixelDataError, SelectionError
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_report, make_series
 from simple_orthanc.selection.file_reading import StoredFile
@@ -259,6 +261,29 @@ def test_what_is_read_ahead_is_bounded_by_bytes() -> None:
             next(volumes)
             time.sleep(0.005)
             assert source.read_bytes <= (taken + 1) * size
+
+
+@pytest.mark.parametrize("tells_children", [True, False])
+def test_a_series_that_is_deleted_keeps_no_other_from_being_read(tells_children: bool) -> None:
+    class Forgetful(TogetherSource):
+        def listing(self, level: Level) -> Iterator[Row]:
+            for row in super().listing(level):
+                yield row if tells_children else replace(row, children=(), has_unknown_children=True)
+
+    datasets = [dataset for number in range(9) for dataset in series_of(number, "plain")]
+    source = Forgetful(datasets)
+    session = Session(source)
+    expected = list(session.get_volumes_lazily())
+    session = Session(source)
+    volumes = session.get_volumes_lazily(errors="report")
+    uid = session.SeriesInstanceUIDs[4]
+    source.datasets = [dataset for dataset in datasets if uid != dataset.SeriesInstanceUID]
+    found = [result for _, result in volumes.items()]
+    assert [isinstance(result, Volume) for result in found] == [True] * 4 + [False] + [True] * 4
+    assert "refresh()" in str(found[4])
+    for one, other in zip(expected, found, strict=True):
+        if isinstance(other, Volume):
+            np.testing.assert_array_equal(one.array, other.array)
 
 
 class SilentSource(SlowSource):
