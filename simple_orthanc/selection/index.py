@@ -262,10 +262,8 @@ class Index:
     def child_count(self, level: Level, keys: Sequence[str]) -> int:
         """Count the objects directly below the given ones, which are distinct."""
         self.load(level, keys)
-        rows = self._rows[level]
-        if any(row.has_unknown_children for row in map(rows.__getitem__, keys)):
-            self._find_children(level, keys, LEVELS[depth(level) + 1])
-        return sum([len(row.children) for row in map(rows.__getitem__, keys)])
+        self._find_children(level, keys, LEVELS[depth(level) + 1])
+        return sum([len(row.children) for row in map(self._rows[level].__getitem__, keys)])
 
     def _find_children(self, level: Level, keys: Sequence[str], below: Level) -> None:
         """Find the children of the rows that came without them."""
@@ -308,13 +306,12 @@ class Index:
         # Nearly always there is nothing to read, and this is the quickest way to see that.
         if all(map(rows.__contains__, keys)):
             return
+        if self._offline:
+            raise NotKnownError
         missing = list(dict.fromkeys(key for key in keys if key not in rows))
         if level not in self._complete:
             self._fetch(level, missing)
-        gone = [key for key in missing if key not in self._rows[level]]
-        if gone and self._offline:
-            raise NotKnownError
-        raise_if_gone(gone, len(keys), level)
+        raise_if_gone([key for key in missing if key not in self._rows[level]], len(keys), level)
 
     @_locked
     def held(self, level: Level, keys: Sequence[str]) -> list[str]:
@@ -347,9 +344,12 @@ class Index:
 
     def _load_below(self, level: Level, missing: Sequence[str]) -> None:
         """Fetch rows through the parents that are known to have them: few requests, however many rows."""
-        above: Level = LEVELS[depth(level) - 1]
-        wanted = set(missing)
-        parents = [row for row in self._rows[above].values() if not wanted.isdisjoint(row.children)]
+        if level == "instance":
+            owners, series = self._series_by_instance(), self._rows["series"]
+            parents = [series[key] for key in dict.fromkeys(owners[key] for key in missing if key in owners)]
+        else:
+            wanted = set(missing)
+            parents = [row for row in self._rows["study"].values() if not wanted.isdisjoint(row.children)]
         if level != "instance" and self._is_most(level, missing):
             self.everything(level)
         elif parents:
@@ -428,11 +428,14 @@ class Index:
             # A file that has not been read may have the tag all the same.
             raise_if_gone([key for key in ordered if key not in self._columns[name]], len(ordered), "instance")
 
-    def _series_of(self, keys: Sequence[str]) -> list[str]:
-        """Return the series of instances, from the rows of series, which list their instances, if these are known."""
+    def _series_by_instance(self) -> dict[str, str]:
         if self._owners is None:
             self._owners = {child: row.key for row in self._rows["series"].values() for child in row.children}
-        owners = self._owners
+        return self._owners
+
+    def _series_of(self, keys: Sequence[str]) -> list[str]:
+        """Return the series of instances, from the rows of series, which list their instances, if these are known."""
+        owners = self._series_by_instance()
         if not all(key in owners for key in keys):
             self.load("instance", keys)
             rows = self._rows["instance"]
@@ -441,8 +444,7 @@ class Index:
 
     def _file_column(self, tag: Tag, keys: Sequence[str]) -> list[Value]:
         self.read_files([tag], keys)
-        column = self._columns[tag.name]
-        return [column.get(key) for key in keys]
+        return list(map(self._columns[tag.name].get, keys))
 
     @_locked
     def ordered(self, level: Level, keys: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import index as index_module
 from simple_orthanc.selection.index import ROW_LEVELS, Index, NotKnownError, part_of
 from simple_orthanc.selection.predicates import StringIs
+from simple_orthanc.selection.source import Row
 from tests.memory_source import MemorySource, instance
 
 
@@ -348,3 +350,20 @@ def test_a_part_of_what_is_hardly_known_reads_the_rest() -> None:
     assert part.column(parse_tag("InstanceNumber"), "instance", instances) == [("0",), ("1",), ("2",)]
     assert not index._rows["instance"]
     assert part.updated().revision is not None
+
+
+def test_what_is_not_known_is_not_looked_for_in_each_row() -> None:
+    class Rows(dict[str, Row]):
+        def values(self) -> Any:
+            raise AssertionError("each row was looked at")
+
+    index = Index(MemorySource(archive()))
+    series = index.everything("series")
+    instances = index.down("series", series[:1], "instance")
+    # The first to ask makes a map of all instances.
+    index.up("instance", instances, "series")
+    index._rows["series"] = Rows(index._rows["series"])
+    with pytest.raises(NotKnownError), index.offline():
+        index.load("instance", instances)
+    index.load("instance", instances)
+    assert index.row("instance", instances[0]).parent == series[0]
