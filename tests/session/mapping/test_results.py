@@ -122,7 +122,7 @@ def volume() -> Any:
         (lambda: {("a", "b"): 1}, "returned a value named ('a', 'b')"),
         (lambda: {1: 0, "1": 0}, "returned two values named '1'"),
         (lambda: pd.Series([1, 2], index=["a", "a"]), "returned two values named 'a'"),
-        *((lambda name=name: {name: 0}, f"named {name!r}, which is a column of every table") for name in sorted(RESERVED)),
+        *((lambda name=name: {name: 0}, f"named {name!r}, which is a column") for name in sorted(RESERVED)),
     ],
 )
 def test_what_no_row_can_hold_is_refused(make: Any, message: str) -> None:
