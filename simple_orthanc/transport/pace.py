@@ -34,8 +34,9 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 # A connection that is not served is told from a slow answer by what has been answered meanwhile.
 _PATIENCE = 1.0
 _ANSWERS_MEANWHILE = 2
-# After so many answers for each request at a time there may be one more; after each refusal, after twice as many.
-_PROVEN = 8
+# After so many answers for each request at a time there may be one more; after each refusal, after twice as many. Those
+# without an answer between them count once: a server that restarts refuses everything for a while.
+_PROVEN, _MOST_PROVEN = 8, 256
 
 
 class Pace:
@@ -56,7 +57,9 @@ class Pace:
         # Connections that have been answered, and requests that wait on one that has not.
         self._served = self._unserved = 0
         self._answers = self._answers_since = 0
-        self._reduced, self._proven = -math.inf, _PROVEN
+        # When there were fewer last, and how many answers had come then.
+        self._reduced, self._answers_before = -math.inf, -1
+        self._proven = _PROVEN
 
     @property
     def is_nearby(self) -> bool:
@@ -150,7 +153,9 @@ class Pace:
                 return False
             fewer = self._served if waited_in_vain else self._under_way // 2
             self._limit = max(1, min(self._limit, fewer))
-            self._answers_since, self._reduced, self._proven = 0, time.monotonic(), 2 * self._proven
+            if self._answers != self._answers_before:
+                self._proven = min(2 * self._proven, _MOST_PROVEN)
+            self._answers_since, self._answers_before, self._reduced = 0, self._answers, time.monotonic()
             return True
 
     def serves(self, count: int) -> None:

@@ -138,6 +138,21 @@ def test_a_server_that_goes_on_answering_is_sent_more_again(moved: Clock) -> Non
     assert server.at_once(1000) == MOST
 
 
+def test_a_server_that_restarts_is_soon_sent_as_many_as_before(moved: Clock) -> None:
+    server = far_away()
+    for _ in range(10):
+        for at_a_time in (16, 8, 4, 2):
+            with under_way(server, at_a_time):
+                moved.now += 1
+                assert server.refused(moved.now)
+        assert server.at_once(1000) == 1
+        count = 0
+        while server.at_once(1000) < READERS:
+            server.succeeded()
+            count += 1
+    assert count <= 2000
+
+
 def test_only_connections_that_others_have_overtaken_wait_in_vain(moved: Clock) -> None:
     server = Pace()
     with ExitStack() as stack:
