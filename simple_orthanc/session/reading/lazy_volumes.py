@@ -109,7 +109,7 @@ class VolumeIterator(Iterator[Volume]):
 
     def __init__(self, session: Reading, request: VolumeRequest, errors: str, memory: int) -> None:
         self.label, self.problems = "", dict[str, OrthancError]()
-        self._is_raised = errors == "raise"
+        self._is_raised, self._is_broken = errors == "raise", False
         series = SelectedSeries(session)
         if not series.keys:
             raise session._empty()
@@ -138,8 +138,14 @@ class VolumeIterator(Iterator[Volume]):
         """Iterate over label and volume, or label and error where a volume cannot be read.
 
         With ``errors="raise"`` the error is raised.
+
+        Raises
+        ------
+        OrthancError
+            Nothing can be read any more, or Ctrl-C has ended the reading before, so that volumes would be missing.
         """
-        for series, name, result, has_images in self._ahead:
+        while (found := self._next()) is not None:
+            series, name, result, has_images = found
             label = self._labels.add(self._prefix(series), name)
             if isinstance(result, OrthancError) and not has_images:
                 self._pixelless.append(result)
@@ -151,6 +157,18 @@ class VolumeIterator(Iterator[Volume]):
                     raise result
             yield label, result
         self._end()
+
+    def _next(self) -> Found | None:
+        if self._is_broken:
+            raise OrthancError(
+                "The reading of volumes was ended before, by an error or Ctrl-C, and some were not read. Call "
+                "get_volumes_lazily() again."
+            )
+        try:
+            return next(self._ahead, None)
+        except BaseException:
+            self._is_broken = True
+            raise
 
     def _prefix(self, series: str) -> str:
         return f"{self._names[series][1]} - " if len(self._names) > 1 else ""

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import EmptySelectionError, Folder, MissingSlicesError, OrthancError, Session, Volume, VolumeError
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import NoPixelDataError, SelectionError
+from simple_orthanc.errors import NoPixelDataError, SelectionError, TransportError
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_report, make_series
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row
@@ -310,6 +310,24 @@ def test_it_is_bounded_where_sizes_are_not_known(kind: str, monkeypatch: pytest.
             time.sleep(0.02)
             most = max(most, volumes._ahead.held)
     assert 0 < most <= 5 * size
+
+
+@pytest.mark.parametrize("end", [TransportError("down"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_a_reading_that_was_ended_does_not_look_complete(end: BaseException) -> None:
+    class EndingSource(SlowSource):
+        def read(self, key: str, allocate: Callable[[int], memoryview]) -> memoryview:
+            if self.read_bytes > 3000:
+                raise end
+            return super().read(key, allocate)
+
+    datasets = [dataset for number in range(9) for dataset in series_of(number, "plain")]
+    volumes = Session(EndingSource(datasets)).get_volumes_lazily(memory=0, errors="report")
+    with pytest.raises(type(end)):
+        list(volumes)
+    for rest in (volumes, volumes.items()):
+        with pytest.raises(OrthancError, match="again"):
+            next(rest)
+    volumes.close()
 
 
 def test_leaving_the_loop_ends_the_threads() -> None:
