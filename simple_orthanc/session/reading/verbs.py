@@ -163,7 +163,7 @@ class Reading(ReadingHeaders):
         from simple_orthanc.volume.slice_parts import read_slices
 
         request = VolumeRequest(units, gaps, dims, spacing, across_series, errors, read_slices(slices))
-        reader = self._volume_reader(request, many=False)
+        reader = self._volume_reader(request, many=False, reads_all=not lazy and request.slices is None)
         return reader.on_demand() if lazy else reader.volume()
 
     def get_array(
@@ -352,7 +352,7 @@ class Reading(ReadingHeaders):
             table.insert(place, keyword, typed_column(self._index.column(tag, "series", series), tag))
         return table
 
-    def _volume_reader(self, request: VolumeRequest, *, many: bool) -> VolumeReader:
+    def _volume_reader(self, request: VolumeRequest, *, many: bool, reads_all: bool = True) -> VolumeReader:
         # What only volumes need is imported with the first of them.
         from simple_orthanc.session.reading.selected_series import SelectedInstance
         from simple_orthanc.session.reading.volume_reader import VolumeReader
@@ -363,7 +363,8 @@ class Reading(ReadingHeaders):
         if is_kept and request in plans.readers:
             return plans.readers[request]
         # This may read the rows that are needed next, for many series at a time.
-        files = plans.files_ahead() if plans.files_ahead is not None and not many else None
+        ahead = plans.files_ahead if reads_all and not many else None
+        files = None if ahead is None else ahead()
         index, keys = self._index, self._nonempty()
         series = index.up("instance", keys, "series")
         owners = list(dict.fromkeys(series))

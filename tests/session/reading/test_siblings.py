@@ -6,6 +6,7 @@ import pickle
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,14 @@ def test_volumes_of_small_series_are_fetched_together() -> None:
     assert len(source.together) <= 6
     assert sum(source.together) == SERIES - 1
     assert rows_read(source) <= 8
+
+
+@pytest.mark.parametrize("part", [{"slices": 1}, {"lazy": True}], ids=["slices", "lazy"])
+def test_of_volumes_of_which_parts_are_wanted_no_files_are_fetched_together(part: dict[str, Any]) -> None:
+    source = TogetherSource(archive(8))
+    shapes = {series.get_volume(**part).shape for series in Session(source).series}
+    assert shapes == {(3, 4, 4) if "lazy" in part else (1, 4, 4)}
+    assert source.together == []
 
 
 def test_threads_take_them_in_any_order() -> None:
