@@ -219,9 +219,10 @@ def test_reading_raises_before_any_question(read: Any, pacs: Pacs, behind: PacsS
     assert behind.questions == []
 
 
-def test_a_gallery_raises_before_any_question(pacs: Pacs, behind: PacsServer) -> None:
+@pytest.mark.parametrize("read", [Pacs.gallery, Pacs.thumbnail, Pacs.get_volumes_lazily])
+def test_pictures_and_loops_raise_before_any_question(read: Any, pacs: Pacs, behind: PacsServer) -> None:
     with pytest.raises(UnsupportedError, match=r"retrieve\(\) brings what is selected"):
-        pacs.gallery()
+        read(pacs)
     assert behind.questions == []
 
 

@@ -51,6 +51,8 @@ class Iterating(Reading):
         ------
         EmptySelectionError
             Nothing is selected.
+        UnsupportedError
+            The session is on a PACS, which hands over no files.
 
         Examples
         --------
@@ -69,5 +71,6 @@ class Iterating(Reading):
         from simple_orthanc.session.reading.volume_reader import VolumeRequest
 
         check_errors(errors)
+        self._check_has_files()
         request = VolumeRequest(units, gaps, spacing=spacing)
         return VolumeIterator(self, request, errors, default_memory() if memory is None else checked_memory(memory))
