@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from simple_orthanc.concurrency.progress import in_background
 from simple_orthanc.concurrency.threads import Crew
 
 Result = TypeVar("Result")
@@ -169,7 +170,9 @@ class _Line(Generic[Result]):
         """Start a thread if there may be work for one more."""
         if self._running < self._workers and not self._is_complete and self._has_room(self._next):
             self._running += 1
-            self._crew.start(self._work)
+            # The loop that takes the results may show its own.
+            with in_background():
+                self._crew.start(self._work)
 
     def _has_room(self, job: Job[Result] | None) -> bool:
         is_first = not self._slots and self._is_waited_for

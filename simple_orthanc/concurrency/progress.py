@@ -11,6 +11,8 @@ from contextlib import contextmanager
 _SECONDS_BEFORE_PROGRESS = 1.0
 # One for the program, and not a context variable: a thread of the user's own would begin with the default again.
 _is_shown = True
+_own = threading.local()
+_importing = threading.Lock()
 
 
 def show_progress(shown: bool) -> None:
@@ -36,6 +38,22 @@ def progress_is_shown() -> bool:
     return _is_shown
 
 
+def is_in_background() -> bool:
+    """Check whether this thread shows no bars."""
+    return getattr(_own, "is_in_background", False)
+
+
+@contextmanager
+def in_background(hidden: bool = True) -> Iterator[None]:
+    """Show no bars in a block, in this thread and the `Crew` that it starts: nobody waits for what is done there."""
+    before = is_in_background()
+    _own.is_in_background = hidden
+    try:
+        yield
+    finally:
+        _own.is_in_background = before
+
+
 @contextmanager
 def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], object]]:
     """Show a progress bar inside a ``with`` block.
@@ -52,13 +70,13 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
     callable
         Called with the number of further steps that are done, from any thread.
     """
-    if total is None or not _is_shown or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    is_seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if total is None or not _is_shown or is_in_background() or not is_seen:
         yield lambda steps: None
         return
-    with warnings.catch_warnings():
-        # A notebook without ipywidgets gets a bar of text, which needs no warning.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
+    _import_quietly()
+    from tqdm.auto import tqdm
+
     lock = threading.Lock()
     with tqdm(total=total, desc=label, leave=False, delay=_SECONDS_BEFORE_PROGRESS) as bar:
 
@@ -74,3 +92,13 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
             yield advance
         finally:
             timer.cancel()
+
+
+def _import_quietly() -> None:
+    # Once: the filters of warnings are those of all threads, and two that change them at a time leave them changed.
+    with _importing:
+        if "tqdm.auto" not in sys.modules:
+            with warnings.catch_warnings():
+                # A notebook without ipywidgets gets a bar of text, which needs no warning.
+                warnings.simplefilter("ignore")
+                import tqdm.auto  # noqa: F401

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from simple_orthanc.concurrency.interruption import Interruption, current
-from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.concurrency.progress import in_background, is_in_background, progress_bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -98,11 +98,13 @@ def run_all(
 
     Parameters
     ----------
-    function, workers, label
+    function, workers
         As for `map_ordered`.
     items : sequence
+    label : str
+        The words before the progress bar; none without them.
     """
-    with progress_bar(len(items), label) as advance:
+    with progress_bar(len(items) if label else None, label) as advance:
         if workers <= 1:
             return [_advancing(function(item), advance) for item in items]
         return _run_all(function, items, workers, advance)
@@ -218,11 +220,12 @@ class Crew:
 
     def start(self, work: Callable[[], None]) -> None:
         """Start a thread. It ends with the program, so that one that cannot be interrupted does not keep it."""
+        is_hidden = is_in_background()
 
         def run() -> None:
             self._begun.append(True)
             try:
-                with self.interruption:
+                with self.interruption, in_background(is_hidden):
                     work()
             finally:
                 self._ended.append(True)

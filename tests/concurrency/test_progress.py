@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import time
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from simple_orthanc.concurrency import progress
+from simple_orthanc.concurrency.ahead import Ahead, Job, Sized
 from simple_orthanc.concurrency.progress import progress_bar, progress_is_shown, show_progress
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 
@@ -53,6 +57,54 @@ def test_a_bar_appears_nowhere_else(
 ) -> None:
     show_progress(shown)
     assert written(monkeypatch, terminal=terminal, late=late, total=total) == ""
+
+
+def test_what_is_done_ahead_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> list[Sized[int]]:
+        return [Sized(run_all(inner, range(3), workers=2, label="reading images")[1], 1)]
+
+    def inner(number: int) -> int:
+        return run_all(lambda each: each, range(number + 1), workers=2, label="reading headers")[-1]
+
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", -1.0)
+    with Ahead((Job(1, work) for _ in range(4)), most=4, workers=2) as ahead:
+        assert list(ahead) == [1] * 4
+    assert stream.getvalue() == ""
+    # Neither does what has no words.
+    assert run_all(lambda each: each, range(3), workers=2) == [0, 1, 2]
+    assert stream.getvalue() == ""
+    assert work() == [Sized(1, 1)]
+    assert "reading headers" in stream.getvalue()
+
+
+def test_bars_of_several_threads_leave_the_filters_of_warnings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tqdm
+
+    filters = list(warnings.filters)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    both = threading.Barrier(2)
+
+    class Slow:
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name == "tqdm.auto":
+                time.sleep(0.05)
+
+    def show() -> None:
+        both.wait(10)
+        with progress_bar(2, "reading"):
+            pass
+
+    monkeypatch.delitem(sys.modules, "tqdm.auto", raising=False)
+    monkeypatch.delattr(tqdm, "auto", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Slow(), *sys.meta_path])
+    threads = [threading.Thread(target=show) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert list(warnings.filters) == filters
 
 
 def test_a_bar_appears_before_the_first_step_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.helpers import Helper, HelperEndedError, HelperPool, HelperTaskError, processors
-from simple_orthanc.concurrency.progress import progress_bar
+from simple_orthanc.concurrency.progress import in_background, progress_bar
 from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out
@@ -34,7 +34,9 @@ def run_in_threads(run: Run[Any], workers: int | None) -> None:
     """Call the function in threads of this process."""
 
     def compute(position: int) -> None:
-        run.finish(position, carry_out(run.function, partial(run.child, position)))
+        # What is read of one object is no progress beside that of all.
+        with in_background():
+            run.finish(position, carry_out(run.function, partial(run.child, position)))
 
     run_all(compute, run.pending, workers=workers or THREADS, label=LABEL)
 
