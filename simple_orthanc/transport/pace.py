@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.concurrency.threads import READERS
@@ -51,9 +51,11 @@ class Pace:
     def __init__(self) -> None:
         self.round_trip = math.inf
         self._measured = 0
-        self._changed = threading.Condition()
-        self._own = threading.local()
-        self._limit, self._under_way = MOST, 0
+        self._changed = threading.Condition(threading.Lock())
+        # The threads that have a turn. Adding and discarding are single steps of the interpreter.
+        self._under_way: set[int] = set()
+        self._turn = _Turn(self)
+        self._limit, self._waiting = MOST, 0
         # Connections that have been answered, and requests that wait on one that has not.
         self._served = self._unserved = 0
         self._answers = self._answers_since = 0
@@ -96,8 +98,7 @@ class Pace:
         self.round_trip = min(self.round_trip, seconds)
         self._measured += 1
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> AbstractContextManager[None]:
         """Wait until one more request may be sent, for the time of a block.
 
         What is sent inside, as by a function that asks for a token, is part of it.
@@ -107,29 +108,38 @@ class Pace:
         KeyboardInterrupt
             If the call that this thread works for is interrupted meanwhile.
         """
-        if getattr(self._own, "is_in_turn", False):
-            yield
+        return nullcontext() if threading.get_ident() in self._under_way else self._turn
+
+    def _begin(self) -> None:
+        # Nearly always there is room, which is seen without the lock.
+        if self._limit == MOST and len(self._under_way) < MOST // 2:
+            self._under_way.add(threading.get_ident())
             return
         with self._changed:
-            while self._under_way >= self._limit:
-                self._changed.wait(_SECONDS_BETWEEN_LOOKS)
-                interruption.check()
-            self._under_way += 1
-        self._own.is_in_turn = True
-        try:
-            yield
-        finally:
-            self._own.is_in_turn = False
+            self._waiting += 1
+            try:
+                while len(self._under_way) >= self._limit:
+                    self._changed.wait(_SECONDS_BETWEEN_LOOKS)
+                    interruption.check()
+                self._under_way.add(threading.get_ident())
+            finally:
+                self._waiting -= 1
+
+    def _end(self) -> None:
+        self._under_way.discard(threading.get_ident())
+        if self._waiting:
             with self._changed:
-                self._under_way -= 1
                 self._changed.notify()
 
     def succeeded(self) -> None:
         """Note that a request was answered, in its turn."""
+        # A few that are lost between threads change nothing.
+        self._answers += 1
+        if self._limit == MOST:
+            return
         with self._changed:
-            self._answers += 1
             self._answers_since += 1
-            if self._limit < MOST and self._answers_since >= self._proven * self._limit:
+            if self._answers_since >= self._proven * self._limit:
                 self._limit, self._answers_since = self._limit + 1, 0
                 self._changed.notify()
 
@@ -149,9 +159,9 @@ class Pace:
         with self._changed:
             if began <= self._reduced:
                 return True
-            if self._under_way < 2 and not waited_in_vain:
+            if len(self._under_way) < 2 and not waited_in_vain:
                 return False
-            fewer = self._served if waited_in_vain else self._under_way // 2
+            fewer = self._served if waited_in_vain else len(self._under_way) // 2
             self._limit = max(1, min(self._limit, fewer))
             if self._answers != self._answers_before:
                 self._proven = min(2 * self._proven, _MOST_PROVEN)
@@ -182,11 +192,24 @@ class Pace:
         def is_in_vain() -> bool:
             if time.monotonic() - began < _PATIENCE:
                 return False
-            are_others_served = self._under_way > self._unserved
-            return self._answers - answers > (_ANSWERS_MEANWHILE * self._under_way if are_others_served else 0)
+            under_way = len(self._under_way)
+            return self._answers - answers > (_ANSWERS_MEANWHILE * under_way if under_way > self._unserved else 0)
 
         try:
             yield is_in_vain
         finally:
             with self._changed:
                 self._unserved -= 1
+
+
+class _Turn(AbstractContextManager[None]):
+    """The turn of whichever thread is in it; there is one object for all, since there are many turns."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    def __enter__(self) -> None:
+        self._pace._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._pace._end()
