@@ -1,9 +1,11 @@
-"""Warnings are left out while any thread is in a quiet block, and no thread waits for another."""
+"""Warnings of a thread are left out while it is in a quiet block, and no thread waits for another."""
 
 from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -33,6 +35,43 @@ def test_a_thread_in_a_quiet_block_can_wait_for_others_that_enter_one() -> None:
 
 def test_filters_are_restored_after_the_last_block_in_whatever_order_they_end() -> None:
     before = list(warnings.filters)
+    with another_thread_in_a_block(), quiet():
+        pass
+    assert list(warnings.filters) == before
+    with pytest.warns(UserWarning, match="odd value"):
+        warnings.warn("odd value", stacklevel=1)
+
+
+def test_warnings_of_other_threads_are_heard() -> None:
+    with another_thread_in_a_block():
+        with pytest.warns(UserWarning, match="heard"):
+            warnings.warn("heard", stacklevel=1)
+        with pytest.raises(UserWarning, match="error"):
+            warnings.warn("error", stacklevel=1)
+        with quiet():
+            warnings.warn("odd value", stacklevel=1)
+
+
+def test_filters_that_are_replaced_meanwhile_stay() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        with another_thread_in_a_block():
+            warnings.simplefilter("always")
+            with quiet():
+                warnings.warn("odd value", stacklevel=1)
+        warnings.warn("heard", stacklevel=1)
+        warnings.warn("heard", stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["heard", "heard"]
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        with quiet():
+            warnings.warn("odd value", stacklevel=1)
+            warnings.resetwarnings()
+            with quiet():
+                warnings.warn("odd value", stacklevel=1)
+
+
+@contextmanager
+def another_thread_in_a_block() -> Iterator[None]:
     entered, leave = threading.Event(), threading.Event()
 
     def stay() -> None:
@@ -41,15 +80,11 @@ def test_filters_are_restored_after_the_last_block_in_whatever_order_they_end() 
             leave.wait(30)
 
     thread = threading.Thread(target=stay)
-    with quiet():
-        thread.start()
-        entered.wait(30)
-    warnings.warn("the other thread is still in its block", stacklevel=1)
+    thread.start()
+    entered.wait(30)
+    yield
     leave.set()
     thread.join()
-    assert list(warnings.filters) == before
-    with pytest.warns(UserWarning, match="odd value"):
-        warnings.warn("odd value", stacklevel=1)
 
 
 def test_an_error_ends_a_block() -> None:

@@ -286,6 +286,17 @@ def test_a_series_that_is_deleted_keeps_no_other_from_being_read(tells_children:
             np.testing.assert_array_equal(one.array, other.array)
 
 
+def test_every_warning_is_heard_while_others_are_read() -> None:
+    kinds = ["plain", "hole"] * 40
+    source = MemorySource([dataset for number, kind in enumerate(kinds) for dataset in series_of(number, kind)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in Session(source).get_volumes_lazily(errors="report"):
+            warnings.warn("of the loop", stacklevel=1)
+    texts = [str(warning.message) for warning in caught]
+    assert texts.count("of the loop") == sum("is left out" in text for text in texts) == 40
+
+
 class SilentSource(SlowSource):
     """Does not tell how large its files are."""
 
