@@ -241,7 +241,8 @@ class Looking(SessionState):
         parsed = tables.parse_tag_column(tag)
         wanted = tables.check_level(level) if level is not None else parsed.level
         frame = tables.table(self._columns(wanted), [parsed.name], "na")
-        return frame[parsed.name].value_counts(dropna=False)
+        # With pyarrow installed, pandas counts strings in a type of its own.
+        return frame[parsed.name].value_counts(dropna=False).astype("Int64")
 
     def verify_index(self) -> pd.DataFrame:
         """Read the headers of all selected instances, and list where the archive's index differs from them.

@@ -146,6 +146,24 @@ def test_command_download(archive: Archive) -> None:
 
 
 @pytest.mark.one_version
+def test_command_freeze(archive: Archive) -> None:
+    ended = archive("freeze", "ct.cohort", "--where", "Modality=CT")
+    assert ended.status == 0
+    rows = json.loads(archive("find", "series", "--cohort", "ct.cohort", "--format", "json").out)
+    assert [row["PatientID"] for row in rows] == ["=1+1", "P1"]
+
+
+@pytest.mark.one_version
+def test_command_difference(archive: Archive) -> None:
+    assert archive("freeze", "ct.cohort", "--where", "Modality=CT").status == 0
+    assert json.loads(archive("difference", "ct.cohort", "--format", "json").out) == []
+    gone = series_of_the_archive()[2][0].SOPInstanceUID
+    archive.session.copy().select(gone).delete("instance")
+    rows = json.loads(archive("difference", "ct.cohort", "--format", "json").out)
+    assert [(row["difference"], row["SOPInstanceUID"]) for row in rows] == [("gone", gone)]
+
+
+@pytest.mark.one_version
 def test_command_upload(archive: Archive, folder: Path) -> None:
     new = make_series((2, 4, 4), seed=9)
     for number, dataset in enumerate(new):

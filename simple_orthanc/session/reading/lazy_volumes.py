@@ -143,6 +143,12 @@ class VolumeIterator(Iterator[Volume]):
         ------
         OrthancError
             Nothing can be read any more, or Ctrl-C has ended the reading before, so that volumes would be missing.
+
+        Examples
+        --------
+        >>> volumes = archive.select(PatientID="EX-003").get_volumes_lazily()
+        >>> {label: volume.units for label, volume in volumes.items()}
+        {'CT low dose - axial 40x96x96': 'HU', 'PET FDG - axial 40x64x64': 'BQML'}
         """
         while (found := self._next()) is not None:
             series, name, result, has_images = found
@@ -186,7 +192,17 @@ class VolumeIterator(Iterator[Volume]):
         )
 
     def close(self) -> None:
-        """End the reading; nothing comes any more."""
+        """End the reading; nothing comes any more.
+
+        Examples
+        --------
+        >>> volumes = archive.select(Modality="CT").get_volumes_lazily()
+        >>> next(volumes).shape
+        (40, 128, 128)
+        >>> volumes.close()
+        >>> list(volumes)
+        []
+        """
         self._ahead.close()
 
     def __enter__(self) -> VolumeIterator:
