@@ -91,8 +91,8 @@ class ObjectFetcher:
         instances : sequence of int
             The indexes.
         check : callable, optional
-            Called with the header of the first object before those between the first and the last are fetched; what it
-            raises ends the reading.
+            Called with the header of the first object before pixels are decoded, and before the objects between the
+            first and the last are fetched; what it raises ends the reading.
 
         Raises
         ------
@@ -111,9 +111,12 @@ class ObjectFetcher:
         first, *others = instances
         ends = [first, others.pop()] if len(others) > 1 else [first]
         # Both at once, since over a slow link each waits for its answer. Neither overwrites the memory of the other.
-        read = self._each(partial(self._whole, with_layout=True, allocate=_new_memory), ends)
+        fetched = self._each(partial(self.fetch, allocate=_new_memory), ends)
         if check is not None:
-            check(self.headers[first])
+            check(fetched[0][1])
+        read = run_all(
+            lambda end: self._decode(ends[end], *fetched[end], with_layout=True), range(len(ends)), workers=len(ends)
+        )
         for instance, (stored, _) in zip(ends, read, strict=True):
             if stored is not None:
                 builder.add(instance, self.headers[instance], stored)
