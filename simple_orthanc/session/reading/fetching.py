@@ -114,9 +114,12 @@ class ObjectFetcher:
         fetched = self._each(partial(self.fetch, allocate=_new_memory), ends)
         if check is not None:
             check(fetched[0][1])
-        read = run_all(
-            lambda end: self._decode(ends[end], *fetched[end], with_layout=True), range(len(ends)), workers=len(ends)
-        )
+
+        def decode(end: int) -> tuple[NDArray[Any] | None, FileLayout | None]:
+            content, dataset = fetched[end]
+            return self._decode(ends[end], content, dataset, with_layout=True)
+
+        read = run_all(decode, range(len(ends)), workers=len(ends))
         for instance, (stored, _) in zip(ends, read, strict=True):
             if stored is not None:
                 builder.add(instance, self.headers[instance], stored)
