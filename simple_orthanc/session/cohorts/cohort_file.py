@@ -30,8 +30,8 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -147,6 +147,47 @@ def _encoded(line: str) -> bytes:
     return line.encode("utf-8", "surrogatepass") + b"\n"
 
 
+def without_functions(data: CohortData) -> CohortData:
+    """Return the same without the conditions that cannot be written, such as functions."""
+    if data.query is None:
+        return data
+    criteria = tuple(
+        replace(criterion, condition=None) if written["condition"] is None else criterion
+        for criterion, written in zip(data.query.criteria, map(_written_criterion, data.query.criteria), strict=True)
+    )
+    return replace(data, query=replace(data.query, criteria=criteria))
+
+
+def check_target(given: str | os.PathLike[str]) -> Path:
+    """Check where a file is to be written, before anything is read for it.
+
+    Raises
+    ------
+    SelectionError
+        No path was given.
+    CohortError
+        There is no such folder, or a folder of that name.
+    """
+    path = Path(path_text(given, 'save("train.cohort")')).expanduser()
+    with _writing(path):
+        if "\0" in str(path):
+            raise ValueError("it has a NUL character")
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(None, f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CohortError(f"The cohort cannot be written to {str(path)!r}: {reason}. Choose another path.") from error
+
+
 def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
     """Write a file, compressed if its name ends in ``.gz``; it appears when it is whole.
 
@@ -157,9 +198,9 @@ def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
     CohortError
         The file cannot be written; one of that name is as it was.
     """
-    path = Path(path_text(given, 'save("train.cohort")')).expanduser()
+    path = check_target(given)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
+    with _writing(path):
         try:
             with open(part, "xb") as raw:
                 if path.suffix.lower() == ".gz":
@@ -173,9 +214,6 @@ def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CohortError(f"The cohort cannot be written to {str(path)!r}: {reason}. Choose another path.") from error
     return path
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.selection.cohort import Checksums, FrozenInstance, chains, digest_of
 from simple_orthanc.selection.tables import check_level
-from simple_orthanc.session.cohorts.cohort_file import CohortData
+from simple_orthanc.session.cohorts.cohort_file import CohortData, without_functions
 from simple_orthanc.session.display import counted
 from simple_orthanc.showing.table import MOST_ROWS, Shown, Table
 from simple_orthanc.showing.text import safe
@@ -28,6 +28,10 @@ class CohortContents(Shown):
 
     def __init__(self, data: CohortData) -> None:
         self._data = data
+
+    def __getstate__(self) -> dict[str, CohortData]:
+        """Leave out functions in criteria, as the file does."""
+        return {"_data": without_functions(self._data)}
 
     @property
     def frozen(self) -> datetime:

@@ -68,8 +68,11 @@ class Freezing(Looking):
         120
         """
         from simple_orthanc.session.cohorts.cohort import Cohort
+        from simple_orthanc.session.cohorts.cohort_file import check_target
         from simple_orthanc.session.cohorts.freezing import freeze
 
+        if path is not None:
+            check_target(path)
         cohort = Cohort(freeze(self, checksums, identifiers))
         if path is not None:
             cohort.save(path)

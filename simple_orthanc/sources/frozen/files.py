@@ -21,7 +21,7 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
-from simple_orthanc.errors import CohortError, SelectionError
+from simple_orthanc.errors import CohortError, NotFoundError, SelectionError
 from simple_orthanc.files.checksums import dataset_sha256, md5_of
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.walker import PIXELS
@@ -173,6 +173,9 @@ class FrozenFiles:
             self._checked(key)
         except CohortError:
             return False
+        except NotFoundError:
+            # One that is gone is told apart by whoever acts on it.
+            return True
         return True
 
     def _listed_now(self, keys: Sequence[str]) -> dict[str, str | None]:
@@ -202,7 +205,8 @@ class FrozenFiles:
         if self._checksums is None:
             return []
         doubtful = [key for key, (_, frozen) in self._found.instances.items() if not self._is_listed_so(key, frozen)]
-        changes = run_all(partial(self._change, is_thorough=is_thorough), doubtful, label="comparing")
+        compare = partial(self._change, is_thorough=is_thorough)
+        changes = run_all(compare, doubtful, label="comparing") if is_thorough else map(compare, doubtful)
         return [change for change in changes if change is not None]
 
     def _is_listed_so(self, key: str, frozen: FrozenInstance) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,21 @@ def test_tables_of_every_level() -> None:
     assert list(cohort.table().columns) == ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "instance_count"]
     with pytest.raises(SelectionError):
         cohort.table("image")  # type: ignore[arg-type]
+
+
+def test_a_path_that_cannot_be_written_is_an_error_before_anything_is_read(tmp_path: Path) -> None:
+    session = three_series()
+    for wrong in (tmp_path, tmp_path / "none" / "ct.cohort", "a\0b"):
+        with pytest.raises(CohortError, match="cannot be written"):
+            session.freeze(wrong)
+    assert source_of(session).requests == 0
+
+
+def test_a_cohort_can_be_pickled_whatever_its_criteria_are() -> None:
+    cohort = three_series().select(tag("InstanceNumber").where(lambda number: number > 0), Modality="CT").freeze()
+    again = pickle.loads(pickle.dumps(cohort))
+    assert again == cohort
+    assert again.criteria == cohort.criteria
 
 
 def test_freezing_changes_nothing_of_the_session() -> None:
