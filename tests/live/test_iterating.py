@@ -14,10 +14,17 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import DicomWeb, LocalOrthanc, Orthanc
 from simple_orthanc.phantom import as_bytes, make_series
+from simple_orthanc.sources.orthanc import archived
 from simple_orthanc.transport import pace
 from tests.live.archives import store
 
 SERIES = 40
+
+
+@pytest.fixture(autouse=True)
+def no_jobs_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no notice of the jobs of other tests on the same server."""
+    monkeypatch.setattr(archived, "_LATELY", 0.0)
 
 
 def small_series(count: int = SERIES, shape: tuple[int, int, int] = (4, 8, 8)) -> list[list[Dataset]]:
