@@ -87,6 +87,8 @@ def verbs(session: Any, folder: Path, connect: Callable[[], Any], arguments: lis
         "lazy": lambda: session.get_volume(lazy=True),
         "thumbnail": session.thumbnail,
         "volumes": lambda: list(session.get_volumes().values()),
+        "volumes lazily": lambda: list(session.get_volumes_lazily()),
+        "children": lambda: [series.get_volume() for series in session.series],
         "volume_table": session.volume_table,
         "masks": session.get_masks,
         "download": lambda: session.download(folder / "downloaded"),
