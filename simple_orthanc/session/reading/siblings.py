@@ -41,7 +41,8 @@ class Siblings:
 
     def __init__(self, session: ReadingHeaders) -> None:
         self._session = session
-        self._lock = threading.Lock()
+        # The end of a loop may be noticed wherever Python collects what is not used any more.
+        self._lock = threading.RLock()
         self._is_left = False
         # The position of the child that was made last, if the rows of its instances were not known then.
         self._unlisted: int | None = None
@@ -126,10 +127,11 @@ class Siblings:
 
     def _taken(self, position: int) -> HeldFiles | None:
         """Take what is read ahead up to a position; what is passed over is kept for threads that come later."""
-        assert self._ahead is not None
+        ahead = self._ahead
+        assert ahead is not None
         try:
             while self._next <= position:
-                self._ready[self._next] = next(self._ahead)
+                self._ready[self._next] = next(ahead)
                 self._next += 1
         except StopIteration:
             return None
@@ -139,7 +141,7 @@ class Siblings:
             return None
         for passed in [each for each in self._ready if each < position - _NEAR]:
             del self._ready[passed]
-        return self._ready.pop(position)
+        return self._ready.pop(position, None)
 
 
 def _has_listed(index: Index, series: str) -> bool:

@@ -6,20 +6,22 @@ If one UID exists under two patients, only one of the two can be read: the other
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency.threads import READERS, run_all
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicomweb import Transactions
-from simple_orthanc.errors import NotFoundError, ServerError, TransportError, UnsupportedError
+from simple_orthanc.errors import AuthenticationError, NotFoundError, ServerError, TransportError, UnsupportedError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import read_tags
 from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
 from simple_orthanc.sources.identity import Identity, another_object, identity_in, identity_of
@@ -73,7 +75,7 @@ class InstanceReader:
 
     def content(self, key: Key) -> bytes:
         """Read the file of an instance."""
-        return bytes(self.read(key, lambda size: memoryview(bytearray(size))))
+        return bytes(self.read(key, _new_memory))
 
     def read(self, key: Key, allocate: Callable[[int], memoryview]) -> memoryview:
         """Read the file of an instance into memory that `allocate` provides, or into other memory."""
@@ -110,6 +112,42 @@ class InstanceReader:
             return read_header(read, _HEADER_BYTES, Scanner())
         except EOFError:
             return None
+
+    def series(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read the files of some series, one request for each; what cannot be had so is missing.
+
+        With Orthanc's plugin a file by itself takes the server twice to nine times as long.
+        """
+        read = run_all(self._series, series, workers=READERS)
+        return {key: content for files in read for key, content in files.items()}
+
+    def _series(self, row: Row) -> dict[str, bytes]:
+        key, stamps, kept = Key.parse(row.key), dict[str, Stamp | None](), dict[str, bytes]()
+        if self._kept is not None:
+            stamps = {child: self._stamp(Key.parse(child)) for child in row.children}
+            for child, stamp in stamps.items():
+                content = None if stamp is None else self._kept.read(child, stamp, _new_memory)
+                kept |= {} if content is None else {child: bytes(content)}
+        if kept.keys() >= set(row.children) or self._rows.is_shared(key):
+            return kept
+        files: dict[str, bytes] = {}
+        try:
+            for file in self._rest.retrieve_series(key.study, key.series):
+                arrived = identity_in(io.BytesIO(file), len(file))
+                instance = key._replace(instance=arrived.instance)
+                if str(instance) in row.children:
+                    self.check_identity(instance, arrived)
+                    files[str(instance)] = file
+        except AuthenticationError:
+            raise
+        except (ServerError, TransportError, UnsupportedError):
+            # Each file by itself tells what is wrong.
+            return kept
+        if self._kept is not None:
+            for child in files.keys() - kept.keys():
+                if self._stamp(Key.parse(child)) == stamps[child]:
+                    self._kept.add(child, stamps[child] or Stamp(""), memoryview(files[child]))
+        return {**files, **kept}
 
     def save(self, key: Key, path: Path) -> None:
         """Write the file of an instance; `path` appears only when the file is complete."""
@@ -167,6 +205,10 @@ class InstanceReader:
             f"StudyInstanceUID exists under {len(self._rows.patients[key.study])} patients, DICOMweb addresses by UIDs "
             f"alone, {returned}. Exclude these studies, or read them otherwise (an Orthanc with Orthanc(...))."
         )
+
+
+def _new_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def _read_header(content: bytes) -> Dataset:

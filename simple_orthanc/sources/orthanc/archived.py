@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simple_orthanc.errors import ServerError, TransportError
+from simple_orthanc.errors import NotFoundError, ServerError, TransportError
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.server_time import server_time
@@ -85,8 +85,11 @@ class ArchiveReader:
                 patience=0,
                 idempotent=True,
             )
+        except NotFoundError:
+            # A series is gone, which reading its files tells.
+            return kept
         except ServerError:
-            # A user may not be allowed archives, or a series be gone, which reading its files tells.
+            # A user may not be allowed archives.
             self._is_refused = True
             return kept
         except TransportError:
@@ -112,13 +115,14 @@ class ArchiveReader:
 
     def _unpacked(self, content: bytes, keys: set[str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
+        longest = max(self._reader.listed_file(key).size or 0 for key in keys)
         try:
             archive = open_zip(io.BytesIO(content))
         except ValueError:
             return files
         with archive:
             for member in members_of(archive):
-                if member_problem(member) is not None:
+                if member.file_size > longest or member_problem(member) is not None:
                     continue
                 try:
                     file = archive.read(member)
