@@ -205,7 +205,8 @@ def _returned(function: Known) -> Known | None:
         return Known(owner.value) if owner is not None and isinstance(owner.value, type) else owner
     if str(annotation).startswith(Children.__name__):
         return Known(Children, owner=function.owner)
-    kind = evaluated(annotation, function.value)
+    # Of several, the first is what a call without options returns.
+    kind = evaluated(str(annotation).partition(" | ")[0], function.value)
     kind = typing.get_origin(kind) or kind
     return Known(kind) if isinstance(kind, type) else None
 

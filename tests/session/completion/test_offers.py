@@ -94,7 +94,10 @@ def test_any_keyword_is_completed(session: simple_orthanc.Session) -> None:
         ("session.table(nonsense", []),
         ("Orthanc.__new__(Orthanc).jobs.tab", []),
         ("session.table(level='study', va", ["varying=", "vars"]),
-        ("session.get_volume('stored', ", ["gaps=", "dims=", "spacing=", "across_series=", "errors="]),
+        (
+            "session.get_volume('stored', ",
+            ["gaps=", "dims=", "spacing=", "across_series=", "errors=", "slices=", "lazy="],
+        ),
         ("session.select(oth", ["other"]),
         ("session.select(tag('KVP') > 1, (1 + oth", []),
         ("session.series[0].select(1 + oth", ["other"]),
