@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,35 @@ def test_a_replaced_instance_is_read_anew(
     store(server, as_bytes(datasets[2]))
     assert np.array_equal(before.get_array(), old)
     assert np.array_equal(connect().get_array(), old)
+
+
+def test_a_replaced_instance_is_read_anew_after_another_look_at_the_archive(
+    server_that_overwrites: LocalOrthanc, tmp_path: Path
+) -> None:
+    server = server_that_overwrites
+    datasets = make_series((4, 32, 32), seed=4)
+    store(server, *map(as_bytes, [*datasets, *make_series((2, 32, 32), seed=5, Modality="MR")]))
+    session = server.connect(cache=tmp_path / "cache")
+    ct, mr = session.copy().select(Modality="CT"), session.copy().select(Modality="MR")
+    cohort = mr.freeze()
+    old = ct.get_array()
+    assert files_sent(ct, ct.get_array) == 0
+    store(server, as_bytes(changed(datasets[2])))
+    cohort.open(session)
+    assert (ct.get_array() != old).any(axis=(1, 2)).sum() == 1
+
+
+def test_a_session_from_a_pickle_reads_a_replaced_instance_anew(
+    server_that_overwrites: LocalOrthanc, tmp_path: Path
+) -> None:
+    server = server_that_overwrites
+    datasets = make_series((4, 32, 32), seed=4)
+    store(server, *map(as_bytes, datasets))
+    session = server.connect(cache=tmp_path / "cache").select(Modality="CT")
+    landed = pickle.loads(pickle.dumps(session))
+    old = landed.get_array()
+    store(server, as_bytes(changed(datasets[2])))
+    assert (landed.get_array() != old).any(axis=(1, 2)).sum() == 1
 
 
 def test_a_damaged_file_is_read_anew(server_that_overwrites: LocalOrthanc, tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ class Replacements:
         """Take what is listed from now on to be as it was at the end of the feed with this number."""
         self._last = last if isinstance(last, int) else None
 
+    def note_first(self, last: object) -> None:
+        """Do the same, unless a number was noted before: of an earlier state more is looked through."""
+        if self._last is None:
+            self.note(last)
+
+    def catch_up(self, last: int | None) -> None:
+        """Do the same as `note`, where files were listed before, of which some may have been replaced since."""
+        with self._lock:
+            self._forget_replaced(last)
+
     def is_current(self, key: str, stamp: Stamp) -> bool:
         """Check whether the server still has the file of an instance that a stamp is of.
 
@@ -66,11 +76,14 @@ class Replacements:
     def _look(self) -> None:
         """Forget what was listed of the files that were replaced since."""
         began = time.monotonic()
-        last, before = read_last(self._transport), self._last
+        last = read_last(self._transport)
         self._read = self._looked = time.monotonic()
         self._shortest_look = min(self._shortest_look, self._looked - began)
-        self._last = last
-        if last is None or before is None or last == before:
+        self._forget_replaced(last)
+
+    def _forget_replaced(self, last: int | None) -> None:
+        before, self._last = self._last, last
+        if last is None or last == before:
             return
         entries = read_entries(self._transport, before) if before else None
         if entries is None:

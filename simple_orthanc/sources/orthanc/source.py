@@ -131,7 +131,11 @@ class OrthancSource:
         # What was asked meanwhile may have changed the server.
         if last is None or self.requests != self._requests_before:
             last = read_last(self.transport)
-        self._replacements.note(last)
+        if self.cache is None or not self._listed_files:
+            self._replacements.note(last)
+        else:
+            # Another session has listed files before.
+            self._replacements.catch_up(last)
         return Revision(last, self.counts())
 
     def connect(self) -> None:
@@ -184,6 +188,7 @@ class OrthancSource:
 
     def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count the instances that were stored again since a state."""
+        self._replacements.note_first(mark.revision.token)
         return self.transport.kept(Additions).count_replaced(mark, instances, at, series_of)
 
     def indexed(self, tag: Tag) -> Level | None:

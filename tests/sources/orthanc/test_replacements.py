@@ -120,3 +120,26 @@ def test_where_the_feed_may_not_be_read_the_list_is_believed(clock: Clock, feed:
 def test_the_md5_may_be_learnt_later(clock: Clock, noted: Replacements, listed: dict[str, ListedFile]) -> None:
     listed["a"] = listed["a"]._replace(md5="0f")
     assert noted.is_current("a", Stamp("a-1 8"))
+
+
+def test_another_look_at_the_archive_hides_nothing_from_what_was_listed_before(
+    clock: Clock, feed: Feed, noted: Replacements, listed: Any
+) -> None:
+    feed.entries.append((4, "b"))
+    noted.catch_up(4)
+    assert list(listed) == ["a", "c"]
+    assert current(noted) == "ac"
+
+
+def test_what_was_listed_before_anything_was_noted_is_not_believed(clock: Clock, feed: Any, listed: Any) -> None:
+    found = Replacements(feed, listed)
+    assert current(found) == ""
+    listed["a"] = ListedFile(8, uuid="a-1")
+    assert current(found) == "a"
+
+
+def test_an_earlier_state_is_noted_once(clock: Clock, feed: Any, listed: Any) -> None:
+    found = Replacements(feed, listed)
+    found.note_first(1)
+    found.note_first(3)
+    assert current(found) == "a"
