@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.errors import CohortError, SelectionError
-from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, chains, grouped
+from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, Patient, chains, grouped
 from simple_orthanc.session.cohorts import cohort_file
 from simple_orthanc.session.cohorts.contents import CohortContents
+from simple_orthanc.showing.text import safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ class Cohort(CohortContents):
     `Session.freeze` makes it. It holds no images.
 
     Two cohorts are equal if they name the same instances with the same checksums, whenever and wherever they were
-    frozen. ``a | b``, ``a & b`` and ``a - b`` are the instances of either, of both, and of the first alone.
+    frozen. ``a | b``, ``a & b`` and ``a - b`` are the instances of either, of both, and of the first alone. Without
+    PatientIDs, ``a | b`` takes two patients for one only if they have a study in common.
 
     Attributes
     ----------
@@ -205,7 +207,7 @@ class Cohort(CohortContents):
     def __or__(self, other: Cohort) -> Cohort:
         """Return the instances of either cohort."""
         mine, theirs = self._both(other)
-        return self._of({**mine, **theirs}, other)
+        return self._of({**mine, **_with_patients_of(mine, theirs)}, other)
 
     def __and__(self, other: Cohort) -> Cohort:
         """Return the instances of both cohorts."""
@@ -229,7 +231,7 @@ class Cohort(CohortContents):
         mine, theirs = _records(self._data.series, other), _records(other._data.series, self)
         different = [chain for chain in mine.keys() & theirs.keys() if mine[chain][1] != theirs[chain][1]]
         if different:
-            named = ", ".join(sorted(chain[-1] for chain in different)[:_MOST_NAMED])
+            named = ", ".join(safe(uid) for uid in sorted(chain[-1] for chain in different)[:_MOST_NAMED])
             raise CohortError(
                 f"{len(different)} instances have other checksums in one cohort than in the other ({named}), so that "
                 "they are not the same. Freeze both on one archive."
@@ -259,4 +261,37 @@ _Records = dict[tuple[Any, ...], tuple[Chain, FrozenInstance]]
 def _records(series: tuple[FrozenSeries, ...], other: Cohort) -> _Records:
     """Return instances by what identifies them in both cohorts: without the PatientID, if one of them has none."""
     is_anonymous = any(each.is_anonymous for each in (*series, *other._data.series))
-    return {tuple(chain[1:]) if is_anonymous else tuple(chain): (chain, instance) for chain, instance in chains(series)}
+    records: _Records = {}
+    for chain, instance in chains(series):
+        key = tuple(chain[1:]) if is_anonymous else tuple(chain)
+        if key in records:
+            raise CohortError(
+                f"SOPInstanceUID {safe(chain.instance)} occurs under two patients in one cohort, and one of the two "
+                "cohorts was frozen without PatientIDs, so that nobody knows which is meant. Freeze both with them."
+            )
+        records[key] = chain, instance
+    return records
+
+
+def _with_patients_of(mine: _Records, theirs: _Records) -> _Records:
+    """Return the second instances with the patients of the first: a number in the place of a PatientID is another one.
+
+    The patient of a study that both have is the same; others are not known to be.
+    """
+    if not any(isinstance(chain.patient, int) for chain, _ in (*mine.values(), *theirs.values())):
+        return theirs
+    by_study = {chain.study: chain.patient for chain, _ in mine.values()}
+    known: dict[Patient, Patient] = {}
+    for chain, _ in theirs.values():
+        if chain.study in by_study:
+            known.setdefault(chain.patient, by_study[chain.study])
+    numbers = (patient for patient in by_study.values() if isinstance(patient, int))
+    last = max(numbers, default=0)
+    for chain, _ in theirs.values():
+        if chain.patient not in known:
+            last += 1
+            known[chain.patient] = last if isinstance(chain.patient, int) else chain.patient
+    return {
+        key: (chain._replace(patient=by_study.get(chain.study, known[chain.patient])), instance)
+        for key, (chain, instance) in theirs.items()
+    }

@@ -56,6 +56,8 @@ _FORMAT, _SCHEMA = "simple_orthanc cohort", 1
 _COUNTS = ("patients", "studies", "series", "instances")
 _GZIP = b"\x1f\x8b"
 _MD5, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+# No file is longer, and tables hold no larger numbers.
+_MOST_BYTES = 1 << 63
 # The lengths of a row, by the checksums in it.
 _LENGTHS: dict[Checksums | None, int] = {None: 1, "files": 3, "datasets": 4}
 
@@ -459,7 +461,7 @@ class _Reader:
         if rest:
             size, *sums = rest
             patterns = (_MD5, _SHA256)[: len(sums)]
-            is_right = type(size) is int and size >= 0
+            is_right = type(size) is int and 0 <= size < _MOST_BYTES
             for value, pattern in zip(sums, patterns, strict=True):
                 is_right = is_right and isinstance(value, str) and pattern.fullmatch(value) is not None
             if not is_right:

@@ -114,7 +114,7 @@ class CohortDifference(Shown):
         Raises
         ------
         CohortError
-            It was frozen without checksums.
+            It was frozen without checksums; or with those of datasets, files differ, and ``checksums=False`` was given.
 
         Examples
         --------
@@ -206,7 +206,9 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
     source = FrozenSource(archive, data.series, data.checksums, part_of(data))
     found = source.look()
     changed: list[ChangedFile] | str = "it was frozen without checksums"
-    if data.checksums is not None:
+    if data.checksums == "datasets" and not checksums and source.lists_others():
+        changed = "files differ from those that were frozen, and datasets are only compared with checksums=True"
+    elif data.checksums is not None:
         changed = source.changed(is_thorough=checksums)
     new = _new(session._on(archive), data.query, frozenset(found.instances))
     return Findings(data.counts()["instances"], archive.description, new, found.missing, changed)

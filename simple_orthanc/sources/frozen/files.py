@@ -28,6 +28,7 @@ from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.selection.cohort import Chain, Checksums, FrozenInstance, FrozenSeries
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row, Source, batches
+from simple_orthanc.showing.text import safe
 from simple_orthanc.sources.frozen.finding import Found
 
 # Series whose instances are listed at once.
@@ -209,6 +210,14 @@ class FrozenFiles:
         changes = run_all(compare, doubtful, label="comparing") if is_thorough else map(compare, doubtful)
         return [change for change in changes if change is not None]
 
+    def lists_others(self) -> bool:
+        """Check whether the archive lists a length or an MD5 that was not frozen."""
+        return any(
+            size not in (None, frozen.size) or md5 not in (None, frozen.md5)
+            for key, (_, frozen) in self._found.instances.items()
+            for size, md5 in [self.archive.listed_file(key)]
+        )
+
     def _is_listed_so(self, key: str, frozen: FrozenInstance) -> bool:
         return self.archive.listed_file(key) == (frozen.size, frozen.md5)
 
@@ -268,12 +277,11 @@ class FrozenFiles:
         return frozen.sha256 is not None and dataset_sha256(content) == frozen.sha256
 
     def _changed(self, keys: Sequence[str], total: int) -> CohortError:
-        uids = [self._frozen(key)[0].instance for key in keys]
         if total == 1:
-            what = f"SOPInstanceUID {uids[0]} has another content"
+            what = f"SOPInstanceUID {safe(self._frozen(keys[0])[0].instance)} has another content"
         else:
             some = named([self._frozen(key)[0] for key in keys])
-            what = f"{len(uids):,} of {total:,} instances have another content ({some})"
+            what = f"{len(keys):,} of {total:,} instances have another content ({some})"
         message = (
             f"{what} in {self.archive.description} than when the {self.part} was frozen. Cohort.difference(session) "
             "lists what has changed."
@@ -294,7 +302,7 @@ def missing_text(missing: Sequence[Chain], series: Iterable[FrozenSeries], part:
 
 def named(chains: Sequence[Chain]) -> str:
     """Return the first few SOPInstanceUIDs of some instances."""
-    uids = ", ".join(chain.instance for chain in chains[:_MOST_NAMED])
+    uids = ", ".join(safe(chain.instance) for chain in chains[:_MOST_NAMED])
     return f"{uids}, ..." if len(chains) > _MOST_NAMED else uids
 
 

@@ -12,6 +12,7 @@ from simple_orthanc.errors import CohortError
 from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, Patient
 from simple_orthanc.selection.predicates import AnyOf, Predicate, StringIs
 from simple_orthanc.selection.source import Row, Source, batches
+from simple_orthanc.showing.text import safe
 from simple_orthanc.sources.identity import is_another_patient
 
 # Series that are searched for at once; of more, a source might list its whole archive.
@@ -75,6 +76,12 @@ def _find_some(source: Source, series: Sequence[FrozenSeries], found: Found) -> 
     if matched:
         members = _instances(source, [row for _, row in matched])
         for each, row in matched:
+            if row.key in found.children:
+                raise CohortError(
+                    f"The series {safe(each.series)} was frozen under two patients, which are one in "
+                    f"{source.description}, so that nobody knows which is there. Open the cohort on the archive where "
+                    "it was frozen."
+                )
             _take(each, row, studies[row.parent], members.get(row.key, {}), found)
 
 
@@ -93,8 +100,8 @@ def _match(frozen: FrozenSeries, held: Sequence[tuple[str, Row]], where: str) ->
     if frozen.is_anonymous:
         if len(held) > 1:
             raise CohortError(
-                f"The series {frozen.series} occurs under {len(held)} patients in {where}, and this cohort was frozen "
-                "without PatientIDs, so that nobody knows which is meant. Open one that was frozen with them."
+                f"The series {safe(frozen.series)} occurs under {len(held)} patients in {where}, and this cohort was "
+                "frozen without PatientIDs, so that nobody knows which is meant. Open one that was frozen with them."
             )
         return held[0][1] if held else None
     exact = [row for patient, row in held if patient == frozen.patient]

@@ -227,10 +227,10 @@ class FrozenSource(FrozenFiles):
         self, tags: Sequence[Tag], series: Sequence[Row], keys: frozenset[str] | None = None
     ) -> Mapping[str, Mapping[str, Value]]:
         """Read tags of frozen instances, whose files have not changed."""
-        frozen = frozenset(key for row in series for key in self._found.children.get(row.key, ()))
-        wanted = frozen if keys is None else frozen & keys
+        frozen = [key for row in series for key in self._found.children.get(row.key, ())]
+        wanted = frozenset(frozen if keys is None else keys.intersection(frozen))
         columns = self.archive.columns(tags, series, wanted)
-        self.check([key for row in series for key in row.children if key in wanted])
+        self.check([key for key in frozen if key in wanted])
         return {name: {key: column[key] for key in column.keys() & wanted} for name, column in columns.items()}
 
     def resolve(self, text: str) -> list[IdentifierMatch]:

@@ -154,6 +154,7 @@ COUNTS = {"patients": 2, "studies": 2, "series": 2, "instances": 3, "checksums":
         put(9, {"series": 1}),
         put(10, ["1.1.1", -8, MD5]),
         put(10, ["1.1.1", 8.0, MD5]),
+        put(10, ["1.1.1", 1 << 63, MD5]),
         put(10, ["1.1.1", 8, "x"]),
         put(10, ["1.1.1", 8, MD5 + "0"]),
         put(10, [8, 8, MD5]),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from simple_orthanc import CohortError, Folder, SelectionError, label, tag
+from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts.cohort import Cohort
 from simple_orthanc.session.cohorts.difference import CohortDifference
@@ -167,6 +168,17 @@ def test_a_quick_comparison_reads_no_file() -> None:
     assert cohort.difference(session, checksums=False).changed.empty
     assert not [what for what in source.asked[before:] if "read" in what or "content" in what]
     assert len(cohort.difference(session).changed) == 1
+
+
+def test_a_quick_comparison_of_datasets_does_not_hide_that_files_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = three_series()
+    cohort = session.freeze(checksums="datasets")
+    assert cohort.difference(session, checksums=False).changed.empty
+    monkeypatch.setattr(type(source_of(session)), "listed_file", lambda *_: StoredFile(8, "0" * 32))
+    difference = cohort.difference(session, checksums=False)
+    with pytest.raises(CohortError, match="checksums=True"):
+        bool(difference)
+    assert cohort.difference(session).changed.empty
 
 
 @pytest.mark.parametrize("wrong", [None, "session", Session])

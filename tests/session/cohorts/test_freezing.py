@@ -193,6 +193,33 @@ def test_a_cohort_without_identifiers_is_combined_by_its_uids() -> None:
     assert (public & session.copy().select(Modality="PT").freeze()).instance_count == 1
 
 
+def test_patients_of_cohorts_without_identifiers_are_one_if_they_share_a_study() -> None:
+    session = session_of(
+        instance(1, patient="P1", study="1.1"),
+        instance(2, patient="P1", study="1.1"),
+        instance(3, patient="P2", study="1.2"),
+    )
+    first, second, third = (
+        session.copy().select(InstanceNumber=number).freeze(identifiers=False) for number in (1, 2, 3)
+    )
+    assert (first | second).patient_count == (first | second).study_count == 1
+    assert (first | third).patient_count == (first | third).study_count == 2
+    assert (first | second | third).patient_count == 2
+    assert (first | third) - third == first
+    named = session.copy().select(PatientID="P2").freeze()
+    assert (first | named).patient_count == (named | first).patient_count == 2
+    assert (third | named) == third
+    assert (named | third) == named
+
+
+def test_a_uid_under_two_patients_is_not_lost_beside_a_cohort_without_identifiers() -> None:
+    twice = session_of(instance(1, patient="P1"), instance(1, patient="P2")).freeze()
+    public = session_of(instance(2)).freeze(identifiers=False)
+    for combine in (lambda: twice | public, lambda: public - twice):
+        with pytest.raises(CohortError, match="occurs under two patients"):
+            combine()
+
+
 def test_a_cohort_shows_what_it_is() -> None:
     cohort = three_series().select(Modality="CT").freeze()
     assert repr(cohort).startswith("<Cohort: 1 patient, 1 study, 2 series, 3 instances, frozen 20")

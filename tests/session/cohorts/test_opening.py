@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
@@ -215,6 +216,24 @@ def test_a_uid_under_two_patients_is_found_under_the_one_that_was_frozen() -> No
     public = session.copy().select(PatientID="P2").freeze(identifiers=False)
     with pytest.raises(CohortError, match="occurs under 2 patients"):
         public.open(session)
+
+
+def test_two_patients_that_are_one_elsewhere_are_not_taken_for_half_of_what_was_frozen() -> None:
+    two = session_of(instance(1, patient="P1", KVP="1"), instance(1, patient="P2", KVP="2"))
+    public = two.freeze(identifiers=False)
+    with pytest.raises(CohortError, match="under two patients"):
+        public.open(session_of(instance(1, patient="P1", KVP="1")))
+
+
+def test_an_identifier_in_a_message_cannot_move_the_cursor() -> None:
+    hostile = "1.2\x1b[2J"
+    session = session_of(instance(1))
+    frozen = session.freeze()
+    (series,) = frozen._data.series
+    series = dataclasses.replace(series, instances=(series.instances[0]._replace(uid=hostile),))
+    with pytest.raises(CohortError, match="are not in") as caught:
+        Cohort(dataclasses.replace(frozen._data, series=(series,))).open(session)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_the_order_is_that_of_the_frozen_session() -> None:
