@@ -19,8 +19,9 @@ class Cache:
     ----------
     folder : str or Path
         A folder for this alone: one that is missing or empty, or a cache already. No other user can read it.
-    limit : int, default 10,000,000,000
-        The most bytes that are kept. What was not used for longest goes first.
+    limit : int, optional
+        The most bytes that are kept. What was not used for longest goes first. Default: the limit that the folder was
+        last given, or else 10,000,000,000.
 
     Attributes
     ----------
@@ -47,12 +48,13 @@ class Cache:
     (0, 0)
     """
 
-    def __init__(self, folder: str | os.PathLike[str], limit: float = 10_000_000_000) -> None:
+    def __init__(self, folder: str | os.PathLike[str], limit: float | None = None) -> None:
         text = path_text(folder, 'cache="cache"')
-        if type(limit) not in (int, float) or not 1 <= limit < float("inf"):
+        if limit is not None and (type(limit) not in (int, float) or not 1 <= limit < float("inf")):
             raise SelectionError(f"limit={limit!r} is no number of bytes above 0, such as limit=50_000_000_000.")
-        self.folder, self.limit = Path(os.path.abspath(os.path.expanduser(text))), int(limit)
-        self._store = EntryStore(self.folder, self.limit)
+        self.folder = Path(os.path.abspath(os.path.expanduser(text)))
+        self._store = EntryStore(self.folder, None if limit is None else int(limit))
+        self.limit = self._store.limit
 
     def __repr__(self) -> str:
         """Show the folder and the limit."""

@@ -31,7 +31,9 @@ from simple_orthanc.sources.cache.entries import DamagedEntryError, Entry, Recor
 # As https://bford.info/cachedir/ defines it: programs for backups leave such folders out.
 _MARKER = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Kept by simple_orthanc, format 1.\n"
-_OWN = frozenset({_MARKER, "entries", "parts", "total"})
+_OWN = frozenset({_MARKER, "entries", "parts", "total", "limit"})
+_USUAL_LIMIT = 10_000_000_000
+_MOST_DIGITS = 32
 _NAME = re.compile(r"[0-9a-f]{40}")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
 # A part is written in one go: an older one was left by a process that was killed.
@@ -61,6 +63,11 @@ class EntryStore(LandsOnce):
     ----------
     folder : Path
         Absolute.
+    limit : int, optional
+        The most bytes that are kept; None: as many as when the folder was last given a limit.
+
+    Attributes
+    ----------
     limit : int
         The most bytes that are kept.
 
@@ -70,10 +77,11 @@ class EntryStore(LandsOnce):
         The folder cannot be made, belongs to another user, or holds other files.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        self.folder, self.limit = folder, limit
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        self.folder = folder
         self._start()
         self._open()
+        self.limit = self._limit(limit)
 
     def _start(self) -> None:
         self._is_open = self._is_full = False
@@ -140,6 +148,20 @@ class EntryStore(LandsOnce):
         except OSError as error:
             raise SelectionError(f"{self.folder} cannot be a cache: {error.strerror or error}. {example}") from error
         self._is_open = True
+
+    def _limit(self, given: int | None) -> int:
+        """Return the limit, and write down one that was given, so that it holds for who gives none."""
+        path = self.folder / "limit"
+        try:
+            written = int(path.read_bytes()[:_MOST_DIGITS])
+        except (OSError, ValueError):
+            written = _USUAL_LIMIT
+        if given is None or given == written:
+            return written
+        # On a disk that cannot be written to nothing is kept either.
+        with contextlib.suppress(OSError):
+            self._write_private(path, b"%*d\n" % (_MOST_DIGITS - 1, given))
+        return given
 
     def _write_private(self, path: Path, content: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o600)

@@ -306,7 +306,9 @@ class FileReader:
             listed = self._listed[key] = self._list(key, with_md5)
         if listed.stamp is None:
             self._learn_checksum(key)
-        return self._listed[key].stamp
+            # Another thread may have noticed meanwhile that it was replaced.
+            listed = self._listed.get(key, listed)
+        return listed.stamp
 
     def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Stamp | None]]:
         """Return those files that are kept, and the stamps with which others are kept by `keep`."""

@@ -82,8 +82,10 @@ class Replacements:
         self._forget_replaced(last)
 
     def _forget_replaced(self, last: int | None) -> None:
+        if last is None:
+            return
         before, self._last = self._last, last
-        if last is None or last == before:
+        if last == before:
             return
         entries = read_entries(self._transport, before) if before else None
         if entries is None:

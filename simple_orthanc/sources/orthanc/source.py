@@ -422,7 +422,9 @@ class OrthancSource:
     @property
     def store(self) -> OrthancStore:
         """The server as uploads need it."""
-        return OrthancStore(self.transport, self.rest, self._finder, self._reader)
+        # What the server holds now is compared with what is sent, and never what is in the cache.
+        reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums)
+        return OrthancStore(self.transport, self.rest, self._finder, reader)
 
     def delete(self, level: Level, key: str) -> bool:
         """Delete an object and all that lies below it; return False if it was gone already."""

@@ -188,11 +188,21 @@ def test_a_file_is_no_cache(tmp_path: Path) -> None:
         Cache("")
 
 
-@pytest.mark.parametrize("limit", [0, -1, True, 0.5, float("inf"), float("nan"), "1 GB", None])
+@pytest.mark.parametrize("limit", [0, -1, True, 0.5, float("inf"), float("nan"), "1 GB"])
 def test_a_limit_is_a_number_of_bytes(tmp_path: Path, limit: object) -> None:
     with pytest.raises(SelectionError, match="is no number of bytes"):
         Cache(tmp_path / "cache", limit=limit)  # type: ignore[arg-type]
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_limit_holds_until_another_is_given(tmp_path: Path) -> None:
+    assert Cache(tmp_path / "cache").limit == 10_000_000_000
+    assert Cache(tmp_path / "cache", limit=5e10).limit == 50_000_000_000
+    assert Cache(tmp_path / "cache").limit == 50_000_000_000
+    assert Cache(tmp_path / "cache", limit=7).limit == 7
+    assert Cache(tmp_path / "cache").limit == 7
+    (tmp_path / "cache" / "limit").write_text("no number")
+    assert Cache(tmp_path / "cache").limit == 10_000_000_000
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,9 @@ def test_where_the_feed_may_not_be_read_the_list_is_believed(clock: Clock, feed:
     feed.is_refused = True
     feed.entries.append((4, "b"))
     assert current(noted) == "abc"
+    feed.is_refused = False
+    clock.now += 1
+    assert current(noted) == "ac"
 
 
 def test_the_md5_may_be_learnt_later(clock: Clock, noted: Replacements, listed: dict[str, ListedFile]) -> None:
