@@ -40,7 +40,7 @@ def client() -> Iterator[Any]:
     with (
         dask.config.set(options),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", silence_logs=60
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1", silence_logs=60
         ) as started,
         distributed.Client(started) as connected,
     ):
