@@ -26,6 +26,9 @@ from simple_orthanc.errors import SelectionError
 json_bytes: int = 1 << 27
 """Bytes of one answer in JSON, decompressed. The answers to searches come in pages far below this."""
 
+facts_bytes: int = 1 << 20
+"""Bytes of what a server answers about itself when a session connects: what it is, and its last change."""
+
 body_bytes: int = 1 << 32
 """Bytes of one answer, or of one part of it, that is read into memory: a file, a frame, a rendered image."""
 

@@ -16,7 +16,7 @@ from itertools import chain, repeat
 
 import pytest
 
-MEGABYTES = 300
+MEGABYTES = 200
 # Of the processor; measured are about two. In all it may be more, since the machine that runs the tests may be busy.
 SECONDS_AT_WORK = 5
 SECONDS_IN_ALL = 20

@@ -95,7 +95,7 @@ class Rest(Verbs):
         return system
 
     def _system(self) -> dict[str, Any]:
-        system = self._transport.read("GET", "/system", partial(self._parsed, "/system"), limit="json_bytes")
+        system = self._transport.read("GET", "/system", partial(self._parsed, "/system"), limit="facts_bytes")
         if not isinstance(system, dict) or "Version" not in system or "ApiVersion" not in system:
             raise UnusableError(
                 TransportError(

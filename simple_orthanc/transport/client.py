@@ -205,7 +205,15 @@ class Transport(LandsOnce):
         """Close the connections; a later request opens new ones. A session given as `http` stays open."""
         self._sender.close()
 
-    def json(self, method: str, path: str, *, body: Any = None, **options: Unpack[RequestOptions]) -> Any:
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        limit: str = "json_bytes",
+        **options: Unpack[RequestOptions],
+    ) -> Any:
         """Send a request, and parse the JSON that comes back.
 
         Parameters
@@ -215,6 +223,8 @@ class Transport(LandsOnce):
             return them for parts of a response. The caller percent-encodes the identifiers in it.
         body : object, optional
             Sent as JSON, instead of `data`.
+        limit : str
+            The name of the limit of `simple_orthanc.limits` for what comes back, decompressed.
         **options
             ``params``, ``data``, ``headers``, ``timeout`` and ``idempotent``: see `RequestOptions`.
 
@@ -239,10 +249,10 @@ class Transport(LandsOnce):
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
         request = self._request(method, path, extra, **options)
-        return self._sender.exchange(request, partial(self._parse, request), in_turn=method == "GET")
+        return self._sender.exchange(request, partial(self._parse, request, limit), in_turn=method == "GET")
 
-    def _parse(self, request: Request, response: Response) -> Any:
-        content = read_all(response, "json_bytes")
+    def _parse(self, request: Request, limit: str, response: Response) -> Any:
+        content = read_all(response, limit)
         if not content and request.method != "GET":
             return None
         try:

@@ -164,7 +164,7 @@ def count_all(transport: Transport) -> dict[Level, int]:
 def read_last(transport: Transport) -> int | None:
     """Return the number of the last change; None if this user may not read the feed."""
     try:
-        last = ask(transport, "GET", "/changes", has(), params={"last": ""}).get("Last")
+        last = ask(transport, "GET", "/changes", has(), params={"last": ""}, limit="facts_bytes").get("Last")
     except ServerError:
         return None
     return last if isinstance(last, int) else None

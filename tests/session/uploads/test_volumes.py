@@ -202,7 +202,8 @@ def test_an_interruption_tells_that_nothing_is_known() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         session.upload_volume(volume)
     table = vars(caught.value)["table"]
-    assert set(table.status) == {"failed"}
+    # What another thread has sent meanwhile is stored.
+    assert "failed" in set(table.status) <= {"failed", "stored"}
     assert "may or may not be stored" in table.message[0]
 
 
