@@ -72,6 +72,24 @@ def test_a_helper_that_ends_is_replaced(pool: HelperPool) -> None:
     assert pool.call("question") is not None
 
 
+def test_a_helper_that_was_lent_answers_nobody_else(pool: HelperPool) -> None:
+    with pool.lend() as none:
+        assert none is None
+    pool.start(2)
+    with pool.lend() as one, pool.lend() as other:
+        assert one is not None
+        assert other is not None
+        processes = {helper.call("question")[0][1] for helper in (one, other, one, other)}
+        assert len(processes) == 2
+        with pytest.raises(HelperEndedError):
+            one.call("end")
+        assert not one.is_usable
+    with pool.lend() as one, pool.lend() as other:
+        assert one is not None
+        assert other is not None
+        assert len({helper.call("question")[0][1] for helper in (one, other)} & processes) == 1
+
+
 def test_a_module_that_cannot_be_loaded_leaves_no_helper(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text("raise RuntimeError")
     pool = HelperPool(str(tmp_path / "module.py"))

@@ -13,13 +13,15 @@ import json
 import os
 import stat
 import threading
+import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import SelectionError, stacklevel
 from simple_orthanc.extras import import_extra
 from simple_orthanc.files.locking import lock_file
 from simple_orthanc.files.opening import open_regular
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _FORMAT = "simple_orthanc map 1"
 _STORED = "checkpoint"
+# As much is lost at most if the machine ends; the end of the process loses nothing.
+_SECONDS_BETWEEN_SYNCS = 2.0
 _US = datetime.timedelta(microseconds=1)
 
 
@@ -121,6 +125,7 @@ class Checkpoint:
         self._journal = path if path.suffix == JSON_LINES else path.with_name(f".{path.name}{JSON_LINES}")
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._synced = time.monotonic()
         try:
             make_folders(path.parent)
             for each in {path, self._journal}:
@@ -150,6 +155,9 @@ class Checkpoint:
             self.rows[key] = row
             try:
                 _write(self._descriptor, line)
+                if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
+                    os.fsync(self._descriptor)
+                    self._synced = time.monotonic()
             except OSError as error:
                 raise SelectionError(
                     f"The checkpoint {self.path} cannot be written: {error.strerror or error}. What was finished "
@@ -157,12 +165,23 @@ class Checkpoint:
                 ) from error
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises
+        ------
+        SelectionError
+            It cannot be written; the rows are kept beside it.
+        """
         with self._lock:
             try:
                 if self._descriptor is not None and self.path.suffix == PARQUET:
                     self._write_table()
                     self._journal.unlink()
+            except OSError as error:
+                raise SelectionError(
+                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. What was finished is in "
+                    f"{self._journal}, and the same call goes on from there."
+                ) from error
             finally:
                 self._release()
 
@@ -185,12 +204,24 @@ class Checkpoint:
         lines = whole.splitlines()
         if lines:
             self._check(self._parsed(lines[0]))
-            for line in lines[1:]:
-                self._take(self._parsed(line))
+            damaged = sum(not self._is_taken(line) for line in lines[1:])
+            if damaged:
+                warnings.warn(
+                    f"{damaged} of {len(lines)} lines of {self.path} are damaged: their objects are computed again.",
+                    stacklevel=stacklevel(),
+                )
         os.ftruncate(self._descriptor, len(whole))
         os.lseek(self._descriptor, 0, os.SEEK_END)
         if not lines:
             _write(self._descriptor, _as_line(self._header()))
+
+    def _is_taken(self, line: bytes) -> bool:
+        """Take the row of a line, unless it is damaged, as after the end of a machine."""
+        try:
+            self._take(self._parsed(line))
+        except SelectionError:
+            return False
+        return True
 
     def _header(self) -> dict[str, Any]:
         return {"format": _FORMAT, **asdict(self._origin)}

@@ -153,12 +153,32 @@ def test_a_file_of_another_kind_is_refused_and_kept(suffix: str, content: bytes,
     assert path.read_bytes() == content
 
 
-def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_line_costs_one_row(tmp_path: Path) -> None:
     path = filled(tmp_path / "a.jsonl", FIRST)
-    for line in (b"{}", b"[]", b"no", b'{"identifiers": [], "contents": "", "values": {"a": {}}}'):
-        path.write_bytes(path.read_bytes() + line + b"\n")
-        with pytest.raises(SelectionError, match="is no checkpoint of map"):
-            opened(path)
+    whole = path.read_bytes()
+    for line in (b"{}", b"[]", b"no", b"\0\0", b'{"identifiers": [], "contents": "", "values": {"a": {}}}'):
+        path.write_bytes(whole + line + b"\n")
+        with pytest.warns(UserWarning, match=r"1 of 3 lines of .*a.jsonl are damaged"):
+            assert rows_of(path) == {KEYS[0]: FIRST}
+
+
+def test_a_table_that_cannot_be_written_leaves_its_rows_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    there = opened(path)
+    there.add(KEYS[0], FIRST)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(
+            SelectionError, match=r"No space left .* is in .*\.a\.parquet\.jsonl"
+        ):
+            there.close()
+    assert rows_of(path) == {KEYS[0]: FIRST}
 
 
 def test_one_that_another_call_writes_is_refused(tmp_path: Path) -> None:
