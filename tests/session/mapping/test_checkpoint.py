@@ -174,9 +174,7 @@ def test_a_table_that_cannot_be_written_leaves_its_rows_beside_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        with pytest.raises(
-            SelectionError, match=r"No space left .* is in .*\.a\.parquet\.jsonl"
-        ):
+        with pytest.raises(SelectionError, match=r"No space left .* is in .*\.a\.parquet\.jsonl"):
             there.close()
     assert rows_of(path) == {KEYS[0]: FIRST}
 
