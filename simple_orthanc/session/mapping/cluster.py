@@ -160,13 +160,17 @@ class ClusterRun:
                     "it go on from where it was."
                 ) from None
             return
-        task = self._tasks.pop(future.key)
+        self._take_outcomes(future, self._tasks[future.key].positions, advance)
+        # Not earlier: what is interrupted meanwhile is cancelled with the others.
+        del self._tasks[future.key]
+
+    def _take_outcomes(self, future: Any, positions: Sequence[int], advance: Callable[[int], object]) -> None:
         if future.status == "finished":
             contents = future.result()
             if contents is None:
-                self._alone.extend(task.positions)
+                self._alone.extend(positions)
                 return
-            for position, content in zip(task.positions, contents, strict=True):
+            for position, content in zip(positions, contents, strict=True):
                 outcome: Outcome = pickle.loads(content)
                 self._size.add(outcome.row.seconds)
                 self._run.finish(position, outcome)
@@ -180,7 +184,7 @@ class ClusterRun:
             ) from None
         if error is not None and type(error).__name__ != "KilledWorker":
             raise error
-        for position in task.positions:
+        for position in positions:
             self._note_lost(position, error, advance)
 
     def _note_lost(self, position: int, error: BaseException | None, advance: Callable[[int], object]) -> None:

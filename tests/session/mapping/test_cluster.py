@@ -36,6 +36,9 @@ def client() -> Iterator[Any]:
         "distributed.worker.daemon": False,
         "distributed.comm.retry.count": 0,
         "distributed.scheduler.worker-ttl": None,
+        # On a busy machine.
+        "distributed.comm.timeouts.connect": "120s",
+        "distributed.comm.timeouts.tcp": "120s",
     }
     with (
         dask.config.set(options),
