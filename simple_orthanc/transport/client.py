@@ -206,13 +206,7 @@ class Transport(LandsOnce):
         self._sender.close()
 
     def json(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        limit: str = "json_bytes",
-        **options: Unpack[RequestOptions],
+        self, method: str, path: str, *, body: Any = None, limit: str = "json_bytes", **options: Unpack[RequestOptions]
     ) -> Any:
         """Send a request, and parse the JSON that comes back.
 
@@ -241,10 +235,8 @@ class Transport(LandsOnce):
             If the server refused.
         """
         # Packing costs a server more than the loopback interface saves; Orthanc before 1.12.2 packs whatever it may.
-        extra = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip" if self._sender.is_worth_packing else "identity",
-        }
+        packing = "gzip" if self._sender.is_worth_packing else "identity"
+        extra = {"Accept": "application/json", "Accept-Encoding": packing}
         if body is not None:
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"

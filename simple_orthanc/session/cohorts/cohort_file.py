@@ -204,7 +204,9 @@ def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     with _writing(path):
         try:
-            with open(part, "xb") as raw:
+            mode = 0o666 if all(each.is_anonymous for each in data.series) else 0o600
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with open(descriptor, "wb") as raw:
                 if path.suffix.lower() == ".gz":
                     # Without a time, so that equal cohorts make equal files.
                     with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:

@@ -51,7 +51,7 @@ class Cache:
     def __init__(self, folder: str | os.PathLike[str], limit: float | None = None) -> None:
         text = path_text(folder, 'cache="cache"')
         if limit is not None and (type(limit) not in (int, float) or not 1 <= limit < float("inf")):
-            raise SelectionError(f"limit={limit!r} is no number of bytes above 0, such as limit=50_000_000_000.")
+            raise SelectionError(f"limit={limit!r} is not a positive number of bytes, such as limit=50_000_000_000.")
         self.folder = Path(os.path.abspath(os.path.expanduser(text)))
         self._store = EntryStore(self.folder, None if limit is None else int(limit))
         self.limit = self._store.limit

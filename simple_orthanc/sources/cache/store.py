@@ -138,7 +138,9 @@ class EntryStore(LandsOnce):
                 # Another process may be writing it.
                 if names - _OWN or not _SIGNATURE.startswith(written):
                     others = ", ".join(map(repr, sorted(names - _OWN)[:3])) or repr(_MARKER)
-                    raise SelectionError(f"The folder {self.folder} holds files that are no cache: {others}. {example}")
+                    raise SelectionError(
+                        f"The folder {self.folder} holds files that are not part of a cache: {others}. {example}"
+                    )
                 self._write_private(marker, _SIGNATURE)
             if status.st_mode & 0o077:
                 os.chmod(self.folder, 0o700)

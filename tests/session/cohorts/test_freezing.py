@@ -261,3 +261,14 @@ def test_freezing_changes_nothing_of_the_session() -> None:
     assert session.selection == before
     assert session._index is known
     assert not known._rows["instance"]
+
+
+def test_a_file_with_patients_is_private(tmp_path: Path) -> None:
+    session = three_series()
+    # What the user's mask leaves of a file that anybody may read.
+    (tmp_path / "any").touch()
+    session.freeze(tmp_path / "own.cohort")
+    session.freeze(tmp_path / "public.cohort", identifiers=False)
+    own, public, usual = ((tmp_path / name).stat().st_mode & 0o777 for name in ("own.cohort", "public.cohort", "any"))
+    assert own == 0o600
+    assert public == usual

@@ -175,7 +175,7 @@ def test_random_operations_do_what_a_model_does(
 def test_a_folder_with_other_files_is_refused_and_left(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).write_text("mine")
-    with pytest.raises(SelectionError, match="holds files that are no cache"):
+    with pytest.raises(SelectionError, match="holds files that are not part of a cache"):
         Cache(tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names, "mine")
 
@@ -190,7 +190,7 @@ def test_a_file_is_no_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, True, 0.5, float("inf"), float("nan"), "1 GB"])
 def test_a_limit_is_a_number_of_bytes(tmp_path: Path, limit: object) -> None:
-    with pytest.raises(SelectionError, match="is no number of bytes"):
+    with pytest.raises(SelectionError, match="is not a positive number of bytes"):
         Cache(tmp_path / "cache", limit=limit)  # type: ignore[arg-type]
     assert not (tmp_path / "cache").exists()
 
