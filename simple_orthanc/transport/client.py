@@ -234,9 +234,7 @@ class Transport(LandsOnce):
         ServerError
             If the server refused.
         """
-        # Packing costs a server more than the loopback interface saves; Orthanc before 1.12.2 packs whatever it may.
-        packing = "gzip" if self._sender.is_worth_packing else "identity"
-        extra = {"Accept": "application/json", "Accept-Encoding": packing}
+        extra = {"Accept": "application/json", "Accept-Encoding": self._sender.packing}
         if body is not None:
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
