@@ -6,6 +6,7 @@ only put into tasks, few enough at a time that a selection of any size needs lit
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import queue
 import time
@@ -109,11 +110,22 @@ class ClusterRun:
                 while self._left or self._alone or self._suspects or self._tasks:
                     self._submit()
                     self._take(advance)
+        except (Exception, asyncio.CancelledError) as error:
+            # Dask raises many kinds of errors then.
+            if self._is_connected():
+                raise
+            raise TransportError(
+                f"The Dask client is {self._client.status}: connect again, and call map() again; a checkpoint lets it "
+                "go on from where it was."
+            ) from error
         finally:
             futures = [task.future for task in self._tasks.values()]
             # The cluster may be gone.
             with suppress(Exception):
                 self._client.cancel([*futures, *self._sent], force=True)
+
+    def _is_connected(self) -> bool:
+        return self._client.status in ("running", "connecting")
 
     def _send_function(self) -> None:
         """Send a function that holds much to the workers, instead of with each task."""
@@ -154,11 +166,8 @@ class ClusterRun:
             future = self._finished.get(timeout=_SECONDS_BETWEEN_LOOKS)
         except queue.Empty:
             interruption.check()
-            if self._client.status not in ("running", "connecting"):
-                raise TransportError(
-                    f"The Dask client is {self._client.status}: connect again, and call map() again; a checkpoint lets "
-                    "it go on from where it was."
-                ) from None
+            if not self._is_connected():
+                raise TransportError("The client was closed while it was waited for.") from None
             return
         self._take_outcomes(future, self._tasks[future.key].positions, advance)
         # Not earlier: what is interrupted meanwhile is cancelled with the others.

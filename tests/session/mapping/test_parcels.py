@@ -44,7 +44,7 @@ def test_parts_of_series_and_another_order_arrive(folder: Folder) -> None:
 
 def test_others_than_were_sent_are_refused(folder: Folder) -> None:
     parcel: Parcel = pickle.loads(run_of(folder).parcel([0, 1]))
-    with pytest.raises(SelectionError, match="3 objects were sent, and there are 2"):
+    with pytest.raises(SelectionError, match="3 objects of level 'series' were sent, and there are 2"):
         Parcel(parcel.session, parcel.level, 3).sessions()
 
 
