@@ -146,7 +146,7 @@ def test_a_client_that_is_closed_meanwhile_is_an_error(folder: Folder, client: A
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
         thread = threading.Thread(target=lambda: (wait_for(function.processes), other.close()))
         thread.start()
-        with pytest.raises(TransportError, match="The Dask client is clos.*: connect again"):
+        with pytest.raises(TransportError, match=r"The Dask client is clos.*: connect again"):
             folder.map(function, scheduler=other)
         function.go_on()
         thread.join()
