@@ -9,6 +9,7 @@ The MD5 comes with the find that lists the instances (Orthanc 1.12.5 and newer),
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import threading
@@ -131,7 +132,14 @@ class FileReader:
         self._kept = kept
         self._scanner, self._buffer = Scanner(), ReusableBuffer()
         self._lock = threading.Lock()
-        self._keeps_checksums = True
+        # Set once the server is known to keep none; shared with `without_cache`.
+        self._keeps_none = threading.Event()
+
+    def without_cache(self) -> FileReader:
+        """Return a reader of what the server holds now, never of what is in the cache."""
+        reader = copy.copy(self)
+        reader._kept = None
+        return reader
 
     def stored_file(self, key: str) -> StoredFile:
         """Return the length and the MD5 of a file; the MD5 is None if the server keeps none."""
@@ -380,7 +388,7 @@ class FileReader:
     def _learn_checksum(self, key: str) -> None:
         """Ask for the MD5 of a file, unless it is known."""
         listed = self._listed.get(key)
-        if self._keeps_checksums and (listed is None or listed.md5 is None):
+        if not self._keeps_none.is_set() and (listed is None or listed.md5 is None):
             self._listed[key] = self._list(key, True) if listed is None else listed._replace(md5=self.stored_md5(key))
 
     def stored_md5(self, key: str) -> str | None:
@@ -399,7 +407,8 @@ class FileReader:
 
     def _tell_no_checksums(self) -> None:
         with self._lock:
-            is_first, self._keeps_checksums = self._keeps_checksums, False
+            is_first = not self._keeps_none.is_set()
+            self._keeps_none.set()
         if is_first:
             warnings.warn(
                 f"{self._transport.url} keeps no checksums of its files (StoreMD5ForAttachments is false), so files "

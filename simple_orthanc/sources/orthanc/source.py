@@ -422,9 +422,8 @@ class OrthancSource:
     @property
     def store(self) -> OrthancStore:
         """The server as uploads need it."""
-        # What the server holds now is compared with what is sent, and never what is in the cache.
-        reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums)
-        return OrthancStore(self.transport, self.rest, self._finder, reader)
+        # What the server holds now is compared with what is sent.
+        return OrthancStore(self.transport, self.rest, self._finder, self._reader.without_cache())
 
     def delete(self, level: Level, key: str) -> bool:
         """Delete an object and all that lies below it; return False if it was gone already."""

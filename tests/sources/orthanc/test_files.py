@@ -192,7 +192,7 @@ def test_what_is_gone_is_not_taken_for_a_server_without_checksums(archive: Ortha
     archive.datasets = [image(2)]
     with pytest.raises(NotFoundError):
         session.download(tmp_path)
-    assert session._orthanc._reader._keeps_checksums
+    assert not session._orthanc._reader._keeps_none.is_set()
     with pytest.raises(NotFoundError):
         session._orthanc._reader.stored_md5(first)
 
