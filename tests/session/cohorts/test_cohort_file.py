@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from simple_orthanc import Cohort, CohortError, SelectionError, limits, tag
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.selection.cohort import Chain, FrozenCriterion, FrozenInstance, FrozenQuery, grouped
+from simple_orthanc.selection.cohort import (
+    Chain,
+    FrozenCriterion,
+    FrozenInstance,
+    FrozenQuery,
+    grouped,
+    without_patients,
+)
 from simple_orthanc.session.cohorts.cohort_file import CohortData, lines, read, write
 
 NOW = datetime(2026, 11, 29, 16, 40, tzinfo=timezone.utc)
@@ -250,10 +257,11 @@ def test_a_file_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) -> N
     assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
 
 
-def test_a_file_has_the_permissions_that_the_user_gives_new_files(tmp_path: Path) -> None:
+def test_a_file_without_patients_has_the_permissions_that_the_user_gives_new_files(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        path = write(SMALL, tmp_path / "cohort")
+        public = write(replace(SMALL, series=without_patients(SMALL.series)), tmp_path / "public")
+        own = write(SMALL, tmp_path / "own")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (public, own)] == [0o640, 0o600]
