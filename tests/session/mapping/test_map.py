@@ -178,7 +178,8 @@ def test_warnings_are_shown_once_and_prints_too(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         vars(computing).pop("__warningregistry__", None)
-        folder.map(computing.warns, scheduler=scheduler, workers=2)
+        # In threads it is Python that shows both, and prints of two at once may share a line.
+        folder.map(computing.warns, scheduler=scheduler, workers=1 if scheduler == "threads" else 2)
     ((message, category, path),) = {(str(each.message), each.category, each.filename) for each in caught}
     assert (message, category, path) == ("look at this", UserWarning, computing.__file__)
     assert len(caught) == 1
