@@ -315,7 +315,8 @@ def test_the_command_line_takes_a_profile(
         assert main(["--profile", "b", "info"]) == 1
         assert main(["--profile", "a", "--username", "bob", "info"]) == 1
         sent = [asked.headers.get("authorization", "none").partition(" ")[2] for asked in server.asked]
-        assert sent == ["YWxpY2U6dzBuZGVybGFuZA==", "", "Ym9iOnR5cGVk"]
+        # An Orthanc is asked two questions at once.
+        assert list(dict.fromkeys(sent)) == ["YWxpY2U6dzBuZGVybGFuZA==", "", "Ym9iOnR5cGVk"]
     assert main(["--profile", "c", "info"]) == 1
     shown = capsys.readouterr()
     assert "There is no profile 'c'" in shown.err
