@@ -13,6 +13,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -41,6 +42,18 @@ _SEND_BLOCK = 1 << 20
 _unchecked_hosts: set[str] = set()
 
 _send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=None)
+
+_needs_new: ContextVar[bool] = ContextVar("needs_new", default=False)
+
+
+@contextmanager
+def on_new_connection(needed: bool) -> Iterator[None]:
+    """Send the requests of this block over connections of their own, if `needed`: none that was used before."""
+    token = _needs_new.set(needed)
+    try:
+        yield
+    finally:
+        _needs_new.reset(token)
 
 
 class _SteadyConnection:
@@ -96,7 +109,7 @@ class _FreshQueue(queue.LifoQueue[Any]):
 
     def _get(self) -> Any:
         connection, since = super()._get()
-        if connection is not None and time.monotonic() - since > MAX_IDLE:
+        if connection is not None and (_needs_new.get() or time.monotonic() - since > MAX_IDLE):
             # A closed connection object opens itself again on its next request.
             connection.close()
         return connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import pickle
 import threading
@@ -23,7 +24,7 @@ from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.transport.address import DEFAULT_PORTS, Address, Credentials, is_loopback
 from simple_orthanc.transport.bodies import read_all, read_beginning
 from simple_orthanc.transport.bulk import CROWDED, BufferProvider, BulkReader, CrowdedError
-from simple_orthanc.transport.connections import new_session
+from simple_orthanc.transport.connections import new_session, on_new_connection
 from simple_orthanc.transport.failures import (
     Cause,
     NetworkError,
@@ -47,6 +48,8 @@ _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
 # How often a request is sent again on another connection because of those beside it, before patience decides.
 _MOST_CROWDED = 10
+# For so many seconds after a connection broke before an answer, requests that are not repeated open their own.
+_WARY = 60.0
 
 _LOST = "An earlier attempt of this request lost its answer, and may have been carried out."
 
@@ -172,7 +175,7 @@ class Sender:
                 "A session with http= cannot be pickled, because that requests.Session cannot: its adapters, its "
                 "authentication and its hooks must be objects that can, and functions at the top of a module."
             )
-        own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "sent", "pace")
+        own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "_broke", "sent", "pace")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -185,6 +188,8 @@ class Sender:
         self._process = os.getpid()
         self._bulk: BulkReader | None = None
         self._outage = Outage()
+        # When a connection last broke before an answer: a proxy may close each without a word.
+        self._broke = -math.inf
         self.pace = Pace()
         self.sent = 0
         if self._given is not None:
@@ -351,6 +356,8 @@ class Sender:
             return result
         except NetworkError as failure:
             attempts.failed(failure, begun=begun)
+            if failure.dropped and not begun:
+                self._broke = time.monotonic()
             raise
 
     def _read(self, request: Request, response: Response, read: Callable[[Response], T], lost: bool) -> T:
@@ -371,13 +378,15 @@ class Sender:
         # Requests adds the environment's proxies to this mapping, except where it already has an entry.
         schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
         own_auth = self._credentials.present or not session.auth
+        is_wary = not request.repeatable and time.monotonic() - self._broke < _WARY
         for redirects in range(_MAX_REDIRECTS + 1):
             auth = self._credentials.auth() if own_auth else None
             with self._lock:
                 self.sent += 1
             proxies: Any = {key: None for scheme in schemes for key in (scheme, f"{scheme}://{self._host}")}
             # What is wrong with the address after a redirect is wrong with the response that named it.
-            with network(reading=redirects > 0), watched(self._watch(request, attempts)):
+            watch = self._watch(request, attempts)
+            with network(reading=redirects > 0), watched(watch), on_new_connection(is_wary):
                 response = session.request(
                     request.method,
                     url,

@@ -14,7 +14,7 @@ import requests
 
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport import Transport
-from tests.http_stand_in import StandIn, always, free_port, in_turn, reply
+from tests.http_stand_in import Asked, StandIn, always, free_port, in_turn, reply
 
 
 def test_idle_connections_are_not_reused_and_fresh_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +43,22 @@ def test_a_server_that_closes_idle_connections_after_a_second_loses_no_post() ->
         time.sleep(0.97)
         transport.json("POST", "/x")
         assert transport.requests == 2
+
+
+def test_after_a_connection_broke_what_is_not_repeated_opens_its_own() -> None:
+    """A proxy that closes each connection after its first answer loses whatever comes at that moment."""
+
+    def first_only(asked: Asked, number: int) -> bytes | None:
+        return None if any(earlier.connection == asked.connection for earlier in server.asked[:number]) else reply([])
+
+    with StandIn(first_only) as server:
+        transport = Transport(server.url)
+        transport.json("GET", "/x")
+        with pytest.raises(TransportError, match="may have been carried out"):
+            transport.json("POST", "/x")
+        for _ in range(5):
+            transport.json("GET", "/x")
+            transport.json("POST", "/x")
 
 
 def test_sending_may_take_longer_than_connecting() -> None:
