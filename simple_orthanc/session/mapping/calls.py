@@ -116,7 +116,10 @@ def describe(error: BaseException) -> str:
     >>> describe(KeyError("KVP"))
     "KeyError: 'KVP'"
     """
-    text = error.message if isinstance(error, OrthancError) else f"{type(error).__name__}: {error}"
+    try:
+        text = error.message if isinstance(error, OrthancError) else f"{type(error).__name__}: {error}"
+    except Exception:  # an error that cannot be written costs its words, and not the run
+        text = type(error).__name__
     return text.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_ERROR]
 
 

@@ -117,8 +117,17 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
         yield getattr(value, "__qualname__", value.__name__)
     else:
         yield _state_of(value)
-        if callable(value) and isinstance(type(value).__call__, FunctionType):
-            yield from _parts(type(value).__call__, seen)
+        for part in _called_by(value):
+            yield from _parts(part, seen)
+
+
+def _called_by(value: Any) -> Iterator[Any]:
+    """List the functions behind an object that can be called."""
+    # What functools.lru_cache or numba made of a function is pickled by its name alone.
+    if callable(wrapped := getattr(value, "__wrapped__", None)):
+        yield wrapped
+    if callable(value) and isinstance(type(value).__call__, FunctionType):
+        yield type(value).__call__
 
 
 def _state_of(value: Any) -> str:
@@ -135,16 +144,29 @@ def _state_of(value: Any) -> str:
 
 def _code_of(function: FunctionType) -> str:
     """Return the code of a function: as Python writes its source anew, or else its byte code."""
+    code = function.__code__
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
         kinds = (ast.Lambda,) if function.__name__ == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
-        found = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+        found = [node for node in ast.walk(tree) if isinstance(node, kinds)] if _is_source_of(code) else []
     except (OSError, TypeError, SyntaxError, ValueError):
         found = []
     # Of several lambdas on one line nobody knows which one is meant; of a function the outermost is.
     if found and (function.__name__ != "<lambda>" or len(found) == 1):
         return ast.unparse(found[0])
-    return _byte_code(function.__code__)
+    return _byte_code(code)
+
+
+def _is_source_of(code: CodeType) -> bool:
+    """Check whether the source that is there now is what was compiled: a file may be edited after it was imported."""
+    lines, _ = inspect.findsource(code)
+    waiting = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
+    while waiting:
+        compiled = waiting.pop()
+        if compiled.co_firstlineno == code.co_firstlineno and _byte_code(compiled) == _byte_code(code):
+            return True
+        waiting.extend(each for each in compiled.co_consts if isinstance(each, CodeType))
+    return False
 
 
 def _byte_code(code: CodeType) -> str:

@@ -127,3 +127,14 @@ class OwnError(Exception):
 
 def raises_own(session: Any) -> None:
     raise OwnError(1, 2)
+
+
+class UnwritableError(Exception):
+    """An error whose own words cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def raises_unwritable(session: Any) -> int:
+    raise UnwritableError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import linecache
 import pickle
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,46 @@ def test_a_name_that_is_not_bound_yet_is_left_out() -> None:
     before = digest_of(f)
     later = 3
     assert digest_of(f) != before
+
+
+def test_a_file_that_was_edited_after_its_import_is_not_taken_for_the_code_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "module_that_is_edited.py"
+    path.write_text("def f(session):\n    return 1\n")
+    imported = importlib.import_module(path.stem).f
+    before = digest_of(imported)
+    try:
+        for later in ("def f(session):\n    return 23\n", "def g(session):\n    return 45\n\n\ndef f(session): ...\n"):
+            path.write_text(later)
+            edited = importlib.import_module(path.stem).f
+            assert edited is imported
+            running = digest_of(edited)
+            with monkeypatch.context() as fresh:
+                fresh.delitem(sys.modules, path.stem)
+                importlib.invalidate_caches()
+                assert running not in {digest_of(each) for each in vars(importlib.import_module(path.stem)).values()}
+        path.write_text("def f(session):\n    # the same\n    return 1\n")
+        assert digest_of(imported) == before
+    finally:
+        del sys.modules[path.stem]
+
+
+@pytest.mark.parametrize("wrapper", [functools.lru_cache, functools.cache])
+def test_the_code_of_a_wrapped_function_counts(wrapper: Callable[[Any], Any], tmp_path: Path) -> None:
+    # Such a function is pickled by its name alone, which is the same in both.
+    source = "import functools\n@functools.{}\ndef f(s): return {}"
+    one, other = (defined(source.format(wrapper.__name__, value)) for value in (1, 2))
+    assert digest_of(one) != digest_of(other)
+    programs = [
+        f"from simple_orthanc.session.mapping.functions import digest_of\n{source.format(wrapper.__name__, value)}\n"
+        "print(digest_of(f))"
+        for value in (1, 2)
+    ]
+    ended = [subprocess.run([sys.executable, "-c", each], capture_output=True, text=True) for each in programs]
+    assert ended[0].stdout
+    assert ended[0].stdout != ended[1].stdout
 
 
 def test_a_digest_is_the_same_in_another_process() -> None:

@@ -128,7 +128,12 @@ def test_the_first_error_is_raised_with_the_rows_so_far(folder: Folder, schedule
 
 @IN_BOTH
 @pytest.mark.parametrize(
-    ("function", "error"), [(computing.exits, "SystemExit: no 1"), (computing.raises_own, "OwnError: 1 and 2")]
+    ("function", "error"),
+    [
+        (computing.exits, "SystemExit: no 1"),
+        (computing.raises_own, "OwnError: 1 and 2"),
+        (computing.raises_unwritable, "UnwritableError"),
+    ],
 )
 def test_any_error_is_a_row(folder: Folder, scheduler: str, function: Callable[[Any], Any], error: str) -> None:
     assert folder.map(function, scheduler=scheduler)["error"][0] == error
