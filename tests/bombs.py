@@ -1,7 +1,7 @@
 """Small files that become large when they are believed, and a process of its own in which each is read.
 
 ``run`` starts this module as a program. It reads one bomb after the other, and reports on each: the error or the
-result, the seconds of the processor, and the memory of the process at its peak.
+result, the seconds of the processor, and the memory of the process at its peak, above what the libraries take.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from tests.peak_memory import peak_memory
 
-MOST_MEMORY = 300
+MOST_MEMORY = 200
 MOST_SECONDS = 5.0
 
 Bomb = Callable[[Path], Any]
@@ -154,6 +154,7 @@ def _main(module: str, folder: str) -> None:
     import importlib
 
     bombs: dict[str, Bomb] = importlib.import_module(module).BOMBS
+    loaded = peak_memory()
     for number, (name, bomb) in enumerate(bombs.items()):
         place = Path(folder, str(number))
         place.mkdir()
@@ -163,7 +164,7 @@ def _main(module: str, folder: str) -> None:
         except BaseException as error:
             kind, message = type(error).__name__, str(error)
         used = time.process_time() - began
-        peak = peak_memory()
+        peak = peak_memory() - loaded
         print(json.dumps([name, [kind, message, used, peak]]), flush=True)
 
 
