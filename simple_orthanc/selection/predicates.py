@@ -4,8 +4,7 @@ A predicate holds for an element if any of its values satisfies it. A missing el
 `IsMissing`, so that ``~`` and ``!=`` are exact complements.
 
 A string is undecided at first, unless the user said which it is with `exact` or `like`: ``T2*`` is a literal if the
-archive holds the value ``T2*``, else a wildcard. `decide` turns an undecided string into one or the other. Whether the
-archive holds it is asked in `simple_orthanc.selection.resolving`, not here.
+archive holds the value ``T2*``, else a wildcard. How it is decided is in `simple_orthanc.selection.literals`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from __future__ import annotations
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Literal, Protocol, TypeAlias
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
@@ -185,7 +184,7 @@ class StringIs:
         What a value is compared with.
     mode : {"auto", "exact", "like"}
         "exact": a value must be the string, character by character. "like": ``*`` and ``?`` are wildcards. "auto":
-        not decided yet, see `decide`; until then it is evaluated as "like".
+        not decided yet; until then it is evaluated as "like".
     cased : bool
         Whether case matters in the modes "auto" and "like".
     """
@@ -280,7 +279,7 @@ class Between:
 
 @dataclass(frozen=True)
 class RangeString:
-    """A range in DICOM's own notation, ``20200101-20200131``; undecided, since it can also be a literal: see `decide`.
+    """A range in DICOM's own notation, ``20200101-20200131``; undecided, since it can also be a literal.
 
     Attributes
     ----------
@@ -328,17 +327,76 @@ def _is_gap(part: str | bytes, vr: str) -> bool:
 
 @dataclass(frozen=True)
 class AnyOf:
-    """Holds if any of its predicates holds; without predicates it holds for nothing."""
+    """Holds if any of its predicates holds; without predicates it holds for nothing.
+
+    Ten thousand UIDs are looked up as quickly as one: see `Lookup`.
+    """
 
     predicates: tuple[Predicate, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the predicates alone, without what was made of them to look values up."""
+        return AnyOf, (self.predicates,)
+
+    @cached_property
+    def _lookups(self) -> dict[str, Lookup]:
+        return {}
+
     def holds(self, value: Value, vr: str) -> bool:
         """Check whether one of the predicates holds."""
-        return any(predicate.holds(value, vr) for predicate in self.predicates)
+        if vr not in self._lookups:
+            self._lookups[vr] = Lookup(self.predicates, vr)
+        return self._lookups[vr].holds(value)
 
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""
         return f"in [{_listed(self.predicates)}]"
+
+
+class Lookup:
+    """Several predicates, to look up whether one holds: what is compared for equality is in sets, the rest apart.
+
+    Parameters
+    ----------
+    predicates : iterable of Predicate
+        Any number.
+    vr : str
+        The value representation of the values to come.
+    """
+
+    def __init__(self, predicates: Iterable[Predicate], vr: str) -> None:
+        self._vr = vr
+        self._exact: set[str] = set()
+        # By whether case matters.
+        self._forms: dict[bool, set[str]] = {}
+        self._operands: set[Comparable] = set()
+        self._others: list[Predicate] = []
+        for predicate in predicates:
+            if isinstance(predicate, StringIs) and predicate.mode == "exact":
+                self._exact.add(predicate.string)
+            elif isinstance(predicate, StringIs) and not has_wildcard(predicate.string):
+                form = _compared_string(predicate.string, vr, predicate.cased)
+                self._forms.setdefault(predicate.cased, set()).add(form)
+            elif isinstance(predicate, Relation) and predicate.operator == "==":
+                self._operands.add(predicate.operand)
+            else:
+                self._others.append(predicate)
+
+    def holds(self, value: Value) -> bool:
+        """Check whether one of the predicates holds for a value."""
+        return any(map(self._is_listed, value or ())) or any(other.holds(value, self._vr) for other in self._others)
+
+    def _is_listed(self, part: str | bytes) -> bool:
+        if not isinstance(part, str):
+            return False
+        return (
+            part in self._exact
+            or any(
+                not forms.isdisjoint(compared_forms(part, self._vr, cased=cased, has_wildcard=False))
+                for cased, forms in self._forms.items()
+            )
+            or (bool(self._operands) and comparable(part, self._vr) in self._operands)
+        )
 
 
 def _listed(predicates: Sequence[Predicate]) -> str:
@@ -383,90 +441,6 @@ class Where:
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""
         return f"where {getattr(self.function, '__name__', repr(self.function))}"
-
-
-# Literal or wildcard
-
-
-def undecided_strings(predicate: Predicate) -> Iterator[StringIs | RangeString]:
-    """Yield the parts of a predicate that are literals if the archive holds their string, and else mean more."""
-    if isinstance(predicate, RangeString) or (isinstance(predicate, StringIs) and predicate.mode == "auto"):
-        yield predicate
-    elif isinstance(predicate, (AnyOf, WholeValue)):
-        for inner in predicate.predicates:
-            yield from undecided_strings(inner)
-
-
-def strings_with_matches(undecided: Iterable[StringIs | RangeString], values: Collection[str], vr: str) -> set[str]:
-    """Return those of the undecided strings that match one of the values as a wildcard, range or in another case.
-
-    Examples
-    --------
-    >>> undecided = [StringIs("T2*"), StringIs("flair"), StringIs("T1?")]
-    >>> sorted(strings_with_matches(undecided, {"T2w", "FLAIR"}, "LO"))
-    ['T2*', 'flair']
-    """
-    forms: dict[tuple[bool, bool], frozenset[str]] = {}
-    matching: set[str] = set()
-    for part in undecided:
-        if isinstance(part, RangeString):
-            matches = any(part.range.holds((value,), vr) for value in values)
-        else:
-            how = part.cased, has_wildcard(part.string)
-            if how not in forms:
-                compared = (compared_forms(value, vr, cased=how[0], has_wildcard=how[1]) for value in values)
-                forms[how] = frozenset(form for value_forms in compared for form in value_forms)
-            matches = part.matches_forms(forms[how], vr)
-        if matches:
-            matching.add(part.string)
-    return matching
-
-
-def decide(predicate: Predicate, literals: Collection[str], wildcards: Collection[str]) -> Predicate:
-    """Return a predicate whose undecided strings are decided.
-
-    Parameters
-    ----------
-    predicate : Predicate
-        What was asked.
-    literals : collection of str
-        The strings that the archive holds: each now matches itself alone.
-    wildcards : collection of str
-        The strings that match something as wildcards or ranges: they keep this meaning for good. What is in neither
-        collection stays undecided.
-
-    Examples
-    --------
-    >>> str(decide(StringIs("T2*_GRE"), literals={"T2*_GRE"}, wildcards=()))
-    "== exact 'T2*_GRE'"
-    """
-    if isinstance(predicate, StringIs) and predicate.mode == "auto":
-        mode: StringMode = (
-            "exact" if predicate.string in literals else "like" if predicate.string in wildcards else "auto"
-        )
-        return replace(predicate, mode=mode)
-    if isinstance(predicate, RangeString):
-        if predicate.string in literals:
-            return StringIs(predicate.string, "exact")
-        return predicate.range if predicate.string in wildcards else predicate
-    if isinstance(predicate, (AnyOf, WholeValue)):
-        return type(predicate)(tuple(decide(inner, literals, wildcards) for inner in predicate.predicates))
-    return predicate
-
-
-def taken_literally(given: Predicate, decided: Predicate) -> Iterator[str]:
-    """Yield the strings that could have been wildcards or ranges, and were decided to be literals.
-
-    Examples
-    --------
-    >>> list(taken_literally(StringIs("T2*_GRE"), StringIs("T2*_GRE", "exact")))
-    ['T2*_GRE']
-    """
-    if isinstance(given, (AnyOf, WholeValue)) and isinstance(decided, (AnyOf, WholeValue)):
-        for pair in zip(given.predicates, decided.predicates, strict=True):
-            yield from taken_literally(*pair)
-    elif given != decided and isinstance(decided, StringIs) and decided.mode == "exact":
-        yield from [decided.string] if isinstance(given, RangeString) or has_wildcard(decided.string) else []
 
 
 def _name_pattern(string: str) -> str:

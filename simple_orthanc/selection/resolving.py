@@ -44,17 +44,11 @@ from simple_orthanc.selection.conditions import (
 )
 from simple_orthanc.selection.hints import what_would_match
 from simple_orthanc.selection.index import Index, NotKnownError
+from simple_orthanc.selection.literals import decide, strings_with_matches, taken_literally, undecided_strings
 from simple_orthanc.selection.meanings import Meanings
 from simple_orthanc.selection.notes import note_on_ages
 from simple_orthanc.selection.parsing import unreadable_strings, with_exact
-from simple_orthanc.selection.predicates import (
-    StringIs,
-    decide,
-    has_wildcard,
-    strings_with_matches,
-    taken_literally,
-    undecided_strings,
-)
+from simple_orthanc.selection.predicates import StringIs, has_wildcard
 from simple_orthanc.selection.selection import Criterion, Selection, Step
 
 # Identifiers, those that name the fewest objects first.

@@ -21,8 +21,8 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.criteria import exact, like
+from simple_orthanc.selection.literals import decide
 from simple_orthanc.selection.parsing import predicate_for, unreadable_strings, with_exact
-from simple_orthanc.selection.predicates import decide
 
 
 def holds(name: str, value: Any, string: str | None) -> bool:

@@ -1,7 +1,8 @@
-"""Predicates over values, how undecided strings are decided, and the patterns that a source searches by."""
+"""Predicates over values, and the patterns that a source searches by."""
 
 from __future__ import annotations
 
+import pickle
 import re
 import unicodedata
 from datetime import date, datetime, timedelta
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.dicom.times import DAYS_IN_YEAR
 from simple_orthanc.dicom.values import from_text, from_texts
 from simple_orthanc.selection.predicates import (
     AnyOf,
@@ -18,19 +20,14 @@ from simple_orthanc.selection.predicates import (
     IsMissing,
     Matches,
     Predicate,
-    RangeString,
     Relation,
     StringIs,
     StringMode,
     Where,
     WholeValue,
-    decide,
     fold,
     is_identifier,
     name_forms,
-    strings_with_matches,
-    taken_literally,
-    undecided_strings,
     wildcard_patterns,
 )
 from tests.memory_source import folded
@@ -169,74 +166,42 @@ def test_folding_twice_is_folding_once_and_case_does_not_matter(text: str) -> No
     assert fold(unicodedata.normalize("NFD", text)) == once
 
 
-# Literal or wildcard
-
-
-def test_a_string_that_the_archive_holds_becomes_a_literal() -> None:
-    literals, wildcards = {"T2*_GRE", "b"}, {"B*"}
-
-    def decided(predicate: Predicate) -> Predicate:
-        return decide(predicate, literals, wildcards)
-
-    whole = WholeValue((StringIs("T2*_GRE"), StringIs("a")))
-    assert decided(StringIs("T2*_GRE")) == StringIs("T2*_GRE", "exact")
-    assert decided(StringIs("T2*")) == StringIs("T2*")
-    assert decided(StringIs("B")) == StringIs("B")
-    assert decided(StringIs("B*", cased=True)) == StringIs("B*", "like", cased=True)
-    assert decided(StringIs("T2*_GRE", "like")) == StringIs("T2*_GRE", "like")
-    assert decided(AnyOf((StringIs("b"), Relation("==", 1)))) == AnyOf((StringIs("b", "exact"), Relation("==", 1)))
-    assert decided(whole) == WholeValue((StringIs("T2*_GRE", "exact"), StringIs("a")))
-    assert decided(IsMissing()) == IsMissing()
-
-
-def test_a_range_string_becomes_a_literal_or_a_range() -> None:
-    days = Between(date(2020, 1, 1), date(2020, 1, 31))
-    string = RangeString("20200101-20200131", days)
-    assert decide(string, {"20200101-20200131"}, ()) == StringIs("20200101-20200131", "exact")
-    assert decide(string, (), {"20200101-20200131"}) == days
-    assert decide(string, (), ()) == string
-
-
-def test_which_strings_are_undecided() -> None:
-    days = RangeString("2020-2021", Between(None, date(2021, 1, 1)))
-    whole = WholeValue((StringIs("T2*_GRE"), StringIs("a")))
-    undecided = undecided_strings(AnyOf((whole, StringIs("c", "like"), StringIs("d", "exact"), days, IsMissing())))
-    assert list(undecided) == [StringIs("T2*_GRE"), StringIs("a"), days]
-
-
-@pytest.mark.parametrize(
-    ("undecided", "values", "vr", "matching"),
-    [
-        (StringIs("t2*"), {"T2w"}, "LO", True),
-        (StringIs("t2"), {"T2w"}, "LO", False),
-        (StringIs("t2w"), {"T2W"}, "LO", True),
-        (StringIs("t2w", cased=True), {"T2W"}, "LO", False),
-        (StringIs("a?", cased=True), {"A1", "a2"}, "LO", True),
-        (StringIs("45Y"), {"045Y"}, "AS", True),
-        (StringIs("04*Y"), {"45Y"}, "AS", False),
-        (StringIs("Doe^Jane"), {"Doe^Jane=X"}, "PN", True),
-        (RangeString("2020-2021", Between(date(2020, 1, 1), date(2021, 1, 1))), {"20200601"}, "DA", True),
-        (RangeString("2020-2021", Between(date(2020, 1, 1), date(2021, 1, 1))), {"20220601"}, "DA", False),
-        (StringIs("*"), set(), "LO", False),
-    ],
-)
-def test_which_strings_match_a_value(
-    undecided: StringIs | RangeString, values: set[str], vr: str, matching: bool
-) -> None:
-    assert strings_with_matches([undecided], values, vr) == ({undecided.string} if matching else set())
-
-
-def test_which_strings_were_taken_literally() -> None:
-    days = RangeString("2020-2021", Between(None, date(2021, 1, 1)))
-    given = AnyOf((StringIs("a*"), StringIs("plain"), StringIs("b*"), WholeValue((days,))))
-    literals = decide(given, {"a*", "plain", "2020-2021"}, {"b*"})
-    assert list(taken_literally(given, literals)) == ["a*", "2020-2021"]
-    assert list(taken_literally(StringIs("a*", "exact"), StringIs("a*", "exact"))) == []
-
-
 LETTERS = "aAbÄ*?^= _%"
 WORDS = st.text(LETTERS, max_size=6)
 STRING_PREDICATES = st.builds(StringIs, WORDS, st.sampled_from(["auto", "like", "exact"]), st.booleans())
+NUMBERS = st.sampled_from(["1", "+1.0", "1.5", "045Y", "45Y", "x", ""])
+RELATIONS = st.builds(Relation, st.sampled_from(["==", "<"]), st.sampled_from([1, 1.0, 1.5, 45 * DAYS_IN_YEAR]))
+
+
+@given(
+    st.lists(st.one_of(STRING_PREDICATES, st.builds(StringIs, NUMBERS), RELATIONS, st.just(IsMissing())), max_size=6),
+    st.lists(WORDS | NUMBERS, max_size=3),
+    st.sampled_from(["LO", "PN", "CS", "UI", "AS", "DS", "IS", "UN", "OB"]),
+)
+def test_any_of_several_holds_where_one_of_them_does(predicates: list[Predicate], texts: list[str], vr: str) -> None:
+    value = from_texts(texts, vr)
+    several = AnyOf(tuple(predicates))
+    assert several.holds(value, vr) == any(predicate.holds(value, vr) for predicate in predicates)
+    copy = pickle.loads(pickle.dumps(several))
+    assert copy == several
+    assert copy.holds(value, vr) == several.holds(value, vr)
+
+
+def test_ten_thousand_values_are_not_compared_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = range(10_000)
+    exact = AnyOf(tuple(StringIs(f"1.2.{number}", "exact") for number in numbers))
+    names = AnyOf(tuple(StringIs(f"Doe^{number}") for number in numbers))
+    thickness = AnyOf(tuple(Relation("==", number) for number in numbers))
+    size = len(pickle.dumps(exact))
+    for kind in (StringIs, Relation):
+        monkeypatch.delattr(kind, "holds")
+    assert exact.holds(("1.2.9999",), "UI")
+    assert not exact.holds(("1.2.10000",), "UI")
+    assert names.holds(("DOE^9999^^",), "PN")
+    assert thickness.holds(("9999.0",), "DS")
+    assert not thickness.holds(("0.5",), "DS")
+    # What is made to look values up is not pickled.
+    assert len(pickle.dumps(exact)) == size
 
 
 @given(

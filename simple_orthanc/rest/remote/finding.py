@@ -22,7 +22,8 @@ from simple_orthanc.rest.remote.matching import keys_for, queries_for
 from simple_orthanc.rest.remote.queries import NUMBER_OF_CHILDREN, USUAL_LIMIT, Answers, may_be_limit
 from simple_orthanc.selection.conditions import Comparison
 from simple_orthanc.selection.criteria import condition_for
-from simple_orthanc.selection.predicates import Predicate, decide, undecided_strings
+from simple_orthanc.selection.literals import decide, undecided_strings
+from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.tables import check_level, parse_tag_column, typed_column
 
 if TYPE_CHECKING:
