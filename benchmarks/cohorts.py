@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.cohorts`` runs two stand-ins (`stand_in.py`) in processes of their own, of 100,000 and of
 1,000,000 series. On each, in a new process, a session selects some series by PatientID, pickles its children, selects
-them by their UIDs, freezes them, opens the cohort and maps a function over a growing part of it. For each step it prints the client's own
-processor time, its requests and by how much its resident memory has risen.
+them by their UIDs, freezes them, opens the cohort and maps a function over a growing part of it. For each step it
+prints the client's own processor time, its requests and by how much its resident memory has risen.
 """
 
 from __future__ import annotations
