@@ -15,6 +15,11 @@ from simple_orthanc.sources.cache.store import EntryStore
 
 Content = TypeVar("Content")
 
+# Hardly any of that waits for the disk, and threads wait for each other. Of 300 headers, two at a time take 0.17 s, one
+# by one 0.19 s, and eight at a time 0.26 s.
+KEPT_HEADERS = 2
+"""How many headers are best read from a cache at a time."""
+
 
 class Stamp(NamedTuple):
     """By what a server tells the file that it has of an instance from every other.
@@ -74,6 +79,17 @@ class KeptFiles:
         if found is None and not is_compared:
             found = self._find(key, stamp, read, is_compared, is_whole=False)
         return found
+
+    def has(self, key: str, stamp: Stamp) -> bool:
+        """Check whether a file, or its beginning, is kept; it may be damaged, and the server may have another one."""
+        return any(self._is_kept(key, stamp, is_whole) for is_whole in (True, False))
+
+    def _is_kept(self, key: str, stamp: Stamp, is_whole: bool) -> bool:
+        def is_right(record: Record) -> bool:
+            return (record.archive, record.key, record.stamp) == (self._archive, key, stamp.version)
+
+        path = self._store.path(self._archive, key, is_whole)
+        return self._store.read(path, is_right, lambda descriptor, entry: True, is_use=False) is True
 
     def copy(self, key: str, stamp: Stamp, path: Path, is_compared: bool = True) -> bool:
         """Write the file of an instance to a path, if it is kept."""

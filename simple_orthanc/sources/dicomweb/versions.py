@@ -16,7 +16,7 @@ from simple_orthanc.sources.identity import orthanc_id
 from simple_orthanc.sources.keys import Key
 from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
 from simple_orthanc.sources.orthanc.changes import read_last
-from simple_orthanc.sources.orthanc.files import ListedFile
+from simple_orthanc.sources.orthanc.listed_files import ListedFile, ListedFiles
 from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.transport import Transport
 
@@ -68,7 +68,7 @@ class StoredVersions:
     def __init__(self, transport: Transport, root: str) -> None:
         beside = ApiBeside(transport, root)
         self._name, self._api = beside.name, cast(Transport, beside)
-        self._listed: dict[str, ListedFile] = {}
+        self._listed = ListedFiles()
         self._absent: set[str] = set()
         self._replacements = Replacements(self._api, self._listed)
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class StoredVersions:
         if listed is None and own not in self._absent:
             with self._lock:
                 # Another thread may have listed the series meanwhile.
-                if own not in self._listed and self._answers():
+                if self._listed.get(own) is None and self._answers():
                     self._list(orthanc_id(key[:3]))
                 listed = self._listed.get(own)
                 if listed is None:
@@ -96,7 +96,7 @@ class StoredVersions:
     def forget(self) -> None:
         """Forget what was listed."""
         with self._lock:
-            self._listed.clear()
+            self._listed.forget(None)
             self._absent.clear()
 
     def _answers(self) -> bool:
@@ -107,18 +107,17 @@ class StoredVersions:
                 # The plugin's own page is below its root.
                 root = page.removeprefix("../").strip("/") if separator else "dicom-web"
                 self._is_orthanc = root == self._name.strip("/")
-                self._replacements.note(read_last(self._api))
+                self._replacements.catch_up(read_last(self._api))
             except (ServerError, TransportError, AttributeError):
                 self._is_orthanc = False
         return self._is_orthanc
 
     def _list(self, series: str) -> None:
+        asked = self._listed.ask()
         try:
             answers = ask(self._api, "GET", f"/series/{series}/instances", is_objects, params={"expand": ""})
         except NotFoundError:
             return
         is_file = has(ID=str, FileSize=(int, str))
-        for answer in filter(is_file, answers):
-            file = ListedFile.of(answer)
-            if file is not None:
-                self._listed[answer["ID"]] = file
+        files = {answer["ID"]: ListedFile.of(answer) for answer in filter(is_file, answers)}
+        asked.take({key: file for key, file in files.items() if file is not None})

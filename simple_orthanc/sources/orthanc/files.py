@@ -14,9 +14,9 @@ import hashlib
 import io
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
@@ -27,79 +27,19 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.file_reading import StoredFile
-from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
+from simple_orthanc.sources.cache.kept_files import KEPT_HEADERS, KeptFiles, Stamp
 from simple_orthanc.sources.identity import KEYWORDS, Identity, another_object, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has
+from simple_orthanc.sources.orthanc.listed_files import ListedFile, ListedFiles
 from simple_orthanc.transport import Transport, UnusableError
 
 _HEADER_BYTES = 16 * 1024
 # Bytes of the answers that tell whether a file is still the same.
 _STAMP = 1 << 9
 _PIECE = 1 << 20
-# Orthanc's number for an attachment that is the DICOM file itself.
-_DICOM_FILE = 1
 _IS_FILE = has(FileSize=(int, str))
 
 Result = TypeVar("Result")
-
-
-class ListedFile(NamedTuple):
-    """The file of an instance, as the server lists it.
-
-    Attributes
-    ----------
-    size : int
-        Its length in bytes.
-    md5 : str or None
-        Its MD5 in hexadecimal; None if that is not known.
-    uuid : str or None
-        Its name in the server's storage, another one for each file that is stored; None if that is not known.
-    """
-
-    size: int
-    md5: str | None = None
-    uuid: str | None = None
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """What tells this file from every other of the same instance; None if that is not known."""
-        version = self.uuid or self.md5
-        return None if version is None else Stamp(f"{version} {self.size}", self.md5)
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> ListedFile | None:
-        """Read the answer to a listing or a find; None if it does not describe the file.
-
-        Examples
-        --------
-        >>> ListedFile.of({"ID": "4ac2", "FileSize": 1024})
-        ListedFile(size=1024, md5=None, uuid=None)
-        >>> ListedFile.of({"Attachments": [{"ContentType": 1, "UncompressedSize": "8", "UncompressedMD5": "0f"}]})
-        ListedFile(size=8, md5='0f', uuid=None)
-        """
-        if "FileSize" in answer:
-            return cls(int(answer["FileSize"]), uuid=answer.get("FileUuid"))
-        for attachment in answer.get("Attachments", ()):
-            if attachment["ContentType"] == _DICOM_FILE:
-                md5 = attachment.get("UncompressedMD5") or None
-                return cls(int(attachment["UncompressedSize"]), md5, attachment.get("Uuid"))
-        return None
-
-    def difference(self, size: int, md5: Callable[[], str] | None) -> str | None:
-        """Return how a file that arrived differs, or None if it does not.
-
-        Parameters
-        ----------
-        size : int
-            Its length in bytes.
-        md5 : callable, optional
-            Computes its MD5; None leaves that comparison out.
-        """
-        if size != self.size:
-            return f"{size} bytes instead of {self.size}"
-        if md5 is not None and self.md5 is not None and md5() != self.md5:
-            return f"{size} bytes with another MD5 than the server lists, so that some of them are wrong"
-        return None
 
 
 class FileReader:
@@ -111,8 +51,8 @@ class FileReader:
         The connection.
     rest : Rest
         The REST API over it, for what the server can do.
-    listed : dict
-        Orthanc's id of an instance to its file as the server listed it; what is asked here is added.
+    listed : ListedFiles
+        The files as the server listed them; what is asked here is added.
     checksums : bool, optional
         Whether MD5s are compared by `header`, `content` and `read`, too; `save` always does. True: also those that
         must be asked for, one small request per file. False: none. None: those that came with the list of instances.
@@ -124,7 +64,7 @@ class FileReader:
         self,
         transport: Transport,
         rest: Rest,
-        listed: dict[str, ListedFile],
+        listed: ListedFiles,
         checksums: bool | None,
         kept: KeptFiles | None = None,
     ) -> None:
@@ -169,11 +109,21 @@ class FileReader:
 
     def at_once(self, keys: Sequence[str], headers: bool) -> int:
         """Return how many files, or headers, of some instances are best read at a time."""
+        if headers and self._are_kept(keys):
+            return KEPT_HEADERS
         sizes = [listed.size for key in (*keys[:1], *keys[-1:]) if (listed := self._listed.get(key)) is not None]
         size = max(sizes, default=None)
         if headers and self._rest.capabilities.ranges:
             size = _HEADER_BYTES if size is None else min(size, _HEADER_BYTES)
         return self._transport.at_once(size, WORKERS if headers else READERS)
+
+    def _are_kept(self, keys: Sequence[str]) -> bool:
+        """Check whether files are kept, by the first, the last and one between: they were mostly read in one go."""
+        if self._kept is None or not keys:
+            return False
+        listed = [(key, self._listed.get(key)) for key in {keys[0], keys[len(keys) // 2], keys[-1]}]
+        stamps = [(key, None if file is None else file.stamp) for key, file in listed]
+        return all(stamp is not None and self._kept.has(key, stamp) for key, stamp in stamps)
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance from the DICOM bytes, without pixels."""
@@ -311,11 +261,13 @@ class FileReader:
         if listed is None or listed.stamp is None:
             # Where MD5s come with the list of instances they are compared, so that of this one is asked for.
             with_md5 = self._rest.capabilities.extended_find and self._checksums is not False
-            listed = self._listed[key] = self._list(key, with_md5)
+            asked = self._listed.ask()
+            listed = self._list(key, with_md5)
+            asked.take({key: listed})
         if listed.stamp is None:
             self._learn_checksum(key)
             # Another thread may have noticed meanwhile that it was replaced.
-            listed = self._listed.get(key, listed)
+            listed = self._listed.get(key) or listed
         return listed.stamp
 
     def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Stamp | None]]:
@@ -370,6 +322,7 @@ class FileReader:
         if difference is None:
             return
         # The file may have been replaced since it was listed.
+        asked = self._listed.ask()
         now = self._list(key, with_md5=md5 is not None)
         if now == listed or now.difference(size, md5) is not None:
             raise TransportError(
@@ -378,7 +331,7 @@ class FileReader:
                 "server's disk is damaged.",
                 is_about_object=True,
             )
-        self._listed[key] = now
+        asked.take({key: now})
 
     def _list(self, key: str, with_md5: bool) -> ListedFile:
         answer = ask(self._transport, "GET", f"/instances/{key}", _IS_FILE, params={"short": ""})
@@ -387,9 +340,11 @@ class FileReader:
 
     def _learn_checksum(self, key: str) -> None:
         """Ask for the MD5 of a file, unless it is known."""
+        asked = self._listed.ask()
         listed = self._listed.get(key)
         if not self._keeps_none.is_set() and (listed is None or listed.md5 is None):
-            self._listed[key] = self._list(key, True) if listed is None else listed._replace(md5=self.stored_md5(key))
+            now = self._list(key, True) if listed is None else listed._replace(md5=self.stored_md5(key))
+            asked.take({key: now})
 
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored, without compression; None if the server keeps none."""

@@ -6,6 +6,7 @@ whoever lists all series needs all studies next, and the server answers both in 
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +21,8 @@ Answers = list[dict[str, Any]]
 class Listings:
     """Lists whole levels, and keeps the studies that came with the series until they are asked for.
 
+    Several threads may use it.
+
     Parameters
     ----------
     finder : Finder
@@ -28,12 +31,13 @@ class Listings:
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
-        self._studies: Answers | None = None
-        self._has_listed_studies = False
+        self._lock = threading.Lock()
+        self.forget()
 
     def forget(self) -> None:
-        """Keep nothing: the archive may have changed."""
-        self._studies, self._has_listed_studies = None, False
+        """Keep nothing, nor the studies of a listing that is on its way: the archive may have changed."""
+        with self._lock:
+            self._kept = _Studies()
 
     def all(self, level: Level) -> Answers:
         """Return all objects of a level.
@@ -43,16 +47,21 @@ class Listings:
         OrthancError
             They cannot be listed.
         """
-        if level == "series" and not self._has_listed_studies:
+        with self._lock:
+            studies = self._kept
+            is_first = not studies.are_listed
+        if level == "series" and is_first:
             levels: tuple[Level, Level] = ("series", "study")
-            series, self._studies = run_all(self._beside, levels, workers=2)
-            self._has_listed_studies = True
+            series, answers = run_all(self._beside, levels, workers=2)
+            with self._lock:
+                studies.answers, studies.are_listed = answers, True
             assert series is not None
             return series
         kept = None
         if level == "study":
-            kept, self._studies = self._studies, None
-            self._has_listed_studies = True
+            with self._lock:
+                kept, studies.answers = studies.answers, None
+                studies.are_listed = True
         return self._finder.all(level) if kept is None else kept
 
     def _beside(self, level: Level) -> Answers | None:
@@ -62,3 +71,11 @@ class Listings:
         with suppress(OrthancError):
             return self._finder.all(level)
         return None
+
+
+class _Studies:
+    """The studies of one state of the archive."""
+
+    def __init__(self) -> None:
+        self.answers: Answers | None = None
+        self.are_listed = False

@@ -1,55 +1,68 @@
 """Notices that files were replaced on an Orthanc server since they were listed, so that none is read from a cache.
 
 A file that is read from the server is the one that the server has. One that is read from a cache is the one that the
-server listed, which may have been long ago. So before the first of some reads in a row the end of the server's feed of
+server listed, which may have been long ago. So before files are read from a cache the end of the server's feed of
 changes is asked for, one small request, and what was stored since the last look is not taken as listed any more.
+
+One look serves the reads that one call makes in several threads, such as those of a volume, for half a second at most,
+and until a thread pauses. It is made after the call began. A read by itself looks for itself. So no call reads a file
+from a cache that was replaced before the call began, whoever replaced it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
+from collections.abc import Iterable
 
+from simple_orthanc.concurrency.interruption import Interruption, current
 from simple_orthanc.sources.cache.kept_files import Stamp
 from simple_orthanc.sources.orthanc.changes import read_entries, read_last
-from simple_orthanc.sources.orthanc.files import ListedFile
+from simple_orthanc.sources.orthanc.listed_files import ListedFiles
 from simple_orthanc.transport import Transport
 
-# Reads follow each other more quickly than an instance can be replaced between them, for which a request is sent and
-# answered.
+# A thread that pauses for longer may have learnt meanwhile that something was replaced.
 _SECONDS_BETWEEN_READS = 0.005
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Replacements:
-    """The end of the feed of changes when files were listed.
+    """The end of the feed of changes when files were listed. Several threads may use it.
 
     Parameters
     ----------
     transport : Transport
         The connection.
-    listed : dict
-        Orthanc's id of an instance to its file as the server listed it; what may have been replaced is removed.
+    listed : ListedFiles
+        The files as the server listed them; what may have been replaced is removed.
     """
 
-    def __init__(self, transport: Transport, listed: dict[str, ListedFile]) -> None:
+    def __init__(self, transport: Transport, listed: ListedFiles) -> None:
         self._transport, self._listed = transport, listed
         self._lock = threading.Lock()
         self._last: int | None = None
-        self._looked = self._read = float("-inf")
+        # When the last look began.
+        self._looked = float("-inf")
         self._shortest_look = float("inf")
+        # The calls in several threads for which a look was made.
+        self._served: weakref.WeakSet[Interruption] = weakref.WeakSet()
+        self._reads = _Reads()
 
-    def note(self, last: object) -> None:
-        """Take what is listed from now on to be as it was at the end of the feed with this number."""
-        self._last = last if isinstance(last, int) else None
+    def note(self, replaced: Iterable[str] | None, last: object) -> None:
+        """Forget the files that were replaced up to the entry of the feed with a number; None: all."""
+        with self._lock:
+            self._listed.forget(replaced)
+            self._last = last if isinstance(last, int) else None
 
     def note_first(self, last: object) -> None:
-        """Do the same, unless a number was noted before: of an earlier state more is looked through."""
-        if self._last is None:
-            self.note(last)
+        """Take what is listed to be as it was at this entry, unless one is known: more is looked through from there."""
+        with self._lock:
+            if self._last is None and isinstance(last, int):
+                self._last = last
 
     def catch_up(self, last: int | None) -> None:
-        """Do the same as `note`, where files were listed before, of which some may have been replaced since."""
+        """Forget the files that were replaced since the entry that is known up to the last one, which this is."""
         with self._lock:
             self._forget_replaced(last)
 
@@ -58,39 +71,49 @@ class Replacements:
 
         Where this user may not read the feed, what was listed is believed.
         """
-        if self._is_due():
+        call, began = current(), time.monotonic()
+        if self._is_due(call, began):
             with self._lock:
                 # Another thread may have looked meanwhile.
-                if self._is_due():
+                if self._looked < began and self._is_due(call, began):
                     self._look()
-        self._read = time.monotonic()
+                if call is not None:
+                    self._served.add(call)
+        self._reads.call, self._reads.at = call, time.monotonic()
         listed = self._listed.get(key)
         now = None if listed is None else listed.stamp
         return now is not None and now.version == stamp.version
 
-    def _is_due(self) -> bool:
-        now = time.monotonic()
+    def _is_due(self, call: Interruption | None, began: float) -> bool:
+        """Check whether a read that began now needs a look."""
+        if call is None or call not in self._served or began - self._looked > _SECONDS_BETWEEN_LOOKS:
+            return True
         pause = max(_SECONDS_BETWEEN_READS, min(self._shortest_look, _SECONDS_BETWEEN_LOOKS))
-        return now - self._read > pause or now - self._looked > _SECONDS_BETWEEN_LOOKS
+        return self._reads.call is call and began - max(self._reads.at, self._looked) > pause
 
     def _look(self) -> None:
         """Forget what was listed of the files that were replaced since."""
         began = time.monotonic()
         last = read_last(self._transport)
-        self._read = self._looked = time.monotonic()
-        self._shortest_look = min(self._shortest_look, self._looked - began)
+        self._shortest_look = min(self._shortest_look, time.monotonic() - began)
         self._forget_replaced(last)
+        self._looked = began
 
     def _forget_replaced(self, last: int | None) -> None:
-        if last is None:
+        if last is None or last == self._last:
             return
         before, self._last = self._last, last
-        if last == before:
+        if self._listed.is_unused:
             return
-        entries = read_entries(self._transport, before) if before else None
-        if entries is None:
-            self._listed.clear()
+        if not before or (entries := read_entries(self._transport, before)) is None:
+            self._listed.forget(None)
             return
-        for entry in entries:
-            if entry["Seq"] > before:
-                self._listed.pop(str(entry["ID"]), None)
+        self._listed.forget({str(entry["ID"]) for entry in entries if entry["Seq"] > before})
+
+
+class _Reads(threading.local):
+    """The last read of each thread: when it ended, and the call in several threads that it was a part of."""
+
+    def __init__(self) -> None:
+        self.call: Interruption | None = None
+        self.at = float("-inf")

@@ -45,9 +45,10 @@ from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.archived import ArchiveReader
 from simple_orthanc.sources.orthanc.changes import read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
-from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
+from simple_orthanc.sources.orthanc.files import FileReader
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
 from simple_orthanc.sources.orthanc.labels import read_label, read_metadata
+from simple_orthanc.sources.orthanc.listed_files import Asked, ListedFile, ListedFiles
 from simple_orthanc.sources.orthanc.listings import Listings
 from simple_orthanc.sources.orthanc.replacements import Replacements
 from simple_orthanc.sources.orthanc.storing import OrthancStore
@@ -96,7 +97,7 @@ class OrthancSource:
         self._observed = Observed()
         self._last_change: int | None = None
         self._requests_before = 0
-        self._listed_files: dict[str, ListedFile] = {}
+        self._listed_files = ListedFiles()
         self._values_of_files: dict[str, Mapping[str, Value]] = {}
         self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
@@ -131,10 +132,7 @@ class OrthancSource:
         # What was asked meanwhile may have changed the server.
         if last is None or self.requests != self._requests_before:
             last = read_last(self.transport)
-        if self.cache is None or not self._listed_files:
-            self._replacements.note(last)
-        else:
-            # Another session has listed files before.
+        if self.cache is not None:
             self._replacements.catch_up(last)
         return Revision(last, self.counts())
 
@@ -162,23 +160,23 @@ class OrthancSource:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
         self._last_change = read_last(self.transport)
         self._requests_before = self.requests
-        self._replacements.note(self._last_change)
+        if self.cache is not None:
+            self._replacements.catch_up(self._last_change)
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""
         self._forget()
         changes = read_changes(self.transport, since)
         # What the server listed of a file is not true of the one that replaced it.
-        for key in list(self._listed_files) if changes.added is None else changes.added:
-            self._listed_files.pop(key, None)
-        self._replacements.note(changes.revision.token)
+        self._replacements.note(changes.added, changes.revision.token)
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes
 
     def _forget(self) -> None:
         """Forget what was read and is not known to be up to date."""
-        self._values_of_files.clear()
+        # A new one: what another thread is reading belongs to the old one.
+        self._values_of_files = {}
         self._listings.forget()
 
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
@@ -203,7 +201,7 @@ class OrthancSource:
 
     def listing(self, level: Level) -> Iterator[Row]:
         """Yield every row of a level."""
-        yield from self._to_rows(level, self._listings.all(level))
+        yield from self._to_rows(level, self._listed_files.ask(), self._listings.all(level))
 
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
         """Yield at least the rows for which a predicate holds."""
@@ -213,7 +211,7 @@ class OrthancSource:
         """Yield at least the rows with a value that matches one of the wildcard patterns."""
         seen: set[str] = set()
         for query in queries_for(tag, patterns):
-            for row in self._to_rows(level, self._finder.find(level, {tag.keyword: query})):
+            for row in self._to_rows(level, self._listed_files.ask(), self._finder.find(level, {tag.keyword: query})):
                 if row.key not in seen:
                     seen.add(row.key)
                     yield row
@@ -234,9 +232,10 @@ class OrthancSource:
                 children.setdefault(uid, set()).update(row.children)
         for batch in batches(list(children), MAX_UIDS):
             expected = set().union(*(children[uid] for uid in batch))
+            asked = self._listed_files.ask()
             found = self._finder.find_expected(level, {keyword: "\\".join(batch)}, expected)
             answers = self._finder.completed(level, found, expected)
-            rows = [row for row in self._to_rows(level, answers) if row.parent in parent_keys]
+            rows = [row for row in self._to_rows(level, asked, answers) if row.parent in parent_keys]
             parent_keys_with_rows.update(row.parent for row in rows)
             yield from rows
         for row, uid in zip(parents, uids, strict=True):
@@ -244,7 +243,7 @@ class OrthancSource:
                 yield from self._below_one(level, row)
 
     def _below_one(self, level: Level, parent: Row) -> list[Row]:
-        return self._to_rows(level, self._finder.below(level, parent.key, parent.children))
+        return self._to_rows(level, self._listed_files.ask(), self._finder.below(level, parent.key, parent.children))
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """Yield the rows with these keys."""
@@ -252,23 +251,28 @@ class OrthancSource:
             wanted = set(keys)
             yield from (row for row in self.listing(level) if row.key in wanted)
         else:
-            yield from self._to_rows(level, self._finder.completed(level, self._finder.by_id(level, keys), keys))
+            asked = self._listed_files.ask()
+            answers = self._finder.completed(level, self._finder.by_id(level, keys), keys)
+            yield from self._to_rows(level, asked, answers)
 
     def _is_listed_sooner(self, level: Level, number: int) -> bool:
         """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
         counts = self._observed.counts or self.counts()
         return _TIMES_BY_ID * number > counts[level]
 
-    def _to_rows(self, level: Level, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
+    def _to_rows(self, level: Level, asked: Asked, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """Return the rows for answers to what was announced before it was asked."""
+        files: dict[str, ListedFile] = {}
         rows: list[Row] = []
         doubtful: list[Row] = []
         for answer in answers:
             if level == "instance" and (file := ListedFile.of(answer)) is not None:
-                self._listed_files[answer["ID"]] = file
+                files[answer["ID"]] = file
             row, is_mangled_somewhere = _to_row(level, answer)
             if is_mangled_somewhere or row.has_unreliable_strings:
                 doubtful.append(row)
             rows.append(row)
+        asked.take(files)
         if not doubtful:
             return rows
         corrected = {row.key: row for row in self.reload_from_files(level, doubtful)}
@@ -305,12 +309,13 @@ class OrthancSource:
         A study, its first series and the first instance of that are read from the same file, and a series again if its
         study has unreliable strings.
         """
-        values = self._values_of_files.get(key)
+        known = self._values_of_files
+        values = known.get(key)
         if values is None:
             header = self.header(key)
             tags = {tag.name: tag for level in INDEX_TAGS.values() for tag in level.values()}
             values = {name: read_value(header, tag) for name, tag in tags.items()}
-            self._values_of_files[key] = values
+            known[key] = values
         return values
 
     def columns(

@@ -20,8 +20,9 @@ from simple_orthanc.selection.source import batches
 from simple_orthanc.selection.store import Comparison, StoreOutcome, StoreStatus
 from simple_orthanc.sources.identity import Identity, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
-from simple_orthanc.sources.orthanc.files import FileReader, ListedFile
+from simple_orthanc.sources.orthanc.files import FileReader
 from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
+from simple_orthanc.sources.orthanc.listed_files import ListedFile
 from simple_orthanc.transport import Transport
 
 _STATUSES: Mapping[str, StoreStatus] = {

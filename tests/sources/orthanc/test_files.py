@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.errors import NotFoundError, SelectionError, TransportError
 from simple_orthanc.session.orthanc import Orthanc
-from simple_orthanc.sources.orthanc.files import ListedFile
+from simple_orthanc.sources.cache.kept_files import KEPT_HEADERS
+from simple_orthanc.sources.orthanc.listed_files import ListedFile
 from tests.memory_source import as_file, instance
 from tests.orthanc_stand_in import OrthancServer
 
@@ -221,3 +222,19 @@ def test_length_and_md5_are_known_without_reading_a_file(archive: OrthancServer)
     assert not any(asked.path.endswith("/file") for asked in archive.asked)
     with pytest.raises(NotFoundError):
         session._orthanc.stored_file("0" * 44)
+
+
+def test_headers_that_are_kept_are_read_by_few_threads(archive: OrthancServer, tmp_path: Path) -> None:
+    def threads(session: Orthanc) -> int:
+        return session._source.at_once(session.get_orthanc_ids("instance"), headers=True)
+
+    first = Orthanc(archive.url, cache=tmp_path / "cache")
+    assert threads(first) > KEPT_HEADERS
+    first.get_headers()
+    assert threads(first) == KEPT_HEADERS
+    assert threads(Orthanc(archive.url, cache=tmp_path / "cache")) == KEPT_HEADERS
+    # One that is missing has to be fetched.
+    kept = sorted(path for path in (tmp_path / "cache" / "entries").rglob("*") if path.is_file())
+    kept[0].unlink()
+    assert threads(first) > KEPT_HEADERS
+    assert threads(connect(archive)) > KEPT_HEADERS

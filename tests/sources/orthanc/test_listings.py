@@ -77,3 +77,17 @@ def test_instances_come_alone() -> None:
     levels = Levels()
     assert listings_of(levels).all("instance") == [{"ID": "instance"}]
     assert levels.asked == ["instance"]
+
+
+def test_studies_that_were_on_their_way_when_the_archive_changed_are_listed_again() -> None:
+    class Slow(Levels):
+        def all(self, level: str) -> list[dict[str, Any]]:
+            if len(self.asked) < 2:
+                # Another thread looks at the archive again before the answer is here.
+                listings.forget()
+            return [{**answer, "number": len(self.asked)} for answer in super().all(level)]
+
+    levels = Slow()
+    listings = listings_of(levels)
+    listings.all("series")
+    assert listings.all("study") == [{"ID": "study", "number": 3}]

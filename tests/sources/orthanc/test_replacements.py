@@ -1,15 +1,18 @@
-"""Files that were replaced since they were listed are noticed by the feed of changes, once for some reads in a row."""
+"""Files that were replaced since they were listed are noticed by the feed of changes, once for the reads of a call."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
+from simple_orthanc.concurrency.interruption import Interruption
+from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import ServerError
 from simple_orthanc.sources.cache.kept_files import Stamp
 from simple_orthanc.sources.orthanc import replacements
-from simple_orthanc.sources.orthanc.files import ListedFile
+from simple_orthanc.sources.orthanc.listed_files import ListedFile, ListedFiles
 from simple_orthanc.sources.orthanc.replacements import Replacements
 
 
@@ -57,14 +60,16 @@ def feed() -> Feed:
 
 
 @pytest.fixture
-def listed() -> dict[str, ListedFile]:
-    return {key: ListedFile(8, uuid=f"{key}-1") for key in "abc"}
+def listed() -> ListedFiles:
+    files = ListedFiles()
+    files.ask().take({key: ListedFile(8, uuid=f"{key}-1") for key in "abc"})
+    return files
 
 
 @pytest.fixture
-def noted(feed: Any, listed: dict[str, ListedFile]) -> Replacements:
+def noted(feed: Any, listed: ListedFiles) -> Replacements:
     found = Replacements(feed, listed)
-    found.note(3)
+    found.note([], 3)
     return found
 
 
@@ -73,29 +78,119 @@ def current(noted: Replacements) -> str:
     return "".join(key for key in "abc" if noted.is_current(key, Stamp(f"{key}-1 8")))
 
 
-def test_reads_in_a_row_look_once(clock: Clock, feed: Feed, noted: Replacements) -> None:
-    assert current(noted) == "abc"
-    assert feed.asked == 1
-    clock.now += 0.004
-    assert current(noted) == "abc"
-    assert feed.asked == 1
-    clock.now += 0.006
-    assert current(noted) == "abc"
-    assert feed.asked == 2
+def keys_of(listed: ListedFiles) -> list[str]:
+    return [key for key in "abc" if listed.get(key) is not None]
 
 
-def test_a_long_row_looks_now_and_then(clock: Clock, feed: Feed, noted: Replacements) -> None:
-    for _ in range(1000):
+def test_a_read_by_itself_looks_after_it_began(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    for count in range(1, 4):
+        clock.now += 0.000_001
         assert noted.is_current("a", Stamp("a-1 8"))
-        clock.now += 0.002
+        assert feed.asked == count
+    feed.entries.append((4, "a"))
+    clock.now += 0.000_001
+    assert not noted.is_current("a", Stamp("a-1 8"))
+
+
+def test_the_reads_of_a_call_look_once(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    with Interruption():
+        for _ in range(3):
+            clock.now += 0.001
+            assert current(noted) == "abc"
+        assert feed.asked == 1
+    clock.now += 0.001
+    feed.entries.append((4, "b"))
+    # The next call began after that.
+    with Interruption():
+        assert current(noted) == "ac"
+
+
+def test_the_threads_of_a_call_share_a_look(feed: Feed, noted: Replacements) -> None:
+    began = threading.Barrier(4)
+
+    def read(key: str) -> bool:
+        began.wait()
+        return noted.is_current(key, Stamp(f"{key}-1 8"))
+
+    assert run_all(read, "abca", workers=4) == [True] * 4
+    assert feed.asked == 1
+
+
+def test_a_call_does_not_believe_the_look_of_another(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    busy, other = Interruption(), Interruption()
+    with busy:
+        assert current(noted) == "abc"
+    clock.now += 0.001
+    feed.entries.append((4, "b"))
+    clock.now += 0.001
+    with other:
+        assert not noted.is_current("b", Stamp("b-1 8"))
+
+
+def test_a_thread_that_paused_looks_again(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    with Interruption():
+        assert current(noted) == "abc"
+        clock.now += 0.004
+        assert current(noted) == "abc"
+        assert feed.asked == 1
+        clock.now += 0.006
+        assert current(noted) == "abc"
+        assert feed.asked == 2
+
+
+def test_a_long_call_looks_now_and_then(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    with Interruption():
+        for _ in range(1000):
+            assert noted.is_current("a", Stamp("a-1 8"))
+            clock.now += 0.002
     assert 4 <= feed.asked <= 5
 
 
-def test_what_was_stored_since_is_listed_no_more(clock: Clock, feed: Feed, noted: Replacements, listed: Any) -> None:
+def test_a_listing_on_its_way_does_not_bring_back_what_was_replaced(
+    clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
+) -> None:
+    asked, later = listed.ask(), ListedFile(8, uuid="b-2")
+    answer = {key: ListedFile(8, uuid=f"{key}-1") for key in "abc"}
+    feed.entries.append((4, "b"))
+    # Another thread looks before the answer is here.
+    assert current(noted) == "ac"
+    asked.take(answer)
+    assert keys_of(listed) == ["a", "c"]
+    clock.now += 1
+    assert current(noted) == "ac"
+    listed.ask().take({"b": later})
+    assert noted.is_current("b", Stamp("b-2 8"))
+
+
+def test_a_listing_on_its_way_is_not_believed_where_the_feed_lost_its_place(
+    clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
+) -> None:
+    asked = listed.ask()
+    feed.entries = [(1, "a"), (5, "c")]
+    assert current(noted) == ""
+    asked.take({"a": ListedFile(8, uuid="a-1")})
+    assert keys_of(listed) == []
+
+
+def test_another_session_that_notes_the_feed_leaves_a_listing_on_its_way_right(
+    clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
+) -> None:
+    first, second = listed.ask(), listed.ask()
+    feed.entries.append((4, "a"))
+    noted.catch_up(4)
+    first.take({"a": ListedFile(8, uuid="a-1")})
+    noted.note(["b"], 5)
+    second.take({key: ListedFile(8, uuid=f"{key}-1") for key in "ab"})
+    assert keys_of(listed) == ["c"]
+
+
+def test_what_was_stored_since_is_listed_no_more(
+    clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
+) -> None:
     feed.entries.append((4, "b"))
     assert current(noted) == "ac"
-    assert list(listed) == ["a", "c"]
-    listed["b"] = ListedFile(8, uuid="b-2")
+    assert keys_of(listed) == ["a", "c"]
+    listed.ask().take({"b": ListedFile(8, uuid="b-2")})
     clock.now += 1
     assert noted.is_current("b", Stamp("b-2 8"))
     assert not noted.is_current("b", Stamp("b-1 8"))
@@ -107,7 +202,7 @@ def test_of_a_feed_that_lost_its_place_nothing_is_believed(clock: Clock, feed: F
 
 
 def test_a_server_that_was_empty_has_no_place_in_its_feed(clock: Clock, feed: Feed, noted: Replacements) -> None:
-    noted.note(0)
+    noted.note([], 0)
     assert current(noted) == ""
 
 
@@ -120,28 +215,31 @@ def test_where_the_feed_may_not_be_read_the_list_is_believed(clock: Clock, feed:
     assert current(noted) == "ac"
 
 
-def test_the_md5_may_be_learnt_later(clock: Clock, noted: Replacements, listed: dict[str, ListedFile]) -> None:
-    listed["a"] = listed["a"]._replace(md5="0f")
+def test_the_md5_may_be_learnt_later(clock: Clock, noted: Replacements, listed: ListedFiles) -> None:
+    listed.ask().take({"a": ListedFile(8, "0f", "a-1")})
     assert noted.is_current("a", Stamp("a-1 8"))
 
 
 def test_another_look_at_the_archive_hides_nothing_from_what_was_listed_before(
-    clock: Clock, feed: Feed, noted: Replacements, listed: Any
+    clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
 ) -> None:
     feed.entries.append((4, "b"))
     noted.catch_up(4)
-    assert list(listed) == ["a", "c"]
+    assert keys_of(listed) == ["a", "c"]
     assert current(noted) == "ac"
 
 
-def test_what_was_listed_before_anything_was_noted_is_not_believed(clock: Clock, feed: Any, listed: Any) -> None:
+def test_what_was_listed_before_anything_was_noted_is_not_believed(
+    clock: Clock, feed: Any, listed: ListedFiles
+) -> None:
     found = Replacements(feed, listed)
     assert current(found) == ""
-    listed["a"] = ListedFile(8, uuid="a-1")
+    listed.ask().take({"a": ListedFile(8, uuid="a-1")})
+    clock.now += 1
     assert current(found) == "a"
 
 
-def test_an_earlier_state_is_noted_once(clock: Clock, feed: Any, listed: Any) -> None:
+def test_an_earlier_state_is_noted_once(clock: Clock, feed: Any, listed: ListedFiles) -> None:
     found = Replacements(feed, listed)
     found.note_first(1)
     found.note_first(3)
