@@ -4,26 +4,35 @@ The feed of changes has an entry for each instance that was stored, also for one
 stored since a state were replaced, unless the whole series is new since then: what arrived between the first look at
 the archive and the select that found it was in the selection from the beginning. So of a new series the time of its
 entries decides, which the feed has to the second: it was replaced if that is clearly after the session was pickled.
+
+A busy archive may have stored millions since. Of a feed that long only the beginning is read, and of each instance that
+is asked about the time at which it was received: one that was not received before the last entry that was read was
+stored behind it. Then a series counts as new if all that is asked about of it was stored since the state.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from simple_orthanc.rest.server_time import server_time
-from simple_orthanc.selection.source import Mark, SeriesOf
-from simple_orthanc.sources.orthanc.answers import ask, has
+from simple_orthanc.selection.source import Mark, SeriesOf, batches
+from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
 from simple_orthanc.transport import Transport
 
 _PAGE = 1000
-# What is behind so many pages is not looked for: then a replaced instance is not noticed here.
-_MOST_PAGES = 50
+# A page takes Orthanc 16 ms, and the time of one instance 0.2 ms.
+_MOST_PAGES = 20
 _MOST_KEPT = 100_000
+# Instances whose times are asked for in one request.
+_BATCH = 1000
 # Seconds that the times of two entries of the feed may be wrong by, together with clocks of several machines.
 _UNSURE = 1.0
+# Before everything: what is taken for a time that cannot be read.
+_EARLIEST = datetime(1970, 1, 2, tzinfo=timezone.utc)
 
 _IS_PAGE = has(Changes=list, Done=bool)
 _WANTED = ("NewInstance", "NewSeries")
@@ -31,7 +40,7 @@ _WANTED = ("NewInstance", "NewSeries")
 
 class _Entry(NamedTuple):
     number: int
-    date: str
+    date: datetime | None
 
 
 class Additions:
@@ -50,6 +59,8 @@ class Additions:
         # The entries behind the number _start up to _end have been read, at the time _read_at.
         self._start = self._end = -1
         self._read_at = 0.0
+        # The time of the last entry that was read, if there are too many to read them all.
+        self._left_at: datetime | None = None
         # Orthanc's id of an instance or series to its last entry.
         self._stored: dict[str, _Entry] = {}
         self._lock = threading.Lock()
@@ -59,28 +70,35 @@ class Additions:
         since = mark.revision.token
         assert isinstance(since, int)
         with self._lock:
-            if self._start < 0 or since < self._start or len(self._stored) > _MOST_KEPT:
+            is_behind = self._left_at is not None and since > self._end
+            if self._start < 0 or since < self._start or is_behind or len(self._stored) > _MOST_KEPT:
                 self._start = self._end = since
-                self._stored, self._read_at = {}, 0.0
+                self._stored, self._read_at, self._left_at = {}, 0.0, None
                 self._read()
-            elif self._read_at < at:
+            elif self._read_at < at and self._left_at is None:
                 self._read()
-            stored = dict.fromkeys(key for key in instances if self._is_new(key, since))
-            entries = {key: self._stored[key] for key in stored}
+            left_at = self._left_at
+            stored = {key: self._stored[key].date for key in instances if self._is_new(key, since)}
+        if left_at is not None:
+            stored.update(self._received_behind(left_at, instances))
         if not stored or series_of is None:
             return len(stored)
-        series = dict(zip(stored, series_of(list(stored)), strict=True))
-        late = [key for key in stored if self._is_new(series[key], since)]
-        return len(stored) - len(late) + (self._count_after([entries[key] for key in late], mark) if late else 0)
+        asked = list(stored if left_at is None else instances)
+        series = dict(zip(asked, series_of(asked), strict=True))
+        if left_at is None:
+            late = [key for key in stored if self._is_new(series[key], since)]
+        else:
+            old = {series[key] for key in asked if key not in stored}
+            late = [key for key in stored if series[key] not in old]
+        return len(stored) - len(late) + (self._count_after([stored[key] for key in late], mark) if late else 0)
 
     def _is_new(self, key: str, since: int) -> bool:
         entry = self._stored.get(key)
         return entry is not None and entry.number > since
 
-    def _count_after(self, entries: Sequence[_Entry], mark: Mark) -> int:
-        """Count the entries that were clearly written after the state was marked."""
+    def _count_after(self, dates: Sequence[datetime | None], mark: Mark) -> int:
+        """Count the times that are clearly after the state was marked."""
         now = server_time(self._transport.content("GET", "/tools/now").decode("ascii", "replace"))
-        dates = [server_time(entry.date) for entry in entries]
         most = time.time() - mark.made_at - _UNSURE
         return sum(now is not None and date is not None and (now - date).total_seconds() < most for date in dates)
 
@@ -89,10 +107,27 @@ class Additions:
         for _ in range(_MOST_PAGES):
             parameters = {"since": self._end, "limit": _PAGE}
             page = ask(self._transport, "GET", "/changes", _IS_PAGE, params=parameters)
+            last = None
             for entry in page["Changes"]:
+                last = server_time(entry.get("Date"))
                 if entry["ChangeType"] in _WANTED:
-                    self._stored[str(entry["ID"])] = _Entry(entry["Seq"], str(entry.get("Date")))
+                    self._stored[str(entry["ID"])] = _Entry(entry["Seq"], last)
                 self._end = max(self._end, entry["Seq"])
             if page["Done"] or not page["Changes"]:
                 break
+        else:
+            self._left_at = last or _EARLIEST
         self._read_at = begun
+
+    def _received_behind(self, left_at: datetime, instances: Sequence[str]) -> Mapping[str, datetime | None]:
+        """Return those instances that were not clearly received before a time, with their own times."""
+        earliest = left_at - timedelta(seconds=_UNSURE)
+        received = dict(self._received(instances))
+        return {key: date for key, date in received.items() if date is None or date >= earliest}
+
+    def _received(self, instances: Sequence[str]) -> Iterator[tuple[str, datetime | None]]:
+        for batch in batches(list(instances), _BATCH):
+            body = {"Resources": list(batch), "Level": "Instance", "Short": True, "Metadata": True}
+            answers = ask(self._transport, "POST", "/tools/bulk-content", is_objects, body=body, idempotent=True)
+            for answer in filter(None, answers):
+                yield str(answer["ID"]), server_time(answer.get("Metadata", {}).get("ReceptionDate"))

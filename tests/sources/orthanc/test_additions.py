@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -22,11 +23,17 @@ class Feed(StandIn):
     def __init__(self, page: int = 1000) -> None:
         self.entries: list[dict[str, Any]] = []
         self.page = page
+        # Seconds since the last store of each instance.
+        self.ages: dict[str, float] = {}
         super().__init__(self._answer)
 
     def _answer(self, asked: Asked, count: int) -> bytes:
         if asked.path == "/tools/now":
             return reply(written(0).encode())
+        if asked.path == "/tools/bulk-content":
+            keys = json.loads(asked.body)["Resources"]
+            dates = {key: {"ReceptionDate": written(self.ages[key])} if key in self.ages else {} for key in keys}
+            return reply([{"ID": key, "Metadata": date} for key, date in dates.items()])
         since = int(parse_qs(urlsplit(asked.path).query)["since"][0])
         after = [entry for entry in self.entries if entry["Seq"] > since]
         shown = after[: self.page]
@@ -39,6 +46,7 @@ class Feed(StandIn):
         for key in keys:
             entry = {"Seq": len(self.entries) + 1, "ChangeType": kind, "ID": key, "Date": written(age)}
             self.entries.append(entry)
+            self.ages[key] = age
         return len(self.entries)
 
 
@@ -115,6 +123,61 @@ def test_a_series_that_came_before_the_pickle_is_not_replaced(age: float, replac
         assert count(known, "abc", before, age=age) == replaced + 1
         # Without knowing series all of it counts.
         assert known.count_replaced(Mark(Revision(before), time.time()), list("abc"), 0, None) == 3
+
+
+@pytest.fixture
+def few_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(additions, "_MOST_PAGES", 2)
+
+
+def pages_asked(feed: Feed) -> int:
+    return sum(asked.path.startswith("/changes") for asked in feed.asked)
+
+
+@pytest.mark.usefixtures("few_pages")
+def test_of_a_long_feed_the_times_of_the_instances_decide() -> None:
+    with Feed(page=2) as feed:
+        before = feed.store(*"abcd", age=1000)
+        feed.store("a", *"uvwxyz", age=500)
+        known = Additions(Transport(feed.url))
+        assert count(known, "abcd", before, age=990) == 1
+        assert pages_asked(feed) == 2
+        # Behind all that was read.
+        feed.store("c", *map(str, range(100)), age=100)
+        assert count(known, "abcd", before, age=990) == 2
+        assert pages_asked(feed) == 2
+        assert count(known, "bd", before, age=990) == 0
+        # A later state is looked up from there.
+        later = feed.store("e", age=50)
+        feed.store("d", age=10)
+        assert count(known, "cd", later, age=45) == 1
+
+
+@pytest.mark.usefixtures("few_pages")
+@pytest.mark.parametrize(("age", "replaced"), [(0, 0), (59, 0), (65, 2), (600, 2)])
+def test_of_a_long_feed_a_new_series_is_not_replaced(age: float, replaced: int) -> None:
+    with Feed(page=2) as feed:
+        before = feed.store("c", "d", age=2000)
+        feed.store(*"uvwxyz", age=1000)
+        feed.store("a", "b", age=60)
+        known = Additions(Transport(feed.url))
+        assert count(known, "ab", before, age=age) == replaced
+        feed.store("c")
+        mark = Mark(Revision(before), time.time() - age)
+        assert known.count_replaced(
+            mark, list("abcd"), 0, lambda keys: ["CD" if key in "cd" else key for key in keys]
+        ) == (replaced + 1)
+
+
+@pytest.mark.usefixtures("few_pages")
+def test_an_instance_without_a_time_counts_as_stored_behind_a_long_feed() -> None:
+    with Feed(page=2) as feed:
+        before = feed.store("a", "b", age=2000)
+        feed.store(*"uvwxyz", age=1000)
+        del feed.ages["b"]
+        known = Additions(Transport(feed.url))
+        mark = Mark(Revision(before), time.time())
+        assert known.count_replaced(mark, ["a", "b"], 0, lambda keys: ["A"] * len(keys)) == 1
 
 
 def test_what_is_interrupted_is_read_by_the_next_call() -> None:
