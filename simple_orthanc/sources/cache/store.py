@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import stat
+import threading
 import time
 import warnings
 from collections import deque
@@ -32,6 +33,7 @@ from simple_orthanc.sources.cache.entries import DamagedEntryError, Entry, Recor
 _MARKER = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Kept by simple_orthanc, format 1.\n"
 _OWN = frozenset({_MARKER, "entries", "parts", "total", "limit"})
+_ELSEWHERE = 'Give another folder for this alone, such as cache="~/simple_orthanc_cache".'
 _USUAL_LIMIT = 10_000_000_000
 _MOST_DIGITS = 32
 _NAME = re.compile(r"[0-9a-f]{40}")
@@ -86,6 +88,8 @@ class EntryStore(LandsOnce):
     def _start(self) -> None:
         self._is_open = self._is_full = False
         self._busy_until = 0.0
+        # Threads of this process wait for it, and only one of them asks for the lock of the folder.
+        self._lock = threading.Lock()
         # Those that were used longest ago when the entries were last looked through, in order.
         self._oldest: deque[_Used] = deque()
 
@@ -126,12 +130,13 @@ class EntryStore(LandsOnce):
         SelectionError
             It cannot be one.
         """
-        example = f"Give a folder for this alone, such as cache={str(self.folder / 'cache')!r}."
         try:
             make_folders(self.folder)
             status, names = os.stat(self.folder), set(os.listdir(self.folder))
             if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-                raise SelectionError(f"The folder {self.folder} belongs to another user, who could read it. {example}")
+                raise SelectionError(
+                    f"The folder {self.folder} belongs to another user, who could read it. {_ELSEWHERE}"
+                )
             marker = self.folder / _MARKER
             written = marker.read_bytes()[: len(_SIGNATURE)] if _MARKER in names else b""
             if written != _SIGNATURE:
@@ -139,7 +144,8 @@ class EntryStore(LandsOnce):
                 if names - _OWN or not _SIGNATURE.startswith(written):
                     others = ", ".join(map(repr, sorted(names - _OWN)[:3])) or repr(_MARKER)
                     raise SelectionError(
-                        f"The folder {self.folder} holds files that are not part of a cache: {others}. {example}"
+                        f"The folder {self.folder} holds files that are not part of a cache: {others}. Give a folder "
+                        f"for this alone, such as cache={str(self.folder / 'cache')!r}."
                     )
                 self._write_private(marker, _SIGNATURE)
             if status.st_mode & 0o077:
@@ -147,8 +153,12 @@ class EntryStore(LandsOnce):
             for name in ("entries", "parts"):
                 make_folders(self.folder / name)
             self._remove_parts(_SECONDS_OF_PARTS)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SelectionError(
+                f"{self.folder} cannot be a cache: it, or what it is in, is a file. {_ELSEWHERE}"
+            ) from error
         except OSError as error:
-            raise SelectionError(f"{self.folder} cannot be a cache: {error.strerror or error}. {example}") from error
+            raise SelectionError(f"{self.folder} cannot be a cache: {error.strerror or error}. {_ELSEWHERE}") from error
         self._is_open = True
 
     def _limit(self, given: int | None) -> int:
@@ -371,15 +381,19 @@ class EntryStore(LandsOnce):
         if not self._is_open:
             self._open()
         deadline = time.monotonic() + _SECONDS_FOR_LOCK
-        while (ledger := lock_file(self.folder / "total")) is None and time.monotonic() < deadline:
-            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
-        if ledger is None:
-            self._busy_until = time.monotonic() + _SECONDS_BUSY
+        ledger = None
+        is_locked = self._lock.acquire(timeout=_SECONDS_FOR_LOCK)
         try:
+            while is_locked and (ledger := lock_file(self.folder / "total")) is None and time.monotonic() < deadline:
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            if ledger is None:
+                self._busy_until = time.monotonic() + _SECONDS_BUSY
             yield ledger
         finally:
             if ledger is not None:
                 os.close(ledger)
+            if is_locked:
+                self._lock.release()
 
     def _stop_adding(self, error: OSError | SelectionError) -> None:
         is_first, self._is_full = not self._is_full, True

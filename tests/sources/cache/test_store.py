@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simple_orthanc import Cache, SelectionError
+from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.sources.cache import entries, store
 from simple_orthanc.sources.cache.entries import HEAD, Record
 
@@ -182,8 +184,10 @@ def test_a_folder_with_other_files_is_refused_and_left(tmp_path: Path, names: li
 
 def test_a_file_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SelectionError, match=r"file cannot be a cache: File exists\. Give a folder"):
+    with pytest.raises(SelectionError, match=r'file cannot be a cache: .* is a file\. Give another folder .*"~/'):
         Cache(tmp_path / "file")
+    with pytest.raises(SelectionError, match=r"cannot be a cache: .* is a file\. Give another folder"):
+        Cache(tmp_path / "file" / "below")
     with pytest.raises(SelectionError, match=r"A path was expected"):
         Cache("")
 
@@ -207,8 +211,10 @@ def test_a_limit_holds_until_another_is_given(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: os.stat(tmp_path).st_uid + 1)
-    with pytest.raises(SelectionError, match="belongs to another user"):
+    with pytest.raises(SelectionError, match="belongs to another user") as caught:
         Cache(tmp_path)
+    # No folder inside it is proposed.
+    assert str(caught.value).count(str(tmp_path)) == 1
 
 
 def test_other_files_that_come_later_stay(tmp_path: Path) -> None:
@@ -344,3 +350,25 @@ def test_processes_that_are_killed_leave_it_whole(tmp_path: Path) -> None:
     put(cache, "more", bytes(100_000))
     assert cache.size <= limit
     assert int((cache.folder / "total").read_text()) >= cache.size
+
+
+def test_threads_that_keep_files_at_once_all_keep_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path / "cache")
+    held = threading.Lock()
+    lock_file = store.lock_file
+
+    def lock_once(path: Path) -> int | None:
+        # Threads of one process do not ask for the lock of the folder at the same time.
+        assert held.acquire(blocking=False)
+        try:
+            return lock_file(path)
+        finally:
+            held.release()
+
+    monkeypatch.setattr(store, "lock_file", lock_once)
+    keys = [f"{number:03d}" for number in range(100)]
+    run_all(lambda key: put(cache, key, key.encode() * 100), keys, workers=8)
+    assert len(cache) == 100
+    assert [get(cache, key) for key in keys] == [key.encode() * 100 for key in keys]
+    cache.clear()
+    assert cache.size == 0
