@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.exports.downloading import file_paths
@@ -36,6 +37,8 @@ class Folder(Session):
         Where to keep the cache, a folder ``simple_orthanc`` that other users cannot read; False keeps nothing. Default:
         the value of the environment variable SIMPLE_ORTHANC_CACHE (nothing is kept if it is empty), or the platform's
         folder for caches.
+    offline : bool, optional
+        Refused: it is for sessions on a server. What is in a folder is always read without a network.
 
     Warns
     -----
@@ -46,7 +49,7 @@ class Folder(Session):
     Raises
     ------
     SelectionError
-        There is no such folder, or it is another kind of file.
+        There is no such folder, or it is another kind of file; or it was given what only a session on a server needs.
 
     See Also
     --------
@@ -77,7 +80,14 @@ class Folder(Session):
         recursive: bool = True,
         selection: Mapping[str, Any] | None = None,
         cache: str | os.PathLike[str] | Literal[False] | None = None,
+        offline: bool | None = None,
     ) -> None:
+        if offline is not None or not (cache is None or cache is False or isinstance(cache, (str, os.PathLike))):
+            raise SelectionError(
+                "A folder needs no cache of files: its files are on this disk, and are read without a network. "
+                'cache=Cache(...) and offline=True are for Orthanc and DicomWeb; here cache="headers" names the folder '
+                "in which it is kept what the headers hold, and cache=False keeps nothing."
+            )
         self._open(FolderSource(path, recursive=recursive, cache=cache))
         if selection:
             self.selection = selection

@@ -88,6 +88,20 @@ def is_offline(source: Source) -> bool:
     return isinstance(archive_of(source), OfflineSource)
 
 
+def offline_note(source: Source) -> str:
+    """Return what somebody must know who does not find an object in a source that is read offline; "" of any other."""
+    from simple_orthanc.selection.source import archive_of
+    from simple_orthanc.sources.cache.offline import OfflineSource
+
+    source = archive_of(source)
+    if not isinstance(source, OfflineSource):
+        return ""
+    return (
+        f"The session is offline and sees only what the cache {source.cache.folder} holds: what else {source.address} "
+        "may have can be found and read without offline=True."
+    )
+
+
 def check_online(source: Source) -> None:
     """Refuse what needs the server.
 

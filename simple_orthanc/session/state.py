@@ -15,6 +15,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag
 from simple_orthanc.dicom.values import Value, comparable
 from simple_orthanc.errors import EmptySelectionError, OrthancError, SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.session.offline import offline_note
 from simple_orthanc.session.reading.kept_plans import KeptPlans
 
 if TYPE_CHECKING:
@@ -265,7 +266,8 @@ class SessionState:
                 among = "already selected" if selection.steps else "that the other criteria leave"
                 among = f" among those {among}." if position else "."
                 what = f"Nothing is selected any more: no object satisfies {step.criterion}{among}"
-                warnings.warn(" ".join(filter(None, [what, step.hint, step.note])), stacklevel=stacklevel())
+                notes = [what, step.hint, step.note, offline_note(self._source)]
+                warnings.warn(" ".join(filter(None, notes)), stacklevel=stacklevel())
             elif step.note:
                 warnings.warn(step.note, stacklevel=stacklevel())
         return narrowed
@@ -298,12 +300,18 @@ class SessionState:
 
     def _empty(self) -> EmptySelectionError:
         criteria = " & ".join(self._criteria_texts())
+        note = offline_note(self._source)
         if not criteria:
-            return EmptySelectionError("There is nothing to read: the archive is empty.")
-        hint = "".join(f"{step.hint} " for step in self._selection.steps if step.emptied and step.hint)
+            return EmptySelectionError(
+                " ".join(filter(None, ["There is nothing to read: the archive is empty.", note]))
+            )
+        hints = [step.hint for step in self._selection.steps if step.emptied]
+        advice = (
+            "explain() shows where the selection became empty; undo() and reset() remove criteria; refresh() looks for "
+            "what has arrived since the archive was listed."
+        )
         return EmptySelectionError(
-            f"Nothing is selected by {criteria}. {hint}explain() shows where the selection became empty; undo() and "
-            f"reset() remove criteria; refresh() looks for what has arrived since the archive was listed."
+            " ".join(filter(None, [f"Nothing is selected by {criteria}.", *hints, advice, note]))
         )
 
     def _criteria_texts(self) -> list[str]:

@@ -6,10 +6,11 @@ import os
 import pickle
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from simple_orthanc import Folder, SelectionError
+from simple_orthanc import Cache, Folder, SelectionError
 from simple_orthanc.errors import UnknownTagError
 from tests.memory_source import as_file, instance
 
@@ -88,3 +89,11 @@ def test_the_example_leaves_nothing_in_the_cache(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SIMPLE_ORTHANC_CACHE", str(tmp_path))
     assert Folder.example().series_count == 16
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"offline": True}, {"offline": False}, {"cache": 7}])
+def test_a_folder_needs_no_cache_of_files(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(SelectionError, match=r"A folder needs no cache of files: .* Orthanc and DicomWeb; here cache="):
+        Folder(tmp_path, **options)
+    with pytest.raises(SelectionError, match="A folder needs no cache of files"):
+        Folder(tmp_path, cache=Cache(tmp_path / "cache"))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simple_orthanc import Cache, Orthanc, SelectionError, UnsupportedError, label
+from simple_orthanc import Cache, EmptySelectionError, Orthanc, SelectionError, UnsupportedError, label
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.testing import OrthancStandIn
 from tests.http_stand_in import free_port
@@ -137,3 +137,23 @@ def test_a_damaged_file_is_not_read(before: Before) -> None:
             path.write_bytes(content)
     with pytest.raises(SelectionError, match="holds no file of"):
         before.offline()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_who_finds_nothing_is_told_that_only_the_cache_is_seen(before: Before) -> None:
+    session = before.offline()
+    note = rf"is offline and sees only what the cache {before.cache} holds: what else {before.url} may have"
+    with pytest.warns(UserWarning, match=rf"Nothing is selected any more: .*PatientID.* {note}"):
+        session.select(PatientID="P3")
+    with pytest.raises(EmptySelectionError, match=rf"Nothing is selected by .*PatientID.* {note}"):
+        session.get_array()
+
+
+def test_a_session_on_the_server_says_nothing_of_a_cache(tmp_path: Path) -> None:
+    with OrthancStandIn(SERIES) as server:
+        session = Orthanc(server.url, cache=tmp_path / "cache")
+        with pytest.warns(UserWarning, match="Nothing is selected any more") as caught:
+            session.select(PatientID="P3")
+        with pytest.raises(EmptySelectionError) as error:
+            session.get_array()
+    assert "offline" not in f"{caught[0].message} {error.value}"
