@@ -59,6 +59,22 @@ def test_a_limit_on_results_hides_no_study(
             assert session.series_count == count * series
 
 
+def test_a_patient_in_a_large_archive_is_found_in_four_requests(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find._LARGE", 0)
+    server = make_server({})
+    for number in range(12):
+        uids = {"StudyInstanceUID": f"1.2.{number // 2}", "SeriesInstanceUID": f"1.2.{number // 2}.{number}"}
+        store(server, simple_file(number, PatientID=f"P{number // 4}", PatientName=f"ADAMS^{number // 4}", **uids))
+    with server.connect() as session:
+        before = session._source.requests
+        session.select(PatientName="ADAMS^1")
+        counts = session.patient_count, session.study_count, session.series_count, session.instance_count
+        assert counts == (1, 2, 4, 4)
+        assert session._source.requests - before <= 4
+
+
 def test_files_that_a_find_did_not_open_are_read_otherwise(make_server: MakeServer) -> None:
     server = make_server({"StorageAccessOnFind": "Never"})
     # One series UID under two patients: a find by it gives the files of both.

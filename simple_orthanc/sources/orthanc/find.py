@@ -377,7 +377,7 @@ class Finder:
             return False
         # The limit is the same for patients, studies and series. A find goes through all instances of what it matches,
         # so that one among the series of a few studies takes no longer in a large archive.
-        has_more = level == "study" and _count_children(level, answers) > count
+        has_more = level == "study" and _count_children("series", answers) > count
         is_large = counts["instance"] > _LARGE and counts["study"] > count
         if level != "instance" and count < MAX_UIDS and (has_more or is_large):
             uids = _study_uids(answers if has_more else self._some_studies(count + 1))
