@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
-from simple_orthanc.cli import tabular
+from simple_orthanc.cli import tabular, terminal
+from simple_orthanc.cli.acts import options_named
 from simple_orthanc.cli.parser import CommandParser, Commands, add_command
 from simple_orthanc.cli.source import open_session, opened
-from simple_orthanc.errors import SelectionError
+from simple_orthanc.errors import CohortError
 from simple_orthanc.selection.cohort import Checksums
 from simple_orthanc.showing.text import safe
 
@@ -36,7 +36,7 @@ def add_commands(commands: Commands) -> None:
         "difference",
         _difference,
         summary="list what is new, gone or changed since a cohort was frozen",
-        details="One row per instance. Exit status 1 if there is any.",
+        details="One row per instance. Exit status 1 if there is any, or if not all is known.",
         examples=["difference ct.cohort", "difference ct.cohort --format csv > changes.csv"],
         arguments=_difference_arguments,
         selects=False,
@@ -61,12 +61,13 @@ def _freeze_arguments(parser: CommandParser) -> None:
 
 
 def _freeze(args: Namespace) -> int:
-    if Path(args.target).expanduser().exists() and not args.overwrite:
-        raise SelectionError(
-            f"There is a file {args.target} already: name another one, or replace it with --overwrite."
+    with opened(args) as session, options_named():
+        cohort = session.freeze(
+            args.target,
+            checksums=_CHECKSUMS[args.checksums],
+            identifiers=args.identifiers,
+            overwrite=args.overwrite,
         )
-    with opened(args) as session:
-        cohort = session.freeze(args.target, checksums=_CHECKSUMS[args.checksums], identifiers=args.identifiers)
     sys.stdout.write(f"{safe(repr(cohort))}\n")
     return 0
 
@@ -85,8 +86,16 @@ def _difference(args: Namespace) -> int:
     cohort = Cohort.load(args.cohort)
     with open_session(args) as session:
         difference = cohort.difference(session, checksums=not args.quick)
-    parts = {"new": difference.new, "gone": difference.gone, "changed": difference.changed}
-    frame = pd.concat([part.assign(difference=name) for name, part in parts.items()], ignore_index=True)
+    parts: list[pd.DataFrame] = []
+    unknown: list[str] = []
+    for name in ("new", "gone", "changed"):
+        try:
+            parts.append(getattr(difference, name).assign(difference=name))
+        except CohortError as error:
+            unknown.append(error.message)
+    frame = pd.concat(parts, ignore_index=True)
     names = ["difference", *difference.gone.columns]
     tabular.write(tabular.from_frame(frame[names]), args.format, exact=args.exact, quiet=args.quiet)
-    return int(len(frame) > 0)
+    for reason in unknown:
+        terminal.say_error(reason)
+    return int(len(frame) > 0 or bool(unknown))

@@ -151,7 +151,7 @@ def grouped(instances: Iterable[tuple[Chain, FrozenInstance]]) -> tuple[FrozenSe
 
 
 def digest_of(series: Iterable[FrozenSeries]) -> str:
-    """Return the SHA-256 of identifiers and checksums, in hexadecimal, whatever their order.
+    """Return the SHA-256 of UIDs and checksums, in hexadecimal, whatever their order and the PatientIDs.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def digest_of(series: Iterable[FrozenSeries]) -> str:
     >>> digest_of(frozen) == digest_of(frozen[::-1]), digest_of(frozen) == digest_of(frozen[:1])
     (True, False)
     """
-    lines = sorted(json.dumps([*chain[:3], *instance]) for chain, instance in chains(series))
+    lines = sorted(json.dumps([chain.study, chain.series, *instance]) for chain, instance in chains(series))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -60,6 +60,23 @@ def test_a_difference_is_listed_and_is_the_exit_status(
     assert "1 of 2 instances" in capsys.readouterr().err
 
 
+def test_what_is_not_known_of_a_difference_is_told_beside_what_is(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, path = ["--folder", str(folder)], str(tmp_path / "ct.cohort")
+    command = [*source, "freeze", path, "--no-identifiers", "--where", "Modality=CT", "--where", "PatientID=P1"]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*source, "difference", path, "--format", "json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == []
+    assert "What is new" in shown.err
+    (folder / "CT1.dcm").unlink()
+    assert main([*source, "difference", path, "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["difference"] == "gone"
+
+
 def test_a_file_that_is_no_cohort_is_an_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no cohort")
     assert main(["--folder", str(folder), "find", "series", "--cohort", str(tmp_path / "notes.txt")]) == 1

@@ -81,14 +81,18 @@ class Cohort(CohortContents):
         """
         return cls(cohort_file.read(path))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, identifiers: bool = True, overwrite: bool = False) -> Path:
         """Write the cohort to a file: JSON lines, one for each instance.
 
         Parameters
         ----------
         path : str or Path
-            The file; it is compressed if its name ends in ``.gz``. One of that name is replaced once the new one is
-            whole.
+            The file; it is compressed if its name ends in ``.gz``. It appears under its name when it is whole.
+        identifiers : bool
+            Whether to keep PatientIDs, the values of criteria on patients, and the address of the archive, as for
+            `Session.freeze`. The cohort itself keeps them.
+        overwrite : bool
+            True replaces a file of that name, at the end.
 
         Returns
         -------
@@ -96,21 +100,29 @@ class Cohort(CohortContents):
 
         Raises
         ------
+        SelectionError
+            There is such a file already, which is left as it is.
         CohortError
             It cannot be written.
 
         Notes
         -----
         Two freezes of the same selection give the same bytes, apart from the line with the date. The file holds
-        PatientIDs and the values of the query, unless the cohort was frozen with ``identifiers=False``; it never holds
-        a password.
+        PatientIDs and the values of the query, unless the cohort was frozen, or is saved, with ``identifiers=False``;
+        it never holds a password.
 
         Examples
         --------
-        >>> archive.select(Modality="PT").freeze().save("pet.cohort.gz").name
+        >>> cohort = archive.select(Modality="PT").freeze()
+        >>> cohort.save("pet.cohort.gz").name
         'pet.cohort.gz'
+        >>> _ = cohort.save("public.cohort", identifiers=False)
+        >>> Cohort.load("public.cohort").table("patient").PatientID.tolist()
+        [1]
         """
-        return cohort_file.write(self._data, path)
+        from simple_orthanc.session.cohorts.freezing import with_or_without_identifiers
+
+        return cohort_file.write(with_or_without_identifiers(self._data, identifiers), path, overwrite=overwrite)
 
     def open(self, session: AnySession, *, missing: OnMissing = "raise") -> AnySession:
         """Open the cohort on an archive: the one where it was frozen, or another that holds the same objects.

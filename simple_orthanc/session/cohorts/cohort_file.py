@@ -32,16 +32,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, get_args
 
 from simple_orthanc import limits
 from simple_orthanc.dicom.tags import parse_tag
-from simple_orthanc.errors import CohortError
+from simple_orthanc.errors import CohortError, SelectionError
 from simple_orthanc.files.inflating import expansion_problem
 from simple_orthanc.files.opening import open_regular
-from simple_orthanc.files.paths import path_text
+from simple_orthanc.files.paths import path_text, put_new
 from simple_orthanc.selection.cohort import (
     Checksums,
     FrozenCriterion,
@@ -160,13 +160,13 @@ def without_functions(data: CohortData) -> CohortData:
     return replace(data, query=replace(data.query, criteria=criteria))
 
 
-def check_target(given: str | os.PathLike[str]) -> Path:
+def check_target(given: str | os.PathLike[str], overwrite: bool) -> Path:
     """Check where a file is to be written, before anything is read for it.
 
     Raises
     ------
     SelectionError
-        No path was given.
+        No path was given; or there is such a file, and it is not to be replaced.
     CohortError
         There is no such folder, or a folder of that name.
     """
@@ -178,7 +178,16 @@ def check_target(given: str | os.PathLike[str]) -> Path:
             raise IsADirectoryError(None, "it is a folder")
         if not path.parent.is_dir():
             raise FileNotFoundError(None, f"there is no folder {str(path.parent)!r}")
+        if not overwrite and os.path.lexists(path):
+            raise _exists(path)
     return path
+
+
+def _exists(path: Path) -> SelectionError:
+    return SelectionError(
+        f"There is a file {path} already, and it was left as it is: choose another name, or replace it with "
+        "overwrite=True."
+    )
 
 
 @contextmanager
@@ -186,21 +195,23 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        if isinstance(error, SelectionError):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise CohortError(f"The cohort cannot be written to {str(path)!r}: {reason}. Choose another path.") from error
 
 
-def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
+def write(data: CohortData, given: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a file, compressed if its name ends in ``.gz``; it appears when it is whole.
 
     Raises
     ------
     SelectionError
-        No path was given.
+        No path was given; or there is such a file, and it is not to be replaced.
     CohortError
         The file cannot be written; one of that name is as it was.
     """
-    path = check_target(given)
+    path = check_target(given, overwrite)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     with _writing(path):
         try:
@@ -215,7 +226,10 @@ def write(data: CohortData, given: str | os.PathLike[str]) -> Path:
                     _write_lines(data, raw)
                 raw.flush()
                 os.fsync(raw.fileno())
-            os.replace(part, path)
+            if overwrite:
+                os.replace(part, path)
+            elif not put_new(part, path):
+                raise _exists(path)
         finally:
             part.unlink(missing_ok=True)
     return path
@@ -249,6 +263,11 @@ def read(given: str | os.PathLike[str]) -> CohortData:
         There is no such file, it is not that of a cohort, or it is damaged.
     """
     path = Path(path_text(given, 'Cohort.load("train.cohort")')).expanduser()
+    if path.is_dir():
+        raise CohortError(
+            f"{path} is a folder: name the file that Session.freeze wrote, as in Cohort.load('train.cohort'). A folder "
+            "of images is opened by Folder(path)."
+        )
     try:
         with open_regular(os.fspath(path)) as raw:
             is_packed = raw.read(2) == _GZIP
@@ -300,7 +319,8 @@ class _Reader:
             raise _DamagedError(problem.rstrip("."))
         if not line.endswith(b"\n"):
             raise _DamagedError(f"line {self._number} is cut off, or too long")
-        self._last = line
+        # Editors on Windows end lines in their own way, which changes nothing else: in JSON a return is written \r.
+        self._last = line = line.removesuffix(b"\r\n") + b"\n" if line.endswith(b"\r\n") else line
         try:
             return json.loads(line.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
@@ -347,11 +367,11 @@ class _Reader:
     def _date(self, found: dict[str, Any]) -> datetime:
         try:
             frozen = datetime.fromisoformat(self._string(found["frozen"]))
-        except ValueError:
+            if frozen.tzinfo is None:
+                raise _DamagedError(f"line {self._number} has no time zone")
+            return frozen.astimezone(timezone.utc)
+        except (ValueError, OverflowError):
             raise _DamagedError(f"line {self._number} has no date") from None
-        if frozen.tzinfo is None:
-            raise _DamagedError(f"line {self._number} has no time zone")
-        return frozen
 
     def _about(self, found: dict[str, Any]) -> tuple[str, dict[str, str]]:
         versions = found["versions"]

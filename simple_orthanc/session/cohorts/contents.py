@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
+from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.cohort import Checksums, FrozenInstance, chains, digest_of
 from simple_orthanc.selection.tables import check_level
 from simple_orthanc.session.cohorts.cohort_file import CohortData, without_functions
@@ -27,6 +28,11 @@ class CohortContents(Shown):
     """
 
     def __init__(self, data: CohortData) -> None:
+        if not isinstance(data, CohortData):
+            raise SelectionError(
+                f"{type(self).__name__}({data!r}): Cohort.load(path) reads a cohort from its file, and "
+                "Session.freeze() makes one of what is selected."
+            )
         self._data = data
 
     def __getstate__(self) -> dict[str, CohortData]:
@@ -90,14 +96,15 @@ class CohortContents(Shown):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the identifiers and checksums, in hexadecimal: names the cohort in a paper.
+        """SHA-256 over the UIDs and checksums, in hexadecimal: names the cohort in a paper.
 
-        Equal cohorts have the same, whenever and wherever they were frozen.
+        Equal cohorts have the same, whenever and wherever they were frozen. PatientIDs are not part of it, so that a
+        cohort that is published without them has the same, too.
 
         Examples
         --------
         >>> pet = archive.select(Modality="PT")
-        >>> pet.freeze().digest == pet.freeze().digest
+        >>> pet.freeze().digest == pet.freeze(identifiers=False).digest
         True
         """
         return digest_of(self._data.series)

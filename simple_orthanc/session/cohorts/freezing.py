@@ -48,9 +48,18 @@ def check_checksums(checksums: object) -> None:
         raise SelectionError(f'checksums={checksums!r} is not valid; choose "files", "datasets" or None.')
 
 
+def check_identifiers(identifiers: object) -> None:
+    """Check the argument ``identifiers``."""
+    if not isinstance(identifiers, bool):
+        raise SelectionError(
+            f"identifiers={identifiers!r} is not valid; choose True, or False to leave out what names patients."
+        )
+
+
 def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) -> CohortData:
     """Freeze what a session has selected; see `Session.freeze`."""
     check_checksums(checksums)
+    check_identifiers(identifiers)
     if checksums is not None:
         session._check_has_files()
     frozen = datetime.now(timezone.utc).replace(microsecond=0)
@@ -61,10 +70,9 @@ def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) ->
     series = frozen_series(index, members, checksums)
     query = frozen_query(selection)
     source = session._source.description
-    if not identifiers:
-        series, query, source = list(without_patients(series)), _without_identifiers(query), ""
     versions = {"simple_orthanc": __version__, "pydicom": pydicom.__version__, **session._server_versions()}
-    return CohortData(frozen, source, versions, query, checksums, tuple(series))
+    data = CohortData(frozen, source, versions, query, checksums, tuple(series))
+    return with_or_without_identifiers(data, identifiers)
 
 
 def members_of(index: Index, selection: Selection) -> dict[str, list[str]]:
@@ -158,13 +166,29 @@ def _criterion(criterion: Criterion) -> FrozenCriterion:
     return FrozenCriterion(str(criterion.condition), str(criterion.meaning), criterion.meaning)
 
 
-def _without_identifiers(query: FrozenQuery) -> FrozenQuery:
-    """Leave out what criteria on patients compare with."""
-    return replace(query, criteria=tuple(map(_anonymous, query.criteria)))
+def with_or_without_identifiers(data: CohortData, identifiers: bool) -> CohortData:
+    """Return a cohort as it is, or without PatientIDs, the values of criteria on patients, and the archive's address.
+
+    Raises
+    ------
+    SelectionError
+        ``identifiers`` is neither True nor False.
+    """
+    check_identifiers(identifiers)
+    # Nothing is left out twice, nor of what was left out before.
+    if identifiers or (not data.source and all(each.is_anonymous for each in data.series)):
+        return data
+    query = data.query
+    if query is not None:
+        query = replace(query, criteria=tuple(map(_anonymous, query.criteria)))
+    return replace(data, series=without_patients(data.series), query=query, source="")
 
 
 def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
-    assert criterion.condition is not None
+    if criterion.condition is None:
+        # Nobody knows what it was on.
+        text = "a criterion, which was left out"
+        return FrozenCriterion(text, text, None)
     names = _identifying(criterion.condition)
     if not names:
         return criterion

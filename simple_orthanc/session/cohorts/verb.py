@@ -25,6 +25,7 @@ class Freezing(Looking):
         *,
         checksums: Checksums | None = "files",
         identifiers: bool = True,
+        overwrite: bool = False,
     ) -> Cohort:
         """Write down what is selected, so that it can be opened again, here or on another archive.
 
@@ -40,7 +41,10 @@ class Freezing(Looking):
             nothing is compared.
         identifiers : bool
             Whether to keep PatientIDs, the values of criteria on patients, and the address of the archive. False: for a
-            cohort that is published. UIDs and other criteria stay.
+            cohort that is published. UIDs and other criteria stay. `Cohort.save` has the same argument, for a cohort
+            that is kept with them and published without.
+        overwrite : bool
+            True replaces a file of that name, at the end.
 
         Returns
         -------
@@ -51,7 +55,7 @@ class Freezing(Looking):
         EmptySelectionError
             Nothing is selected.
         SelectionError
-            An instance is not in the archive any more.
+            There is such a file already, and nothing was read; or an instance is not in the archive any more.
         CohortError
             The file cannot be written.
 
@@ -72,8 +76,8 @@ class Freezing(Looking):
         from simple_orthanc.session.cohorts.freezing import freeze
 
         if path is not None:
-            check_target(path)
+            check_target(path, overwrite)
         cohort = Cohort(freeze(self, checksums, identifiers))
         if path is not None:
-            cohort.save(path)
+            cohort.save(path, overwrite=overwrite)
         return cohort

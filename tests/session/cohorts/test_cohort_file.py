@@ -27,6 +27,7 @@ from simple_orthanc.selection.cohort import (
     grouped,
     without_patients,
 )
+from simple_orthanc.session.cohorts import cohort_file
 from simple_orthanc.session.cohorts.cohort_file import CohortData, lines, read, write
 
 NOW = datetime(2026, 11, 29, 16, 40, tzinfo=timezone.utc)
@@ -69,10 +70,10 @@ def test_what_is_written_is_read(
     )
     data = CohortData(NOW, "Müller \udcff", {"pydicom": "3"}, query, checksums, series)
     path = tmp_path_factory.mktemp("cohorts") / f"train{suffix}"
-    assert write(data, path) == path
+    assert write(data, path, overwrite=True) == path
     assert read(path) == data
     before = path.read_bytes()
-    write(replace(data, frozen=NOW), path)
+    write(replace(data, frozen=NOW), path, overwrite=True)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -226,6 +227,61 @@ def test_a_compressed_file_with_a_wrong_bit_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_lines_that_end_as_on_windows_are_read(suffix: str, tmp_path: Path) -> None:
+    path = write(SMALL, tmp_path / f"cohort{suffix}")
+    unpack, pack = (gzip.decompress, gzip.compress) if suffix else (bytes, bytes)
+    path.write_bytes(pack(unpack(path.read_bytes()).replace(b"\n", b"\r\n")))
+    assert read(path) == SMALL
+    path.write_bytes(pack(unpack(path.read_bytes()).replace(b"\r\n", b"\r\r\n")))
+    with pytest.raises(CohortError, match="damaged"):
+        read(path)
+
+
+def test_the_date_is_in_utc_and_one_before_all_calendars_is_refused(tmp_path: Path) -> None:
+    read_back = read(rewritten(put(1, {"frozen": "2026-11-29T01:00:00+02:00"}), tmp_path))
+    assert read_back.frozen.isoformat() == "2026-11-28T23:00:00+00:00"
+    assert read_back.frozen.tzname() == "UTC"
+    with pytest.raises(CohortError, match="no date"):
+        read(rewritten(put(1, {"frozen": "0001-01-01T00:00:00+02:00"}), tmp_path))
+
+
+def test_a_file_that_is_there_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
+    path = write(SMALL, tmp_path / "cohort")
+    before, other = path.read_bytes(), replace(SMALL, source="http://there")
+    with pytest.raises(SelectionError, match="overwrite=True"):
+        write(other, path)
+    assert path.read_bytes() == before
+    write(other, path, overwrite=True)
+    assert read(path) == other
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(SelectionError, match="overwrite=True"):
+        write(SMALL, tmp_path / "link")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cohort", "link"]
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cohort"
+    encoded = cohort_file._write_lines
+
+    def write_late(*arguments: Any) -> None:
+        encoded(*arguments)
+        path.write_bytes(b"another")
+
+    monkeypatch.setattr(cohort_file, "_write_lines", write_late)
+    with pytest.raises(SelectionError, match="overwrite=True"):
+        write(SMALL, path)
+    assert path.read_bytes() == b"another"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
+
+
+def test_a_folder_is_no_cohort_and_a_path_is_none(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=r"is a folder: name the file"):
+        Cohort.load(tmp_path)
+    with pytest.raises(SelectionError, match=r"Cohort\('train.cohort'\): Cohort.load\(path\) reads"):
+        Cohort("train.cohort")  # type: ignore[arg-type]
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CohortError, match="not a regular file"):
@@ -252,7 +308,7 @@ def test_a_file_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) -> N
 
     broken = replace(SMALL, versions={"a": float("nan")})  # type: ignore[dict-item]
     with pytest.raises(CohortError):
-        write(broken, path)
+        write(broken, path, overwrite=True)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
 

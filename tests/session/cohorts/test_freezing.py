@@ -129,6 +129,51 @@ def test_without_identifiers_nothing_of_the_patient_is_in_the_file(tmp_path: Pat
     assert cohort.table("patient").PatientID.tolist() == [1]
 
 
+def test_a_cohort_is_saved_without_identifiers_as_it_is_frozen_without_them(tmp_path: Path) -> None:
+    session = session_of(instance(1, patient="SECRET", PatientName="SECRET^A", Modality="CT"))
+    session.select(PatientName="secret*", Modality="CT")
+    session.freeze(tmp_path / "frozen", identifiers=False)
+    own = session.freeze()
+    own.save(tmp_path / "saved", identifiers=False)
+    frozen, saved = ((tmp_path / name).read_bytes().splitlines() for name in ("frozen", "saved"))
+    assert [*frozen[:1], *frozen[2:]] == [*saved[:1], *saved[2:]]
+    assert own.table("patient").PatientID.tolist() == ["SECRET"]
+    again = Cohort.load(tmp_path / "saved")
+    again.save(tmp_path / "again", identifiers=False)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "saved").read_bytes()
+    assert again.digest == own.digest
+    assert again != own
+
+
+def test_a_criterion_that_a_file_does_not_hold_is_left_out_whole(tmp_path: Path) -> None:
+    session = session_of(instance(1, patient="SECRET", Modality="CT"))
+    session.select(tag("PatientID").where(lambda identifier: identifier == "SECRET") & (tag("PatientID") == "SECRET"))
+    session.freeze(tmp_path / "own")
+    Cohort.load(tmp_path / "own").save(tmp_path / "public", identifiers=False)
+    assert "SECRET" not in (tmp_path / "public").read_text()
+    assert Cohort.load(tmp_path / "public").criteria == ["a criterion, which was left out"]
+
+
+@pytest.mark.parametrize("identifiers", [None, 0, "no"])
+def test_identifiers_are_kept_or_left_out(identifiers: Any, tmp_path: Path) -> None:
+    session = three_series()
+    with pytest.raises(SelectionError, match="identifiers="):
+        session.freeze(identifiers=identifiers)
+    assert source_of(session).requests == 0
+    with pytest.raises(SelectionError, match="identifiers="):
+        session.freeze().save(tmp_path / "cohort", identifiers=identifiers)
+
+
+def test_a_file_that_is_there_is_not_replaced_and_nothing_is_read_for_it(tmp_path: Path) -> None:
+    session = three_series()
+    (tmp_path / "cohort").write_text("kept")
+    with pytest.raises(SelectionError, match="overwrite=True"):
+        session.freeze(tmp_path / "cohort")
+    assert source_of(session).requests == 0
+    session.freeze(tmp_path / "cohort", overwrite=True)
+    assert Cohort.load(tmp_path / "cohort").series_count == 3
+
+
 def test_a_file_is_one_line_per_instance_and_has_no_password(tmp_path: Path) -> None:
     with OrthancStandIn(make_series((3, 4, 4))) as server:
         session = server.connect()
