@@ -120,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _message(error: Exception) -> str:
     if isinstance(error, InconsistentSlicesError):
         return f"{error.message} On the command line --split writes one file for each, and --dims stacks them."
+    if isinstance(error, AmbiguousSelectionError) and "get_volume(across_series=True)" in error.message:
+        return f"{error.message} On the command line --where TAG=VALUE narrows, and --across-series reads them as one."
     if isinstance(error, AmbiguousSelectionError):
         return f"{error.message} On the command line --where TAG=VALUE narrows."
     if isinstance(error, OrthancError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from simple_orthanc.cli import tabular, terminal
-from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive
+from simple_orthanc.cli.parser import CommandParser, Commands, add_command, positive, slices_of
 from simple_orthanc.cli.source import open_session, opened
 from simple_orthanc.errors import OrthancError, SelectionError, TransportError, UnsupportedError, VolumeError
 from simple_orthanc.extras import import_extra
@@ -79,6 +79,7 @@ def _add_volume_commands(commands: Commands) -> None:
             "volume ct.nii.gz --where SeriesDescription=ct_scan",
             "volume pet.nrrd 1.2.840.113619.2.1 --units SUVbw",
             "volume all.mha --where PatientID=P1 --split",
+            "volume part.nii.gz --where SeriesDescription=ct_scan --slices 100:140",
         ],
         arguments=_volume_arguments,
     )
@@ -209,6 +210,16 @@ def _volume_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--resample", action="store_true", help="resample a sheared volume (gantry tilt) onto right angles"
     )
+    parser.add_argument(
+        "--slices",
+        type=slices_of,
+        metavar="FIRST:END",
+        help="these slices alone, counted from 0, without END itself; or the number of one; --slices=-5: are the last",
+    )
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="between slices, where the headers do not contain it"
+    )
+    parser.add_argument("--across-series", action="store_true", help="read series that hold a slice each as one volume")
     parser.add_argument("--split", action="store_true", help="write each volume to its own file: FILE-label.suffix")
 
 
@@ -224,15 +235,27 @@ def _volume(args: Namespace) -> int:
     target, suffix = check_target(Path(args.target).expanduser())
     if args.split and args.dims:
         args.usage("--split and --dims exclude each other: --dims makes one volume of several groups")
+    if args.split and args.across_series:
+        args.usage("--split and --across-series exclude each other: --across-series makes one volume of several series")
+    if args.split and args.slices is not None:
+        args.usage("--split and --slices exclude each other: slices are numbered in one volume")
     with opened(args) as session:
         if args.split:
             return _split(session, target, suffix, args)
-        _written(session.get_volume(args.units, args.gaps, args.dims), target, args.resample)
+        volume = session.get_volume(
+            args.units,
+            args.gaps,
+            args.dims,
+            spacing=args.spacing,
+            across_series=args.across_series,
+            slices=args.slices,
+        )
+        _written(volume, target, args.resample)
     return 0
 
 
 def _split(session: Session, target: Path, suffix: str, args: Namespace) -> int:
-    volumes = session.get_volumes(args.units, args.gaps)
+    volumes = session.get_volumes(args.units, args.gaps, spacing=args.spacing)
     stem = target.name[: -len(suffix)]
     failed = 0
     taken: set[str] = set()

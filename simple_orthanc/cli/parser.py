@@ -14,6 +14,8 @@ from simple_orthanc.dicom.levels import Level
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
+# A first slice, an end and a step.
+_MOST_ENDS = 3
 _LEVELS: dict[str, Level] = {
     "patient": "patient",
     "patients": "patient",
@@ -109,6 +111,26 @@ def level_of(text: str) -> Level:
         return _LEVELS[text.lower()]
     except KeyError:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of patients, studies, series, instances") from None
+
+
+def slices_of(text: str) -> slice | int:
+    """Read slices as Python writes them between brackets: one number, or FIRST:END and FIRST:END:STEP.
+
+    Examples
+    --------
+    >>> slices_of("3"), slices_of("100:140"), slices_of(":-2"), slices_of("::-1")
+    (3, slice(100, 140, None), slice(None, -2, None), slice(None, None, -1))
+    """
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return int(text)
+        ends = [int(part) if part.strip() else None for part in parts]
+        if len(ends) <= _MOST_ENDS and ends[2:] != [0]:
+            return slice(*ends)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is neither the number of a slice nor FIRST:END, such as 100:140")
 
 
 def positive(text: str) -> int:

@@ -72,6 +72,15 @@ class Rescale:
             return self.lut[1].dtype.kind in "iu"
         return float(self.slope).is_integer() and float(self.intercept).is_integer()
 
+    @property
+    def meaning(self) -> str:
+        """What the values are, as the end of a sentence about them."""
+        return {
+            "stored": "have no unit, as its header does not rescale them",
+            "label": "are numbers of segments",
+            "US": "have no unit, as its header does not name one",
+        }.get(self.unit, f"are in {self.unit}")
+
     def __eq__(self, other: object) -> bool:
         """Compare all values, those of the table too."""
         if not isinstance(other, Rescale):
@@ -129,8 +138,8 @@ def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Re
         rescale = _modality(header, frame)
         if units not in ("modality", rescale.unit):
             raise VolumeError(
-                f"units={units!r} was requested for {elements.instance_of(header)}, whose values are in "
-                f'{rescale.unit!r}: get_volume(units="modality") reads them.'
+                f"units={units!r} was requested for {elements.instance_of(header)}, whose values {rescale.meaning}: "
+                'get_volume(units="modality") reads them.'
             )
         return rescale
     if units == "real world":

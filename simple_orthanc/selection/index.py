@@ -22,6 +22,7 @@ from simple_orthanc.selection.computed import computed_level, computed_values
 from simple_orthanc.selection.ordering import in_order
 from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Revision, Row, Source
+from simple_orthanc.showing.text import agreeing
 
 # The levels that have rows; a patient is the parent of studies, and has no row.
 ROW_LEVELS: tuple[Level, ...] = ("study", "series", "instance")
@@ -488,6 +489,6 @@ def raise_if_gone(gone: Sequence[str], asked: int, level: Level) -> None:
     """Raise a SelectionError if some of the objects that were asked for are not in the archive any more."""
     if gone:
         raise SelectionError(
-            f"{len(gone)} of {asked} objects of level {level} are not known: the archive has changed since it was "
-            f"read. refresh() brings what is known up to date and keeps the selection."
+            f"{len(gone)} of {asked} objects of level {level} {agreeing(len(gone), 'are')} not known: the archive has "
+            "changed since it was read. refresh() brings what is known up to date and keeps the selection."
         )

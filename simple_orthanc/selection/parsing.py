@@ -19,7 +19,7 @@ import numpy as np
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, PADDING, Tag
+from simple_orthanc.dicom.tags import BINARY_VRS, DATE_VRS, NUMBER_VRS, PADDING, REAL_VRS, Tag
 from simple_orthanc.dicom.times import DAYS_IN_YEAR, utc
 from simple_orthanc.dicom.values import Comparable, comparable, parse_number
 from simple_orthanc.errors import SelectionError
@@ -41,7 +41,7 @@ from simple_orthanc.selection.predicates import (
     has_wildcard,
     is_identifier,
 )
-from simple_orthanc.selection.rewriting import as_date, as_list, as_range, as_relation
+from simple_orthanc.selection.rewriting import as_date, as_decimal, as_list, as_range, as_relation
 
 _DATE_FORMS = {
     "DA": 'a date is written "20200131", "2020-01-31" or datetime.date(2020, 1, 31)',
@@ -430,6 +430,8 @@ def _meant_by(field: Field, string: str) -> str | None:
     """Return what a string in the notation of other tools means for a number, a date or a time."""
     if field.vr == "DA" and (written := as_date(string)):
         return f"{field}={written!r}"
+    if field.vr in REAL_VRS and (number := parse_number(as_decimal(string), field.vr)) is not None:
+        return f"{field}={number!r}"
     relation = as_relation(string)
     if relation and _plain(field, relation[1]) is not None:
         named = "age()" if field == PATIENT_AGE else f'tag("{field}")' if isinstance(field, Tag) else str(field)
@@ -446,5 +448,5 @@ def _plain(field: Field, string: str) -> Any:
     if field.vr == "AS":
         age = _age(string)
         return None if age is None else age.years
-    operand = comparable(string, field.vr)
+    operand = comparable(as_decimal(string) if field.vr in REAL_VRS else string, field.vr)
     return operand if operand is None or field.vr in NUMBER_VRS else string

@@ -15,6 +15,7 @@ _RANGES = [re.compile(rf"(.*?)\s*(?:{separator})\s*(.*)\Z", re.DOTALL) for separ
 _RELATION = re.compile(r"(<=|>=|<|>)\s*(\S.*)\Z", re.DOTALL)
 _YEAR_FIRST = re.compile(r"(\d{4})[/ ](\d{1,2})[/ ](\d{1,2})\Z", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\Z", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+\Z", re.ASCII)
 _BEGINNING = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
 
 
@@ -65,6 +66,17 @@ def as_relation(string: str) -> tuple[str, str] | None:
     """
     match = _RELATION.match(string.strip())
     return (match[1], match[2]) if match else None
+
+
+def as_decimal(string: str) -> str:
+    """Return a number with a decimal comma with a point; any other string as it is.
+
+    Examples
+    --------
+    >>> as_decimal("1,5"), as_decimal("1, 5"), as_decimal("1,5,2")
+    ('1.5', '1, 5', '1,5,2')
+    """
+    return string.replace(",", ".") if _DECIMAL_COMMA.match(string.strip()) else string
 
 
 def as_date(string: str) -> str | None:

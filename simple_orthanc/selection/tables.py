@@ -12,6 +12,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, deepest, depth
 from simple_orthanc.dicom.tags import DATE_VRS, NUMBER_VRS, REAL_VRS, Tag, TagLike, close_matches, parse_tag
 from simple_orthanc.dicom.values import Value, comparable, shown
 from simple_orthanc.errors import SelectionError, UnknownTagError, stacklevel
+from simple_orthanc.showing.text import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -366,7 +367,8 @@ def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
     if unread:
         example = next(text for text, number in zip(texts, parsed, strict=True) if text is not None and number is None)
         warnings.warn(
-            f"{tag}: {unread} of {len(texts)} values cannot be read as {vr} and are NA, {example!r} for one.",
+            f"{tag}: {unread} of {len(texts)} values cannot be read as {vr} and {agreeing(unread, 'are')} NA, "
+            f"{example!r} for one.",
             stacklevel=stacklevel(),
         )
     if vr in NUMBER_VRS:

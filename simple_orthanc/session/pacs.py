@@ -355,7 +355,7 @@ class Pacs(Session):
     def _usual(self, known: Sequence[Summary]) -> list[Summary]:
         return []
 
-    def get_masks(self, like: Volume | None = None) -> NoReturn:
+    def get_masks(self, like: Volume | None = None, *, allow_other_frame: bool = False) -> NoReturn:
         """Raise UnsupportedError, since masks need files.
 
         Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 # Control characters of both sets, marks of writing direction, line separators, and lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -108,3 +109,14 @@ def counted(number: int, singular: str, plural: str = "") -> str:
     ('1 series', '1,200 jobs')
     """
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def agreeing(number: int, verb: Literal["are", "have"]) -> str:
+    """Return a verb in the singular where its subject is one.
+
+    Examples
+    --------
+    >>> agreeing(1, "are"), agreeing(2, "have")
+    ('is', 'have')
+    """
+    return {"are": "is", "have": "has"}[verb] if number == 1 else verb

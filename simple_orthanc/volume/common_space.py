@@ -6,6 +6,7 @@ The one rule for every verb at which two volumes meet. Coordinates in mm compare
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +80,37 @@ def check_common_space(one: Any, other: Any, one_name: str, other_name: str, adv
     if first.patient and second.patient and first.patient != second.patient:
         raise VolumeError(
             f"{one_name} is of the patient {first.patient!r}, and {other_name} is of the patient {second.patient!r}: "
-            f"they have no common coordinates. {advice}"
+            f"they have no common coordinates.{_spelling(first.patient, second.patient)} {advice}"
         )
     if first.frame and second.frame and first.frame != second.frame:
         raise VolumeError(
             f"{one_name} is in the frame of reference {safe(first.frame)}, and {other_name} is in "
             f"{safe(second.frame)}: they have no common coordinates. {advice}"
         )
+
+
+def _spelling(one: str, other: str) -> str:
+    """Return a sentence on two identifiers that may be one, such as 12 and 0012; "" for others."""
+    plain, other_plain = (re.sub(r"[\W_]|(?<!\d)0+(?=\d)", "", each).casefold() for each in (one, other))
+    return " Both may be one identifier in two spellings." if plain == other_plain != "" else ""
+
+
+def moved_into(header: Dataset, other: Any) -> tuple[Dataset, tuple[str, ...]]:
+    """Return a header in the frame of reference of another volume or header, and what is to be noted of that.
+
+    Examples
+    --------
+    >>> header, other = Dataset(), Dataset()
+    >>> header.FrameOfReferenceUID, other.FrameOfReferenceUID = "1.2.3", "1.2.4"
+    >>> moved, notes = moved_into(header, other)
+    >>> moved.FrameOfReferenceUID, notes
+    ('1.2.4', ('from the frame of reference 1.2.3 into 1.2.4 without a transform (allow_other_frame=True)',))
+    """
+    mine, theirs = space_of(header).frame, space_of(other).frame
+    if not mine or not theirs or mine == theirs:
+        return header, ()
+    note = f"from the frame of reference {mine} into {theirs} without a transform (allow_other_frame=True)"
+    return in_frame(header, theirs), (note,)
 
 
 def in_frame(header: Dataset, frame: str) -> Dataset:

@@ -275,5 +275,6 @@ def check_images(region: Region, header: Dataset, images: str, patient: str = ""
         header,
         f"The mask {region}",
         images,
-        "Register them first, or ask for the mask on the images it was drawn on, with get_masks().",
+        "Register them first, or ask for the mask on the images it was drawn on, with get_masks(). If they were "
+        "registered elsewhere, say so with get_masks(allow_other_frame=True).",
     )

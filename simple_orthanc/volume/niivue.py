@@ -94,7 +94,8 @@ def make_viewer(
     allow_other_frame : bool
         Whether overlays may be of another patient or frame of reference.
     """
-    named = plotting.named_overlays(overlay)
+    # Descriptions may name the patient, and the widget is stored with the notebook.
+    named = plotting.named_overlays(overlay, "Modality")
     overlays = plotting.overlay_arrays(image, named, allow_other_frame=allow_other_frame)
     _check_size(volume)
     if volume.is_sheared:
@@ -162,7 +163,6 @@ def _image_layer(volume: Volume, image: plotting.Image) -> _Layer:
         return _label_layer(label_layers({"label": image.array}, names)[0], volume, opacity=1.0)
     values = texture_values(volume.array, is_colour=volume.is_colour)
     data = _nifti(values, volume, is_colour=volume.is_colour)
-    # Descriptions may name the patient, and the widget is stored with the notebook.
     name = _file_name(str(volume.header.get("Modality") or "image"), ".nii")
     if volume.is_colour:
         return _Layer(name=name, data=data)

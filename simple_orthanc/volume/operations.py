@@ -10,7 +10,7 @@ import numpy as np
 
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid, statistics
-from simple_orthanc.volume.common_space import check_common_space, in_frame, space_of
+from simple_orthanc.volume.common_space import check_common_space, moved_into
 from simple_orthanc.volume.named import by_name
 from simple_orthanc.volume.parts import ArrayParts
 
@@ -174,11 +174,7 @@ class ArrayOperations(ArrayParts):
         me = cast("Volume", self)
         if not allow_other_frame:
             check_common_space(me, like, "The volume to resample", "the volume given by like=")
-        mine, theirs = space_of(me).frame, space_of(like).frame
-        if not mine or not theirs or mine == theirs:
-            return me.header, ()
-        note = f"from the frame of reference {mine} into {theirs} without a transform (allow_other_frame=True)"
-        return in_frame(me.header, theirs), (note,)
+        return moved_into(me.header, like)
 
     def _target(self, like: Volume | Geometry | None, spacing: float | Sequence[float] | None) -> Geometry:
         assert self.geometry is not None

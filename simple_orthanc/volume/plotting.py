@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -359,19 +360,26 @@ def overlay_arrays(image: Image, overlay: Any, *, allow_other_frame: bool = Fals
     return arrays
 
 
-def named_overlays(overlay: Any) -> dict[str, Any]:
-    """Return what was given as overlay by name: nothing, one, or several."""
+def named_overlays(overlay: Any, keyword: str = "SeriesDescription") -> dict[str, Any]:
+    """Return what was given as overlay by name: nothing, one, or several.
+
+    Parameters
+    ----------
+    overlay : Volume, ndarray, mapping or list of these, or None
+    keyword : str
+        The element that names a volume without a name of its own.
+    """
     if overlay is None:
         return {}
-    return dict(by_name(overlay, _name_of))
+    return dict(by_name(overlay, partial(_name_of, keyword)))
 
 
-def _name_of(overlay: Any) -> str:
+def _name_of(keyword: str, overlay: Any) -> str:
     """Return the name of a volume; the header of a mask that was computed names what it was computed from."""
     header, name = getattr(overlay, "header", None), getattr(overlay, "name", "")
     if isinstance(header, Dataset) and (name or overlay.dtype == bool):
         return str(name or "mask")
-    return str(header.get("SeriesDescription") or "overlay") if isinstance(header, Dataset) else "overlay"
+    return str(header.get(keyword) or "overlay") if isinstance(header, Dataset) else "overlay"
 
 
 def _on_grid(image: Image, name: str, overlay: Any) -> NDArray[Any]:

@@ -69,10 +69,18 @@ def kept_slices(slices: slice, count: int) -> range:
     kept = range(*slices.indices(count))
     if not kept:
         raise VolumeError(
-            f"slices={slices!r} was requested, which is none of the slices of the volume: it has {count}, numbered "
-            f"from 0 to {count - 1}."
+            f"slices={_written(slices)} selects none of the slices of the volume: it has {count}, numbered from 0 to "
+            f"{count - 1}."
         )
     return kept
+
+
+def _written(slices: slice) -> str:
+    """Write slices as a user writes them: one by its number."""
+    if slices.step is None:
+        one = slices.start is not None and slices.stop is not None and slices.stop == slices.start + 1
+        return str(slices.start) if one else f"slice({slices.start}, {slices.stop})"
+    return repr(slices)
 
 
 def parts_of(stacks: Sequence[Stack], slices: slice | None) -> list[Stack]:

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK
 from PIL import Image
 
 import simple_orthanc
-from simple_orthanc import OrthancError, TransportError
+from simple_orthanc import Folder, OrthancError, TransportError
 from simple_orthanc.cli import files, main
 from simple_orthanc.phantom import as_bytes, make_series
 from tests import stand_ins
@@ -128,6 +129,71 @@ def test_a_series_that_is_not_a_volume_does_not_stop_the_others(
     assert "holes" in written.err
     assert len(list(tmp_path.glob("all-*.mha"))) == 1
     assert main(["--folder", "files", "volume", "all.mha", "--split", "--gaps", "nan"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "kept"),
+    [("--slices=2:4", [2, 3]), ("--slices=-1", [4]), ("--slices=::-2", [4, 2, 0]), ("--slices=3:", [3, 4])],
+)
+def test_some_slices_of_a_volume_are_written(tmp_path: Path, option: str, kept: list[int]) -> None:
+    write(tmp_path / "files", make_series((5, 4, 4), seed=1))
+    assert main(["--folder", "files", "volume", "part.mha", option]) == 0
+    part = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "part.mha")))
+    assert np.array_equal(part, Folder(tmp_path / "files").get_array()[kept])
+
+
+def test_the_spacing_of_what_has_none_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (single,) = make_series((1, 4, 4), seed=1)
+    for keyword in ("SliceThickness", "SpacingBetweenSlices"):
+        single.pop(keyword, None)
+    write(tmp_path / "files", [single])
+    assert main(["--folder", "files", "volume", "one.mha", "--spacing", "2.5"]) == 0
+    assert "voxels of 2.5 x 1 x 1 mm" in capsys.readouterr().out
+    assert main(["--folder", "files", "volume", "all.mha", "--spacing", "4", "--split"]) == 0
+    assert "voxels of 4 x 1 x 1 mm" in capsys.readouterr().out
+
+
+def test_series_of_a_slice_each_are_one_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slices = make_series((4, 4, 4), seed=1)
+    for number, dataset in enumerate(slices):
+        dataset.SeriesInstanceUID = f"1.2.{number}"
+    write(tmp_path / "files", slices)
+    assert main(["--folder", "files", "volume", "one.mha"]) == 1
+    assert "--across-series reads them as one" in capsys.readouterr().err
+    assert main(["--folder", "files", "volume", "one.mha", "--across-series"]) == 0
+    assert capsys.readouterr().out.startswith("one.mha: 4 x 4 x 4")
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["--slices", "a:b"], 2, "'a:b' is neither the number of a slice nor FIRST:END"),
+        (["--slices", ""], 2, "is neither the number of a slice"),
+        (["--slices", "1:2:3:4"], 2, "is neither the number of a slice"),
+        (["--slices", "::0"], 2, "is neither the number of a slice"),
+        (["--slices", "9" * 5000], 2, "is neither the number of a slice"),
+        (["--slices", "7"], 1, "slices=7 selects none of the slices of the volume: it has 5"),
+        (["--slices", "9" * 30], 1, "selects none of the slices of the volume"),
+        (["--slices", "1:3", "--split"], 2, "--split and --slices exclude each other"),
+        (["--across-series", "--split"], 2, "--split and --across-series exclude each other"),
+        (["--spacing", "thin"], 2, "invalid float value: 'thin'"),
+        (["--spacing", "nan"], 1, "give a distance between slices in mm"),
+        (["--spacing", "-1"], 1, "give a distance between slices in mm"),
+        (["--spacing", "inf"], 1, "give a distance between slices in mm"),
+    ],
+)
+def test_what_cannot_be_read_of_a_volume_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, says: str
+) -> None:
+    write(tmp_path / "files", make_series((5, 4, 4), seed=1))
+    try:
+        ended = main(["--folder", "files", "volume", "one.mha", *options])
+    except SystemExit as exit_:
+        ended = exit_.code
+    written = capsys.readouterr()
+    assert (ended, written.out, len(written.err.splitlines())) == (status, "", 1)
+    assert says in written.err
+    assert not (tmp_path / "one.mha").exists()
 
 
 def test_a_sheared_volume_is_resampled_only_if_that_is_asked(

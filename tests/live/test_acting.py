@@ -411,6 +411,6 @@ def test_what_is_gone_cannot_be_archived(empty_server: LocalOrthanc, filled: Ort
     filled.select(PatientID=["P1", "P2"])
     filled.table(level="series")
     empty_server.connect().select(PatientID="P2").delete("study")
-    with pytest.raises(SelectionError, match="1 of 4 selected objects are not in the archive any more"):
+    with pytest.raises(SelectionError, match="1 of 4 selected objects is not in the archive any more"):
         filled.archive(tmp_path / "a.zip")
     assert len(members(filled.refresh().archive(tmp_path / "a.zip"))) == 5

@@ -85,7 +85,7 @@ def test_what_was_replaced_is_found_and_refused(overwriting: LocalOrthanc) -> No
     assert difference.new.empty
     assert opened.reset().select(Modality="MR").get_volume().array.shape == (3, 16, 16)
     if session.rest.capabilities.extended_find:
-        with pytest.warns(UserWarning, match=r"1 of 7 instances .* have changed"):
+        with pytest.warns(UserWarning, match=r"1 of 7 instances .* has changed"):
             cohort.open(session)
 
 

@@ -180,7 +180,7 @@ def test_a_series_without_images_does_not_block_the_others(orthanc: Orthanc) -> 
     report.SOPInstanceUID, report.SeriesInstanceUID = "1.2.3.4.5", "1.2.3.4"
     report.Modality, report.SeriesNumber = "SR", 2
     orthanc.upload_dataset([*images, report])
-    with pytest.warns(UserWarning, match="1 of 2 series hold no images"):
+    with pytest.warns(UserWarning, match="1 of 2 series has no images"):
         volumes = orthanc.get_volumes()
     assert [volume.array.shape for volume in volumes.values()] == [(3, 4, 4)]
     table = orthanc.volume_table()

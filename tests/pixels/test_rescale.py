@@ -364,9 +364,26 @@ def test_units_by_name_are_those_of_the_modality_or_an_error() -> None:
     assert read_rescale(ct, units="HU") == read_rescale(ct)
     assert read_rescale(pet, units="BQML") == read_rescale(pet)
     with pytest.raises(
-        VolumeError, match=r"units='HU' was requested for .* in 'BQML': get_volume\(units=\"modality\"\)"
+        VolumeError, match=r"units='HU' was requested for .* are in BQML: get_volume\(units=\"modality\"\)"
     ):
         read_rescale(pet, units="HU")
+
+
+@pytest.mark.parametrize(
+    ("elements", "says"),
+    [
+        ({}, "whose values have no unit, as its header does not rescale them: get_volume"),
+        ({"RescaleSlope": "2", "RescaleIntercept": "0"}, "whose values have no unit, as its header does not name one"),
+        ({"SegmentationType": "LABELMAP"}, "whose values are numbers of segments"),
+    ],
+)
+def test_values_without_a_unit_are_not_said_to_be_in_one(elements: dict[str, str], says: str) -> None:
+    header = Dataset()
+    header.Modality, header.SOPInstanceUID = "MR", "1.2.3"
+    for keyword, value in elements.items():
+        setattr(header, keyword, value)
+    with pytest.raises(VolumeError, match=says):
+        read_rescale(header, units="HU")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_missing_rows_are_an_error(listed: bool) -> None:
         index.load("study", [source.key(each, "study") for each in source.datasets[-1:]])
         del source.datasets[-3:]
         wanted = wanted[-2:]
-    with pytest.raises(SelectionError, match=r"1 of \d objects of level series are not known: .* refresh\(\)"):
+    with pytest.raises(SelectionError, match=r"1 of \d objects of level series is not known: .* refresh\(\)"):
         index.load("series", wanted)
 
 

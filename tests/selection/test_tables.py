@@ -114,7 +114,8 @@ def test_what_cannot_be_read_is_na_with_one_warning_that_counts(
     given_texts = [text or None for text in texts]
     with pytest.warns(UserWarning, match="cannot be read") as caught:
         found = column(name, *given_texts)
-    says = f"{name}: {count} of {len(texts)} values cannot be read as {vr} and are NA, {example!r} for one."
+    are = "is" if count == 1 else "are"
+    says = f"{name}: {count} of {len(texts)} values cannot be read as {vr} and {are} NA, {example!r} for one."
     assert [str(warning.message) for warning in caught] == [says]
     assert caught[0].filename == __file__
     assert found.isna().sum() == count + given_texts.count(None)

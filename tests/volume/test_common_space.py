@@ -173,3 +173,22 @@ def test_a_message_is_safe_to_print() -> None:
     with pytest.raises(VolumeError) as caught:
         check_common_space(Space("a\x1b[31m"), Space("b"), "The mask", "the image")
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("12", "0012", True),
+        ("p-012", "P012", True),
+        ("P12", "P0012", True),
+        ("0", "000", True),
+        ("12", "120", False),
+        ("102", "12", False),
+        ("A1", "B1", False),
+        ("-", "--", False),
+    ],
+)
+def test_an_identifier_in_another_spelling_is_named_as_such(one: str, other: str, alike: bool) -> None:
+    with pytest.raises(VolumeError, match="they have no common coordinates") as refused:
+        check_common_space(Space(one), Space(other), "The mask", "the image")
+    assert ("one identifier in two spellings" in str(refused.value)) == alike

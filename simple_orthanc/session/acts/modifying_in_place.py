@@ -20,6 +20,7 @@ from simple_orthanc.session.acts.reports import ActReport, Outcome, is_unanswere
 from simple_orthanc.session.acts.tag_changes import TagChanges
 from simple_orthanc.session.acts.targets import selected_targets, whole_targets
 from simple_orthanc.session.orthanc_state import OrthancState
+from simple_orthanc.showing.text import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,4 +140,5 @@ class _InPlace:
         if not bad:
             return Outcome(self._order.done)
         reason = failure or f"{wrong[bad[0]]}."
-        return Outcome("failed", f"{len(bad)} of {count} instances are as they were: {reason} It needs {_OPTION}.")
+        left = f"{len(bad)} of {count} instances {agreeing(len(bad), 'are')} unchanged"
+        return Outcome("failed", f"{left}: {reason} It needs {_OPTION}.")

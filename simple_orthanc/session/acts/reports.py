@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.errors import OrthancError, ServerError, TransportError
+from simple_orthanc.showing.text import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,8 +243,9 @@ class ActReport:
             raise
 
     def _explained(self, error: TransportError) -> str:
+        done = len(self.having(self.done))
         return (
-            f"{self._what_happened}: {len(self.having(self.done))} of {len(self.targets)} objects are known to be "
+            f"{self._what_happened}: {done} of {len(self.targets)} objects {agreeing(done, 'are')} known to be "
             f"{self.done}; .table lists which. Calling it again does the rest. {error.message}"
         )
 

@@ -21,6 +21,7 @@ from simple_orthanc.selection.selection import Selection
 from simple_orthanc.selection.source import part_name
 from simple_orthanc.session.acts.reports import Target
 from simple_orthanc.session.display import counted
+from simple_orthanc.showing.text import agreeing
 from simple_orthanc.sources.frozen.source import FrozenSource
 
 if TYPE_CHECKING:
@@ -338,8 +339,8 @@ def held_targets(session: Session, done: str, *, everything: bool) -> list[Targe
     gone = sum(target.is_gone for target in targets)
     if gone:
         raise SelectionError(
-            f"{gone} of {len(targets)} selected objects are not in the archive any more, so nothing was {done}: "
-            "refresh() brings the selection up to date."
+            f"{gone} of {len(targets)} selected objects {agreeing(gone, 'are')} not in the archive any more, so "
+            f"nothing was {done}: refresh() brings the selection up to date."
         )
     return targets
 

@@ -10,7 +10,7 @@ from simple_orthanc.errors import CohortError, SelectionError
 from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, Patient, chains, grouped
 from simple_orthanc.session.cohorts import cohort_file
 from simple_orthanc.session.cohorts.contents import CohortContents
-from simple_orthanc.showing.text import safe
+from simple_orthanc.showing.text import agreeing, counted, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,8 +245,8 @@ class Cohort(CohortContents):
         if different:
             named = ", ".join(safe(uid) for uid in sorted(chain[-1] for chain in different)[:_MOST_NAMED])
             raise CohortError(
-                f"{len(different)} instances have other checksums in one cohort than in the other ({named}), so that "
-                "they are not the same. Freeze both on one archive."
+                f"{counted(len(different), 'instance')} {agreeing(len(different), 'have')} other checksums in one "
+                f"cohort than in the other ({named}), so that they are not the same. Freeze both on one archive."
             )
         return mine, theirs
 

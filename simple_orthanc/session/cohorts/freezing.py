@@ -31,6 +31,7 @@ from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Row, Source, batches
 from simple_orthanc.session.cohorts.cohort_file import CohortData
+from simple_orthanc.showing.text import agreeing
 from simple_orthanc.version import __version__
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list
     gone = len(wanted) - len(found)
     if gone:
         raise SelectionError(
-            f"{gone} of {len(wanted)} instances are not in the archive any more. refresh() brings the selection up to "
-            "date; then freeze it."
+            f"{gone} of {len(wanted)} instances {agreeing(gone, 'are')} not in the archive any more. refresh() brings "
+            "the selection up to date; then freeze it."
         )
     listed.add("instance", found.values())
     return listed

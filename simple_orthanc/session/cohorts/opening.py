@@ -11,6 +11,7 @@ from simple_orthanc.session.cohorts.cohort_file import CohortData
 from simple_orthanc.session.offline import is_offline
 from simple_orthanc.session.options import OnMissing
 from simple_orthanc.session.state import SessionState
+from simple_orthanc.showing.text import agreeing
 from simple_orthanc.sources.frozen.files import missing_text, named
 from simple_orthanc.sources.frozen.source import FrozenSource
 
@@ -42,8 +43,9 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
     changed = [each.chain for each in source.changed(is_thorough=False)]
     if changed:
         warnings.warn(
-            f"{len(changed):,} of {data.counts()['instances']:,} instances of the {source.part} have changed in "
-            f"{source.description} ({named(changed)}), and are refused when they are read.",
+            f"{len(changed):,} of {data.counts()['instances']:,} instances of the {source.part} "
+            f"{agreeing(len(changed), 'have')} changed in {source.description} ({named(changed)}): reading such an "
+            "instance is refused.",
             stacklevel=stacklevel(),
         )
     opened = session._on(source, None if data.query is None else data.query.order)
@@ -70,4 +72,4 @@ def _tell_missing(chains: Sequence[Chain], data: CohortData, source: FrozenSourc
             to_have = "Store them there, or open the cohort on another archive"
         raise CohortError(f"{what}. {to_have}{way_out}.")
     source.leave_out_missing()
-    warnings.warn(f"{what}, and are left out.", stacklevel=stacklevel())
+    warnings.warn(f"{what}, and {agreeing(len(chains), 'are')} left out.", stacklevel=stacklevel())

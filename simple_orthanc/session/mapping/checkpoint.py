@@ -28,6 +28,7 @@ from simple_orthanc.files.opening import open_regular
 from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.mapping.calls import Row
 from simple_orthanc.session.mapping.results import Value
+from simple_orthanc.showing.text import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +208,8 @@ class Checkpoint:
             damaged = sum(not self._is_taken(line) for line in lines[1:])
             if damaged:
                 warnings.warn(
-                    f"{damaged} of {len(lines)} lines of {self.path} are damaged: their objects are computed again.",
+                    f"{damaged} of {len(lines)} lines of {self.path} {agreeing(damaged, 'are')} damaged: the objects "
+                    "of damaged lines are computed again.",
                     stacklevel=stacklevel(),
                 )
         os.ftruncate(self._descriptor, len(whole))

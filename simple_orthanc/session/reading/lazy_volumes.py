@@ -19,6 +19,7 @@ from simple_orthanc.session.reading.selected_series import ListedSeries, Selecte
 from simple_orthanc.session.reading.series_names import Labels, short_names
 from simple_orthanc.session.reading.unreadable import is_about_one_object, unreadable_objects
 from simple_orthanc.session.reading.volume_reader import VolumeReader, VolumeRequest, free_memory
+from simple_orthanc.showing.text import agreeing
 from simple_orthanc.volume.choosing import apply_gaps
 from simple_orthanc.volume.volume import Volume
 
@@ -187,7 +188,8 @@ class VolumeIterator(Iterator[Volume]):
         if not self.label:
             raise pixelless[0]
         warnings.warn(
-            f"{len(pixelless)} of {len(self._names)} series hold no images and have no volume: see volume_table().",
+            f"{len(pixelless)} of {len(self._names)} series {agreeing(len(pixelless), 'have')} no images and no "
+            "volume: see volume_table().",
             stacklevel=stacklevel(),
         )
 

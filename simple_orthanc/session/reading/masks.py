@@ -17,7 +17,7 @@ from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from simple_orthanc.showing.table import MOST_ROWS, ShownAsTable, Table
 from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.volume import masks
-from simple_orthanc.volume.common_space import in_frame, space_of
+from simple_orthanc.volume.common_space import in_frame, moved_into, space_of
 from simple_orthanc.volume.masks import Region
 from simple_orthanc.volume.volume import Volume
 
@@ -62,12 +62,12 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
     (dtype('bool'), (40, 128, 128))
     """
 
-    def __init__(self, session: Session, like: Volume | None) -> None:
+    def __init__(self, session: Session, like: Volume | None, *, allow_other_frame: bool = False) -> None:
         if like is not None and like.geometry is None:
             raise VolumeError(
                 "Masks were asked for on the grid of a volume without geometry, whose place is not known."
             )
-        self._session, self._like = session, like
+        self._session, self._like, self._allow_other_frame = session, like, allow_other_frame
         self._references: dict[tuple[str, ...], tuple[Geometry, Dataset] | None] = {}
         found = self._find()
         self._regions = masks.unique_names(region for region, _ in found)
@@ -147,18 +147,24 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
         return name in self._regions
 
     def _read(self, region: Region, origin: _Origin) -> Volume:
-        if self._like is not None:
+        if self._like is not None and not self._allow_other_frame:
             patient = space_of(origin.header).patient
             masks.check_images(region, self._like.header, "the volume given by like=", patient)
         reference = self._reference(region)
         mask = self._mask(region, origin, reference)
         if self._like is not None:
             assert self._like.geometry is not None
-            return masks.onto(mask, self._like.geometry)
+            return self._onto(mask, self._like.geometry, self._like.header)
         if reference is None:
             note = "the images that it refers to are not in the archive: the mask is on the grid of the segmentation"
             return replace(mask, log=(*mask.log, note))
-        return masks.onto(mask, reference[0])
+        return self._onto(mask, *reference)
+
+    def _onto(self, mask: Volume, geometry: Geometry, images: Dataset) -> Volume:
+        """Return a mask on the grid of images, and in their frame of reference."""
+        header, notes = moved_into(mask.header, images) if self._allow_other_frame else (mask.header, ())
+        placed = masks.onto(mask, geometry)
+        return replace(placed, header=header, log=(*placed.log, *notes))
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""
@@ -219,7 +225,8 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             problem = f"are on different grids: {', '.join(repr(other.label) for _, _, other in best)}."
         else:
             header = reader.header_of(planned)
-            masks.check_images(region, header, "the group of images that it names")
+            if not self._allow_other_frame:
+                masks.check_images(region, header, "the group of images that it names")
             return geometry, header
         if self._like is not None:
             return None

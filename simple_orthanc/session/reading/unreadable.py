@@ -18,6 +18,7 @@ from simple_orthanc.errors import (
     VolumeError,
     stacklevel,
 )
+from simple_orthanc.showing.text import agreeing
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -139,7 +140,8 @@ def warn_left_out(reasons: Mapping[str, str], total: int) -> None:
         Number of objects, the readable ones included.
     """
     warnings.warn(
-        f"{len(reasons)} of {total} instances cannot be read and are left out: {list_reasons(reasons)}.",
+        f"{len(reasons)} of {total} instances cannot be read and {agreeing(len(reasons), 'are')} left out: "
+        f"{list_reasons(reasons)}.",
         stacklevel=stacklevel(),
     )
 

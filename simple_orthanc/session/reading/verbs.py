@@ -270,7 +270,7 @@ class Reading(ReadingHeaders):
 
         return LazyVolumes(reader.labels(), reader.labelled, reader.shown, read_all)
 
-    def get_masks(self, like: Volume | None = None) -> Masks:
+    def get_masks(self, like: Volume | None = None, *, allow_other_frame: bool = False) -> Masks:
         """Read the selected segmentations (SEG) and structure sets (RTSTRUCT) as masks by name.
 
         Parameters
@@ -278,6 +278,10 @@ class Reading(ReadingHeaders):
         like : Volume, optional
             The image on whose grid the masks are wanted. Default: the images that they were drawn on, which are looked
             for in the whole archive; a segmentation whose images are not there keeps its own grid.
+        allow_other_frame : bool
+            Take coordinates as they are although the images are of another patient or in another frame of reference
+            than the masks, because they were registered elsewhere. The masks are in the frame of reference of the
+            images.
 
         Returns
         -------
@@ -294,9 +298,9 @@ class Reading(ReadingHeaders):
         SelectionError
             No segmentation and no structure set is selected.
         VolumeError
-            For one mask, when it is looked up: it is in another frame of reference than the images; the images of a
-            structure set are not in the archive; its contours lie between or across the slices of the images, or
-            enclose nothing (OPEN_PLANAR, OPEN_NONPLANAR).
+            For one mask, when it is looked up: it is of another patient or in another frame of reference than the
+            images; the images of a structure set are not in the archive; its contours lie between or across the slices
+            of the images, or enclose nothing (OPEN_PLANAR, OPEN_NONPLANAR).
 
         Examples
         --------
@@ -316,7 +320,7 @@ class Reading(ReadingHeaders):
         """
         from simple_orthanc.session.reading.masks import Masks
 
-        return Masks(cast("Session", self), like)
+        return Masks(cast("Session", self), like, allow_other_frame=allow_other_frame)
 
     def volume_table(self) -> pd.DataFrame:
         """Report on the volumes of the selection from headers alone.

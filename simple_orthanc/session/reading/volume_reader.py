@@ -45,7 +45,7 @@ from simple_orthanc.session.reading.unreadable import (
     with_way_out,
 )
 from simple_orthanc.showing.table import MOST_ROWS, Table
-from simple_orthanc.showing.text import counted
+from simple_orthanc.showing.text import agreeing, counted
 from simple_orthanc.volume.assembly import array_bytes, part_of
 from simple_orthanc.volume.choosing import (
     Stack,
@@ -275,7 +275,8 @@ class VolumeReader:
             raise pixelless[0].problem
         if pixelless:
             warnings.warn(
-                f"{len(pixelless)} of {len(self._names)} series hold no images and have no volume: see volume_table().",
+                f"{len(pixelless)} of {len(self._names)} series {agreeing(len(pixelless), 'have')} no images and no "
+                "volume: see volume_table().",
                 stacklevel=stacklevel(),
             )
         return [label for label, group in planned.items() if group not in pixelless]

@@ -31,6 +31,7 @@ from simple_orthanc.files.streaming import LongFile, nesting_refusal, read_file,
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.selection.store import Comparison, Store, StoreOutcome
 from simple_orthanc.session.uploads.uid_owners import UidOwners
+from simple_orthanc.showing.text import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,8 +268,8 @@ class Uploader:
             )
         stored = sum(report.status in ("stored", "already stored") for report in reports)
         return TransportError(
-            f"The server went away during the upload: {stored} of {len(jobs)} files are known to be stored; .table "
-            f"lists which. Running the upload again sends the rest. {error.message}",
+            f"The server went away during the upload: {stored} of {len(jobs)} files {agreeing(stored, 'are')} known "
+            f"to be stored; .table lists which. Running the upload again sends the rest. {error.message}",
             table=report_table(reports),
         )
 

@@ -22,6 +22,7 @@ from simple_orthanc.dicomweb import Transactions
 from simple_orthanc.dicomweb.model import read_string
 from simple_orthanc.errors import ServerError, TransportError, UnsupportedError, stacklevel
 from simple_orthanc.selection.source import Row
+from simple_orthanc.showing.text import counted
 from simple_orthanc.sources.dicomweb.instances import InstanceReader
 from simple_orthanc.sources.dicomweb.queries import CANNOT_SEARCH, NEVER_SEARCHED, Queries
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
@@ -190,7 +191,7 @@ class MetadataReader:
                 values_of.update(values)
         if problems:
             warnings.warn(
-                f"{len(problems)} files that were needed to make sure of what searches say could not be read, so that "
+                f"{counted(len(problems), 'file')} needed to make sure of what searches say could not be read, so that "
                 f"some of it may be missing or misspelt. The first problem: {problems[0]}",
                 stacklevel=stacklevel(),
             )

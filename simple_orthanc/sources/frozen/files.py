@@ -28,7 +28,7 @@ from simple_orthanc.files.walker import PIXELS
 from simple_orthanc.selection.cohort import Chain, Checksums, FrozenInstance, FrozenSeries
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row, Source, batches
-from simple_orthanc.showing.text import safe
+from simple_orthanc.showing.text import agreeing, safe
 from simple_orthanc.sources.frozen.finding import Found
 
 # Series whose instances are listed at once.
@@ -281,7 +281,7 @@ class FrozenFiles:
             what = f"SOPInstanceUID {safe(self._frozen(keys[0])[0].instance)} has another content"
         else:
             some = named([self._frozen(key)[0] for key in keys])
-            what = f"{len(keys):,} of {total:,} instances have another content ({some})"
+            what = f"{len(keys):,} of {total:,} instances {agreeing(len(keys), 'have')} another content ({some})"
         message = (
             f"{what} in {self.archive.description} than when the {self.part} was frozen. Cohort.difference(session) "
             "lists what has changed."
@@ -297,7 +297,8 @@ class FrozenFiles:
 def missing_text(missing: Sequence[Chain], series: Iterable[FrozenSeries], part: str, where: str) -> str:
     """Return how much of a cohort is missing in an archive, without the end of the sentence."""
     total = sum(len(each.instances) for each in series)
-    return f"{len(missing):,} of {total:,} instances of the {part} are not in {where} ({named(missing)})"
+    are = agreeing(len(missing), "are")
+    return f"{len(missing):,} of {total:,} instances of the {part} {are} not in {where} ({named(missing)})"
 
 
 def named(chains: Sequence[Chain]) -> str:

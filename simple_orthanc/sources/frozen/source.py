@@ -25,6 +25,7 @@ from simple_orthanc.selection.cohort import (
 )
 from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, Source, batches
+from simple_orthanc.showing.text import agreeing
 from simple_orthanc.sources.frozen.files import FrozenFiles, missing_text
 from simple_orthanc.sources.frozen.finding import Found, find
 
@@ -163,8 +164,8 @@ class FrozenSource(FrozenFiles):
             gone = len(before.instances.keys() - now.instances.keys())
             if gone:
                 warnings.warn(
-                    f"{gone:,} of {len(before.instances):,} instances of the {self.part} are not in {self.description} "
-                    "any more.",
+                    f"{gone:,} of {len(before.instances):,} instances of the {self.part} {agreeing(gone, 'are')} not "
+                    f"in {self.description} any more.",
                     stacklevel=stacklevel(),
                 )
         added = None if inner.added is None else inner.added & self._found.instances.keys()

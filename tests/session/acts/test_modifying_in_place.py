@@ -69,10 +69,10 @@ def test_what_is_as_it_was_is_a_failure(archive: CopyingServer, session: Orthanc
     archive.script = ["unchanged"]
     table = session.modify({"SeriesDescription": "new"}, keep=KEPT)
     assert table.status.tolist() == ["failed"]
-    assert table.message[0].startswith("2 of 2 instances are as they were: SeriesDescription")
+    assert table.message[0].startswith("2 of 2 instances are unchanged: SeriesDescription")
     archive.script = ["part", "part"]
     table = session.modify({"SeriesDescription": "new"}, keep=KEPT)
-    assert table.message[0].startswith("1 of 2 instances are as they were: ")
+    assert table.message[0].startswith("1 of 2 instances is unchanged: ")
     assert "cannot read a file" in table.message[0]
 
 

@@ -89,7 +89,7 @@ def test_an_act_that_ends_early_knows_what_it_did(failure: BaseException) -> Non
     assert "may or may not be deleted" in table["message"][1]
     assert [target.key for target in report.pending] == ["3"]
     if isinstance(failure, TransportError):
-        assert str(failure).startswith("The server went away: 1 of 3 objects are known to be deleted; .table lists")
+        assert str(failure).startswith("The server went away: 1 of 3 objects is known to be deleted; .table lists")
         assert str(failure).endswith("no answer")
         assert statuses(pickle.loads(pickle.dumps(failure)).table) == ["deleted", "failed", "not tried"]
 

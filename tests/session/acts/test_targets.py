@@ -34,7 +34,7 @@ def test_resources_are_whole_series_and_single_instances_of_the_others() -> None
     assert resources(mixed) == [series[0], "P1|1.2.1|1.2.1.2|1.2.1.2.1"]
     session.select(Modality=["CT", "PT"])
     source_of(session).datasets.pop()
-    with pytest.raises(SelectionError, match="1 of 3 selected objects are not in the archive any more, so nothing was"):
+    with pytest.raises(SelectionError, match="1 of 3 selected objects is not in the archive any more, so nothing was"):
         resources(session)
 
 

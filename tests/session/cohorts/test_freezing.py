@@ -70,7 +70,7 @@ def test_an_instance_that_is_gone_is_an_error_that_says_so() -> None:
     session = three_series()
     session.select(Modality="CT")
     del source_of(session).datasets[0]
-    with pytest.raises(SelectionError, match="1 of 3 instances are not in the archive any more"):
+    with pytest.raises(SelectionError, match="1 of 3 instances is not in the archive any more"):
         session.freeze()
 
 
@@ -228,7 +228,7 @@ def test_sets_of_cohorts() -> None:
 def test_sets_of_cohorts_whose_instances_differ_are_refused() -> None:
     one, other = session_of(instance(1, KVP="100")).freeze(), session_of(instance(1, KVP="120")).freeze()
     assert one != other
-    with pytest.raises(CohortError, match=r"1 instances have other checksums .*1\.2\.1\.1\.1"):
+    with pytest.raises(CohortError, match=r"1 instance has other checksums .*1\.2\.1\.1\.1"):
         one | other
 
 

@@ -113,7 +113,7 @@ def test_nothing_that_has_changed_is_read(
     if when == "before":
         replace(archive, other)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "1 of 1 instances of the cohort of .* have changed")
+        warnings.filterwarnings("ignore", "1 of 1 instances of the cohort of .* has changed")
         opened = cohort.open(session_on(archive))
     if when == "after":
         opened.instance_count  # noqa: B018
@@ -130,9 +130,9 @@ def test_what_has_not_changed_is_read_beside_what_has(archive: Archive, datasets
     cohort = frozen_elsewhere(datasets, SeriesInstanceUID="1.2.2.1")
     replace(archive, next(dataset for dataset in datasets if dataset.SOPInstanceUID == "1.2.2.1.2"))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "1 of 3 instances of the cohort of .* have changed")
+        warnings.filterwarnings("ignore", "1 of 3 instances of the cohort of .* has changed")
         opened = cohort.open(session_on(archive))
-    with pytest.warns(UserWarning, match="1 of 3 instances cannot be read and are left out: .*another content"):
+    with pytest.warns(UserWarning, match="1 of 3 instances cannot be read and is left out: .*another content"):
         headers = opened.get_headers(errors="report")
     assert [header.InstanceNumber for header in headers] == [1, 3]
 
@@ -141,10 +141,10 @@ def test_missing_instances_are_counted_and_left_out_on_request(archive: Archive,
     cohort = frozen_elsewhere(datasets, Modality="CT")
     archive.delete(datasets[0])
     with pytest.raises(
-        CohortError, match=r"1 of 9 instances of the cohort of .* are not in .* \(1\.2\.1\.1\.1\)\. Store"
+        CohortError, match=r"1 of 9 instances of the cohort of .* is not in .* \(1\.2\.1\.1\.1\)\. Store"
     ):
         cohort.open(session_on(archive))
-    with pytest.warns(UserWarning, match=r"1 of 9 instances .*, and are left out\."):
+    with pytest.warns(UserWarning, match=r"1 of 9 instances .*, and is left out\."):
         opened = cohort.open(session_on(archive), missing="warn")
     assert opened.instance_count == 8
     assert "1.2.1.1.1" not in uids(opened)
@@ -200,7 +200,7 @@ def test_what_lands_and_is_gone_or_has_changed_is_an_error(archive: Archive, dat
             archive.delete(dataset)
         if dataset.SOPInstanceUID == "1.2.1.1.1":
             replace(archive, dataset)
-    with pytest.raises(CohortError, match=r"1 of 3 instances .* are not in .*1\.2\.3\.1\.2"):
+    with pytest.raises(CohortError, match=r"1 of 3 instances .* is not in .*1\.2\.3\.1\.2"):
         pickle.loads(gone).get_headers()
     with pytest.raises(CohortError, match="another content"):
         pickle.loads(other).get_headers()
@@ -231,7 +231,7 @@ def test_an_identifier_in_a_message_cannot_move_the_cursor() -> None:
     frozen = session.freeze()
     (series,) = frozen._data.series
     series = dataclasses.replace(series, instances=(series.instances[0]._replace(uid=hostile),))
-    with pytest.raises(CohortError, match="are not in") as caught:
+    with pytest.raises(CohortError, match="is not in") as caught:
         Cohort(dataclasses.replace(frozen._data, series=(series,))).open(session)
     assert "\x1b" not in str(caught.value)
 

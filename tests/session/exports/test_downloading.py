@@ -276,7 +276,7 @@ def test_an_instance_that_cannot_be_compared_is_reported(tmp_path: Path) -> None
     del source.datasets[1]
     with pytest.raises(NotFoundError):
         session.download(tmp_path)
-    with pytest.warns(UserWarning, match="1 of 2 instances cannot be read and are left out"):
+    with pytest.warns(UserWarning, match="1 of 2 instances cannot be read and is left out"):
         assert session.download(tmp_path, errors="report") == [one]
 
 

@@ -158,7 +158,7 @@ def test_a_damaged_line_costs_one_row(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for line in (b"{}", b"[]", b"no", b"\0\0", b'{"identifiers": [], "contents": "", "values": {"a": {}}}'):
         path.write_bytes(whole + line + b"\n")
-        with pytest.warns(UserWarning, match=r"1 of 3 lines of .*a.jsonl are damaged"):
+        with pytest.warns(UserWarning, match=r"1 of 3 lines of .*a.jsonl is damaged"):
             assert rows_of(path) == {KEYS[0]: FIRST}
 
 

@@ -187,7 +187,7 @@ def test_errors_are_raised_in_their_turn_and_the_next_ones_follow() -> None:
 def test_series_without_images_are_left_out_with_a_warning() -> None:
     session = Session(MemorySource([*series_of(0, "plain"), *series_of(1, "report")]))
     volumes = session.get_volumes_lazily()
-    with pytest.warns(UserWarning, match="1 of 2 series hold no images and have no volume"):
+    with pytest.warns(UserWarning, match="1 of 2 series has no images and no volume"):
         assert len(list(volumes)) == 1
     assert volumes.problems == {}
 

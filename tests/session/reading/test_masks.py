@@ -194,6 +194,31 @@ class TestStructureSets:
         with pytest.raises(VolumeError, match="frame of reference"):
             session(tmp_path / "moved", *elsewhere, structures).select(Modality="RTSTRUCT").get_masks()["GTV"]
 
+    @pytest.mark.parametrize("other", [{"FrameOfReferenceUID": "1.2.3"}, {"PatientID": "0012"}])
+    def test_what_was_registered_elsewhere_is_read_on_request(self, tmp_path: Path, other: dict[str, str]) -> None:
+        slices = images(PatientID="12")
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, 1, 5)]}, seed=2)
+        volume = session(tmp_path / "elsewhere", *images(**{"PatientID": "12", **other})).get_volume()
+        found = session(tmp_path / "all", *slices, structures).select(Modality="RTSTRUCT")
+        with pytest.raises(VolumeError, match=r"get_masks\(allow_other_frame=True\)") as refused:
+            found.get_masks(like=volume)["GTV"]
+        assert ("one identifier in two spellings" in str(refused.value)) == ("PatientID" in other)
+        mask = found.get_masks(like=volume, allow_other_frame=True)["GTV"]
+        assert np.array_equal(mask.array, found.get_masks()["GTV"].array)
+        assert mask.header.FrameOfReferenceUID == volume.header.FrameOfReferenceUID
+        assert any("without a transform" in line for line in mask.log) == ("FrameOfReferenceUID" in other)
+
+    def test_images_that_moved_after_they_were_drawn_on(self, tmp_path: Path) -> None:
+        slices = images()
+        geometry = geometry_of(slices, tmp_path)
+        structures = make_structure_set(slices, {"GTV": [circle(geometry, 1, 5)]}, seed=2)
+        archive = session(tmp_path / "moved", *images(FrameOfReferenceUID="1.2.3"), structures)
+        mask = archive.copy().select(Modality="RTSTRUCT").get_masks(allow_other_frame=True)["GTV"]
+        ct = archive.copy().select(Modality="CT").get_volume()
+        assert mask.header.FrameOfReferenceUID == "1.2.3"
+        assert ct.statistics(mask).voxels[0] == mask.array.sum() > 0
+
     def test_names_that_are_empty_repeated_or_not_safe(self, tmp_path: Path) -> None:
         slices = images()
         geometry = geometry_of(slices, tmp_path)

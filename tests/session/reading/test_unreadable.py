@@ -54,7 +54,7 @@ def test_all_three_ways_name_the_file(kind: str, number: int) -> None:
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_reporting_reads_the_others(kind: str) -> None:
     session = damaged(kind, 0)
-    with pytest.warns(UserWarning, match=rf"1 of 5 instances cannot be read and are left out: {re.escape(UIDS[0])}"):
+    with pytest.warns(UserWarning, match=rf"1 of 5 instances cannot be read and is left out: {re.escape(UIDS[0])}"):
         volume = session.get_volume(errors="report")
     assert volume.array[:, 0, 0].tolist() == [1, 2, 3, 4]
     assert volume.origin == (0.0, 0.0, 1.0)
@@ -86,7 +86,7 @@ def test_pixels_that_are_cut_off_are_found_when_they_are_read() -> None:
         volumes[label]
     reported = session.get_volumes(errors="report")
     for read in (lambda: session.get_volume(errors="report"), lambda: reported[label]):
-        with pytest.warns(UserWarning, match="1 of 5 instances cannot be read and are left out"):
+        with pytest.warns(UserWarning, match="1 of 5 instances cannot be read and is left out"):
             assert read().array[:, 0, 0].tolist() == [0, 1, 2, 3]
 
 
@@ -98,7 +98,7 @@ def test_pixels_that_are_cut_off_leave_the_rest_of_a_run(left_out: int) -> None:
     volumes = Session(damaged_source).get_volumes(errors="report", gaps="split")
     first, second = volumes
     assert volumes[first].array[:, 0, 0].tolist() == [0, 1, 2]
-    with pytest.warns(UserWarning, match=f"1 of 3 instances cannot be read and are left out: {re.escape(uid)}"):
+    with pytest.warns(UserWarning, match=f"1 of 3 instances cannot be read and is left out: {re.escape(uid)}"):
         rest = volumes[second]
     assert rest.array[:, 0, 0].tolist() == [number for number in (4, 5, 6) if number != left_out]
 
