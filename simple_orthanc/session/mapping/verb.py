@@ -44,7 +44,8 @@ class MapsFunctions(Looking):
         ----------
         function : callable
             Called with the session of one object, a child of this one. It returns a number, a string, a date, or
-            several by name: a dictionary, a Series, a table of one row, a named tuple or a dataclass. None: nothing.
+            several by name: a dictionary, a Series, a table of one row, a named tuple or a dataclass. A list or tuple
+            without names is one value. None: a row without values, and without an error.
             With ``scheduler=None`` it is called from several threads at once.
         level : {"patient", "study", "series", "instance"}
             What an object is.
@@ -80,7 +81,8 @@ class MapsFunctions(Looking):
         OrthancError
             The source did not answer for several objects in a row.
         Exception
-            With ``errors="raise"`` that of the function. Every error, and Ctrl-C, has the rows so far as ``.table``.
+            With ``errors="raise"`` that of the function. Every error, and Ctrl-C, has the rows so far as ``.table``;
+            Ctrl-C names the checkpoint, and how many rows it has.
 
         Notes
         -----
@@ -131,12 +133,18 @@ class MapsFunctions(Looking):
         compute = _runner(scheduler, _count(workers, "workers"))
         path = None if checkpoint is None else checked_path(checkpoint)
         run = Run(self, wanted, function, errors == "raise")
+        kept: Checkpoint | None = None
         try:
             if path is not None:
                 origin = Origin(name_of(function), digest_of(function), wanted, self._source.description)
-                run.resume(Checkpoint(path, origin))
+                kept = Checkpoint(path, origin)
+                run.resume(kept)
             compute(run)
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and kept is not None:
+                # After this no thread adds a row.
+                run.end()
+                error.args = (f"{path} has {len(kept.rows):,} rows, and the same call goes on from there.",)
             # Some errors of other libraries take no attributes.
             with suppress(AttributeError, TypeError):
                 vars(error)["table"] = run.table()
@@ -161,6 +169,12 @@ class MapsFunctions(Looking):
         dask.bag.Bag
             Of child sessions, in the order of `table`. Each is small, whatever the size of the archive, and connects
             where it is used.
+
+        Notes
+        -----
+        ``compute()`` ends at the first object for which the function raises, such as an irregular series, and nothing
+        of the others is returned: catch ``VolumeError`` in the function and return None, or call ``map`` with a client
+        of Dask as its scheduler, which puts the error into the row of its object.
 
         Raises
         ------

@@ -419,6 +419,7 @@ def test_ctrl_c_ends_soon_and_has_the_rows_so_far(folder: Folder, scheduler: str
         folder.map(function, scheduler=scheduler, checkpoint=path, workers=2)
     thread.join()
     assert raised.value.table["result"].notna().tolist() == [True, True, *[False] * 4]  # type: ignore[attr-defined]
+    assert str(raised.value) == f"{path} has 2 rows, and the same call goes on from there."
     if scheduler == "processes":
         assert not any(map(is_running, function.processes()))
     function.go_on()
