@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from simple_orthanc.dicom.header import interned
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.files.nesting import may_be_deep, nesting_problem
+from simple_orthanc.files.similar_headers import Elements, SimilarHeaders
 from simple_orthanc.files.walker import (
     LONG_VRS,
     PIXELS,
@@ -46,10 +47,13 @@ _VRS = {**SHORT_VRS, **LONG_VRS}
 _ENCAPSULATED = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5")
 _CHARACTER_SET = interned(0x00080005)
 
-_Elements: TypeAlias = "dict[BaseTag, DataElement | RawDataElement]"
 # Position and bytes of the value, VR as written, tag, element; by plain numbers, which compare faster than tags.
 _Entry: TypeAlias = "tuple[int, bytes, bytes | None, BaseTag, RawDataElement]"
 _Entries: TypeAlias = "dict[int, _Entry]"
+
+
+# So many layouts are remembered: values of different lengths make the headers of a series differ in theirs.
+_LAYOUTS = 6
 
 
 class Scanner:
@@ -58,6 +62,8 @@ class Scanner:
     def __init__(self) -> None:
         self._last: _Entries = {}
         self._last_meta: _Entries = {}
+        # The one that was met last is first.
+        self._similar: tuple[SimilarHeaders, ...] = ()
 
     def scan(self, content: Buffer) -> tuple[FileDataset, int] | None:
         """Read the header of a plain file, up to its pixels.
@@ -73,6 +79,20 @@ class Scanner:
             The header, and where in `content` the element with the pixels begins; None if pydicom must read the file,
             since it is not plain or its pixels do not begin in `content`.
         """
+        for similar in self._similar:
+            found = similar.read(content)
+            if found is not None:
+                return None if _is_too_deep(bytes(content[: found[1]])) else found
+        found = self._walk(content)
+        if found is None or _is_too_deep(bytes(content[: found[1]])):
+            return None
+        layout = SimilarHeaders.of(content, *found)
+        if layout is not None:
+            self._similar = (layout, *self._similar[: _LAYOUTS - 1])
+        return found
+
+    def _walk(self, content: Buffer) -> tuple[FileDataset, int] | None:
+        """Read a header of whatever layout."""
         try:
             meta = read_meta(content) if has_prefix(content) else None
             if meta is None or not _is_plain(meta.transfer_syntax):
@@ -85,19 +105,15 @@ class Scanner:
         if scanned is None:
             return None
         elements, end = scanned
-        # Sequences of stated length are not entered here, and may be nested to any depth.
-        header = bytes(content[:end])
-        if may_be_deep(header) and nesting_problem(io.BytesIO(header), header) is not None:
-            return None
         return _header(content, self._meta_elements(meta), elements, syntax.implicit), end
 
-    def _elements(self, content: Buffer, start: int, syntax: Syntax) -> tuple[_Elements, int] | None:
+    def _elements(self, content: Buffer, start: int, syntax: Syntax) -> tuple[Elements, int] | None:
         """Read the elements up to the pixels; those that equal the last header's are the same objects."""
         like, size, implicit = self._last, len(content), syntax.implicit
         # The group of a command or of file meta information: this is not a plain file.
         if size < start + 2 or int.from_bytes(content[start : start + 2], "little") <= 2:
             return None
-        elements: _Elements = {}
+        elements: Elements = {}
         entries: _Entries = {}
         is_view = isinstance(content, memoryview)
         for position, number, code, begin, length in walk(content, start, syntax):
@@ -116,7 +132,7 @@ class Scanner:
             elements[entry[3]] = entry[4]
         return None
 
-    def _meta_elements(self, meta: Meta) -> _Elements:
+    def _meta_elements(self, meta: Meta) -> Elements:
         like = self._last_meta
         entries: _Entries = {}
         for number, (vr, begin, value) in meta.elements.items():
@@ -134,13 +150,18 @@ def _entry(number: int, vr: str | None, begin: int, value: bytes, implicit: bool
     return begin, value, None if vr is None else vr.encode("ascii"), element.tag, element
 
 
+def _is_too_deep(header: bytes) -> bool:
+    # Sequences of stated length are not entered here, and may be nested to any depth.
+    return may_be_deep(header) and nesting_problem(io.BytesIO(header), header) is not None
+
+
 def _is_plain(transfer_syntax: str) -> bool:
     return transfer_syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian) or transfer_syntax.startswith(
         _ENCAPSULATED
     )
 
 
-def _header(content: Buffer, meta: _Elements, elements: _Elements, implicit: bool) -> FileDataset:
+def _header(content: Buffer, meta: Elements, elements: Elements, implicit: bool) -> FileDataset:
     file_meta = FileMetaDataset(meta)
     file_meta.set_original_encoding(False, True, default_encoding)
     header = FileDataset(io.BytesIO(), elements, bytes(content[:128]), file_meta, implicit, True)
