@@ -94,10 +94,14 @@ def differing(one: Dataset, other: Dataset) -> set[int]:
     (['0x200013'], set())
     """
     mine, theirs = stored_elements(one), stored_elements(other)
+    if len(mine) == len(theirs):
+        # Slices of one series share most of their elements, which are in the same order.
+        pairs = [(own, their) for own, their in zip(mine.values(), theirs.values(), strict=True) if own is not their]
+        if all(own.tag is their.tag for own, their in pairs):
+            return {own.tag for own, their in pairs if not _is_equal(own, their)}
     different: set[int] = {
         tag
         for tag, element in mine.items()
-        # Slices of one series share most of their elements.
         if (other_element := theirs.get(tag)) is not element and not _is_equal(element, other_element)
     }
     return different.union(theirs.keys() - mine.keys())

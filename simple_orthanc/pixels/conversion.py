@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
-from simple_orthanc.pixels.sample_format import is_colour, is_label_map, stored_dtype, stored_range
+from simple_orthanc.pixels.sample_format import is_colour, is_label_map, stored_dtype, stored_range, unlike
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +47,7 @@ def result_dtype(headers: Sequence[Dataset], rescales: Sequence[Rescale], units:
     >>> result_dtype([header], [Rescale(intercept=-1024.0)]).name
     'int32'
     """
+    headers = unlike(headers)
     kept = np.result_type(*{stored_dtype(header) for header in headers})
     if units == "stored" or any(is_colour(header) or is_label_map(header) for header in headers):
         return kept

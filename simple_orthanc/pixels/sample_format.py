@@ -5,12 +5,14 @@ Image Pixel Module: PS3.3 section C.7.6.3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.fingerprint import differing
 from simple_orthanc.errors import VolumeError
 from simple_orthanc.pixels.colour import has_palette, palette, stored_samples
 
@@ -18,6 +20,33 @@ from simple_orthanc.pixels.colour import has_palette, palette, stored_samples
 ALLOCATED = (1, 8, 16, 32, 64)
 # The elements that hold floats, and the bytes per value of each.
 FLOATS = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
+OF_SLICES = frozenset(
+    elements.tag_of(keyword)
+    for keyword in (
+        *("SOPInstanceUID", "InstanceCreationDate", "InstanceCreationTime", "InstanceNumber", "AcquisitionNumber"),
+        *("AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "TriggerTime", "EchoTime", "KVP"),
+        *("ImagePositionPatient", "SliceLocation", "TableHeight", "XRayTubeCurrent", "ExposureTime", "Exposure"),
+        *("WindowCenter", "WindowWidth", "SmallestImagePixelValue", "LargestImagePixelValue"),
+    )
+)
+"""In what most slices of a series differ, and what neither how they are stored nor their rescale depends on."""
+
+
+def unlike(headers: Sequence[Dataset]) -> list[Dataset]:
+    """Leave out headers that differ from the one before in `OF_SLICES` alone.
+
+    Examples
+    --------
+    >>> from simple_orthanc.files.fast_headers import Scanner
+    >>> from simple_orthanc.phantom import as_bytes, make_series
+    >>> len(unlike([Scanner().scan(as_bytes(each))[0] for each in make_series((3, 4, 4))]))
+    1
+    """
+    kept: list[Dataset] = []
+    for header in headers:
+        if not kept or not OF_SLICES.issuperset(differing(kept[-1], header)):
+            kept.append(header)
+    return kept
 
 
 def is_label_map(header: Dataset) -> bool:

@@ -7,7 +7,7 @@ tags. When images are split by it is decided in ``splitting``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +22,8 @@ from simple_orthanc.dicom.times import parse_date, parse_moment, parse_time
 from simple_orthanc.volume.diffusion import Diffusion
 
 DiscriminatorValue = float | str | tuple[Any, ...]
+# Name, tag at the top level, keyword of a sequence there or "", keyword of the value.
+Source = tuple[str, int, str, str]
 
 _DAY = 86400.0
 # The gradient of an image that is weighted in all directions alike.
@@ -254,29 +256,35 @@ def read_discriminators(
 
 
 def _read_top(header: Dataset) -> dict[str, DiscriminatorValue]:
+    result = read_sources(header, TOP_SOURCES, _TOP_TAGS)
+    if elements.text(header, "Modality") == "MR":
+        result.update(_read_private(header))
+    return result
+
+
+def read_sources(header: Dataset, sources: Sequence[Source], tags: Set[int]) -> dict[str, DiscriminatorValue]:
+    """Read the values at the top level; of each name that of the first source which holds one."""
     result: dict[str, DiscriminatorValue] = {}
     # Of the many tags that can tell images apart, most are missing: those that are not are found all at once.
-    present = elements.stored_elements(header).keys() & _TOP_TAGS
-    for name, tag, sequence, keyword in _TOP_SOURCES:
+    present = elements.stored_elements(header).keys() & tags
+    for name, tag, sequence, keyword in sources:
         if tag not in present or name in result:
             continue
         levels = elements.items(header, tag)[:1] if sequence else (header,)
         value = next((value for level in levels if (value := _value(level, keyword)) is not None), None)
         if value is not None:
             result[name] = value
-    if elements.text(header, "Modality") == "MR":
-        result.update(_read_private(header))
     return result
 
 
 # What is read at the top level, or in a sequence there: name, tag there, keyword of the sequence, keyword of the value.
-_TOP_SOURCES = tuple(
+TOP_SOURCES: tuple[Source, ...] = tuple(
     (discriminator.name, elements.tag_of(sequence or keyword), sequence, keyword)
     for discriminator in DISCRIMINATORS
     for sequence, keyword in discriminator.sources
     if not keyword.endswith("Vector")
 )
-_TOP_TAGS = frozenset(tag for _, tag, _, _ in _TOP_SOURCES)
+_TOP_TAGS = frozenset(tag for _, tag, _, _ in TOP_SOURCES)
 
 
 def _read_private(header: Dataset) -> dict[str, DiscriminatorValue]:

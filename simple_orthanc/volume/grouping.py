@@ -8,6 +8,7 @@ derived images. What such frames of one grid may still differ in, time, echo, b-
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,25 @@ def arrange_planes(planes: Sequence[Plane], spacing: float | None = None) -> Arr
     along = direction_of(planes)
     # The frames of one object always run on in number.
     numbered = all(plane.number_of_frames == 1 for plane in planes)
-    return arrange_positions(
-        positions,
-        (0.0, 0.0, 1.0) if along is None else along,
-        in_plane=min(first.pixel_spacing) if first.pixel_spacing else 0.0,
-        spacing=spacing,
-        numbers=[plane.instance_number for plane in planes] if numbered else (),
+    return _arranged(
+        tuple(positions),
+        (0.0, 0.0, 1.0) if along is None else tuple(along.tolist()),
+        min(first.pixel_spacing) if first.pixel_spacing else 0.0,
+        spacing,
+        tuple(plane.instance_number for plane in planes) if numbered else (),
     )
+
+
+# Each step of a plan asks for that of the same slices.
+@lru_cache(maxsize=16)
+def _arranged(
+    positions: tuple[geometry.Vector, ...],
+    along: tuple[float, ...],
+    in_plane: float,
+    spacing: float | None,
+    numbers: tuple[int | None, ...],
+) -> Arrangement:
+    return arrange_positions(positions, along, in_plane=in_plane, spacing=spacing, numbers=numbers)
 
 
 def direction_of(planes: Sequence[Plane]) -> geometry.Floats | None:

@@ -310,9 +310,8 @@ def _read(
     thickness: Dataset | None = None,
 ) -> Placement:
     """Read the geometry of a frame, each attribute from the level of the header that holds it."""
-    where = _numbers(position, "ImagePositionPatient", 3)
+    where, unit = read_position(position)
     spacing = _numbers(pixel_spacing, "PixelSpacing", 2)
-    _check_lengths(position, "ImagePositionPatient", where or ())
     _check_lengths(pixel_spacing, "PixelSpacing", spacing or ())
     cosines, rounding, were_off, problem = None, 0.0, False, ""
     if found := elements.numbers(orientation, "ImageOrientationPatient"):
@@ -327,8 +326,30 @@ def _read(
         cosine_rounding=rounding,
         cosines_were_off=were_off,
         orientation_problem=problem,
-        position_unit=0.0 if where is None else last_decimal(elements.texts(position, "ImagePositionPatient")),
+        position_unit=unit,
     )
+
+
+def read_position(header: Dataset) -> tuple[geometry.Vector | None, float]:
+    """Read ImagePositionPatient in mm, and the last decimal to which it was written; None and 0 if it is missing.
+
+    Raises
+    ------
+    VolumeError
+        A value is not a number, or no length in a patient.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.ImagePositionPatient = ["-10", "0.5", "3"]
+    >>> read_position(header)
+    ((-10.0, 0.5, 3.0), 0.1)
+    """
+    where = _numbers(header, "ImagePositionPatient", 3)
+    _check_lengths(header, "ImagePositionPatient", where or ())
+    if where is None:
+        return None, 0.0
+    return where, last_decimal(elements.texts(header, "ImagePositionPatient"))
 
 
 def _length_or_none(header: Dataset, keyword: str) -> float | None:

@@ -15,12 +15,14 @@ from pydicom.uid import UID
 
 from simple_orthanc import limits
 from simple_orthanc.dicom import header as elements
+from simple_orthanc.dicom.fingerprint import differing
 from simple_orthanc.errors import NoPixelDataError, VolumeError
 from simple_orthanc.pixels.colour import has_palette, stored_samples
 from simple_orthanc.volume.diffusion import Diffusion, read_diffusion
 from simple_orthanc.volume.discriminators import DiscriminatorValue, read_discriminators, selectable_names
+from simple_orthanc.volume.moments import TAGS_IN_TIME, with_times
 from simple_orthanc.volume.mosaic import read_mosaic
-from simple_orthanc.volume.placement import Placement, check_groups, place_frames, place_tiles
+from simple_orthanc.volume.placement import Placement, check_groups, place_frames, place_tiles, read_position
 
 
 @dataclass(frozen=True)
@@ -156,18 +158,101 @@ def read_planes(headers: Sequence[Dataset], spacing: float | None = None) -> lis
     >>> [plane.position for plane in read_planes(make_series((2, 4, 4), spacing=(2.5, 1, 1)))]
     [(0.0, 0.0, 0.0), (0.0, 0.0, 2.5)]
     """
-    result = [
-        plane
-        for index, header in enumerate(headers)
-        if has_image(header)
-        for plane in _read_object(index, header, spacing)
-    ]
+    reader = _PlaneReader(spacing)
+    result = [plane for index, header in enumerate(headers) for plane in reader.read(index, header)]
     if not result:
         kinds = sorted({describe(header) for header in headers})
         raise NoPixelDataError(
             f"An image was requested from {len(headers)} object(s) without pixels: "
             f"{', '.join(kinds) or 'nothing given'}. Read them with get_headers(), or select a series of images."
         )
+    return result
+
+
+# What the plane of a single-frame image takes from elements that differ between the slices of a series. Beside them
+# are the times that tell images apart, and elements that no plane depends on.
+_INSTANCE_NUMBER, _IMAGE_INDEX = elements.tag_of("InstanceNumber"), elements.tag_of("ImageIndex")
+_UID, _LOCATION = elements.tag_of("SOPInstanceUID"), elements.tag_of("SliceLocation")
+_POSITION = elements.tag_of("ImagePositionPatient")
+_OF_SLICES = frozenset(
+    {
+        *(_INSTANCE_NUMBER, _IMAGE_INDEX, _UID, _LOCATION, _POSITION, *TAGS_IN_TIME),
+        *(elements.tag_of(f"{name}{kind}") for name in ("InstanceCreation", "Series") for kind in ("Date", "Time")),
+        *(elements.tag_of(keyword) for keyword in ("TableHeight", "XRayTubeCurrent", "ExposureTime", "Exposure")),
+        *(elements.tag_of(keyword) for keyword in ("WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope")),
+        *(elements.tag_of(f"{which}ImagePixelValue") for which in ("Smallest", "Largest")),
+    }
+)
+
+
+class _PlaneReader:
+    """Reads the planes of one object after the other; a slice like the last one is read by what it differs in."""
+
+    def __init__(self, spacing: float | None) -> None:
+        self._spacing = spacing
+        self._last: tuple[Dataset, Plane] | None = None
+
+    def read(self, index: int, header: Dataset) -> list[Plane]:
+        """Read the frames of an object; of one that holds no image there are none."""
+        plane = self._like_last(index, header)
+        if plane is not None:
+            self._last = header, plane
+            return [plane]
+        planes = list(_read_object(index, header, self._spacing)) if has_image(header) else []
+        self._last = (header, planes[0]) if planes and _is_single(header, planes[0]) else None
+        return planes
+
+    def _like_last(self, index: int, header: Dataset) -> Plane | None:
+        if self._last is None:
+            return None
+        last, plane = self._last
+        different = differing(last, header)
+        if not different <= _OF_SLICES:
+            return None
+        changes: dict[str, Any] = {"instance": index}
+        if _UID in different:
+            changes["uid"] = elements.text(header, _UID)
+        if _INSTANCE_NUMBER in different:
+            changes["instance_number"] = _integer(header, _INSTANCE_NUMBER)
+        if _IMAGE_INDEX in different:
+            changes["image_index"] = _integer(header, _IMAGE_INDEX)
+        if _LOCATION in different:
+            changes["slice_location"] = elements.number_or_none(header, _LOCATION)
+        if _POSITION in different:
+            position, unit = read_position(header)
+            if position is None:
+                return None
+            changes |= {"position": position, "position_unit": unit}
+        in_time = different & TAGS_IN_TIME
+        if in_time:
+            changes["discriminators"] = with_times(plane.discriminators, header, in_time)
+            changes["selectable"] = selectable_names(header)
+        return _changed(plane, changes)
+
+
+def _is_single(header: Dataset, plane: Plane) -> bool:
+    """Check whether an object is a single frame whose geometry is at the top level of its header."""
+    return (
+        plane.number_of_frames == 1
+        and plane.tiles is None
+        and plane.position is not None
+        and not any(elements.has(header, sequence) for sequence in _ELSEWHERE)
+    )
+
+
+# Where else the geometry of a frame may be.
+_ELSEWHERE = (
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "DetectorInformationSequence",
+    "SegmentSequence",
+)
+
+
+def _changed(plane: Plane, changes: Mapping[str, Any]) -> Plane:
+    # `replace` of dataclasses sets each of the many attributes by itself, which takes ten times as long.
+    result = object.__new__(Plane)
+    vars(result).update(vars(plane), **changes)
     return result
 
 
@@ -188,6 +273,22 @@ def has_image_type(plane: Plane, value: str) -> bool:
     """Check for one of the values of ImageType or FrameType: LOCALIZER (PS3.3 C.8.2.1.1.1), DERIVED, MOSAIC."""
     image_type = plane.discriminators.get("image type", ())
     return value in (image_type if isinstance(image_type, tuple) else (image_type,))
+
+
+def varying_names(planes: Sequence[Plane]) -> set[str]:
+    """Return the names of the discriminators in which frames differ.
+
+    Examples
+    --------
+    >>> from simple_orthanc.phantom import make_series
+    >>> echoes = [header for echo in (1, 2) for header in make_series(EchoNumbers=echo, modality="MR")]
+    >>> varying_names(read_planes(echoes)), varying_names(read_planes(echoes[:3]))
+    ({'echo'}, set())
+    """
+    first = planes[0].discriminators
+    # Slices of a series may share theirs.
+    others = {id(plane.discriminators): plane.discriminators for plane in planes}
+    return {name for other in others.values() if other is not first for name, _ in first.items() ^ other.items()}
 
 
 def _check_frame_count(header: Dataset, frames: int) -> None:
@@ -275,8 +376,8 @@ def _concatenation(header: Dataset) -> Concatenation | None:
     return Concatenation(uid, number, total) if uid else None
 
 
-def _integer(header: Dataset, keyword: str) -> int | None:
-    number = elements.number_or_none(header, keyword)
+def _integer(header: Dataset, tag: int | str) -> int | None:
+    number = elements.number_or_none(header, tag)
     return None if number is None else int(number)
 
 

@@ -31,7 +31,7 @@ from simple_orthanc.volume.discriminators import (
 )
 from simple_orthanc.volume.geometry import DEVIATION_TOLERANCE
 from simple_orthanc.volume.grouping import arrange_planes, direction_of
-from simple_orthanc.volume.planes import Plane
+from simple_orthanc.volume.planes import Plane, varying_names
 from simple_orthanc.volume.varying import find_varying_tag
 
 # Fewer slices with a value do not show that it is a kind and not a slip.
@@ -137,8 +137,9 @@ def _split_by_kind(planes: Sequence[Plane]) -> Split | None:
     """Split frames at different positions that are of different kinds."""
     if planes[0].is_sparse:
         return None
+    varying = varying_names(planes)
     for discriminator in DISCRIMINATORS:
-        if not discriminator.meaning:
+        if not discriminator.meaning or discriminator.name not in varying:
             continue
         split = _by_value(planes, discriminator)
         sizes = [len(members) for value, members in split.groups if value is not None]

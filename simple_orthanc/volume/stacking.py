@@ -23,7 +23,7 @@ from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.grouping import arrange_planes, describe_groups, direction_of, group_by_grid
 from simple_orthanc.volume.mosaic import can_be_slice
 from simple_orthanc.volume.placement import MISSING
-from simple_orthanc.volume.planes import Plane, describe, has_image, has_image_type, read_planes
+from simple_orthanc.volume.planes import Plane, describe, has_image_type, read_planes, varying_names
 from simple_orthanc.volume.splitting import Group, split_by_discriminator
 
 
@@ -135,7 +135,8 @@ def plan_stacks(headers: Sequence[Dataset], spacing: float | None = None, across
     """
     check_spacing(spacing)
     frames = read_planes(headers, spacing)
-    skipped = [describe(header) for header in headers if not has_image(header)]
+    images = {plane.instance for plane in frames}
+    skipped = [describe(header) for index, header in enumerate(headers) if index not in images]
     stacks: list[Stack] = []
     groups = sorted(group_by_grid(frames, across_series), key=len, reverse=True)
     for group, reason in zip(groups, describe_groups(groups), strict=True):
@@ -247,9 +248,10 @@ def _differences(part: Group) -> list[str]:
     """Name what differs between slices although no position repeats, so that a mixed volume is seen to be one."""
     marked = {mark.discriminator.name for mark in part.marks}
     notes = []
+    varying = varying_names(part.planes) - marked
     for name, discriminator in BY_NAME.items():
-        values = {plane.discriminators.get(name) for plane in part.planes}
-        if len(values) > 1 and name not in marked and (discriminator.by_value or discriminator.meaning):
+        if name in varying and (discriminator.by_value or discriminator.meaning):
+            values = {plane.discriminators.get(name) for plane in part.planes}
             notes.append(f"{discriminator.keyword} has {len(values)} values in this volume, at different positions")
     if REPETITION.name in marked:
         notes.append(f"repetitions are told apart by the order of {REPETITION.keyword} alone")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom.header import interned, store, stored_elements
 from simple_orthanc.errors import (
     InconsistentSlicesError,
     VolumeError,
 )
-from simple_orthanc.phantom import make_enhanced, make_series, put
+from simple_orthanc.files.fast_headers import Scanner
+from simple_orthanc.phantom import as_bytes, make_enhanced, make_series, put
+from simple_orthanc.volume import planes
 from simple_orthanc.volume.choosing import choose_volume, plan_stacks
 from simple_orthanc.volume.planes import read_planes
 from tests.volume.helpers import (
@@ -181,3 +190,67 @@ def test_more_frames_than_groups_are_refused() -> None:
     image.NumberOfFrames = 2**31 - 1
     with pytest.raises(VolumeError, match="there are 3 per-frame functional groups"):
         read_planes([image])
+
+
+_VALUES = (
+    b"",
+    b" ",
+    b"1 ",
+    b"-2.5",
+    b"20240102",
+    b"101112.5",
+    b"1.2.3\0",
+    b"abc",
+    b"7\\8\\9 ",
+    b"nan ",
+    b"1e9 ",
+    b"\xff\xfe",
+)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
+@pytest.mark.parametrize("tag", sorted(planes._OF_SLICES))
+def test_a_slice_read_by_what_it_differs_in_is_the_one_that_is_read_alone(tag: int, modality: str) -> None:
+    def planes_or_error(headers: Sequence[Dataset]) -> Any:
+        try:
+            return read_planes(headers)
+        except VolumeError as error:
+            return str(error)
+
+    first, second = (Dataset(header) for header in _raw_headers(modality))
+    for before in (None, *_VALUES):
+        for value in (None, *_VALUES):
+            pair = []
+            for header, own in ((first, before), (second, value)):
+                changed = Dataset(dict(stored_elements(header)))
+                if own is None:
+                    stored_elements(changed).pop(tag, None)  # type: ignore[attr-defined]
+                else:
+                    store(
+                        changed,
+                        RawDataElement(interned(tag), dictionary_VR(tag), len(own), own or None, 0, False, True),
+                    )
+                pair.append(changed)
+            alone = [planes_or_error([header]) for header in pair]
+            together = planes_or_error(pair)
+            errors = [each for each in alone if isinstance(each, str)]
+            if errors:
+                assert together == errors[0]
+            else:
+                assert together == [alone[0][0], replace(alone[1][0], instance=1)]
+
+
+def _raw_headers(modality: str) -> list[Dataset]:
+    tags: dict[str, Any] = {f"{name}Time": "101010" for name in ("Acquisition", "Content")}
+    tags |= {f"{name}Date": "20240101" for name in ("Acquisition", "Content")}
+    series = make_series((2, 4, 4), modality=modality, AcquisitionNumber=3, EchoTime="4.5", **tags)
+    return [(Scanner().scan(as_bytes(dataset)) or pytest.fail("not plain"))[0] for dataset in series]
+
+
+def test_slices_that_differ_in_what_is_not_of_single_slices_are_read_by_themselves() -> None:
+    first, second = _raw_headers("CT")
+    for keyword, value in (("EchoTime", "5"), ("PixelSpacing", ["2", "2"]), ("NumberOfFrames", "2"), ("Rows", 8)):
+        changed = Dataset(dict(stored_elements(second)))
+        setattr(changed, keyword, value)
+        alone = read_planes([changed])
+        assert read_planes([first, changed])[1:] == [replace(plane, instance=1) for plane in alone]

@@ -23,7 +23,7 @@ from simple_orthanc.files.partial import read_beginning, read_image
 from simple_orthanc.pixels.layout import NativeLayout, native_layout, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
-from simple_orthanc.pixels.sample_format import needs_pixels
+from simple_orthanc.pixels.sample_format import OF_SLICES, needs_pixels
 from simple_orthanc.pixels.stored import remove_pixels, stored_values
 from simple_orthanc.selection.file_reading import FileReading
 from simple_orthanc.session.reading.unreadable import is_about_one_object, reason_of, with_way_out
@@ -35,16 +35,6 @@ if TYPE_CHECKING:
 
 # Bytes of the longest beginning of an element: tag, VR, two bytes that are reserved, length.
 _ELEMENT_HEAD = 12
-# In what most slices of a series differ, and what neither their layout nor their rescale depends on.
-_OF_SLICES = frozenset(
-    elements.tag_of(keyword)
-    for keyword in (
-        *("SOPInstanceUID", "InstanceCreationDate", "InstanceCreationTime", "InstanceNumber", "AcquisitionNumber"),
-        *("AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "TriggerTime", "EchoTime", "KVP"),
-        *("ImagePositionPatient", "SliceLocation", "TableHeight", "XRayTubeCurrent", "ExposureTime", "Exposure"),
-        *("WindowCenter", "WindowWidth", "SmallestImagePixelValue", "LargestImagePixelValue"),
-    )
-)
 
 
 class ObjectFetcher:
@@ -80,7 +70,7 @@ class ObjectFetcher:
     ) -> None:
         self._source, self._keys, self._uids = source, keys, uids
         self._units, self._processes = units, processes
-        self.headers = [Dataset() for _ in keys]
+        self.headers = [elements.NO_ELEMENTS] * len(keys)
         self._scanner, self._buffer = scanner or Scanner(), ReusableBuffer()
 
     def read(self, instances: Sequence[int], check: Callable[[Dataset], object] | None = None) -> VolumeBuilder:
@@ -119,7 +109,8 @@ class ObjectFetcher:
             content, dataset = fetched[end]
             return self._decode(ends[end], content, dataset, with_layout=True)
 
-        read = run_all(decode, range(len(ends)), workers=len(ends))
+        workers = min(len(ends), self._source.at_once([self._keys[end] for end in ends]))
+        read = run_all(decode, range(len(ends)), workers=workers)
         for instance, (stored, _) in zip(ends, read, strict=True):
             if stored is not None:
                 builder.add(instance, self.headers[instance], stored)
@@ -329,7 +320,7 @@ class FileLayout:
     def matches(self, header: Dataset) -> bool:
         """Check whether another header describes its pixels in the same way."""
         same_syntax = transfer_syntax(header) == self.native.layout.syntax
-        if same_syntax and _OF_SLICES.issuperset(differing(self.header, header)):
+        if same_syntax and OF_SLICES.issuperset(differing(self.header, header)):
             return True
         try:
             return self.native.matches(header) and read_rescale(header, 0, self.units) == self.rescale

@@ -161,12 +161,12 @@ def unreadable_objects(headers: Sequence[Dataset]) -> dict[int, str]:
     """
     from simple_orthanc.volume.planes import has_image
 
-    reasons: dict[int, str] = {}
-    images = {elements.text(header, "SOPClassUID") for header in headers if has_image(header)}
-    for index, header in enumerate(headers):
-        if images and not has_image(header) and _is_image_class(header, images):
-            reasons[index] = "it is cut off before its pixels"
-    return reasons
+    others = {index: header for index, header in enumerate(headers) if not has_image(header)}
+    if not others or len(others) == len(headers):
+        return {}
+    images = {elements.text(header, "SOPClassUID") for index, header in enumerate(headers) if index not in others}
+    reason = "it is cut off before its pixels"
+    return {index: reason for index, header in others.items() if _is_image_class(header, images)}
 
 
 def _is_image_class(header: Dataset, images: set[str]) -> bool:
