@@ -129,7 +129,7 @@ class Tag:
         """The last step: the element that holds the value."""
         return self.steps[-1]
 
-    @property
+    @cached_property
     def keyword(self) -> str:
         """The keyword of a tag that is no path, "" if it has none."""
         return self.leaf.keyword if len(self.steps) == 1 else ""

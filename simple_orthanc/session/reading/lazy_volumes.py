@@ -270,8 +270,7 @@ def _read_at_once(
     """
     keys, uids = [instance.key for instance in instances], [instance.uid for instance in instances]
     with DecodingProcesses(len(instances)) as processes:
-        scanner = files.scanner if isinstance(files, HeldFiles) else None
-        fetcher = ObjectFetcher(files, keys, uids, request.units, processes, scanner)
+        fetcher = ObjectFetcher(files, keys, uids, request.units, processes, scanner_of(files))
         builder = fetcher.read(range(len(instances)))
         if unreadable_objects(fetcher.headers):
             return None

@@ -233,3 +233,8 @@ class HeldFiles:
         except TransportError:
             self.forget([key])
             raise
+
+
+def scanner_of(files: FileReading) -> Scanner | None:
+    """Return what has read the headers of files that were fetched together; None for others."""
+    return files.scanner if isinstance(files, HeldFiles) else None

@@ -33,6 +33,7 @@ from simple_orthanc.selection.file_reading import FileReading
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
+from simple_orthanc.session.reading.prefetching import scanner_of
 from simple_orthanc.session.reading.selected_series import SelectedInstance
 from simple_orthanc.session.reading.series_names import Labels
 from simple_orthanc.session.reading.unreadable import (
@@ -229,7 +230,7 @@ class VolumeReader:
 
     def _fetcher(self, group: Group, processes: DecodingProcesses) -> ObjectFetcher:
         keys, uids = [instance.key for instance in group], [instance.uid for instance in group]
-        return ObjectFetcher(self._files, keys, uids, self._request.units, processes)
+        return ObjectFetcher(self._files, keys, uids, self._request.units, processes, scanner_of(self._files))
 
     def _without_unreadable(self, group: Group, read: Callable[[Group], Volume]) -> Volume:
         """Read a volume; with ``errors="report"``, once more without the objects that cannot be read."""
