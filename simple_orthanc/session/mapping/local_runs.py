@@ -32,13 +32,14 @@ _WORKER = "simple_orthanc.session.mapping.process_worker"
 
 def run_in_threads(run: Run[Any], workers: int | None) -> None:
     """Call the function in threads of this process."""
+    with run.children() as child:
 
-    def compute(position: int) -> None:
-        # What is read of one object is no progress beside that of all.
-        with in_background():
-            run.finish(position, carry_out(run.function, partial(run.child, position)))
+        def compute(position: int) -> None:
+            # What is read of one object is no progress beside that of all.
+            with in_background():
+                run.finish(position, carry_out(run.function, partial(child, position)))
 
-    run_all(compute, run.pending, workers=workers or THREADS, label=LABEL)
+        run_all(compute, run.pending, workers=workers or THREADS, label=LABEL)
 
 
 def run_in_processes(run: Run[Any], workers: int | None) -> None:

@@ -7,7 +7,8 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.session.mapping.calls import Outcome, Row
 from simple_orthanc.session.mapping.checkpoint import Checkpoint, ObjectKey, contents_of
 from simple_orthanc.session.mapping.functions import name_of
+from simple_orthanc.session.mapping.neighbours import Neighbours
 from simple_orthanc.session.mapping.parcels import Parcel
 from simple_orthanc.session.mapping.table import as_table
 
@@ -78,6 +80,22 @@ class Run(Generic[Child]):
         selection = child._selection
         child._index = part_of(child._index, selection.level or "study", selection.keys)
         return child
+
+    @contextmanager
+    def children(self) -> Iterator[Callable[[int], Child]]:
+        """Within the block, return the sessions of objects by position; of whole series the next are read ahead."""
+        selection = self._session._selection
+        if self._level != "series" or selection.level == "instance" or selection.order is not None:
+            yield self.child
+            return
+        pending = list(self.pending)
+        ranks = {position: rank for rank, position in enumerate(pending)}
+        keys = [self._children._keys[position] for position in pending]
+        neighbours = Neighbours(self._session, keys, lambda rank: self.child(pending[rank]))
+        try:
+            yield lambda position: neighbours.child(ranks[position])
+        finally:
+            neighbours.leave()
 
     def parcel(self, positions: Sequence[int]) -> bytes:
         """Pickle objects for another process."""

@@ -14,7 +14,7 @@ from simple_orthanc.pixels.conversion import volume_bytes
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.reading.fetching import ObjectFetcher
-from simple_orthanc.session.reading.prefetching import WORKERS, HeldFiles, Wanted, jobs
+from simple_orthanc.session.reading.prefetching import WORKERS, Wanted, jobs, scanner_of
 from simple_orthanc.session.reading.selected_series import ListedSeries, SelectedInstance, SelectedSeries
 from simple_orthanc.session.reading.series_names import Labels, short_names
 from simple_orthanc.session.reading.unreadable import is_about_one_object, unreadable_objects
