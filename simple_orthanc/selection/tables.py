@@ -26,6 +26,8 @@ COUNTS: tuple[str, ...] = ("study_count", "series_count", "instance_count")
 AGE = "age"
 """The column of the ages of patients at their studies; see `simple_orthanc.selection.ages`."""
 
+AGE_LEVEL: Level = "study"
+
 _DEFAULT: dict[Level, str] = {
     "patient": "PatientID PatientName PatientBirthDate PatientSex",
     "study": """
@@ -224,6 +226,17 @@ def parse_column(name: TagLike) -> Tag | str:
     if isinstance(name, str) and name.endswith("_count"):
         raise UnknownTagError(f"{name!r} is not a count: there are {', '.join(COUNTS)}.")
     return parse_tag_column(name)
+
+
+def parse_values(name: TagLike) -> Tag | str:
+    """Return the tag of a name whose values are counted, or the name itself if it is that of the age.
+
+    Raises
+    ------
+    UnknownTagError, SelectionError
+        As for `parse_tag_column`.
+    """
+    return AGE if isinstance(name, str) and name == AGE else parse_tag_column(name)
 
 
 def parse_tag_column(name: TagLike) -> Tag:

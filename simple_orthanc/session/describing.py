@@ -35,9 +35,9 @@ class Describing(Looking):
         Parameters
         ----------
         *tags : str
-            Any spellings of tags, one by one or as a list; those that only the files hold are read from all selected
-            files. Default: the tags of studies and series that the index holds, and below them, without values, those
-            that files of these modalities usually hold.
+            Any spellings of tags, and ``age``, that of the patient at the study in years; one by one or as a list.
+            Those that only the files hold are read from all selected files. Default: the tags of studies and series
+            that the index holds, and below them, without values, those that files of these modalities usually hold.
         files : bool
             Whether to add every tag in the headers of the selection. The header of one instance of each series is read,
             and their values are counted; private tags are included, sequences and binary values are not.
@@ -75,21 +75,20 @@ class Describing(Looking):
         >>> folder.describe().tag[:2].tolist()
         ['SeriesDescription', 'StudyDate']
         """
-        parsed = [tables.parse_tag_column(tag) for tag in tables.unpacked(tags)]
-        if parsed:
-            self._read_together(parsed)
+        parsed = [tables.parse_values(tag) for tag in tables.unpacked(tags)]
+        self._read_together([tag for tag in parsed if isinstance(tag, Tag)])
         summaries = [self._summary(tag) for tag in parsed or self._indexed_tags()]
         if parsed and not files:
             return _table(summaries)
         present = [summary for summary in summaries if summary.counts or parsed]
         if files:
             self._check_has_files()
-            present += self._summaries_of_headers({summary.tag.name for summary in summaries})
+            present += self._summaries_of_headers({summary.name for summary in summaries})
         if parsed:
             return _table(present)
-        ranks = {name: rank for rank, name in enumerate(in_order([summary.tag.name for summary in present]))}
+        ranks = {name: rank for rank, name in enumerate(in_order([summary.name for summary in present]))}
         # A constant says nothing that a filter could use.
-        present.sort(key=lambda summary: (summary.is_constant, ranks[summary.tag.name]))
+        present.sort(key=lambda summary: (summary.is_constant, ranks[summary.name]))
         return _table(present if files or not present else [*present, *self._usual(present)])
 
     def first(self, tag: TagLike, default: Any = None) -> Any:
@@ -139,7 +138,11 @@ class Describing(Looking):
         if any(self._index.home(tag) is None for tag in tags):
             self._index.read_files(tags, self._selected_keys("instance"))
 
-    def _summary(self, tag: Tag) -> Summary:
+    def _summary(self, tag: Tag | str) -> Summary:
+        if not isinstance(tag, Tag):
+            keys = self._selected_keys(tables.AGE_LEVEL)
+            ages = Columns(self._index, self._selection, tables.AGE_LEVEL, keys).ages()
+            return Summary(tag, Counter(years for row in ages for years in row), sum(not row for row in ages))
         columns = Columns(self._index, self._selection, tag.level, self._selected_keys(tag.level))
         return summarize(tag, columns.values(tag))
 
@@ -186,17 +189,27 @@ class Summary:
 
     Attributes
     ----------
-    tag : Tag
-        The tag.
+    tag : Tag or str
+        The tag; "age" for the age of patients at their studies.
     counts : mapping
         Value to the number of objects that have it.
     missing : int or None
         The number of objects without a value; None: nothing was read.
     """
 
-    tag: Tag
+    tag: Tag | str
     counts: Mapping[Any, int] = field(default_factory=dict)
     missing: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return self.tag.name if isinstance(self.tag, Tag) else self.tag
+
+    @property
+    def level(self) -> Level:
+        """What has a value."""
+        return self.tag.level if isinstance(self.tag, Tag) else tables.AGE_LEVEL
 
     @property
     def is_constant(self) -> bool:
@@ -245,8 +258,8 @@ def _table(summaries: Sequence[Summary]) -> pd.DataFrame:
     read = [summary.missing is not None for summary in summaries]
     frame = pd.DataFrame(
         {
-            "tag": [summary.tag.name for summary in summaries],
-            "level": [summary.tag.level for summary in summaries],
+            "tag": [summary.name for summary in summaries],
+            "level": [summary.level for summary in summaries],
         },
         dtype="string",
     )

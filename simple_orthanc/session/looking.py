@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from simple_orthanc.dicom.levels import Level, deepest
-from simple_orthanc.dicom.tags import TagLike, parse_tag
+from simple_orthanc.dicom.tags import Tag, TagLike, parse_tag
 from simple_orthanc.dicom.values import shown
 from simple_orthanc.errors import stacklevel
 from simple_orthanc.selection import tables
@@ -220,9 +220,9 @@ class Looking(SessionState):
         Parameters
         ----------
         tag : str
-            Any spelling of a tag.
+            Any spelling of a tag; or ``age``, that of the patient at the study in years.
         level : {"patient", "study", "series", "instance"}, optional
-            What is counted; default: the level where DICOM puts the tag.
+            What is counted; default: the level where DICOM puts the tag, and studies for the age.
 
         Returns
         -------
@@ -238,11 +238,12 @@ class Looking(SessionState):
         SEG    1
         Name: count, dtype: Int64
         """
-        parsed = tables.parse_tag_column(tag)
-        wanted = tables.check_level(level) if level is not None else parsed.level
-        frame = tables.table(self._columns(wanted), [parsed.name], "na")
+        parsed = tables.parse_values(tag)
+        name, own = (parsed.name, parsed.level) if isinstance(parsed, Tag) else (parsed, tables.AGE_LEVEL)
+        wanted = tables.check_level(level) if level is not None else own
+        frame = tables.table(self._columns(wanted), [name], "na")
         # With pyarrow installed, pandas counts strings in a type of its own.
-        return frame[parsed.name].value_counts(dropna=False).astype("Int64")
+        return frame[name].value_counts(dropna=False).astype("Int64")
 
     def verify_index(self) -> pd.DataFrame:
         """Read the headers of all selected instances, and list where the archive's index differs from them.

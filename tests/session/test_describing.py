@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from simple_orthanc import Folder
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import SelectionError, UnknownTagError
 from tests.memory_source import instance
@@ -170,3 +171,16 @@ def test_each_child_has_a_first_value() -> None:
     session = three_series()
     assert [child.first("SeriesDescription") for child in session.series] == ["scout", "head", "wb"]
     assert [child.first("KVP", 0.0) for child in session.series] == [120.0, 100.0, 0.0]
+
+
+def test_the_age_is_described_and_counted_as_a_column_of_a_table_is() -> None:
+    folder = Folder.example()
+    described = folder.describe("Modality", "age")
+    assert described[["tag", "level", "distinct", "missing"]].values.tolist()[1] == ["age", "study", 5, 1]
+    assert described.examples[1] == {67.0: 2, 45.0: 1, 59.0: 1, 61.0: 1, 72.0: 1}
+    counts = folder.value_counts("age")
+    assert counts.sum() == folder.study_count
+    assert (counts[67.0], int(counts[counts.index.isna()].iloc[0])) == (2, 1)
+    assert folder.value_counts("age", level="series")[61.0] == 3
+    with pytest.raises(UnknownTagError, match="no DICOM keyword"):
+        folder.describe("ages")
