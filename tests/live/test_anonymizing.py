@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -335,3 +337,21 @@ def test_what_is_gone_is_a_row(filled: Orthanc) -> None:
     filled.rest.delete(f"/series/{gone}")
     table = filled.anonymize()
     assert sorted(table.status.tolist()) == ["anonymized", "anonymized", "gone"]
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_equal_calls_of_two_threads_make_the_copies_once(filled: Orthanc, is_shared: bool) -> None:
+    filled.select(PatientID="P1")
+    sessions = [filled, filled if is_shared else filled.copy()]
+    together = threading.Barrier(len(sessions), timeout=60)
+
+    def anonymize(session: Orthanc) -> list[str]:
+        together.wait()
+        return sorted(set(session.anonymize(replace={"PatientID": "A1"}).status))
+
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        outcomes = list(pool.map(anonymize, sessions))
+    assert sorted(outcomes) == [["already there"], ["anonymized"]]
+    copies = filled.reset().refresh().select(PatientID="A1")
+    assert (copies.study_count, copies.series_count, copies.instance_count) == (2, 3, 7)
+    assert filled.reset().instance_count == 9 + 7

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.selection.index import Index
@@ -19,6 +22,10 @@ from simple_orthanc.session.orthanc_state import OrthancState
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Of the patients of servers from which calls are copying, or wait to copy.
+_locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,20 @@ def make_copies(
         Takes a row and its copies, and returns what is to be known of them.
     """
     targets = selected_targets(session, options.level, order.done, everything=options.everything, whole=options.whole)
+    held = [instance for target in targets if not target.is_gone for instance in target.instances]
+    with _turn(session.rest.url, session._index.up("instance", held, "patient")):
+        return _make(session, order, changes, options, refuse, remark, targets)
+
+
+def _make(
+    session: OrthancState,
+    order: CopyOrder,
+    changes: TagChanges,
+    options: CopyOptions,
+    refuse: Callable[[CopyGroup], None],
+    remark: Callable[[Target, Copies], str],
+    targets: list[Target],
+) -> pd.DataFrame:
     index = session._index.updated()
     report = ActReport(targets, order.done, copy_columns(options.level))
     maker = CopyMaker(
@@ -83,6 +104,18 @@ def make_copies(
     with session._acting(report):
         maker.run(groups)
     return report.table()
+
+
+@contextmanager
+def _turn(server: str, patients: Iterable[str]) -> Iterator[None]:
+    """Let calls of several threads copy from one patient one after the other: the later one finds the copies."""
+    with ExitStack() as held:
+        # In one order, so that no two calls wait for each other.
+        for patient in sorted(set(patients)):
+            with _guard:
+                lock = _locks.setdefault((server, patient), threading.Lock())
+            held.enter_context(lock)
+        yield
 
 
 def _originals(index: Index, report: ActReport, maker: CopyMaker) -> list[Target]:
