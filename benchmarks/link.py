@@ -23,12 +23,13 @@ import numpy as np
 
 from benchmarks import report, session
 from benchmarks.archive import Archive
-from benchmarks.images import Images, digest, make_ct, make_time_series
+from benchmarks.images import Images, digest, make_ct
 from benchmarks.jobs import FLOOR, OURS, Job, bare_request
 from benchmarks.servers import Recipe, fill, installed, workshop
 from benchmarks.throttle import RATE, ROUND_TRIP, Figures, Link
 from benchmarks.timing import Contestant, interleaved
 from benchmarks.wire import Wire, file_path
+from benchmarks.workload import QUICK, Size, make_cohort
 from simple_orthanc import Orthanc
 
 AT_MOST = 1.15
@@ -36,29 +37,6 @@ AT_MOST = 1.15
 
 LINK = "the link"
 _NEARBY = "ours without the link"
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is built and how often it is measured."""
-
-    volume: tuple[int, int, int] = (300, 512, 512)
-    series: int = 100
-    slices: tuple[int, int, int] = (10, 128, 128)
-    instances: int = 20_000
-    rounds: int = 3
-
-
-QUICK = Size((24, 128, 128), 5, (10, 32, 32), 1_000, 1)
-
-
-def make_cohort(folder: Path, size: Size) -> tuple[Images, ...]:
-    """Make small MR series of one patient."""
-    shape = (1, *size.slices)
-    return tuple(
-        make_time_series(folder / f"{number:03d}", shape, f"cohort_{number:03d}", seed=1000 + number)
-        for number in range(size.series)
-    )
 
 
 def read_cohort(url: str) -> list[str]:

@@ -12,18 +12,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
 from benchmarks.archive import Archive
-from benchmarks.images import Images, digest, make_ct, make_time_series
+from benchmarks.images import Images, digest, make_ct
 from benchmarks.jobs import Job
 from benchmarks.servers import fill, installed, workshop
 from benchmarks.throttle import Link
 from benchmarks.timing import Contestant, interleaved
+from benchmarks.workload import QUICK, Size, make_cohort
 from simple_orthanc import Cache, Orthanc, Volume
 
 AT_LEAST = 5.0
@@ -31,20 +31,8 @@ AT_LEAST = 5.0
 
 WITHOUT, FIRST, SECOND, OFFLINE = "without a cache", "first reading", "second reading", "second reading, offline"
 _COHORT = ["cohort_*", "ct_volume"]
+_SLICES = (30, 256, 256)
 
-
-@dataclass(frozen=True)
-class Size:
-    """How much is built and how often it is measured."""
-
-    volume: tuple[int, int, int] = (300, 512, 512)
-    series: int = 100
-    slices: tuple[int, int, int] = (30, 256, 256)
-    instances: int = 20_000
-    rounds: int = 3
-
-
-QUICK = Size((24, 128, 128), 5, (10, 32, 32), 1_000, 1)
 
 Read = Callable[[Orthanc], Any]
 
@@ -118,7 +106,7 @@ def _timed(name: str, title: str, ways: dict[str, Contestant], rounds: int) -> J
 
 def run(arguments: argparse.Namespace) -> int:
     """Build, measure and report."""
-    began, size = time.monotonic(), QUICK if arguments.quick else Size()
+    began, size = time.monotonic(), QUICK if arguments.quick else Size(slices=_SLICES)
     recipes, complaints = installed()
     recipes = [each for each in recipes if not arguments.only or each.version.startswith(tuple(arguments.only))]
     content: dict[str, Any] = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), **report.environment()}
@@ -127,10 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"Not measured: {complaint}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="simple-orthanc-bench-", dir="/tmp") as name:
         folder = Path(name)
-        cohort = [make_ct(folder / "ct", size.volume)]
-        for number in range(size.series):
-            description = f"cohort_{number:03d}"
-            cohort.append(make_time_series(folder / description, (1, *size.slices), description, seed=1000 + number))
+        cohort = [make_ct(folder / "ct", size.volume), *make_cohort(folder / "cohort", size)]
         with workshop(folder / "servers") as place:
             fill(recipes, place, Archive(size.instances), size.instances, cohort)
         for recipe in recipes:

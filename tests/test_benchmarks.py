@@ -24,11 +24,12 @@ from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, 
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
 from benchmarks.jobs import FLOOR, OURS, Job, Place
-from benchmarks.link import LINK, Size, make_cohort, measure, tasks
+from benchmarks.link import LINK, measure, tasks
 from benchmarks.relay import Relay
 from benchmarks.throttle import ROUND_TRIP, Flow, Lane, Link
 from benchmarks.timing import Contestant, Elsewhere, SkippedError, Timing, interleaved
 from benchmarks.wire import Wire, read_files, store
+from benchmarks.workload import Size, make_cohort
 from simple_orthanc.local.server import LocalOrthanc
 from simple_orthanc.testing.answers import pattern
 
