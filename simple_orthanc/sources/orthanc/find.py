@@ -31,9 +31,10 @@ from simple_orthanc.transport import Transport, UnusableError
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
-# This many pages of a find are requested at once, from this many objects on.
+# This many pages of a find are requested at once, from this many objects on; over a slow link, where the first pages
+# arrive while the server makes the others, from fewer on.
 _PAGES_AT_ONCE = 4
-_WORTH_PAGES_AT_ONCE = 4000
+_WORTH_PAGES_AT_ONCE, _WORTH_PAGES_FAR_AWAY = 4000, 400
 # From this version on a find can be paged to its end whatever LimitFindResults says.
 _PAGES_WHOLE = (1, 12, 5)
 # How many UIDs one find may list: SQLite takes a bounded number of parameters.
@@ -334,7 +335,7 @@ class Finder:
         deleted meanwhile, others may be missing.
         """
         pages = max(1, -(-total // PAGE))
-        if total >= _WORTH_PAGES_AT_ONCE:
+        if total >= (_WORTH_PAGES_AT_ONCE if self._transport.is_nearby else _WORTH_PAGES_FAR_AWAY):
             pages += -pages % _PAGES_AT_ONCE
         size = max(1, -(-total // pages))
 

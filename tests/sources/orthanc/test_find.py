@@ -71,6 +71,20 @@ def test_no_page_is_requested_once_all_that_was_expected_is_there(stand_in: Orth
     assert pages(stand_in) == [(0, find.PAGE)]
 
 
+@pytest.mark.parametrize("is_nearby", [True, False])
+def test_a_listing_from_far_away_comes_in_several_pages_at_once(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, is_nearby: bool
+) -> None:
+    count = len(ids(stand_in, "instance"))
+    monkeypatch.setattr(find, "_WORTH_PAGES_FAR_AWAY", count)
+    monkeypatch.setattr(Transport, "is_nearby", is_nearby)
+    assert {answer["ID"] for answer in finder.all("instance")} == ids(stand_in, "instance")
+    if finder._rest.capabilities.extended_find:
+        size = -(-count // 4)
+        starts = [0] if is_nearby else [0, size, 2 * size, 3 * size]
+        assert sorted({start for start, _ in pages(stand_in)}) == starts
+
+
 def test_an_object_that_is_gone_is_left_out(stand_in: OrthancServer, finder: Finder) -> None:
     study = stand_in.identifier_of(stand_in.datasets[0], "study")
     (answer,) = finder.by_id("study", [study, "00000000-00000000-00000000-00000000-00000000"])
