@@ -22,11 +22,12 @@ from simple_orthanc.session.reading.unreadable import is_about_one_object
 
 Result = TypeVar("Result")
 
-WORKERS = 2
-"""Groups that are read at a time: while one waits for the server, the other is decoded."""
+WORKERS = 3
+"""Groups that are read at a time: while two wait for the server, or for a slow link, one more is decoded."""
 
-# Files up to this many bytes together are held in memory until they are decoded.
-_GROUP_BYTES = 8 << 20
+# Files up to this many bytes together are held in memory until they are decoded. The last of them are decoded while
+# nothing is fetched.
+_GROUP_BYTES = 4 << 20
 # A group grows up to this many series, from few, so that the first comes soon.
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
 # What each frame of a file is taken for whose size is not known.

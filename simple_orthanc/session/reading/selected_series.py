@@ -15,8 +15,9 @@ from simple_orthanc.selection.source import Row
 if TYPE_CHECKING:
     from simple_orthanc.session.reading.headers import ReadingHeaders
 
-# Rows of so many instances are listed at a time, at first and later.
-_FIRST_INSTANCES, _MOST_INSTANCES = 100, 4000
+# Rows of so many instances are listed at a time, at first and later. The first ones are enough for two groups of small
+# series, so that the second does not wait for a further listing.
+_FIRST_INSTANCES, _MOST_INSTANCES = 200, 4000
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError
 from simple_orthanc.files.zips import member_problem, members_of, open_zip
 from simple_orthanc.rest import Rest
@@ -46,6 +48,10 @@ _PRIORITY = -1
 _LATELY = 600.0
 # Seconds after which single files are quicker.
 _TIMEOUT = 20.0
+# Archives that are asked for at a time: over a slow link one is on its way while the server begins the next. As many
+# jobs run at a time by default, and others would wait on the server, within their timeout.
+_AT_ONCE = 2
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class ArchiveReader:
@@ -64,6 +70,7 @@ class ArchiveReader:
     def __init__(self, transport: Transport, rest: Rest, reader: FileReader) -> None:
         self._transport, self._rest, self._reader = transport, rest, reader
         self._is_refused = False
+        self._turns = threading.Semaphore(_AT_ONCE)
 
     def read(self, series: Sequence[Row]) -> dict[str, bytes]:
         """Read the files of some series; empty where single files are read as quickly, or no archive can be had."""
@@ -73,18 +80,10 @@ class ArchiveReader:
         incomplete = [row for row in series if not kept.keys() >= set(row.children)]
         if not incomplete:
             return kept
-        question = {"Resources": [row.key for row in incomplete], "Priority": _PRIORITY}
         try:
             if self._has_other_jobs():
                 return kept
-            content = self._transport.content(
-                "POST",
-                "/tools/create-archive",
-                data=json.dumps(question),
-                timeout=_TIMEOUT,
-                patience=0,
-                idempotent=True,
-            )
+            content = self._archive([row.key for row in incomplete])
         except NotFoundError:
             # A series is gone, which reading its files tells.
             return kept
@@ -107,6 +106,22 @@ class ArchiveReader:
         if any(size is None for size in sizes) or sum(size or 0 for size in sizes) > _SMALL * len(keys):
             return False
         return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or not self._transport.is_nearby
+
+    def _archive(self, series: Sequence[str]) -> bytes:
+        question = {"Resources": series, "Priority": _PRIORITY}
+        while not self._turns.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+            interruption.check()
+        try:
+            return self._transport.content(
+                "POST",
+                "/tools/create-archive",
+                data=json.dumps(question),
+                timeout=_TIMEOUT,
+                patience=0,
+                idempotent=True,
+            )
+        finally:
+            self._turns.release()
 
     def _has_other_jobs(self) -> bool:
         """Check whether the server has jobs of somebody else, which are active or have ended lately."""

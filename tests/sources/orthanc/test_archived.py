@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.phantom import make_series
 from simple_orthanc.session.orthanc import Orthanc
 from tests.http_stand_in import Asked, reply
@@ -89,6 +92,31 @@ def test_small_series_come_from_archives(archive: ArchivingServer) -> None:
     assert sums(archive) == expected()
     assert sorted(map(len, archive.archived)) == [2, 4]
     assert files_read(archive) == 0
+
+
+def test_no_more_than_two_archives_are_made_at_a_time(archive: ArchivingServer) -> None:
+    lock, has_two, under_way, counts = threading.Lock(), threading.Event(), [], []
+
+    def send(content: bytes) -> bytes:
+        with lock:
+            under_way.append(content)
+            counts.append(len(under_way))
+        if len(under_way) > 1:
+            has_two.set()
+        has_two.wait(20)
+        # The third would come now.
+        time.sleep(0.2)
+        with lock:
+            under_way.remove(content)
+        return reply(content)
+
+    archive.send_archive = send
+    source = Orthanc(archive.url)._source
+    rows = list(source.listing("series"))
+    list(source.below("instance", rows))
+    files = run_all(source.read_together, [rows[:2], rows[2:4], rows[4:]], workers=3)
+    assert [len(each) for each in files] == [6, 6, 6]
+    assert max(counts) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 413, 500])
