@@ -31,8 +31,9 @@ def note_on_ages(trial: Trial, condition: Condition) -> str:
             return _note_on_age(condition, known.values(), total)
         lacking = sum(found.stated is None and found.from_dates is not None for found in known.values())
         if lacking:
+            others = "it does" if lacking == 1 else "these do"
             return (
-                f"PatientAge is missing in {lacking:,} of {total}, so that these do not satisfy {condition}. age() "
+                f"PatientAge is missing in {lacking:,} of {total}, so that {others} not satisfy {condition}. age() "
                 f"falls back on PatientBirthDate and StudyDate{_as_age(condition)}."
             )
     return ""

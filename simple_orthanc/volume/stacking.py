@@ -342,7 +342,7 @@ def on_grid(stack: Stack, arrangement: Arrangement) -> Stack:
             log.append("the slices are perpendicular to the line of their positions within the rounding of the cosines")
         orientation = turned
     if first.pixel_spacing is None:
-        log.append("no PixelSpacing: an array without geometry, in the order of the positions")
+        log.append("no PixelSpacing above 0: an array without geometry, in the order of the positions")
         return replace(stack, log=tuple(log), assumed=assumed)
     shape = (stack.slices, *first.size)
     grid = geometry.stack_geometry(shape, orientation, first.pixel_spacing, first.position or (), step)

@@ -281,3 +281,6 @@ def test_a_selection_by_age_that_becomes_empty_says_where_ages_are_not_known() -
     session = Session(MemorySource([instance(study=study) for study in "12"]))
     with pytest.warns(UserWarning, match="Nothing is selected.*In 2 of 2 studies the age is not known"):
         session.select(age() > 60)
+    one = Session(MemorySource([instance(study="1", **dates), instance(study="2", PatientAge="020Y", **dates)]))
+    with pytest.warns(UserWarning, match="missing in 1 of 2 studies, so that it does not satisfy"):
+        one.select(PatientAge=(60, None))

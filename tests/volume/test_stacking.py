@@ -177,6 +177,15 @@ class TestWithoutPosition:
         (stack,) = choose_volume(plan_stacks([cine]))
         assert stack.geometry is None
 
+    @pytest.mark.parametrize("spacing", [["0", "1"], ["-1", "1"], None])
+    def test_a_spacing_of_pixels_that_cannot_be_is_none(self, spacing: list[str] | None) -> None:
+        series = make_series((3, 4, 4))
+        for dataset in series:
+            dataset.PixelSpacing = spacing
+        (stack,) = choose_volume(plan_stacks(series))
+        assert stack.geometry is None
+        assert stack.log == ("no PixelSpacing above 0: an array without geometry, in the order of the positions",)
+
     def test_no_pixels(self) -> None:
         report = Dataset()
         report.SOPClassUID, report.Modality = "1.2.840.10008.5.1.4.1.1.88.33", "SR"
