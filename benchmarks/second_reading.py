@@ -2,7 +2,8 @@
 
 Three jobs on each version of Orthanc, each on a fresh session, over loopback: all volumes in a loop, all instances
 series by series, and a table of all volumes from their headers; the first of them also over a slow link. Each is done
-without a cache, into an empty cache, from the cache that is then full, and from that cache without the server.
+without a cache, into an empty cache, from a cache that is full, and from that cache without the server. No cache is
+removed before the end: for a minute after many files were removed, ext4 takes three times as long to make new ones.
 """
 
 from __future__ import annotations
@@ -59,8 +60,14 @@ def read_headers(session: Orthanc) -> int:
     return len(session.volume_table())
 
 
-def contestants(url: str, cache: Cache, read: Read) -> dict[str, Contestant]:
-    """Return the ways to read."""
+def contestants(url: str, folder: Path, read: Read) -> dict[str, Contestant]:
+    """Return the ways to read; the caches are made in a folder."""
+    # Where headers alone were read, the files are not there, which reading offline needs.
+    full, kept = Cache(folder / "full"), Cache(tempfile.mkdtemp(dir=folder))
+    empty: list[Cache] = []
+
+    def add_empty() -> None:
+        empty.append(Cache(tempfile.mkdtemp(dir=folder)))
 
     def connect(read: Read = read, **options: Any) -> Any:
         with Orthanc(url, **options) as session:
@@ -68,19 +75,18 @@ def contestants(url: str, cache: Cache, read: Read) -> dict[str, Contestant]:
 
     return {
         WITHOUT: Contestant(connect),
-        FIRST: Contestant(lambda: connect(cache=cache), prepare=cache.clear),
-        SECOND: Contestant(lambda: connect(cache=cache), prepare=lambda: connect(cache=cache)),
-        # Where headers alone were read, the files are not there.
+        FIRST: Contestant(lambda: connect(cache=empty[-1]), prepare=add_empty),
+        SECOND: Contestant(lambda: connect(cache=kept), prepare=lambda: connect(cache=kept)),
         OFFLINE: Contestant(
-            lambda: connect(cache=cache, offline=True), prepare=lambda: connect(fetch_volumes, cache=cache)
+            lambda: connect(cache=full, offline=True), prepare=lambda: connect(fetch_volumes, cache=full)
         ),
     }
 
 
-def jobs(url: str, cache: Cache, cohort: Sequence[Images], rounds: int) -> Iterator[Job]:
+def jobs(url: str, folder: Path, cohort: Sequence[Images], rounds: int) -> Iterator[Job]:
     """Time each job, and the first also over a link (see `benchmarks.link`)."""
     for _ in range(2):
-        with Orthanc(url, cache=cache) as session:
+        with Orthanc(url, cache=folder / "full") as session:
             if not are_right(session.select(SeriesDescription=_COHORT).get_volumes_lazily(), cohort):
                 raise RuntimeError("The volumes are not those that were stored.")
     count = sum(len(images.instances) for images in cohort)
@@ -90,9 +96,9 @@ def jobs(url: str, cache: Cache, cohort: Sequence[Images], rounds: int) -> Itera
         ("headers", f"headers of {count:,} slices", read_headers),
     ]
     for name, title, read in works:
-        yield _timed(f"second reading of {name}", title, contestants(url, cache, read), rounds)
+        yield _timed(f"second reading of {name}", title, contestants(url, folder, read), rounds)
     with Link(url) as link:
-        over_link = contestants(link.url, cache, fetch_volumes)
+        over_link = contestants(link.url, folder, fetch_volumes)
         yield _timed("second reading of volumes over a link", f"{works[0][1]}, 100 Mbit/s and 20 ms", over_link, rounds)
 
 
@@ -121,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         for recipe in recipes:
             print(f"Measuring Orthanc {recipe.version} ...", file=sys.stderr, flush=True)
             with recipe.server(folder / "servers" / recipe.version) as server:
-                done = list(jobs(server.url, Cache(folder / "cache"), cohort, size.rounds))
+                done = list(jobs(server.url, folder / "caches" / recipe.version, cohort, size.rounds))
             content["orthanc"][recipe.version] = [report.job_as_dict(job) for job in done]
             print(f"## Orthanc {recipe.version}\n\n{report.table(done)}\n", flush=True)
             for job in done:
