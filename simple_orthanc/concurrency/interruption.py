@@ -86,6 +86,31 @@ def current() -> Interruption | None:
     return getattr(_worker, "interruption", None)
 
 
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Mark a block in which a function of the user runs: what it calls is not a part of the call that runs it."""
+    before = getattr(_worker, "is_users", False)
+    _worker.is_users = True
+    try:
+        yield
+    finally:
+        _worker.is_users = before
+
+
+def current_call() -> Interruption | None:
+    """Return the interruption of the call in several threads that this thread's work is a part of, or None.
+
+    Examples
+    --------
+    >>> with Interruption():
+    ...     known = current_call() is None
+    ...     with users_code():
+    ...         known, current_call() is None
+    (False, True)
+    """
+    return None if getattr(_worker, "is_users", False) else current()
+
+
 def check() -> None:
     """Raise ``KeyboardInterrupt`` if the call that this thread works for was interrupted."""
     interruption = current()

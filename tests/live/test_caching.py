@@ -262,3 +262,21 @@ def test_a_frozen_cohort_is_read_offline(server_that_overwrites: LocalOrthanc, t
         pytest.approx(array.mean()) for array in arrays
     ]
     assert len(opened.download(tmp_path / "files")) == 5
+
+
+def test_a_mapped_function_reads_anew_what_it_has_replaced(
+    server_that_overwrites: LocalOrthanc, tmp_path: Path
+) -> None:
+    server = server_that_overwrites
+    datasets = make_series((3, 32, 32), seed=11)
+    store(server, *map(as_bytes, datasets))
+    session = server.connect(cache=tmp_path / "cache")
+    session.get_instances()
+
+    def replaces(series: Orthanc) -> bool:
+        # One read after the other, by whoever knows that the file was replaced.
+        before = series._source.content(series.get_orthanc_ids("instance")[0])
+        store(server, *map(as_bytes, map(changed, datasets)))
+        return before != series._source.content(series.get_orthanc_ids("instance")[0])
+
+    assert session.map(replaces).result.tolist() == [True]

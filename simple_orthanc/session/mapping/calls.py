@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from simple_orthanc.concurrency.interruption import users_code
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.session.mapping.results import Value, plain_values
 from simple_orthanc.session.reading.unreadable import is_about_one_object
@@ -100,7 +101,8 @@ def carry_out(function: Callable[[Any], Any], open_session: Callable[[], Session
     begin = time.perf_counter()
     is_unusable = False
     try:
-        result = function(open_session())
+        with users_code():
+            result = function(open_session())
         is_unusable = True
         values = plain_values(result)
     except (Exception, SystemExit) as error:

@@ -4,9 +4,9 @@ A file that is read from the server is the one that the server has. One that is 
 server listed, which may have been long ago. So before files are read from a cache the end of the server's feed of
 changes is asked for, one small request, and what was stored since the last look is not taken as listed any more.
 
-One look serves the reads that one call makes in several threads, such as those of a volume, for half a second at most,
-and until a thread pauses. It is made after the call began. A read by itself looks for itself. So no call reads a file
-from a cache that was replaced before the call began, whoever replaced it.
+One look serves the reads that one call makes in several threads, such as those of a volume, for half a second at most.
+It is made after the call began. A read by itself looks for itself, and so does each in a function that a user maps. So
+no call reads a file from a cache that was replaced before the call began, whoever replaced it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import time
 import weakref
 from collections.abc import Iterable
 
-from simple_orthanc.concurrency.interruption import Interruption, current
+from simple_orthanc.concurrency.interruption import Interruption, current_call
 from simple_orthanc.sources.cache.kept_files import Stamp
 from simple_orthanc.sources.orthanc.changes import read_entries, read_last
 from simple_orthanc.sources.orthanc.listed_files import ListedFiles
 from simple_orthanc.transport import Transport
 
-# A thread that pauses for longer may have learnt meanwhile that something was replaced.
-_SECONDS_BETWEEN_READS = 0.005
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -44,10 +42,8 @@ class Replacements:
         self._last: int | None = None
         # When the last look began.
         self._looked = float("-inf")
-        self._shortest_look = float("inf")
         # The calls in several threads for which a look was made.
         self._served: weakref.WeakSet[Interruption] = weakref.WeakSet()
-        self._reads = _Reads()
 
     def note(self, replaced: Iterable[str] | None, last: object) -> None:
         """Forget the files that were replaced up to the entry of the feed with a number; None: all."""
@@ -71,7 +67,7 @@ class Replacements:
 
         Where this user may not read the feed, what was listed is believed.
         """
-        call, began = current(), time.monotonic()
+        call, began = current_call(), time.monotonic()
         if self._is_due(call, began):
             with self._lock:
                 # Another thread may have looked meanwhile.
@@ -79,24 +75,18 @@ class Replacements:
                     self._look()
                 if call is not None:
                     self._served.add(call)
-        self._reads.call, self._reads.at = call, time.monotonic()
         listed = self._listed.get(key)
         now = None if listed is None else listed.stamp
         return now is not None and now.version == stamp.version
 
     def _is_due(self, call: Interruption | None, began: float) -> bool:
         """Check whether a read that began now needs a look."""
-        if call is None or call not in self._served or began - self._looked > _SECONDS_BETWEEN_LOOKS:
-            return True
-        pause = max(_SECONDS_BETWEEN_READS, min(self._shortest_look, _SECONDS_BETWEEN_LOOKS))
-        return self._reads.call is call and began - max(self._reads.at, self._looked) > pause
+        return call is None or call not in self._served or began - self._looked > _SECONDS_BETWEEN_LOOKS
 
     def _look(self) -> None:
         """Forget what was listed of the files that were replaced since."""
         began = time.monotonic()
-        last = read_last(self._transport)
-        self._shortest_look = min(self._shortest_look, time.monotonic() - began)
-        self._forget_replaced(last)
+        self._forget_replaced(read_last(self._transport))
         self._looked = began
 
     def _forget_replaced(self, last: int | None) -> None:
@@ -109,11 +99,3 @@ class Replacements:
             self._listed.forget(None)
             return
         self._listed.forget({str(entry["ID"]) for entry in entries if entry["Seq"] > before})
-
-
-class _Reads(threading.local):
-    """The last read of each thread: when it ended, and the call in several threads that it was a part of."""
-
-    def __init__(self) -> None:
-        self.call: Interruption | None = None
-        self.at = float("-inf")

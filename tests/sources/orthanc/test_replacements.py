@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simple_orthanc.concurrency.interruption import Interruption
+from simple_orthanc.concurrency.interruption import Interruption, users_code
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import ServerError
 from simple_orthanc.sources.cache.kept_files import Stamp
@@ -127,15 +127,16 @@ def test_a_call_does_not_believe_the_look_of_another(clock: Clock, feed: Feed, n
         assert not noted.is_current("b", Stamp("b-1 8"))
 
 
-def test_a_thread_that_paused_looks_again(clock: Clock, feed: Feed, noted: Replacements) -> None:
+def test_each_read_of_a_function_that_a_user_maps_looks(clock: Clock, feed: Feed, noted: Replacements) -> None:
     with Interruption():
         assert current(noted) == "abc"
-        clock.now += 0.004
-        assert current(noted) == "abc"
-        assert feed.asked == 1
-        clock.now += 0.006
-        assert current(noted) == "abc"
-        assert feed.asked == 2
+        with users_code():
+            clock.now += 0.000_001
+            assert noted.is_current("a", Stamp("a-1 8"))
+            feed.entries.append((4, "a"))
+            clock.now += 0.000_001
+            assert not noted.is_current("a", Stamp("a-1 8"))
+        assert feed.asked == 4  # three looks, and the entries that the last one found
 
 
 def test_a_long_call_looks_now_and_then(clock: Clock, feed: Feed, noted: Replacements) -> None:
