@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.extras import import_extra
-from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_arguments
+from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_arguments, variable_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -101,9 +101,11 @@ class Profile:
         variable = _ENVIRONMENT.fullmatch(where)
         if variable is None:
             read = partial(_from_keyring, self.name, name, str(self.options.get("username", name)))
+            place = f"the keyring, under simple_orthanc:{self.name}"
         else:
             read = partial(_from_environment, self.name, name, variable[1])
-        secret = KeptElsewhere(read)
+            place = variable_text(variable[1])
+        secret = KeptElsewhere(read, place)
         # What is missing is told at once.
         _ = secret.reveal()
         return secret

@@ -20,7 +20,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from simple_orthanc.errors import TransportError
-from simple_orthanc.transport.secret import Secret, hide, hide_url, reveal
+from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_url, reveal
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -259,6 +259,12 @@ class Credentials:
     def present(self) -> bool:
         """Whether there are credentials other than headers."""
         return self._auth is not None or self._token is not None
+
+    @property
+    def kept_in(self) -> str:
+        """Where the password or token was read from; "" if it was given by hand."""
+        given = self._token if self._auth is None else self._auth
+        return given.where if isinstance(given, KeptElsewhere) else ""
 
     @property
     def secret(self) -> bool:

@@ -109,6 +109,7 @@ class RequestContext(NamedTuple):
     path: str
     read_timeout: float | None
     credentials: bool
+    kept_in: str = ""
 
 
 # Foreign classes by name. The cause of a wrapper is that of the error it wraps, and the one given here only if that is
@@ -338,6 +339,7 @@ def server_error(
     kinds: dict[int, type[ServerError]] = {401: AuthenticationError, 403: AuthenticationError, 404: NotFoundError}
     advice = {
         401: "The user name, password or token is wrong."
+        + (f" The secret was read from {context.kept_in}." if context.kept_in else "")
         if context.credentials
         else "Give username and password, or a token.",
         403: "This user is not allowed to do this; the server's administrator can change that.",

@@ -54,6 +54,12 @@ class KeptElsewhere(Secret):
     ----------
     read : callable
         Returns the value, from the environment or a keyring; it can be pickled, and raises where there is none.
+    where : str, optional
+        Where that is, for messages: "the environment variable PASSWORD".
+
+    Attributes
+    ----------
+    where : str
 
     Examples
     --------
@@ -65,11 +71,11 @@ class KeptElsewhere(Secret):
     (False, 'wonderland')
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_read", "where")
 
-    def __init__(self, read: Callable[[], Any]) -> None:
+    def __init__(self, read: Callable[[], Any], where: str = "") -> None:
         super().__init__(None)
-        self._read = read
+        self._read, self.where = read, where
 
     def reveal(self) -> Any:
         """Return the value itself, which is read when it is first asked for."""
@@ -79,11 +85,11 @@ class KeptElsewhere(Secret):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the value is kept."""
-        return KeptElsewhere, (self._read,)
+        return KeptElsewhere, (self._read, self.where)
 
     def then(self, change: Callable[[Secret], Any]) -> KeptElsewhere:
         """Return what a function that can be pickled makes of this secret."""
-        return KeptElsewhere(partial(change, self))
+        return KeptElsewhere(partial(change, self), self.where)
 
 
 def read_variable(name: str) -> str:
@@ -104,7 +110,14 @@ def read_variable(name: str) -> str:
 
 def from_environment(name: str) -> KeptElsewhere | None:
     """Return the secret in an environment variable, None if it is not set or empty."""
-    return KeptElsewhere(partial(read_variable, name)) if os.environ.get(name) else None
+    if not os.environ.get(name):
+        return None
+    return KeptElsewhere(partial(read_variable, name), variable_text(name))
+
+
+def variable_text(name: str) -> str:
+    """Return how messages name an environment variable."""
+    return f"the environment variable {name}"
 
 
 def hide(value: object) -> Any:

@@ -454,7 +454,8 @@ class Sender:
 
     def context(self, request: Request) -> RequestContext:
         """Return what a message may repeat of a request."""
-        return RequestContext(self.url, request.method, request.shown, request.timeout[1], self._credentials.present)
+        known = self._credentials
+        return RequestContext(self.url, request.method, request.shown, request.timeout[1], known.present, known.kept_in)
 
     def secrets(self, response: Response) -> list[str]:
         """List what was sent and must not be repeated, in case the server has echoed it."""

@@ -302,6 +302,33 @@ def test_the_login_reaches_the_server_and_no_traceback(
     assert leaks(caught_early.value, SECRET) == []
 
 
+@pytest.mark.parametrize(
+    ("lines", "kind", "expected"),
+    [
+        (
+            "username = alice\npassword = environment:TRIAL_SECRET",
+            Orthanc,
+            "from the environment variable TRIAL_SECRET.",
+        ),
+        ("kind = dicomweb\ntoken = environment:TRIAL_SECRET", DicomWeb, "from the environment variable TRIAL_SECRET."),
+        ("username = alice\npassword = keyring", Orthanc, "from the keyring, under simple_orthanc:a."),
+    ],
+)
+def test_a_refused_login_names_where_its_secret_was_read(
+    write: Write, ring: Keyring, monkeypatch: pytest.MonkeyPatch, lines: str, kind: Any, expected: str
+) -> None:
+    keyring.set_password("simple_orthanc:a", "alice", SECRET)
+    monkeypatch.setenv("TRIAL_SECRET", SECRET)
+    with StandIn(always(reply({"Message": "no"}, 401))) as server:
+        write(f"[a]\nurl = {server.url}\n{lines}\n")
+        with pytest.raises(OrthancError, match=re.escape(f"is wrong. The secret was read {expected}")) as caught:
+            kind.from_profile("a").select()
+        assert leaks(caught.value, SECRET) == []
+        with pytest.raises(OrthancError, match="401") as by_hand:
+            Orthanc(server.url, username="alice", password=SECRET)
+    assert "was read" not in str(by_hand.value)
+
+
 def test_the_command_line_takes_a_profile(
     write: Write, ring: Keyring, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
