@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -342,3 +344,20 @@ def test_ages_questions_about_series_and_hints(empty_server: LocalOrthanc, ortha
                 session.copy().select(**tags)
     with empty_server.connect() as fresh, pytest.warns(UserWarning, match="matches 3 series"):
         fresh.select(SeriesDescription="T1")
+
+
+def test_thousands_of_uids_are_found_whichever_of_them_are_there(empty_server: LocalOrthanc) -> None:
+    held = [f"1.2.3.5.{number}" for number in range(450)]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, uid in enumerate(held):
+            archive.writestr(f"{number}.dcm", simple_file(number, SeriesInstanceUID=uid))
+    # One request for all: each has its price.
+    store(empty_server, packed.getvalue())
+    asked = [uid for pair in zip(held, (f"1.2.3.6.{number}" for number in range(450)), strict=True) for uid in pair]
+    asked += [f"1.2.3.7.{number}" for number in range(5000)]
+    session = empty_server.connect().select(SeriesInstanceUID=asked)
+    assert sorted(session.SeriesInstanceUIDs) == sorted(held)
+    # The server is asked for some hundreds at a time, and for one page more where a page may not be the last.
+    assert session._source.requests < 60
+    assert session.exclude(SeriesInstanceUID=held[1:]).SeriesInstanceUIDs == held[:1]
