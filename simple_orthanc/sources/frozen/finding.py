@@ -48,7 +48,8 @@ def find(source: Source, series: Sequence[FrozenSeries]) -> Found:
     Raises
     ------
     CohortError
-        A series without a PatientID occurs under several patients, so that nobody knows which was frozen.
+        A series without a PatientID occurs under several patients, or one with it under several that have the same, so
+        that nobody knows which was frozen.
     """
     found = Found()
     for batch in batches(series, _AT_ONCE):
@@ -104,7 +105,13 @@ def _match(frozen: FrozenSeries, held: Sequence[tuple[str, Row]], where: str) ->
                 "frozen without PatientIDs, so that nobody knows which is meant. Open one that was frozen with them."
             )
         return held[0][1] if held else None
-    exact = [row for patient, row in held if patient == frozen.patient]
+    exact = list({row.key: row for patient, row in held if patient == frozen.patient}.values())
+    if len(exact) > 1:
+        # Such as Orthanc's patients whose PatientIDs differ in a space at the end, which is no part of a value.
+        raise CohortError(
+            f"The series {safe(frozen.series)} occurs {len(exact)} times in {where}, under PatientIDs that are alike, "
+            "so that nobody knows which was frozen. Keep one of them there, or leave the series out before freeze()."
+        )
     others = [row for patient, row in held if is_same_patient(frozen.patient, patient)]
     return exact[0] if exact else others[0] if len(others) == 1 else None
 

@@ -225,6 +225,15 @@ def test_two_patients_that_are_one_elsewhere_are_not_taken_for_half_of_what_was_
         public.open(session_of(instance(1, patient="P1", KVP="1")))
 
 
+@pytest.mark.parametrize("kvp", ["1", "2"])
+def test_of_two_patients_whose_ids_differ_in_spaces_alone_none_is_taken_for_the_other(kvp: str) -> None:
+    # Orthanc has two such patients where a file in Implicit VR ends its PatientID with a space; values have none.
+    session = session_of(instance(1, patient="P1", KVP="1"), instance(1, patient="P1 ", KVP="2"))
+    cohort = session.copy().select(KVP=kvp).freeze(checksums=None)
+    with pytest.raises(CohortError, match=r"occurs 2 times in .* under PatientIDs that are alike"):
+        cohort.open(session)
+
+
 def test_an_identifier_in_a_message_cannot_move_the_cursor() -> None:
     hostile = "1.2\x1b[2J"
     session = session_of(instance(1))
