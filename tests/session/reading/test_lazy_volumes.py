@@ -250,10 +250,10 @@ def test_what_is_read_ahead_is_bounded_by_bytes() -> None:
     source = SlowSource(datasets)
     size = len(as_bytes(datasets[0])) * 5
     with Session(source).get_volumes_lazily(memory=3 * size) as volumes:
-        for taken in range(1, 12):
+        for _ in range(1, 12):
             next(volumes)
-            time.sleep(0.02)
-            assert source.read_bytes <= (taken + 4) * size
+            # Volumes take much less than their files here, so that more of them may be read ahead than files are held.
+            assert volumes._ahead.held <= 3 * size
         assert source.read_bytes >= 10 * size
     source = SlowSource(datasets)
     with Session(source).get_volumes_lazily(memory=0) as volumes:
