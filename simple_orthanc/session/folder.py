@@ -10,6 +10,7 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.source import archive_of
 from simple_orthanc.session.base import Session
 from simple_orthanc.session.exports.downloading import file_paths
+from simple_orthanc.sources.cache.cache import Cache
 from simple_orthanc.sources.folder.source import FolderSource
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ class Folder(Session):
         cache: str | os.PathLike[str] | Literal[False] | None = None,
         offline: bool | None = None,
     ) -> None:
-        if offline is not None or not (cache is None or cache is False or isinstance(cache, (str, os.PathLike))):
+        if offline is not None or isinstance(cache, Cache):
             raise SelectionError(
                 "A folder needs no cache of files: its files are on this disk, and are read without a network. "
-                'cache=Cache(...) and offline=True are for Orthanc and DicomWeb; here cache="headers" names the folder '
-                "in which it is kept what the headers hold, and cache=False keeps nothing."
+                'cache=Cache(...) and offline=True are for Orthanc and DicomWeb; here cache="caches" names the folder '
+                "that keeps what the headers hold, and cache=False keeps nothing."
             )
         self._open(FolderSource(path, recursive=recursive, cache=cache))
         if selection:

@@ -91,7 +91,7 @@ def test_the_example_leaves_nothing_in_the_cache(monkeypatch: pytest.MonkeyPatch
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [{"offline": True}, {"offline": False}, {"cache": 7}])
+@pytest.mark.parametrize("options", [{"offline": True}, {"offline": False}])
 def test_a_folder_needs_no_cache_of_files(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(SelectionError, match=r"A folder needs no cache of files: .* Orthanc and DicomWeb; here cache="):
         Folder(tmp_path, **options)
