@@ -76,14 +76,16 @@ class Prototype(Generic[Kind]):
 
     def __init__(self, dataset: Kind) -> None:
         self._kind = type(dataset)
-        self._attributes = {name: value for name, value in vars(dataset).items() if name != "_dict"}
-        self._changing = [name for name, value in self._attributes.items() if isinstance(value, dict)]
+        attributes = {name: value for name, value in vars(dataset).items() if name != "_dict"}
+        # Dictionaries are filled when the dataset is used, such as that of its private blocks.
+        self._fillable = {name: value.copy() for name, value in attributes.items() if isinstance(value, dict)}
+        self._attributes = {name: value for name, value in attributes.items() if name not in self._fillable}
 
     def with_elements(self, elements: Mapping[BaseTag, DataElement | RawDataElement], **attributes: Any) -> Kind:
         """Return a dataset of some elements, with some attributes of its own."""
         dataset = self._kind.__new__(self._kind)
-        own = {name: self._attributes[name].copy() for name in self._changing}
         # Each single attribute would be looked for among the keywords of DICOM.
-        vars(dataset).update(self._attributes, **own)
+        vars(dataset).update(self._attributes)
+        vars(dataset).update({name: value.copy() for name, value in self._fillable.items()})
         vars(dataset).update(attributes, _dict=elements)
         return dataset

@@ -118,6 +118,20 @@ def test_a_header_that_was_changed_leaves_the_next_as_it_is() -> None:
     assert held(scanner.scan(other)) == held(Scanner().scan(other))
 
 
+def test_private_blocks_are_those_of_each_header() -> None:
+    contents = []
+    for number, dataset in enumerate(make_series((3, 2, 2))):
+        dataset.private_block(0x0019, "TEST", create=True).add_new(0x10, "LO", f"value {number}")
+        contents.append(as_bytes(dataset))
+    scanner = Scanner()
+    for number, content in enumerate(contents):
+        header, _ = scanner.scan(content) or pytest.fail("not plain")
+        block = header.private_block(0x0019, "TEST")
+        assert block[0x10].value == f"value {number}"
+        block.add_new(0x11, "LO", "added")
+        assert header[0x0019, 0x1011].value == "added"
+
+
 def test_a_value_nested_too_deep_is_left_to_the_check_of_pydicom_files() -> None:
     private = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 100
     series = make_series((2, 2, 2))
