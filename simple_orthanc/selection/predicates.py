@@ -344,9 +344,8 @@ class AnyOf:
 
     def holds(self, value: Value, vr: str) -> bool:
         """Check whether one of the predicates holds."""
-        if vr not in self._lookups:
-            self._lookups[vr] = Lookup(self.predicates, vr)
-        return self._lookups[vr].holds(value)
+        lookup = self._lookups.get(vr) or self._lookups.setdefault(vr, Lookup(self.predicates, vr))
+        return lookup.holds(value)
 
     def __str__(self) -> str:
         """Return the predicate as it reads after the name of a field."""

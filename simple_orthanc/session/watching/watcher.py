@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.interruption import users_code
 from simple_orthanc.errors import AuthenticationError, OrthancError, ServerError, TransportError, stacklevel
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index
@@ -236,7 +237,8 @@ class Watcher(Generic[S]):
             self._state.drop(key)
             return
         try:
-            self._function(session)
+            with users_code():
+                self._function(session)
         except Exception as error:
             self._fail(key, error)
             return

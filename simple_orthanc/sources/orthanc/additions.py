@@ -43,6 +43,10 @@ class _Entry(NamedTuple):
     date: datetime | None
 
 
+def _is_new(entry: _Entry | None, since: int) -> bool:
+    return entry is not None and entry.number > since
+
+
 class Additions:
     """What the feed of changes of one server says of instances and series, from the earliest state that was asked for.
 
@@ -77,8 +81,9 @@ class Additions:
                 self._read()
             elif self._read_at < at and self._left_at is None:
                 self._read()
-            left_at = self._left_at
-            stored = {key: self._stored[key].date for key in instances if self._is_new(key, since)}
+            # Of this state: another thread may begin anew with an earlier one.
+            entries, left_at = self._stored, self._left_at
+            stored = {key: entries[key].date for key in instances if _is_new(entries.get(key), since)}
         if left_at is not None:
             stored.update(self._received_behind(left_at, instances))
         if not stored or series_of is None:
@@ -86,15 +91,11 @@ class Additions:
         asked = list(stored if left_at is None else instances)
         series = dict(zip(asked, series_of(asked), strict=True))
         if left_at is None:
-            late = [key for key in stored if self._is_new(series[key], since)]
+            late = [key for key in stored if _is_new(entries.get(series[key]), since)]
         else:
             old = {series[key] for key in asked if key not in stored}
             late = [key for key in stored if series[key] not in old]
         return len(stored) - len(late) + (self._count_after([stored[key] for key in late], mark) if late else 0)
-
-    def _is_new(self, key: str, since: int) -> bool:
-        entry = self._stored.get(key)
-        return entry is not None and entry.number > since
 
     def _count_after(self, dates: Sequence[datetime | None], mark: Mark) -> int:
         """Count the times that are clearly after the state was marked."""

@@ -15,6 +15,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,8 +84,7 @@ class FileReader:
 
     def stored_file(self, key: str) -> StoredFile:
         """Return the length and the MD5 of a file; the MD5 is None if the server keeps none."""
-        self._learn_checksum(key)
-        listed = self._listed.get(key) or self._list(key, with_md5=False)
+        listed = self._with_checksum(key)
         return StoredFile(listed.size, listed.md5)
 
     def listed_file(self, key: str) -> StoredFile:
@@ -185,7 +185,7 @@ class FileReader:
             return content
 
         if self._checksums:
-            self._learn_checksum(key)
+            self._with_checksum(key)
         content = self._until_whole(read)
         self._keep(key, stamp, memoryview(content))
         return content
@@ -197,7 +197,7 @@ class FileReader:
         if kept is not None:
             return kept
         if self._checksums:
-            self._learn_checksum(key)
+            self._with_checksum(key)
         content = self._until_whole(lambda: self._read_once(key, allocate))
         self._keep(key, stamp, content)
         return content
@@ -209,32 +209,28 @@ class FileReader:
 
     def save(self, key: str, path: Path) -> None:
         """Write the file of an instance; the path appears only when the file is complete."""
-
-        def check(part: Path) -> None:
-            self._check_file(key, part)
-
         stamp = self._stamp(key)
         if stamp is not None and self._kept is not None and self._kept.copy(key, stamp, path):
             return
-        self._learn_checksum(key)
+        check = partial(self._check_file, key, self._with_checksum(key))
         self._until_whole(lambda: self._transport.download(f"/instances/{key}/file", path, check=check))
         if self._kept is not None and (now := self._unreplaced(key, stamp)) is not None:
             self._kept.add_file(key, now, path)
 
     def is_copy(self, key: str, path: Path) -> bool:
         """Check whether a file on disk is that of an instance."""
-        self._learn_checksum(key)
+        listed = self._with_checksum(key)
         try:
-            self._check_file(key, path)
+            self._check_file(key, listed, path)
         except TransportError as error:
             if not error.is_about_object:
                 raise
             return False
         return True
 
-    def _check_file(self, key: str, path: Path) -> None:
+    def _check_file(self, key: str, listed: ListedFile, path: Path) -> None:
         size = path.stat().st_size
-        self._check(key, size, lambda: _md5_of_file(path))
+        self._check(key, size, lambda: _md5_of_file(path), listed)
         with path.open("rb") as stream:
             self._check_identity(key, identity_in(stream, size))
 
@@ -265,9 +261,7 @@ class FileReader:
             listed = self._list(key, with_md5)
             asked.take({key: listed})
         if listed.stamp is None:
-            self._learn_checksum(key)
-            # Another thread may have noticed meanwhile that it was replaced.
-            listed = self._listed.get(key) or listed
+            listed = self._with_checksum(key)
         return listed.stamp
 
     def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Stamp | None]]:
@@ -315,9 +309,9 @@ class FileReader:
 
     # What the server lists
 
-    def _check(self, key: str, size: int, md5: Callable[[], str] | None) -> None:
-        """Raise a TransportError if a file differs from what the server lists."""
-        listed = self._listed.get(key)
+    def _check(self, key: str, size: int, md5: Callable[[], str] | None, listed: ListedFile | None = None) -> None:
+        """Raise a TransportError if a file differs from what the server lists, or listed before it was replaced."""
+        listed = self._listed.get(key) or listed
         difference = None if listed is None else listed.difference(size, md5)
         if difference is None:
             return
@@ -338,13 +332,22 @@ class FileReader:
         listed = ListedFile(int(answer["FileSize"]), uuid=answer.get("FileUuid"))
         return listed._replace(md5=self.stored_md5(key)) if with_md5 else listed
 
-    def _learn_checksum(self, key: str) -> None:
-        """Ask for the MD5 of a file, unless it is known."""
+    def _with_checksum(self, key: str) -> ListedFile:
+        """Return a file as the server lists it, with its MD5 if the server keeps that; what is not known is asked for.
+
+        Another thread may notice meanwhile that the file was replaced: then this is not kept.
+        """
         asked = self._listed.ask()
         listed = self._listed.get(key)
-        if not self._keeps_none.is_set() and (listed is None or listed.md5 is None):
-            now = self._list(key, True) if listed is None else listed._replace(md5=self.stored_md5(key))
-            asked.take({key: now})
+        keeps_some = not self._keeps_none.is_set()
+        if listed is None:
+            listed = self._list(key, keeps_some)
+        elif keeps_some and listed.md5 is None:
+            listed = listed._replace(md5=self.stored_md5(key))
+        else:
+            return listed
+        asked.take({key: listed})
+        return listed
 
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored, without compression; None if the server keeps none."""

@@ -322,8 +322,9 @@ class Finder:
         total : int, optional
             How many they are; None: as many as expected.
         """
-        if self._rest.capabilities.extended_find:
-            answers = self._find_at_once(level, query, len(expected) if total is None else total, **options)
+        total = len(expected) if total is None else total
+        if total and self._rest.capabilities.extended_find:
+            answers = self._find_at_once(level, query, total, **options)
             if set(expected).issubset(answer["ID"] for answer in answers):
                 return answers
         return self.find(level, query, expected, **options)

@@ -90,12 +90,12 @@ class Replacements:
         self._looked = began
 
     def _forget_replaced(self, last: int | None) -> None:
-        if last is None or last == self._last:
+        before = self._last
+        if last is None or last == before:
             return
-        before, self._last = self._last, last
-        if self._listed.is_unused:
-            return
-        if not before or (entries := read_entries(self._transport, before)) is None:
-            self._listed.forget(None)
-            return
-        self._listed.forget({str(entry["ID"]) for entry in entries if entry["Seq"] > before})
+        if not self._listed.is_unused:
+            entries = read_entries(self._transport, before) if before else None
+            replaced = None if entries is None else {str(entry["ID"]) for entry in entries if entry["Seq"] > before}
+            self._listed.forget(replaced)
+        # Not before: a look that ended in an error is made again.
+        self._last = last

@@ -127,11 +127,11 @@ class OrthancSource:
 
     def revision(self) -> Revision:
         """Return the state that the archive is in."""
-        self._forget()
         last, self._last_change = self._last_change, None
         # What was asked meanwhile may have changed the server.
         if last is None or self.requests != self._requests_before:
             last = read_last(self.transport)
+        self._forget()
         if self.cache is not None:
             self._replacements.catch_up(last)
         return Revision(last, self.counts())
@@ -165,8 +165,8 @@ class OrthancSource:
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""
-        self._forget()
         changes = read_changes(self.transport, since)
+        self._forget()
         # What the server listed of a file is not true of the one that replaced it.
         self._replacements.note(changes.added, changes.revision.token)
         if changes.revision.counts is not None:
@@ -174,7 +174,10 @@ class OrthancSource:
         return changes
 
     def _forget(self) -> None:
-        """Forget what was read and is not known to be up to date."""
+        """Forget what was read and is not known to be up to date.
+
+        Once the feed of changes was read: what other threads list before that may lack what is in it.
+        """
         # A new one: what another thread is reading belongs to the old one.
         self._values_of_files = {}
         self._listings.forget()

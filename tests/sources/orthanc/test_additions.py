@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -108,6 +109,21 @@ def test_little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert count(known, "b", before) == 1
         assert count(known, "b", feed.store("x")) == 0
         assert count(known, "b", before) == 1
+
+
+def test_a_look_from_an_earlier_state_meanwhile_changes_no_count() -> None:
+    with Feed() as feed:
+        before = feed.store("x")
+        feed.store("a")
+        feed.store("A", kind="NewSeries")
+        known = Additions(Transport(feed.url))
+
+        def series_of(instances: Sequence[str]) -> list[str]:
+            # As another thread leaves it while it reads the feed anew.
+            known._stored = {}
+            return [key.upper() for key in instances]
+
+        assert known.count_replaced(Mark(Revision(before), time.time()), ["a"], time.monotonic(), series_of) == 0
 
 
 @pytest.mark.parametrize(("age", "replaced"), [(0, 0), (59, 0), (65, 2), (600, 2)])

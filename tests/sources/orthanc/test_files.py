@@ -173,6 +173,39 @@ def test_a_copy_of_a_file_that_was_replaced_since_it_was_listed_is_no_copy(
         session.download(tmp_path)
 
 
+def test_a_copy_is_compared_although_another_thread_forgets_what_was_listed(
+    archive: OrthancServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = connect(archive)
+    first, _ = keys(session)
+    reader = session._orthanc._reader
+    ask = reader.stored_md5
+
+    def forget(key: str) -> str | None:
+        md5 = ask(key)
+        reader._listed.forget(None)
+        return md5
+
+    monkeypatch.setattr(reader, "stored_md5", forget)
+    reader._listed.forget(None)
+    path = tmp_path / "other"
+    path.write_bytes(as_file(image(1, PIXELS[::-1])))
+    assert not reader.is_copy(first, path)
+    assert reader.stored_file(first).md5 == ask(first)
+
+
+def test_the_length_of_a_copy_is_compared_on_a_server_without_checksums(archive: OrthancServer, tmp_path: Path) -> None:
+    archive.keeps_md5 = False
+    session = connect(archive)
+    with pytest.warns(UserWarning, match="StoreMD5ForAttachments is false"):
+        session.download(tmp_path / "all")
+    reader = session._orthanc._reader
+    reader._listed.forget(None)
+    path = tmp_path / "shorter"
+    path.write_bytes(as_file(image(1, PIXELS[:-2])))
+    assert not reader.is_copy(keys(session)[0], path)
+
+
 def test_a_server_without_checksums_is_told_of_once(archive: OrthancServer, tmp_path: Path) -> None:
     archive.keeps_md5 = False
     session = connect(archive)

@@ -175,6 +175,15 @@ def test_objects_below_another_are_whole(stand_in: OrthancServer, finder: Finder
     assert {answer["ID"] for answer in answers} == set(series["Instances"])
 
 
+def test_objects_below_another_of_which_none_is_known_are_whole(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (series, *_) = [answer for answer in finder.all("series") if len(answer["Instances"]) > 2]
+    monkeypatch.setattr(find, "PAGE", 1)
+    answers = finder.below("instance", series["ID"], ())
+    assert {answer["ID"] for answer in answers} == set(series["Instances"])
+
+
 def test_objects_that_listings_hide_are_an_error(stand_in: OrthancServer, finder: Finder) -> None:
     series = next(answer for answer in finder.all("series") if len(answer["Instances"]) > 1)
     stand_in.change_answer = lambda path, answer, count: [] if isinstance(answer, list) else answer

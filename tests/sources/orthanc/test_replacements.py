@@ -9,7 +9,7 @@ import pytest
 
 from simple_orthanc.concurrency.interruption import Interruption, users_code
 from simple_orthanc.concurrency.threads import run_all
-from simple_orthanc.errors import ServerError
+from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.sources.cache.kept_files import Stamp
 from simple_orthanc.sources.orthanc import replacements
 from simple_orthanc.sources.orthanc.listed_files import ListedFile, ListedFiles
@@ -25,6 +25,7 @@ class Feed:
         self.entries: list[tuple[int, str]] = [(1, "a"), (2, "b"), (3, "c")]
         self.asked = 0
         self.is_refused = False
+        self.is_cut = False
 
     def repeat(self, read: Any) -> Any:
         return read()
@@ -34,6 +35,8 @@ class Feed:
         self.asked += 1
         if self.is_refused:
             raise ServerError("no", status=403)
+        if self.is_cut and "last" not in params:
+            raise TransportError("The connection broke.")
         found = self.entries[-1:] if "last" in params else [each for each in self.entries if each[0] > params["since"]]
         changes = [{"Seq": seq, "ID": key, "ChangeType": "NewInstance"} for seq, key in found]
         return {"Changes": changes, "Done": True, "Last": self.entries[-1][0]}
@@ -90,6 +93,16 @@ def test_a_read_by_itself_looks_after_it_began(clock: Clock, feed: Feed, noted: 
     feed.entries.append((4, "a"))
     clock.now += 0.000_001
     assert not noted.is_current("a", Stamp("a-1 8"))
+
+
+def test_a_look_that_ended_in_an_error_is_made_again(clock: Clock, feed: Feed, noted: Replacements) -> None:
+    feed.entries.append((4, "a"))
+    feed.is_cut = True
+    with pytest.raises(TransportError):
+        noted.is_current("a", Stamp("a-1 8"))
+    feed.is_cut = False
+    clock.now += 1
+    assert current(noted) == "bc"
 
 
 def test_the_reads_of_a_call_look_once(clock: Clock, feed: Feed, noted: Replacements) -> None:

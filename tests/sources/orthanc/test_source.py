@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from simple_orthanc.session.orthanc import Orthanc
+from simple_orthanc.sources.orthanc import source as module
 from tests.memory_source import instance
 from tests.orthanc_stand_in import OrthancServer
 
@@ -56,3 +58,24 @@ def test_a_file_is_read_again_after_a_change(archive: OrthancServer) -> None:
     session.refresh()
     assert session.PatientName == [NAME]
     assert any(asked.path.endswith(("/file", "/data")) for asked in archive.asked[before:])
+
+
+@pytest.mark.parametrize("read", ["read_last", "read_changes"])
+def test_what_another_thread_listed_while_the_feed_was_read_is_not_believed(
+    archive: OrthancServer, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    source = Orthanc(archive.url)._orthanc
+    before = source.revision()
+    ask = getattr(module, read)
+
+    def listed_meanwhile(*arguments: Any) -> Any:
+        source._listings.all("series")
+        archive.datasets = [*archive.datasets, instance(1, patient="9", study="9", series="9", PatientName=NAME)]
+        return ask(*arguments)
+
+    monkeypatch.setattr(module, read, listed_meanwhile)
+    if read == "read_last":
+        source.revision()
+    else:
+        source.changes(before)
+    assert len(source._listings.all("study")) == 4
