@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from simple_orthanc.concurrency import interruption
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.selection.index import Index
 from simple_orthanc.session.acts.copy_checks import check_identifiers, wrong_values
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # Of the patients of servers from which calls are copying, or wait to copy.
 _locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
 _guard = threading.Lock()
+
+# So long is waited for a turn before it is seen whether the call was interrupted meanwhile.
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def make_copies(
     """
     targets = selected_targets(session, options.level, order.done, everything=options.everything, whole=options.whole)
     held = [instance for target in targets if not target.is_gone for instance in target.instances]
-    with _turn(session.rest.url, session._index.up("instance", held, "patient")):
+    patients = () if options.dry_run else session._index.up("instance", held, "patient")
+    with _turn(session.rest.url, patients):
         return _make(session, order, changes, options, refuse, remark, targets)
 
 
@@ -114,7 +119,9 @@ def _turn(server: str, patients: Iterable[str]) -> Iterator[None]:
         for patient in sorted(set(patients)):
             with _guard:
                 lock = _locks.setdefault((server, patient), threading.Lock())
-            held.enter_context(lock)
+            while not lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+                interruption.check()
+            held.callback(lock.release)
         yield
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from simple_orthanc.concurrency.interruption import Interruption
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.phantom import make_series
-from simple_orthanc.session.acts.copy_runs import copy_columns
+from simple_orthanc.session.acts.copy_runs import _turn, copy_columns
 from tests.session.acts.copying_server import CopyingServer
 
 
@@ -49,3 +50,17 @@ def test_the_session_knows_the_copies_afterwards(archive: CopyingServer) -> None
         table = session.select(SeriesInstanceUID="1.2.1").modify({"SeriesDescription": "x"})
         assert session.instance_count == 3
         assert session.reset().select(SeriesInstanceUID=list(table.new_SeriesInstanceUID)).instance_count == 3
+
+
+def test_a_dry_run_waits_for_no_turn_and_an_interruption_ends_the_wait_of_others(archive: CopyingServer) -> None:
+    with archive.connect(patience=0) as session:
+        session.select(PatientID="P1")
+        patients = session.get_orthanc_ids("patient")
+        with _turn(session.rest.url, patients):
+            assert session.modify({"StudyDescription": "x"}, dry_run=True).status.tolist() == ["would be modified"] * 2
+            call = Interruption()
+            call.interrupt()
+            with call, pytest.raises(KeyboardInterrupt), _turn(session.rest.url, patients):
+                pytest.fail("two turns at once")
+        assert len(archive.datasets) == 5
+        assert session.modify({"StudyDescription": "x"}).status.tolist() == ["modified"] * 2
