@@ -296,13 +296,7 @@ class Sender:
             Whether it waits while as many requests are under way as the server serves: for those of which there may be
             many, and which send no others while they are read.
         """
-        turn = self.pace.turn if in_turn else nullcontext
-        try:
-            return self._exchange(request, read, self._attempts(request), turn=turn)
-        except KeyboardInterrupt:
-            # Raised below, without the frames of requests: their variables hold the headers that log in.
-            pass
-        raise KeyboardInterrupt
+        return self._exchange(request, read, self._attempts(request), turn=self.pace.turn if in_turn else nullcontext)
 
     def _attempts(self, request: Request) -> Attempts:
         return Attempts(
@@ -316,6 +310,21 @@ class Sender:
         attempts: Attempts,
         error: Exception | None = None,
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> T:
+        try:
+            return self._until_answered(request, read, attempts, error, turn)
+        except KeyboardInterrupt:
+            # Raised below, without the frames of requests: their variables hold the headers that log in.
+            pass
+        raise KeyboardInterrupt
+
+    def _until_answered(
+        self,
+        request: Request,
+        read: Callable[[Response], T],
+        attempts: Attempts,
+        error: Exception | None,
+        turn: Callable[[], AbstractContextManager[None]],
     ) -> T:
         while (pause := attempts.pause()) is not None:
             if attempts.count:
