@@ -27,7 +27,7 @@ from typing import Any
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError
-from simple_orthanc.files.zips import member_problem, members_of, open_zip
+from simple_orthanc.files.zips import member_problem, members_of, open_member, open_zip
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.server_time import server_time
 from simple_orthanc.selection.source import Row
@@ -52,6 +52,8 @@ _TIMEOUT = 20.0
 # jobs run at a time by default, and others would wait on the server, within their timeout.
 _AT_ONCE = 2
 _SECONDS_BETWEEN_LOOKS = 0.2
+# Those of which Orthanc makes its archives.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class ArchiveReader:
@@ -137,10 +139,14 @@ class ArchiveReader:
             return files
         with archive:
             for member in members_of(archive):
-                if member.file_size > longest or member_problem(member) is not None:
+                if member.file_size > longest or member.compress_type not in _COMPRESSIONS:
+                    continue
+                if member_problem(member) is not None:
                     continue
                 try:
-                    file = archive.read(member)
+                    # A member may hold more than it promises.
+                    with open_member(archive, member) as stream:
+                        file = stream.read(member.file_size + 1)
                 except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
                     continue
                 key = orthanc_id(identity_in(io.BytesIO(file), len(file)))

@@ -6,7 +6,9 @@ import io
 import json
 import threading
 import time
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -135,6 +137,25 @@ def test_an_archive_that_does_not_arrive_is_asked_for_by_files(archive: Archivin
     }
     archive.send_archive = ways[way]
     assert sums(archive) == expected()
+    assert files_read(archive) == 18
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_member_takes_no_more_memory_than_it_promises(archive: ArchivingServer, compression: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as made:
+        made.writestr("0.dcm", bytes(32 << 20))
+        member = made.infolist()[0]
+        member.file_size, member.CRC = 500, zlib.crc32(bytes(500))
+    bomb = buffer.getvalue()
+    archive.send_archive = lambda content: reply(bomb)
+    tracemalloc.start()
+    try:
+        assert sums(archive) == expected()
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert archive.archived
     assert files_read(archive) == 18
 
 
