@@ -7,6 +7,8 @@ What the server is trusted with, and why
 - ``LimitFindResults`` cuts answers silently and is nowhere reported. So every find is paged, and a page counts as the
   last only if it is empty or smaller than a page that this server has already returned. Before Orthanc 1.12.5 the limit
   applies before pages are taken, so there a listing replaces a find that may have been cut.
+- What is deleted while the pages of a find are read moves other objects to pages that were read before. So each page
+  begins with the last row of the one before, and the find begins again if that row is not there any more.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ _PAGES_AT_ONCE = 4
 _WORTH_PAGES_AT_ONCE, _WORTH_PAGES_FAR_AWAY = 4000, 400
 # From this version on a find can be paged to its end whatever LimitFindResults says.
 _PAGES_WHOLE = (1, 12, 5)
+# Before, it looks up the objects of a page one by one, and leaves out what was deleted since it found them. So a page
+# that lacks less than this part of its rows may be full.
+_PART_GONE = 10
 # How many UIDs one find may list: SQLite takes a bounded number of parameters.
 MAX_UIDS = 400
 # So many objects are requested by their ids at once.
@@ -260,26 +265,43 @@ class Finder:
             Once all these ids have been returned, no further page is requested.
         **options
             Further fields of the request, such as ``ResponseContent``.
+
+        Raises
+        ------
+        TransportError
+            Objects are deleted while the pages are read, in each of a few attempts.
         """
+        return self._transport.repeat(lambda: self._find(level, query, set(expected), options))
+
+    def _find(
+        self, level: Level, query: dict[str, str], expected: set[str], options: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         answers: dict[str, dict[str, Any]] = {}
+        page: list[dict[str, Any]] = []
         is_instance = level == "instance"
         pages_whole = self._rest.capabilities.version >= _PAGES_WHOLE
         while True:
-            page = self._page(level, query, len(answers), PAGE, **options)
+            # A page begins with the last row before it, which shows that no row has moved to an earlier page; not if
+            # the server may return one row at a time.
+            known = [next(reversed(answers))] if len(page) > 1 else []
+            page = self._page(level, query, len(answers) - len(known), PAGE, **options)
             if not page and not answers:
                 # That nothing matches is believed when it is answered twice, and not if every find is empty.
                 page = self._page(level, query, 0, PAGE, **options)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
-            if expected and answers.keys() >= set(expected):
+            if expected and answers.keys() >= expected:
                 return list(answers.values())
             with self._lock:
                 largest = self._observed.largest_page.get(is_instance, 0)
                 self._observed.largest_page[is_instance] = max(largest, len(page))
-            if page and len(answers) == before:
+            ids = [answer["ID"] for answer in page]
+            if page and len(answers) == before and ids != known:
                 # The same page again: what is between the server and here ignores where the page begins.
                 return self._all_instead(level, options)
-            if not page or len(page) < (largest if pages_whole else PAGE):
+            if known != ids[: len(known)]:
+                raise UnusableError(_moved(self._transport.url, level))
+            if ids == known or len(page) < (largest if pages_whole else PAGE - PAGE // _PART_GONE):
                 break
         # What is in one object is compared with what that object lists, and labels are searched for at each level.
         is_checked = (
@@ -386,6 +408,14 @@ class Finder:
             return not self._page("series", {_STUDY_UID.keyword: "\\".join(uids)}, count, 1)
         levels = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
         return not self._page(next(other for other in levels if counts[other] > count), {}, count, 1)
+
+
+def _moved(url: str, level: Level) -> TransportError:
+    return TransportError(
+        f"{url} answers POST /tools/find page by page, and objects of level {level} are deleted or stored there "
+        "meanwhile, so that others move from one page to another and would be missing. Search again, or for less at a "
+        "time."
+    )
 
 
 def _study_uids(studies: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -212,6 +212,71 @@ def test_a_find_whose_pages_are_all_the_same_is_replaced_by_a_listing(stand_in: 
         assert found >= {stand_in.identifier_of(dataset, "instance") for dataset in wanted}
 
 
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_a_search_misses_nothing_while_objects_are_deleted(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, level: Level
+) -> None:
+    monkeypatch.setattr(find, "PAGE", 2)
+    finder.count()
+
+    def recycle(path: str, answer: Any, count: int) -> Any:
+        if path == "/tools/find" and len(pages(stand_in)) == 1:
+            first = answer[0]["ID"]
+            stand_in.datasets = [data for data in stand_in.datasets if stand_in.identifier_of(data, level) != first]
+        return answer
+
+    stand_in.change_answer = recycle
+    found = {answer["ID"] for answer in finder.find(level, {"PatientName": "*"})}
+    assert found >= ids(stand_in, level)
+
+
+def test_a_search_among_deletions_without_end_is_an_error(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "PAGE", 2)
+    finder.count()
+
+    def recycle(path: str, answer: Any, count: int) -> Any:
+        del stand_in.datasets[0]
+        return answer
+
+    stand_in.change_answer = recycle
+    with pytest.raises(TransportError, match="objects of level instance are deleted or stored there meanwhile"):
+        finder.find("instance", {"PatientName": "*"})
+
+
+@pytest.mark.parametrize("level", ["series", "instance"])
+def test_a_page_from_which_an_object_has_vanished_is_not_the_last(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, level: Level
+) -> None:
+    monkeypatch.setattr(find, "PAGE", 4)
+    monkeypatch.setattr(find, "_PART_GONE", 4)
+    finder.count()
+
+    def vanish(path: str, answer: Any, count: int) -> Any:
+        if path != "/tools/find" or len(pages(stand_in)) > 1:
+            return answer
+        gone = answer[1]["ID"]
+        stand_in.datasets = [data for data in stand_in.datasets if stand_in.identifier_of(data, level) != gone]
+        return [row for row in answer if row["ID"] != gone]
+
+    stand_in.change_answer = vanish
+    found = {answer["ID"] for answer in finder.find(level, {"PatientName": "*"})}
+    assert found == ids(stand_in, level)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_page_is_requested_behind_one_that_is_clearly_the_last(
+    stand_in: OrthancServer, finder: Finder, count: int
+) -> None:
+    finder.find("instance", {"PatientName": "*"})
+    before = len(pages(stand_in))
+    uids = [str(dataset.SOPInstanceUID) for dataset in stand_in.datasets[:count]]
+    assert len(finder.find("instance", {"SOPInstanceUID": "\\".join(uids)})) == count
+    assert pages(stand_in)[before : before + 1] == [(0, find.PAGE)]
+    assert len(pages(stand_in)) == before + 1
+
+
 def test_an_empty_find_is_asked_for_twice(stand_in: OrthancServer, finder: Finder) -> None:
     stand_in.change_answer = lambda path, answer, count: [] if path == "/tools/find" and count == 0 else answer
     found = {answer["ID"] for answer in finder.find("study", {"PatientName": "ROE*"})}
