@@ -55,7 +55,7 @@ def _freeze_arguments(parser: CommandParser) -> None:
         "--no-identifiers",
         dest="identifiers",
         action="store_false",
-        help="leave out PatientIDs, criteria on patients and the address of the archive, to publish the file",
+        help="leave out PatientIDs, criteria that may identify a patient and the archive's address, to publish it",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 

@@ -89,7 +89,7 @@ class Cohort(CohortContents):
         path : str or Path
             The file; it is compressed if its name ends in ``.gz``. It appears under its name when it is whole.
         identifiers : bool
-            Whether to keep PatientIDs, the values of criteria on patients, and the address of the archive, as for
+            Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive, as for
             `Session.freeze`. The cohort itself keeps them.
         overwrite : bool
             True replaces a file of that name, at the end.

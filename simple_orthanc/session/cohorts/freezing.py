@@ -9,11 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 from simple_orthanc.concurrency.progress import progress_bar
 from simple_orthanc.concurrency.threads import ReusableBuffer, map_ordered
+from simple_orthanc.deidentification.profile import Action, Profile
+from simple_orthanc.deidentification.table import row_of
+from simple_orthanc.deidentification.unlisted import is_typed_by_people, unlisted_action
 from simple_orthanc.dicom.levels import IDENTIFIERS, Level
-from simple_orthanc.dicom.tags import Tag, parse_tag
+from simple_orthanc.dicom.tags import Step, Tag, parse_tag
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.files.checksums import dataset_sha256, md5_of
 from simple_orthanc.selection import tables
@@ -25,7 +29,7 @@ from simple_orthanc.selection.cohort import (
     FrozenSeries,
     without_patients,
 )
-from simple_orthanc.selection.conditions import Condition, all_comparisons
+from simple_orthanc.selection.conditions import Condition, Field, SeriesField, ServerField, all_comparisons
 from simple_orthanc.selection.index import Index
 from simple_orthanc.selection.resolving import keys_at
 from simple_orthanc.selection.selection import Criterion, Selection
@@ -40,7 +44,8 @@ if TYPE_CHECKING:
 # The instances of so many series are listed at a time.
 SERIES_AT_ONCE = 400
 _NAMES = {level: parse_tag(keyword) for level, keyword in IDENTIFIERS.items()}
-_IDENTIFYING = frozenset({"AccessionNumber", "StudyID"})
+# What is frozen in any case.
+_FROZEN = frozenset(keyword for level, keyword in IDENTIFIERS.items() if level != "patient")
 
 
 def check_checksums(checksums: object) -> None:
@@ -168,7 +173,7 @@ def _criterion(criterion: Criterion) -> FrozenCriterion:
 
 
 def with_or_without_identifiers(data: CohortData, identifiers: bool) -> CohortData:
-    """Return a cohort as it is, or without PatientIDs, the values of criteria on patients, and the archive's address.
+    """Return a cohort as it is, or without PatientIDs, criteria that may identify a patient, and the archive's address.
 
     Raises
     ------
@@ -198,18 +203,38 @@ def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
 
 
 def _identifying(condition: Condition) -> list[str]:
-    """List the fields of a condition whose values may identify a patient."""
+    """List what a condition asks whose values may identify a patient, without those values."""
     fields = (comparison.field for comparison in all_comparisons(condition))
-    return list(dict.fromkeys(str(field) for field in fields if isinstance(field, Tag) and is_identifying(field)))
+    return list(dict.fromkeys(name for field in fields if (name := _left_out_as(field))))
+
+
+def _left_out_as(field: Field) -> str:
+    """Return what a field is called where a criterion on it was left out, "" for one that stays."""
+    if isinstance(field, ServerField):
+        # The name of a label is its value.
+        return "a label" if field.kind == "label" else "metadata"
+    stays = isinstance(field, SeriesField) or (isinstance(field, Tag) and not is_identifying(field))
+    return "" if stays else str(field)
 
 
 def is_identifying(tag: Tag) -> bool:
-    """Check whether the values of a tag may identify a patient by themselves.
+    """Check whether values of a tag may identify a patient: a step of it does not stay under the profile of PS3.15.
 
     Examples
     --------
-    >>> is_identifying(parse_tag("PatientID")), is_identifying(parse_tag("Modality"))
+    >>> is_identifying(parse_tag("PatientAddress")), is_identifying(parse_tag("Modality"))
     (True, False)
     """
-    is_of_patient = tag.level == "patient" and tag.keyword != "PatientSex"
-    return is_of_patient or tag.keyword in _IDENTIFYING or tag.vr == "PN"
+    return tag.keyword not in _FROZEN and any(map(_is_removed, tag.steps))
+
+
+def _is_removed(step: Step) -> bool:
+    """Check whether the basic profile removes or replaces an attribute, or cleans what people type into it."""
+    number = step.number
+    if row_of(number) is not None:
+        return True
+    vr = dictionary_VR(number) if dictionary_has_tag(number) else "UN"
+    action = unlisted_action(number, vr, Profile.of())
+    if action is Action.CLEAN:
+        return is_typed_by_people(step.keyword, vr)
+    return action is not Action.KEEP

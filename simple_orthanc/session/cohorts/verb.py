@@ -40,9 +40,11 @@ class Freezing(Looking):
             archives that hold the same objects in other files; each file is read. None: identifiers alone, of which
             nothing is compared.
         identifiers : bool
-            Whether to keep PatientIDs, the values of criteria on patients, and the address of the archive. False: for a
-            cohort that is published. UIDs and other criteria stay. `Cohort.save` has the same argument, for a cohort
-            that is kept with them and published without.
+            Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive. False: for
+            a cohort that is published. Left out are criteria on labels, metadata, private tags, and all that
+            `deidentify` removes or replaces, such as dates and descriptions. UIDs of studies, series and instances
+            stay, and so do other criteria. `Cohort.save` has the same argument, for a cohort that is kept with them and
+            published without.
         overwrite : bool
             True replaces a file of that name, at the end.
 

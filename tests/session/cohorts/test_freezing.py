@@ -5,12 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simple_orthanc import Cohort, CohortError, DicomWeb, EmptySelectionError, Folder, SelectionError, exact, tag
+from simple_orthanc import (
+    Cohort,
+    CohortError,
+    Condition,
+    DicomWeb,
+    EmptySelectionError,
+    Folder,
+    SelectionError,
+    age,
+    exact,
+    has_series,
+    label,
+    metadata,
+    tag,
+)
+from simple_orthanc.selection.cohort import FrozenCriterion, FrozenQuery
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts import freezing
@@ -127,6 +143,70 @@ def test_without_identifiers_nothing_of_the_patient_is_in_the_file(tmp_path: Pat
         "a criterion on PatientID, which was left out",
     ]
     assert cohort.table("patient").PatientID.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        tag("PatientAddress") == "SECRET",
+        tag("PatientTelephoneNumbers") == "SECRET*",
+        tag("AdmissionID") == "SECRET",
+        tag("MedicalRecordLocator") == "SECRET",
+        tag("PatientInstitutionResidence") == "SECRET",
+        tag("PatientComments").matches("SECRET"),
+        tag("SeriesDescription") == "SECRET",
+        tag("StudyDate") == "20260203",
+        tag("FrameOfReferenceUID") == "1.2.3.20260203",
+        tag("EvaluatorName") == "SECRET",
+        tag("PatientSpeciesDescription") == "SECRET",
+        tag("OriginalAttributesSequence.ModifiedAttributesSequence.PatientID") == "SECRET",
+        tag("RequestAttributesSequence.AccessionNumber") == "SECRET",
+        tag("ReferencedPatientSequence.PatientID") == "SECRET",
+        tag("SharedFunctionalGroupsSequence[0].FrameContentSequence.FrameComments") == "SECRET",
+        tag("ReferencedStudySequence.StudyInstanceUID") == "1.2.3.20260203",
+        tag('(0009,"ACME",10)') == "SECRET",
+        tag("0009,1010") == "SECRET",
+        tag('SharedFunctionalGroupsSequence.(0009,"ACME",10).Modality') == "SECRET",
+        (age() > 2026) | (tag("Modality") == "SECRET"),
+        has_series(tag("PatientAddress") == "SECRET"),
+        label("SECRET"),
+        metadata("SECRET") == "SECRET",
+    ],
+    ids=str,
+)
+def test_nothing_that_deidentification_would_remove_is_published(condition: Condition) -> None:
+    criterion = FrozenCriterion(str(condition), str(condition), condition)
+    data = replace(three_series().freeze()._data, query=FrozenQuery((criterion,)))
+    query = freezing.with_or_without_identifiers(data, False).query
+    assert query is not None
+    (left_out,) = query.criteria
+    assert left_out.condition is None
+    assert left_out.text == left_out.meaning
+    assert left_out.text.endswith(", which was left out")
+    assert not any(value in left_out.text for value in ("SECRET", "2026"))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        tag("Modality") == "CT",
+        tag("SliceThickness") <= 3,
+        tag("Manufacturer") == "ACME",
+        tag("ModalitiesInStudy") == "CT",
+        tag("SOPClassUID") == "1.2.3",
+        tag("StudyInstanceUID") == "1.2.3",
+        tag("SOPInstanceUID") == "1.2.3",
+        tag("SharedFunctionalGroupsSequence[0].PixelMeasuresSequence.SliceThickness") <= 3,
+        has_series(tag("Modality") == "CT"),
+    ],
+    ids=str,
+)
+def test_criteria_that_identify_nobody_are_published(condition: Condition) -> None:
+    criterion = FrozenCriterion(str(condition), str(condition), condition)
+    data = replace(three_series().freeze()._data, query=FrozenQuery((criterion,)))
+    query = freezing.with_or_without_identifiers(data, False).query
+    assert query is not None
+    assert query.criteria == (criterion,)
 
 
 def test_a_cohort_is_saved_without_identifiers_as_it_is_frozen_without_them(tmp_path: Path) -> None:
