@@ -36,6 +36,7 @@ from simple_orthanc.selection.selection import Criterion, Selection
 from simple_orthanc.selection.source import Row, Source, batches
 from simple_orthanc.session.cohorts.cohort_file import CohortData
 from simple_orthanc.showing.text import agreeing
+from simple_orthanc.sources.frozen.source import FrozenSource
 from simple_orthanc.version import __version__
 
 if TYPE_CHECKING:
@@ -149,17 +150,25 @@ def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list
 def frozen_instance(
     source: Source, key: str, uid: str, *, checksums: Checksums | None, buffer: ReusableBuffer
 ) -> FrozenInstance:
-    """Freeze an instance, with the checksums that are wanted; what the archive does not know of its file is read."""
+    """Freeze an instance, with the checksums that are wanted.
+
+    What the archive does not know of its file is read; so is one that changed since a cohort was frozen, which raises.
+    """
     if checksums is None:
         return FrozenInstance(uid)
     if checksums == "files":
         stored = source.stored_file(key)
-        if stored.size is not None and stored.md5 is not None:
+        if stored.size is not None and stored.md5 is not None and not _is_doubtful(source, key, stored.md5):
             return FrozenInstance(uid, stored.size, stored.md5)
     content = source.read(key, buffer)
     return FrozenInstance(
         uid, len(content), md5_of(content), dataset_sha256(content) if checksums == "datasets" else None
     )
+
+
+def _is_doubtful(source: Source, key: str, md5: str) -> bool:
+    """Check whether a file of an opened cohort is not the one that was frozen, as far as its MD5 tells."""
+    return isinstance(source, FrozenSource) and not source.has_frozen(key, md5)
 
 
 def frozen_query(selection: Selection) -> FrozenQuery:

@@ -169,6 +169,10 @@ class FrozenFiles:
         if different:
             raise self._changed(different, len(keys))
 
+    def has_frozen(self, key: str, md5: str) -> bool:
+        """Check whether an MD5 is the one that was frozen of a file, if any was."""
+        return self._frozen(key)[1].md5 in (None, md5)
+
     def _is_same(self, key: str) -> bool:
         try:
             self._checked(key)

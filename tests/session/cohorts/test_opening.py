@@ -100,6 +100,7 @@ READS: dict[str, Callable[[Session, Path], object]] = {
     "thumbnail": lambda session, folder: session.thumbnail(),
     "map": lambda session, folder: session.map(get_volume, errors="raise"),
     "verify_index": lambda session, folder: session.verify_index(),
+    "freeze": lambda session, folder: session.freeze(),
 }
 
 
