@@ -80,7 +80,7 @@ class CohortDifference(Shown):
         ------
         CohortError
             The query cannot be applied again: it holds a function, was left out of the file, or the cohort was made of
-            others; or this archive cannot answer it.
+            others, or frozen from a pickled session on another; or this archive cannot answer it.
 
         Examples
         --------
@@ -217,7 +217,7 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
 def _new(session: SessionState, query: FrozenQuery | None, known: frozenset[str]) -> list[Chain] | str:
     """Return what a query finds on an archive beside what is known, or why that is not known."""
     if query is None:
-        return "it was made of other cohorts, and has no query"
+        return "it was made of other cohorts, or within one whose query is not known, and has none"
     if query.unknown:
         return f"the query cannot be applied again ({'; '.join(query.unknown)})"
     conditions = [criterion.condition for criterion in query.criteria if criterion.condition is not None]

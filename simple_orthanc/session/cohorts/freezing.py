@@ -75,7 +75,7 @@ def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) ->
     if not members:
         raise session._empty()
     series = frozen_series(index, members, checksums)
-    query = frozen_query(selection)
+    query = frozen_query(session._source, selection)
     source = session._source.description
     versions = {"simple_orthanc": __version__, "pydicom": pydicom.__version__, **session._server_versions()}
     data = CohortData(frozen, source, versions, query, checksums, tuple(series))
@@ -171,9 +171,16 @@ def _is_doubtful(source: Source, key: str, md5: str) -> bool:
     return isinstance(source, FrozenSource) and not source.has_frozen(key, md5)
 
 
-def frozen_query(selection: Selection) -> FrozenQuery:
-    """Return what a selection asked for, with the meaning that its strings were found to have."""
+def frozen_query(source: Source, selection: Selection) -> FrozenQuery | None:
+    """Return what a selection asked for, with the meaning that its strings were found to have.
+
+    Within an opened cohort it was asked beside what the cohort asked for; None if that is not known.
+    """
     criteria = tuple(_criterion(criterion) for criterion in selection.criteria)
+    if isinstance(source, FrozenSource):
+        if source.query is None:
+            return None
+        criteria = source.query.criteria + criteria
     return FrozenQuery(criteria, selection.order)
 
 

@@ -36,7 +36,7 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
     check_session(session, "open")
     if missing not in ("raise", "warn"):
         raise SelectionError(f'missing={missing!r} is not valid; choose "raise" or "warn".')
-    source = FrozenSource(archive_of(session._source), data.series, data.checksums, part_of(data))
+    source = FrozenSource(archive_of(session._source), data.series, data.checksums, part_of(data), data.query)
     found = source.look()
     if found.missing:
         _tell_missing(found.missing, data, source, missing)

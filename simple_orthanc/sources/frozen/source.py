@@ -18,6 +18,7 @@ from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import CohortError, stacklevel
 from simple_orthanc.selection.cohort import (
     Checksums,
+    FrozenQuery,
     FrozenSeries,
     grouped,
     packed,
@@ -46,6 +47,8 @@ class FrozenSource(FrozenFiles):
         What readings are compared with.
     part : str
         What the cohort is called in messages.
+    query : FrozenQuery, optional
+        What found it, if that is known.
 
     Attributes
     ----------
@@ -53,10 +56,20 @@ class FrozenSource(FrozenFiles):
         Where they are, with everything else that is there.
     part : str
         What the cohort is called.
+    query : FrozenQuery or None
+        What found it; a pickle leaves it out, which may be longer than all else.
     """
 
-    def __init__(self, archive: Source, series: Sequence[FrozenSeries], checksums: Checksums | None, part: str) -> None:
+    def __init__(
+        self,
+        archive: Source,
+        series: Sequence[FrozenSeries],
+        checksums: Checksums | None,
+        part: str,
+        query: FrozenQuery | None = None,
+    ) -> None:
         super().__init__(archive, checksums, part)
+        self.query = query
         self._series = tuple(series)
         self._kept: Found | None = None
         self._state: Revision | None = None

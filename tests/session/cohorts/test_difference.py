@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,35 @@ def test_a_cohort_of_others_has_no_query() -> None:
     ct, pt = (session.copy().select(Modality=name).freeze() for name in ("CT", "PT"))
     with pytest.raises(CohortError, match="made of other cohorts"):
         (ct | pt).difference(session).new  # noqa: B018
+
+
+def test_a_cohort_frozen_from_an_opened_one_asks_what_both_asked() -> None:
+    session = three_series()
+    opened = session.copy().select(Modality="CT").freeze().open(session)
+    assert opened.freeze().criteria == ["Modality == 'CT'"]
+    assert opened.freeze().difference(session).new.empty
+    part = opened.copy().select(InstanceNumber=1).freeze()
+    assert part.criteria == ["Modality == 'CT'", "InstanceNumber == 1"]
+    assert part.difference(session).new.empty
+    store = source_of(session).datasets
+    store.append(instance(1, series="9", Modality="CT"))
+    store.append(instance(1, series="8", Modality="PT"))
+    assert found(part.difference(session.refresh()))["new"] == ["1.2.1.9.1"]
+    assert part.open(session).freeze().criteria == part.criteria
+
+
+def test_a_cohort_frozen_from_one_without_a_query_has_none() -> None:
+    session = three_series()
+    ct, pt = (session.copy().select(Modality=name).freeze() for name in ("CT", "PT"))
+    combined = (ct | pt).open(session).select(Modality="CT").freeze()
+    pickled = pickle.loads(pickle.dumps(ct.open(session).series[0])).freeze()
+    for cohort in (combined, pickled):
+        assert cohort.criteria == []
+        with pytest.raises(CohortError, match="whose query is not known"):
+            cohort.difference(session).new  # noqa: B018
+    private = session.copy().select(PatientID="P1").freeze(identifiers=False).open(session).freeze()
+    with pytest.raises(CohortError, match="PatientID, which was left out"):
+        private.difference(session).new  # noqa: B018
 
 
 def test_criteria_that_were_left_out_are_not_known() -> None:
