@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simple_orthanc.errors import CohortError, SelectionError
 from simple_orthanc.selection.cohort import Chain, FrozenInstance, FrozenSeries, Patient, chains, grouped
@@ -31,7 +32,7 @@ class Cohort(CohortContents):
 
     Two cohorts are equal if they name the same instances with the same checksums, whenever and wherever they were
     frozen. ``a | b``, ``a & b`` and ``a - b`` are the instances of either, of both, and of the first alone. Without
-    PatientIDs, ``a | b`` takes two patients for one only if they have a study in common.
+    PatientIDs, ``a | b`` takes two patients for one only if they have a study in common, or others join them so.
 
     Attributes
     ----------
@@ -219,7 +220,7 @@ class Cohort(CohortContents):
     def __or__(self, other: Cohort) -> Cohort:
         """Return the instances of either cohort."""
         mine, theirs = self._both(other)
-        return self._of({**mine, **_with_patients_of(mine, theirs)}, other)
+        return self._of(_united(mine, theirs), other)
 
     def __and__(self, other: Cohort) -> Cohort:
         """Return the instances of both cohorts."""
@@ -285,25 +286,74 @@ def _records(series: tuple[FrozenSeries, ...], other: Cohort) -> _Records:
     return records
 
 
-def _with_patients_of(mine: _Records, theirs: _Records) -> _Records:
-    """Return the second instances with the patients of the first: a number in the place of a PatientID is another one.
+def _united(mine: _Records, theirs: _Records) -> _Records:
+    """Return the instances of both cohorts, each with its patient.
 
-    The patient of a study that both have is the same; others are not known to be.
+    A number in the place of a PatientID is another patient in each cohort, until they share a study: then both are one,
+    and so are all that such studies join. Two PatientIDs are never one patient.
     """
     if not any(isinstance(chain.patient, int) for chain, _ in (*mine.values(), *theirs.values())):
-        return theirs
-    by_study = {chain.study: chain.patient for chain, _ in mine.values()}
-    known: dict[Patient, Patient] = {}
-    for chain, _ in theirs.values():
-        if chain.study in by_study:
-            known.setdefault(chain.patient, by_study[chain.study])
-    numbers = (patient for patient in by_study.values() if isinstance(patient, int))
-    last = max(numbers, default=0)
-    for chain, _ in theirs.values():
-        if chain.patient not in known:
-            last += 1
-            known[chain.patient] = last if isinstance(chain.patient, int) else chain.patient
-    return {
-        key: (chain._replace(patient=by_study.get(chain.study, known[chain.patient])), instance)
-        for key, (chain, instance) in theirs.items()
-    }
+        return {**mine, **theirs}
+    patients = _Patients([chain for chain, _ in mine.values()], [chain for chain, _ in theirs.values()])
+    united = {key: (patients.named(0, chain), instance) for key, (chain, instance) in mine.items()}
+    for key, (chain, instance) in theirs.items():
+        if key not in united:
+            united[key] = patients.named(1, chain), instance
+    return united
+
+
+_Owner: TypeAlias = "str | tuple[int, int]"
+
+
+class _Patients:
+    """The patients of two cohorts, as far as one can tell which are the same."""
+
+    def __init__(self, *sides: Sequence[Chain]) -> None:
+        self._owners: list[dict[str, set[_Owner]]] = [{}, {}]
+        self._same: dict[_Owner, list[_Owner]] = {}
+        for side, found in enumerate(sides):
+            for chain in found:
+                owner = self._owner(side, chain)
+                self._owners[side].setdefault(chain.study, set()).add(owner)
+                self._same.setdefault(owner, [owner])
+        for study, owners in self._owners[0].items():
+            others = self._owners[1].get(study, ())
+            # A UID of two studies in one cohort says nothing of their patients.
+            if len(owners) == len(others) == 1:
+                self._join(*owners, *others)
+        of_mine = {owner for owners in self._owners[0].values() for owner in owners}
+        self._last = max((owner[1] for owner in of_mine if isinstance(owner, tuple)), default=0)
+        self._names: dict[_Owner, Patient] = {}
+        for owner, same in self._same.items():
+            if owner not in self._names:
+                self._names.update(dict.fromkeys(same, self._name([each for each in same if each in of_mine] or same)))
+
+    @staticmethod
+    def _owner(side: int, chain: Chain) -> _Owner:
+        return chain.patient if isinstance(chain.patient, str) else (side, chain.patient)
+
+    def _join(self, one: _Owner, other: _Owner) -> None:
+        if self._same[one] is not self._same[other]:
+            joined = self._same[one] + self._same[other]
+            self._same.update(dict.fromkeys(joined, joined))
+
+    def _name(self, same: Sequence[_Owner]) -> Patient:
+        """Return the PatientID of one patient, or else a number: that of the first cohort, or a new one."""
+        names = [owner for owner in same if isinstance(owner, str)]
+        numbers = [owner[1] for owner in same if isinstance(owner, tuple) and owner[0] == 0]
+        if names or numbers:
+            return min(names) if names else min(numbers)
+        self._last += 1
+        return self._last
+
+    def named(self, side: int, chain: Chain) -> Chain:
+        """Return the identifiers of an instance with the patient that both cohorts have."""
+        owner = self._owner(side, chain)
+        if sum(isinstance(each, str) for each in self._same[owner]) < 2:
+            return chain._replace(patient=self._names[owner])
+        if isinstance(owner, str):
+            return chain
+        # What is one patient without PatientIDs is several with them: the study tells which.
+        names = [each for each in self._owners[1 - side].get(chain.study, ()) if isinstance(each, str)]
+        every = [each for each in self._same[owner] if isinstance(each, str)]
+        return chain._replace(patient=min(names or every))

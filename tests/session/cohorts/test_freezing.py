@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import pickle
 from dataclasses import replace
+from functools import reduce
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +338,30 @@ def test_patients_of_cohorts_without_identifiers_are_one_if_they_share_a_study()
     assert (first | named).patient_count == (named | first).patient_count == 2
     assert (third | named) == third
     assert (named | third) == named
+
+
+def test_the_order_in_which_cohorts_without_identifiers_are_combined_does_not_matter() -> None:
+    session = session_of(*(instance(1, study=f"1.{number}") for number in range(1, 5)))
+    pairs = [
+        session.copy().select(StudyInstanceUID=[f"1.2.1.{one}", f"1.2.1.{other}"]).freeze(identifiers=False)
+        for one, other in ((1, 2), (2, 3), (3, 4))
+    ]
+    parts = [
+        session.copy().select(StudyInstanceUID=f"1.2.1.{number}").freeze(identifiers=False) for number in range(1, 5)
+    ]
+    expected = session.freeze(identifiers=False)
+    for order in permutations([*pairs, parts[0], parts[3]]):
+        assert reduce(operator.or_, order) == expected
+    assert reduce(operator.or_, parts).patient_count == 4
+    assert (parts[0] | parts[1] | pairs[0]).patient_count == (pairs[0] | parts[0] | parts[1]).patient_count == 1
+
+
+def test_two_patient_ids_are_not_joined_by_a_cohort_without_them() -> None:
+    named = session_of(instance(1, patient="P1", study="1"), instance(1, patient="P2", study="2")).freeze()
+    other = session_of(instance(2, study="1"), instance(2, study="2"), instance(2, study="3")).freeze(identifiers=False)
+    for both in (named | other, other | named):
+        assert sorted(both.table("patient").PatientID) == ["P1", "P2"]
+        assert both.study_count == 3
 
 
 def test_a_uid_under_two_patients_is_not_lost_beside_a_cohort_without_identifiers() -> None:
