@@ -130,13 +130,15 @@ def _plain(value: Any, what: str, inside: bool = False) -> Value:
             raise SelectionError(f"The function returned a list of {len(value):,} values ({what}). {_ADVICE}")
         return tuple(_plain(item, what, inside=True) for item in value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        # An array without axes, of whichever library.
-        return _plain(value.item(), what, inside)
+        # An array without axes, of whichever library; NumPy's own `item` makes integers of times in nanoseconds.
+        return _plain(value[()] if isinstance(value, np.ndarray) else value.item(), what, inside)
     raise SelectionError(f"The function returned {_kind_of(value)} ({what}). {_ADVICE}")
 
 
 def _is_missing(value: Any) -> bool:
-    """Check whether a value is pandas's NA or NaT."""
+    """Check whether a value is NumPy's masked value, or pandas's NA or NaT."""
+    if value is np.ma.masked:
+        return True
     return type(value).__name__ in ("NAType", "NaTType") and type(value).__module__.startswith("pandas")
 
 

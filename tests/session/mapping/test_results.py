@@ -36,6 +36,10 @@ class Fit:
     points: int
 
 
+class Array(np.ndarray[Any, Any]):
+    """An array of a package's own type."""
+
+
 @pytest.mark.parametrize(
     ("result", "value"),
     [
@@ -50,12 +54,18 @@ class Fit:
         (DSfloat("0.5"), 0.5),
         (decimal.Decimal("0.5"), 0.5),
         (np.array(7), 7),
+        (np.array("2020-02-29T12:00", "datetime64[ns]"), datetime.datetime(2020, 2, 29, 12)),
+        (np.array(90_000_000_000, "timedelta64[ns]"), datetime.timedelta(seconds=90)),
+        (np.array(7).view(Array), 7),
         (float("nan"), None),
         (np.float32("nan"), None),
         (pd.NA, None),
         (pd.NaT, None),
         (np.datetime64("NaT", "s"), None),
         (np.timedelta64("NaT", "s"), None),
+        (np.ma.masked_less(np.zeros(3), 1).mean(), None),
+        (np.ma.array(5, mask=True), None),
+        (np.ma.array(5, mask=False), 5),
         ("CT", "CT"),
         (np.str_("CT"), "CT"),
         (UID("1.2"), "1.2"),
@@ -70,6 +80,7 @@ class Fit:
         (np.timedelta64(90, "s"), datetime.timedelta(seconds=90)),
         (pd.Timedelta(90, "s"), datetime.timedelta(seconds=90)),
         ([1, np.float32(0.5), None, "a"], (1, 0.5, None, "a")),
+        ([np.ma.masked, 1], (None, 1)),
         ((2, 3), (2, 3)),
     ],
 )
@@ -89,6 +100,7 @@ def test_one_value_is_the_column_result(result: Any, value: Any) -> None:
         (pd.Series({"mean": 1.5, "n": 2}), {"mean": 1.5, "n": 2.0}),
         (pd.Series([1, 2]), {"0": 1, "1": 2}),
         (pd.DataFrame({"mean": [1.5], "name": ["a"]}), {"mean": 1.5, "name": "a"}),
+        (pd.DataFrame({"n": [2**53 + 1], "mean": [0.5]}), {"n": 2**53 + 1, "mean": 0.5}),
         (Pair(1.5, 2), {"first": 1.5, "second": 2}),
         (Fit(1.5, 2), {"slope": 1.5, "points": 2}),
     ],
