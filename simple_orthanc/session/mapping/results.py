@@ -93,7 +93,8 @@ def _named(result: Any) -> list[tuple[Any, Any]] | None:
                     f"The function returned a table of {len(result)} rows, and a row of the result holds one: select "
                     "it, as in table.iloc[0], or compute numbers from it."
                 )
-            return list(result.iloc[0].items())
+            # By column: a row as a Series has one type for all.
+            return [(name, result.iloc[0, position]) for position, name in enumerate(result.columns)]
     return None
 
 
