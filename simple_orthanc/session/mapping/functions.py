@@ -8,8 +8,7 @@ import hashlib
 import importlib
 import inspect
 import pickle
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -68,8 +67,8 @@ def name_of(function: Any) -> str:
 
     Examples
     --------
-    >>> name_of(textwrap.dedent), name_of(functools.partial(textwrap.indent, prefix="-"))
-    ('textwrap.dedent', 'textwrap.indent')
+    >>> name_of(ast.parse), name_of(functools.partial(ast.dump, indent=4))
+    ('ast.parse', 'ast.dump')
     """
     while isinstance(function, functools.partial):
         function = function.func
@@ -104,7 +103,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
         yield from _parts(value.__self__, seen)
     elif isinstance(value, FunctionType):
         yield _code_of(value)
-        for part in (*(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items())):
+        for part in (*(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items()), *_called_by(value)):
             yield from _parts(part, seen)
         for cell in value.__closure__ or ():
             try:
@@ -122,10 +121,13 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _called_by(value: Any) -> Iterator[Any]:
-    """List the functions behind an object that can be called."""
+    """List the functions behind a function or an object that can be called."""
     # What functools.lru_cache or numba made of a function is pickled by its name alone.
     if callable(wrapped := getattr(value, "__wrapped__", None)):
         yield wrapped
+    # What functools.singledispatch calls, by class.
+    if isinstance(registry := getattr(value, "registry", None), Mapping):
+        yield from (each for item in registry.items() for each in item)
     if callable(value) and isinstance(type(value).__call__, FunctionType):
         yield type(value).__call__
 
@@ -145,21 +147,30 @@ def _state_of(value: Any) -> str:
 def _code_of(function: FunctionType) -> str:
     """Return the code of a function: as Python writes its source anew, or else its byte code."""
     code = function.__code__
+    kinds = (ast.Lambda,) if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
-        kinds = (ast.Lambda,) if function.__name__ == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
-        found = [node for node in ast.walk(tree) if isinstance(node, kinds)] if _is_source_of(code) else []
+        # The whole file: what `inspect.getsource` returns of a lambda may end before the lambda does.
+        lines, _ = inspect.findsource(code)
+        tree = ast.parse("".join(lines))
+        found = [
+            node for node in ast.walk(tree) if isinstance(node, kinds) and _first_line(node) == code.co_firstlineno
+        ]
+        # Of several lambdas on one line nobody knows which one is meant.
+        if len(found) == 1 and _is_source_of(lines, code):
+            return ast.unparse(found[0])
     except (OSError, TypeError, SyntaxError, ValueError):
-        found = []
-    # Of several lambdas on one line nobody knows which one is meant; of a function the outermost is.
-    if found and (function.__name__ != "<lambda>" or len(found) == 1):
-        return ast.unparse(found[0])
+        pass
     return _byte_code(code)
 
 
-def _is_source_of(code: CodeType) -> bool:
+def _first_line(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the line where the code of a function begins, which is that of its first decorator."""
+    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+    return min(each.lineno for each in (node, *decorators))
+
+
+def _is_source_of(lines: Sequence[str], code: CodeType) -> bool:
     """Check whether the source that is there now is what was compiled: a file may be edited after it was imported."""
-    lines, _ = inspect.findsource(code)
     waiting = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
     while waiting:
         compiled = waiting.pop()

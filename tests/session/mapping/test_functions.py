@@ -51,6 +51,37 @@ def closure(limit: Any) -> Callable[[Any], Any]:
     return lambda session: limit
 
 
+def same(function: Any) -> Any:
+    return function
+
+
+NAMED = """
+import functools
+def g(s): ...
+f = functools.wraps(g)(
+    lambda s: s
+    + {}
+)
+"""
+DISPATCHED = """
+import functools
+@functools.singledispatch
+def f(s):
+    return {}
+@f.register({})
+def _(s):
+    return {}
+"""
+HIDDEN = """
+import functools
+def g(s):
+    return {}
+@functools.wraps(g)
+def f(s):
+    return calls[f](s)
+calls = dict([(f, g)])
+"""
+
 SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined("def f(s):\n  return 1"), lambda: defined("\n\ndef f(s):\n    # why\n    return (1)")),
     (lambda: closure(3), lambda: closure(3)),
@@ -61,6 +92,8 @@ SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: functools.partial(above, limit=1), lambda: functools.partial(above, limit=1)),
     (lambda: closure(threading.Lock()), lambda: closure(threading.Lock())),
     (lambda: defined("f = [lambda s: 1, lambda s: 2][0]"), lambda: defined("f = [lambda s: 1, lambda s: 3][0]")),
+    (lambda: defined("f = (\n lambda s: s\n + 1\n)"), lambda: defined("f = (\n  # why\n  lambda s: s + 1\n)")),
+    (lambda: defined("@k\n@k\ndef f(s): return 1", k=same), lambda: defined("@k\n@k\n\ndef f(s): return (1)", k=same)),
     (lambda: len, lambda: len),
 ]
 DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
@@ -77,6 +110,15 @@ DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: functools.partial(above, 1), lambda: functools.partial(above, limit=1)),
     (lambda: defined("f = [lambda s: 1, lambda s: 2][0]"), lambda: defined("f = [lambda s: 1, lambda s: 2][1]")),
     (lambda: defined("f = lambda s: 1"), lambda: defined("f = lambda s: 2")),
+    (
+        lambda: defined("f = k(\n lambda s: s\n * 1\n)", k=same),
+        lambda: defined("f = k(\n lambda s: s\n * 9\n)", k=same),
+    ),
+    (lambda: defined(NAMED.format(1)), lambda: defined(NAMED.format(2))),
+    (lambda: defined(DISPATCHED.format(1, "int", 2)), lambda: defined(DISPATCHED.format(3, "int", 2))),
+    (lambda: defined(DISPATCHED.format(1, "int", 2)), lambda: defined(DISPATCHED.format(1, "int", 3))),
+    (lambda: defined(DISPATCHED.format(1, "int", 2)), lambda: defined(DISPATCHED.format(1, "str", 2))),
+    (lambda: defined(HIDDEN.format(1)), lambda: defined(HIDDEN.format(2))),
     (lambda: len, lambda: sum),
 ]
 
