@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _FORMAT = "simple_orthanc map 1"
+# The last column of a table in Parquet.
 _STORED = "checkpoint"
 # As much is lost at most if the machine ends; the end of the process loses nothing.
 _SECONDS_BETWEEN_SYNCS = 2.0
@@ -272,12 +273,11 @@ class Checkpoint:
 
         try:
             table = pd.read_parquet(self.path, engine="pyarrow")
-            lines, header = table[_STORED].tolist(), {str(name): value for name, value in table.attrs.items()}
         except (ValueError, KeyError, OSError):
             # What pyarrow raises for a file that is none of its own is a ValueError.
             raise self._no_checkpoint() from None
-        self._check(header)
-        for line in lines:
+        self._check({str(name): value for name, value in table.attrs.items()})
+        for line in table.iloc[:, -1]:
             self._take(self._parsed(line))
 
     def _write_table(self) -> None:
@@ -289,18 +289,25 @@ class Checkpoint:
         table = as_table([key.identifiers for key in keys], rows)
         for name in table.select_dtypes(object).columns:
             table[name] = _storable(table[name])
-        stored = [_as_line(_entry(key, row)).decode() for key, row in zip(keys, rows, strict=True)]
-        table[_STORED] = stored
+        stored = _STORED
+        while stored in table:
+            # A result has that name.
+            stored += "_"
+        table[stored] = [_as_line(_entry(key, row)).decode() for key, row in zip(keys, rows, strict=True)]
         table.attrs.update(self._header())
         growing = self.path.with_name(f".{self.path.name}.part")
         with suppress(FileNotFoundError):
             growing.unlink()
         descriptor = os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            table.to_parquet(stream, engine="pyarrow", index=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(growing, self.path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                table.to_parquet(stream, engine="pyarrow", index=False)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(growing, self.path)
+        except BaseException:
+            growing.unlink(missing_ok=True)
+            raise
 
 
 def _entry(key: ObjectKey, row: Row) -> dict[str, Any]:
@@ -317,12 +324,16 @@ def _entry(key: ObjectKey, row: Row) -> dict[str, Any]:
 def _storable(column: pd.Series[Any]) -> list[Any]:
     """Return a column of tuples or of mixed types as Parquet can hold it: as lists of one type, or else as strings."""
     pyarrow: Any = import_extra("pyarrow", "parquet", "A checkpoint in Parquet")
-    values = [None if value is None else value for value in column.where(column.notna(), None)]
-    try:
-        pyarrow.array(values)
-    except pyarrow.ArrowException:
-        return [None if value is None else str(value) for value in values]
-    return values
+    values = [None if is_missing else value for value, is_missing in zip(column, column.isna(), strict=True)]
+    there = [value for value in values if value is not None]
+    if all(isinstance(value, tuple) for value in there):
+        kinds = {type(item) for value in there for item in value if item is not None}
+        # Of other types pyarrow makes that of the first.
+        if len(kinds) <= 1 or kinds == {int, float}:
+            with suppress(pyarrow.ArrowException):
+                pyarrow.array(values)
+                return values
+    return [None if value is None else str(value) for value in values]
 
 
 def _as_line(entry: Mapping[str, Any]) -> bytes:

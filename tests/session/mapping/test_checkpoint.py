@@ -92,6 +92,38 @@ def test_parquet_is_a_table_for_other_programs(tmp_path: Path) -> None:
     assert (table["count"].dtype, table["count"][0], table["error"][1]) == ("Int64", 3, "ValueError: no")
 
 
+def test_a_result_may_have_the_name_of_the_column_of_rows(tmp_path: Path) -> None:
+    import pandas as pd
+
+    row = Row({"checkpoint": "a.pt", "checkpoint_": 2}, None, 0.5)
+    path = filled(tmp_path / "a.parquet", row)
+    assert pd.read_parquet(path)[["checkpoint", "checkpoint_"]].values.tolist() == [["a.pt", 2]]
+    assert rows_of(path) == {KEYS[0]: row}
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ([1.5, True], ["1.5", "True"]),
+        ([2, False], ["2", "False"]),
+        ([datetime.datetime(2020, 1, 1), 5], ["2020-01-01 00:00:00", "5"]),
+        ([datetime.timedelta(1), 5], ["1 day, 0:00:00", "5"]),
+        ([(1,), "a"], ["(1,)", "a"]),
+        ([(1, 2), (), None], [[1, 2], [], None]),
+        ([(1, None), (0.5,)], [[1.0, None], [0.5]]),
+        ([(2**53 + 1,), (0.5,)], ["(9007199254740993,)", "(0.5,)"]),
+        ([(True,), (1,)], ["(True,)", "(1,)"]),
+        ([(datetime.timedelta(1),), (3,)], ["(datetime.timedelta(days=1),)", "(3,)"]),
+    ],
+)
+def test_parquet_has_values_of_several_types_as_strings(values: list[Any], stored: list[Any], tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    path = filled(tmp_path / "a.parquet", *(Row({"a": value}, None, 0.5) for value in values))
+    assert parquet.read_table(path)["a"].to_pylist() == stored
+    assert [row.values for row in rows_of(path).values()] == [{"a": value} for value in values]
+
+
 def test_json_lines_are_written_at_once_and_at_every_moment_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     there = opened(path)
@@ -176,6 +208,7 @@ def test_a_table_that_cannot_be_written_leaves_its_rows_beside_it(
         patch.setattr(os, "replace", fail)
         with pytest.raises(SelectionError, match=r"No space left .* is in .*\.a\.parquet\.jsonl"):
             there.close()
+    assert os.listdir(tmp_path) == [".a.parquet.jsonl"]
     assert rows_of(path) == {KEYS[0]: FIRST}
 
 
