@@ -135,22 +135,22 @@ class MapsFunctions(Looking):
         run = Run(self, wanted, function, errors == "raise")
         kept: Checkpoint | None = None
         try:
-            if path is not None:
-                origin = Origin(name_of(function), digest_of(function), wanted, self._source.description)
-                kept = Checkpoint(path, origin)
-                run.resume(kept)
-            compute(run)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and kept is not None:
+            try:
+                if path is not None:
+                    origin = Origin(name_of(function), digest_of(function), wanted, self._source.description)
+                    kept = Checkpoint(path, origin)
+                    run.resume(kept)
+                compute(run)
+            finally:
                 # After this no thread adds a row.
                 run.end()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and kept is not None:
                 error.args = (f"{path} has {len(kept.rows):,} rows, and the same call goes on from there.",)
             # Some errors of other libraries take no attributes.
             with suppress(AttributeError, TypeError):
                 vars(error)["table"] = run.table()
             raise
-        finally:
-            run.end()
         return run.table()
 
     def to_dask(self, level: Level = "series", npartitions: int | None = None) -> dask.bag.Bag:

@@ -126,6 +126,19 @@ def test_the_first_error_is_raised_with_the_rows_so_far(folder: Folder, schedule
         assert note.endswith(uid)
 
 
+def test_a_checkpoint_that_cannot_be_finished_is_an_error_with_the_rows(folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+
+    def replace_by_a_folder(series: Session) -> int:
+        path.mkdir(exist_ok=True)
+        return computing.number_of(series)
+
+    with pytest.raises(SelectionError, match="cannot be written: Is a directory") as raised:
+        folder.map(replace_by_a_folder, checkpoint=path, workers=1)
+    assert raised.value.table["result"].tolist() == [1, 2, 3, 4, 5, 6]  # type: ignore[attr-defined]
+    assert sorted(os.listdir(tmp_path)) == [".a.parquet.jsonl", "a.parquet"]
+
+
 @IN_BOTH
 @pytest.mark.parametrize(
     ("function", "error"),
