@@ -24,7 +24,7 @@ from simple_orthanc.extras import import_extra
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out, recording
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
 from simple_orthanc.session.mapping.local_runs import LABEL
-from simple_orthanc.session.mapping.parcels import Parcel, ParcelSize
+from simple_orthanc.session.mapping.parcels import ParcelSize, UnreadableParcelError, read_parcel, unreadable_session
 from simple_orthanc.session.mapping.process_worker import as_bytes
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ class ClusterRun:
                 f"{name_of(self._run.function)} cannot be read on the workers: {error}. They need the same packages as "
                 "this program."
             ) from None
+        if isinstance(error, UnreadableParcelError):
+            raise unreadable_session("on the workers", str(error)) from None
         if error is not None and type(error).__name__ != "KilledWorker":
             raise error
         for position in positions:
@@ -234,7 +236,7 @@ def _loaded(content: bytes) -> Any:
 def _computed(function_content: bytes, content: bytes) -> list[bytes] | None:
     """Compute the objects of a parcel on a worker; None if they are to be sent one by one."""
     function: Callable[[Any], Any] = _loaded(function_content)
-    parcel: Parcel = pickle.loads(content)
+    parcel = read_parcel(content)
     try:
         sessions = parcel.sessions()
     except Exception:  # each object then tells what is wrong with it

@@ -17,7 +17,7 @@ from simple_orthanc.concurrency.threads import map_ordered, run_all
 from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
-from simple_orthanc.session.mapping.parcels import ParcelSize
+from simple_orthanc.session.mapping.parcels import ParcelSize, UnreadableParcelError, unreadable_session
 
 if TYPE_CHECKING:
     from simple_orthanc.session.mapping.run import Run
@@ -50,7 +50,7 @@ def run_in_processes(run: Run[Any], workers: int | None) -> None:
     Raises
     ------
     SelectionError
-        The function cannot be handed to another process.
+        The function, or one of the session's criteria, cannot be handed to another process.
     UnsupportedError
         No process can be started.
     """
@@ -138,6 +138,8 @@ class _Lanes:
         try:
             return helper.call(head, body)
         except HelperTaskError as error:
+            if error.kind == UnreadableParcelError.__name__:
+                raise unreadable_session("in another process", str(error)) from None
             raise SelectionError(
                 f"{name_of(self._run.function)} cannot be read in another process: {error.kind}: {error}. It imports "
                 "what it needs by the same names as here; threads need no second import: map(function)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,34 @@ class Parcel:
                 f"{self.count} objects of level {self.level!r} were sent, and there are {len(sessions)}."
             )
         return sessions
+
+
+class UnreadableParcelError(RuntimeError):
+    """Another process cannot read a parcel; the message is the reason."""
+
+
+def read_parcel(content: bytes) -> Parcel:
+    """Read a pickled parcel.
+
+    Raises
+    ------
+    UnreadableParcelError
+        The session holds something that is unknown here, such as a function in its criteria.
+    """
+    try:
+        parcel: Parcel = pickle.loads(content)
+    except Exception as error:
+        raise UnreadableParcelError(f"{type(error).__name__}: {error}") from None
+    return parcel
+
+
+def unreadable_session(where: str, reason: str) -> SelectionError:
+    """Return the error of a parcel that cannot be read in another process."""
+    return SelectionError(
+        f"The session cannot be read {where}: {reason}. A function in its criteria, as in select(Modality=function), "
+        "must be importable there by its name: define it in a module, not in a script or notebook; or use threads, "
+        "which need no import: map(function)."
+    )
 
 
 class ParcelSize:

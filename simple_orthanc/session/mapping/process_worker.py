@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from simple_orthanc.session.mapping.calls import Outcome, carry_out, recording
-from simple_orthanc.session.mapping.parcels import Parcel
+from simple_orthanc.session.mapping.parcels import read_parcel
 
 _LONGEST_OUTPUT = 100_000
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -78,7 +78,7 @@ def answer(question: tuple[str, str], content: bytes) -> tuple[bool, bytes]:
 
 def _is_open(content: bytes) -> bool:
     global _position
-    parcel: Parcel = pickle.loads(content)
+    parcel = read_parcel(content)
     _position = count()
     try:
         _opened[:] = [parcel.sessions()]

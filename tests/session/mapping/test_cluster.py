@@ -21,7 +21,7 @@ from simple_orthanc import Folder, SelectionError, TransportError, UnsupportedEr
 from simple_orthanc.session.mapping import cluster
 from tests.session.mapping import computing
 from tests.session.mapping.computing import Killed, Slow, folder_of, measure, without_seconds
-from tests.session.mapping.test_map import is_running, wait_for
+from tests.session.mapping.test_map import is_odd, is_running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,16 @@ def test_a_function_that_cannot_be_read_on_workers_is_refused(folder: Folder, cl
     unreadable = Unreadable()
     with pytest.raises(SelectionError, match=r"cannot be read on the workers: ValueError: invalid literal"):
         folder.map(lambda series: unreadable, scheduler=client)
+
+
+def test_criteria_that_cannot_be_read_on_workers_are_named(
+    folder: Folder, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "is_odd", is_odd, raising=False)
+    monkeypatch.setattr(is_odd, "__module__", "__main__")
+    odd = folder.copy().select(SeriesNumber=is_odd)
+    with pytest.raises(SelectionError, match=r"^The session cannot be read on the workers: AttributeError: .*is_odd"):
+        odd.map(computing.number_of, scheduler=client)
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(folder: Folder, client: Any, tmp_path: Path) -> None:

@@ -253,6 +253,21 @@ def test_a_function_that_cannot_be_read_elsewhere_is_refused(folder: Folder) -> 
         folder.map(lambda series: unreadable, scheduler="processes")
 
 
+def test_criteria_that_cannot_be_read_elsewhere_are_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "is_odd", is_odd, raising=False)
+    monkeypatch.setattr(is_odd, "__module__", "__main__")
+    odd = folder.copy().select(SeriesNumber=is_odd)
+    with pytest.raises(
+        SelectionError,
+        match=r"^The session cannot be read in another process: AttributeError: .*is_odd.* in its criteria",
+    ):
+        odd.map(computing.number_of, scheduler="processes")
+
+
+def is_odd(value: int) -> bool:
+    return value % 2 == 1
+
+
 def test_where_no_process_can_be_started_threads_are_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helpers, "interpreter", lambda: None)
     with pytest.raises(UnsupportedError, match="use threads"):
