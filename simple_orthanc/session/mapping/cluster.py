@@ -25,7 +25,7 @@ from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out, record
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
 from simple_orthanc.session.mapping.local_runs import LABEL
 from simple_orthanc.session.mapping.parcels import ParcelSize, UnreadableParcelError, read_parcel, unreadable_session
-from simple_orthanc.session.mapping.process_worker import as_bytes
+from simple_orthanc.session.mapping.process_worker import as_bytes, outcome_of
 
 if TYPE_CHECKING:
     import dask.bag
@@ -180,7 +180,7 @@ class ClusterRun:
                 self._alone.extend(positions)
                 return
             for position, content in zip(positions, contents, strict=True):
-                outcome: Outcome = pickle.loads(content)
+                outcome = outcome_of(content)
                 self._size.add(outcome.row.seconds)
                 self._run.finish(position, outcome)
                 advance(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 import threading
 from collections import deque
@@ -18,6 +17,7 @@ from simple_orthanc.errors import SelectionError, UnsupportedError
 from simple_orthanc.session.mapping.calls import Outcome, Row, carry_out
 from simple_orthanc.session.mapping.functions import name_of, pickled_function
 from simple_orthanc.session.mapping.parcels import ParcelSize, UnreadableParcelError, unreadable_session
+from simple_orthanc.session.mapping.process_worker import outcome_of
 
 if TYPE_CHECKING:
     from simple_orthanc.session.mapping.run import Run
@@ -122,8 +122,7 @@ class _Lanes:
                 return
             while positions:
                 _, content = self._ask(helper, ["next", self._path])
-                outcome: Outcome = pickle.loads(content)
-                self._note(positions.popleft(), outcome)
+                self._note(positions.popleft(), outcome_of(content))
         except HelperEndedError as ended:
             suspect = positions.popleft()
             self._leave(positions)

@@ -62,7 +62,7 @@ def answer(question: tuple[str, str], content: bytes) -> tuple[bool, bytes]:
     Returns
     -------
     tuple
-        With "open" whether its objects can be computed together. With "next" the pickled `Outcome`.
+        With "open" whether its objects can be computed together. With "next" an outcome for `outcome_of`.
     """
     _prepare()
     what, path = question
@@ -88,12 +88,21 @@ def _is_open(content: bytes) -> bool:
 
 
 def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: str = "") -> bytes:
-    """Pickle an outcome, whatever its error is."""
-    complete = Outcome(outcome.row, outcome.failure, outcome.is_unusable, warned, printed)
+    """Pickle an outcome, whatever its error is, for `outcome_of`."""
+    outcome = Outcome(outcome.row, outcome.failure, outcome.is_unusable, warned, printed)
+    complete = b""
+    # Classes of a notebook, locks, anything.
+    with contextlib.suppress(Exception):
+        complete = pickle.dumps(outcome)
+    return pickle.dumps((complete, pickle.dumps(outcome.portable())))
+
+
+def outcome_of(content: bytes | bytearray) -> Outcome:
+    """Read an outcome from another process; an error of a class that cannot be read here becomes a RuntimeError."""
+    complete, portable = pickle.loads(content)
+    outcome: Outcome
     try:
-        content = pickle.dumps(complete)
-        # Some errors can be pickled, and not unpickled.
-        pickle.loads(content)
-    except Exception:  # classes of a notebook, locks, anything
-        return pickle.dumps(complete.portable())
-    return content
+        outcome = pickle.loads(complete or portable)
+    except Exception:  # a module that is only there; or it can be pickled, and not unpickled
+        outcome = pickle.loads(portable)
+    return outcome

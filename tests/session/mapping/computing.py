@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -138,3 +139,17 @@ class UnwritableError(Exception):
 
 def raises_unwritable(session: Any) -> int:
     raise UnwritableError
+
+
+class Elsewhere:
+    """Raises an error of a module that can only be imported where it is called, as in a worker of Dask."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __call__(self, session: Any) -> None:
+        with open(os.path.join(self.folder, "only_elsewhere.py"), "w") as stream:
+            stream.write("class ElsewhereError(Exception): ...\n")
+        if self.folder not in sys.path:
+            sys.path.append(self.folder)
+        raise importlib.import_module("only_elsewhere").ElsewhereError("there")

@@ -104,6 +104,11 @@ def test_criteria_that_cannot_be_read_on_workers_are_named(
         odd.map(computing.number_of, scheduler=client)
 
 
+def test_an_error_that_only_workers_know_is_a_row(folder: Folder, client: Any, tmp_path: Path) -> None:
+    table = folder.map(computing.Elsewhere(tmp_path), scheduler=client)
+    assert table["error"].tolist() == ["ElsewhereError: there"] * 6
+
+
 def test_a_worker_that_is_killed_costs_nothing_but_time(folder: Folder, client: Any, tmp_path: Path) -> None:
     function = Killed(tmp_path / "calls")
     table = folder.map(function, scheduler=client)

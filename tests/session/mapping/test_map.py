@@ -268,6 +268,11 @@ def is_odd(value: int) -> bool:
     return value % 2 == 1
 
 
+def test_an_error_that_only_the_process_knows_is_a_row(folder: Folder, tmp_path: Path) -> None:
+    table = folder.map(computing.Elsewhere(tmp_path), scheduler="processes")
+    assert table["error"].tolist() == ["ElsewhereError: there"] * 6
+
+
 def test_where_no_process_can_be_started_threads_are_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helpers, "interpreter", lambda: None)
     with pytest.raises(UnsupportedError, match="use threads"):
