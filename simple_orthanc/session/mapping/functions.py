@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import inspect
 import pickle
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -157,7 +158,7 @@ def _code_of(function: FunctionType) -> str:
         ]
         # Of several lambdas on one line nobody knows which one is meant.
         if len(found) == 1 and _is_source_of(lines, code):
-            return ast.unparse(found[0])
+            return ast.unparse(_unindented(found[0], lines))
     except (OSError, TypeError, SyntaxError, ValueError):
         pass
     return _byte_code(code)
@@ -167,6 +168,13 @@ def _first_line(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> in
     """Return the line where the code of a function begins, which is that of its first decorator."""
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min(each.lineno for each in (node, *decorators))
+
+
+def _unindented(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str]) -> ast.AST:
+    """Return a function as if it were written without indentation, which its docstring contains."""
+    if isinstance(node, ast.Lambda):
+        return node
+    return ast.parse(textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno])))
 
 
 def _is_source_of(lines: Sequence[str], code: CodeType) -> bool:

@@ -72,6 +72,14 @@ def f(s):
 def _(s):
     return {}
 """
+DOCUMENTED = """
+def f(s):
+    '''Return one.
+
+    Always.
+    '''
+    return 1
+"""
 HIDDEN = """
 import functools
 def g(s):
@@ -94,6 +102,7 @@ SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined("f = [lambda s: 1, lambda s: 2][0]"), lambda: defined("f = [lambda s: 1, lambda s: 3][0]")),
     (lambda: defined("f = (\n lambda s: s\n + 1\n)"), lambda: defined("f = (\n  # why\n  lambda s: s + 1\n)")),
     (lambda: defined("@k\n@k\ndef f(s): return 1", k=same), lambda: defined("@k\n@k\n\ndef f(s): return (1)", k=same)),
+    (lambda: defined(DOCUMENTED), lambda: defined("if 1:\n" + textwrap.indent(DOCUMENTED, "  "))),
     (lambda: len, lambda: len),
 ]
 DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
