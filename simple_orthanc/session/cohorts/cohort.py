@@ -190,7 +190,8 @@ class Cohort(CohortContents):
         checksums : bool
             Whether files are compared by checksums that the archive does not list with the instances: on Orthanc before
             1.12.5 one small request for each file, in folders and on DICOMweb servers reading each file. False compares
-            what is listed: MD5s on newer Orthancs, lengths on the older ones and in folders.
+            what is listed: MD5s on newer Orthancs, lengths on the older ones and in folders. DICOMweb servers list
+            neither, so that what has changed is not known.
 
         Returns
         -------

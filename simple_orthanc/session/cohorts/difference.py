@@ -114,7 +114,8 @@ class CohortDifference(Shown):
         Raises
         ------
         CohortError
-            It was frozen without checksums; or with those of datasets, files differ, and ``checksums=False`` was given.
+            It was frozen without checksums; or ``checksums=False`` was given, and either the archive lists nothing of
+            its files, or it was frozen with those of datasets, and files differ.
 
         Examples
         --------
@@ -208,6 +209,8 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
     changed: list[ChangedFile] | str = "it was frozen without checksums"
     if data.checksums == "datasets" and not checksums and source.lists_others():
         changed = "files differ from those that were frozen, and datasets are only compared with checksums=True"
+    elif data.checksums is not None and not checksums and source.lists_nothing():
+        changed = "the archive lists neither lengths nor MD5s, and files are only compared with checksums=True"
     elif data.checksums is not None:
         changed = source.changed(is_thorough=checksums)
     new = _new(session._on(archive), data.query, frozenset(found.instances))

@@ -222,6 +222,10 @@ class FrozenFiles:
             for size, md5 in [self.archive.listed_file(key)]
         )
 
+    def lists_nothing(self) -> bool:
+        """Check whether the archive lists neither the length nor the MD5 of some instance."""
+        return any(self.archive.listed_file(key) == (None, None) for key in self._found.instances)
+
     def _is_listed_so(self, key: str, frozen: FrozenInstance) -> bool:
         return self.archive.listed_file(key) == (frozen.size, frozen.md5)
 

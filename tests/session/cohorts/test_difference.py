@@ -195,7 +195,12 @@ def test_a_quick_comparison_reads_no_file() -> None:
     source = source_of(session)
     source.datasets[0].KVP = "80"
     before = len(source.asked)
-    assert cohort.difference(session, checksums=False).changed.empty
+    quick = cohort.difference(session, checksums=False)
+    with pytest.raises(CohortError, match="lists neither lengths nor MD5s"):
+        quick.changed  # noqa: B018
+    with pytest.raises(CohortError, match="What is changed"):
+        bool(quick)
+    assert "changed not known" in repr(quick)
     assert not [what for what in source.asked[before:] if "read" in what or "content" in what]
     assert len(cohort.difference(session).changed) == 1
 
@@ -203,7 +208,6 @@ def test_a_quick_comparison_reads_no_file() -> None:
 def test_a_quick_comparison_of_datasets_does_not_hide_that_files_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     session = three_series()
     cohort = session.freeze(checksums="datasets")
-    assert cohort.difference(session, checksums=False).changed.empty
     monkeypatch.setattr(type(source_of(session)), "listed_file", lambda *_: StoredFile(8, "0" * 32))
     difference = cohort.difference(session, checksums=False)
     with pytest.raises(CohortError, match="checksums=True"):
