@@ -211,6 +211,7 @@ def _converted(
     if transfer_syntax is not None:
         how["transfer_syntaxes"] = (transfer_syntax,)
     rows = tabular.from_frame(session.table(*_UIDS, "NumberOfFrames", level="instance")).rows
+    _check_unchanged(session)
     files = []
     for study, series, instance, count in rows:
         wanted = _checked(numbers, int(count or 1), instance)
@@ -218,6 +219,12 @@ def _converted(
             suffix = _SUFFIX_OF_SYNTAX.get(frame.transfer_syntax or "") or _SUFFIXES.get(frame.media_type, ".raw")
             files.append((instance, frame.number, frame.content, suffix))
     return files
+
+
+def _check_unchanged(session: Session) -> None:
+    from simple_orthanc.session.cohorts.opening import check_unchanged
+
+    check_unchanged(session)
 
 
 def _rendered_arguments(parser: CommandParser) -> None:
@@ -242,6 +249,7 @@ def _rendered(args: Namespace) -> int:
                 f"One instance is drawn at a time, and {session.instance_count} are selected: name its SOPInstanceUID."
             )
         uids = tabular.from_frame(session.table(*_UIDS, level="instance")).rows[0]
+        _check_unchanged(session)
         content = _drawn(service, uids, args, str(media_type))
     write_whole(target, lambda stream: stream.write(content))
     sys.stdout.write(f"{safe(str(target))}\n")

@@ -164,3 +164,25 @@ def test_an_invalid_list_of_frames_is_refused(text: str) -> None:
 
     with pytest.raises(argparse.ArgumentTypeError):
         web.frame_numbers(text)
+
+
+@pytest.mark.parametrize(
+    "command", [["rendered", "a.png"], ["frames", "out", "--media-type", "image/jpeg"], ["difference", "--quick"]]
+)
+def test_what_has_changed_since_a_cohort_was_frozen_is_not_handed_over(
+    transactions: stand_ins.Transactions, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    instance = uids()[0][2]
+    assert main([*WEB, "freeze", "one.cohort", "--where", f"SOPInstanceUID={instance}"]) == 0
+    opened = [*WEB, *command, *(["one.cohort"] if command[0] == "difference" else ["--cohort", "one.cohort"])]
+    if command[0] != "difference":
+        assert main(opened) == 0
+        assert transactions.asked
+    transactions.asked.clear()
+    dataset = make_series((2, 4, 5), seed=1)[0]
+    dataset.PixelData = bytes([7] * len(dataset.PixelData))
+    (tmp_path / "files" / "0.dcm").write_bytes(as_bytes(dataset))
+    assert main(opened) == 1
+    assert not transactions.asked
+    said = capsys.readouterr().err
+    assert ("is not known" if command[0] == "difference" else "has another content") in said

@@ -56,6 +56,18 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
     return opened
 
 
+def check_unchanged(session: SessionState) -> None:
+    """Check what is selected of an opened cohort, before the server hands it over in another form.
+
+    Raises
+    ------
+    CohortError
+        Some of it has changed since it was frozen.
+    """
+    if isinstance(session._source, FrozenSource):
+        session._source.check(session._instances())
+
+
 def part_of(data: CohortData) -> str:
     """Return what a cohort is called in messages."""
     return f"cohort of {data.frozen:%Y-%m-%d}"
