@@ -24,6 +24,9 @@ _PAGE = 1000
 # More pages than this are not worth reading: reading the rows again takes less time.
 _MAX_PAGES = 20
 
+# How a server, or a proxy before it, refuses what a user may not have at all.
+_NOT_FOR_THIS_USER = (401, 403, 404, 405, 501)
+
 _IS_PAGE = has(Changes=list, Done=bool)
 _IS_NUMBERED_PAGE = has(Changes=list, Done=bool, Last=int)
 
@@ -165,8 +168,11 @@ def read_last(transport: Transport) -> int | None:
     """Return the number of the last change; None if this user may not read the feed."""
     try:
         last = ask(transport, "GET", "/changes", has(), params={"last": ""}, limit="facts_bytes").get("Last")
-    except ServerError:
-        return None
+    except ServerError as error:
+        if error.status in _NOT_FOR_THIS_USER:
+            return None
+        # A server that is busy, or fails, has a feed: what it holds is not known now.
+        raise
     return last if isinstance(last, int) else None
 
 

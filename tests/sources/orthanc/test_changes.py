@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 from pydicom.dataset import Dataset
 
+from simple_orthanc.errors import ServerError
 from simple_orthanc.selection.source import Revision
 from simple_orthanc.sources.orthanc import changes
 from simple_orthanc.sources.orthanc.changes import count_all, read_changes, read_last
 from simple_orthanc.transport import Transport
-from tests.http_stand_in import Asked, StandIn, reply
+from tests.http_stand_in import Asked, StandIn, always, reply
 from tests.orthanc_stand_in import OrthancServer
 from tests.sources.contract import make_archive, make_dataset
 
@@ -95,13 +96,22 @@ def test_a_feed_that_was_empty_is_complete_only_if_the_server_was(
     assert (seen.added, seen.removed) == (added_then, True)
 
 
-def test_a_user_who_may_not_read_the_feed_gets_no_number() -> None:
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 501])
+def test_a_user_who_may_not_read_the_feed_gets_no_number(status: int) -> None:
     def answer(asked: Asked, count: int) -> bytes:
         if asked.path.startswith("/changes"):
-            return reply({"Message": "forbidden"}, 403)
+            return reply({"Message": "forbidden"}, status)
         return reply({f"Count{name}": 0 for name in ("Patients", "Studies", "Series", "Instances")})
 
     with StandIn(answer) as stand_in, Transport(stand_in.url) as transport:
         assert read_last(transport) is None
         seen = read_changes(transport, Revision(None, {}))
         assert (seen.added, seen.removed) == (None, True)
+
+
+@pytest.mark.parametrize("status", [400, 408, 429, 500, 502, 503, 504])
+def test_a_feed_that_cannot_be_read_now_is_an_error(status: int) -> None:
+    with StandIn(always(reply(b"busy", status))) as stand_in, Transport(stand_in.url, patience=0) as transport:
+        with pytest.raises(ServerError) as caught:
+            read_last(transport)
+        assert caught.value.status == status
