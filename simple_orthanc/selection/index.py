@@ -6,6 +6,7 @@ selected, so nothing here is read before it is needed.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,7 @@ class Index:
         self._owners: dict[str, str] | None = None
         self._searches: dict[tuple[Level, str, Predicate], list[str]] = {}
         self.revision = revision
+        self.last_update = [0.0]  # by `time.monotonic`; shared by the indexes that `updated` makes of each other
         self._counts: dict[Level, int] | None = None
         self._offline = False
         self._server_fields: dict[tuple[str, str], Mapping[Level, Mapping[str, Value]]] = {}
@@ -133,6 +135,7 @@ class Index:
         of the other instances is kept.
         """
         fresh = Index(self.source)
+        fresh.last_update, self.last_update[0] = self.last_update, time.monotonic()
         if self.revision is None:
             return fresh
         changes = self.source.changes(self.revision)
@@ -141,8 +144,7 @@ class Index:
             return fresh
         for name, column in self._columns.items():
             fresh._columns[name] = {key: value for key, value in column.items() if key not in changes.added}
-        instances = self._rows["instance"]
-        fresh._rows["instance"] = {key: row for key, row in instances.items() if key not in changes.added}
+        fresh._rows["instance"] = {key: row for key, row in self._rows["instance"].items() if key not in changes.added}
         if changes.removed or len(changes.added) > _MAX_ADDED:
             return fresh
         for level in ("study", "series"):

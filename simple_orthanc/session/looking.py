@@ -351,7 +351,7 @@ class Looking(SessionState):
             return Children(keys, lambda key: parent._child(level, deepest_level, owned[key]), show)
         from simple_orthanc.session.reading.siblings import Siblings
 
-        siblings = Siblings(cast("ReadingHeaders", parent))
+        siblings = Siblings(cast("ReadingHeaders", parent), keys)
         positions = {key: position for position, key in enumerate(keys)}
 
         def create(key: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -133,7 +134,8 @@ def _together(source: Source, group: Sequence[Wanted[Result]], size: int, expans
     """Return the job that reads several series, whose files are fetched together."""
 
     def work() -> list[Sized[Result]]:
-        files = HeldFiles(source, _fetch(source, group))
+        begun_at = time.monotonic()
+        files = HeldFiles(source, _fetch(source, group), begun_at=begun_at)
         results: list[Sized[Result]] = []
         for item in group:
             check()
@@ -180,16 +182,35 @@ class HeldFiles:
         Key of instance to file.
     scanner : Scanner, optional
         One that has read similar files.
+    begun_at, read_at : float, optional
+        When fetching them began and ended, by `time.monotonic`. Default: now.
 
     Attributes
     ----------
     scanner : Scanner
         Reads the headers of the files.
+    begun_at, read_at : float
+        When fetching them began and ended.
     """
 
-    def __init__(self, source: FileReading, files: Mapping[str, bytes], scanner: Scanner | None = None) -> None:
+    def __init__(
+        self,
+        source: FileReading,
+        files: Mapping[str, bytes],
+        scanner: Scanner | None = None,
+        *,
+        begun_at: float | None = None,
+        read_at: float | None = None,
+    ) -> None:
         self._source, self._files = source, dict(files)
         self.scanner = scanner or Scanner()
+        self.read_at = time.monotonic() if read_at is None else read_at
+        self.begun_at = self.read_at if begun_at is None else begun_at
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the instances whose files are held."""
+        return list(self._files)
 
     @property
     def bytes(self) -> int:
@@ -198,7 +219,8 @@ class HeldFiles:
 
     def part(self, keys: Iterable[str]) -> HeldFiles:
         """Return those files that have some keys."""
-        return HeldFiles(self._source, {key: self._files[key] for key in keys if key in self._files}, self.scanner)
+        files = {key: self._files[key] for key in keys if key in self._files}
+        return HeldFiles(self._source, files, self.scanner, begun_at=self.begun_at, read_at=self.read_at)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Release the memory of files that were used."""

@@ -70,6 +70,8 @@ class SelectedSeries:
     ----------
     session : Session
         Has the selection. It may be narrowed, reset or refreshed afterwards.
+    keys : sequence of str, optional
+        Of the series, in the order that they are listed in. Default: that of the selection.
 
     Attributes
     ----------
@@ -77,19 +79,19 @@ class SelectedSeries:
         Of the series, in their order.
     """
 
-    def __init__(self, session: ReadingHeaders) -> None:
+    def __init__(self, session: ReadingHeaders, keys: Sequence[str] | None = None) -> None:
         self._session = session.copy()
         self._index, self._selection = session._index, session._selection
         self._sorted: dict[str, list[str]] | None = None
         if self._selection.order is not None:
             # The order of single instances may be that of their series.
-            keys = session._instances()
-            self._sorted = _grouped(keys, self._index.up("instance", keys, "series"))
-        self.keys = list(self._sorted or tables.row_keys(self._index, self._selection, "series"))
+            instances = session._instances()
+            self._sorted = _grouped(instances, self._index.up("instance", instances, "series"))
+        self.keys = list(keys or self._sorted or tables.row_keys(self._index, self._selection, "series"))
 
-    def listed(self, start: int = 0) -> Iterator[ListedSeries]:
-        """Yield the series from a position on; the rows of their instances are read for many at a time."""
-        for batch in self._batches(self.keys[start:]):
+    def listed(self, start: int = 0, stop: int | None = None) -> Iterator[ListedSeries]:
+        """Yield the series between two positions; the rows of their instances are read for many at a time."""
+        for batch in self._batches(self.keys[start:stop]):
             yield from self._described(batch)
 
     def _described(self, batch: Sequence[str]) -> Sequence[ListedSeries]:

@@ -4,13 +4,18 @@ A loop over ``session.series`` may ask of each series only its description, so n
 shown what it needs. Once it has read the instances of one series, those of the next ones are listed for many at a time.
 Once it has read volumes of two series in a row, the files of the next small ones are fetched together, up to a bound
 that is small: whoever leaves the loop has not fetched much in vain. Of large series nothing is read ahead here.
+
+A file that was fetched ahead may be replaced in the archive before its turn comes. So files are handed over while they
+are young, and later only where the source can tell that they were not replaced. `Session.refresh` ends the use of all.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,12 +27,17 @@ from simple_orthanc.session.reading.selected_series import ListedSeries, Selecte
 
 if TYPE_CHECKING:
     from simple_orthanc.selection.file_reading import FileReading
+    from simple_orthanc.selection.source import Mark
     from simple_orthanc.session.reading.headers import ReadingHeaders
 
 _MOST_BYTES = 32 << 20
 # Several threads that each take the next series ask for them in nearly this order.
 _NEAR = 16
 _MOST_ROWS_OF = 64
+# Seconds for which files are handed over without a question.
+_YOUNG = 2.0
+# Series that are read ahead where the source cannot tell what was replaced: a quick loop takes them while young.
+_MOST_UNTOLD = 64
 
 
 class Siblings:
@@ -36,14 +46,17 @@ class Siblings:
     Parameters
     ----------
     session : Session
-        Whose selected series they are, in their order. It is not changed.
+        Whose selected series they are. It is not changed.
+    keys : sequence of str
+        Of the series, in the order of the sequence.
     """
 
-    def __init__(self, session: ReadingHeaders) -> None:
-        self._session = session
+    def __init__(self, session: ReadingHeaders, keys: Sequence[str]) -> None:
+        self._session, self._keys = session, list(keys)
         # The end of a loop may be noticed wherever Python collects what is not used any more.
         self._lock = threading.RLock()
-        self._is_left = False
+        # Whether nothing is read ahead any more, and whether no files are.
+        self._is_left = self._is_slow = False
         # The position of the child that was made last, if the rows of its instances were not known then.
         self._unlisted: int | None = None
         # For how many series at a time they are read, and up to which one.
@@ -69,7 +82,7 @@ class Siblings:
         if self._is_left or not self._lock.acquire(blocking=False):
             return
         try:
-            index, keys = self._session._index, self._keys()
+            index, keys = self._session._index, self._keys
             before, self._unlisted = self._unlisted, None
             if _has_listed(index, keys[position]):
                 return
@@ -85,37 +98,63 @@ class Siblings:
         finally:
             self._lock.release()
 
-    def _keys(self) -> list[str]:
-        if self._selected is None:
-            self._selected = SelectedSeries(self._session)
-        return self._selected.keys
-
     def files(self, position: int) -> FileReading | None:
         """Return what has the files of a child in memory; None if they are to be read from the source.
 
         Called when a volume of the child is about to be read.
         """
         with self._lock:
-            if self._is_left:
+            if self._is_left or self._is_slow:
                 return None
-            if position in self._ready:
-                self._last = position
-                return self._ready.pop(position)
-            last, self._last = self._last, position
-            if last is None or last == position or abs(position - last) > _NEAR:
+            held = self._found(position)
+            return held if held is not None and self._is_current(held) else None
+
+    def _found(self, position: int) -> HeldFiles | None:
+        if position in self._ready:
+            self._last = position
+            return self._ready.pop(position)
+        last, self._last = self._last, position
+        if last is None or last == position or abs(position - last) > _NEAR:
+            return None
+        if self._ahead is None or not self._next <= position < self._next + _NEAR:
+            if self._ahead is not None and self._next - _NEAR <= position < self._next:
+                # It was handed over before.
                 return None
-            if self._ahead is None or not self._next <= position < self._next + _NEAR:
-                if self._ahead is not None and self._next - _NEAR <= position < self._next:
-                    # It was handed over before.
-                    return None
-                self._begin(position)
-            return self._taken(position)
+            self._begin(position)
+        return self._taken(position)
+
+    def _is_current(self, held: HeldFiles) -> bool:
+        """Check whether files are those that the archive has; if not, those of the child are read by itself."""
+        index, now = self._session._index, time.monotonic()
+        if held.begun_at <= index.last_update[0]:
+            self._stop()
+            return False
+        if now - held.read_at <= _YOUNG:
+            return True
+        mark = self._mark()
+        if mark is None:
+            # The body of the loop takes longer than files stay young.
+            self._is_slow = True
+            self._stop()
+            return False
+        try:
+            return not index.source.replaced_since(mark, held.keys, now - _YOUNG)
+        except OrthancError:
+            # Reading the child by itself tells what is wrong.
+            return False
+
+    def _mark(self) -> Mark | None:
+        """Return the state since which the source can tell of any instance whether it was replaced."""
+        return self._session._source.mark(self._session._index.revision, None)
 
     def _begin(self, position: int) -> None:
         self._stop()
-        self._keys()
-        assert self._selected is not None
-        listed = self._selected.listed(position)
+        if self._selected is None:
+            # In the order of the sequence; that of the instances in a series does not matter here.
+            session = self._session.copy()
+            session._selection = replace(session._selection, order=None)
+            self._selected = SelectedSeries(session, self._keys)
+        listed = self._selected.listed(position, None if self._mark() is not None else position + _MOST_UNTOLD)
         wanted: Iterator[Wanted[HeldFiles | None]] = (Wanted(each, partial(_held, each)) for each in listed)
         self._ahead = Ahead(jobs(self._session._source, wanted, _MOST_BYTES), _MOST_BYTES, WORKERS)
         self._next = position
@@ -134,6 +173,7 @@ class Siblings:
                 self._ready[self._next] = next(ahead)
                 self._next += 1
         except StopIteration:
+            self._stop()
             return None
         except OrthancError:
             # Reading the child by itself tells what is wrong.
@@ -155,6 +195,6 @@ def _has_listed(index: Index, series: str) -> bool:
 
 
 def _held(series: ListedSeries, files: FileReading) -> list[Sized[HeldFiles | None]]:
-    """Return the files of one series out of those that were fetched together; None for a large one."""
+    """Return the files of one series out of those that were fetched together; None for a large one, or without any."""
     own = files.part(series.keys) if isinstance(files, HeldFiles) else None
-    return [Sized(own, 0 if own is None else own.bytes)]
+    return [Sized(own, own.bytes) if own is not None and own.keys else Sized(None, 0)]

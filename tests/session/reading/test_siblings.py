@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import threading
 import time
@@ -15,11 +16,19 @@ from pydicom.dataset import Dataset
 from simple_orthanc import MissingSlicesError, Session
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.phantom import make_series
+from simple_orthanc.selection.source import Mark, Revision
+from simple_orthanc.session.reading import siblings
 from tests.memory_source import MemorySource
 from tests.session.damaged import CheckingSource, DamagedSource
-from tests.session.reading.test_lazy_volumes import TogetherSource, series_of
+from tests.session.reading.test_lazy_volumes import TogetherSource, as_bytes, series_of
 
 SERIES = 40
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine what was read ahead waits longer.
+    monkeypatch.setattr(siblings, "_YOUNG", 600.0)
 
 
 def archive(count: int = SERIES) -> list[Dataset]:
@@ -147,3 +156,106 @@ def test_leaving_the_loop_ends_reading_ahead() -> None:
     assert series.get_volume().shape == (3, 4, 4)
     time.sleep(0.05)
     assert sum(source.together) == fetched
+
+
+class ReplacedSource(TogetherSource):
+    """Has files that are replaced after they were listed."""
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        super().__init__(datasets)
+        self.replaced: set[str] = set()
+
+    def replace(self, number: int) -> None:
+        """Replace the pixels of a series of three slices."""
+        for index in range(3 * number, 3 * number + 3):
+            dataset = self.datasets[index] = copy.deepcopy(self.datasets[index])
+            dataset.PixelData = np.full((4, 4), 1777, np.int16).tobytes()
+            key = self.key(dataset, "instance")
+            self.files[key] = as_bytes(dataset)
+            self.replaced.add(key)
+
+
+class TellingSource(ReplacedSource):
+    """Can tell what was replaced."""
+
+    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:  # type: ignore[override]
+        return Mark(Revision(0), 0.0)
+
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: object = None) -> int:
+        return len(self.replaced & set(instances))
+
+
+def is_replaced(series: Session) -> bool:
+    return bool((series.get_volume(units="stored").array == 1777).all())
+
+
+def read_two(source: TogetherSource, session: Session) -> Sequence[Session]:
+    children = session.series
+    assert not is_replaced(children[0])
+    assert not is_replaced(children[1])
+    deadline = time.monotonic() + 20
+    while sum(source.together) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sum(source.together) >= 4
+    return children
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_nothing_that_was_read_before_a_refresh_is_handed_over(times: int) -> None:
+    source = ReplacedSource(archive(9))
+    session = Session(source)
+    for _ in range(times - 1):
+        session.refresh()
+    children = read_two(source, session)
+    source.replace(2)
+    session.refresh()
+    assert [is_replaced(child) for child in children] == [False, False, True] + [False] * 6
+
+
+def test_a_refresh_of_a_refreshed_session_counts_for_earlier_children() -> None:
+    source = ReplacedSource(archive(9))
+    session = Session(source)
+    children = session.series
+    session.refresh()
+    for child in children[:2]:
+        assert not is_replaced(child)
+    source.replace(2)
+    session.refresh()
+    assert is_replaced(children[2])
+
+
+@pytest.mark.parametrize("kind", [ReplacedSource, TellingSource])
+def test_what_waited_long_is_handed_over_only_if_it_was_not_replaced(
+    kind: type[ReplacedSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = kind(archive(9))
+    children = read_two(source, Session(source))
+    monkeypatch.setattr(siblings, "_YOUNG", -1.0)
+    source.replace(2)
+    assert [is_replaced(child) for child in children[2:]] == [True] + [False] * 6
+    if kind is ReplacedSource:
+        # Of a slow loop no more is read ahead in vain.
+        assert sum(source.together) <= 8
+
+
+def test_a_source_that_tells_nothing_is_read_less_far_ahead() -> None:
+    datasets = archive(150)
+    source = TogetherSource(datasets)
+    children = Session(source).series
+    arrays = [child.get_volume().array.tobytes() for child in children]
+    assert arrays == arrays_of(datasets)
+    assert sum(source.together) >= 140
+
+
+def test_a_sorted_sequence_reads_ahead_what_comes_next() -> None:
+    datasets = archive(20)
+    for number, dataset in enumerate(datasets):
+        dataset.SeriesDescription = f"{99 - number // 3}"
+        dataset.InstanceNumber = number + 1
+    source = TogetherSource(datasets)
+    session = Session(source).sort_by("SeriesDescription")
+    found = [series.get_volume().header.SeriesDescription for series in session.series]
+    assert found == [f"{99 - number}" for number in range(20)]
+    # The first alone, before the loop has shown what it needs.
+    assert source.asked.count("content") == 3
+    assert sum(source.together) == 19
