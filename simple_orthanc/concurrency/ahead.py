@@ -169,10 +169,16 @@ class _Line(Generic[Result]):
     def _start(self) -> None:
         """Start a thread if there may be work for one more."""
         if self._running < self._workers and not self._is_complete and self._has_room(self._next):
-            self._running += 1
             # The loop that takes the results may show its own.
             with in_background():
-                self._crew.start(self._work)
+                try:
+                    self._crew.start(self._work)
+                except RuntimeError:
+                    # The system has no room for a thread; one that runs goes on alone.
+                    if not self._running:
+                        raise
+                else:
+                    self._running += 1
 
     def _has_room(self, job: Job[Result] | None) -> bool:
         is_first = not self._slots and self._is_waited_for

@@ -229,3 +229,28 @@ def test_several_loops_at_once_and_inside_each_other() -> None:
 def test_no_results_are_no_results() -> None:
     assert list(Ahead(iter(()), 100, 2)) == []
     assert list(Ahead(iter([Job(5, list), Job(5, list)]), 0, 2)) == []
+
+
+@pytest.mark.parametrize("possible", [1, 2])
+def test_threads_that_cannot_be_started_are_not_waited_for(monkeypatch: pytest.MonkeyPatch, possible: int) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name == "simple_orthanc":
+            if len(started) >= possible:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    assert list(Ahead(squares(4), 100, 3)) == [0, 1, 4, 9]
+    assert len(started) == possible
+
+
+def test_without_any_thread_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="new thread"):
+        next(Ahead(squares(4), 100, 3))
