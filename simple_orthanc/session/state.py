@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.concurrency.interruption import for_at_most
@@ -100,15 +99,14 @@ class SessionState:
         state = {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
         if self._packed is None and self._settled.level is None:
             state["_settled"] = self._settled
-        elif self._packed is None and part_name(self._source):
-            # What is selected of a cohort is a cohort of its own.
-            part: Any = self._source
-            state["_source"] = part.narrowed_to(self._settled.level, self._settled.keys)
-            state["_settled"] = replace(self._settled, level=None, keys=())
         elif self._packed is None:
             from simple_orthanc.selection.packing import pack
 
             state["_packed"] = pack(self._index, self._settled)
+            if part_name(self._source):
+                # Whatever verbs look at beside what is selected of a cohort is of the same patients.
+                part: Any = self._source
+                state["_source"] = part.narrowed_to_patients_of(self._settled.level, self._settled.keys)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from simple_orthanc.dicom.levels import Level
@@ -30,6 +30,10 @@ class Found:
         The rows of their studies and series as the archive has them, by level and key.
     children : dict
         Key of each of these to the keys of the frozen objects in it.
+    studies : dict
+        Key of each patient to the keys of the studies.
+    series : dict
+        The identifiers of each series, from those of the patient down, to its key.
     instances : dict
         Key of each instance to its identifiers and what was frozen of it.
     missing : list of Chain
@@ -38,8 +42,26 @@ class Found:
 
     rows: dict[Level, dict[str, Row]] = field(default_factory=lambda: {"study": {}, "series": {}})
     children: dict[str, list[str]] = field(default_factory=dict)
+    studies: dict[str, list[str]] = field(default_factory=dict)
+    series: dict[tuple[Patient, str, str], str] = field(default_factory=dict)
     instances: dict[str, tuple[Chain, FrozenInstance]] = field(default_factory=dict)
     missing: list[Chain] = field(default_factory=list)
+
+    def patients_of(self, level: Level, keys: Iterable[str]) -> set[str]:
+        """Return the keys of the patients of some studies, series or instances, leaving out what was not found."""
+        if level == "instance":
+            keys = {self.series[self.instances[key][0][:3]] for key in keys if key in self.instances}
+            level = "series"
+        if level == "series":
+            keys = {self.rows["series"][key].parent for key in keys if key in self.rows["series"]}
+        return {self.rows["study"][key].parent for key in keys if key in self.rows["study"]}
+
+    def of_patients(self, patients: Iterable[str]) -> Iterator[tuple[Chain, FrozenInstance]]:
+        """Yield the instances of some patients."""
+        for patient in sorted(patients):
+            for study in self.studies[patient]:
+                for series in self.children[study]:
+                    yield from (self.instances[key] for key in self.children[series])
 
 
 def find(source: Source, series: Sequence[FrozenSeries]) -> Found:
@@ -141,7 +163,9 @@ def _take(frozen: FrozenSeries, row: Row, study: Row, members: dict[str, str], f
     if not keys:
         return
     found.rows["study"][study.key], found.rows["series"][row.key] = study, row
-    found.children[row.key] = keys
+    found.children[row.key], found.series[frozen.chain] = keys, row.key
+    if study.key not in found.children:
+        found.studies.setdefault(study.parent, []).append(study.key)
     inside = found.children.setdefault(study.key, [])
     if row.key not in inside:
         inside.append(row.key)

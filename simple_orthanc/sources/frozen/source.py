@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import CohortError, stacklevel
@@ -72,6 +72,7 @@ class FrozenSource(FrozenFiles):
         self.query = query
         self._series = tuple(series)
         self._kept: Found | None = None
+        self._narrowed: tuple[Found, set[str], FrozenSource] | None = None
         self._state: Revision | None = None
         self._is_fresh = False
         self._lock = threading.RLock()
@@ -105,13 +106,17 @@ class FrozenSource(FrozenFiles):
         instances = self._found.instances.values()
         self._series = grouped(instances)
 
-    def narrowed_to(self, level: Level, keys: Iterable[str]) -> FrozenSource:
-        """Return the frozen objects in some studies or series, or some instances; sends no request."""
-        children, found = self._found.children, self._found.instances
-        while level != "instance":
-            keys = [child for key in keys for child in children[key]]
-            level = LEVELS[depth(level) + 1]
-        return FrozenSource(self.archive, grouped(found[key] for key in keys), self._checksums, self.part)
+    def narrowed_to_patients_of(self, level: Level, keys: Iterable[str]) -> FrozenSource:
+        """Return the frozen objects of all patients of some studies, series or instances; sends no request."""
+        with self._lock:
+            found = self._found
+            patients = found.patients_of(level, keys)
+            kept = self._narrowed
+            # Series are often pickled one after the other.
+            if kept is None or kept[0] is not found or kept[1] != patients:
+                series = grouped(found.of_patients(patients))
+                kept = self._narrowed = found, patients, FrozenSource(self.archive, series, self._checksums, self.part)
+            return kept[2]
 
     @property
     def _found(self) -> Found:
@@ -139,7 +144,7 @@ class FrozenSource(FrozenFiles):
         """Count what is there of the cohort, at each level."""
         rows = self._found.rows
         return {
-            "patient": len({row.parent for row in rows["study"].values()}),
+            "patient": len(self._found.studies),
             "study": len(rows["study"]),
             "series": len(rows["series"]),
             "instance": len(self._found.instances),
@@ -249,8 +254,11 @@ class FrozenSource(FrozenFiles):
 
     def resolve(self, text: str) -> list[IdentifierMatch]:
         """Find the frozen objects that an identifier names."""
-        patients = {row.parent for row in self._found.rows["study"].values()}
-        own = {"patient": patients, "instance": self._found.instances, **self._found.rows}
+        own: Mapping[Level, Container[str]] = {
+            "patient": self._found.studies,
+            "instance": self._found.instances,
+            **self._found.rows,
+        }
         return [match for match in self.archive.resolve(text) if match.key in own[match.level]]
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:

@@ -9,10 +9,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from simple_orthanc import CohortError, Orthanc, OrthancError, SelectionError, UnsupportedError, VolumeError, tag
+from simple_orthanc import (
+    CohortError,
+    Folder,
+    Orthanc,
+    OrthancError,
+    SelectionError,
+    UnsupportedError,
+    VolumeError,
+    has_series,
+    tag,
+)
 from simple_orthanc.session import Session
 from simple_orthanc.session.cohorts.cohort import Cohort
 from simple_orthanc.sources.folder.source import FolderSource
@@ -177,19 +188,47 @@ def test_it_is_pickled_with_what_was_frozen_alone(archive: Archive, datasets: li
     assert again.reset().instance_count == 9
 
 
-def test_a_child_of_it_is_pickled_without_the_others(archive: Archive, datasets: list[Dataset]) -> None:
+def test_a_child_of_it_is_pickled_without_other_patients(archive: Archive, datasets: list[Dataset]) -> None:
     opened = frozen_elsewhere(datasets, Modality="CT").open(session_on(archive))
     child = opened.select(StudyDate="20200102").series[0]
     requests = archive.source.requests
     pickled = pickle.dumps(child)
     again = pickle.loads(pickled)
     assert archive.source.requests == requests
-    assert repr(again) == repr(child) or "series" not in repr(again)
+    assert repr(again) == repr(child)
     assert uids(again) == uids(child)
     assert again.selection == child.selection
-    assert again.reset().instance_count == 3
+    # Verbs look at the other series of the patient, too, so that all that was frozen of the patient is in the pickle.
+    patient = opened.copy().reset().select(PatientID=child.PatientID[0])
+    assert again.copy().reset().instance_count == patient.instance_count
     # An archive in memory is in the pickle.
     assert isinstance(archive.source, MemorySource) or b"1.2.1.1.3" not in pickled
+
+
+def test_what_a_landed_part_of_it_knows_of_its_patient_is_what_it_knew(archive: Archive) -> None:
+    opened = session_on(archive).freeze().open(session_on(archive))
+    whole = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfPatientRelatedInstances")
+    parts = [opened.copy().select(Modality="CT", InstanceNumber=2), opened.copy().select(has_series(Modality="MR"))]
+    for part in [*parts, *opened.series, *opened.instances, opened.patients[-1]]:
+        again = pickle.loads(pickle.dumps(part))
+        assert again.table(*whole).to_dict() == part.table(*whole).to_dict()
+        with_mr = [
+            each.copy().select(has_series(Modality="MR")) if each.instance_count else each for each in (part, again)
+        ]
+        assert uids(with_mr[1]) == uids(with_mr[0])
+        assert uids(again.refresh()) == uids(part)
+
+
+def test_masks_of_a_cohort_are_the_same_where_they_land() -> None:
+    opened = Folder.example().freeze().open(Folder.example())
+    for modality in ("SEG", "RTSTRUCT"):
+        part = opened.copy().select(PatientID="EX-002", Modality=modality)
+        expected, masks = part.get_masks(), pickle.loads(pickle.dumps(part)).get_masks()
+        assert {name: mask.array.shape for name, mask in masks.items()} == {
+            "liver": (40, 128, 128),
+            "lesion": (40, 128, 128),
+        }
+        assert all(np.array_equal(masks[name].array, expected[name].array) for name in expected)
 
 
 @pytest.mark.parametrize("archive", [kind for kind in OPENERS if kind != "memory"], indirect=True)
@@ -201,7 +240,8 @@ def test_what_lands_and_is_gone_or_has_changed_is_an_error(archive: Archive, dat
             archive.delete(dataset)
         if dataset.SOPInstanceUID == "1.2.1.1.1":
             replace(archive, dataset)
-    with pytest.raises(CohortError, match=r"1 of 3 instances .* is not in .*1\.2\.3\.1\.2"):
+    # Six of its patient were frozen.
+    with pytest.raises(CohortError, match=r"1 of 6 instances .* is not in .*1\.2\.3\.1\.2"):
         pickle.loads(gone).get_headers()
     with pytest.raises(CohortError, match="another content"):
         pickle.loads(other).get_headers()
