@@ -96,6 +96,8 @@ class PackedSelection:
         How its keys are found again; None: by its criteria.
     selected : Digest
         Its keys.
+    series : Digest or None
+        The series of selected studies; None if they were not known, or no studies are selected.
     instances : Digest or None
         The instances selected; None if they were not known.
     counts : mapping
@@ -108,6 +110,7 @@ class PackedSelection:
     steps: bytes
     keys: PackedKeys | None
     selected: Digest
+    series: Digest | None
     instances: Digest | None
     counts: Mapping[Level, int]
     mark: Mark | None
@@ -144,7 +147,8 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
     """
     level = selection.level
     assert level is not None
-    counts = resolving.known_counts(index, selection)
+    known = resolving.known_keys(index, selection)
+    counts = resolving.known_counts(index, selection, known)
     instances: list[str] | None = None
     with suppress(NotKnownError), index.offline():
         if counts.get("instance", _MOST_COMPARED) <= _MOST_COMPARED:
@@ -158,6 +162,7 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
         zlib.compress(steps.encode(), 9),
         _pack_keys(index, level, selection.keys),
         digest_of(selection.keys),
+        digest_of(known["series"]) if level == "study" and "series" in known else None,
         compared,
         counts,
         index.source.mark(index.revision, instances),
@@ -208,6 +213,8 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     assert level is not None
     keys = _found_again(index, packed, level)
     _compare(level, packed.selected, digest_of(keys))
+    if packed.series is not None:
+        _compare("series", packed.series, digest_of(index.down(level, keys, "series")))
     instances: list[str] | None = None
     if packed.instances is not None and packed.instances.hash:
         instances = index.down(level, keys, "instance")

@@ -107,6 +107,21 @@ def test_what_is_gone_or_new_is_an_error(count: int) -> None:
         landed(packed, [*datasets, more])
 
 
+def test_series_of_a_study_are_compared_where_its_instances_are_not_known() -> None:
+    datasets = many(3, 2)
+    index = Index(MemorySource(datasets))
+    packed = pack(index, selected(index, tag("PatientID") == "P0"))
+    assert (packed.asked.level, packed.instances) == ("study", None)
+    assert len(landed(packed, datasets).keys) == 1
+    more = instance(1, series="new", study="0", patient="P0", Modality="CT")
+    with pytest.raises(SelectionError, match="selected 3 series then, and 4 now"):
+        landed(packed, [*datasets, more])
+    with pytest.raises(SelectionError, match="selected 3 series then, and 2 now"):
+        landed(packed, datasets[:-2])
+    with pytest.raises(SelectionError, match="selected 3 series then, and as many, but others now"):
+        landed(packed, [*datasets[:-2], more])
+
+
 def test_a_new_match_is_an_error_only_if_the_criteria_are_applied_again() -> None:
     other = instance(1, series="x", study="x", patient="new", Modality="CT")
     few, most = many(3), many(900)

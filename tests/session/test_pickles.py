@@ -297,6 +297,21 @@ def test_a_child_whose_objects_changed_says_so(version: str, what: str) -> None:
             again.undo()
 
 
+@pytest.mark.parametrize("version", ["1.10.1", "1.12.7"])
+def test_a_study_that_got_a_series_says_so(version: str) -> None:
+    datasets = archive_of(1)
+    with OrthancServer(datasets, version) as server:
+        session = Orthanc(server.url)
+        selections = [session.studies[0], session.patients[0], session.select(PatientID="P0")]
+        contents = [pickle.dumps(each) for each in selections]
+        more = copy.deepcopy(datasets[0])
+        more.SeriesInstanceUID, more.SOPInstanceUID = "1.2.3", "1.2.3.4"
+        Orthanc(server.url).upload_dataset(more)
+        for content in contents:
+            with pytest.raises(SelectionError, match=r"selected 1 series then, and 2 now\. refresh\(\)"):
+                pickle.loads(content).get_volumes()
+
+
 def test_a_file_of_a_folder_that_changed_says_so(tmp_path: Path) -> None:
     datasets = archive_of(2)
     for number, dataset in enumerate(datasets):
