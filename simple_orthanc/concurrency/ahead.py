@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from simple_orthanc.concurrency.interruption import Interruption, check
 from simple_orthanc.concurrency.progress import in_background
 from simple_orthanc.concurrency.threads import Crew
 
@@ -117,7 +118,8 @@ class _Line(Generic[Result]):
 
     def __init__(self, jobs: Iterator[Job[Result]], most: int, workers: int) -> None:
         self._jobs, self._most, self._workers = jobs, most, workers
-        self._crew = Crew()
+        # The call that takes a result may be another one than that which made this, and may outlive it.
+        self._crew = Crew(Interruption())
         self._changed = threading.Condition()
         # Taking a job may take requests, for which the threads wait that take the next one, and nobody else.
         self._taking = threading.Lock()
@@ -146,8 +148,7 @@ class _Line(Generic[Result]):
                 self._start()
                 # Ctrl-C does not end a wait without limit on Windows.
                 self._changed.wait(_SECONDS_BETWEEN_LOOKS)
-                if self._crew.interruption.happened and not self._is_ended:
-                    raise KeyboardInterrupt
+                check()
             raise StopIteration
 
     def _taken(self, slot: _Slot[Result]) -> Result:

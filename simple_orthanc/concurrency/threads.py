@@ -185,6 +185,11 @@ def _carry_out(calls: queue.SimpleQueue[_Call[Result] | None], interruption: Int
 class Crew:
     """Threads that work for one call and end with it, or soon after it was interrupted.
 
+    Parameters
+    ----------
+    interruption : Interruption, optional
+        The interruption of the call. Default: a part of that of the call which this thread works for.
+
     Attributes
     ----------
     interruption : Interruption
@@ -193,8 +198,8 @@ class Crew:
         The number of threads that were started.
     """
 
-    def __init__(self) -> None:
-        self.interruption = Interruption(current())
+    def __init__(self, interruption: Interruption | None = None) -> None:
+        self.interruption = Interruption(current()) if interruption is None else interruption
         self.size = 0
         # Not `Thread.join`: once interrupted, it takes a running thread for one that has ended (Python 3.10 to 3.12).
         self._changed = threading.Event()

@@ -254,3 +254,12 @@ def test_without_any_thread_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError, match="new thread"):
         next(Ahead(squares(4), 100, 3))
+
+
+def test_another_call_goes_on_with_what_an_interrupted_one_has_begun() -> None:
+    first = interruption.Interruption()
+    with first:
+        results = Ahead(squares(6), 8, 1)
+        assert next(results) == 0
+    first.interrupt()
+    assert list(results) == [1, 4, 9, 16, 25]

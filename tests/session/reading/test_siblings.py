@@ -14,9 +14,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from simple_orthanc import MissingSlicesError, Session
+from simple_orthanc.concurrency.interruption import Interruption, pause
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.phantom import make_series
-from simple_orthanc.selection.source import Mark, Revision
+from simple_orthanc.selection.source import Mark, Revision, Row
 from simple_orthanc.session.reading import siblings
 from tests.memory_source import MemorySource
 from tests.session.damaged import CheckingSource, DamagedSource
@@ -259,3 +260,38 @@ def test_a_sorted_sequence_reads_ahead_what_comes_next() -> None:
     # The first alone, before the loop has shown what it needs.
     assert source.asked.count("content") == 3
     assert sum(source.together) == 19
+
+
+def test_an_interrupted_call_does_not_interrupt_those_that_read_the_next_ones() -> None:
+    datasets = archive(12)
+    children = Session(TogetherSource(datasets)).series
+    arrays = [children[0].get_volume().array.tobytes()]
+    call = Interruption()
+    with call:
+        arrays.append(children[1].get_volume().array.tobytes())
+    call.interrupt()
+    arrays += [child.get_volume().array.tobytes() for child in children[2:]]
+    assert arrays == arrays_of(datasets)
+
+
+def test_reading_ahead_begins_anew_after_a_call_that_was_interrupted_while_it_waited() -> None:
+    class Waiting(TogetherSource):
+        waits = True
+
+        def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+            if self.waits:
+                call.interrupt()
+                pause(60)
+            return super().read_together(series)
+
+    datasets = archive(12)
+    source = Waiting(datasets)
+    children = Session(source).series
+    arrays = [children[0].get_volume().array.tobytes()]
+    call = Interruption()
+    with call, pytest.raises(KeyboardInterrupt):
+        children[1].get_volume()
+    source.waits = False
+    arrays += [child.get_volume().array.tobytes() for child in children[1:]]
+    assert arrays == arrays_of(datasets)
+    assert source.together
