@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -136,6 +137,8 @@ class StoredDatasets:
             return Reply(md5.encode(), "text/plain") if md5 else _json({}, 404)
         if path == "/changes":
             return _json(self._changes(arguments))
+        if path == "/tools/now":
+            return Reply(time.strftime("%Y%m%dT%H%M%S", time.gmtime()).encode(), "text/plain")
         if len(parts) > 2 and parts[2] in ("labels", "metadata"):
             return self._attribute(method, parts, body)
         if method == "DELETE" and len(parts) == 2 and parts[0] in ROUTES:

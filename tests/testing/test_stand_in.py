@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,7 +135,17 @@ def test_datasets_that_are_added_are_seen_at_once(session: Orthanc, stand_in: Or
     assert session.rest.get("/changes", params={"last": ""})["Last"] == 9
 
 
-@pytest.mark.parametrize("path", ["/jobs", "/modalities", "/instances/x/preview", "/tools/now"])
+def test_a_pickle_lands_whose_last_entry_in_the_feed_is_gone() -> None:
+    newest = make_series((1, 4, 5), seed=4, PatientID="P2")
+    with OrthancStandIn([*make_series((3, 4, 5), PatientID="P1"), *newest]) as server:
+        packed = pickle.dumps(server.connect().select(PatientID="P1"))
+        del server.datasets[-1]
+        session = pickle.loads(packed)
+        assert (session.PatientIDs, session.instance_count) == (["P1"], 3)
+        assert re.fullmatch(r"\d{8}T\d{6}", session.rest.get("/tools/now"))
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/modalities", "/instances/x/preview", "/tools/dicom-conformance"])
 def test_what_it_does_not_know_is_refused(session: Orthanc, path: str) -> None:
     with pytest.raises(ServerError) as caught:
         session.rest.get(path)

@@ -8,6 +8,10 @@ entries decides, which the feed has to the second: it was replaced if that is cl
 A busy archive may have stored millions since. Of a feed that long only the beginning is read, and of each instance that
 is asked about the time at which it was received: one that was not received before the last entry that was read was
 stored behind it. Then a series counts as new if all that is asked about of it was stored since the state.
+
+The feed can be cleared, and a database be replaced by one whose numbers are smaller. So it is believed only if the last
+entry that is known is still there. If it is not, what was received clearly after the session was pickled counts as
+stored since the state as well.
 """
 
 from __future__ import annotations
@@ -65,6 +69,8 @@ class Additions:
         self._read_at = 0.0
         # The time of the last entry that was read, if there are too many to read them all.
         self._left_at: datetime | None = None
+        # Whether the last entry that was known before a look was gone.
+        self._is_cut = False
         # Orthanc's id of an instance or series to its last entry.
         self._stored: dict[str, _Entry] = {}
         self._lock = threading.Lock()
@@ -74,18 +80,21 @@ class Additions:
         since = mark.revision.token
         assert isinstance(since, int)
         with self._lock:
-            is_behind = self._left_at is not None and since > self._end
-            if self._start < 0 or since < self._start or is_behind or len(self._stored) > _MOST_KEPT:
-                self._start = self._end = since
-                self._stored, self._read_at, self._left_at = {}, 0.0, None
+            is_known = 0 <= self._start <= since and len(self._stored) <= _MOST_KEPT
+            if is_known and self._read_at < at and self._left_at is None:
                 self._read()
-            elif self._read_at < at and self._left_at is None:
+            if not is_known or since > self._end:
+                self._start = self._end = since
+                self._stored, self._read_at, self._left_at, self._is_cut = {}, 0.0, None, False
                 self._read()
             # Of this state: another thread may begin anew with an earlier one.
-            entries, left_at = self._stored, self._left_at
+            entries, left_at, is_cut = self._stored, self._left_at, self._is_cut
             stored = {key: entries[key].date for key in instances if _is_new(entries.get(key), since)}
         if left_at is not None:
             stored.update(self._received_behind(left_at, instances))
+        if is_cut:
+            received = dict(self._received(instances))
+            stored.update((key, received[key]) for key in self._after(received, mark))
         if not stored or series_of is None:
             return len(stored)
         asked = list(stored if left_at is None else instances)
@@ -95,25 +104,34 @@ class Additions:
         else:
             old = {series[key] for key in asked if key not in stored}
             late = [key for key in stored if series[key] not in old]
-        return len(stored) - len(late) + (self._count_after([stored[key] for key in late], mark) if late else 0)
+        return len(stored) - len(late) + len(self._after({key: stored[key] for key in late}, mark))
 
-    def _count_after(self, dates: Sequence[datetime | None], mark: Mark) -> int:
-        """Count the times that are clearly after the state was marked."""
+    def _after(self, dates: Mapping[str, datetime | None], mark: Mark) -> list[str]:
+        """Return those whose times are clearly after the state was marked."""
+        if not dates:
+            return []
         now = server_time(self._transport.content("GET", "/tools/now").decode("ascii", "replace"))
         most = time.time() - mark.made_at - _UNSURE
-        return sum(now is not None and date is not None and (now - date).total_seconds() < most for date in dates)
+        return [
+            key
+            for key, date in dates.items()
+            if now is not None and date is not None and (now - date).total_seconds() < most
+        ]
 
     def _read(self) -> None:
         begun = time.monotonic()
-        for _ in range(_MOST_PAGES):
-            parameters = {"since": self._end, "limit": _PAGE}
-            page = ask(self._transport, "GET", "/changes", _IS_PAGE, params=parameters)
+        # The entry that is known is read again: if it is gone, so may others be.
+        known, since = self._end, max(0, self._end - 1)
+        for number in range(_MOST_PAGES):
+            page = ask(self._transport, "GET", "/changes", _IS_PAGE, params={"since": since, "limit": _PAGE})
+            if number == 0 and known and [entry["Seq"] for entry in page["Changes"][:1]] != [known]:
+                self._is_cut = True
             last = None
             for entry in page["Changes"]:
                 last = server_time(entry.get("Date"))
                 if entry["ChangeType"] in _WANTED:
                     self._stored[str(entry["ID"])] = _Entry(entry["Seq"], last)
-                self._end = max(self._end, entry["Seq"])
+                self._end = since = max(self._end, entry["Seq"])
             if page["Done"] or not page["Changes"]:
                 break
         else:

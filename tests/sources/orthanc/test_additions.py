@@ -94,10 +94,11 @@ def test_only_what_is_new_is_read() -> None:
         feed.store(*"bcdefg")
         known = Additions(Transport(feed.url))
         assert count(known, "ag", before) == 1
-        assert len(feed.asked) == 3
+        # Each look begins with the last entry that is known.
+        assert len(feed.asked) == 4
         feed.store("a")
         assert count(known, "ag", before) == 2
-        assert len(feed.asked) == 4
+        assert len(feed.asked) == 5
 
 
 def test_little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +195,46 @@ def test_an_instance_without_a_time_counts_as_stored_behind_a_long_feed() -> Non
         known = Additions(Transport(feed.url))
         mark = Mark(Revision(before), time.time())
         assert known.count_replaced(mark, ["a", "b"], 0, lambda keys: ["A"] * len(keys)) == 1
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["cleared", "another database"])
+@pytest.mark.parametrize("is_read", [False, True], ids=["before the first look", "between looks"])
+def test_if_the_feed_was_cleared_the_times_of_the_instances_decide(is_new: bool, is_read: bool) -> None:
+    with Feed() as feed:
+        before = feed.store(*"abcd", age=1000)
+        known = Additions(Transport(feed.url))
+        if is_read:
+            assert count(known, "abcd", before, age=500) == 0
+        feed.store("b", age=100)
+        if is_new:
+            feed.entries.clear()
+        else:
+            feed.entries[:] = [{**entry, "ChangeType": "StableSeries"} for entry in feed.entries[5:]]
+        assert count(known, "abcd", before, age=500) == 1
+        assert count(known, "acd", before, age=500) == 0
+        # Pickled after the replacement.
+        assert count(known, "abcd", before, age=50) == 0
+
+
+def test_if_the_last_object_is_gone_the_rest_of_the_feed_is_believed() -> None:
+    with Feed() as feed:
+        before = feed.store(*"abcd", age=1000)
+        known = Additions(Transport(feed.url))
+        feed.store("a", age=600)
+        feed.store("b", age=100)
+        del feed.entries[3]
+        assert count(known, "abc", before, age=500) == 2
+
+
+@pytest.mark.usefixtures("few_pages")
+def test_of_a_long_feed_that_was_cleared_the_times_decide() -> None:
+    with Feed(page=2) as feed:
+        before = feed.store(*"abcd", age=1000)
+        feed.store("b", age=400)
+        feed.store(*map(str, range(20)), age=100)
+        del feed.entries[:10]
+        known = Additions(Transport(feed.url))
+        assert count(known, "abcd", before, age=500) == 1
 
 
 def test_what_is_interrupted_is_read_by_the_next_call() -> None:
