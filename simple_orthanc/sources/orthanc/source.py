@@ -32,7 +32,7 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
-from simple_orthanc.errors import NotFoundError, OrthancError
+from simple_orthanc.errors import NotFoundError, OrthancError, ServerError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.file_reading import StoredFile
@@ -130,7 +130,7 @@ class OrthancSource:
         last, self._last_change = self._last_change, None
         # What was asked meanwhile may have changed the server.
         if last is None or self.requests != self._requests_before:
-            last = read_last(self.transport)
+            last = self._read_last()
         self._forget()
         if self.cache is not None:
             self._replacements.catch_up(last)
@@ -158,10 +158,19 @@ class OrthancSource:
 
     def watch(self) -> None:
         """Note the end of the server's feed of changes; the next `revision` starts from there."""
-        self._last_change = read_last(self.transport)
+        self._last_change = self._read_last()
         self._requests_before = self.requests
         if self.cache is not None:
             self._replacements.catch_up(self._last_change)
+
+    def _read_last(self) -> int | None:
+        try:
+            return read_last(self.transport)
+        except ServerError:
+            # Without the feed an archive can be read, but not from a cache.
+            if self.cache is not None:
+                raise
+            return None
 
     def changes(self, since: Revision) -> Changes:
         """Find out what has changed in the archive since a revision."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simple_orthanc.errors import ServerError
 from simple_orthanc.session.orthanc import Orthanc
 from simple_orthanc.sources.orthanc import source as module
+from tests.http_stand_in import Asked, reply
 from tests.memory_source import instance
 from tests.orthanc_stand_in import OrthancServer
 
@@ -58,6 +61,18 @@ def test_a_file_is_read_again_after_a_change(archive: OrthancServer) -> None:
     session.refresh()
     assert session.PatientName == [NAME]
     assert any(asked.path.endswith(("/file", "/data")) for asked in archive.asked[before:])
+
+
+def test_an_archive_whose_feed_fails_is_read_without_a_cache(archive: OrthancServer, tmp_path: Path) -> None:
+    script = archive.script
+
+    def without_feed(asked: Asked, count: int) -> bytes | None:
+        return reply({"Message": "broken"}, 500) if asked.path.startswith("/changes") else script(asked, count)
+
+    archive.script = without_feed
+    assert Orthanc(archive.url, patience=0).select(PatientID="1").instance_count == 4
+    with pytest.raises(ServerError):
+        Orthanc(archive.url, patience=0, cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("read", ["read_last", "read_changes"])
