@@ -49,6 +49,8 @@ class Rescale:
         The element that holds the transformation.
     valid : (float, float) or None
         The range of stored values that have a meaning, both inclusive; all others become NaN.
+    assumed : tuple of (str, int or str)
+        "slope" or "intercept" with the element that would state it, where the header lacks that element.
     """
 
     slope: float = 1.0
@@ -57,6 +59,7 @@ class Rescale:
     unit: str = "stored"
     source: str = "no rescaling in the header"
     valid: tuple[float, float] | None = None
+    assumed: tuple[tuple[str, int | str], ...] = ()
 
     @property
     def is_identity(self) -> bool:
@@ -96,7 +99,7 @@ class Rescale:
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.slope, self.intercept, self.unit, self.source, self.valid
+        return self.slope, self.intercept, self.unit, self.source, self.valid, self.assumed
 
 
 def read_rescale(header: Dataset, frame: int = 0, units: str = "modality") -> Rescale:
@@ -199,8 +202,9 @@ def _modality(header: Dataset, frame: int) -> Rescale:
     if is_map:
         unit = _mapped_unit(header, frame, unit)
     if slope is None and intercept is None:
-        fractional = _fractional(header)
-        return fractional or Rescale(unit=unit if (modality == "PT" or is_map) and unit else "stored")
+        has_unit = bool(unit) and (modality == "PT" or is_map)
+        return _fractional(header) or (Rescale(unit=unit, assumed=_assumed(None, None)) if has_unit else Rescale())
+    assumed = _assumed(slope, intercept)
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     _check_line(header, slope, intercept, "RescaleSlope", "RescaleIntercept")
     if is_colour(header) and (slope != 1 or intercept):
@@ -209,7 +213,13 @@ def _modality(header: Dataset, frame: int) -> Rescale:
             f'{intercept:g}, which mean nothing for colour: get_volume(units="stored") reads it as it is.'
         )
     source = "RescaleSlope (0028,1053)" if nearest is header else "PixelValueTransformationSequence (0028,9145)"
-    return Rescale(slope, intercept, None, unit or "US", source)
+    return Rescale(slope, intercept, None, unit or "US", source, assumed=assumed)
+
+
+def _assumed(slope: float | None, intercept: float | None) -> tuple[tuple[str, str], ...]:
+    """Return which of the two a header lacks, with the element of each."""
+    stated = (("slope", "RescaleSlope", slope), ("intercept", "RescaleIntercept", intercept))
+    return tuple((name, keyword) for name, keyword, value in stated if value is None)
 
 
 def _mapped_unit(header: Dataset, frame: int, unit: str) -> str:
@@ -337,9 +347,10 @@ def _real_world(header: Dataset, frame: int) -> Rescale:
     if valid is not None and not is_float(header):
         low, high = stored_range(header)
         valid = None if valid[0] <= low and high <= valid[1] else valid
+    assumed = (("intercept", "RealWorldValueIntercept"),) if intercept is None else ()
     intercept = intercept or 0.0
     _check_line(header, slope, intercept, "RealWorldValueSlope", "RealWorldValueIntercept")
-    return Rescale(slope, intercept, None, unit, source, valid)
+    return Rescale(slope, intercept, None, unit, source, valid, assumed)
 
 
 def _mappings(header: Dataset, frame: int) -> list[Dataset]:
@@ -379,10 +390,11 @@ def _philips(header: Dataset, frame: int) -> Rescale:
     for holder in _philips_holders(header, frame):
         intercept, slope = (_philips_number(holder, element) for element in (0x0D, 0x0E))
         if slope:
+            assumed = (("intercept", 0x2005100D),) if intercept is None else ()
             intercept = intercept or 0.0
-            tags = ("Scale Slope (2005,100E)", "Scale Intercept (2005,100D)")
+            source = "Scale Slope (2005,100E), Scale Intercept (2005,100D)"
             _check_line(header, 1.0 / slope, -intercept / slope, 0x2005100E, 0x2005100D)
-            return Rescale(1.0 / slope, -intercept / slope, None, "Philips", ", ".join(tags))
+            return Rescale(1.0 / slope, -intercept / slope, None, "Philips", source, assumed=assumed)
     raise VolumeError(
         f"units='philips' was requested for {elements.instance_of(header)}, and Philips's Scale Slope (2005,100E) is "
         'missing or 0. Read it with get_volume(units="modality").'

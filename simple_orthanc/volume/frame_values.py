@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, SuvError
 from simple_orthanc.pixels import suv
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Slot = tuple[int, int, Plane]
+# More values are not listed in a message.
+_MOST_LISTED = 3
 
 
 def slots_of(chosen: Sequence[Stack]) -> dict[int, list[Slot]]:
@@ -135,6 +138,7 @@ class FrameValues:
                 found = known.get(plane.instance)
                 self._rescales[key] = found or read_rescale(headers[key[0]], key[1], "modality" if kind else units)
         self.unit = self._one_unit(planes)
+        self._check_stated(planes)
         if kind is not None:
             instances = list(dict.fromkeys(plane.instance for plane in planes))
             try:
@@ -169,6 +173,28 @@ class FrameValues:
                 groups=found,
             )
         return next(iter(found))
+
+    def _check_stated(self, planes: Sequence[Plane]) -> None:
+        """Refuse slices that lack what others state of their values, and is no matter of course there."""
+        distinct = set(self._rescales.values())
+        for lacking in distinct:
+            for name, tag in lacking.assumed:
+                taken = getattr(lacking, name)
+                stated = {getattr(one, name) for one in distinct if one.lut is None and name not in dict(one.assumed)}
+                if stated - {taken}:
+                    others = [plane for plane in planes if (name, tag) in self._rescale(plane).assumed]
+                    self._refuse_unstated(elements.name_of(tag), others, len(planes), stated)
+
+    @staticmethod
+    def _refuse_unstated(tag: str, lacking: Sequence[Plane], total: int, stated: set[float]) -> None:
+        values = ", ".join(f"{value:g}" for value in sorted(stated)[:_MOST_LISTED])
+        values += ", ..." if len(stated) > _MOST_LISTED else ""
+        raise InconsistentSlicesError(
+            f"One volume was requested, but {tag} is missing in {len(lacking)} of {total} slices, the first of them "
+            f"{lacking[0]}. In the others it is {values}, so that the values of these slices are unknown. Store them "
+            'again from their origin, or read the stored values with get_volume(units="stored").',
+            groups={f"{tag} is missing": len(lacking), f"{tag} is present": total - len(lacking)},
+        )
 
     def _rescale(self, plane: Plane) -> Rescale:
         return self._rescales[rescale_key(plane)]

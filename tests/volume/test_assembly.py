@@ -70,6 +70,58 @@ class TestValues:
         swapped = make_series(array=np.full((2, 4, 4), 101, np.int16), slope=[1.0, 0.5], modality="PT")
         assert first_values(read(swapped)) == [101, 50.5]
 
+    @pytest.mark.parametrize(
+        ("modality", "lacking"),
+        [
+            ("CT", ("RescaleSlope",)),
+            ("CT", ("RescaleIntercept",)),
+            ("PT", ("RescaleSlope",)),
+            ("PT", ("RescaleSlope", "RescaleIntercept")),
+        ],
+    )
+    @pytest.mark.parametrize("which", [0, 2])
+    def test_what_one_slice_lacks_and_others_state_is_not_assumed(
+        self, modality: str, lacking: tuple[str, ...], which: int
+    ) -> None:
+        array, series = random_series(modality=modality, slope=2, intercept=-24, Units="BQML", PatientWeight=None)
+        for keyword in lacking:
+            del series[which][keyword]
+        with pytest.raises(InconsistentSlicesError, match=rf"{lacking[0]} .* is missing in 1 of 5 slices") as caught:
+            read(series)
+        assert f"InstanceNumber {which + 1}" in caught.value.message
+        assert list(caught.value.groups.values()) == [1, 4]
+        assert np.array_equal(read(series, units="stored").array, array)
+
+    def test_what_one_slice_lacks_may_be_a_matter_of_course(self) -> None:
+        array, series = random_series(modality="PT", Units="BQML", slope=[1, 2, 1, 2, 3])
+        del series[3].RescaleIntercept
+        assert np.array_equal(read(series).array, array * np.array([1, 2, 1, 2, 3]).reshape(5, 1, 1))
+        array, series = random_series(modality="CT")
+        del series[3].RescaleSlope
+        assert np.array_equal(read(series).array, array)
+
+    def test_what_one_frame_lacks_and_others_state_is_not_assumed(self) -> None:
+        image = make_enhanced((4, 4, 4), modality="CT", slope=[1, 2, 3, 4], intercept=[5, 5, 5, 5])
+        del image.PerFrameFunctionalGroupsSequence[1].PixelValueTransformationSequence[0].RescaleIntercept
+        with pytest.raises(InconsistentSlicesError, match=r"RescaleIntercept .* is missing in 1 of 4 slices.* frame 2"):
+            read([image])
+
+    @pytest.mark.parametrize("units", ["real world", "philips"])
+    def test_intercepts_of_other_units_are_not_assumed_either(self, units: str) -> None:
+        series = make_series((3, 4, 4), modality="MR", Manufacturer="Philips")
+        for number, header in enumerate(series):
+            mapping, code = Dataset(), Dataset()
+            code.CodeValue = "1"
+            mapping.RealWorldValueSlope, mapping.MeasurementUnitsCodeSequence = 2.0, [code]
+            block = header.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+            block.add_new(0x0E, "FL", 2.0)
+            if number != 1:
+                mapping.RealWorldValueIntercept = 7.0
+                block.add_new(0x0D, "FL", 7.0)
+            header.RealWorldValueMappingSequence = [mapping]
+        with pytest.raises(InconsistentSlicesError, match="is missing in 1 of 3 slices"):
+            read(series, units=units)
+
     def test_stored_values_on_request(self) -> None:
         array, series = random_series(intercept=-1024)
         found = read(series, units="stored")
