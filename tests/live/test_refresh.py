@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError
+from simple_orthanc.local.server import free_port
 from tests.conftest import MakeServer, ask
 from tests.live.archives import simple_file, store
 
@@ -102,6 +105,25 @@ def test_everything_deleted_and_the_feed_cleared(empty_server: LocalOrthanc, kno
     assert known.SeriesDescriptions == []
     store(empty_server, series_file(7))
     assert known.refresh().SeriesDescriptions == ["d7"]
+
+
+def test_another_database_at_the_same_address(make_server: MakeServer, tmp_path: Path) -> None:
+    options = {"HttpPort": free_port(), "StableAge": 3600}
+    server = make_server(options, folder=tmp_path / "before")
+    store(server, *(series_file(number) for number in (1, 2)))
+    session, cached = server.connect(), server.connect(cache=tmp_path / "cache")
+    for each in (session, cached):
+        assert each.SeriesDescriptions == ["d1", "d2"]
+    former = [header.SeriesDescription for header in cached.get_instances()]
+    last = ask(server, "/changes?last")["Last"]
+    server.stop()
+    # As many objects with the same UIDs, as after an upload of corrected files.
+    server = make_server(options, folder=tmp_path / "after")
+    store(server, *(series_file(number, SeriesDescription=f"e{number}") for number in (1, 2)))
+    assert ask(server, "/changes?last")["Last"] == last
+    assert former == ["d1", "d2"]
+    assert [header.SeriesDescription for header in cached.get_instances()] == ["e1", "e2"]
+    assert session.refresh().SeriesDescriptions == ["e1", "e2"]
 
 
 def test_an_overwritten_instance_is_read_again(make_server: MakeServer) -> None:

@@ -24,7 +24,7 @@ from simple_orthanc.selection.source import batches
 from simple_orthanc.session.orthanc_state import OrthancState
 from simple_orthanc.session.watching.state import Waiting, WatchState
 from simple_orthanc.sources.orthanc.answers import ask, is_alive, is_objects
-from simple_orthanc.sources.orthanc.changes import Change, read_feed, read_last
+from simple_orthanc.sources.orthanc.changes import Change, LastChange, read_feed, read_last
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ class Watcher(Generic[S]):
         self._session, self._function, self._rules = session, function, rules
         self._state, self._is_stopped = state, is_stopped
         self._transport = session._orthanc.transport
-        self._newest: int | None = None
+        self._newest: LastChange | None = None
         self._is_lost = False
 
     def run(self, since: int | None) -> None:
@@ -125,7 +125,8 @@ class Watcher(Generic[S]):
         if since is not None:
             self._state.advance(since, "")
             return
-        newest = read_last(self._transport) or 0
+        last = read_last(self._transport)
+        newest = 0 if last is None else last.number
         arriving = self._arriving(newest) if self._rules.stable else set()
         self._state.advance(newest, _description(self._entry_from(newest)), arriving)
 
@@ -154,7 +155,7 @@ class Watcher(Generic[S]):
         if newest is not None and newest == self._newest:
             return
         position, entry = self._state.position or (0, "")
-        ends_before = newest is not None and newest < position
+        ends_before = newest is not None and newest.number < position
         if ends_before or (entry and _is_other_feed(self._entry_from(position), position, entry)):
             position = self._begin_again(position)
         # What a new object holds may be selected only when more of it has arrived.

@@ -9,8 +9,8 @@ A busy archive may have stored millions since. Of a feed that long only the begi
 is asked about the time at which it was received: one that was not received before the last entry that was read was
 stored behind it. Then a series counts as new if all that is asked about of it was stored since the state.
 
-The feed can be cleared, and a database be replaced by one whose numbers are smaller. So it is believed only if the last
-entry that is known is still there. If it is not, what was received clearly after the session was pickled counts as
+The feed can be cleared, and a database be replaced by another one. So it is believed only if the last entry that is
+known is still there. If it is not, what was received clearly after the session was pickled counts as
 stored since the state as well.
 """
 
@@ -25,6 +25,7 @@ from typing import NamedTuple
 from simple_orthanc.rest.server_time import server_time
 from simple_orthanc.selection.source import Mark, SeriesOf, batches
 from simple_orthanc.sources.orthanc.answers import ask, has, is_objects
+from simple_orthanc.sources.orthanc.changes import LastChange
 from simple_orthanc.transport import Transport
 
 _PAGE = 1000
@@ -65,7 +66,9 @@ class Additions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         # The entries behind the number _start up to _end have been read, at the time _read_at.
-        self._start = self._end = -1
+        self._start, self._end = -1, LastChange(-1)
+        # Number of each to its hash, by which states of another database are told from those of this one.
+        self._seen: dict[int, int] = {}
         self._read_at = 0.0
         # The time of the last entry that was read, if there are too many to read them all.
         self._left_at: datetime | None = None
@@ -78,18 +81,19 @@ class Additions:
     def count_replaced(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None) -> int:
         """Count those of some instances that were stored again since a state; see `Source.replaced_since`."""
         since = mark.revision.token
-        assert isinstance(since, int)
+        assert isinstance(since, LastChange)
         with self._lock:
-            is_known = 0 <= self._start <= since and len(self._stored) <= _MOST_KEPT
+            is_known = 0 <= self._start <= since.number and len(self._stored) <= _MOST_KEPT
             if is_known and self._read_at < at and self._left_at is None:
                 self._read()
-            if not is_known or since > self._end:
-                self._start = self._end = since
+            is_other = self._seen.get(since.number, hash(since)) != hash(since)
+            if not is_known or is_other or since.number > self._end.number:
+                self._start, self._end, self._seen = since.number, since, {since.number: hash(since)}
                 self._stored, self._read_at, self._left_at, self._is_cut = {}, 0.0, None, False
                 self._read()
             # Of this state: another thread may begin anew with an earlier one.
             entries, left_at, is_cut = self._stored, self._left_at, self._is_cut
-            stored = {key: entries[key].date for key in instances if _is_new(entries.get(key), since)}
+            stored = {key: entries[key].date for key in instances if _is_new(entries.get(key), since.number)}
         if left_at is not None:
             stored.update(self._received_behind(left_at, instances))
         if is_cut:
@@ -100,7 +104,7 @@ class Additions:
         asked = list(stored if left_at is None else instances)
         series = dict(zip(asked, series_of(asked), strict=True))
         if left_at is None:
-            late = [key for key in stored if _is_new(entries.get(series[key]), since)]
+            late = [key for key in stored if _is_new(entries.get(series[key]), since.number)]
         else:
             old = {series[key] for key in asked if key not in stored}
             late = [key for key in stored if series[key] not in old]
@@ -121,17 +125,20 @@ class Additions:
     def _read(self) -> None:
         begun = time.monotonic()
         # The entry that is known is read again: if it is gone, so may others be.
-        known, since = self._end, max(0, self._end - 1)
+        known, since = self._end, max(0, self._end.number - 1)
         for number in range(_MOST_PAGES):
             page = ask(self._transport, "GET", "/changes", _IS_PAGE, params={"since": since, "limit": _PAGE})
-            if number == 0 and known and [entry["Seq"] for entry in page["Changes"][:1]] != [known]:
+            if number == 0 and known.number and [LastChange.of(entry) for entry in page["Changes"][:1]] != [known]:
                 self._is_cut = True
             last = None
             for entry in page["Changes"]:
                 last = server_time(entry.get("Date"))
                 if entry["ChangeType"] in _WANTED:
                     self._stored[str(entry["ID"])] = _Entry(entry["Seq"], last)
-                self._end = since = max(self._end, entry["Seq"])
+                change = LastChange.of(entry)
+                self._seen.setdefault(change.number, hash(change))
+                self._end = change if change.number >= self._end.number else self._end
+                since = self._end.number
             if page["Done"] or not page["Changes"]:
                 break
         else:

@@ -2,16 +2,17 @@
 
 Orthanc writes an entry into ``/changes`` for each instance that it stores, and none for what it deletes: the entries of
 a deleted object are deleted with it, and the whole feed can be cleared, after which its numbers continue. So the feed
-is believed only if the last entry that was there before is still there. Then every addition has an entry, and whatever
-is missing from the counts has been deleted, or overwritten, for which Orthanc deletes and stores again.
+is believed only if the last entry that was there before is still there: its number alone is not enough, since another
+database at the same address has the same numbers. Then every addition has an entry, and whatever is missing from the
+counts has been deleted, or overwritten, for which Orthanc deletes and stores again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError, ServerError, TransportError
@@ -27,6 +28,7 @@ _MAX_PAGES = 20
 # How a server, or a proxy before it, refuses what a user may not have at all.
 _NOT_FOR_THIS_USER = (401, 403, 404, 405, 501)
 
+_IS_ENTRY = has(Seq=int)
 _IS_PAGE = has(Changes=list, Done=bool)
 _IS_NUMBERED_PAGE = has(Changes=list, Done=bool, Last=int)
 
@@ -97,6 +99,32 @@ class Change:
         return cls(entry["Seq"], entry["ChangeType"], level, entry["ID"], server_time(entry.get("Date")))
 
 
+class LastChange(NamedTuple):
+    """The last entry of the feed of changes, by which it shows later whether the feed is still the same one.
+
+    Attributes
+    ----------
+    number : int
+        Its number.
+    entry : str
+        Date, type and object, which tell it from the entry with this number in another database; "" if the feed was
+        empty, or the entry is not known.
+
+    Examples
+    --------
+    >>> LastChange.of({"Seq": 3, "ChangeType": "NewStudy", "ID": "4c-1d", "Date": "20261130T080000"})
+    LastChange(number=3, entry='20261130T080000 NewStudy 4c-1d')
+    """
+
+    number: int
+    entry: str = ""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> LastChange:
+        """Return the number of an entry of the server's answer, and what tells it from others."""
+        return cls(entry["Seq"], " ".join(str(entry.get(name, "")) for name in ("Date", "ChangeType", "ID")))
+
+
 def read_feed(transport: Transport, since: int, type_: str | None = None, page: int = _PAGE) -> Iterator[list[Change]]:
     """Read the feed page by page to its end.
 
@@ -164,16 +192,20 @@ def count_all(transport: Transport) -> dict[Level, int]:
     }
 
 
-def read_last(transport: Transport) -> int | None:
-    """Return the number of the last change; None if this user may not read the feed."""
+def read_last(transport: Transport) -> LastChange | None:
+    """Return the last change; None if this user may not read the feed."""
     try:
-        last = ask(transport, "GET", "/changes", has(), params={"last": ""}, limit="facts_bytes").get("Last")
+        answer = ask(transport, "GET", "/changes", has(), params={"last": ""}, limit="facts_bytes")
     except ServerError as error:
         if error.status in _NOT_FOR_THIS_USER:
             return None
         # A server that is busy, or fails, has a feed: what it holds is not known now.
         raise
-    return last if isinstance(last, int) else None
+    last, entries = answer.get("Last"), answer.get("Changes")
+    if not isinstance(last, int):
+        return None
+    shown: Any = entries[-1] if isinstance(entries, list) and entries else None
+    return LastChange.of(shown) if _IS_ENTRY(shown) and shown["Seq"] == last else LastChange(last)
 
 
 def _current_revision(transport: Transport) -> Revision:
@@ -185,28 +217,35 @@ def _current_revision(transport: Transport) -> Revision:
 def read_changes(transport: Transport, since: Revision) -> Changes:
     """Find out what has changed on the server since a revision."""
     last, before = since.token, since.counts or {}
-    if not isinstance(last, int):
+    if not isinstance(last, LastChange):
         return Changes(_current_revision(transport), None, True)
-    if last == 0:
+    if last.number == 0:
         # There was no entry that could still be there. The feed is complete if the server was empty.
         return Changes(_current_revision(transport), None if before.get("instance") else frozenset(), True)
     entries = read_entries(transport, last)
     if entries is None:
         return Changes(_current_revision(transport), None, True)
-    stored = [str(entry["ID"]) for entry in entries if entry["ChangeType"] == "NewInstance" and entry["Seq"] > last]
+    new = [entry for entry in entries if entry["Seq"] > last.number]
+    stored = [str(entry["ID"]) for entry in new if entry["ChangeType"] == "NewInstance"]
     counts = count_all(transport)
     removed = before.get("instance", 0) + len(stored) != counts["instance"]
-    return Changes(Revision(entries[-1]["Seq"], counts), frozenset(stored), removed)
+    return Changes(Revision(LastChange.of(entries[-1]), counts), frozenset(stored), removed)
 
 
-def read_entries(transport: Transport, last: int) -> list[dict[str, Any]] | None:
-    """Read the feed from the entry ``last`` on; None if that entry is gone, or if there are too many to read."""
+def stored_since(transport: Transport, last: LastChange) -> set[str] | None:
+    """Return what the entries behind one are about; None if that entry is not there, or if there are too many."""
+    entries = read_entries(transport, last) if last.number else None
+    return None if entries is None else {str(entry["ID"]) for entry in entries if entry["Seq"] > last.number}
+
+
+def read_entries(transport: Transport, last: LastChange) -> list[dict[str, Any]] | None:
+    """Read the feed from the entry ``last`` on; None if that entry is not there, or if there are too many to read."""
     entries: list[dict[str, Any]] = []
-    since = last - 1
+    since = last.number - 1
     for _ in range(_MAX_PAGES):
         page = ask(transport, "GET", "/changes", _IS_PAGE, params={"since": since, "limit": _PAGE})
         entries.extend(page["Changes"])
-        if not entries or entries[0]["Seq"] != last:
+        if not entries or LastChange.of(entries[0]) != last:
             return None
         if page["Done"] or not page["Changes"]:
             return entries

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 from simple_orthanc.concurrency.interruption import Interruption, current_call
 from simple_orthanc.sources.cache.kept_files import Stamp
-from simple_orthanc.sources.orthanc.changes import read_entries, read_last
+from simple_orthanc.sources.orthanc.changes import LastChange, read_last, stored_since
 from simple_orthanc.sources.orthanc.listed_files import ListedFiles
 from simple_orthanc.transport import Transport
 
@@ -39,25 +39,25 @@ class Replacements:
     def __init__(self, transport: Transport, listed: ListedFiles) -> None:
         self._transport, self._listed = transport, listed
         self._lock = threading.Lock()
-        self._last: int | None = None
+        self._last: LastChange | None = None
         # When the last look began.
         self._looked = float("-inf")
         # The calls in several threads for which a look was made.
         self._served: weakref.WeakSet[Interruption] = weakref.WeakSet()
 
     def note(self, replaced: Iterable[str] | None, last: object) -> None:
-        """Forget the files that were replaced up to the entry of the feed with a number; None: all."""
+        """Forget the files that were replaced up to an entry of the feed; None: all."""
         with self._lock:
             self._listed.forget(replaced)
-            self._last = last if isinstance(last, int) else None
+            self._last = last if isinstance(last, LastChange) else None
 
     def note_first(self, last: object) -> None:
         """Take what is listed to be as it was at this entry, unless one is known: more is looked through from there."""
         with self._lock:
-            if self._last is None and isinstance(last, int):
+            if self._last is None and isinstance(last, LastChange):
                 self._last = last
 
-    def catch_up(self, last: int | None) -> None:
+    def catch_up(self, last: LastChange | None) -> None:
         """Forget the files that were replaced since the entry that is known up to the last one, which this is."""
         with self._lock:
             self._forget_replaced(last)
@@ -89,13 +89,12 @@ class Replacements:
         self._forget_replaced(read_last(self._transport))
         self._looked = began
 
-    def _forget_replaced(self, last: int | None) -> None:
+    def _forget_replaced(self, last: LastChange | None) -> None:
         before = self._last
         if last is None or last == before:
             return
         if not self._listed.is_unused:
-            entries = read_entries(self._transport, before) if before else None
-            replaced = None if entries is None else {str(entry["ID"]) for entry in entries if entry["Seq"] > before}
-            self._listed.forget(replaced)
+            stored = None if before is None else stored_since(self._transport, before)
+            self._listed.forget(stored)
         # Not before: a look that ended in an error is made again.
         self._last = last

@@ -43,7 +43,7 @@ from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_str
 from simple_orthanc.sources.orthanc.additions import Additions
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.archived import ArchiveReader
-from simple_orthanc.sources.orthanc.changes import read_changes, read_last
+from simple_orthanc.sources.orthanc.changes import LastChange, read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader
 from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
@@ -95,7 +95,7 @@ class OrthancSource:
     def __init__(self, transport: Transport, checksums: bool | None = None, cache: Cache | None = None) -> None:
         self.transport, self._checksums, self.cache = transport, checksums, cache
         self._observed = Observed()
-        self._last_change: int | None = None
+        self._last_change: LastChange | None = None
         self._requests_before = 0
         self._listed_files = ListedFiles()
         self._values_of_files: dict[str, Mapping[str, Value]] = {}
@@ -163,7 +163,7 @@ class OrthancSource:
         if self.cache is not None:
             self._replacements.catch_up(self._last_change)
 
-    def _read_last(self) -> int | None:
+    def _read_last(self) -> LastChange | None:
         try:
             return read_last(self.transport)
         except ServerError:
@@ -192,9 +192,9 @@ class OrthancSource:
         self._listings.forget()
 
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
-        """Return the number of the last change in a state; None if this user may not read the feed of changes."""
+        """Return the last change in a state; None if this user may not read the feed of changes."""
         token = None if revision is None else revision.token
-        return Mark(Revision(token), time.time()) if isinstance(token, int) else None
+        return Mark(Revision(token), time.time()) if isinstance(token, LastChange) else None
 
     def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Count the instances that were stored again since a state."""

@@ -14,6 +14,7 @@ import pytest
 from simple_orthanc.selection.source import Mark, Revision
 from simple_orthanc.sources.orthanc import additions
 from simple_orthanc.sources.orthanc.additions import Additions
+from simple_orthanc.sources.orthanc.changes import LastChange
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, reply
 
@@ -43,19 +44,19 @@ class Feed(StandIn):
     def __enter__(self) -> Feed:
         return self
 
-    def store(self, *keys: str, kind: str = "NewInstance", age: float = 0) -> int:
+    def store(self, *keys: str, kind: str = "NewInstance", age: float = 0) -> LastChange:
         for key in keys:
             entry = {"Seq": len(self.entries) + 1, "ChangeType": kind, "ID": key, "Date": written(age)}
             self.entries.append(entry)
             self.ages[key] = age
-        return len(self.entries)
+        return LastChange.of(self.entries[-1])
 
 
 def written(age: float) -> str:
     return (datetime.now(timezone.utc) - timedelta(seconds=age)).strftime("%Y%m%dT%H%M%S")
 
 
-def count(known: Additions, keys: str, since: int, landed: float | None = None, age: float = 0) -> int:
+def count(known: Additions, keys: str, since: LastChange, landed: float | None = None, age: float = 0) -> int:
     """Count what was replaced of instances whose series has the same name in upper case."""
     mark, at = Mark(Revision(since), time.time() - age), time.monotonic() if landed is None else landed
     return known.count_replaced(mark, list(keys), at, lambda found: [key.upper() for key in found])
@@ -70,7 +71,7 @@ def test_instances_stored_since_a_state_are_counted() -> None:
         feed.store("a", kind="StableSeries")
         assert count(known, "ab", before) == 1
         # Of an earlier state all is read again.
-        assert count(known, "ab", 0, 0) == 2
+        assert count(known, "ab", LastChange(0), 0) == 2
         assert count(known, "ab", before, 0) == 1
 
 
@@ -214,6 +215,23 @@ def test_if_the_feed_was_cleared_the_times_of_the_instances_decide(is_new: bool,
         assert count(known, "acd", before, age=500) == 0
         # Pickled after the replacement.
         assert count(known, "abcd", before, age=50) == 0
+
+
+@pytest.mark.parametrize("is_read", [False, True], ids=["before the first look", "between looks"])
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_database_with_the_same_numbers_is_not_taken_for_the_former_one(is_read: bool, more: int) -> None:
+    with Feed() as feed:
+        before = feed.store(*"abcd", age=1000)
+        known = Additions(Transport(feed.url))
+        if is_read:
+            assert count(known, "abcd", before, age=500) == 0
+        feed.entries.clear()
+        after = feed.store(*"abcd", age=100)
+        feed.store(*"xyz"[:more], age=90)
+        assert count(known, "abcd", before, age=500) == 4
+        # Pickled from the new one.
+        assert count(known, "abcd", after, age=50) == 0
+        assert count(known, "abcd", before, age=500) == 4
 
 
 def test_if_the_last_object_is_gone_the_rest_of_the_feed_is_believed() -> None:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from simple_orthanc.errors import ServerError
 from simple_orthanc.selection.source import Revision
 from simple_orthanc.sources.orthanc import changes
-from simple_orthanc.sources.orthanc.changes import count_all, read_changes, read_last
+from simple_orthanc.sources.orthanc.changes import LastChange, count_all, read_changes, read_last
 from simple_orthanc.transport import Transport
 from tests.http_stand_in import Asked, StandIn, always, reply
 from tests.orthanc_stand_in import OrthancServer
@@ -77,6 +77,17 @@ def test_a_feed_without_its_former_end_is_not_believed(stand_in: OrthancServer, 
     assert (seen.added, seen.removed) == (None, True)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_feed_of_another_database_with_the_same_numbers_is_not_believed(
+    stand_in: OrthancServer, transport: Transport, more: int
+) -> None:
+    before = now(transport)
+    others = [make_dataset(number, "7", "7", "p7") for number in range(len(stand_in.datasets) + more)]
+    with OrthancServer(others) as server, Transport(server.url) as other:
+        seen = read_changes(other, before)
+    assert (seen.added, seen.removed) == (None, True)
+
+
 def test_a_feed_that_is_too_long_is_not_read(
     stand_in: OrthancServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +102,7 @@ def test_a_feed_that_is_too_long_is_not_read(
 def test_a_feed_that_was_empty_is_complete_only_if_the_server_was(
     transport: Transport, instances: int, added_then: frozenset[str] | None
 ) -> None:
-    before = Revision(0, {**count_all(transport), "instance": instances})
+    before = Revision(LastChange(0), {**count_all(transport), "instance": instances})
     seen = read_changes(transport, before)
     assert (seen.added, seen.removed) == (added_then, True)
 

@@ -12,8 +12,16 @@ from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import ServerError, TransportError
 from simple_orthanc.sources.cache.kept_files import Stamp
 from simple_orthanc.sources.orthanc import replacements
+from simple_orthanc.sources.orthanc.changes import LastChange
 from simple_orthanc.sources.orthanc.listed_files import ListedFile, ListedFiles
 from simple_orthanc.sources.orthanc.replacements import Replacements
+
+
+def entry(number: int, key: str) -> dict[str, Any]:
+    return {"Seq": number, "ID": key, "ChangeType": "NewInstance"}
+
+
+THIRD = LastChange.of(entry(3, "c"))
 
 
 class Feed:
@@ -38,7 +46,7 @@ class Feed:
         if self.is_cut and "last" not in params:
             raise TransportError("The connection broke.")
         found = self.entries[-1:] if "last" in params else [each for each in self.entries if each[0] > params["since"]]
-        changes = [{"Seq": seq, "ID": key, "ChangeType": "NewInstance"} for seq, key in found]
+        changes = [entry(seq, key) for seq, key in found]
         return {"Changes": changes, "Done": True, "Last": self.entries[-1][0]}
 
 
@@ -72,13 +80,17 @@ def listed() -> ListedFiles:
 @pytest.fixture
 def noted(feed: Any, listed: ListedFiles) -> Replacements:
     found = Replacements(feed, listed)
-    found.note([], 3)
+    found.note([], THIRD)
     return found
 
 
 def current(noted: Replacements) -> str:
     """Return the keys of the instances that are as they were listed."""
     return "".join(key for key in "abc" if noted.is_current(key, Stamp(f"{key}-1 8")))
+
+
+def last(feed: Feed) -> LastChange:
+    return LastChange.of(entry(*feed.entries[-1]))
 
 
 def keys_of(listed: ListedFiles) -> list[str]:
@@ -191,9 +203,9 @@ def test_another_session_that_notes_the_feed_leaves_a_listing_on_its_way_right(
 ) -> None:
     first, second = listed.ask(), listed.ask()
     feed.entries.append((4, "a"))
-    noted.catch_up(4)
+    noted.catch_up(last(feed))
     first.take({"a": ListedFile(8, uuid="a-1")})
-    noted.note(["b"], 5)
+    noted.note(["b"], LastChange(5))
     second.take({key: ListedFile(8, uuid=f"{key}-1") for key in "ab"})
     assert keys_of(listed) == ["c"]
 
@@ -215,8 +227,16 @@ def test_of_a_feed_that_lost_its_place_nothing_is_believed(clock: Clock, feed: F
     assert current(noted) == ""
 
 
+@pytest.mark.parametrize("entries", [[(1, "x"), (2, "y"), (3, "z")], [(1, "a"), (2, "b"), (3, "z"), (4, "c")]])
+def test_of_another_feed_with_the_same_numbers_nothing_is_believed(
+    clock: Clock, feed: Feed, noted: Replacements, entries: list[tuple[int, str]]
+) -> None:
+    feed.entries = entries
+    assert current(noted) == ""
+
+
 def test_a_server_that_was_empty_has_no_place_in_its_feed(clock: Clock, feed: Feed, noted: Replacements) -> None:
-    noted.note([], 0)
+    noted.note([], LastChange(0))
     assert current(noted) == ""
 
 
@@ -238,7 +258,7 @@ def test_another_look_at_the_archive_hides_nothing_from_what_was_listed_before(
     clock: Clock, feed: Feed, noted: Replacements, listed: ListedFiles
 ) -> None:
     feed.entries.append((4, "b"))
-    noted.catch_up(4)
+    noted.catch_up(last(feed))
     assert keys_of(listed) == ["a", "c"]
     assert current(noted) == "ac"
 
@@ -255,6 +275,6 @@ def test_what_was_listed_before_anything_was_noted_is_not_believed(
 
 def test_an_earlier_state_is_noted_once(clock: Clock, feed: Any, listed: ListedFiles) -> None:
     found = Replacements(feed, listed)
-    found.note_first(1)
-    found.note_first(3)
+    found.note_first(LastChange.of(entry(1, "a")))
+    found.note_first(THIRD)
     assert current(found) == "a"
