@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.timing import Contestant, interleaved
 from simple_orthanc import Folder
 from simple_orthanc.phantom import as_bytes, make_series
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SERIES, SHAPE = 200, (10, 64, 64)
 _ROUNDS = 3

@@ -354,6 +354,21 @@ def part_name(source: Source) -> str:
     return str(getattr(source, "part", ""))
 
 
+def known_files(source: Source, keys: Sequence[str]) -> object | None:
+    """Return what another process need not find out about the files of some instances; sends no request.
+
+    It can be pickled, and `learn_files` takes it. None: nothing, or the source finds it out as quickly there.
+    """
+    known: Callable[[Sequence[str]], object | None] | None = getattr(source, "known_files", None)
+    return None if known is None else known(keys)
+
+
+def learn_files(source: Source, known: object) -> None:
+    """Take what `known_files` has returned in another process, for the same source."""
+    learning: Any = source
+    learning.learn_files(known)
+
+
 def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """Yield a sequence in pieces of at most ``size``.
 

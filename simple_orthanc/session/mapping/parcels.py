@@ -9,7 +9,7 @@ from typing import Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.source import Row
+from simple_orthanc.selection.source import Row, learn_files
 
 SECONDS = 0.5
 """How long the objects of one parcel probably take: what is sent costs little, and nobody waits long for the last."""
@@ -31,12 +31,15 @@ class Parcel:
         How many there are.
     rows : mapping
         By level, what is known here of them and of what they are in, so that nobody has to ask for it there.
+    files : object, optional
+        What their source knows of their files, if it would have to find that out there.
     """
 
     session: Any
     level: Level | None = None
     count: int = 1
     rows: Mapping[Level, Sequence[Row]] = field(default_factory=dict)
+    files: object | None = None
 
     def sessions(self) -> Sequence[Any]:
         """Return the sessions of the objects, in the order in which they were put in.
@@ -48,6 +51,8 @@ class Parcel:
         """
         for level, rows in self.rows.items():
             self.session._index.add(level, rows)
+        if self.files is not None:
+            learn_files(self.session._source, self.files)
         if self.level is None:
             return [self.session]
         sessions: Sequence[Any] = self.session._children(self.level)

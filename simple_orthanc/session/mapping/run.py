@@ -8,12 +8,14 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.selection.index import NotKnownError
+from simple_orthanc.selection.source import known_files
 from simple_orthanc.session.mapping.calls import Outcome, Row
 from simple_orthanc.session.mapping.checkpoint import Checkpoint, ObjectKey, contents_of
 from simple_orthanc.session.mapping.functions import name_of
@@ -102,22 +104,33 @@ class Run(Generic[Child]):
         children = [self.child(position) for position in positions]
         keys = tuple(key for child in children for key in child._selection.keys)
         level = children[0]._selection.level or "study"
-        rows = self._rows_of(level, keys)
+        rows, files = self._rows_of(level, keys), self._files_of(level, keys)
         if len(children) == 1:
-            return pickle.dumps(Parcel(children[0], rows=rows))
+            return pickle.dumps(Parcel(children[0], rows=rows, files=files))
         together = self._session.copy()
         together._selection = replace(self._session._selection, level=level, keys=keys)
-        return pickle.dumps(Parcel(together, self._level, len(children), rows))
+        return pickle.dumps(Parcel(together, self._level, len(children), rows, files))
 
     def _rows_of(self, level: Level, keys: Sequence[str]) -> dict[Level, list[IndexRow]]:
-        """Return the rows of studies and series that contain some objects, or are these."""
+        """Return the rows of some objects and of what they are in; of studies also those of their series if known."""
         rows: dict[Level, list[IndexRow]] = {}
         above: Level
         for above in ("series", "study"):
             if depth(above) <= depth(level):
                 owners = dict.fromkeys(self._index.up(level, keys, above))
                 rows[above] = [self._index.row(above, owner) for owner in owners]
+        own: Level = "series" if level == "study" else level
+        with suppress(NotKnownError), self._index.offline():
+            inside = self._index.down(level, keys, own)
+            self._index.load(own, inside)
+            rows[own] = [self._index.row(own, key) for key in inside]
         return rows
+
+    def _files_of(self, level: Level, keys: Sequence[str]) -> object | None:
+        """Return what the source knows of the files of some objects, as far as that needs no request."""
+        with suppress(NotKnownError), self._index.offline():
+            return known_files(self._session._source, self._index.down(level, keys, "instance"))
+        return None
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take the rows that a checkpoint has, except those of errors, and write those to come into it."""

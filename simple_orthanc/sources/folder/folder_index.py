@@ -133,6 +133,11 @@ def identifier(chain: Sequence[str]) -> str:
     return f"{text[:8]}-{text[8:16]}-{text[16:24]}-{text[24:32]}-{text[32:]}"
 
 
+def instance_row(key: str, parent: str, serialized: tuple[str, str, str]) -> Row:
+    """Return the row of an instance from what its item has of the file."""
+    return Row(key, parent, (), deserialize(serialized[2], "instance"))
+
+
 @dataclass(slots=True)
 class _Group:
     """A patient, study or series; ``text`` has the values from its first file."""
@@ -224,7 +229,7 @@ class FolderIndex:
             for key in keys:
                 item = self.instances.get(key)
                 if item is not None and item.serialized is not None:
-                    yield Row(key, self._parents[key], (), deserialize(item.serialized[2], level))
+                    yield instance_row(key, self._parents[key], item.serialized)
             return
         groups = self._groups[level]
         for key in keys:

@@ -17,7 +17,7 @@ from simple_orthanc.dicom.tags import Tag, is_searchable
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.selection.predicates import Predicate
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf
-from simple_orthanc.sources.folder.folder_index import FolderIndex
+from simple_orthanc.sources.folder.folder_index import FolderIndex, Item
 from simple_orthanc.sources.folder.processes import side_by_side
 
 
@@ -120,16 +120,16 @@ class IndexSource(ABC):
 
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> Mark | None:
         """Return a digest of where the files of instances are, of their lengths and times; None for too many."""
-        return None if instances is None else Mark(Revision(self._digest(self.index, instances)), time.time())
+        return None if instances is None else Mark(Revision(self._digest(self.index.instances, instances)), time.time())
 
     def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Return the number of instances if the file of any of them has another length or time, else 0."""
-        if self._digest(self.index, instances) == mark.revision.token:
+        if self._digest(self.index.instances, instances) == mark.revision.token:
             return 0
-        return len(instances) if self._digest(self.look_again(), instances) != mark.revision.token else 0
+        return len(instances) if self._digest(self.look_again().instances, instances) != mark.revision.token else 0
 
     @staticmethod
-    def _digest(index: FolderIndex, instances: Sequence[str]) -> str:
-        items = [index.instances.get(key) for key in sorted(instances)]
+    def _digest(known: Mapping[str, Item], instances: Sequence[str]) -> str:
+        items = [known.get(key) for key in sorted(instances)]
         files = [item and (item.path, item.member, item.member_index, item.size, item.stamp) for item in items]
         return hashlib.blake2b(repr(files).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

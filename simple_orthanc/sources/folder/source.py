@@ -17,8 +17,8 @@ import os
 import secrets
 import shutil
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -39,9 +39,19 @@ from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.file_reading import StoredFile
+from simple_orthanc.selection.source import Mark, Row, SeriesOf
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
-from simple_orthanc.sources.folder.folder_index import Finding, FolderIndex, Item, Status, as_reference, references_of
+from simple_orthanc.sources.folder.folder_index import (
+    Finding,
+    FolderIndex,
+    Item,
+    Status,
+    as_reference,
+    identifier,
+    instance_row,
+    references_of,
+)
 from simple_orthanc.sources.folder.index_source import IndexSource
 from simple_orthanc.sources.folder.processes import Met, look_at
 from simple_orthanc.sources.unlisted import UnlistedFiles
@@ -53,6 +63,8 @@ _TROUBLES: dict[Status, str] = {
     "conflict": "have the SOPInstanceUID of another file, and another content",
     "missing": "are listed in a DICOMDIR and not there",
 }
+# So many instances are worth telling another process about, and so many it remembers: about 20 MB.
+_MOST_TOLD, _MOST_REMEMBERED = 5_000, 20_000
 _NAMES_OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
 
@@ -108,6 +120,8 @@ class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
     def _forget(self) -> None:
         super()._forget()
         self._known: dict[str, list[Item]] | None = None
+        # What another process has told of instances, as long as the folder was not looked at here.
+        self._told: OrderedDict[str, Item] = OrderedDict()
         self._scanner = Scanner()
 
     @property
@@ -154,6 +168,7 @@ class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
             if not self._is_told:
                 self._warn(before)
             self._is_told = False
+            self._told.clear()
             return self._index
 
     def expect_changes(self) -> None:
@@ -235,6 +250,56 @@ class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
         if not self._index.instances and (before is None or before.instances):
             warnings.warn(f"There is no DICOM object in {self._given}.", stacklevel=stacklevel())
 
+    def known_files(self, keys: Sequence[str]) -> list[Item] | None:
+        """Return what is known of the files of some instances, for a process that has not looked at the folder."""
+        index = self._index
+        if index is None or len(keys) > _MOST_TOLD:
+            return None
+        return [index.instances[key] for key in keys if key in index.instances]
+
+    def learn_files(self, known: Sequence[Item]) -> None:
+        """Take what another process knows of some files, until the folder is looked at; the last ones are kept."""
+        with self._lock:
+            if self._index is not None:
+                return
+            for item in known:
+                key = identifier(item.chain or ())
+                self._told[key] = item
+                self._told.move_to_end(key)
+            while len(self._told) > _MOST_REMEMBERED:
+                self._told.popitem(last=False)
+
+    def _told_of(self, keys: Sequence[str]) -> dict[str, Item] | None:
+        """Return what was told of some instances; None if that is not all of them, or the folder was looked at."""
+        told = {key: item for key in keys if (item := self._told.get(key)) is not None}
+        return told if self._index is None and len(told) == len(keys) else None
+
+    def rows(self, level: Level, keys: Sequence[str]) -> Iterable[Row]:
+        """Return the rows with these keys."""
+        told = self._told_of(keys) if level == "instance" else None
+        if told is None:
+            return super().rows(level, keys)
+        return [
+            instance_row(key, identifier(item.chain[:3]), item.serialized)
+            for key, item in told.items()
+            if item.chain is not None and item.serialized is not None
+        ]
+
+    def below(self, level: Level, parents: Sequence[Row]) -> Iterable[Row]:
+        """List the rows of a level below some others."""
+        return self.rows(level, [child for row in parents for child in row.children])
+
+    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
+        """Return the number of instances if the file of any of them has another length or time, else 0.
+
+        What the process of the mark has told of the files is compared with it, and no file is looked at: one that
+        changes, whenever that is, cannot be opened.
+        """
+        told = self._told_of(instances)
+        if told is not None and self._digest(told, instances) == mark.revision.token:
+            return 0
+        return super().replaced_since(mark, instances, at, series_of)
+
     def _tags(self, key: str, tags: tuple[Tag, ...]) -> dict[str, Value]:
         item = self._item(key)
         with self.files.reading(item) as stream:
@@ -312,6 +377,9 @@ class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
             return all(block == copy.read(len(block)) for block in iter(lambda: original.read(1 << 20), b""))
 
     def _item(self, key: str) -> Item:
+        told = self._told.get(key) if self._index is None else None
+        if told is not None:
+            return told
         try:
             return self.index.instances[key]
         except KeyError:
