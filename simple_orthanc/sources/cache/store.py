@@ -111,6 +111,8 @@ class EntryStore(LandsOnce):
 
     def clear(self) -> None:
         """Remove all entries."""
+        if not self.folder.is_dir():
+            return
         with self._locked() as ledger:
             for entry in self._entries():
                 with contextlib.suppress(FileNotFoundError):
@@ -152,7 +154,9 @@ class EntryStore(LandsOnce):
                 os.chmod(self.folder, 0o700)
             for name in ("entries", "parts"):
                 make_folders(self.folder / name)
-            self._remove_parts(_SECONDS_OF_PARTS)
+            # Some may lie on a disk that can only be read.
+            with contextlib.suppress(OSError):
+                self._remove_parts(_SECONDS_OF_PARTS)
         except (FileExistsError, NotADirectoryError) as error:
             raise SelectionError(
                 f"{self.folder} cannot be a cache: it, or what it is in, is a file. {_ELSEWHERE}"
@@ -173,6 +177,10 @@ class EntryStore(LandsOnce):
         # On a disk that cannot be written to nothing is kept either.
         with contextlib.suppress(OSError):
             self._write_private(path, b"%*d\n" % (_MOST_DIGITS - 1, given))
+            if given < written:
+                with self._locked() as ledger:
+                    if ledger is not None:
+                        self._shrink(ledger, given, "")
         return given
 
     def _write_private(self, path: Path, content: bytes) -> None:
@@ -184,10 +192,11 @@ class EntryStore(LandsOnce):
 
     def _remove_parts(self, seconds: float) -> None:
         """Remove the parts of entries that are older."""
-        for part in os.scandir(self.folder / "parts"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - part.stat(follow_symlinks=False).st_mtime >= seconds:
-                    os.unlink(part.path)
+        with os.scandir(self.folder / "parts") as parts:
+            for part in parts:
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - part.stat(follow_symlinks=False).st_mtime >= seconds:
+                        os.unlink(part.path)
 
     def path(self, archive: str, key: str, is_whole: bool = True) -> str:
         """Return the path of the entry for an instance: of its file, or of the beginning of it."""
@@ -199,7 +208,7 @@ class EntryStore(LandsOnce):
         """Look through all entries."""
         if not self._is_open:
             self._open()
-        for group in os.scandir(self.folder / "entries"):
+        for group in _groups_in(self.folder / "entries"):
             if len(group.name) == 2 and group.is_dir(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):
                     yield from _entries_in(group.path)
@@ -403,6 +412,15 @@ class EntryStore(LandsOnce):
                 f"Nothing more is kept in the cache {self.folder}: {reason} Reading goes on without it.",
                 stacklevel=stacklevel(),
             )
+
+
+def _groups_in(folder: Path) -> list[os.DirEntry[str]]:
+    """List what is in a folder; nothing if somebody has removed it."""
+    try:
+        with os.scandir(folder) as groups:
+            return list(groups)
+    except FileNotFoundError:
+        return []
 
 
 def _entries_in(folder: str) -> Iterator[_Used]:

@@ -209,6 +209,18 @@ def test_a_limit_holds_until_another_is_given(tmp_path: Path) -> None:
     assert Cache(tmp_path / "cache").limit == 10_000_000_000
 
 
+def test_a_lower_limit_makes_room_at_once(tmp_path: Path) -> None:
+    size = size_of_entry(tmp_path / "other", b"content")
+    cache = Cache(tmp_path / "cache")
+    for key in "abcd":
+        put(cache, key, b"content")
+    lower = Cache(tmp_path / "cache", limit=2 * size)
+    assert lower.size == 2 * size
+    assert [get(lower, key) for key in "abcd"] == [None, None, b"content", b"content"]
+    # What another process has given is not a lower one.
+    assert len(Cache(tmp_path / "cache", limit=9 * size)) == len(Cache(tmp_path / "cache")) == 2
+
+
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: os.stat(tmp_path).st_uid + 1)
     with pytest.raises(SelectionError, match="belongs to another user") as caught:
@@ -250,6 +262,8 @@ def test_a_folder_that_is_gone_is_a_miss(tmp_path: Path) -> None:
     put(cache, "a", b"content")
     (tmp_path / "cache").rename(tmp_path / "moved")
     assert get(cache, "a") is None
+    assert (len(cache), cache.size) == (0, 0)
+    cache.clear()
     with pytest.warns(UserWarning, match="Nothing more is kept"):
         put(cache, "a", b"content")
 
@@ -262,6 +276,23 @@ def test_parts_of_killed_processes_are_removed(tmp_path: Path) -> None:
         os.utime(part, (time.time() - age,) * 2)
     Cache(tmp_path / "cache")
     assert [path.name for path in (cache.folder / "parts").iterdir()] == ["new"]
+
+
+def test_parts_on_a_disk_that_can_only_be_read_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path / "cache")
+    put(cache, "a", b"content")
+    part = cache.folder / "parts" / "old"
+    part.touch()
+    os.utime(part, (1, 1))
+    unlink = os.unlink
+
+    def fail(path: str, **options: int) -> None:
+        if os.path.dirname(path) == str(part.parent):
+            raise OSError(errno.EROFS, "Read-only file system")
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", fail)
+    assert get(Cache(tmp_path / "cache"), "a") == b"content"
 
 
 def test_a_lock_that_nobody_releases_stops_no_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
