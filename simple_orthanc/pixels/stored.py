@@ -18,7 +18,7 @@ from simple_orthanc.errors import NoPixelDataError, PixelDecodeError
 from simple_orthanc.files.inflating import expansion_problem
 from simple_orthanc.pixels.colour import apply_palette, has_palette, palette, ybr_to_rgb
 from simple_orthanc.pixels.decoders import Decoded, decode, supported
-from simple_orthanc.pixels.encapsulation import frame_streams
+from simple_orthanc.pixels.encapsulation import frame_streams, promised_frames
 from simple_orthanc.pixels.layout import NATIVE, PixelLayout, read_layout, required, syntax_name, transfer_syntax
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.sample_format import FLOATS
@@ -143,7 +143,7 @@ def _floats(dataset: Dataset, keyword: str) -> NDArray[Any]:
     # Not numpy's product, which overflows.
     count = math.prod(shape)
     expected = count * size
-    buffer = _checked(_native_buffer(dataset, keyword, expected), expected)
+    buffer = _checked(_native_buffer(dataset, keyword, expected), expected, shape[0])
     dtype = np.dtype(f"{'<' if NATIVE[syntax] else '>'}f{size}")
     return np.frombuffer(buffer, dtype, count=count).reshape(shape).astype(f"f{size}", copy=False)
 
@@ -189,10 +189,14 @@ def _decoded_frame(dataset: Dataset, layout: PixelLayout, decoded: Decoded) -> N
     return _finished(dataset, layout, array, decoded.photometric)
 
 
-def _checked(buffer: bytes | memoryview, expected: int) -> bytes | memoryview:
-    """Refuse a buffer that is too short; the end of one that is longer is padding."""
+def _checked(buffer: bytes | memoryview, expected: int, frames: int) -> bytes | memoryview:
+    """Refuse a buffer that is too short, or holds more frames; the end of one that is a little longer is padding."""
     if len(buffer) < expected:
         raise ValueError(f"{expected} bytes of pixel data are promised, and there are {len(buffer)}")
+    more = (len(buffer) - expected) * frames // expected
+    # One byte more makes the length even, and padding is all alike.
+    if more and len(buffer) > expected + 1 and (rest := bytes(buffer[expected:])).strip(rest[:1]):
+        raise ValueError(f"{promised_frames(frames)}, and the pixel data hold {frames + more}")
     return buffer
 
 
@@ -221,11 +225,12 @@ def _native(dataset: Dataset, layout: PixelLayout) -> NDArray[Any]:
     subsampled = layout.photometric == "YBR_FULL_422" and layout.allocated > 1
     promised = count // 3 * 2 if subsampled else count
     expected = -(-promised * layout.allocated // 8)
-    buffer = _checked(_native_buffer(dataset, "PixelData", expected), expected)
+    buffer = _native_buffer(dataset, "PixelData", expected)
     if subsampled and len(buffer) >= count * layout.allocated // 8:
         raise ValueError(
             "PhotometricInterpretation is YBR_FULL_422, and the pixel data is as long as for RGB or YBR_FULL"
         )
+    buffer = _checked(buffer, expected, layout.frames)
     if not little and layout.allocated <= 8 and str(getattr(dataset.get_item("PixelData"), "VR", "")) == "OW":
         buffer = _swapped(buffer, expected)
     if layout.allocated == 1:

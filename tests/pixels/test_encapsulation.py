@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from simple_orthanc import Folder, PixelDecodeError
@@ -43,6 +43,33 @@ def test_a_fragment_that_is_cut_off_is_refused(cut: int) -> None:
 def test_a_frame_too_few_is_refused() -> None:
     with pytest.raises(ValueError, match="3 frames are promised, and the pixel data hold 2"):
         frame_streams(encapsulate([b"abcdefgh", b"ijklmnop"]), 3)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("table", ["basic", "none", "extended"])
+@pytest.mark.parametrize(("there", "promised"), [(3, 1), (3, 2), (2, 1)])
+def test_frames_that_the_header_does_not_promise_are_refused(
+    syntax: UID, table: str, there: int, promised: int
+) -> None:
+    array = np.random.default_rng(3).integers(0, 4000, (there, 40, 40)).astype(np.uint16)
+    dataset = image(array)
+    dataset.compress(syntax, encapsulate_ext=table == "extended", generate_instance_uid=False)
+    if table == "none":
+        dataset.PixelData = encapsulate(list(generate_frames(dataset.PixelData, number_of_frames=there)), has_bot=False)
+    np.testing.assert_array_equal(stored_values(dataset), array)
+    dataset.NumberOfFrames = promised
+    with pytest.raises(
+        PixelDecodeError, match=f"{promised} frames? (is|are) promised, and the pixel data hold {there}"
+    ):
+        stored_values(dataset)
+
+
+def test_fragments_that_are_listed_without_being_frames_are_joined() -> None:
+    content = bytes(range(100))
+    offsets = np.arange(5, dtype="<u4") * 28
+    whole = encapsulate([content], fragments_per_frame=5)
+    listed = whole[:4] + (20).to_bytes(4, "little") + offsets.tobytes() + whole[12:]
+    assert frame_streams(listed, 1) == [content]
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

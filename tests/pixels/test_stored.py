@@ -235,6 +235,26 @@ class TestNative:
             stored_values(image(array, PixelData=whole[:8]))
         assert "".join(traceback.format_exception(caught.value)).count("PixelDecodeError: ") == 1
 
+    @pytest.mark.parametrize("kind", ["u1", "u2", "i4", "f4", "f8", "bits", "colour"])
+    @pytest.mark.parametrize(("there", "promised"), [(2, None), (3, 1), (3, 2)])
+    def test_frames_that_the_header_does_not_promise_are_refused(
+        self, kind: str, there: int, promised: int | None
+    ) -> None:
+        shape = (there, 4, 4, 3) if kind == "colour" else (there, 4, 4)
+        array = np.random.default_rng(1).integers(0, 2 if kind == "bits" else 200, shape)
+        array = array.astype({"bits": "u1", "colour": "u1"}.get(kind, kind))
+        dataset = image(array)
+        if array.dtype.kind == "f":
+            setattr(dataset, "DoubleFloatPixelData" if kind == "f8" else "FloatPixelData", dataset.PixelData)
+            del dataset.PixelData
+        if kind == "bits":
+            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 1, 1, 0
+            dataset.PixelData = np.packbits(array.reshape(-1), bitorder="little").tobytes()
+        np.testing.assert_array_equal(stored_values(dataset), array)
+        dataset.NumberOfFrames = promised
+        with pytest.raises(PixelDecodeError, match=f"{promised or 1} frames? .* promised, .* hold {there}"):
+            stored_values(dataset)
+
     @pytest.mark.parametrize("array", [np.full((1, 4, 4), 7, np.uint16), np.full((1, 4, 4), 0.5, np.float32)])
     @pytest.mark.parametrize("undefined", [True, False])
     def test_fragments_are_not_read_as_native_pixels(self, array: NDArray[Any], undefined: bool) -> None:

@@ -305,6 +305,9 @@ class FileLayout:
         native = native_layout(dataset) if element is not None and isinstance(element.value, memoryview) else None
         if native is None or units.startswith("SUV"):
             return None
+        # Whether more than one frame is there, or padding, each file tells by itself.
+        if len(element.value) >= 2 * native.layout.frame_bytes:
+            return None
         try:
             rescale = read_rescale(dataset, 0, units)
         except VolumeError:

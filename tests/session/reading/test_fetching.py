@@ -269,6 +269,22 @@ def test_values_that_an_integer_type_does_not_hold_do_not_wrap_where_slices_are_
     assert np.nanmax(fetched(Files(files), "modality", "nan").array) == pytest.approx(4000 * max(slopes))
 
 
+def test_padding_as_long_as_a_frame_hides_no_frame_in_between() -> None:
+    series = make_series((5, 2, 3))
+    for dataset in series:
+        dataset.PixelData += bytes(len(dataset.PixelData))
+    assert fetched(Files([as_bytes(dataset) for dataset in series]), "modality").array[:, 0, 0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
+    series[2].PixelData = series[2].PixelData[:-2] + b"\1\1"
+    with pytest.raises(PixelDecodeError, match="1 frame is promised, and the pixel data hold 2"):
+        fetched(Files([as_bytes(dataset) for dataset in series]), "modality")
+
+
 def test_fractions_among_integers_of_the_same_width_are_kept() -> None:
     whole_numbers = make_series((3, 2, 3), dtype="int32", slope=None, intercept=None, seed=1)
     fractions = make_series(
