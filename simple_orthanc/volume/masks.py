@@ -14,12 +14,15 @@ from simple_orthanc.errors import VolumeError
 from simple_orthanc.volume import regrid
 from simple_orthanc.volume.common_space import Space, check_common_space, in_frame
 from simple_orthanc.volume.contours import Contour, contour_points, rasterize
+from simple_orthanc.volume.geometry import COSINE_TOLERANCE, slice_normal
+from simple_orthanc.volume.grouping import SPACING_TOLERANCE
 from simple_orthanc.volume.volume import Volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simple_orthanc.volume.geometry import Geometry
+    from simple_orthanc.volume.planes import Plane
 
 # A voxel of a fractional segment belongs to it from this share or probability on.
 FRACTION = 0.5
@@ -232,6 +235,37 @@ def contour_mask(header: Dataset, region: Region, geometry: Geometry) -> Volume:
         log.append(f"slices without a contour between the first and the last one, left empty: {numbers}")
     placed = in_frame(header, region.frame_of_reference)
     return Volume(drawn.mask, geometry, placed, units="mask", log=tuple(log))
+
+
+def drawn_spacing(frame: Plane, images: tuple[Geometry, Dataset] | None) -> float | None:
+    """Return the distance in mm of the slices that a segmentation was drawn on, where its header does not state it.
+
+    Its frames do not tell it: slices without any segment have none. It is that of the images that it refers to, unless
+    their slices are of another thickness than its own; else the thickness of its slices.
+
+    Parameters
+    ----------
+    frame : Plane
+        Of the segmentation.
+    images : (Geometry, Dataset) or None
+        The grid of the images and the header of one of them, if they are known.
+
+    Returns
+    -------
+    float or None
+        None where the header states it, or nothing tells it.
+    """
+    if frame.spacing_between_slices or frame.orientation is None:
+        return None
+    thickness = frame.slice_thickness
+    if images is not None:
+        grid, header = images
+        across = abs(float(slice_normal(frame.orientation) @ np.asarray(grid.direction)[2::3]))
+        theirs = elements.number_or_none(header, "SliceThickness")
+        is_equal = not thickness or (theirs is not None and abs(theirs - thickness) <= SPACING_TOLERANCE * theirs)
+        if is_equal and across > 1 - COSINE_TOLERANCE:
+            return grid.spacing[2]
+    return thickness if thickness and thickness > 0 else None
 
 
 def onto(mask: Volume, geometry: Geometry) -> Volume:

@@ -192,6 +192,11 @@ def uneven(label: str, planes: Sequence[Plane], arrangement: Arrangement, change
             f"No slice is missing, as their InstanceNumbers run on, but their positions are rounded to "
             f"{planes[0].position_unit:g} mm. {_true_spacing(planes)}Read the slices with get_instances()."
         )
+    elif planes[0].is_sparse and not planes[0].spacing_between_slices:
+        hint = (
+            "A segmentation leaves out slices, and its header does not state how far apart its slices are: state it in "
+            "mm with get_volume(spacing=...), or read its masks on the grid of its images with get_masks()."
+        )
     else:
         hint = "Select a part with select(...), or read the slices with get_instances() and resample them."
     return InconsistentSlicesError(

@@ -108,8 +108,9 @@ def plan_stacks(headers: Sequence[Dataset], spacing: float | None = None, across
     headers : sequence of pydicom.Dataset
         Pixels are not looked at. ``Plane.instance`` counts in this sequence.
     spacing : float, optional
-        Distance between slices in mm, used where the headers do not tell it: for a single slice, and for the frames of
-        an object with one position. A spacing that the positions determine is never replaced.
+        Distance between slices in mm, used where the headers do not tell it: for a single slice, for the frames of an
+        object with one position, and for segmentations, which leave out slices. A spacing that the positions determine
+        is never replaced.
     across_series : bool
         Whether images of several series may be one volume.
 
@@ -404,8 +405,9 @@ def _sparse_grid(group: Sequence[Plane]) -> tuple[Stack, Arrangement | None]:
             segments[plane.segment] = indices[-1] + 1
         log = ("no PlanePositionSequence: an array without geometry, frames in their stored order",)
         return replace(everything, slice_indices=tuple(indices), slices=max(indices) + 1, log=log), None
-    # Frames are left out where no segment is, so that neighbours may be far apart: the header knows how far.
-    arrangement = arrange_planes(group, spacing=first.spacing_between_slices)
+    # Frames are left out where no segment is, so that neighbours may be far apart: the header knows how far, or else
+    # the user.
+    arrangement = arrange_planes(group, spacing=first.spacing_between_slices or first.given_spacing)
     ordered = tuple(group[index] for index in arrangement.order)
     if arrangement.slice_indices[-1] >= limits.frames:
         problem = problems.too_many_slices(everything.label, ordered, arrangement)

@@ -38,6 +38,7 @@ class _Origin:
     """Where the pixels or contours of a region are read."""
 
     header: Dataset
+    series: Session | None = None
     reader: VolumeReader | None = None
     label: str = ""
     is_label_map: bool = False
@@ -104,7 +105,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             first = planned.stack.planes[0]
             is_label_map = first.segment is None
             background = background_value(headers[first.uid]) if is_label_map else None
-            origin = _Origin(headers[first.uid], reader, label, is_label_map)
+            origin = _Origin(headers[first.uid], series, reader, label, is_label_map)
             found += [
                 (region, origin)
                 for region in masks.segments(headers[first.uid])
@@ -189,7 +190,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
 
     def _mask(self, region: Region, origin: _Origin, reference: tuple[Geometry, Dataset] | None) -> Volume:
         if origin.reader is not None:
-            volume = origin.reader.labelled(origin.label)
+            volume = self._reader_of(origin, reference).labelled(origin.label)
             return masks.segment_mask(volume, region, origin.is_label_map)
         geometry = reference[0] if reference is not None else self._like.geometry if self._like is not None else None
         if geometry is None:
@@ -203,6 +204,19 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
             return mask
         # That of the structure set itself may be any; these are the images that its contours name.
         return replace(mask, header=in_frame(mask.header, space_of(reference[1]).frame))
+
+    @staticmethod
+    def _reader_of(origin: _Origin, reference: tuple[Geometry, Dataset] | None) -> VolumeReader:
+        """Return the reader that knows how far apart the slices are that a segmentation was drawn on."""
+        assert origin.reader is not None
+        stack = origin.reader.planned()[origin.label].stack
+        spacing = None if stack is None else masks.drawn_spacing(stack.planes[0], reference)
+        if spacing is None or origin.series is None:
+            return origin.reader
+        reader = origin.series._volume_reader(VolumeRequest(spacing=spacing), many=True)
+        planned = reader.planned().get(origin.label)
+        # Frames that lie elsewhere than in such slices may be regular all the same.
+        return origin.reader if planned is None or planned.problem is not None else reader
 
     def _reference(self, region: Region) -> tuple[Geometry, Dataset] | None:
         """Return the grid of the images that a region was drawn on; None if they are not in the archive."""

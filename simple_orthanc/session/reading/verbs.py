@@ -91,8 +91,9 @@ class Reading(ReadingHeaders):
         dims : {"time", "echo", "b", "phase"}, optional
             Stack equal groups along this dimension, which comes first.
         spacing : float, optional
-            Distance between slices in mm, used where the headers do not contain it: for a single slice, and for the
-            frames of an object with one position. A spacing that the positions determine is never replaced.
+            Distance between slices in mm, used where the headers do not contain it: for a single slice, for the frames
+            of an object with one position, and for segmentations, which leave out slices. A spacing that the positions
+            determine is never replaced.
         across_series : bool
             Whether to read several series of one study and modality as one: some scanners write each slice to a series
             of its own.

@@ -281,6 +281,13 @@ def segmentation(slices: Sequence[Dataset], pixels: NDArray[Any], kind: str, **k
     )
 
 
+def lesions(*drawn: int, count: int = 9) -> NDArray[np.uint8]:
+    """Pixels of a segment that is on some slices alone."""
+    pixels = np.zeros((count, 8, 10), np.uint8)
+    pixels[list(drawn), 2:5, 3:8] = 1
+    return pixels
+
+
 def parts() -> NDArray[np.uint8]:
     pixels = np.zeros((6, 24, 20), np.uint8)
     pixels[1:3, 2:7, 3:9] = 1
@@ -289,6 +296,67 @@ def parts() -> NDArray[np.uint8]:
 
 
 class TestSegmentations:
+    @pytest.mark.parametrize("drawn", [(1, 3), (2, 5), (0, 3, 6), (0, 2, 5), (4,), (1, 2, 6), (0, 8)])
+    @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP", "FRACTIONAL"])
+    @pytest.mark.parametrize("thickness", [2.5, 1.25, 5.0])
+    def test_slices_without_a_frame_are_empty(
+        self, tmp_path: Path, kind: str, drawn: tuple[int, ...], thickness: float
+    ) -> None:
+        """Many writers do not state the spacing, and the frames may lie several slices apart."""
+        slices = make_series((9, 8, 10), spacing=(2.5, 1, 1), seed=1, SliceThickness=thickness)
+        pixels = lesions(*drawn)
+        options = {"fractional_type": "PROBABILITY"} if kind == "FRACTIONAL" else {}
+        image = segmentation(slices, pixels if kind != "FRACTIONAL" else pixels.astype(float), kind, **options)
+        del image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
+        archive = session(tmp_path / "all", *slices, image)
+        ct = archive.copy().select(Modality="CT").get_volume()
+        for like in (None, ct, ct[::-1]):
+            found = archive.copy().select(Modality="SEG").get_masks(like=like)["part 1"]
+            expected = pixels[::-1] if like is not None and like is not ct else pixels
+            assert np.array_equal(found.array, expected > 0)
+        finer = ct.resample(spacing=(1, 1, 1.25))
+        found = archive.copy().select(Modality="SEG").get_masks(like=finer)["part 1"]
+        # Each slice is 2.5 mm thick, whatever thickness overlaps or leaves out.
+        assert found.array.sum() == 2 * (pixels > 0).sum()
+
+    @pytest.mark.parametrize("thickness", [2.5, None])
+    def test_without_the_images_the_thickness_of_the_slices_counts(
+        self, tmp_path: Path, thickness: float | None
+    ) -> None:
+        slices = make_series((9, 8, 10), spacing=(2.5, 1, 1), seed=1, SliceThickness=2.5)
+        pixels = lesions(1, 3)
+        image = segmentation(slices, pixels, "BINARY")
+        measures = image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        del measures.SpacingBetweenSlices
+        measures.SliceThickness = thickness
+        ct = session(tmp_path / "CT", *slices).get_volume()
+        found = session(tmp_path / "SEG", image).get_masks(like=ct)["part 1"].array
+        if thickness:
+            assert np.array_equal(found, pixels > 0)
+        else:
+            # All that is known is that the frames are 5 mm apart.
+            assert found[1].any()
+            assert found[3].any()
+
+    def test_thicker_slices_than_those_of_the_images_fill_several(self, tmp_path: Path) -> None:
+        slices = make_series((9, 8, 10), spacing=(2.5, 1, 1), seed=1, SliceThickness=2.5)
+        thick = make_series((3, 8, 10), spacing=(7.5, 1, 1), origin=(0, 0, 2.5), like=slices[0], SliceThickness=7.5)
+        image = segmentation(thick, lesions(0, 2, count=3), "BINARY")
+        del image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
+        referenced = image.ReferencedSeriesSequence[0]
+        referenced.SeriesInstanceUID = slices[0].SeriesInstanceUID
+        found = session(tmp_path, *slices, image).select(Modality="SEG").get_masks()["part 1"].array
+        assert found.any(axis=(1, 2)).tolist() == [True] * 3 + [False] * 3 + [True] * 3
+
+    def test_a_spacing_that_is_given_places_frames_that_are_unevenly_spaced(self, tmp_path: Path) -> None:
+        slices = make_series((9, 8, 10), spacing=(2.5, 1, 1), seed=1)
+        image = segmentation(slices, lesions(0, 2, 5), "BINARY")
+        del image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
+        alone = session(tmp_path, image)
+        with pytest.raises(VolumeError, match=r"unevenly spaced.* get_volume\(spacing=\.\.\.\)"):
+            alone.get_volume()
+        assert alone.get_volume(spacing=2.5).array.any(axis=(1, 2)).tolist() == [True, False, True, False, False, True]
+
     @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
     def test_segments_are_those_of_the_truth_and_of_two_other_tools(self, tmp_path: Path, kind: str) -> None:
         slices, pixels = ct_phantom((6, 24, 20)), parts()
