@@ -7,14 +7,20 @@ import functools
 import hashlib
 import importlib
 import inspect
+import io
 import pickle
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.extras import import_extra
+from simple_orthanc.session.state import SessionState
 
 
 def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
@@ -116,7 +122,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
     elif isinstance(value, BuiltinFunctionType) or inspect.ismodule(value) or inspect.isclass(value):
         yield getattr(value, "__qualname__", value.__name__)
     else:
-        yield _state_of(value)
+        yield _state_of(value, seen)
         for part in _called_by(value):
             yield from _parts(part, seen)
 
@@ -133,16 +139,47 @@ def _called_by(value: Any) -> Iterator[Any]:
         yield type(value).__call__
 
 
-def _state_of(value: Any) -> str:
+def _state_of(value: Any, seen: set[int] | None = None) -> str:
     """Return the content of a value as a string that is the same in another process."""
     if isinstance(value, (str, bytes, int, float, complex, type(None))):
         return repr(value)
-    if isinstance(value, (set, frozenset)):
-        return f"{type(value).__name__} {sorted(map(_state_of, value))}"
+    content = io.BytesIO()
     try:
-        return hashlib.sha256(pickle.dumps(value, 4)).hexdigest()
+        _StatePickler(content, set() if seen is None else seen).dump(value)
     except Exception:  # whatever cannot be pickled is known by its type alone
         return f"{type(value).__module__}.{type(value).__qualname__}"
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+class _StatePickler(pickle.Pickler):
+    """Pickles what a function holds such that it has the same bytes in every process, and before and after its use."""
+
+    def __init__(self, content: io.BytesIO, seen: set[int]) -> None:
+        super().__init__(content, 4)
+        self._seen = seen
+
+    def persistent_id(self, value: Any) -> Any:
+        """Return what is pickled in place of a value, anywhere inside; None for the value itself."""
+        if isinstance(value, (set, frozenset)):
+            # Their order depends on the process.
+            return type(value).__name__, sorted(_state_of(each, self._seen) for each in value)
+        if isinstance(value, SessionState):
+            # What was read of the archive makes no difference, nor does what was stored there since.
+            return type(value).__name__, value._place(), value._criteria_texts(), repr(value._asked.order)
+        if isinstance(value, Dataset):
+            with quiet():
+                # Elements are converted when they are first used.
+                elements = [(int(each.tag), each.VR, _state_of_element(each.value)) for each in value]
+            return elements, getattr(value, "file_meta", None)
+        if isinstance(value, FunctionType) and ("<" in value.__qualname__ or value.__module__ == "__main__"):
+            return list(_parts(value, self._seen))
+        return None
+
+
+def _state_of_element(value: Any) -> Any:
+    if isinstance(value, Sequence):
+        return list(value)
+    return value if isinstance(value, bytes) else repr(value)
 
 
 def _code_of(function: FunctionType) -> str:
@@ -170,14 +207,14 @@ def _first_line(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> in
     return min(each.lineno for each in (node, *decorators))
 
 
-def _unindented(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str]) -> ast.AST:
+def _unindented(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> ast.AST:
     """Return a function as if it were written without indentation, which its docstring contains."""
     if isinstance(node, ast.Lambda):
         return node
     return ast.parse(textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno])))
 
 
-def _is_source_of(lines: Sequence[str], code: CodeType) -> bool:
+def _is_source_of(lines: list[str], code: CodeType) -> bool:
     """Check whether the source that is there now is what was compiled: a file may be edited after it was imported."""
     waiting = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
     while waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import linecache
+import os
 import pickle
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from simple_orthanc import SelectionError, UnsupportedError
 from simple_orthanc.session.mapping import functions
 from simple_orthanc.session.mapping.functions import digest_of, name_of, pickled_function
+from tests.memory_source import instance
+from tests.session.mapping.computing import folder_of
+from tests.session.sessions import session_of
 
 
 def defined(source: str, **names: Any) -> Any:
@@ -49,6 +54,12 @@ def above(session: Any, limit: float = 0) -> float:
 
 def closure(limit: Any) -> Callable[[Any], Any]:
     return lambda session: limit
+
+
+def dataset_of(thickness: str) -> Dataset:
+    dataset = Dataset()
+    dataset.SliceThickness = thickness
+    return dataset
 
 
 def same(function: Any) -> Any:
@@ -103,6 +114,8 @@ SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined("f = (\n lambda s: s\n + 1\n)"), lambda: defined("f = (\n  # why\n  lambda s: s + 1\n)")),
     (lambda: defined("@k\n@k\ndef f(s): return 1", k=same), lambda: defined("@k\n@k\n\ndef f(s): return (1)", k=same)),
     (lambda: defined(DOCUMENTED), lambda: defined("if 1:\n" + textwrap.indent(DOCUMENTED, "  "))),
+    (lambda: closure([{"b", "a"}]), lambda: closure([{"a", "b"}])),
+    (lambda: closure({"k": lambda v: 1}), lambda: closure({"k": lambda v: 1})),
     (lambda: len, lambda: len),
 ]
 DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
@@ -128,6 +141,11 @@ DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined(DISPATCHED.format(1, "int", 2)), lambda: defined(DISPATCHED.format(1, "int", 3))),
     (lambda: defined(DISPATCHED.format(1, "int", 2)), lambda: defined(DISPATCHED.format(1, "str", 2))),
     (lambda: defined(HIDDEN.format(1)), lambda: defined(HIDDEN.format(2))),
+    (lambda: closure([{"b", "a"}]), lambda: closure([{"b", "c"}])),
+    (lambda: closure({"k": lambda v: 1}), lambda: closure({"k": lambda v: 2})),
+    (lambda: closure({"k": lambda v: 1}), lambda: closure({"l": lambda v: 1})),
+    (lambda: closure(session_of(instance(1))), lambda: closure(session_of(instance(1)).select(InstanceNumber=1))),
+    (lambda: closure(dataset_of("1")), lambda: closure(dataset_of("2"))),
     (lambda: len, lambda: sum),
 ]
 
@@ -198,10 +216,40 @@ def test_the_code_of_a_wrapped_function_counts(wrapper: Callable[[Any], Any], tm
     assert ended[0].stdout != ended[1].stdout
 
 
-def test_a_digest_is_the_same_in_another_process() -> None:
-    program = "from tests.session.mapping import test_functions as t; print(t.digest_of(t.closure({'a', 'b', 3.5})))"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stdout.strip() == digest_of(closure({3.5, "b", "a"}))
+HOLDING = """
+from simple_orthanc import Folder
+from tests.session.mapping import test_functions as t
+session = Folder({folder!r}).select(SeriesNumber=1)
+held = [{{"a", "b", 3.5}}, {{"k": {{"CT", "MR", "PT"}}}}, t.Above({{"x", "y", "z"}}), session, session.get_volume()]
+print([t.digest_of(t.closure(each)) for each in held])
+"""
+
+
+def test_a_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
+    folder_of(tmp_path / "files", 2)
+    program = HOLDING.format(folder=str(tmp_path / "files"))
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(3)
+    }
+    assert len(digests) == 1
+
+
+def test_the_use_of_what_a_function_holds_makes_no_difference(tmp_path: Path) -> None:
+    session = folder_of(tmp_path / "files", 2).select(SeriesNumber=1)
+    volume = session.get_volume()
+    function = closure([session, {"like": volume}])
+    before = digest_of(function)
+    session.table("SliceThickness")
+    assert volume.header.PatientName in [each.value for each in volume.header]
+    assert len(volume.slices)
+    assert digest_of(function) == before
 
 
 @pytest.mark.parametrize(
