@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.errors import OrthancError
 from simple_orthanc.selection.index import NotKnownError
 from simple_orthanc.selection.source import known_files
 from simple_orthanc.session.mapping.calls import Outcome, Row
@@ -148,15 +149,23 @@ class Run(Generic[Child]):
         self.pending = left
 
     def _key(self, position: int) -> ObjectKey | None:
-        """Return by what a checkpoint recognizes an object; None for one that cannot be told from another."""
+        """Return by what a checkpoint recognizes an object.
+
+        None for one that cannot be told from another, and for one whose contents are not known: the archive may have
+        changed, or may not answer, and that is no reason to end the run.
+        """
         if self._identifiers[position] in self._repeated:
             return None
-        child = self.child(position)
-        selection = child._selection
-        level = selection.level or "study"
-        uids = self._index.column(parse_tag(IDENTIFIERS[level]), level, selection.keys)
+        try:
+            child = self.child(position)
+            selection = child._selection
+            level = selection.level or "study"
+            uids = self._index.column(parse_tag(IDENTIFIERS[level]), level, selection.keys)
+            count = child.instance_count
+        except OrthancError:
+            return None
         texts = [str(value[0]) if value else "" for value in uids]
-        return ObjectKey(self._identifiers[position], contents_of(child.instance_count, texts))
+        return ObjectKey(self._identifiers[position], contents_of(count, texts))
 
     def finish(self, position: int, outcome: Outcome) -> None:
         """Note what became of an object.

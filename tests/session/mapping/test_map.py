@@ -29,7 +29,7 @@ from simple_orthanc.session.mapping.run import Run
 from tests.memory_source import archives, instance
 from tests.session.mapping import computing
 from tests.session.mapping.computing import Counted, Killed, Slow, folder_of, measure, without_seconds
-from tests.session.sessions import session_of
+from tests.session.sessions import session_of, source_of
 
 IN_BOTH = pytest.mark.parametrize("scheduler", ["threads", "processes"])
 
@@ -354,6 +354,21 @@ def test_rows_of_other_objects_stay_and_those_of_other_parts_are_not_taken(tmp_p
     for again in (session, part, other):
         again.map(function, checkpoint=path)
     assert function.calls() == {1: 3, 2: 3}
+
+
+def test_an_archive_that_changes_during_a_run_costs_the_rows_it_concerns_and_no_others(tmp_path: Path) -> None:
+    datasets = [instance(number, study=str(number), series=str(number)) for number in (1, 2, 3)]
+    session, path = session_of(*datasets), tmp_path / "a.jsonl"
+
+    def count(study: Session) -> int:
+        # The second study is gone before anything of it is listed.
+        source_of(session).datasets = [datasets[0], datasets[2]]
+        return len(study.StudyInstanceUIDs)
+
+    for _ in range(2):
+        table = session.map(count, level="study", checkpoint=path, workers=1)
+        assert table["result"].tolist() == [1, 1, 1]
+        assert len(path.read_bytes().splitlines()) == 3
 
 
 def counted_patient(patient: Session) -> int:
