@@ -185,13 +185,10 @@ def _say(text: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = report.parser_of("benchmarks", __doc__, "two rounds")
     parser.add_argument(
         "--peers", type=Path, metavar="PYTHON", help="a Python in which the other clients are installed"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
-    parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
-    parser.add_argument("--quick", action="store_true", help="small data and two rounds: to see that it works")
     return run(parser.parse_args(words))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -191,3 +192,22 @@ def figure(value: float) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.replace("|", "/").split())
     return line if len(line) <= 160 else line[:157] + "..."
+
+
+def parser_of(program: str, description: str | None, rounds: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that a run on each version of Orthanc takes.
+
+    Parameters
+    ----------
+    program : str
+        The module.
+    description : str
+        What it does.
+    rounds : str
+        What is left of a run with ``--quick``.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
+    parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
+    parser.add_argument("--quick", action="store_true", help=f"small data and {rounds}: to see that it works")
+    return parser

@@ -141,11 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.second_reading", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON of the run goes")
-    parser.add_argument("--only", nargs="*", metavar="VERSION", help="only these versions of Orthanc, such as 1.12")
-    parser.add_argument("--quick", action="store_true", help="small data and one round: to see that it works")
-    return run(parser.parse_args(words))
+    return run(report.parser_of("benchmarks.second_reading", __doc__, "one round").parse_args(words))
 
 
 if __name__ == "__main__":

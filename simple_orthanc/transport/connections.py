@@ -13,7 +13,6 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -30,6 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from simple_orthanc.concurrency import interruption
+from simple_orthanc.concurrency.contexts import Setting
 from simple_orthanc.errors import TransportError, stacklevel
 from simple_orthanc.transport import watching
 from simple_orthanc.transport.watching import WatchedResponse
@@ -46,14 +46,9 @@ _send_timeout: ContextVar[float | None] = ContextVar("send_timeout", default=Non
 _needs_new: ContextVar[bool] = ContextVar("needs_new", default=False)
 
 
-@contextmanager
-def on_new_connection(needed: bool) -> Iterator[None]:
-    """Send the requests of this block over connections of their own, if `needed`: none that was used before."""
-    token = _needs_new.set(needed)
-    try:
-        yield
-    finally:
-        _needs_new.reset(token)
+def on_new_connection(needed: bool) -> Setting[bool]:
+    """Send the requests of a block over connections of their own, if `needed`: none that was used before."""
+    return Setting(_needs_new, needed)
 
 
 class _SteadyConnection:
@@ -169,11 +164,8 @@ class FreshAdapter(HTTPAdapter):
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send one request; the read timeout also applies to each block that is sent."""
         interruption.check()
-        token = _send_timeout.set(timeout[1] if isinstance(timeout, tuple) else timeout)
-        try:
+        with Setting(_send_timeout, timeout[1] if isinstance(timeout, tuple) else timeout):
             return super().send(request, stream, timeout, *args, **kwargs)
-        finally:
-            _send_timeout.reset(token)
 
 
 class _NoCookies(RequestsCookieJar):

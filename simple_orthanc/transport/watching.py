@@ -10,12 +10,12 @@ import http.client
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from simple_orthanc import limits
+from simple_orthanc.concurrency.contexts import Setting
 from simple_orthanc.transport.failures import Cause, NetworkError
 from simple_orthanc.transport.heads import END, parse_head
 
@@ -164,14 +164,9 @@ class Watch:
             self._waited, self._bytes = 0.0, 0
 
 
-@contextmanager
-def watched(watch: Watch) -> Iterator[None]:
+def watched(watch: Watch) -> Setting[Watch | None]:
     """Make a watch the `current` one for the time of a block."""
-    token = current.set(watch)
-    try:
-        yield
-    finally:
-        current.reset(token)
+    return Setting(current, watch)
 
 
 class WatchedResponse(http.client.HTTPResponse):

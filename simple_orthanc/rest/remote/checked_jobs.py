@@ -100,11 +100,16 @@ def finish_checked(job: Job, check: Check, failed: str, *, wait: bool) -> Checke
 
 def check_sent(job: Job) -> None:
     """Raise `JobError` unless a job that stores reports at least one instance; `Job.wait` raises for failed ones."""
+    check_counted(job, "InstancesCount", "sent")
+
+
+def check_counted(job: Job, field: str, what: str) -> None:
+    """Raise `JobError` unless a field of a job's content counts at least one instance."""
     content = job.content if isinstance(job.content, dict) else {}
-    if not integer(content.get("InstancesCount")):
+    if not integer(content.get(field)):
         raise JobError(
-            f"The server's job for {job.path} ended as Success, and reports no instance that was sent. Check whether "
-            "the objects still exist on this server.",
+            f"The server's job for {job.path} ended as Success, and reports no instance that was {what}. Check whether "
+            "the objects still exist on the server that sends them.",
             method="POST",
             path=job.path,
         )

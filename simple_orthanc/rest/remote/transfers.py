@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import JobError, SelectionError, UnknownNameError
 from simple_orthanc.rest.jobs import Job
-from simple_orthanc.rest.jobs.answers import integer
-from simple_orthanc.rest.remote.checked_jobs import finish_checked
+from simple_orthanc.rest.remote.checked_jobs import check_counted, finish_checked
 from simple_orthanc.rest.remote.plugin_routes import needing_plugin
 from simple_orthanc.rest.remote.resources import ResourceFinder, levels_of, orthanc_ids
 from simple_orthanc.selection.tables import check_level
@@ -173,7 +173,8 @@ class Transfers:
         identifier = answer.get("ID") if isinstance(answer, dict) else None
         if not isinstance(identifier, str):
             raise JobError(f"{failed}: the answer to {path} names no job.", method="POST", path=path)
-        return finish_checked(Job(self._rest, identifier, path=path), _check_transferred, failed, wait=wait)
+        check = partial(check_counted, field="TotalInstances", what="transferred")
+        return finish_checked(Job(self._rest, identifier, path=path), check, failed, wait=wait)
 
     def _check_peer(self, peer: str) -> None:
         known = list(map(str, self._rest.get("/peers")))
@@ -189,14 +190,3 @@ def _body(peer: str, resources: dict[str, str], compress: bool) -> dict[str, Any
         "Compression": "gzip" if compress else "none",
         "Resources": [{"Level": level, "ID": identifier} for identifier, level in resources.items()],
     }
-
-
-def _check_transferred(job: Job) -> None:
-    content = job.content if isinstance(job.content, dict) else {}
-    if not integer(content.get("TotalInstances")):
-        raise JobError(
-            f"The server's job for {job.path} ended as Success, and reports no instance that was transferred. Check "
-            "whether the objects still exist.",
-            method="POST",
-            path=job.path,
-        )

@@ -45,7 +45,7 @@ from simple_orthanc.errors import (
 )
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
+from simple_orthanc.selection.source import IdentifierMatch, Revision, Row, batches
 from simple_orthanc.sources.cache.cache import Cache, kept_files
 from simple_orthanc.sources.dicomweb.completion import Completion
 from simple_orthanc.sources.dicomweb.deleting import delete_object
@@ -62,7 +62,7 @@ from simple_orthanc.sources.dicomweb.versions import StoredVersions
 from simple_orthanc.sources.filters import Filter, filters_for, loose_filters_for, misses_nothing
 from simple_orthanc.sources.identity import identity_of
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
-from simple_orthanc.sources.unlisted import UnlistedFiles
+from simple_orthanc.sources.unlisted import UnlistedFiles, UntoldChanges
 from simple_orthanc.transport import Transport
 
 _DAY = re.compile(r"[0-9.]+")
@@ -73,7 +73,7 @@ _HINT = (
 )
 
 
-class DicomWebSource(UnlistedFiles, LandsOnce):
+class DicomWebSource(UnlistedFiles, UntoldChanges, LandsOnce):
     """A DICOMweb server; see `simple_orthanc.selection.source.Source` for the methods.
 
     Parameters
@@ -164,17 +164,6 @@ class DicomWebSource(UnlistedFiles, LandsOnce):
         self._queries.forget()
         self._versions.forget()
         return Revision(None)
-
-    def changes(self, since: Revision) -> Changes:
-        """Report that anything may have changed."""
-        return Changes(self.revision(), None, True)
-
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
-        """Return nothing: DICOMweb does not tell what was replaced."""
-
-    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
-        """Count nothing, since there are no marks."""
-        return 0
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows carry a tag, None if only the files hold it."""

@@ -34,20 +34,20 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.rest.remote.queries import Answer
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
-from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf
+from simple_orthanc.selection.source import IdentifierMatch, Revision, Row
 from simple_orthanc.sources.filters import Filter, loose_filters_for, misses_nothing
 from simple_orthanc.sources.keys import UID_TAGS, Key, is_uid
 from simple_orthanc.sources.pacs.queries import ASKED, Queries, is_refusal, keys_for
 from simple_orthanc.sources.pacs.rows import RowBuilder
 from simple_orthanc.sources.pacs.unknown import needs_retrieval, tell_unknown
-from simple_orthanc.sources.unlisted import UnlistedFiles
+from simple_orthanc.sources.unlisted import UnlistedFiles, UntoldChanges
 from simple_orthanc.transport import Transport
 
 # Each query is a connection of its own to the PACS, which may allow few.
 _WORKERS = 4
 
 
-class PacsSource(UnlistedFiles):
+class PacsSource(UnlistedFiles, UntoldChanges):
     """A PACS behind an Orthanc server; see `simple_orthanc.selection.source.Source` for the methods.
 
     Parameters
@@ -119,17 +119,6 @@ class PacsSource(UnlistedFiles):
         self._finds.clear()
         self._queries.lossy_character_sets.clear()
         return Revision(None)
-
-    def changes(self, since: Revision) -> Changes:
-        """Report that anything may have changed."""
-        return Changes(self.revision(), None, True)
-
-    def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
-        """Return nothing: a PACS does not tell what was replaced."""
-
-    def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
-        """Count nothing, since there are no marks."""
-        return 0
 
     def indexed(self, tag: Tag) -> Level | None:
         """Return the level whose rows hold a tag; None if C-FIND is not asked for it."""

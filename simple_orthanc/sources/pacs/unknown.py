@@ -7,31 +7,24 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from simple_orthanc.concurrency.contexts import Setting
 from simple_orthanc.errors import UnsupportedError, stacklevel
 
 _on_unknown: ContextVar[set[str] | None] = ContextVar("on_unknown", default=None)
 _is_deciding: ContextVar[bool] = ContextVar("is_deciding", default=False)
 
 
-@contextmanager
-def deciding() -> Iterator[None]:
-    """Raise inside the block if a value is unknown, since a condition depends on it; elsewhere there is a warning."""
-    token = _is_deciding.set(True)
-    try:
-        yield
-    finally:
-        _is_deciding.reset(token)
+def deciding() -> Setting[bool]:
+    """Raise inside a block if a value is unknown, since a condition depends on it; elsewhere there is a warning."""
+    return Setting(_is_deciding, True)
 
 
 @contextmanager
 def collecting_unknown(description: str) -> Iterator[None]:
     """Warn once, at the end of the block, of all tags whose values were unknown inside it."""
     names: set[str] = set()
-    token = _on_unknown.set(names)
-    try:
+    with Setting(_on_unknown, names):
         yield
-    finally:
-        _on_unknown.reset(token)
     if names:
         _warn_of_unknown(names, description)
 
