@@ -447,6 +447,11 @@ def _radiopharmaceutical(headers: Sequence[Dataset]) -> Dataset:
         for keyword in ("RadionuclideTotalDose", "RadionuclideHalfLife"):
             if len(other) != 1 or elements.number(other[0], keyword) != elements.number(items[0], keyword):
                 raise SuvError(f"The images differ in {elements.name_of(keyword)}: they are not of one examination.")
+        if suv_times.written_injection(header, other[0]) != suv_times.written_injection(headers[0], items[0]):
+            raise SuvError(
+                f"The images differ in {elements.name_of('RadiopharmaceuticalStartDateTime')} or "
+                f"{elements.name_of('RadiopharmaceuticalStartTime')}: they are not of one examination."
+            )
     return items[0]
 
 

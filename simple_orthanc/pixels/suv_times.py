@@ -22,6 +22,8 @@ _BEFORE = timedelta(hours=1)
 _LONG_HALF_LIFE = 41400.0
 # After so many half-lives one part in a thousand is left, and no image is made of that: a time is wrong.
 _HALF_LIVES = 10.0
+# More values are not listed in a message.
+_MOST_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
     begins = [_needed(acquisition_start(header), header, "AcquisitionTime") for header in headers]
     if not prefer_series:
         return _by_frame_reference(headers, begins, half_life)
-    series = _moment(headers[0], "Series")
+    series = _one_start(headers)
     private, source = _private_moment(headers[0])
     if series is not None and series <= min(begins):
         warnings = []
@@ -123,6 +125,18 @@ def as_started(headers: Sequence[Dataset], half_life: float, *, prefer_series: b
     if known and len(known) == len(headers):
         return References(known, source)
     return _by_frame_reference(headers, begins, half_life)
+
+
+def _one_start(headers: Sequence[Dataset]) -> datetime | None:
+    """Return the start of the series, or None if no header tells it."""
+    moments = {moment for header in headers if (moment := _moment(header, "Series")) is not None}
+    if len(moments) > 1:
+        listed = ", ".join(str(moment) for moment in sorted(moments)[:_MOST_LISTED])
+        raise SuvError(
+            f"The images differ in {elements.name_of('SeriesDate')} or {elements.name_of('SeriesTime')}: {listed}. To "
+            "which of these their values are decay corrected is unknown. Select those of one value."
+        )
+    return min(moments, default=None)
 
 
 def injection_time(header: Dataset, item: Dataset, reference: datetime, half_life: float) -> tuple[datetime, list[str]]:
@@ -183,6 +197,12 @@ def injection_time(header: Dataset, item: Dataset, reference: datetime, half_lif
             f"{reference}: one of the two is wrong."
         )
     return moment, warnings
+
+
+def written_injection(header: Dataset, item: Dataset) -> tuple[datetime | None, timedelta | None]:
+    """Return the time of the injection as it is written with its date and without, for comparing headers."""
+    full = _local(elements.text(item, "RadiopharmaceuticalStartDateTime"), header)
+    return full, parse_time(elements.text(item, "RadiopharmaceuticalStartTime"))
 
 
 def stated_injection_time(header: Dataset, item: Dataset) -> datetime | None:

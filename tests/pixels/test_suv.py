@@ -190,6 +190,27 @@ class TestRefusals:
         with pytest.raises(SuvError, match="0054,1001"):
             suv_scale([pet(), pet(Units="GML")])
 
+    @pytest.mark.parametrize("turned", [False, True])
+    @pytest.mark.parametrize(
+        ("other", "tag"),
+        [
+            ({"RadiopharmaceuticalStartDateTime": "20250101093000"}, "RadiopharmaceuticalStartDateTime"),
+            ({"RadiopharmaceuticalStartDateTime": None}, "RadiopharmaceuticalStartDateTime"),
+            ({"RadiopharmaceuticalStartTime": "093000"}, "RadiopharmaceuticalStartTime"),
+            ({"SeriesTime": "103000"}, "SeriesTime"),
+            ({"SeriesDate": "20241231"}, "SeriesDate"),
+        ],
+    )
+    def test_times_that_differ_between_images(self, other: dict[str, Any], tag: str, turned: bool) -> None:
+        headers = [pet(), pet(), pet(**other)]
+        with pytest.raises(SuvError, match=f"The images differ in .*{tag}"):
+            suv_scale(headers[::-1] if turned else headers)
+
+    def test_times_that_are_written_in_another_way_are_the_same(self) -> None:
+        alike = pet(RadiopharmaceuticalStartDateTime="20250101100000", SeriesTime="1100")
+        factors, _ = suv_scale([pet(), alike, pet(SeriesTime=None)])
+        assert factors == [one(pet())] * 3
+
     def test_two_injections(self) -> None:
         header = pet()
         header.RadiopharmaceuticalInformationSequence.append(header.RadiopharmaceuticalInformationSequence[0])
