@@ -106,11 +106,22 @@ def read_image(content: Buffer, scanner: Scanner) -> Dataset:
         # A header may be as large as all that is allowed.
         del dataset
         with typed_errors(content):
-            return _without_stream(parse_file(bytes(content)))
+            return _without_rest(_without_stream(parse_file(bytes(content))))
     store(dataset, found)
     return dataset
 
 
+def _without_rest(dataset: FileDataset) -> FileDataset:
+    """Remove what lies behind the pixels, which no header has that was read up to them."""
+    tags = list(stored_elements(dataset))
+    if not PIXELS.isdisjoint(tags):
+        for tag in tags:
+            if tag > _LAST_PIXELS:
+                del dataset[tag]
+    return dataset
+
+
+_LAST_PIXELS = max(PIXELS)
 # Little endian, uncompressed.
 _PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _IMPLICIT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
