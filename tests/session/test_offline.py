@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simple_orthanc import Cache, EmptySelectionError, Orthanc, SelectionError, UnsupportedError, label
+from simple_orthanc import Cache, DicomWeb, EmptySelectionError, Orthanc, SelectionError, UnsupportedError, label
 from simple_orthanc.phantom import as_bytes, make_series
 from simple_orthanc.testing import OrthancStandIn
+from tests.dicomweb_stand_in import DicomServer
 from tests.http_stand_in import free_port
 
 SERIES = [
@@ -157,3 +158,58 @@ def test_a_session_on_the_server_says_nothing_of_a_cache(tmp_path: Path) -> None
         with pytest.raises(EmptySelectionError) as error:
             session.get_array()
     assert "offline" not in f"{caught[0].message} {error.value}"
+
+
+def thumbnail(session: Orthanc, folder: Path) -> None:
+    session.thumbnail()
+
+
+def instance(session: Orthanc, folder: Path) -> None:
+    next(iter(session.instances)).get_instances()
+
+
+def in_another_process(session: Orthanc, folder: Path) -> None:
+    thumbnail(pickle.loads(pickle.dumps(session)), folder)
+
+
+def downloaded(session: Orthanc, folder: Path) -> None:
+    next(iter(session.instances)).download(folder)
+
+
+@pytest.mark.parametrize("read", [thumbnail, instance, in_another_process, downloaded])
+@pytest.mark.parametrize("kind", [Orthanc, DicomWeb])
+def test_a_series_that_is_there_in_part_is_told(
+    read: Callable[[Any, Path], None], kind: type[Orthanc] | type[DicomWeb], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    with OrthancStandIn(SERIES) if kind is Orthanc else DicomServer(SERIES) as server:
+        url = server.url if kind is Orthanc else f"{server.url}/dicom-web"
+        session = kind(url, cache=cache)
+        session.copy().select(Modality="MR").get_array()
+        read(session.copy().select(Modality="CT"), tmp_path / "files")
+        with pytest.warns(UserWarning, match=r"holds 1 series of .* only in part, such as 1 of 4 instances of 1\.2\."):
+            assert kind(url, cache=cache, offline=True).series_count == 2
+        session.select(Modality="CT").get_instances()
+        assert kind(url, cache=cache, offline=True).instance_count == 7
+
+
+def test_a_series_of_which_files_were_removed_to_make_room_is_told(tmp_path: Path) -> None:
+    with OrthancStandIn(SERIES) as server:
+        session = Orthanc(server.url, cache=tmp_path / "cache")
+        for series in session.series:
+            series.get_array()
+        size = Cache(tmp_path / "cache").size
+        Cache(tmp_path / "cache", limit=size - 1)
+        with pytest.warns(UserWarning, match=r"only in part, such as 3 of 4 instances"):
+            assert Orthanc(server.url, cache=tmp_path / "cache", offline=True).instance_count == 6
+
+
+def test_a_series_that_has_grown_since_is_there_in_part(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with OrthancStandIn(SERIES[:3]) as server:
+        Orthanc(server.url, cache=cache).get_array()
+        assert Orthanc(server.url, cache=cache, offline=True).instance_count == 3
+        server.datasets.append(SERIES[3])
+        later = Orthanc(server.url, cache=cache)
+        assert len(later.get_volume(slices=slice(2, 4)).array) == 2
+        assert Orthanc(server.url, cache=cache, offline=True).instance_count == 4

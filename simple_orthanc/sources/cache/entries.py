@@ -45,6 +45,8 @@ class Record(NamedTuple):
         Its MD5 as the server lists it, if it does.
     is_whole : bool
         Whether it is the whole file, and not only its beginning.
+    siblings : int or None
+        How many instances the server listed in its series; None if that was not known.
     """
 
     archive: str
@@ -52,6 +54,7 @@ class Record(NamedTuple):
     stamp: str
     md5: str | None
     is_whole: bool
+    siblings: int | None = None
 
 
 class Entry(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.cache import entries
 from simple_orthanc.sources.cache.entries import HEAD, DamagedEntryError, Entry, Record
 from simple_orthanc.sources.cache.store import EntryStore
@@ -51,6 +53,17 @@ class KeptFiles:
 
     def __init__(self, store: EntryStore, archive: str, is_current: Callable[[str, Stamp], bool]) -> None:
         self._store, self._archive, self._is_current = store, archive, is_current
+        # Key of each instance to that of its series, and of each series to how many instances it has.
+        self._series: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def note(self, level: Level, rows: Iterable[Row]) -> None:
+        """Note which series have how many instances, so that it is known offline what is missing of one."""
+        for row in rows:
+            if level == "instance":
+                self._series[row.key] = row.parent
+            elif level == "series" and not row.has_unknown_children:
+                self._counts[row.key] = len(row.children)
 
     def read(
         self, key: str, stamp: Stamp, allocate: Callable[[int], memoryview], is_compared: bool = False
@@ -104,13 +117,16 @@ class KeptFiles:
 
     def add(self, key: str, stamp: Stamp, content: memoryview, is_whole: bool = True) -> None:
         """Keep a file, or its beginning, after it was checked."""
-        record = Record(self._archive, key, stamp.version, stamp.md5, is_whole)
+        record = self._record(key, stamp, is_whole)
         self._store.add(self._store.path(self._archive, key, is_whole), record, content)
 
     def add_file(self, key: str, stamp: Stamp, path: Path) -> None:
         """Keep the file at a path, after it was checked."""
-        record = Record(self._archive, key, stamp.version, stamp.md5, True)
-        self._store.add_file(self._store.path(self._archive, key), record, path)
+        self._store.add_file(self._store.path(self._archive, key), self._record(key, stamp, True), path)
+
+    def _record(self, key: str, stamp: Stamp, is_whole: bool) -> Record:
+        siblings = self._counts.get(self._series.get(key, ""))
+        return Record(self._archive, key, stamp.version, stamp.md5, is_whole, siblings)
 
     def _find(
         self,

@@ -118,6 +118,22 @@ class OfflineSource(LandsOnce, IndexSource):
         found = (store.read(path, bool, lambda _, entry: entry.record.archive, is_use=False) for path in store.paths())
         return sorted(set(filter(None, found)))
 
+    def in_part(self) -> list[tuple[str, int, int]]:
+        """List the series of which files are missing, as far as the server listed them when others were kept.
+
+        Returns
+        -------
+        list of (str, int, int)
+            SeriesInstanceUID, how many files are there, and how many were listed.
+        """
+        found: list[tuple[str, int, int]] = []
+        for row in self.listing("series"):
+            records = [self._known[self.index.instances[key].path][0] for key in row.children]
+            listed = max((record.siblings or 0 for record in records), default=0)
+            if listed > len(records):
+                found.append((str((row.values.get("SeriesInstanceUID") or ("",))[0]), len(records), listed))
+        return found
+
     def _tags(self, key: str, tags: tuple[Tag, ...]) -> Mapping[str, Value]:
         header = self.header(key)
         with quiet():

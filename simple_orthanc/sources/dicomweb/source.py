@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,9 @@ class DicomWebSource(UnlistedFiles, UntoldChanges, LandsOnce):
         self._rows = RowBuilder(self._queries, CharacterLoss(transport, root))
         self._completion = Completion(self._queries, self._rows)
         self._versions = StoredVersions(transport, root)
-        kept = None if cache is None else kept_files(cache, self.description, self._versions.is_current)
+        self._kept = None if cache is None else kept_files(cache, self.description, self._versions.is_current)
         stamp = None if cache is None else self._versions.stamp
-        self._instances = InstanceReader(rest, self._rows, self.description, kept, stamp)
+        self._instances = InstanceReader(rest, self._rows, self.description, self._kept, stamp)
         self._metadata = MetadataReader(rest, self._queries, self._rows, self._instances)
 
     _pickled = ("transport", "rest", "_root", "cache")
@@ -293,8 +294,17 @@ class DicomWebSource(UnlistedFiles, UntoldChanges, LandsOnce):
             found[row.parent].setdefault(row.key, row)
         if level == "instance":
             self._completion.complete_studies(found)
+            self._note_kept(parents, found)
         for rows in found.values():
             yield from rows.values()
+
+    def _note_kept(self, series: Sequence[Row], found: Mapping[str, Mapping[str, Row]]) -> None:
+        """Note what was found in some series, for files of it that are kept."""
+        if self._kept is not None:
+            whole = [replace(row, children=tuple(found[row.key]), has_unknown_children=False) for row in series]
+            self._kept.note("series", whole)
+            for rows in found.values():
+                self._kept.note("instance", rows.values())
 
     def _by_list(self, level: Level, parents: Sequence[Key]) -> Iterator[Row]:
         above: Level = LEVELS[depth(level) - 1]

@@ -103,8 +103,8 @@ class OrthancSource:
         self._finder = Finder(self.transport, self.rest, self._observed)
         self._replacements = Replacements(self.transport, self._listed_files)
         is_current = self._replacements.is_current
-        kept = None if self.cache is None else kept_files(self.cache, self.description, is_current)
-        self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, kept)
+        self._kept = None if self.cache is None else kept_files(self.cache, self.description, is_current)
+        self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, self._kept)
         self._listings = Listings(self._finder)
         self._archives = ArchiveReader(self.transport, self.rest, self._reader)
         self._columns = ColumnReader(self.transport, self.rest, self._finder, self._reader.header)
@@ -285,6 +285,8 @@ class OrthancSource:
                 doubtful.append(row)
             rows.append(row)
         asked.take(files)
+        if self._kept is not None:
+            self._kept.note(level, rows)
         if not doubtful:
             return rows
         corrected = {row.key: row for row in self.reload_from_files(level, doubtful)}
