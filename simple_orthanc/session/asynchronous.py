@@ -91,7 +91,7 @@ class AsyncSession:
                 "await AsyncSession.open(Orthanc)."
             )
         if (whole_number(max_workers) or 0) < 1:
-            raise SelectionError(f"max_workers={max_workers!r}: give a whole number from 1 on.")
+            raise SelectionError(f"max_workers={max_workers!r}: give a whole number of at least 1.")
         self._begin(session, Threads(max_workers))
 
     def _begin(self, session: Session, threads: Threads) -> Self:

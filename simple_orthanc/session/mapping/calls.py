@@ -1,4 +1,4 @@
-"""One call of a function for one object: its values or its error, how long it took, and what it warned of."""
+"""One call of a function for one object: its values or its error, the time it took, and its warnings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_ERROR = 2000
 
 
 class Warned(NamedTuple):
-    """A warning, as it can be handed to another process."""
+    """A warning that can be sent to another process."""
 
     message: str
     category: type[Warning]
@@ -41,7 +41,7 @@ class Row:
     error : str or None
         What the function raised.
     seconds : float
-        How long the call took.
+        Duration of the call.
     """
 
     values: dict[str, Value] | None
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row, and what else its call has left.
+    """A row, and what else became of its call.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class Outcome:
     failure : BaseException or None
         The error itself.
     is_unusable : bool
-        Whether the function returned what no row can hold.
+        Whether the function returned a value that a row cannot hold.
     warned : tuple of Warned
-        What it warned of in another process.
+        Warnings of a call in another process.
     printed : str
-        What it printed there.
+        Output of a call in another process.
     """
 
     row: Row
@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the source did not answer, or refused the login: other objects would fare alike."""
+        """Whether the source did not answer, or refused the login, so that other objects would fail too."""
         return isinstance(self.failure, OrthancError) and not is_about_one_object(self.failure)
 
     def failed_with(self, error: BaseException) -> Outcome:
@@ -96,7 +96,7 @@ def carry_out(function: Callable[[Any], Any], open_session: Callable[[], Session
     function : callable
         Called with the session of the object.
     open_session : callable
-        Returns that session; its time counts, and its errors are those of the object.
+        Returns that session. Its time is included, and its errors count as errors of the object.
     """
     begin = time.perf_counter()
     is_unusable = False
@@ -120,13 +120,13 @@ def describe(error: BaseException) -> str:
     """
     try:
         text = error.message if isinstance(error, OrthancError) else f"{type(error).__name__}: {error}"
-    except Exception:  # an error that cannot be written costs its words, and not the run
+    except Exception:  # the error itself fails when it is turned into a string
         text = type(error).__name__
     return text.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_ERROR]
 
 
 class _Recorder:
-    """Hands the warnings of some threads to lists; those of all others are shown as ever."""
+    """Collects the warnings of some threads in lists; warnings of other threads are shown as usual."""
 
     def __init__(self) -> None:
         self._thread = threading.local()
@@ -136,8 +136,8 @@ class _Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[list[Warned]]:
-        """Record what this thread warns of inside the block, each warning once."""
-        # `warnings.catch_warnings` is for all threads together.
+        """Record the warnings of this thread inside the block, each once."""
+        # `warnings.catch_warnings` acts on all threads.
         with self._lock:
             if not self._active:
                 self._shown, warnings.showwarning = warnings.showwarning, self._show

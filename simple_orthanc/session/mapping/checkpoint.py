@@ -1,9 +1,9 @@
-"""A file of finished rows, from which a run that ended early goes on.
+"""A file of finished rows, from which a run that ended early is resumed.
 
-JSON lines: the first states what the rows are results of, and each other line is one row. A row is written with one
-call of the system when its object is finished, so that what was finished is in the file however the process ends, and
-a line that was cut off is the last one and is dropped. A file that ends in ``.parquet`` cannot be appended to: its rows
-grow in JSON lines beside it, and become the table in Parquet at the end of the run, also after an error or Ctrl-C.
+The format is JSON lines: the first line states what the rows are results of, and each other line is one row. A row is
+written with one system call when its object is finished. So however the process ends, finished rows are in the file,
+and only the last line can be cut off, which is dropped. A Parquet file (``.parquet``) cannot be appended to: its rows
+are written as JSON lines beside it, and become the Parquet table at the end of the run, also after an error or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _FORMAT = "simple_orthanc map 1"
 # The last column of a table in Parquet.
 _STORED = "checkpoint"
-# As much is lost at most if the machine ends; the end of the process loses nothing.
+# The rows of so many seconds are lost at most if the machine goes down; the end of the process loses nothing.
 _SECONDS_BETWEEN_SYNCS = 2.0
 _US = datetime.timedelta(microseconds=1)
 
@@ -64,14 +64,14 @@ class Origin:
 
 
 class ObjectKey(NamedTuple):
-    """By what a row is recognized as that of an object.
+    """Identifies the object of a row.
 
     Attributes
     ----------
     identifiers : tuple
-        PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID, as deep as its level.
+        PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID, down to the level of the object.
     contents : str
-        The number of its selected instances, and a digest of what the selection leaves of it.
+        The number of its selected instances, and a digest of the UIDs that are selected in it.
     """
 
     identifiers: tuple[str | None, ...]
@@ -79,12 +79,12 @@ class ObjectKey(NamedTuple):
 
 
 def checked_path(path: Any) -> Path:
-    """Return the path of a checkpoint, whose suffix is that of a format.
+    """Return the path of a checkpoint, after checking its suffix.
 
     Raises
     ------
     SelectionError
-        It is no path, or has another suffix.
+        The argument is not a path, or ends in neither .jsonl nor .parquet.
     UnsupportedError
         Parquet needs pyarrow, which is not installed.
     """
@@ -101,7 +101,7 @@ def checked_path(path: Any) -> Path:
 
 
 class Checkpoint:
-    """The finished rows of a map; any number of threads may add some at once.
+    """The finished rows of a map. Several threads may add rows at once.
 
     Parameters
     ----------
@@ -113,7 +113,8 @@ class Checkpoint:
     Raises
     ------
     SelectionError
-        What is there is no checkpoint, or one of something else; it cannot be written, or another process writes it.
+        The file is not a checkpoint, or belongs to another function, level or archive; it cannot be written; or another
+        process is writing it.
 
     Attributes
     ----------
@@ -136,7 +137,7 @@ class Checkpoint:
             self._descriptor = lock_file(self._journal)
             if self._descriptor is None:
                 raise SelectionError(
-                    f"{path} is the checkpoint of another call that runs now: wait for its end, or choose another file."
+                    f"{path} is in use by another call of map(): wait until it ends, or choose another file."
                 )
             self._read()
         except OSError as error:
@@ -162,8 +163,8 @@ class Checkpoint:
                     self._synced = time.monotonic()
             except OSError as error:
                 raise SelectionError(
-                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. What was finished "
-                    "before is in it, and the same call goes on from there."
+                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. It has the rows that "
+                    "were finished before, and the same call resumes from there."
                 ) from error
 
     def close(self) -> None:
@@ -181,8 +182,8 @@ class Checkpoint:
                     self._journal.unlink()
             except OSError as error:
                 raise SelectionError(
-                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. What was finished is in "
-                    f"{self._journal}, and the same call goes on from there."
+                    f"The checkpoint {self.path} cannot be written: {error.strerror or error}. The finished rows are "
+                    f"in {self._journal}, and the same call resumes from there."
                 ) from error
             finally:
                 self._release()
@@ -193,13 +194,13 @@ class Checkpoint:
             self._descriptor = None
 
     def _read(self) -> None:
-        """Read the rows that are there, and leave the journal such that rows can be appended."""
+        """Read the rows of earlier runs, and prepare the journal for further ones."""
         assert self._descriptor is not None
         if self.path.suffix == PARQUET and os.path.lexists(self.path):
             self._read_table()
         with open_regular(self._journal) as stream:
             content = stream.read()
-        # What was cut off when a process was killed is the last line, without its end.
+        # Only the last line can lack its end, if a process was killed.
         whole = content[: content.rfind(b"\n") + 1]
         if content and not whole and not _as_line(self._header()).startswith(content):
             raise self._no_checkpoint()
@@ -219,7 +220,7 @@ class Checkpoint:
             _write(self._descriptor, _as_line(self._header()))
 
     def _is_taken(self, line: bytes) -> bool:
-        """Take the row of a line, unless it is damaged, as after the end of a machine."""
+        """Take the row of a line, and return False if it is damaged, as it may be after a machine went down."""
         try:
             self._take(self._parsed(line))
         except SelectionError:
@@ -239,10 +240,10 @@ class Checkpoint:
         return entry
 
     def _no_checkpoint(self) -> SelectionError:
-        return SelectionError(f"{self.path} is there, and is no checkpoint of map(): choose another file.")
+        return SelectionError(f"{self.path} exists and is not a checkpoint of map(): choose another file.")
 
     def _check(self, header: Mapping[str, Any]) -> None:
-        """Refuse the rows of something else."""
+        """Refuse the rows of another function, level or archive."""
         if header.get("format") != _FORMAT:
             raise self._no_checkpoint()
         there = [str(header.get(name)) for name in ("function", "level", "archive")]
@@ -255,8 +256,8 @@ class Checkpoint:
             )
         if header.get("digest") != self._origin.digest:
             raise SelectionError(
-                f"{self.path} was written with other code of {here[0]}, or with other values that it holds, so that "
-                "its rows may differ from those of the function as it is now: choose another file, or remove this one."
+                f"{self.path} was written with another version of {here[0]}, or with other values in it, so that its "
+                "rows may differ from what the function returns now: choose another file, or remove this one."
             )
 
     def _take(self, entry: Mapping[str, Any]) -> None:
@@ -274,14 +275,14 @@ class Checkpoint:
         try:
             table = pd.read_parquet(self.path, engine="pyarrow")
         except (ValueError, KeyError, OSError):
-            # What pyarrow raises for a file that is none of its own is a ValueError.
+            # pyarrow raises a subclass of ValueError for a file that is not Parquet.
             raise self._no_checkpoint() from None
         self._check({str(name): value for name, value in table.attrs.items()})
         for line in table.iloc[:, -1]:
             self._take(self._parsed(line))
 
     def _write_table(self) -> None:
-        """Write the rows as a table: its typed columns for whoever reads it, and each row as it is in JSON lines."""
+        """Write the rows as a table: typed columns for its readers, and a last column with the lines of the rows."""
         from simple_orthanc.session.mapping.table import as_table
 
         keys = list(self.rows)
@@ -291,7 +292,7 @@ class Checkpoint:
             table[name] = _storable(table[name])
         stored = _STORED
         while stored in table:
-            # A result has that name.
+            # A column of the results has that name.
             stored += "_"
         table[stored] = [_as_line(_entry(key, row)).decode() for key, row in zip(keys, rows, strict=True)]
         table.attrs.update(self._header())
@@ -322,13 +323,13 @@ def _entry(key: ObjectKey, row: Row) -> dict[str, Any]:
 
 
 def _storable(column: pd.Series[Any]) -> list[Any]:
-    """Return a column of tuples or of mixed types as Parquet can hold it: as lists of one type, or else as strings."""
+    """Return a column of tuples or of mixed types for Parquet: as lists of one type, or else as strings."""
     pyarrow: Any = import_extra("pyarrow", "parquet", "A checkpoint in Parquet")
     values = [None if is_missing else value for value, is_missing in zip(column, column.isna(), strict=True)]
     there = [value for value in values if value is not None]
     if all(isinstance(value, tuple) for value in there):
         kinds = {type(item) for value in there for item in value if item is not None}
-        # Of other types pyarrow makes that of the first.
+        # pyarrow would convert other mixtures to the type of the first item.
         if len(kinds) <= 1 or kinds == {int, float}:
             with suppress(pyarrow.ArrowException):
                 pyarrow.array(values)
@@ -347,7 +348,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _encoded(value: Value) -> Any:
-    """Return a value as JSON has it; what JSON lacks is an object with one name."""
+    """Return a value for JSON; types that JSON lacks become an object with one name."""
     if isinstance(value, tuple):
         return [_encoded(item) for item in value]
     if isinstance(value, datetime.datetime):
@@ -371,14 +372,14 @@ def _decoded(value: Any) -> Value:
 
 
 def contents_of(count: int, uids: Sequence[str]) -> str:
-    """Return what is selected of an object, as a checkpoint compares it.
+    """Return the part of an object that is selected, as the string that a checkpoint compares.
 
     Parameters
     ----------
     count : int
-        How many instances.
+        Number of selected instances.
     uids : sequence of str
-        The UIDs of what the selection leaves of it, at the level at which it was made.
+        The UIDs that are selected in it, at the level of the selection.
 
     Examples
     --------

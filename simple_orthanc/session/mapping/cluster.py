@@ -1,7 +1,7 @@
 """A map on the cluster of a `dask.distributed` client, and the selection as a bag of sessions.
 
-Dask schedules: it decides which worker computes what, and computes again what a lost worker has left. Here objects are
-only put into tasks, few enough at a time that a selection of any size needs little memory.
+Dask schedules: it decides which worker computes what, and computes again what was lost with a worker. This module only
+puts objects into tasks, a few at a time, so that a selection of any size needs little memory.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_COUNTS = 2.0
-# Tasks for each thread of the workers, so that none waits for the next one.
+# Tasks for each thread of the workers, so that no thread waits for its next task.
 _TASKS_PER_THREAD = 3
-# An object whose task was lost is computed alone, and so often, before it is given up.
+# An object whose task was lost is computed alone. It is given up after so many attempts.
 _MOST_ATTEMPTS = 3
+# Bytes of a function up to which it is sent with each task.
 _LARGEST_SENT_EACH_TIME = 100_000
-# As many as Dask's own bags of sequences have.
+# The default of `dask.bag.from_sequence`.
 _PARTITIONS = 100
 
 
@@ -64,14 +65,14 @@ class ClusterRun:
     Parameters
     ----------
     client : distributed.Client
-        It is not closed.
+        It stays open.
     run : Run
-        The objects, and where their outcomes go.
+        The objects; it takes their outcomes.
 
     Raises
     ------
     SelectionError
-        The function cannot be handed to another process, or the client is closed or works in an event loop.
+        The function cannot be sent to another process, or the client works in an event loop.
     """
 
     def __init__(self, client: Any, run: Run[Any]) -> None:
@@ -86,7 +87,7 @@ class ClusterRun:
         self._left = deque(run.pending)
         # Objects that cannot be computed together with others.
         self._alone: deque[int] = deque()
-        # Objects whose task was lost with its worker, and how often.
+        # Objects whose task was lost with its worker, and how often it was.
         self._suspects: deque[int] = deque()
         self._attempts: dict[int, int] = {}
         self._tasks: dict[str, _Task] = {}
@@ -95,7 +96,7 @@ class ClusterRun:
         self._threads, self._counted = 1, float("-inf")
 
     def run(self) -> None:
-        """Compute all objects; however this ends, no task of it is left on the cluster.
+        """Compute all objects. However this ends, none of its tasks is left on the cluster.
 
         Raises
         ------
@@ -111,12 +112,12 @@ class ClusterRun:
                     self._submit()
                     self._take(advance)
         except (Exception, asyncio.CancelledError) as error:
-            # Dask raises many kinds of errors then.
+            # A lost connection raises errors of many kinds.
             if self._is_connected():
                 raise
             raise TransportError(
-                f"The Dask client is {self._client.status}: connect again, and call map() again; a checkpoint lets it "
-                "go on from where it was."
+                f"The Dask client is {self._client.status}: connect again, and call map() again; with a checkpoint it "
+                "resumes where it stopped."
             ) from error
         finally:
             futures = [task.future for task in self._tasks.values()]
@@ -128,23 +129,23 @@ class ClusterRun:
         return self._client.status in ("running", "connecting")
 
     def _send_function(self) -> None:
-        """Send a function that holds much to the workers, instead of with each task."""
+        """Send a large function to the workers once, instead of with each task."""
         if len(self._content) <= _LARGEST_SENT_EACH_TIME:
             return
-        # A task, and no scattered data: Dask computes it again if the worker that holds it is lost. It is on all
-        # workers, since Dask prefers those that hold what a task needs.
-        self._sent = [self._client.submit(_same, self._content, key=_new_key("function"), pure=False)]
+        # A task, not scattered data: Dask computes it again if the worker that holds it is lost. It is replicated to
+        # all workers, since Dask prefers those that hold what a task needs.
+        self._sent = [self._client.submit(_unchanged, self._content, key=_new_key("function"), pure=False)]
         self._client.replicate(self._sent)
 
     def _submit(self) -> None:
-        """Keep the workers busy."""
+        """Submit as many tasks as keep the workers busy."""
         while self._alone and len(self._tasks) < _TASKS_PER_THREAD * self._capacity():
             self._submit_task([self._alone.popleft()])
         while self._left and len(self._tasks) < _TASKS_PER_THREAD * self._capacity():
             count = min(self._size.next(len(self._left), self._capacity()), len(self._left))
             self._submit_task([self._left.popleft() for _ in range(count)])
         if self._suspects and not self._tasks:
-            # Alone on the cluster: whatever ends its worker then is the object itself.
+            # Alone on the cluster: if its worker dies then, the object is the cause.
             self._submit_task([self._suspects.popleft()])
 
     def _submit_task(self, positions: Sequence[int]) -> None:
@@ -167,10 +168,10 @@ class ClusterRun:
         except queue.Empty:
             interruption.check()
             if not self._is_connected():
-                raise TransportError("The client was closed while it was waited for.") from None
+                raise TransportError("The client was closed during the call.") from None
             return
         self._take_outcomes(future, self._tasks[future.key].positions, advance)
-        # Not earlier: what is interrupted meanwhile is cancelled with the others.
+        # Not earlier: if this is interrupted before, the task is cancelled with the others.
         del self._tasks[future.key]
 
     def _take_outcomes(self, future: Any, positions: Sequence[int], advance: Callable[[int], object]) -> None:
@@ -199,7 +200,7 @@ class ClusterRun:
             self._note_lost(position, error, advance)
 
     def _note_lost(self, position: int, error: BaseException | None, advance: Callable[[int], object]) -> None:
-        """Try an object again whose task was lost, up to a limit."""
+        """Try an object whose task was lost again, up to a limit."""
         attempts = self._attempts[position] = self._attempts.get(position, 0) + 1
         if attempts < _MOST_ATTEMPTS:
             self._suspects.append(position)
@@ -211,7 +212,7 @@ class ClusterRun:
 
 
 def run_on_cluster(client: Any, run: Run[Any]) -> None:
-    """Compute all objects of a map on the cluster of a client; errors as those of `ClusterRun`."""
+    """Compute all objects of a map on the cluster of a client; raises what `ClusterRun` raises."""
     ClusterRun(client, run).run()
 
 
@@ -234,12 +235,12 @@ def _loaded(content: bytes) -> Any:
 
 
 def _computed(function_content: bytes, content: bytes) -> list[bytes] | None:
-    """Compute the objects of a parcel on a worker; None if they are to be sent one by one."""
+    """Compute the objects of a parcel on a worker; return None if they must be sent one by one."""
     function: Callable[[Any], Any] = _loaded(function_content)
     parcel = read_parcel(content)
     try:
         sessions = parcel.sessions()
-    except Exception:  # each object then tells what is wrong with it
+    except Exception:  # sent alone, each object raises its own error
         return None
     outcomes = []
     for position in range(parcel.count):
@@ -249,18 +250,18 @@ def _computed(function_content: bytes, content: bytes) -> list[bytes] | None:
     return outcomes
 
 
-def _same(session: Any) -> Any:
-    return session
+def _unchanged(content: bytes) -> bytes:
+    return content
 
 
 def as_bag(sessions: Sequence[Any], npartitions: int | None) -> dask.bag.Bag:
-    """Return sessions as a bag, whose partitions are pickled as a whole.
+    """Return sessions as a bag, each partition of which is one pickle.
 
     Parameters
     ----------
     sessions : sequence of Session
     npartitions : int, optional
-        How many partitions; None: about a hundred, or one for each session where there are fewer.
+        Number of partitions. Default: about a hundred, or one for each session if there are fewer.
     """
     bag: Any = import_extra("dask.bag", "dask", "to_dask()")
     delayed: Any = import_extra("dask.delayed", "dask", "to_dask()").delayed

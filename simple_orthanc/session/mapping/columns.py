@@ -25,7 +25,7 @@ def result_columns(rows: Sequence[Mapping[str, Value] | None]) -> dict[str, pd.S
     Returns
     -------
     dict
-        Columns by name, in the order in which the rows have them. Without any, there is one, "result".
+        Columns by name, in the order in which they first occur. If there are none, one column "result".
 
     Examples
     --------
@@ -40,8 +40,8 @@ def result_columns(rows: Sequence[Mapping[str, Value] | None]) -> dict[str, pd.S
 def typed_column(values: Sequence[Value]) -> pd.Series[Any]:
     """Return values as a column of the type that holds them all.
 
-    Integers are Int64, numbers Float64, strings string, truth values boolean, dates datetime64, durations timedelta64,
-    tuples and mixtures object; what is missing is NA, and a column of nothing else Float64.
+    Integers are Int64, other numbers Float64, strings string, truth values boolean, dates datetime64, durations
+    timedelta64, tuples and mixtures object. Missing values are NA, and a column of missing values is Float64.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Functions as other processes get them, and by what a checkpoint recognizes them."""
+"""Functions pickled for other processes, and the digest by which a checkpoint recognizes them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
     Raises
     ------
     UnsupportedError
-        It cannot be imported by its name, and cloudpickle is not installed.
+        The function cannot be imported by its name, and cloudpickle is not installed.
     SelectionError
-        It refers to something that cannot be pickled.
+        The function refers to something that cannot be pickled.
     """
     try:
         if _is_importable(function):
@@ -50,8 +50,8 @@ def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
         raise
     except Exception as error:
         raise SelectionError(
-            f"{name_of(function)} cannot be handed to another process: {type(error).__name__}: {error}. Open files, "
-            "connections and locks inside it, rather than before, or use threads: map(function)."
+            f"{name_of(function)} cannot be sent to another process: {type(error).__name__}: {error}. Open files, "
+            "connections and locks inside the function, or use threads: map(function)."
         ) from error
 
 
@@ -84,9 +84,9 @@ def name_of(function: Any) -> str:
 
 
 def digest_of(function: Any) -> str:
-    """Return a SHA-256 of what a function does as far as it can be seen: its code, defaults, and the values it holds.
+    """Return the SHA-256 of the code of a function, its defaults, and the values in its closure.
 
-    Comments, layout and where it is written make no difference. What it calls is not looked at, nor are global
+    Comments, layout and the place of the function make no difference. What it calls is not included, nor are global
     variables.
     """
     digest = hashlib.sha256()
@@ -97,7 +97,7 @@ def digest_of(function: Any) -> str:
 
 def _parts(value: Any, seen: set[int]) -> Iterator[str]:
     if isinstance(value, (FunctionType, MethodType, functools.partial)):
-        # One that calls itself holds itself.
+        # A recursive function is in its own closure.
         if id(value) in seen:
             return
         seen.add(id(value))
@@ -128,11 +128,11 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _called_by(value: Any) -> Iterator[Any]:
-    """List the functions behind a function or an object that can be called."""
-    # What functools.lru_cache or numba made of a function is pickled by its name alone.
+    """Yield the functions behind a decorated function or a callable object."""
+    # A function wrapped by functools.lru_cache or numba is pickled by its name alone.
     if callable(wrapped := getattr(value, "__wrapped__", None)):
         yield wrapped
-    # What functools.singledispatch calls, by class.
+    # The implementations of functools.singledispatch, by class.
     if isinstance(registry := getattr(value, "registry", None), Mapping):
         yield from (each for item in registry.items() for each in item)
     if callable(value) and isinstance(type(value).__call__, FunctionType):
@@ -146,13 +146,13 @@ def _state_of(value: Any, seen: set[int] | None = None) -> str:
     content = io.BytesIO()
     try:
         _StatePickler(content, set() if seen is None else seen).dump(value)
-    except Exception:  # whatever cannot be pickled is known by its type alone
+    except Exception:  # what cannot be pickled is compared by its type alone
         return f"{type(value).__module__}.{type(value).__qualname__}"
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 
 class _StatePickler(pickle.Pickler):
-    """Pickles what a function holds such that it has the same bytes in every process, and before and after its use."""
+    """Pickles values that a function holds to the same bytes in every process, and before and after their use."""
 
     def __init__(self, content: io.BytesIO, seen: set[int]) -> None:
         super().__init__(content, 4)
@@ -164,7 +164,7 @@ class _StatePickler(pickle.Pickler):
             # Their order depends on the process.
             return type(value).__name__, sorted(_state_of(each, self._seen) for each in value)
         if isinstance(value, SessionState):
-            # What was read of the archive makes no difference, nor does what was stored there since.
+            # What the session has read makes no difference, nor does what was stored in the archive since.
             return type(value).__name__, value._place(), value._criteria_texts(), repr(value._asked.order)
         if isinstance(value, Dataset):
             with quiet():
@@ -183,17 +183,17 @@ def _state_of_element(value: Any) -> Any:
 
 
 def _code_of(function: FunctionType) -> str:
-    """Return the code of a function: as Python writes its source anew, or else its byte code."""
+    """Return the source of a function as `ast.unparse` writes it, or else its byte code."""
     code = function.__code__
     kinds = (ast.Lambda,) if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
     try:
-        # The whole file: what `inspect.getsource` returns of a lambda may end before the lambda does.
+        # The whole file: `inspect.getsource` may cut off the end of a lambda.
         lines, _ = inspect.findsource(code)
         tree = ast.parse("".join(lines))
         found = [
             node for node in ast.walk(tree) if isinstance(node, kinds) and _first_line(node) == code.co_firstlineno
         ]
-        # Of several lambdas on one line nobody knows which one is meant.
+        # Several lambdas on one line cannot be told apart.
         if len(found) == 1 and _is_source_of(lines, code):
             return ast.unparse(_unindented(found[0], lines))
     except (OSError, TypeError, SyntaxError, ValueError):
@@ -202,26 +202,26 @@ def _code_of(function: FunctionType) -> str:
 
 
 def _first_line(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return the line where the code of a function begins, which is that of its first decorator."""
+    """Return the line where the code of a function begins, that of its first decorator if it has any."""
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min(each.lineno for each in (node, *decorators))
 
 
 def _unindented(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> ast.AST:
-    """Return a function as if it were written without indentation, which its docstring contains."""
+    """Return a function parsed without the indentation of its block, which would be part of its docstring."""
     if isinstance(node, ast.Lambda):
         return node
     return ast.parse(textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno])))
 
 
 def _is_source_of(lines: list[str], code: CodeType) -> bool:
-    """Check whether the source that is there now is what was compiled: a file may be edited after it was imported."""
-    waiting = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
-    while waiting:
-        compiled = waiting.pop()
+    """Check whether code was compiled from this source: a file may be edited after it was imported."""
+    pending = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
+    while pending:
+        compiled = pending.pop()
         if compiled.co_firstlineno == code.co_firstlineno and _byte_code(compiled) == _byte_code(code):
             return True
-        waiting.extend(each for each in compiled.co_consts if isinstance(each, CodeType))
+        pending.extend(each for each in compiled.co_consts if isinstance(each, CodeType))
     return False
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from simple_orthanc.session.mapping.run import Run
 
 LABEL = "mapping"
-# Reading and computing overlap already with two; each has an object of its own in memory.
+# Two are enough for reading and computing to overlap; each holds one object in memory.
 THREADS = 4
-# A process that computes an object may end for reasons that lie elsewhere, such as too little memory for all of them.
+# A process may die for reasons that have nothing to do with its object, such as a lack of memory for all processes.
 _MOST_ENDS = 3
 _WORKER = "simple_orthanc.session.mapping.process_worker"
 
@@ -35,7 +35,7 @@ def run_in_threads(run: Run[Any], workers: int | None) -> None:
     with run.children() as child:
 
         def compute(position: int) -> None:
-            # What is read of one object is no progress beside that of all.
+            # The progress of all objects is shown, not that of reading one.
             with in_background():
                 run.finish(position, carry_out(run.function, partial(child, position)))
 
@@ -43,14 +43,14 @@ def run_in_threads(run: Run[Any], workers: int | None) -> None:
 
 
 def run_in_processes(run: Run[Any], workers: int | None) -> None:
-    """Call the function in processes, each of which does one object at a time.
+    """Call the function in processes, each of which computes one object at a time.
 
-    A process that ends in the middle is replaced, and its object is tried again.
+    A process that dies is replaced, and its object is tried again.
 
     Raises
     ------
     SelectionError
-        The function, or one of the session's criteria, cannot be handed to another process.
+        The function, or one of the session's criteria, cannot be sent to another process.
     UnsupportedError
         No process can be started.
     """
@@ -59,7 +59,7 @@ def run_in_processes(run: Run[Any], workers: int | None) -> None:
         return
     count = min(workers or processors(), len(run.pending))
     pool = HelperPool(_WORKER)
-    # The function may hold much, so each process reads it once, from a file that no other user can read.
+    # The function may be large, so each process reads it once, from a file that no other user can read.
     with (
         tempfile.TemporaryDirectory(prefix="simple_orthanc-") as folder,
         progress_bar(len(run.pending), LABEL) as advance,
@@ -67,16 +67,16 @@ def run_in_processes(run: Run[Any], workers: int | None) -> None:
         path = os.path.join(folder, "function")
         with open(path, "wb") as stream:
             stream.write(content)
-        lanes = _Lanes(run, pool, path, count, advance)
+        dispatcher = _Dispatcher(run, pool, path, count, advance)
         try:
             pool.start(count)
-            list(map_ordered(lanes.work, range(count), workers=max(count, 2)))
+            list(map_ordered(dispatcher.work, range(count), workers=max(count, 2)))
         finally:
             pool.close()
 
 
-class _Lanes:
-    """Threads that each let one process after the other compute parcels, until there is nothing left."""
+class _Dispatcher:
+    """Hands parcels to processes, from one thread for each process, until nothing is left."""
 
     def __init__(
         self, run: Run[Any], pool: HelperPool, path: str, count: int, advance: Callable[[int], object]
@@ -84,13 +84,15 @@ class _Lanes:
         self._run, self._pool, self._path, self._count, self._advance = run, pool, path, count, advance
         self._lock = threading.Lock()
         self._left = deque(run.pending)
+        # Objects that are sent one by one.
         self._alone: deque[int] = deque()
-        # How often a process ended while it computed an object.
+        # How often a process died while it computed an object.
         self._ends: dict[int, int] = {}
         self._size = ParcelSize()
         self._is_over = False
 
-    def work(self, lane: int) -> None:
+    def work(self, thread: int) -> None:
+        """Hand over one parcel after the other; run by each thread."""
         try:
             while positions := self._next():
                 with self._pool.lend() as helper:
@@ -101,7 +103,7 @@ class _Lanes:
                         )
                     self._compute(helper, deque(positions))
         except BaseException:
-            # It ends the other lanes too.
+            # It ends the other threads too.
             self._is_over = True
             raise
 
@@ -115,20 +117,20 @@ class _Lanes:
             return [self._left.popleft() for _ in range(count)]
 
     def _compute(self, helper: Helper, positions: deque[int]) -> None:
-        """Compute a parcel; what was not computed is left for later."""
+        """Compute a parcel; what was not computed is sent one by one later."""
         try:
             if not self._ask(helper, ["open", self._path], self._run.parcel(positions))[0]:
-                self._leave(positions)
+                self._put_back(positions)
                 return
             while positions:
                 _, content = self._ask(helper, ["next", self._path])
                 self._note(positions.popleft(), outcome_of(content))
         except HelperEndedError as ended:
             suspect = positions.popleft()
-            self._leave(positions)
+            self._put_back(positions)
             self._ends[suspect] = self._ends.get(suspect, 0) + 1
             if self._ends[suspect] < _MOST_ENDS:
-                self._leave([suspect])
+                self._put_back([suspect])
                 return
             error = RuntimeError(f"The process that computed it ended {_MOST_ENDS} times ({ended}).")
             self._note(suspect, Outcome(Row(None, str(error), 0.0), error))
@@ -140,8 +142,8 @@ class _Lanes:
             if error.kind == UnreadableParcelError.__name__:
                 raise unreadable_session("in another process", str(error)) from None
             raise SelectionError(
-                f"{name_of(self._run.function)} cannot be read in another process: {error.kind}: {error}. It imports "
-                "what it needs by the same names as here; threads need no second import: map(function)."
+                f"{name_of(self._run.function)} cannot be read in another process: {error.kind}: {error}. What it "
+                "imports must be importable there by the same names; or use threads: map(function)."
             ) from None
 
     def _note(self, position: int, outcome: Outcome) -> None:
@@ -149,6 +151,6 @@ class _Lanes:
         self._run.finish(position, outcome)
         self._advance(1)
 
-    def _leave(self, positions: Iterable[int]) -> None:
+    def _put_back(self, positions: Iterable[int]) -> None:
         with self._lock:
             self._alone.extend(positions)

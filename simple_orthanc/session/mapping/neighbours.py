@@ -1,7 +1,6 @@
-"""The sessions of series that are computed in a row, made for many at a time, so that they are read together.
+"""The sessions of consecutive series, made in groups, so that the series of a group are listed and read together.
 
-What is read of a series is kept with those around it and forgotten with them: memory does not grow with each of
-thousands.
+What is read of a series is released with its group, so that memory does not grow with the number of series.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ if TYPE_CHECKING:
 
 Child = TypeVar("Child", bound="Looking")
 
-_TOGETHER = 256
+_GROUP_SIZE = 256
 
 
 class Neighbours(Generic[Child]):
-    """The sessions of series, which several threads take nearly in their order.
+    """The sessions of series, which several threads take nearly in order.
 
     Parameters
     ----------
     session : Session
-        In whose selection they are, and of none of them a part only. It is not changed.
+        The session that has selected them, each as a whole. It is not changed.
     keys : sequence of str
         Keys of the series, in the order of the session.
     alone : callable
-        Called with the position of a key; returns the session of a series by itself.
+        Called with the position of a key; returns a session of that series outside any group.
     """
 
     def __init__(self, session: Child, keys: Sequence[str], alone: Callable[[int], Child]) -> None:
@@ -42,17 +41,17 @@ class Neighbours(Generic[Child]):
 
     def child(self, position: int) -> Child:
         """Return the session of a series, given the position of its key."""
-        number, offset = divmod(position, _TOGETHER)
+        number, offset = divmod(position, _GROUP_SIZE)
         with self._lock:
             if number not in self._groups:
-                # Others may still be in the group before.
+                # Other threads may still be in the group before.
                 self._forget([each for each in self._groups if each < number - 1])
-                self._groups[number] = self._group(self._keys[number * _TOGETHER :][:_TOGETHER])
+                self._groups[number] = self._group(self._keys[number * _GROUP_SIZE :][:_GROUP_SIZE])
             group = self._groups[number]
         return self._alone(position) if group is None else group[offset]
 
     def _group(self, keys: Sequence[str]) -> Children[Child] | None:
-        """Return the sessions of some series; None if they are not what they were."""
+        """Return the sessions of some series; None if the archive does not have all of them any more."""
         together = self._session.copy()
         together._selection = replace(self._session._selection, level="series", keys=tuple(keys))
         together._index = part_of(self._session._index, "series", keys)
@@ -66,6 +65,6 @@ class Neighbours(Generic[Child]):
                 group._leave()
 
     def leave(self) -> None:
-        """Read nothing ahead any more."""
+        """Stop reading ahead."""
         with self._lock:
             self._forget(list(self._groups))

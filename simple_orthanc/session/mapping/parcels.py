@@ -12,8 +12,8 @@ from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection.source import Row, learn_files
 
 SECONDS = 0.5
-"""How long the objects of one parcel probably take: what is sent costs little, and nobody waits long for the last."""
-# What is selected is pickled by its keys, of which so many are few enough.
+"""How long one parcel should take: sending it then costs little, and the last one does not last long."""
+# The objects of a parcel are pickled by their keys, so that more would make a large pickle.
 _MOST = 32
 
 
@@ -24,15 +24,15 @@ class Parcel:
     Attributes
     ----------
     session : Session
-        A selection that holds them and nothing else, or the session of a single one.
+        A session that has selected these objects alone, or the session of a single one.
     level : str or None
         The level of the objects; None for a single one.
     count : int
-        How many there are.
+        Number of objects.
     rows : mapping
-        By level, what is known here of them and of what they are in, so that nobody has to ask for it there.
+        By level, the known rows of the objects and of what contains them, so that they are not requested again.
     files : object, optional
-        What their source knows of their files, if it would have to find that out there.
+        What the source knows of their files, if the other process would have to find it out again.
     """
 
     session: Any
@@ -47,7 +47,7 @@ class Parcel:
         Raises
         ------
         SelectionError
-            They are not what they were, so that each is to be sent alone, and tells what is wrong with it.
+            The archive does not have all of them any more. Sent one by one, each raises its own error.
         """
         for level, rows in self.rows.items():
             self.session._index.add(level, rows)
@@ -73,7 +73,7 @@ def read_parcel(content: bytes) -> Parcel:
     Raises
     ------
     UnreadableParcelError
-        The session holds something that is unknown here, such as a function in its criteria.
+        The session holds something that cannot be imported in this process, such as a function in its criteria.
     """
     try:
         parcel: Parcel = pickle.loads(content)
@@ -92,27 +92,28 @@ def unreadable_session(where: str, reason: str) -> SelectionError:
 
 
 class ParcelSize:
-    """How many objects the next parcel has, from how long those before took."""
+    """Computes the number of objects of the next parcel from the time that earlier objects took."""
 
     def __init__(self) -> None:
         self._seconds, self._count = 0.0, 0
 
     def add(self, seconds: float) -> None:
-        """Count an object that took so long."""
+        """Add the time that one object took."""
         self._seconds += seconds
         self._count += 1
 
-    def next(self, left: int, lanes: int) -> int:
+    def next(self, left: int, workers: int) -> int:
         """Return the size of the next parcel.
 
         Parameters
         ----------
         left : int
-            How many objects are left.
-        lanes : int
-            How many parcels are computed at a time; none is to have much to do when the others have nothing.
+            Number of objects that are left.
+        workers : int
+            Number of parcels that are computed at a time. Parcels shrink towards the end, so that all workers finish at
+            about the same time.
         """
         if not self._count:
             return 1
         in_time = SECONDS * self._count / max(self._seconds, 1e-6)
-        return max(1, min(_MOST, int(in_time), left // (2 * lanes)))
+        return max(1, min(_MOST, int(in_time), left // (2 * workers)))

@@ -1,4 +1,4 @@
-"""What a function may return for one object, as plain values of a table's row."""
+"""What a function may return for one object, converted to plain values of a row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULT = "result"
 ERROR, SECONDS = "error", "seconds"
 RESERVED = frozenset({*IDENTIFIERS.values(), ERROR, SECONDS})
 
-# A longer list is an array by mistake.
+# A longer list is probably an array returned by mistake.
 _LONGEST_TUPLE = 1000
 _ADVICE = (
     "A function returns a number, a string, a date, or a dictionary or Series of them: compute numbers from it, or "
@@ -32,7 +32,7 @@ _ADVICE = (
 
 
 def plain_values(result: Any) -> dict[str, Value]:
-    """Return what a function returned as values by column.
+    """Convert the return value of a function to values by column.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def plain_values(result: Any) -> dict[str, Value]:
     Raises
     ------
     SelectionError
-        It is nothing that a row can hold, or a name is that of a column which each table has.
+        A row cannot hold the value, or a name is that of a column which every table has.
 
     Examples
     --------
@@ -90,10 +90,10 @@ def _named(result: Any) -> list[tuple[Any, Any]] | None:
         if isinstance(result, pd.DataFrame):
             if len(result) != 1:
                 raise SelectionError(
-                    f"The function returned a table of {len(result)} rows, and a row of the result holds one: select "
-                    "it, as in table.iloc[0], or compute numbers from it."
+                    f"The function returned a table of {len(result)} rows, and the result of one object is one row: "
+                    "select it, as in table.iloc[0], or compute numbers from the table."
                 )
-            # By column: a row as a Series has one type for all.
+            # By column: a row as a Series would have one type for all values.
             return [(name, result.iloc[0, position]) for position, name in enumerate(result.columns)]
     return None
 
@@ -108,7 +108,7 @@ def _column_name(key: Any) -> str:
 
 
 def _plain(value: Any, what: str, inside: bool = False) -> Value:
-    """Return a value in one of the types of `Value`; missing values of every kind are None."""
+    """Convert a value to one of the types of `Value`; missing values of every kind become None."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (str, PersonName, os.PathLike)):
@@ -131,7 +131,7 @@ def _plain(value: Any, what: str, inside: bool = False) -> Value:
             raise SelectionError(f"The function returned a list of {len(value):,} values ({what}). {_ADVICE}")
         return tuple(_plain(item, what, inside=True) for item in value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        # An array without axes, of whichever library; NumPy's own `item` makes integers of times in nanoseconds.
+        # An array without axes, of any library. The `item` of NumPy would turn times in nanoseconds into integers.
         return _plain(value[()] if isinstance(value, np.ndarray) else value.item(), what, inside)
     raise SelectionError(f"The function returned {_kind_of(value)} ({what}). {_ADVICE}")
 
@@ -144,7 +144,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain_time(value: Any) -> Value:
-    """Return a date or time as a datetime, in UTC if it has an offset, and a time of day as that since midnight."""
+    """Convert a date to a datetime, in UTC if it has an offset, and a time of day to the timedelta since midnight."""
     import pandas as pd
 
     if isinstance(value, datetime.time):
@@ -164,7 +164,7 @@ def _plain_time(value: Any) -> Value:
 
 
 def _text(value: str) -> str:
-    """Return a string that files can hold: what is no character in any encoding becomes a question mark."""
+    """Return a string that can be encoded as UTF-8: lone surrogates become question marks."""
     return value.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""One map over the objects of a selection: which are left to do, and what becomes of each."""
+"""One map over the objects of a selection: which are left to compute, and what becomes of each."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 Child = TypeVar("Child", bound="Looking")
 
-# After so many objects in a row for which the source did not answer, it is given up: each takes as long as the patience
-# of the connection.
+# The run is given up after so many objects in a row for which the source did not answer: each takes as long as the
+# connection keeps trying.
 _MOST_LOST = 3
 
 
 class Run(Generic[Child]):
-    """The objects of one map, and their rows as they are finished, in any order and from any thread.
+    """The objects of one map, and their rows, which may finish in any order and in any thread.
 
     Parameters
     ----------
     session : Session
-        Whose selected objects they are. It may be narrowed while this runs.
+        The session whose selected objects they are. It may be narrowed while this runs.
     level : str
     function : callable
     raises : bool
@@ -53,7 +53,7 @@ class Run(Generic[Child]):
     ----------
     function : callable
     pending : list of int
-        The positions of the objects that are left to do.
+        Positions of the objects that are left to compute.
     """
 
     def __init__(self, session: Child, level: Level, function: Callable[[Any], Any], raises: bool) -> None:
@@ -65,7 +65,7 @@ class Run(Generic[Child]):
         above = LEVELS[: depth(level) + 1]
         values = [columns.values(parse_tag(IDENTIFIERS[each])) for each in above]
         self._identifiers = [tuple(_first(each) for each in row) for row in zip(*values, strict=True)]
-        # A UID that is there twice names no object: such rows are never taken from a checkpoint.
+        # A UID that occurs twice does not identify an object: such rows are never taken from a checkpoint.
         self._repeated = {each for each, count in Counter(self._identifiers).items() if count > 1}
         self._rows: list[Row | None] = [None] * len(self._identifiers)
         self.pending = list(range(len(self._rows)))
@@ -76,7 +76,7 @@ class Run(Generic[Child]):
         self._shown: dict[Any, Any] = {}
 
     def child(self, position: int) -> Child:
-        """Return the session of an object, which keeps what it reads to itself."""
+        """Return the session of an object, with an index of its own: what it reads is released with it."""
         from simple_orthanc.selection.index import part_of
 
         child = self._children[position]
@@ -86,7 +86,7 @@ class Run(Generic[Child]):
 
     @contextmanager
     def children(self) -> Iterator[Callable[[int], Child]]:
-        """Within the block, return the sessions of objects by position; of whole series the next are read ahead."""
+        """Yield a function from position to session; inside the block, whole series are read ahead."""
         selection = self._session._selection
         if self._level != "series" or selection.level == "instance" or selection.order is not None:
             yield self.child
@@ -113,7 +113,7 @@ class Run(Generic[Child]):
         return pickle.dumps(Parcel(together, self._level, len(children), rows, files))
 
     def _rows_of(self, level: Level, keys: Sequence[str]) -> dict[Level, list[IndexRow]]:
-        """Return the rows of some objects and of what they are in; of studies also those of their series if known."""
+        """Return the rows of some objects and of what contains them; for studies also those of their series if known."""
         rows: dict[Level, list[IndexRow]] = {}
         above: Level
         for above in ("series", "study"):
@@ -134,7 +134,7 @@ class Run(Generic[Child]):
         return None
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take the rows that a checkpoint has, except those of errors, and write those to come into it."""
+        """Take the rows that a checkpoint has, except those with errors, and add further rows to it."""
         self._checkpoint = checkpoint
         known = {key.identifiers for key, row in checkpoint.rows.items() if row.error is None}
         left = []
@@ -149,10 +149,10 @@ class Run(Generic[Child]):
         self.pending = left
 
     def _key(self, position: int) -> ObjectKey | None:
-        """Return by what a checkpoint recognizes an object.
+        """Return the key of an object in a checkpoint.
 
-        None for one that cannot be told from another, and for one whose contents are not known: the archive may have
-        changed, or may not answer, and that is no reason to end the run.
+        None if its identifiers occur twice, or its contents are not known: the archive may have changed, or may not
+        answer, which is no reason to end the run.
         """
         if self._identifiers[position] in self._repeated:
             return None
@@ -168,14 +168,14 @@ class Run(Generic[Child]):
         return ObjectKey(self._identifiers[position], contents_of(count, texts))
 
     def finish(self, position: int, outcome: Outcome) -> None:
-        """Note what became of an object.
+        """Record what became of an object.
 
         Raises
         ------
         Exception
-            That of the function, if the first error ends the run.
+            The error of the function, if the first error ends the run.
         SelectionError
-            The function returned what no row can hold, and nothing else so far; or the checkpoint cannot be written.
+            The function has only returned values that a row cannot hold so far; or the checkpoint cannot be written.
         OrthancError
             The source did not answer for several objects in a row.
         """
@@ -195,7 +195,7 @@ class Run(Generic[Child]):
             raise outcome.failure
 
     def _shown_here(self, outcome: Outcome) -> Outcome:
-        """Show what was printed and warned of in another process; filters may make an error of a warning."""
+        """Show what was printed and warned of in another process; a filter may turn a warning into an error."""
         if outcome.printed:
             sys.stdout.write(outcome.printed)
         for warned in outcome.warned:
@@ -213,14 +213,14 @@ class Run(Generic[Child]):
             error.add_note(note)
 
     def end(self) -> None:
-        """Take no further rows, and finish the checkpoint."""
+        """Accept no further rows, and finish the checkpoint."""
         with self._lock:
             self._is_over = True
         if self._checkpoint is not None:
             self._checkpoint.close()
 
     def table(self) -> pd.DataFrame:
-        """Return what has become of each object so far."""
+        """Return the rows so far; objects that were not computed are "not tried"."""
         return as_table(self._identifiers, self._rows, depth(self._level) + 1)
 
 

@@ -22,11 +22,11 @@ def as_table(
     Parameters
     ----------
     identifiers : sequence of sequence of str or None
-        Those of each object from its patient on.
+        PatientID and UIDs of each object, from the patient down to its level.
     rows : sequence of Row or None
         None for an object that was not tried.
     depth : int, optional
-        The number of identifiers; needed where there are no rows.
+        Number of identifiers of an object; needed if there are no rows.
     """
     import pandas as pd
 

@@ -45,44 +45,45 @@ class MapsFunctions(Looking):
         function : callable
             Called with the session of one object, a child of this one. It returns a number, a string, a date, or
             several by name: a dictionary, a Series, a table of one row, a named tuple or a dataclass. A list or tuple
-            without names is one value. None: a row without values, and without an error.
-            With ``scheduler=None`` it is called from several threads at once.
+            without names is one value. None makes a row without values and without an error. With ``scheduler=None``
+            it is called from several threads at once.
         level : {"patient", "study", "series", "instance"}
             What an object is.
         scheduler : {"threads", "processes"} or distributed.Client, optional
-            Where it is called. None: in threads, so that one object is read while others are computed. Processes are
-            quicker where the function itself takes long and is written in Python; a function that other processes
-            cannot import by its name (of a notebook, a lambda) needs ``pip install "simple-orthanc[processes]"``. A
-            client of Dask calls it on its cluster: ``pip install "simple-orthanc[dask]"``.
+            Where the function is called. None: in threads, so that one object is read while others are computed.
+            Processes are faster if the function spends its time in Python code; a function that other processes cannot
+            import by its name, such as a lambda or one of a notebook, needs
+            ``pip install "simple-orthanc[processes]"``. A Dask client calls it on its cluster:
+            ``pip install "simple-orthanc[dask]"``.
         errors : {"report", "raise"}
-            How to treat an error of the function: a row that holds it, or the end of the call.
+            Whether an error of the function becomes a row, or is raised.
         checkpoint : str or Path, optional
-            A file of finished rows. A call that ended early, even by the end of the process, is finished by the same
-            call: see below.
+            A file for finished rows. A call that ended early, even with its process, is resumed by the same call: see
+            below.
         workers : int, optional
-            How many threads or processes. Default: 4 threads, or as many processes as there are processors.
+            Number of threads or processes. Default: 4 threads, or as many processes as there are processors.
 
         Returns
         -------
         pandas.DataFrame
             One row per object, in the order of `table`: its PatientID and UIDs, the results in typed columns,
-            ``error`` (NA if there is none) and ``seconds``. The result of a function that returns one value without a
-            name is the column ``result``. Integers are Int64, other numbers Float64, truth values boolean, strings
-            string, dates datetime64 (in UTC where an offset is given), durations timedelta64, lists tuples; what a row
-            lacks, and NaN, is NA.
+            ``error`` (NA if there is none) and ``seconds``, the time it took. One value without a name is the column
+            ``result``. Integers are Int64, other numbers Float64, truth values boolean, strings string, dates
+            datetime64 (in UTC where an offset is given), durations timedelta64, lists tuples; missing values and NaN
+            are NA.
 
         Raises
         ------
         SelectionError
-            An argument is not possible; the function returned nothing but what no table can hold, such as an array; or
-            the checkpoint is that of something else. The last two name what to do.
+            An argument is not valid; the function has only returned values that a table cannot hold, such as arrays; or
+            the checkpoint belongs to another function, level or archive.
         UnsupportedError
             An extra is not installed.
         OrthancError
             The source did not answer for several objects in a row.
         Exception
-            With ``errors="raise"`` that of the function. Every error, and Ctrl-C, has the rows so far as ``.table``;
-            Ctrl-C names the checkpoint, and how many rows it has.
+            The error of the function, with ``errors="raise"``. Every error, and the KeyboardInterrupt of Ctrl-C, has
+            the rows so far as ``.table``; the message of the latter names the checkpoint and its number of rows.
 
         Notes
         -----
@@ -90,16 +91,15 @@ class MapsFunctions(Looking):
         or a table in Parquet (``.parquet``, with ``pip install "simple-orthanc[parquet]"``), which is written at the
         end; until then its rows are in JSON lines beside it. It holds UIDs and results, and other users cannot read it.
 
-        The same call goes on from it: finished rows are taken from it, and objects whose row holds an error are
-        computed again. It is refused if it is of another level, another archive, or another function: compared are its
-        name, its code without comments, and the values that it holds, but not what it calls, nor global variables. A
-        row is taken for an object with the same UIDs, of which the same is selected, and as many instances. Rows of
-        other objects stay in it. That the content of files was replaced is not noticed: see ``freeze``.
+        The same call resumes from it: finished rows are read from the file, and objects whose row holds an error are
+        computed again. The file is refused if it belongs to another level, archive or function. The function's name is
+        compared, its code without comments, and the values in its closure, but not what it calls, nor global variables.
+        A row is used for an object with the same UIDs, if the same part of it is selected, with as many instances. Rows
+        of other objects stay in the file. Files that were replaced by others are not noticed: see ``freeze``.
 
-        A process that ends in the middle, and a worker of Dask that is lost, cost nothing but time: its objects are
-        computed again, and one that ends it three times has an error. Warnings of the function are shown, wherever it
-        is called. Ctrl-C ends what waits for the source and all processes, and cancels the tasks on a cluster; a thread
-        that computes ends after its object.
+        If a process dies, or a Dask worker is lost, its objects are computed again; an object whose process dies three
+        times gets an error. Warnings of the function are shown, wherever it is called. Ctrl-C ends requests to the
+        source and all processes, and cancels the tasks on a cluster; a thread that is computing ends after its object.
 
         Examples
         --------
@@ -112,7 +112,7 @@ class MapsFunctions(Looking):
         0    EX-003      40      622  <NA>
         1    EX-003      40    27385  <NA>
 
-        One value without a name, and series for which there is none:
+        One value without a name, and series that have no volume:
 
         >>> def spacing(series):
         ...     return series.get_volume().spacing[0]
@@ -133,20 +133,20 @@ class MapsFunctions(Looking):
         compute = _runner(scheduler, _count(workers, "workers"))
         path = None if checkpoint is None else checked_path(checkpoint)
         run = Run(self, wanted, function, errors == "raise")
-        kept: Checkpoint | None = None
+        finished: Checkpoint | None = None
         try:
             try:
                 if path is not None:
                     origin = Origin(name_of(function), digest_of(function), wanted, self._source.description)
-                    kept = Checkpoint(path, origin)
-                    run.resume(kept)
+                    finished = Checkpoint(path, origin)
+                    run.resume(finished)
                 compute(run)
             finally:
                 # After this no thread adds a row.
                 run.end()
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and kept is not None:
-                error.args = (f"{path} has {len(kept.rows):,} rows, and the same call goes on from there.",)
+            if isinstance(error, KeyboardInterrupt) and finished is not None:
+                error.args = (f"{path} has {len(finished.rows):,} rows; the same call resumes from there.",)
             # Some errors of other libraries take no attributes.
             with suppress(AttributeError, TypeError):
                 vars(error)["table"] = run.table()
@@ -161,25 +161,25 @@ class MapsFunctions(Looking):
         level : {"patient", "study", "series", "instance"}
             What an object is.
         npartitions : int, optional
-            How many parts Dask computes independently. Default: about a hundred, or one for each object where there
+            Number of parts that Dask computes independently. Default: about a hundred, or one for each object if there
             are fewer.
 
         Returns
         -------
         dask.bag.Bag
-            Of child sessions, in the order of `table`. Each is small, whatever the size of the archive, and connects
-            where it is used.
-
-        Notes
-        -----
-        ``compute()`` ends at the first object for which the function raises, such as an irregular series, and nothing
-        of the others is returned: catch ``VolumeError`` in the function and return None, or call ``map`` with a client
-        of Dask as its scheduler, which puts the error into the row of its object.
+            Child sessions, in the order of `table`. Each is small, whatever the size of the archive, and connects where
+            it is used.
 
         Raises
         ------
         UnsupportedError
             Dask is not installed.
+
+        Notes
+        -----
+        ``compute()`` stops at the first object for which the function raises, such as an irregular series, and returns
+        no result of the others: catch ``VolumeError`` in the function and return None, or call ``map`` with a Dask
+        client as its scheduler, which puts the error into the row of its object.
 
         Examples
         --------
@@ -205,7 +205,7 @@ def _check_function(function: object) -> None:
 def _count(given: object, name: str) -> int | None:
     number = None if given is None else whole_number(given) or 0
     if number is not None and number < 1:
-        raise SelectionError(f"{name}={given!r}: give a whole number from 1 on.")
+        raise SelectionError(f"{name}={given!r} is not valid; give a whole number of at least 1.")
     return number
 
 
@@ -219,9 +219,9 @@ def _runner(scheduler: object, workers: int | None) -> Callable[[Run[Any]], None
         return partial(local_runs.run_in_processes, workers=workers)
     if not cluster.is_client(scheduler):
         raise SelectionError(
-            f'scheduler={scheduler!r} is not valid: choose "threads", "processes", or give a client of Dask, '
+            f'scheduler={scheduler!r} is not valid; choose "threads", "processes", or a Dask client, '
             "distributed.Client(...)."
         )
     if workers is not None:
-        raise SelectionError(f"workers={workers!r}: a cluster of Dask has as many as it was given.")
+        raise SelectionError(f"workers={workers!r} cannot be set here: a Dask cluster has its own number of workers.")
     return partial(cluster.run_on_cluster, scheduler)

@@ -317,7 +317,7 @@ def _check_watch(function: Any, level: object, attempts: object, retry_after: ob
     if level not in ("study", "series"):
         raise SelectionError(f"watch(level={level!r}): new objects are watched at the level 'study' or 'series'.")
     if (whole_number(attempts) or 0) < 1:
-        raise SelectionError(f"watch(attempts={attempts!r}): give a whole number from 1 on.")
+        raise SelectionError(f"watch(attempts={attempts!r}): give a whole number of at least 1.")
     for name, seconds in (("retry_after", retry_after), ("poll", poll)):
         _check_seconds("watch", name, seconds)
         if seconds == math.inf:

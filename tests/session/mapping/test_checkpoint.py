@@ -160,7 +160,7 @@ def test_a_table_that_was_killed_before_its_end_goes_on_from_lines_beside_it(tmp
         ),
         ({"level": "study"}, "and this is module.measure at level='study' on http://here:8042: choose another file"),
         ({"archive": "http://there:8042"}, "and this is module.measure at level='series' on http://there:8042"),
-        ({"digest": "abd"}, "was written with other code of module.measure, or with other values that it holds"),
+        ({"digest": "abd"}, "was written with another version of module.measure, or with other values in it"),
     ],
 )
 def test_that_of_something_else_is_refused_and_kept(
@@ -180,7 +180,7 @@ def test_that_of_something_else_is_refused_and_kept(
 def test_a_file_of_another_kind_is_refused_and_kept(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    with pytest.raises(SelectionError, match="is no checkpoint of map"):
+    with pytest.raises(SelectionError, match="is not a checkpoint of map"):
         opened(path)
     assert path.read_bytes() == content
 
@@ -206,7 +206,7 @@ def test_a_table_that_cannot_be_written_leaves_its_rows_beside_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        with pytest.raises(SelectionError, match=r"No space left .* is in .*\.a\.parquet\.jsonl"):
+        with pytest.raises(SelectionError, match=r"No space left .* are in .*\.a\.parquet\.jsonl"):
             there.close()
     assert os.listdir(tmp_path) == [".a.parquet.jsonl"]
     assert rows_of(path) == {KEYS[0]: FIRST}
@@ -214,7 +214,7 @@ def test_a_table_that_cannot_be_written_leaves_its_rows_beside_it(
 
 def test_one_that_another_call_writes_is_refused(tmp_path: Path) -> None:
     there = opened(tmp_path / "a.jsonl")
-    with pytest.raises(SelectionError, match="is the checkpoint of another call that runs now"):
+    with pytest.raises(SelectionError, match="is in use by another call of map"):
         opened(tmp_path / "a.jsonl")
     there.close()
     opened(tmp_path / "a.jsonl").close()

@@ -168,7 +168,7 @@ def test_a_client_that_is_closed_meanwhile_is_an_error(folder: Folder, client: A
 
 
 def test_other_clients_and_counts_are_refused(folder: Folder, client: Any) -> None:
-    with pytest.raises(SelectionError, match="a cluster of Dask has as many as it was given"):
+    with pytest.raises(SelectionError, match="a Dask cluster has its own number of workers"):
         folder.map(measure, scheduler=client, workers=2)
 
 

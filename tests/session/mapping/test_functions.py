@@ -283,5 +283,5 @@ def test_without_cloudpickle_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_cannot_be_pickled_is_refused_with_advice() -> None:
-    with pytest.raises(SelectionError, match=r"closure.<locals>.<lambda> cannot be handed .* Open files, connections"):
+    with pytest.raises(SelectionError, match=r"closure.<locals>.<lambda> cannot be sent .* Open files, connections"):
         pickled_function(closure(threading.Lock()), "processes")

@@ -218,10 +218,10 @@ def test_a_warning_that_is_an_error_is_one_everywhere(folder: Folder, scheduler:
         ({"function": 3}, "give a function of one argument"),
         ({"level": "file"}, "is not a level"),
         ({"errors": "ignore"}, 'choose "raise" or "report"'),
-        ({"scheduler": "dask"}, 'choose "threads", "processes", or give a client of Dask'),
-        ({"scheduler": 3}, 'choose "threads", "processes", or give a client of Dask'),
-        ({"workers": 0}, "give a whole number from 1 on"),
-        ({"workers": True}, "give a whole number from 1 on"),
+        ({"scheduler": "dask"}, 'choose "threads", "processes", or a Dask client'),
+        ({"scheduler": 3}, 'choose "threads", "processes", or a Dask client'),
+        ({"workers": 0}, "give a whole number of at least 1"),
+        ({"workers": True}, "give a whole number of at least 1"),
         ({"checkpoint": "a.csv"}, "ends in .jsonl"),
     ],
 )
@@ -467,7 +467,7 @@ def test_ctrl_c_ends_soon_and_has_the_rows_so_far(folder: Folder, scheduler: str
         folder.map(function, scheduler=scheduler, checkpoint=path, workers=2)
     thread.join()
     assert raised.value.table["result"].notna().tolist() == [True, True, *[False] * 4]  # type: ignore[attr-defined]
-    assert str(raised.value) == f"{path} has 2 rows, and the same call goes on from there."
+    assert str(raised.value) == f"{path} has 2 rows; the same call resumes from there."
     if scheduler == "processes":
         assert not any(map(is_running, function.processes()))
     function.go_on()

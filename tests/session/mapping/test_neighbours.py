@@ -29,7 +29,7 @@ def expected(source: TogetherSource) -> list[float]:
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("together", [7, 256])
 def test_a_map_reads_small_series_together(monkeypatch: pytest.MonkeyPatch, workers: int, together: int) -> None:
-    monkeypatch.setattr(neighbours, "_TOGETHER", together)
+    monkeypatch.setattr(neighbours, "_GROUP_SIZE", together)
     source = TogetherSource(archive())
     session = Session(source)
     assert list(session.map(mean, workers=workers)["result"]) == expected(source)
@@ -58,7 +58,7 @@ def test_parts_of_series_and_of_a_selection_are_those_that_are_selected() -> Non
 
 
 def test_few_groups_are_kept_and_others_than_expected_are_made_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_TOGETHER", 8)
+    monkeypatch.setattr(neighbours, "_GROUP_SIZE", 8)
     session = Session(TogetherSource(archive()))
     keys = list(session.series._keys)
     alone: list[int] = []

@@ -53,11 +53,11 @@ def test_a_parcel_is_small(folder: Folder, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "left", "lanes", "size"),
+    ("seconds", "left", "workers", "size"),
     [(SECONDS, 1000, 2, 1), (SECONDS / 10, 1000, 2, 10), (0.0, 1000, 2, 32), (0.0, 20, 2, 5), (60.0, 20, 2, 1)],
 )
-def test_parcels_are_as_large_as_is_computed_soon(seconds: float, left: int, lanes: int, size: int) -> None:
+def test_parcels_are_as_large_as_is_computed_soon(seconds: float, left: int, workers: int, size: int) -> None:
     sizes = ParcelSize()
-    assert sizes.next(left, lanes) == 1
+    assert sizes.next(left, workers) == 1
     sizes.add(seconds)
-    assert sizes.next(left, lanes) == size
+    assert sizes.next(left, workers) == size
